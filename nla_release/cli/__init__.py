@@ -1,0 +1,75 @@
+"""The command line: one verb per file, loaded only when it is asked for."""
+
+import importlib
+from typing import NoReturn
+
+import click
+
+from nla_release import __version__
+from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import run as _run
+
+# In the order of a release. The texts are what --help shows, so that help imports no verb.
+VERBS = {
+    "roundtrip": "Run held-out activations through the pair and its controls; leaves evidence/.",
+    "calibrate": "Compute calibration.json from the evidence alone.",
+    "render": "Write cards, figures, HISTORY and both repositories to dist/.",
+    "check": "Judge a release, a dist/ or one repository against every rule.",
+    "explain": "Show what a rule checks, why, and how to fix what it finds.",
+    "push": "Publish both repositories as one unit, or rehearse it on loopback.",
+    "hub": "Run the embedded Hub on 127.0.0.1.",
+}
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done; every applicable rule passed
+  1    findings, or the act was refused
+  2    wrong usage, configuration or input file
+  3    nothing was checked, or the result is inconclusive
+  4    environment: token, network, missing extra, port, disk
+  5    partly published: run the same command again
+  130  interrupted"""
+
+
+class _Verbs(click.Group):
+    """A group whose verbs are imported when they run, not when help is shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"nla_release.cli.{cmd_name}")
+        command: click.Command = module.command
+        if not any(option.name == "debug" for option in command.params):
+            command.params.append(debug_option())
+        return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(
+    cls=_Verbs,
+    epilog=EXIT_CODES,
+    params=[debug_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="nla-release")
+def cli() -> None:
+    """Release Natural Language Autoencoder pairs on the Hugging Face Hub.
+
+    A release is described by release.yaml. The verbs work on the folder that holds it, in the
+    order below: measure, compute, write, judge, publish.
+    """
+
+
+def main() -> NoReturn:
+    """Entry point of `nla-release`."""
+    _run(cli, "nla-release")

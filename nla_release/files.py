@@ -1,0 +1,192 @@
+"""Reading what strangers wrote and writing what strangers will read.
+
+Readers bound what a hostile file can cost; writers never leave a half-written file behind.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nla_release.errors import EnvironmentProblem, InputError
+
+# A sidecar with every block known is under 20 kB; a megabyte of YAML is an attack or a mistake.
+MAX_TEXT_BYTES = 4 * 1024 * 1024
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's content, read in pieces.
+
+    Raises:
+        InputError: the file is missing or unreadable.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
+    """A UTF-8 text file of at most `limit` bytes.
+
+    Raises:
+        InputError: missing, unreadable, larger than the limit, or not UTF-8.
+    """
+    try:
+        if path.stat().st_size > limit:
+            raise InputError(f"{path} is larger than {limit} bytes and is not read")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+
+
+def read_json(path: Path, *, limit: int = 64 * MAX_TEXT_BYTES) -> Any:
+    """A JSON document; NaN and Infinity are refused.
+
+    Raises:
+        InputError: missing, unreadable, or not valid JSON.
+    """
+    text = read_text(path, limit=limit)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping, read with the safe loader.
+
+    Aliases are refused (a few lines of them expand without bound), and so are duplicate keys
+    (the second would silently win).
+
+    Raises:
+        InputError: missing, unreadable, not valid YAML, or not a mapping.
+    """
+    text = read_text(path)
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply to be read") from error
+    if not isinstance(document, dict):
+        raise InputError(f"{path} must hold a YAML mapping, found {type(document).__name__}")
+    return document
+
+
+def dump_yaml(document: dict[str, Any]) -> str:
+    """YAML text in the given key order, characters unescaped."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+
+def dump_json(document: Any) -> str:
+    """JSON text that is the same for the same document: sorted keys, no NaN, final newline."""
+    return (
+        json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the folder cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder beside `path`; when the block ends well it takes the place of `path`.
+
+    When the block raises, `path` is as it was.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the parent cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if path.exists():
+            retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+            path.replace(retired / path.name)
+            staging.replace(path)
+            shutil.rmtree(retired)
+        else:
+            staging.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader without aliases and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                line = node.value[position][0].start_mark.line + 1
+                raise yaml.YAMLError(f"key {key!r} appears twice (line {line})")
+        return super().construct_mapping(node, deep=deep)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} does not exist")
+    return InputError(f"{path} cannot be read: {error.strerror or error}")
+
+
+def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}")
