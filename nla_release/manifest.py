@@ -1,0 +1,107 @@
+"""`release.json`: what one repository of a release holds, byte for byte, and who its partner is."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, field_validator
+
+import nla_release
+from nla_release.errors import InputError
+from nla_release.files import dump_json, read_json, sha256_file
+from nla_release.schema import Strict, parse
+from nla_release.sidecar import Role
+
+FILE_NAME = "release.json"
+
+
+class FileRecord(Strict):
+    """One file's content."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: NonNegativeInt
+
+
+class BaseRecord(Strict):
+    """The base model of the pair."""
+
+    id: str
+    revision: str
+
+
+class PartnerRecord(Strict):
+    """The other repository of the pair, by tag and by the sha256 of its adapter weights."""
+
+    repo: str
+    tag: str
+    adapter_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(Strict):
+    """The keys of release.json; `files` names every file but release.json itself."""
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    tool_version: str = nla_release.__version__
+    role: Role
+    repo: str
+    version: str
+    tag: str
+    base: BaseRecord
+    files: dict[str, FileRecord]
+    partner: PartnerRecord
+
+    @field_validator("files")
+    @classmethod
+    def _stay_inside(cls, files: dict[str, FileRecord]) -> dict[str, FileRecord]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
+                raise ValueError(f"{name!r} is not a plain path inside the repository")
+        return files
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a rendered or downloaded repository.
+
+    Raises:
+        InputError: missing or invalid.
+    """
+    path = folder / FILE_NAME
+    hint = "run `nla-release render --version X` first"
+    try:
+        document = read_json(path)
+    except InputError as error:
+        raise InputError(error.message, hint=hint) from error
+    return parse(Manifest, document, path)
+
+
+def dump_manifest(manifest: Manifest) -> str:
+    """The manifest as JSON text."""
+    return dump_json(manifest.model_dump(mode="json", by_alias=True))
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """Every file of a repository's folder but release.json, by path relative to it.
+
+    Raises:
+        InputError: something in it is neither a folder nor a plain file.
+    """
+    records = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path} is a link or a special file; a release holds plain files")
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != FILE_NAME:
+            records[name] = FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
+    return records
+
+
+def differences(recorded: dict[str, FileRecord], found: dict[str, FileRecord]) -> list[str]:
+    """Each file that is missing, foreign or changed, as a sentence."""
+    missing = [f"{name} is missing" for name in sorted(recorded.keys() - found.keys())]
+    foreign = [f"{name} is not listed" for name in sorted(found.keys() - recorded.keys())]
+    changed = [
+        f"{name} has sha256 {found[name].sha256[:12]}, recorded {recorded[name].sha256[:12]}"
+        for name in sorted(recorded.keys() & found.keys())
+        if recorded[name] != found[name]
+    ]
+    return missing + foreign + changed

@@ -1,0 +1,178 @@
+"""`release.yaml`: one pair, where its parts are, how it is measured, and under which name it goes.
+
+Paths in it are relative to its folder. Results lie beside it: `evidence/`, `calibration.json`,
+`dist/av`, `dist/ar`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+
+from packaging.version import InvalidVersion, Version
+from pydantic import Field, PositiveInt, field_validator
+
+from nla_release.errors import ConfigError, InputError
+from nla_release.files import read_yaml
+from nla_release.schema import Strict, parse
+from nla_release.sidecar import Dtype, Quantization, Role
+
+FILE_NAME = "release.yaml"
+ROLES: tuple[Role, Role] = ("av", "ar")
+
+# Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
+_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
+
+
+class Evaluation(Strict):
+    """The held-out activations, the training reference, and how the pair is run on them.
+
+    `data` is a parquet file of held-out activations; `reference` the training activations' mean
+    direction, as `train.extract` writes it.
+    """
+
+    data: str
+    reference: str
+    rows: PositiveInt | None = None
+    max_new_tokens: PositiveInt = 200
+    batch_size: PositiveInt = 16
+    quantization: Quantization | None = None
+    dtype: Dtype = "float32"
+    seed: int = 0
+
+
+class Gates(Strict):
+    """Thresholds of the evidence rules; `nla-release explain` gives each one's reason."""
+
+    min_rows: PositiveInt = 50
+    min_documents: PositiveInt = 10
+
+
+class ReleaseConfig(Strict):
+    """The keys of `release.yaml`.
+
+    `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
+    """
+
+    name: str = Field(pattern=_NAME)
+    namespace: str = Field(pattern=_NAME)
+    title: str = Field(min_length=1)
+    author: str | None = None
+    base_model: str = Field(pattern=r"^[^/\s~.][^/\s]*/[^/\s]+$")
+    base_revision: str = Field(min_length=7)
+    base_path: str | None = None
+    license: str = Field(min_length=1)
+    av: str
+    ar: str
+    evaluation: Evaluation
+    citations: list[str] = Field(default_factory=list)
+    notes: str | None = None
+    gates: Gates = Field(default_factory=Gates)
+    repo: str = "{namespace}/{name}-{role}-v{version}"
+
+    @field_validator("repo")
+    @classmethod
+    def _names_the_role(cls, template: str) -> str:
+        fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        if not fields <= {"namespace", "name", "role", "version"} or "role" not in fields:
+            raise ValueError(
+                "must hold {role}, and may hold {namespace}, {name} and {version} besides;"
+                " without {role} both adapters would share one repository"
+            )
+        return template
+
+
+@dataclass(frozen=True)
+class Release:
+    """A `ReleaseConfig` in its folder."""
+
+    folder: Path
+    config: ReleaseConfig
+
+    def adapter(self, role: Role) -> Path:
+        """The trained adapter's folder."""
+        return self.folder / (self.config.av if role == "av" else self.config.ar)
+
+    def repo_id(self, role: Role, version: str) -> str:
+        """The Hub repository of one role at one version, such as `ns/name-av-v0_0_1`."""
+        return self.config.repo.format(
+            namespace=self.config.namespace,
+            name=self.config.name,
+            role=role,
+            version=version.replace(".", "_").replace("+", "_"),
+        )
+
+    @property
+    def base_path(self) -> Path | None:
+        """The local copy of the base, when there is one."""
+        return self.folder / self.config.base_path if self.config.base_path else None
+
+    @property
+    def evaluation_data(self) -> Path:
+        """The held-out activations."""
+        return self.folder / self.config.evaluation.data
+
+    @property
+    def reference(self) -> Path:
+        """The training activations' mean direction."""
+        return self.folder / self.config.evaluation.reference
+
+    @property
+    def notes(self) -> Path | None:
+        """The folder of hand-written notes for the cards."""
+        return self.folder / self.config.notes if self.config.notes else None
+
+    @property
+    def evidence(self) -> Path:
+        """Where `roundtrip` leaves its evidence."""
+        return self.folder / "evidence"
+
+    @property
+    def calibration(self) -> Path:
+        """Where `calibrate` leaves its numbers."""
+        return self.folder / "calibration.json"
+
+    @property
+    def history(self) -> Path:
+        """The append-only log as last published."""
+        return self.folder / "HISTORY.md"
+
+    @property
+    def dist(self) -> Path:
+        """Where `render` leaves both repositories, one folder per role."""
+        return self.folder / "dist"
+
+
+def read_release(folder: Path) -> Release:
+    """The release described in `folder`.
+
+    Raises:
+        ConfigError: there is no release.yaml, or it is wrong; every wrong key is named.
+    """
+    path = folder / FILE_NAME
+    try:
+        document = read_yaml(path)
+    except InputError as error:
+        raise ConfigError(error.message, hint=f"run the command where {FILE_NAME} is") from error
+    return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError))
+
+
+def check_version(version: str) -> str:
+    """The version as written, when it is its own normal form.
+
+    Raises:
+        ConfigError: not a PEP 440 version, or not in normal form (`1.0` and not `v1.0` or `1.00`).
+    """
+    try:
+        normal = str(Version(version))
+    except InvalidVersion as error:
+        raise ConfigError(
+            f"version {version!r} is not a version", hint="write it like 0.0.1"
+        ) from error
+    if normal != version:
+        raise ConfigError(f"version {version!r} must be written {normal!r}")
+    return version
+
+
+def tag(version: str) -> str:
+    """The git tag of a version."""
+    return f"v{version}"

@@ -1,0 +1,249 @@
+"""The sidecar `nla_meta.yaml`: the contract between an adapter's trainer and its readers.
+
+Top-level keys are those of the reference contract (kitft/natural_language_autoencoders,
+schema_version 2), so its readers accept what is written here. Everything that contract does not
+record stands under one key of ours, `nla_release`. Keys that neither knows are kept.
+
+Four facts that are easily confused are kept apart: the mean activation norm and the mean embedding
+norm (`nla_release.norms`), the scale trained with (`extraction.injection_scale`) and the scale
+evaluated with (`nla_release.norms.scale_evaluated`). An absent scale is an error, never a default.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from nla_release.errors import InputError, SidecarError
+from nla_release.files import dump_json, dump_yaml, read_yaml, sha256_bytes
+from nla_release.schema import Open, Strict, parse
+
+FILE_NAME = "nla_meta.yaml"
+HEAD_FILE_NAME = "value_head.safetensors"
+
+Role = Literal["av", "ar"]
+Quantization = Literal["nf4"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Extraction(Open):
+    """Norms of the reference contract. `injection_scale` is the L2 norm injected (AR: null)."""
+
+    injection_scale: PositiveFloat | None
+    mse_scale: PositiveFloat | None
+
+
+class Tokens(Open):
+    """The marker, its neighbours in the rendered prompt, and the ids each AR prompt ends with."""
+
+    injection_char: str = Field(min_length=1)
+    injection_token_id: NonNegativeInt
+    injection_left_neighbor_id: NonNegativeInt
+    injection_right_neighbor_id: NonNegativeInt
+    critic_suffix_ids: list[NonNegativeInt] | None
+
+
+class PromptTemplates(Open):
+    """Both roles' templates: `{injection_char}` once in `av`, `{explanation}` once in `ar`."""
+
+    av: str
+    ar: str
+
+    @model_validator(mode="after")
+    def _placeholders_stand_once(self) -> "PromptTemplates":
+        for name, template, placeholder in (
+            ("av", self.av, "{injection_char}"),
+            ("ar", self.ar, "{explanation}"),
+        ):
+            if (count := template.count(placeholder)) != 1:
+                raise ValueError(f"template {name} holds {placeholder} {count} times, expected 1")
+        return self
+
+
+class Critic(Open):
+    """The reference contract's AR depth: the AR keeps blocks 0 to this one, its read block."""
+
+    extraction_layer_index: NonNegativeInt
+
+
+class Base(Strict):
+    """The base model an adapter was trained on, and the precision it was trained under."""
+
+    id: str = Field(min_length=1)
+    revision: str | None
+    quantization: Quantization | None
+    dtype: Dtype
+
+
+class Injection(Strict):
+    """How the activation enters the AV: it replaces the marker's embedding, rescaled to `scale`.
+
+    `prompt_token_ids` are the rendered prompt's ids as trained; replaying them on a tokenizer is
+    the sharpest check for drift of template, tokenizer or special tokens.
+    """
+
+    site: Literal["embedding"]
+    op: Literal["replace"]
+    scale: PositiveFloat
+    prompt_encoding: Literal["raw"]
+    prompt_token_ids: list[NonNegativeInt]
+    marker_position: PositiveInt
+
+
+class Adapter(Strict):
+    """One LoRA adapter, in the order of application; `path` is relative to the sidecar."""
+
+    path: str
+    rank: PositiveInt
+    alpha: PositiveFloat
+
+
+class ArHead(Strict):
+    """The linear map from the read block's output to the activation, `[d_model, d_model]`."""
+
+    file: Literal["value_head.safetensors"]
+    key: Literal["weight"]
+    shape: tuple[PositiveInt, PositiveInt]
+    bias: bool
+    dtype: Dtype
+    blocks: PositiveInt
+    final_norm: Literal["identity"]
+
+
+class Partner(Strict):
+    """The other adapter of the pair as it was released: repository, version, adapter sha256."""
+
+    repo: str
+    version: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Norms(Strict):
+    """Mean L2 norms as measured, and the scale the released evidence was measured with."""
+
+    activation_mean: PositiveFloat
+    embedding_mean: PositiveFloat
+    scale_evaluated: PositiveFloat | None = None
+
+
+class Ours(Strict):
+    """What the reference contract does not record."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    base: Base
+    layer_convention: Literal["block_output"]
+    injection: Injection | None
+    adapters: list[Adapter] = Field(min_length=1)
+    ar_head: ArHead | None
+    norms: Norms
+    partner: Partner | None = None
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sidecar(Open):
+    """A canonical sidecar. `extraction_layer_index` is K: activations are block K's OUTPUT."""
+
+    kind: Literal["nla_model"]
+    schema_version: Literal[2]
+    role: Role
+    stage: str
+    d_model: PositiveInt
+    extraction_layer_index: NonNegativeInt
+    extraction: Extraction
+    tokens: Tokens
+    prompt_templates: PromptTemplates
+    critic: Critic | None = None
+    created_at: str
+    created_by: str
+    nla_release: Ours
+
+    @model_validator(mode="after")
+    def _role_has_its_parts(self) -> "Sidecar":
+        return self._check_av() if self.role == "av" else self._check_ar()
+
+    def _check_av(self) -> "Sidecar":
+        scale, injection = self.extraction.injection_scale, self.nla_release.injection
+        if scale is None:
+            raise ValueError(
+                "extraction.injection_scale is null; an AV needs the scale it trained with"
+            )
+        if injection is None:
+            raise ValueError("nla_release.injection is missing; an AV needs it")
+        if injection.scale != scale:
+            raise ValueError(
+                f"extraction.injection_scale is {scale} but nla_release.injection.scale is"
+                f" {injection.scale}; one of them is wrong"
+            )
+        return self
+
+    def _check_ar(self) -> "Sidecar":
+        head = self.nla_release.ar_head
+        if head is None or self.critic is None or not self.tokens.critic_suffix_ids:
+            raise ValueError("an AR needs critic, tokens.critic_suffix_ids and nla_release.ar_head")
+        if head.shape != (self.d_model, self.d_model):
+            raise ValueError(f"ar_head.shape is {head.shape} but d_model is {self.d_model}")
+        if head.blocks != self.critic.extraction_layer_index + 1:
+            raise ValueError(
+                f"ar_head.blocks is {head.blocks} but the AR reads block"
+                f" {self.critic.extraction_layer_index}, which needs"
+                f" {self.critic.extraction_layer_index + 1} blocks"
+            )
+        return self
+
+    @property
+    def injection(self) -> Injection:
+        """The AV's injection block."""
+        assert self.nla_release.injection is not None, "an AV always has one"
+        return self.nla_release.injection
+
+    @property
+    def head(self) -> ArHead:
+        """The AR's head block."""
+        assert self.nla_release.ar_head is not None, "an AR always has one"
+        return self.nla_release.ar_head
+
+
+def read_sidecar(folder: Path, role: Role | None = None) -> Sidecar:
+    """The sidecar `nla_meta.yaml` in `folder`; with `role`, of that role.
+
+    Raises:
+        SidecarError: missing, invalid YAML, incomplete, self-contradicting, or of the other role.
+    """
+    path = folder / FILE_NAME
+    try:
+        document = read_yaml(path)
+    except InputError as error:
+        raise SidecarError(error.message, hint=error.hint) from error
+    sidecar = parse(Sidecar, document, path, error=SidecarError, hint=_hint(document))
+    if role is not None and sidecar.role != role:
+        raise SidecarError(
+            f"{path}: role is {sidecar.role}, expected {role}; are AV and AR swapped?"
+        )
+    return sidecar
+
+
+def dump_sidecar(sidecar: Sidecar) -> str:
+    """The sidecar as YAML text, keys in the order of the contract."""
+    return dump_yaml(sidecar.model_dump(mode="json", by_alias=True))
+
+
+def contract_digest(sidecar: Sidecar) -> str:
+    """Hex sha256 of what a sidecar promises, however it is formatted.
+
+    Leaves out what only a release adds, the partner and the evaluated scale, so that evidence
+    measured on a trained pair still belongs to the pair once it is rendered.
+    """
+    promised = sidecar.model_dump(mode="json", by_alias=True)
+    del promised["nla_release"]["partner"]
+    del promised["nla_release"]["norms"]["scale_evaluated"]
+    return sha256_bytes(dump_json(promised).encode())
+
+
+def _hint(document: dict[str, Any]) -> str | None:
+    extraction = document.get("extraction")
+    if isinstance(extraction, dict) and "injection_scale" not in extraction:
+        return (
+            "write the L2 norm the vectors had when the AV was trained under"
+            " extraction.injection_scale (null in an AR's sidecar); there is no safe default"
+        )
+    return None
