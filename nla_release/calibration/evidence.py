@@ -1,0 +1,250 @@
+"""The evidence folder: what a run saw and said, row by row, and what produced it.
+
+`rows.jsonl` is for people, `vectors.safetensors` for arithmetic, and `run.json` binds both by hash.
+Nothing is repaired on reading: numbers computed from doubtful evidence are worse than none.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from nla_release.calibration.records import Row, Run, RunFacts
+from nla_release.errors import EvidenceError, InputError, NothingCheckedError
+from nla_release.files import (
+    dump_json,
+    read_json,
+    read_text,
+    replacing_folder,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
+from nla_release.schema import parse
+from nla_release.weights import read_header
+
+ROWS_NAME = "rows.jsonl"
+VECTORS_NAME = "vectors.safetensors"
+RUN_NAME = "run.json"
+
+# Texts whose reconstructions by the AR are kept, one tensor [N, d] each.
+Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "zero_vector"]
+
+Vectors = dict[str, npt.NDArray[np.float32]]
+
+_MAX_ROWS_BYTES = 256 * 1024 * 1024
+_VARIANCE_TOLERANCE = 1e-5  # float32 means of unit vectors agree with float64 ones to about 1e-7
+_AGAIN = "make the evidence again with `nla-release roundtrip`"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One run's evidence, as `read_evidence` found it to be whole.
+
+    `vectors` holds float32 tensors over the rows in order: `gold` [N, d] at raw norm,
+    `reference_mean` [d], and a reconstruction [N, d] per condition, where rows whose text failed
+    hold zeros.
+    """
+
+    rows: tuple[Row, ...]
+    vectors: Vectors
+    run: Run
+    run_sha256: str
+
+    @property
+    def documents(self) -> list[str]:
+        """The document of every row, in order."""
+        return [row.document for row in self.rows]
+
+    def failed(self, condition: Condition) -> npt.NDArray[np.bool_]:
+        """[N] whether the condition had no text to reconstruct from; given texts never fail."""
+        match condition:
+            case "real":
+                statuses = [row.status for row in self.rows]
+            case "shuffled":
+                statuses = [row.shuffled_status for row in self.rows]
+            case "random_vector":
+                statuses = [row.random_vector.status for row in self.rows]
+            case "zero_vector":
+                statuses = [self.run.zero_vector.status] * len(self.rows)
+            case _:
+                statuses = ["ok"] * len(self.rows)
+        return np.array([status != "ok" for status in statuses])
+
+
+def read_evidence(folder: Path) -> Evidence:
+    """Evidence from its folder, every promise of the format checked.
+
+    Raises:
+        EvidenceError: damaged, incomplete, or made of files from different runs; the message names
+            the file and the line, key or tensor.
+        NothingCheckedError: it holds no rows.
+    """
+    try:
+        for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
+            if not (folder / name).is_file():
+                raise EvidenceError(f"{folder / name} does not exist")
+        run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
+        rows = _read_rows(folder / ROWS_NAME)
+        vectors = _read_vectors(folder / VECTORS_NAME, rows)
+        _check_hash(folder / ROWS_NAME, run.rows_sha256)
+        _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
+        evidence = Evidence(rows, vectors, run, sha256_file(folder / RUN_NAME))
+        _check_shuffle(folder / ROWS_NAME, rows)
+        _check_failures_hold_zeros(folder / VECTORS_NAME, evidence)
+        _check_run(folder / RUN_NAME, evidence)
+    except InputError as error:
+        raise EvidenceError(error.message, hint=error.hint or _AGAIN) from error
+    return evidence
+
+
+def write_evidence(
+    folder: Path,
+    rows: Sequence[Row],
+    vectors: Mapping[str, npt.NDArray[np.float32]],
+    run: RunFacts,
+) -> Evidence:
+    """Write an evidence folder, in place of an older one only once it is whole and reads back.
+
+    The same arguments give the same bytes.
+
+    Raises:
+        EvidenceError: the parts do not fit together; an older folder is as it was.
+        NothingCheckedError: there are no rows.
+        EnvironmentProblem: the folder cannot be written.
+    """
+    row_bytes = "".join(
+        json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows
+    ).encode()
+    # safetensors orders tensors by name, but writes a view's memory, so a transposed one scrambled
+    vector_bytes: bytes = safetensors.numpy.save(
+        {name: np.ascontiguousarray(values) for name, values in vectors.items()}
+    )
+    whole = {
+        **run.model_dump(by_alias=True),
+        "rows_sha256": sha256_bytes(row_bytes),
+        "vectors_sha256": sha256_bytes(vector_bytes),
+    }
+    with replacing_folder(folder) as staging:
+        write_atomic(staging / ROWS_NAME, row_bytes)
+        write_atomic(staging / VECTORS_NAME, vector_bytes)
+        write_atomic(staging / RUN_NAME, dump_json(whole))
+        return read_evidence(staging)
+
+
+def _read_rows(path: Path) -> tuple[Row, ...]:
+    lines = read_text(path, limit=_MAX_ROWS_BYTES).removesuffix("\n").split("\n")
+    if lines == [""]:
+        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
+    rows: list[Row] = []
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        where = f"{path} line {number}"
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise EvidenceError(f"{where} is not valid JSON: {error}") from error
+        row = parse(Row, document, where)
+        if row.id in first_line:
+            raise EvidenceError(f"{where}: id {row.id!r} stands on line {first_line[row.id]} too")
+        first_line[row.id] = number
+        rows.append(row)
+    return tuple(rows)
+
+
+def _read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
+    header = read_header(path)
+    required = {"gold", "reference_mean", *get_args(Condition)} - {"gold_text"}
+    if missing := sorted(required - set(header)):
+        raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
+    if foreign := sorted(set(header) - required - {"gold_text"}):
+        raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
+    if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
+        raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
+    gold = header["gold"].shape
+    if len(gold) != 2 or gold[0] != len(rows) or gold[1] == 0:
+        raise EvidenceError(
+            f"{path} tensor gold has shape {list(gold)}, expected [{len(rows)}, d] for the"
+            f" {len(rows)} rows of {ROWS_NAME}"
+        )
+    for name, tensor in header.items():
+        expected = gold[1:] if name == "reference_mean" else gold
+        if tensor.shape != expected:
+            raise EvidenceError(
+                f"{path} tensor {name} has shape {list(tensor.shape)}, expected {list(expected)}"
+            )
+        if tensor.dtype != "F32":
+            raise EvidenceError(f"{path} tensor {name} has dtype {tensor.dtype}, expected F32")
+    vectors: Vectors = safetensors.numpy.load_file(path)
+    for name, values in vectors.items():
+        if not np.isfinite(values).all():
+            place = "" if values.ndim == 1 else f" in {_first(rows, ~np.isfinite(values))}"
+            raise EvidenceError(f"{path} tensor {name} holds NaN or infinity{place}")
+    return vectors
+
+
+def _check_hash(path: Path, recorded: str) -> None:
+    if (found := sha256_file(path)) != recorded:
+        raise EvidenceError(
+            f"{path} has sha256 {found[:12]}..., but {RUN_NAME} records {recorded[:12]}...:"
+            " it was edited, or belongs to another run"
+        )
+
+
+def _check_shuffle(path: Path, rows: Sequence[Row]) -> None:
+    by_id = {row.id: row for row in rows}
+    several_documents = len({row.document for row in rows}) > 1
+    for number, row in enumerate(rows, start=1):
+        where = f"{path} line {number}"
+        source = by_id.get(row.shuffled_from)
+        if source is None:
+            raise EvidenceError(f"{where}: shuffled_from {row.shuffled_from!r} is no row's id")
+        if source.status != row.shuffled_status:
+            raise EvidenceError(
+                f"{where}: shuffled_status is {row.shuffled_status}, but row {source.id!r}"
+                f" has status {source.status}"
+            )
+        if several_documents and source.document == row.document:
+            raise EvidenceError(
+                f"{where}: shuffled_from {source.id!r} is of the same document"
+                f" {row.document!r}, which is no control"
+            )
+
+
+def _check_failures_hold_zeros(path: Path, evidence: Evidence) -> None:
+    for condition in get_args(Condition):
+        if condition not in evidence.vectors:
+            continue
+        wrong = evidence.vectors[condition].any(axis=1) & evidence.failed(condition)
+        if wrong.any():
+            raise EvidenceError(
+                f"{path} tensor {condition} holds a reconstruction in"
+                f" {_first(evidence.rows, wrong)}, whose text failed"
+            )
+
+
+def _check_run(path: Path, evidence: Evidence) -> None:
+    asked = evidence.run.evaluation
+    found = (len(evidence.rows), len(set(evidence.documents)))
+    if (asked.rows, asked.documents) != found:
+        raise EvidenceError(
+            f"{path}: evaluation asked {asked.rows} rows of {asked.documents} documents, but"
+            f" {ROWS_NAME} holds {found[0]} rows of {found[1]}: rows must never be dropped"
+        )
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    variance = 1 - float(mean @ mean)
+    if abs(variance - evidence.run.reference.variance) > _VARIANCE_TOLERANCE:
+        raise EvidenceError(
+            f"{path}: reference.variance is {evidence.run.reference.variance}, but reference_mean"
+            f" gives 1 - ||mean||^2 = {variance:.6f}"
+        )
+
+
+def _first(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+    position = int(np.argmax(marked.reshape(len(rows), -1).any(axis=1)))
+    return f"row {position + 1} (id {rows[position].id!r})"

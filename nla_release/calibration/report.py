@@ -1,0 +1,197 @@
+"""The shape of `calibration.json`.
+
+Numbers are rounded to six decimals when they enter the report, so that the last bits, in which
+linear algebra libraries differ, do not change its bytes. What cannot be computed is null, never
+NaN.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
+
+from nla_release.calibration.records import Sha256
+from nla_release.errors import EvidenceError
+from nla_release.files import dump_json, read_json
+from nla_release.schema import Strict, parse
+
+ControlName = Literal[
+    "shuffled", "empty", "gold_text", "random_vector", "zero_vector", "predict_mean"
+]
+CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
+
+LabelName = Literal["content-reading", "topic-level", "format-only", "inconclusive"]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6) + 0.0  # the sum turns -0.0 into 0.0
+
+
+Number = Annotated[FiniteFloat, AfterValidator(_rounded)]
+Cosine = Annotated[Number, Field(ge=-1, le=1)]
+Proportion = Annotated[Number, Field(ge=0, le=1)]
+Interval = Annotated[
+    tuple[Number, Number] | None,
+    Field(description="[low, high], resampling documents; null with fewer than two documents"),
+]
+Rows = Annotated[PositiveInt, Field(description="rows it was computed over, failures included")]
+
+
+class EvidenceHashes(Strict):
+    """The evidence that the numbers were computed from, file by file."""
+
+    rows_sha256: Sha256 = Field(description="rows.jsonl")
+    vectors_sha256: Sha256 = Field(description="vectors.safetensors")
+    run_sha256: Sha256 = Field(description="run.json")
+
+
+class Bootstrap(Strict):
+    """How the intervals of means were made."""
+
+    draws: PositiveInt = Field(description="resamples")
+    seed: NonNegativeInt = Field(description="of the draws")
+    cluster: Literal["document"] = Field(description="what is resampled, with all of its rows")
+    level: Proportion = Field(description="of every interval in this report")
+
+
+class Denominators(Strict):
+    """What was asked, and what became of it: ok + empty + truncated + unparsed = rows."""
+
+    rows: PositiveInt = Field(description="activations asked, the denominator of every mean")
+    documents: PositiveInt = Field(description="documents that the activations come from")
+    ok: NonNegativeInt = Field(description="rows with an explanation")
+    empty: NonNegativeInt = Field(description="rows where the AV said nothing")
+    truncated: NonNegativeInt = Field(description="rows cut at the token limit")
+    unparsed: NonNegativeInt = Field(description="rows whose output is not an explanation")
+
+
+class CosineSummary(Strict):
+    """Cosine of activation and reconstruction; a failed row counts 0."""
+
+    mean: Cosine = Field(description="over all rows")
+    sd: Number | None = Field(description="sample standard deviation; null for a single row")
+    median: Cosine = Field(description="over all rows")
+    interval: Interval
+    n: Rows
+
+
+class CosineSurvivors(Strict):
+    """The same over rows with an explanation only: never a headline, since it forgets failures."""
+
+    mean: Cosine | None = Field(description="null when every row failed")
+    n: NonNegativeInt = Field(description="rows with an explanation")
+
+
+class Mse(Strict):
+    """Mean squared error of vectors at norm sqrt(d), that is 2 (1 - cos); a failed row counts 2."""
+
+    mean: Number = Field(description="over all rows, 0 to 4", ge=0, le=4)
+    interval: Interval
+    n: Rows
+
+
+class ReferenceSet(Strict):
+    """The training activations that the baselines are frozen on."""
+
+    sha256: Sha256 = Field(description="of their file")
+    rows: PositiveInt = Field(description="activations in it")
+    variance: Proportion = Field(description="1 - ||mean of unit vectors||^2")
+
+
+class Fve(Strict):
+    """Fraction of variance explained; the denominator belongs to its name."""
+
+    value: Number | None = Field(description="null when the reference set does not vary")
+    interval: Interval
+    n: Rows
+    denominator: Number = Field(description="frozen on the reference set", ge=0)
+    definition: str = Field(description="the formula")
+
+
+class Control(Strict):
+    """The cosine with the meaning taken out, paired with the real one row by row."""
+
+    mean: Cosine = Field(description="cosine of the control over all rows")
+    difference: Number = Field(description="mean of real - control")
+    interval: Interval = Field(description="of the difference")
+    n: Rows
+    failed: NonNegativeInt = Field(description="rows where the control had no text, at cosine 0")
+
+
+class Retrieval(Strict):
+    """How often a reconstruction is closest to its own activation among all of them."""
+
+    hits: NonNegativeInt = Field(description="failures and ties are misses")
+    n: Rows
+    candidates: PositiveInt = Field(description="activations to choose from")
+    top1: Proportion = Field(description="hits / n")
+    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1")
+    chance: Proportion = Field(description="1 / candidates")
+
+
+class Diversity(Strict):
+    """Whether the AV says different things; a collapsed one repeats itself."""
+
+    distinct_explanations: NonNegativeInt = Field(description="different texts")
+    distinct_prefixes_60: NonNegativeInt = Field(description="different first 60 characters")
+    n: NonNegativeInt = Field(description="rows with an explanation")
+
+
+class InjectionCounts(Strict):
+    """Whether what is injected changes what is said, over rows with an explanation."""
+
+    random_vector_same_text: NonNegativeInt = Field(
+        description="rows explained word for word as a random direction is"
+    )
+    zero_vector_same_text: NonNegativeInt = Field(
+        description="rows explained word for word as the zero vector is"
+    )
+    n: NonNegativeInt = Field(description="rows with an explanation")
+
+
+class Label(Strict):
+    """What the evidence supports."""
+
+    name: LabelName = Field(description="the verdict in a word")
+    sentence: str = Field(description="the verdict with the numbers that decide it")
+
+
+class Calibration(Strict):
+    """Numbers computed from evidence alone, each with its control, interval and n."""
+
+    schema_: Literal[1] = Field(alias="schema", description="version of this format")
+    tool_version: str = Field(description="of nla_release")
+    evidence: EvidenceHashes
+    bootstrap: Bootstrap
+    denominators: Denominators
+    cosine: CosineSummary
+    cosine_survivors: CosineSurvivors
+    mse: Mse
+    reference: ReferenceSet
+    fve: Fve
+    fve_mean_norm: Fve
+    controls: dict[ControlName, Control]
+    retrieval: Retrieval
+    diversity: Diversity
+    injection: InjectionCounts
+    label: Label
+
+    @classmethod
+    def read(cls, path: Path) -> "Calibration":
+        """A `calibration.json`.
+
+        Raises:
+            InputError: missing, or not JSON.
+            EvidenceError: it is not a calibration; every wrong key is named.
+        """
+        return parse(
+            cls,
+            read_json(path),
+            path,
+            error=EvidenceError,
+            hint="compute it again with `nla-release calibrate`",
+        )
+
+    def dump(self) -> str:
+        """Its JSON text, the same for the same numbers."""
+        return dump_json(self.model_dump(by_alias=True, mode="json"))

@@ -1,0 +1,1 @@
+"""Renderings: one object, shown as text or as JSON, by pure functions."""

@@ -1,0 +1,161 @@
+"""Synthetic inputs that tests share: whole and valid, for a test to break one thing of."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nla_release.calibration.evidence import Evidence, write_evidence
+from nla_release.calibration.records import Row, RunFacts, Verbalization
+from nla_release.explanation import Status, wrap
+
+RAW_FAILURES: dict[Status, str] = {
+    "empty": wrap(""),
+    "truncated": "<explanation>the word that never",
+    "unparsed": "once upon a time",
+}
+
+
+class EvidenceParts(NamedTuple):
+    """The arguments of `write_evidence` after the folder."""
+
+    rows: list[Row]
+    vectors: dict[str, np.ndarray]
+    run: RunFacts
+
+
+def verbalization(text: str, status: Status = "ok") -> Verbalization:
+    """What the AV said, with a raw output that fits the status."""
+    if status == "ok":
+        return Verbalization(explanation=text, status=status, raw=wrap(text))
+    return Verbalization(explanation="", status=status, raw=RAW_FAILURES[status])
+
+
+def evidence_parts(
+    *,
+    rows: int = 40,
+    documents: int = 10,
+    width: int = 16,
+    noise: float = 0.5,
+    collapsed: bool = False,
+    failed: Mapping[int, Status] | None = None,
+    gold_text: bool = True,
+    seed: int = 0,
+) -> EvidenceParts:
+    """Evidence of a pair on random activations with a large shared mean.
+
+    Args:
+        rows: activations, dealt to the documents in turn.
+        documents: how many documents they come from.
+        width: d of the vectors.
+        noise: norm of the reconstruction's error over that of the activation; 0 is perfect.
+        collapsed: the AV says the same of everything, and so the AR makes one vector of everything.
+        failed: status by row position, for rows without an explanation.
+        gold_text: whether the data has gold explanations.
+        seed: of the random vectors.
+    """
+    random = np.random.default_rng(seed)
+    failed = failed or {}
+    shared = _unit(random.normal(size=width))
+    units = _unit(shared + _unit(random.normal(size=(rows, width))))
+    mean = units.mean(axis=0).astype(np.float32)
+    gold = units * random.uniform(20, 60, size=(rows, 1))
+
+    def reconstruct(error: float) -> np.ndarray:
+        return units + error * _unit(random.normal(size=(rows, width)))
+
+    spoken = [
+        verbalization(
+            "a word in a text" if collapsed else f"word {i} in a text about topic {i % documents}",
+            failed.get(i, "ok"),
+        )
+        for i in range(rows)
+    ]
+    real = np.tile(mean, (rows, 1)) if collapsed else reconstruct(noise)
+    real[[status.status != "ok" for status in spoken]] = 0
+    sources = [_row_of_another_document(i, rows, documents) for i in range(rows)]
+    vectors = {
+        "gold": gold,
+        "reference_mean": mean,
+        "real": real,
+        "shuffled": real[sources],
+        "empty": np.tile(shared, (rows, 1)),
+        "random_vector": np.tile(mean, (rows, 1)) if collapsed else reconstruct(3),
+        "zero_vector": np.tile(mean, (rows, 1)),
+    }
+    if gold_text:
+        vectors["gold_text"] = reconstruct(noise / 2)
+    return EvidenceParts(
+        rows=[
+            Row(
+                id=f"r{i}",
+                document=f"d{i % documents}",
+                text=f"source text {i}",
+                **spoken[i].model_dump(),
+                gold=f"gold {i}" if gold_text else None,
+                shuffled_from=f"r{sources[i]}",
+                shuffled_status=spoken[sources[i]].status,
+                random_vector=verbalization("a word in a text" if collapsed else f"noise {i}"),
+            )
+            for i in range(rows)
+        ],
+        vectors={name: values.astype(np.float32) for name, values in vectors.items()},
+        run=run_facts(
+            rows=rows,
+            documents=min(rows, documents),
+            variance=1 - float(mean.astype(np.float64) @ mean.astype(np.float64)),
+        ),
+    )
+
+
+def make_evidence(folder: Path, **options: Any) -> Evidence:
+    """Write `evidence_parts(**options)` to a folder and read it back."""
+    return write_evidence(folder, *evidence_parts(**options))
+
+
+def run_facts(*, rows: int, documents: int, variance: float) -> RunFacts:
+    """A run's facts; hashes are made up."""
+    pair_files = {
+        "av": ("adapter_config.json", "adapter_model.safetensors", "nla_meta.yaml"),
+        "ar": (
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "nla_meta.yaml",
+            "value_head.safetensors",
+        ),
+    }
+    return RunFacts.model_validate(
+        {
+            "schema": 1,
+            "tool_version": "0.1.0",
+            "started_at": "2026-11-22T10:00:00Z",
+            "finished_at": "2026-11-22T10:05:00Z",
+            "base": {"id": "someone/tiny", "revision": "0" * 40},
+            "tokenizer_sha256": "1" * 64,
+            "files": {
+                f"{role}/{name}": "2" * 64 for role in pair_files for name in pair_files[role]
+            },
+            "evaluation": {"sha256": "3" * 64, "rows": rows, "documents": documents},
+            "reference": {"sha256": "4" * 64, "rows": 1000, "variance": min(max(variance, 0), 1)},
+            "precision": {"quantization": None, "dtype": "float32"},
+            "injection": {"site": "embedding", "op": "replace", "scale": 39.25},
+            "decoding": {"greedy": True, "max_new_tokens": 200, "batch_size": 16},
+            "seed": 0,
+            "zero_vector": verbalization("a word in a text").model_dump(),
+            "device": "cpu",
+            "libraries": {"torch": "2.13.0"},
+        }
+    )
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _row_of_another_document(position: int, rows: int, documents: int) -> int:
+    others = ((position + step) % rows for step in range(1, rows))
+    return next(
+        (other for other in others if other % documents != position % documents),
+        (position + 1) % rows,
+    )

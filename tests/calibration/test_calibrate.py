@@ -1,0 +1,322 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.errors import EvidenceError
+from tests.builders import evidence_parts, make_evidence, verbalization
+
+
+def calibration_of(folder, rows, vectors, run):
+    return calibrate(write_evidence(folder / "evidence", rows, vectors, run))
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """The calibration of synthetic evidence with the given properties."""
+
+    def measure(**options):
+        return calibrate(make_evidence(tmp_path / "evidence", **options))
+
+    return measure
+
+
+def with_variance(parts, variance):
+    """The parts on another reference set: its mean has the norm that belongs to the variance."""
+    mean = parts.vectors["reference_mean"]
+    mean = (mean / np.linalg.norm(mean) * np.sqrt(1 - variance)).astype(np.float32)
+    reference = parts.run.reference.model_copy(update={"variance": variance})
+    return (
+        parts.rows,
+        {**parts.vectors, "reference_mean": mean},
+        parts.run.model_copy(update={"reference": reference}),
+    )
+
+
+def test_perfect_reconstruction_scores_everything(measured):
+    result = measured(noise=0)
+    assert result.cosine.mean == 1
+    assert result.cosine.interval == (1, 1)
+    assert result.mse.mean == 0
+    assert result.fve.value == result.fve_mean_norm.value == 1
+    assert (result.retrieval.hits, result.retrieval.n) == (40, 40)
+    assert result.label.name == "content-reading"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@given(noise=st.floats(0, 5), seed=st.integers(0, 100), failures=st.integers(0, 39))
+def test_mse_and_fve_are_the_cosine_in_other_units(measured, noise, seed, failures):
+    failed = dict.fromkeys(range(failures), "truncated")
+    result = measured(noise=noise, seed=seed, failed=failed)
+    low, high = result.cosine.interval
+    assert low <= result.cosine.mean <= high
+    assert result.mse.mean == pytest.approx(2 * (1 - result.cosine.mean), abs=3e-6)
+    assert result.mse.interval == pytest.approx((2 * (1 - high), 2 * (1 - low)), abs=3e-6)
+    for fve in (result.fve, result.fve_mean_norm):
+        expected = [1 - 2 * (1 - cosine) / fve.denominator for cosine in (low, high)]
+        assert fve.interval == pytest.approx(expected, abs=1e-4)
+
+
+def test_predicting_the_mean_explains_nothing(tmp_path):
+    """The AR's output is normalised: exactly 0 by the mean-norm definition, below 0 by the other.
+
+    The raw-variance definition is 0 for the mean at its own length, which no AR can produce.
+    """
+    rows, vectors, run = evidence_parts()
+    mean = vectors["reference_mean"].astype(np.float64)
+    vectors["real"] = np.tile(mean, (len(rows), 1)).astype(np.float32)
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert result.fve_mean_norm.value == pytest.approx(0, abs=2e-6)
+    norm = np.linalg.norm(mean)
+    assert result.fve.value == pytest.approx(-(1 - norm) / (1 + norm), abs=1e-5)
+    units = vectors["gold"] / np.linalg.norm(vectors["gold"], axis=1, keepdims=True)
+    raw_mse = np.mean(np.sum((units - mean) ** 2, axis=1))
+    assert 1 - raw_mse / result.fve.denominator == pytest.approx(0, abs=1e-5)
+
+
+def test_predict_mean_scores_the_norm_of_the_mean(measured):
+    """The baseline that every cosine is shown beside: sqrt(1 - variance)."""
+    result = measured()
+    assert result.controls["predict_mean"].mean == pytest.approx(
+        np.sqrt(1 - result.reference.variance), abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("variance", "denominator"), [(0.7335, 0.9675), (0.0302, 0.0304), (0.0579, 0.0588)]
+)
+def test_both_denominators_are_those_of_the_published_pairs(tmp_path, variance, denominator):
+    """2 (1 - sqrt(1 - Var)): Qwen, Gemma 12B and Gemma 27B."""
+    result = calibration_of(tmp_path, *with_variance(evidence_parts(), variance))
+    assert result.fve.denominator == variance
+    assert result.fve_mean_norm.denominator == pytest.approx(denominator, abs=5.1e-5)
+    assert result.fve_mean_norm.denominator == pytest.approx(
+        2 * (1 - np.sqrt(1 - variance)), abs=1e-6
+    )
+
+
+def test_failures_stay_in_every_denominator(measured):
+    """A pair that fails on a quarter of its rows scores a quarter less, not the same."""
+    failed = {0: "empty", 1: "truncated", 2: "unparsed"} | dict.fromkeys(range(3, 10), "empty")
+    result = measured(noise=0, failed=failed)
+    assert result.denominators.model_dump() == {
+        "rows": 40,
+        "documents": 10,
+        "ok": 30,
+        "empty": 8,
+        "truncated": 1,
+        "unparsed": 1,
+    }
+    assert (result.cosine.mean, result.cosine.n) == (0.75, 40)
+    assert result.mse.mean == 0.5
+    assert (result.retrieval.hits, result.retrieval.n, result.retrieval.top1) == (30, 40, 0.75)
+    assert (result.cosine_survivors.mean, result.cosine_survivors.n) == (1, 30)
+    assert result.controls["shuffled"].failed == 10
+    assert result.diversity.n == result.injection.n == 30
+
+
+def test_a_failed_control_counts_zero_and_is_counted(tmp_path):
+    rows, vectors, run = evidence_parts(noise=0)
+    rows[3] = rows[3].model_copy(update={"random_vector": verbalization("", "empty")})
+    vectors["random_vector"][3] = 0
+    run = run.model_copy(update={"zero_vector": verbalization("", "unparsed")})
+    vectors["zero_vector"][:] = 0
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert result.controls["random_vector"].failed == 1
+    zero = result.controls["zero_vector"]
+    assert (zero.failed, zero.mean, zero.difference) == (40, 0, 1)
+
+
+def test_every_control_is_paired_with_the_real_rows(measured):
+    result = measured()
+    assert set(result.controls) == set(CONTROL_NAMES)
+    for control in result.controls.values():
+        assert control.difference == pytest.approx(result.cosine.mean - control.mean, abs=2e-6)
+        assert control.interval[0] <= control.difference <= control.interval[1]
+        assert control.n == 40
+
+
+def test_a_collapsed_pair_is_format_only_and_at_chance(measured):
+    """The same words for everything, and a cosine that looks fine."""
+    result = measured(collapsed=True)
+    assert result.cosine.mean > 0.65
+    assert result.controls["shuffled"].interval == (0, 0)
+    assert result.retrieval.hits == 1
+    assert result.retrieval.interval[0] <= result.retrieval.chance
+    assert result.diversity.distinct_explanations == 1
+    assert result.injection.random_vector_same_text == 40
+    assert result.injection.zero_vector_same_text == 40
+    assert result.label.name == "format-only"
+    assert result.label.sentence == (
+        "Format-only: another row's explanation reconstructs the activation as well as the row's"
+        " own (difference 0.000, 95% interval 0.000 to 0.000, n = 40 activations from 10"
+        " documents)."
+    )
+
+
+def test_a_pair_that_does_better_with_other_rows_text_is_format_only(tmp_path):
+    rows, vectors, run = evidence_parts()
+    vectors["shuffled"] = vectors["gold"]
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert result.controls["shuffled"].interval[1] < 0
+    assert result.label.name == "format-only"
+    assert "better than the row's own" in result.label.sentence
+
+
+def test_a_pair_that_only_knows_the_topic_is_topic_level(tmp_path):
+    """Two topics over ten documents: the own text beats the other topic's, and no more."""
+    rows, vectors, run = evidence_parts()
+    random = np.random.default_rng(0)
+    topics = 3 * random.normal(size=(2, 16))
+    topic = np.arange(40) % 2
+    vectors["gold"] = (topics[topic] + random.normal(size=(40, 16))).astype(np.float32)
+    vectors["real"] = topics[topic].astype(np.float32)
+    vectors["shuffled"] = topics[1 - topic].astype(np.float32)
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert result.label.name == "topic-level"
+    assert "does not single it out" in result.label.sentence
+    assert f"{result.retrieval.hits} of 40 retrieved" in result.label.sentence
+
+
+@pytest.mark.parametrize("options", [{"rows": 19, "documents": 10}, {"rows": 40, "documents": 4}])
+def test_few_rows_or_documents_are_inconclusive_however_good(measured, options):
+    result = measured(noise=0, **options)
+    assert result.label.name == "inconclusive"
+    assert "too few to tell" in result.label.sentence
+
+
+def test_the_least_that_can_be_told_from(measured):
+    assert measured(noise=0, rows=20, documents=5).label.name == "content-reading"
+
+
+def test_a_single_row_has_no_spread_and_no_interval(measured):
+    result = measured(rows=1, documents=1)
+    assert result.cosine.n == 1
+    assert result.cosine.sd is None
+    assert result.cosine.interval is result.mse.interval is result.fve.interval is None
+    assert result.controls["shuffled"].interval is None
+    assert result.retrieval.chance == 1
+    assert result.label.name == "inconclusive"
+
+
+def test_one_document_has_no_interval(measured):
+    result = measured(rows=30, documents=1)
+    assert result.cosine.interval is None
+    assert result.label.name == "inconclusive"
+
+
+def test_all_rows_failed(measured):
+    result = measured(failed=dict.fromkeys(range(40), "truncated"))
+    assert (result.cosine.mean, result.mse.mean) == (0, 2)
+    assert result.cosine_survivors.mean is None
+    assert result.retrieval.hits == 0
+    assert result.diversity.n == result.diversity.distinct_explanations == 0
+    assert result.label.name == "format-only"
+
+
+def test_an_activation_of_zero_norm_scores_zero(tmp_path):
+    rows, vectors, run = evidence_parts(noise=0)
+    vectors["gold"][7] = 0
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert result.cosine.mean == pytest.approx(39 / 40)
+    assert result.retrieval.hits == 39
+
+
+def test_fve_is_null_when_the_reference_set_does_not_vary(tmp_path):
+    result = calibration_of(tmp_path, *with_variance(evidence_parts(), 0.0))
+    assert result.fve.value is result.fve.interval is None
+    assert result.fve_mean_norm.value is result.fve_mean_norm.interval is None
+
+
+def test_without_gold_explanations_their_control_is_absent(measured):
+    result = measured(gold_text=False)
+    assert "gold_text" not in result.controls
+    assert "gold_text" not in json.loads(result.dump())["controls"]
+
+
+def test_repeated_rows_of_a_document_do_not_narrow_the_interval(tmp_path):
+    """Measuring each document's one activation ten times over is no evidence about others."""
+    once = evidence_parts(rows=10, documents=10)
+    result_once = calibration_of(tmp_path, *once)
+    tenfold = [
+        row.model_copy(update={"id": f"{row.id}-{copy}", "shuffled_from": f"{row.shuffled_from}-0"})
+        for copy in range(10)
+        for row in once.rows
+    ]
+    vectors = {k: v if v.ndim == 1 else np.tile(v, (10, 1)) for k, v in once.vectors.items()}
+    asked = once.run.evaluation.model_copy(update={"rows": 100})
+    result_tenfold = calibration_of(
+        tmp_path, tenfold, vectors, once.run.model_copy(update={"evaluation": asked})
+    )
+    assert result_tenfold.cosine.interval == result_once.cosine.interval
+
+
+def test_two_calibrations_are_the_same_bytes(tmp_path):
+    evidence = make_evidence(tmp_path / "evidence", failed={3: "empty"})
+    assert calibrate(evidence).dump() == calibrate(evidence).dump()
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path):
+    rows, vectors, run = evidence_parts(failed={3: "empty"})
+    order = np.random.default_rng(0).permutation(len(rows))
+    shuffled = {k: v if v.ndim == 1 else v[order] for k, v in vectors.items()}
+    one = calibration_of(tmp_path, rows, vectors, run)
+    two = calibration_of(tmp_path, [rows[i] for i in order], shuffled, run)
+    assert one.model_copy(update={"evidence": two.evidence}) == two
+
+
+def test_the_file_has_exactly_the_documented_keys(measured):
+    document = json.loads(measured().dump())
+    keys = {name: set(value) for name, value in document.items() if isinstance(value, dict)}
+    assert keys.pop("controls") == set(CONTROL_NAMES)
+    assert keys == {
+        "evidence": {"rows_sha256", "vectors_sha256", "run_sha256"},
+        "bootstrap": {"draws", "seed", "cluster", "level"},
+        "denominators": {"rows", "documents", "ok", "empty", "truncated", "unparsed"},
+        "cosine": {"mean", "sd", "median", "interval", "n"},
+        "cosine_survivors": {"mean", "n"},
+        "mse": {"mean", "interval", "n"},
+        "reference": {"sha256", "rows", "variance"},
+        "fve": {"value", "interval", "n", "denominator", "definition"},
+        "fve_mean_norm": {"value", "interval", "n", "denominator", "definition"},
+        "retrieval": {"hits", "n", "candidates", "top1", "interval", "chance"},
+        "diversity": {"distinct_explanations", "distinct_prefixes_60", "n"},
+        "injection": {"random_vector_same_text", "zero_vector_same_text", "n"},
+        "label": {"name", "sentence"},
+    }
+    assert set(document) == {*keys, "controls", "schema", "tool_version"}
+    for control in document["controls"].values():
+        assert set(control) == {"mean", "difference", "interval", "n", "failed"}
+
+
+def test_what_is_dumped_reads_back(measured, tmp_path):
+    result = measured()
+    (tmp_path / "calibration.json").write_text(result.dump())
+    again = Calibration.read(tmp_path / "calibration.json")
+    assert again == result
+    assert again.dump() == result.dump()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("schema", 2), ("cosine", {"mean": 1.5}), ("label", {"name": "great", "sentence": ""})],
+)
+def test_a_calibration_that_breaks_the_format_is_named(measured, tmp_path, key, value):
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**json.loads(measured().dump()), key: value}))
+    with pytest.raises(EvidenceError, match=rf"calibration\.json: {key}"):
+        Calibration.read(path)
+
+
+def test_every_field_is_described():
+    """Cards and the JSON schema take their words from here."""
+    schema = Calibration.model_json_schema()
+    for name, definition in schema["$defs"].items():
+        assert "description" in definition, name
+        for field, entry in definition["properties"].items():
+            assert "description" in entry, f"{name}.{field}"

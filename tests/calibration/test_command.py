@@ -1,0 +1,86 @@
+import pytest
+from click.testing import CliRunner
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.cli.calibrate import command
+from nla_release.errors import EvidenceError
+from nla_release.output.calibration_text import calibration_table
+from tests.builders import make_evidence
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_evidence(tmp_path / "evidence", failed={0: "empty", 5: "truncated"})
+    return tmp_path
+
+
+def test_calibrate_writes_the_file_beside_the_evidence_and_shows_a_table(folder):
+    result = CliRunner().invoke(command, [str(folder)])
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert result.stderr.startswith("asked 40 · ok 38 · empty 1 · truncated 1 · unparsed 0\n")
+    assert str(folder / "calibration.json") in result.stderr
+    assert (folder / "calibration.json").is_file()
+
+
+def test_json_on_stdout_is_the_file(folder):
+    result = CliRunner().invoke(command, [str(folder), "--format", "json"])
+    assert result.stdout == (folder / "calibration.json").read_text(encoding="utf-8")
+
+
+def test_a_second_run_changes_nothing(folder):
+    CliRunner().invoke(command, [str(folder)])
+    before = (folder / "calibration.json").read_bytes()
+    CliRunner().invoke(command, [str(folder)])
+    assert (folder / "calibration.json").read_bytes() == before
+
+
+def test_damaged_evidence_leaves_the_older_calibration_alone(folder):
+    CliRunner().invoke(command, [str(folder)])
+    before = (folder / "calibration.json").read_bytes()
+    (folder / "evidence" / "run.json").unlink()
+    result = CliRunner().invoke(command, [str(folder)])
+    assert isinstance(result.exception, EvidenceError)
+    assert (folder / "calibration.json").read_bytes() == before
+
+
+def test_every_metric_stands_beside_its_control(folder):
+    calibration = calibrate(make_evidence(folder / "evidence"))
+    lines = calibration_table(calibration).splitlines()
+    header = lines[2]
+    assert header.split() == [
+        "metric",
+        "value",
+        "control",
+        "difference",
+        "95%",
+        "interval",
+        "of",
+        "it",
+        "n",
+    ]
+    shuffled = calibration.controls["shuffled"]
+    assert lines[3].split() == [
+        "cosine",
+        f"{calibration.cosine.mean:.3f}",
+        "shuffled",
+        f"{shuffled.mean:.3f}",
+        f"{shuffled.difference:+.3f}",
+        f"{shuffled.interval[0]:+.3f}",
+        "to",
+        f"{shuffled.interval[1]:+.3f}",
+        "40",
+    ]
+    assert [line.split("  ")[0] for line in lines[3:12]] == ["cosine"] * 6 + [
+        "fve",
+        "fve, mean norm",
+        f"retrieval {calibration.retrieval.hits}/40",
+    ]
+    assert {line.rindex("40") for line in lines[3:12]} == {len(header) - 2}
+    assert lines[-1] == calibration.label.sentence
+
+
+def test_what_cannot_be_computed_is_a_dash(folder):
+    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=1, documents=1)))
+    assert "nan" not in table.lower()
+    assert " -  " in table
