@@ -1,0 +1,25 @@
+"""The engine: a pair run on its base. Needs the `engine` extra (torch, transformers, peft).
+
+* `base` loads the base once and reads one block's output.
+* `adapters` puts both adapters on it, refusing any key that does not land.
+* `hooks` injects activations into prompts.
+* `pair` is the public face: `Pair.from_pretrained`, `explain`, `reconstruct`, `score`.
+* `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence.
+"""
+
+import logging
+
+from nla_release.errors import EnvironmentProblem
+
+# Set before bitsandbytes is imported: it advises about optional kernels while it loads.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+try:
+    from nla_release.engine.pair import Pair, Scores
+except ModuleNotFoundError as error:
+    raise EnvironmentProblem(
+        f"the engine is not installed ({error.name} is missing)",
+        hint="pip install 'nla-release[engine]'",
+    ) from error
+
+__all__ = ["Pair", "Scores"]

@@ -1,0 +1,118 @@
+"""LoRA adapters on a base: every key lands, or the adapter is refused.
+
+PEFT only warns when keys of an adapter find no module, and then runs the base with random or no
+factors (huggingface/peft#2699); here that is an error before anything runs.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors.torch import load_file
+
+from nla_release.engine.base import Base
+from nla_release.errors import PairError, WeightsError
+from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.weights import lora_modules, non_finite_tensors, read_header
+
+ADAPTER_FILE_NAME = "adapter_model.safetensors"
+CONFIG_FILE_NAME = "adapter_config.json"
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without PEFT's warning that it asks transformers by a name about to be retired."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
+
+
+def attach(base: Base, folders: dict[Role, Path]) -> Any:
+    """Both adapters on one base: a PEFT model with the adapters "av" and "ar".
+
+    Raises:
+        WeightsError: an adapter is damaged or holds values that are not finite.
+        PairError: a key finds no module of the base, or a module of another shape.
+    """
+    for folder in folders.values():
+        _check_lands(base.model, folder / ADAPTER_FILE_NAME)
+    model: Any = None
+    for role, folder in folders.items():
+        try:
+            with calm():
+                if model is None:
+                    model = peft.PeftModel.from_pretrained(base.model, folder, adapter_name=role)
+                else:
+                    model.load_adapter(folder, adapter_name=role)
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            raise PairError(f"{folder}: PEFT cannot load the adapter: {error}") from error
+        _check_complete(model, role, folder / ADAPTER_FILE_NAME)
+    return model.eval().requires_grad_(False)
+
+
+def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
+    """The AR's linear head, `[d, d]` in float32, as its sidecar declares it.
+
+    Raises:
+        WeightsError: missing, damaged, not finite, or not of the declared shape and parts.
+    """
+    path = folder / HEAD_FILE_NAME
+    head, found = sidecar.head, read_header(path)
+    expected = {head.key: head.shape} | ({"bias": (sidecar.d_model,)} if head.bias else {})
+    if (shapes := {name: tensor.shape for name, tensor in found.items()}) != expected:
+        raise WeightsError(f"{path} holds {shapes}, the sidecar declares {expected}")
+    _check_finite(path)
+    values = load_file(path)
+    linear = torch.nn.Linear(sidecar.d_model, sidecar.d_model, bias=head.bias)
+    linear.load_state_dict({name: value.float() for name, value in values.items()})
+    return linear.eval().requires_grad_(False)
+
+
+def _check_lands(model: Any, path: Path) -> None:
+    modules = dict(model.named_modules())
+    lost = []
+    for lora in lora_modules(path):
+        module = modules.get(lora.name)
+        if module is None:
+            lost.append(f"{lora.name} (no such module)")
+        elif (features := _features(module)) != (lora.in_features, lora.out_features):
+            lost.append(f"{lora.name} (the base has in, out {features})")
+    if lost:
+        raise PairError(
+            f"{path}: {len(lost)} adapted modules do not fit {type(model).__name__}:"
+            f" {', '.join(lost[:4])}{', ...' if len(lost) > 4 else ''}",
+            hint="the adapter was trained on another base or wrapper class; load that one",
+        )
+    _check_finite(path)
+
+
+def _check_complete(model: Any, role: Role, path: Path) -> None:
+    wanted = set(
+        peft.get_peft_model_state_dict(model, adapter_name=role, save_embedding_layers=False)
+    )
+    present = set(read_header(path))
+    if missing := sorted(wanted - present):
+        raise PairError(
+            f"{path} lacks {len(missing)} tensors that adapter_config.json asks for, such as"
+            f" {missing[0]}; PEFT would run them untrained"
+        )
+    if foreign := sorted(present - wanted):
+        raise PairError(
+            f"{path} holds {len(foreign)} tensors that PEFT would drop, as {foreign[0]}"
+        )
+
+
+def _check_finite(path: Path) -> None:
+    if broken := non_finite_tensors(path):
+        raise WeightsError(
+            f"{path}: {len(broken)} tensors hold NaN or infinity, such as {broken[0]}",
+            hint="this adapter is damaged; release an earlier checkpoint",
+        )
+
+
+def _features(module: Any) -> tuple[int | None, int | None]:
+    return getattr(module, "in_features", None), getattr(module, "out_features", None)

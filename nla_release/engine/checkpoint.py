@@ -1,0 +1,71 @@
+"""Work kept in pieces, so that a killed run loses at most the piece it was at.
+
+The folder is guarded by what the work depends on: pieces made of other inputs are never mixed in.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from nla_release.errors import EvidenceError, InputError
+from nla_release.files import dump_json, read_json, write_atomic
+
+
+class Checkpoint:
+    """A folder of finished pieces, each computed once."""
+
+    def __init__(self, folder: Path, guard: dict[str, Any], *, fresh: bool) -> None:
+        """Open or begin the folder.
+
+        Args:
+            folder: where pieces lie; made when needed.
+            guard: everything the pieces depend on.
+            fresh: begin anew, dropping pieces that are there.
+
+        Raises:
+            EvidenceError: the folder holds pieces of other inputs.
+        """
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folder = folder
+        self.resumed = (folder / "guard.json").exists()
+        if not self.resumed:
+            write_atomic(folder / "guard.json", dump_json(guard))
+            return
+        before = read_json(folder / "guard.json")
+        if changed := sorted(key for key in guard | before if guard.get(key) != before.get(key)):
+            raise EvidenceError(
+                f"{folder} holds an unfinished run of other inputs: {', '.join(changed)} changed",
+                hint="run `nla-release roundtrip --fresh` to drop it and begin anew",
+            )
+
+    def document(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The JSON document `name`, computed unless a finished one is there."""
+        path = self._folder / f"{name}.json"
+        if path.exists():
+            return read_json(path)
+        document = compute()
+        write_atomic(path, dump_json(document))
+        return document
+
+    def tensor(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The tensor `name`, computed unless a finished one is there."""
+        path = self._folder / f"{name}.safetensors"
+        if not path.exists():
+            write_atomic(path, save({"values": compute().contiguous()}))
+        try:
+            values: torch.Tensor = load_file(path)["values"]
+        except (SafetensorError, KeyError) as error:
+            raise InputError(
+                f"{path} is damaged: {error}", hint="begin anew with --fresh"
+            ) from error
+        return values
+
+    def drop(self) -> None:
+        """Remove the folder: the work is finished and kept elsewhere."""
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,238 @@
+"""The pair on its base: activations to words, words to activations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from nla_release.engine.adapters import attach, load_head
+from nla_release.engine.base import Base, block_output, decoder_of, load_base
+from nla_release.engine.hooks import injecting
+from nla_release.errors import DataError, EnvironmentProblem, PairError
+from nla_release.explanation import Explanation, read_explanation
+from nla_release.pairing import disagreements
+from nla_release.prompt import ar_prompt, check_replay, check_suffix
+from nla_release.sidecar import Dtype, Quantization, Role, Sidecar, read_sidecar
+
+Vectors = torch.Tensor | npt.NDArray[Any]
+
+_ADAPTER_FILES = ["adapter_config.json", "*.safetensors", "nla_meta.yaml"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a pair made of N activations: explanations, reconstructions `[N, d]`, cosines `[N]`.
+
+    The cosine of a failed explanation is 0.
+    """
+
+    explanations: list[Explanation]
+    reconstructions: torch.Tensor
+    cosine: torch.Tensor
+
+
+class Pair:
+    """One base in memory with two adapters, AV and AR, and the AR's head.
+
+    Example:
+        >>> pair = Pair.from_pretrained("ns/name-av-v0_0_1", "ns/name-ar-v0_0_1", revision="v0.0.1")
+        >>> texts = pair.explain(vectors)          # [N, d_model] -> N texts
+        >>> vectors_again = pair.reconstruct(texts)  # N texts -> [N, d_model]
+    """
+
+    def __init__(
+        self, base: Base, model: Any, head: torch.nn.Linear, av: Sidecar, ar: Sidecar
+    ) -> None:
+        self.base = base
+        self.av = av
+        self.ar = ar
+        self._model = model
+        self._head = head.to(base.device)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        av: str | Path,
+        ar: str | Path,
+        base: str | Path | None = None,
+        revision: str | None = None,
+        quantization: Quantization | None = None,
+        device: str | None = None,
+        dtype: Dtype | None = None,
+    ) -> "Pair":
+        """Load a pair and refuse it when its parts do not belong together.
+
+        Args:
+            av: the AV's folder or Hub id.
+            ar: the AR's folder or Hub id.
+            base: folder or Hub id to take the base from; the sidecar's id and revision otherwise.
+            revision: tag or commit of both adapters, when they come from the Hub.
+            quantization: "nf4" to load the base in 4 bits.
+            device: torch device; CUDA when there is one, by default.
+            dtype: of weights and computation; what the adapters were trained with, by default.
+
+        Raises:
+            InputError: a file of the pair is missing or damaged.
+            PairError: the adapters disagree with each other, the base, or its tokenizer.
+            EnvironmentProblem: something cannot be downloaded or loaded here.
+        """
+        folders: dict[Role, Path] = {
+            "av": _folder(av, revision),
+            "ar": _folder(ar, revision),
+        }
+        sidecars = {role: read_sidecar(folder, role) for role, folder in folders.items()}
+        if differences := disagreements(sidecars["av"], sidecars["ar"]):
+            raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
+        declared = sidecars["av"].nla_release.base
+        head = load_head(folders["ar"], sidecars["ar"])
+        loaded = load_base(
+            str(base or declared.id),
+            None if base else declared.revision,
+            quantization=quantization,
+            dtype=dtype or declared.dtype,
+            device=device,
+        )
+        _check_base(loaded, sidecars["av"], sidecars["ar"])
+        model = attach(loaded, folders)
+        return cls(loaded, model, head, sidecars["av"], sidecars["ar"])
+
+    def explain(
+        self, vectors: Vectors, *, max_new_tokens: int = 200, batch_size: int = 16
+    ) -> list[str]:
+        """Explanations of activations `[N, d_model]`, greedy; "" where the AV failed."""
+        found = self.verbalize(vectors, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        return [explanation.text for explanation in found]
+
+    def verbalize(
+        self, vectors: Vectors, *, max_new_tokens: int = 200, batch_size: int = 16
+    ) -> list[Explanation]:
+        """As `explain`, with the status and the raw output of each.
+
+        Raises:
+            DataError: the vectors are not `[N, d_model]` or not finite.
+        """
+        self._model.set_adapter("av")
+        return [
+            explanation
+            for batch in torch.split(self._checked(vectors), batch_size)
+            for explanation in self._generate(batch, max_new_tokens)
+        ]
+
+    def reconstruct(self, texts: Sequence[str], *, batch_size: int = 16) -> torch.Tensor:
+        """Activations `[N, d_model]`, float32 on the CPU, that the AR reads out of texts."""
+        self._model.set_adapter("ar")
+        if not texts:
+            return torch.empty(0, self.ar.d_model)
+        batches = (texts[at : at + batch_size] for at in range(0, len(texts), batch_size))
+        return torch.cat([self._read(batch) for batch in batches])
+
+    def score(self, vectors: Vectors, *, max_new_tokens: int = 200, batch_size: int = 16) -> Scores:
+        """Round trip of activations `[N, d_model]`: explain, reconstruct, compare."""
+        gold = self._checked(vectors)
+        explanations = self.verbalize(gold, max_new_tokens=max_new_tokens, batch_size=batch_size)
+        ok = torch.tensor([item.status == "ok" for item in explanations])
+        again = self.reconstruct([item.text for item in explanations], batch_size=batch_size)
+        cosine = torch.nn.functional.cosine_similarity(gold, again, dim=-1)
+        return Scores(explanations, again, torch.where(ok, cosine, torch.zeros_like(cosine)))
+
+    @torch.inference_mode()
+    def _generate(self, vectors: torch.Tensor, max_new_tokens: int) -> Iterator[Explanation]:
+        tokenizer, prompt = self.base.tokenizer, self.av.injection.prompt_token_ids
+        ids = torch.tensor([prompt] * len(vectors), device=self.base.device)
+        with injecting(self._model, vectors, self.av.tokens, self.av.injection.scale):
+            output = self._model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                generation_config=_greedy(tokenizer, max_new_tokens),
+            )
+        for generated in output[:, ids.shape[1] :].tolist():
+            ended = tokenizer.eos_token_id in generated
+            raw = tokenizer.decode(generated, skip_special_tokens=True)
+            yield read_explanation(raw, ended=ended)
+
+    @torch.inference_mode()
+    def _read(self, texts: Sequence[str]) -> torch.Tensor:
+        template = self.ar.prompt_templates.ar
+        rows = [self.base.encode(ar_prompt(template, text), True) for text in texts]
+        ids, mask, last = pad_right(rows, self.base.tokenizer.pad_token_id, self.base.device)
+        hidden = block_output(self._model, self.ar.head.blocks - 1, ids, mask)
+        read = hidden[torch.arange(len(rows), device=hidden.device), last]
+        return self._head(read.float()).cpu()  # type: ignore[no-any-return]
+
+    def _checked(self, vectors: Vectors) -> torch.Tensor:
+        tensor = torch.as_tensor(
+            np.asarray(vectors) if isinstance(vectors, np.ndarray) else vectors
+        )
+        tensor = tensor.detach().float().cpu()
+        if tensor.ndim != 2 or tensor.shape[1] != self.av.d_model:
+            raise DataError(
+                f"vectors have shape {list(tensor.shape)}, this pair takes [N, {self.av.d_model}]"
+            )
+        if not torch.isfinite(tensor).all():
+            bad = (~torch.isfinite(tensor).all(dim=1)).nonzero().flatten().tolist()
+            raise DataError(f"vectors {bad[:8]} hold NaN or infinity")
+        return tensor
+
+
+def pad_right(
+    rows: Sequence[Sequence[int]], pad_id: int, device: str | torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ids and attention mask `[B, S]`, and each row's last real position `[B]`.
+
+    Right padding leaves every position as it is without padding: attention is causal.
+    """
+    longest = max(len(row) for row in rows)
+    ids = torch.full((len(rows), longest), pad_id, device=device)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long, device=device)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row, device=device)
+        mask[index, : len(row)] = 1
+    return ids, mask, mask.sum(dim=1) - 1
+
+
+def _greedy(tokenizer: Any, max_new_tokens: int) -> transformers.GenerationConfig:
+    return transformers.GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _check_base(base: Base, av: Sidecar, ar: Sidecar) -> None:
+    config = base.model.config.get_text_config()
+    deepest = max(av.extraction_layer_index, ar.head.blocks - 1)
+    if config.hidden_size != av.d_model:
+        raise PairError(
+            f"the pair is for d_model {av.d_model}, base {av.nla_release.base.id} has"
+            f" {config.hidden_size}"
+        )
+    if deepest >= (blocks := len(decoder_of(base.model).layers)):
+        raise PairError(f"the pair needs block {deepest}, the base has blocks 0 to {blocks - 1}")
+    check_replay(av, base.encode, base.tokenizer.unk_token_id)
+    check_suffix(ar, base.encode)
+
+
+def _folder(source: str | Path, revision: str | None) -> Path:
+    if (path := Path(source)).is_dir():
+        return path
+    try:
+        downloaded = huggingface_hub.snapshot_download(
+            str(source), revision=revision, allow_patterns=_ADAPTER_FILES
+        )
+    except HFValidationError as error:
+        raise PairError(f"{source} is neither a folder nor a Hub id") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise EnvironmentProblem(
+            f"{source} (revision {revision or 'main'}) cannot be downloaded: {error}",
+            hint="check the id, the revision, HF_ENDPOINT and your login",
+        ) from error
+    return Path(downloaded)

@@ -1,0 +1,81 @@
+"""Injection: one embedding per row gives way to an activation. The one place that must be right.
+
+Pure and vectorised; everything that injects, in training and in release, goes through `inject`.
+"""
+
+import torch
+
+from nla_release.errors import InjectionError
+
+
+def rescale(vectors: torch.Tensor, scale: float) -> torch.Tensor:
+    """Give each vector `[B, d]` the L2 norm `scale`, in float32; a zero vector stays zero."""
+    vectors = vectors.float()
+    norms = vectors.norm(dim=-1, keepdim=True)
+    return (
+        torch.where(norms > 0, vectors / norms.clamp_min(torch.finfo(torch.float32).tiny), 0)
+        * scale
+    )
+
+
+def inject(
+    input_ids: torch.Tensor,
+    embeddings: torch.Tensor,
+    vectors: torch.Tensor,
+    *,
+    marker_id: int,
+    left_id: int,
+    right_id: int,
+) -> torch.Tensor:
+    """Replace the marker's embedding by a vector, in every row.
+
+    The marker counts only between its recorded neighbours, so that a stray marker in quoted text
+    is never written to.
+
+    Args:
+        input_ids: token ids `[B, S]`.
+        embeddings: what the model's input embedding gave for them, `[B, S, d]`.
+        vectors: already at the injection scale, `[B, d]`; cast to the embeddings' dtype.
+        marker_id: id of the marker token.
+        left_id: id that must stand left of it.
+        right_id: id that must stand right of it.
+
+    Returns:
+        New embeddings `[B, S, d]` that differ from the old at exactly one position per row.
+
+    Raises:
+        InjectionError: shapes disagree, or a row has not exactly one marker between its
+            neighbours; says which rows and what they hold.
+    """
+    batch, length = input_ids.shape
+    if embeddings.shape[:2] != (batch, length) or vectors.shape != (batch, embeddings.shape[2]):
+        raise InjectionError(
+            f"cannot inject vectors {tuple(vectors.shape)} into embeddings"
+            f" {tuple(embeddings.shape)} of ids {tuple(input_ids.shape)}"
+        )
+    is_marker = input_ids == marker_id
+    in_place = torch.zeros_like(is_marker)
+    in_place[:, 1:-1] = (
+        is_marker[:, 1:-1] & (input_ids[:, :-2] == left_id) & (input_ids[:, 2:] == right_id)
+    )
+    if (in_place.sum(dim=1) != 1).any():
+        raise InjectionError(_complaint(is_marker, in_place, marker_id, left_id, right_id))
+    return torch.where(
+        in_place.unsqueeze(-1), vectors.to(embeddings.dtype).unsqueeze(1), embeddings
+    )
+
+
+def _complaint(
+    is_marker: torch.Tensor, in_place: torch.Tensor, marker_id: int, left_id: int, right_id: int
+) -> str:
+    markers, placed = is_marker.sum(dim=1).tolist(), in_place.sum(dim=1).tolist()
+    rows = [
+        f"row {row}: {markers[row]} markers, {count} between their neighbours"
+        for row, count in enumerate(placed)
+        if count != 1
+    ]
+    more = f"; and {len(rows) - 8} more rows" if len(rows) > 8 else ""
+    return (
+        f"expected marker {marker_id} exactly once between {left_id} and {right_id} in every row;"
+        f" {'; '.join(rows[:8])}{more}"
+    )
