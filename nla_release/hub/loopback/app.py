@@ -1,0 +1,103 @@
+"""The application: routes, who may use them, and how refusals are said."""
+
+import uuid
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.hub.loopback.access import Access
+from nla_release.hub.loopback.errors import EntryNotFoundError, HubError
+from nla_release.hub.loopback.log import LoggedRequest, RequestLog
+from nla_release.hub.loopback.routes import lfs, reading, refs, repositories, uploads
+from nla_release.hub.loopback.store import Store
+
+
+def create_app(store: Store, *, token: str | None, log: RequestLog | None = None) -> ASGIApp:
+    """The Hub as an ASGI application.
+
+    `token` is what a writer must present; with `None` the Hub is read-only. It answers only to
+    loopback host names, so no web page can reach it under a name of its own.
+    """
+    app = Starlette(
+        routes=[*repositories.ROUTES, *refs.ROUTES, *uploads.ROUTES, *lfs.ROUTES, *reading.ROUTES],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(_RouteOnRawPath),
+        ],
+        exception_handlers={
+            NlaReleaseError: _refused,
+            HTTPException: _no_such_route,
+            ClientDisconnect: _nobody_listens,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.access = Access(store, token)
+    return _Recorder(app, log)
+
+
+class _Recorder:
+    """Give every answer an id, and enter it in the log if there is one."""
+
+    def __init__(self, app: ASGIApp, log: RequestLog | None) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if self._log is not None:
+                    path = scope["raw_path"].decode("ascii", "replace")
+                    self._log.add(LoggedRequest(scope["method"], path, message["status"]))
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", uuid.uuid4().hex.encode()),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_recorded)
+
+
+class _RouteOnRawPath:
+    """Match routes before decoding: `refs%2Fpr%2F1` is one part of an address, not three."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, NlaReleaseError)
+    headers = {"X-Error-Message": _header(error.message)}
+    status = 507 if isinstance(error, EnvironmentProblem) else 500
+    if isinstance(error, HubError):
+        status = error.status
+        if error.code is not None:
+            headers["X-Error-Code"] = error.code
+    if isinstance(error, EntryNotFoundError):
+        headers["X-Repo-Commit"] = error.commit
+    return JSONResponse({"error": error.message}, status, headers)
+
+
+def _no_such_route(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _nobody_listens(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)
+
+
+def _header(text: str) -> str:
+    """The text with whatever a header cannot carry escaped."""
+    return text.encode("unicode_escape").decode("ascii")

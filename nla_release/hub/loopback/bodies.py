@@ -1,0 +1,67 @@
+"""Reading request bodies without trusting them: bounded, well-formed, of the expected shape."""
+
+import json
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+
+from nla_release.hub.loopback.errors import BadRequestError, TooLargeError
+from nla_release.schema import Model, parse
+
+_LARGEST_BODY = 16 * 1024 * 1024
+
+
+async def read(request: Request) -> bytes:
+    """The whole body of a request that carries no files.
+
+    Raises:
+        TooLargeError: nothing that the client asks is that long.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LARGEST_BODY:
+            raise TooLargeError(f"the request body is longer than {_LARGEST_BODY} bytes")
+    return bytes(body)
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """The JSON body as `model`.
+
+    Raises:
+        BadRequestError: not JSON, or not of that shape.
+    """
+    return parse_json(await read(request), model, "the request body")
+
+
+async def read_lines(request: Request, longest: int) -> AsyncIterator[bytes]:
+    """The lines of a body, held in memory one at a time.
+
+    Raises:
+        TooLargeError: a line is longer than `longest` bytes.
+    """
+    pending = bytearray()
+    async for piece in request.stream():
+        searched = len(pending)
+        pending += piece
+        while (end := pending.find(b"\n", searched)) >= 0:
+            yield bytes(pending[:end])
+            del pending[: end + 1]
+            searched = 0
+        if len(pending) > longest:
+            raise TooLargeError(f"a line of the request is longer than {longest} bytes")
+    if pending:
+        yield bytes(pending)
+
+
+def parse_json(text: bytes, model: type[Model], where: str) -> Model:
+    """A JSON document as `model`.
+
+    Raises:
+        BadRequestError: not JSON, or not of that shape.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"{where} is not valid JSON: {error}") from error
+    return parse(model, document, where, error=BadRequestError)

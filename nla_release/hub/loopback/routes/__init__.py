@@ -1,0 +1,1 @@
+"""The Hub's endpoints, one module per topic; each exports its `ROUTES`."""

@@ -1,0 +1,178 @@
+"""What a repository holds, and the bytes of its files."""
+
+import hashlib
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from nla_release.hub.loopback import git
+from nla_release.hub.loopback.access import access, part
+from nla_release.hub.loopback.blobs import Blobs
+from nla_release.hub.loopback.bodies import read
+from nla_release.hub.loopback.card import check_card
+from nla_release.hub.loopback.commits import Commit, Entry, Tree, folders
+from nla_release.hub.loopback.errors import EntryNotFoundError
+from nla_release.hub.loopback.repository import MAIN
+
+# A config longer than this is not read for the repository's summary.
+_LONGEST_CONFIG = 1024 * 1024
+
+
+def model_info(request: Request) -> Response:
+    """The summary of a repository at a revision; what `expand` asks for is always there."""
+    repository = access(request).readable(request)
+    revision = part(request, "revision") if "revision" in request.path_params else MAIN
+    commit, state = repository.resolve(revision), repository.state()
+    blobs = access(request).store.blobs
+    card = _card(commit, blobs)
+    answer = {
+        "id": repository.id,
+        "modelId": repository.id,
+        "author": repository.id.split("/")[0],
+        "sha": commit.id,
+        "private": state.private,
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "createdAt": state.created,
+        "lastModified": commit.date,
+        "tags": card.get("tags") or [],
+        "library_name": card.get("library_name"),
+        "pipeline_tag": card.get("pipeline_tag"),
+        "cardData": card,
+        "config": _config(commit, blobs),
+        "siblings": _siblings(commit, detailed="blobs" in request.query_params),
+    }
+    if "securityStatus" in request.query_params:
+        answer["securityRepoStatus"] = {"scansDone": True, "filesWithIssues": []}
+    return JSONResponse(answer)
+
+
+def commits(request: Request) -> Response:
+    """The history of a revision, newest first, all of it."""
+    repository = access(request).readable(request)
+    return JSONResponse(
+        [
+            {
+                "id": commit.id,
+                "title": commit.title,
+                "message": commit.description,
+                "date": commit.date,
+                "authors": [{"user": commit.author}],
+            }
+            for commit in repository.history(part(request, "revision"))
+        ]
+    )
+
+
+def tree(request: Request) -> Response:
+    """The files and folders in one folder, or with `recursive` in all below it."""
+    commit = access(request).readable(request).resolve(part(request, "revision"))
+    top = part(request, "path").strip("/") if "path" in request.path_params else ""
+    if top and top not in folders(commit.tree):
+        raise EntryNotFoundError(f"{top!r} does not exist on this revision", commit=commit.id)
+    prefix = f"{top}/" if top else ""
+    recursive = request.query_params.get("recursive", "").lower() in {"1", "true"}
+    return JSONResponse(
+        [
+            _described(path, commit.tree)
+            for path in sorted({*commit.tree, *folders(commit.tree)})
+            if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])
+        ]
+    )
+
+
+async def paths_info(request: Request) -> Response:
+    """The files and folders named in the form; those that are missing are left out."""
+    commit = access(request).readable(request).resolve(part(request, "revision"))
+    wanted = parse_qs((await read(request)).decode("utf-8", "replace")).get("paths", [])
+    present = {*commit.tree, *folders(commit.tree)}
+    return JSONResponse([_described(path, commit.tree) for path in wanted if path in present])
+
+
+def resolve(request: Request) -> Response:
+    """A file's bytes, or a range of them; the headers pin the commit and the content."""
+    commit = access(request).readable(request).resolve(part(request, "revision"))
+    path = part(request, "path")
+    entry = commit.tree.get(path)
+    if entry is None:
+        raise EntryNotFoundError(f"{path!r} does not exist on this revision", commit=commit.id)
+    headers = {"X-Repo-Commit": commit.id, "ETag": f'"{entry.sha256 if entry.lfs else entry.oid}"'}
+    if entry.lfs:
+        headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(entry.size)}
+    return FileResponse(
+        access(request).store.blobs.path(entry.sha256),
+        headers=headers,
+        media_type="application/octet-stream" if entry.lfs else "text/plain",
+    )
+
+
+def _described(path: str, files: Tree) -> dict[str, Any]:
+    """A file or folder as `tree` and `paths-info` show it."""
+    entry = files.get(path)
+    if entry is None:
+        below = [
+            f"{each} {files[each].oid}" for each in sorted(files) if each.startswith(f"{path}/")
+        ]
+        oid = hashlib.sha1("\n".join(below).encode(), usedforsecurity=False).hexdigest()
+        return {"type": "directory", "path": path, "size": 0, "oid": oid}
+    answer: dict[str, Any] = {"type": "file", "path": path, "size": entry.size, "oid": entry.oid}
+    if entry.lfs:
+        answer["lfs"] = {"oid": entry.sha256, **_lfs_sizes(entry)}
+    return answer
+
+
+def _siblings(commit: Commit, *, detailed: bool) -> list[dict[str, Any]]:
+    siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(commit.tree)]
+    if detailed:
+        for sibling in siblings:
+            entry = commit.tree[sibling["rfilename"]]
+            sibling |= {"size": entry.size, "blobId": entry.oid}
+            if entry.lfs:
+                sibling["lfs"] = {"sha256": entry.sha256, **_lfs_sizes(entry)}
+    return siblings
+
+
+def _lfs_sizes(entry: Entry) -> dict[str, int]:
+    return {"size": entry.size, "pointerSize": len(git.pointer(entry.sha256, entry.size))}
+
+
+def _card(commit: Commit, blobs: Blobs) -> dict[str, Any]:
+    text = _small_text(commit, "README.md", blobs)
+    return {} if text is None else check_card(text).metadata
+
+
+def _config(commit: Commit, blobs: Blobs) -> dict[str, Any]:
+    """What the Hub lifts out of an adapter's configuration for its page."""
+    text = _small_text(commit, "adapter_config.json", blobs)
+    try:
+        document = json.loads(text or "null")
+    except ValueError:
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    return {"peft": {key: document.get(key) for key in ("base_model_name_or_path", "task_type")}}
+
+
+def _small_text(commit: Commit, path: str, blobs: Blobs) -> str | None:
+    entry = commit.tree.get(path)
+    if entry is None or entry.size > _LONGEST_CONFIG:
+        return None
+    return blobs.read(entry.sha256).decode("utf-8", "replace")
+
+
+_REPO = "/api/models/{namespace}/{name}"
+ROUTES = [
+    Route(_REPO, model_info),
+    Route(f"{_REPO}/revision/{{revision}}", model_info),
+    Route(f"{_REPO}/commits/{{revision}}", commits),
+    Route(f"{_REPO}/tree/{{revision}}", tree),
+    Route(f"{_REPO}/tree/{{revision}}/{{path:path}}", tree),
+    Route(f"{_REPO}/paths-info/{{revision}}", paths_info, methods=["POST"]),
+    Route("/{namespace}/{name}/resolve/{revision}/{path:path}", resolve),
+]

@@ -1,0 +1,23 @@
+"""A verdict for machines: one JSON document, the same for the same verdict."""
+
+from dataclasses import asdict
+
+from nla_release import __version__
+from nla_release.files import dump_json
+from nla_release.rules.model import Verdict
+
+SCHEMA_VERSION = 1
+
+
+def verdict_json(verdict: Verdict) -> str:
+    """The document with a final newline; findings in the order of the text."""
+    totals = verdict.totals
+    return dump_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "tool_version": __version__,
+            "verdict": verdict.verdict,
+            "findings": [asdict(finding) for finding in verdict.findings],
+            "rules": {"total": sum(totals.values()), **totals},
+        }
+    )

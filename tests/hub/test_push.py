@@ -1,0 +1,288 @@
+"""A pair is published as one unit: both repositories whole, then both tags, or no tag at all."""
+
+import shutil
+
+import pytest
+from huggingface_hub import HfApi
+
+from nla_release.cards.render import render
+from nla_release.errors import (
+    EnvironmentProblem,
+    InputError,
+    PartlyPublishedError,
+    RefusedError,
+)
+from nla_release.hub.loopback.errors import HubError
+from nla_release.hub.loopback.repository import Repository
+from nla_release.hub.plan import make_plan
+from nla_release.hub.push import push
+from nla_release.hub.remote import Hub
+from nla_release.hub.verify import verify_published
+from nla_release.manifest import FILE_NAME, read_manifest
+from nla_release.output.plan_text import plan_text
+from nla_release.release import read_release
+from tests.hub.conftest import VERSION
+
+
+class BrokenHubError(HubError):
+    """The server's own failure."""
+
+    status = 500
+
+
+@pytest.fixture
+def release(rendered, tmp_path):
+    target = tmp_path / "release"
+    shutil.copytree(rendered.folder, target)
+    return read_release(target)
+
+
+def publish(release, client, version=VERSION):
+    said = []
+    push(make_plan(release.dist, version, client), client, private=False, say=said.append)
+    return said
+
+
+def repos(release):
+    return [release.repo_id(role, VERSION) for role in ("av", "ar")]
+
+
+def commits(server, repo):
+    return HfApi(endpoint=server.endpoint, token=server.token).list_repo_commits(repo)
+
+
+def tags(server, repo):
+    refs = HfApi(endpoint=server.endpoint, token=server.token).list_repo_refs(repo)
+    return {tag.name: tag.target_commit for tag in refs.tags}
+
+
+def test_each_repository_gets_one_commit_and_the_tag_points_at_it(release, server, client):
+    publish(release, client)
+
+    for repo in repos(release):
+        history = commits(server, repo)
+        assert [commit.title for commit in history] == ["Release v0.0.1", "initial commit"]
+        assert tags(server, repo) == {"v0.0.1": history[0].commit_id}
+
+
+def test_what_is_published_is_what_was_rendered_byte_for_byte(release, server, client, tmp_path):
+    publish(release, client)
+    for role, repo in zip(("av", "ar"), repos(release), strict=True):
+        client.download(repo, "v0.0.1", tmp_path / role)
+        for name in [*read_manifest(release.dist / role).files, FILE_NAME]:
+            assert (tmp_path / role / name).read_bytes() == (
+                release.dist / role / name
+            ).read_bytes()
+
+
+def test_tags_come_after_everything_else(release, server, client):
+    publish(release, client)
+    writes = [request.path for request in server.log.writes]
+    first_tag = next(at for at, path in enumerate(writes) if "/tag/" in path)
+
+    assert all("/tag/" in path for path in writes[first_tag:])
+    assert sum("/commit/" in path for path in writes) == 2
+
+
+def test_pushing_the_same_bytes_again_does_nothing_and_says_so(release, server, client):
+    publish(release, client)
+    before = server.log.writes
+    said = publish(release, client)
+
+    assert said == [f"already published, nothing to do: {' and '.join(repos(release))} at v0.0.1"]
+    assert server.log.writes == before
+
+
+def test_a_tag_with_other_bytes_is_refused_and_nothing_is_written(release, server, client):
+    publish(release, client)
+    before = server.log.writes
+    config = release.folder / "release.yaml"
+    config.write_text(config.read_text().replace("title: ", "title: Other "))
+    changed = read_release(release.folder)
+    render(changed, VERSION)
+    with pytest.raises(RefusedError, match="published with other bytes") as caught:
+        publish(changed, client)
+
+    assert "~ README.md" in caught.value.message
+    assert "new version" in caught.value.hint
+    assert server.log.writes == before
+
+
+def test_a_plan_writes_nothing_and_says_what_would_happen(release, server, client):
+    plan = make_plan(release.dist, VERSION, client)
+
+    assert server.log.writes == ()
+    assert all(repo.head is None for repo in plan.repos)
+    text = plan_text(plan)
+    assert "+ adapter_model.safetensors" in text
+    assert text.endswith("2 repositories to create, 2 tags to set.")
+
+
+def test_a_plan_against_an_existing_repository_names_each_difference(release, server, client):
+    repo = repos(release)[0]
+    api = HfApi(endpoint=server.endpoint, token=server.token)
+    api.create_repo(repo)
+    api.upload_file(path_or_fileobj=b"old", path_in_repo="linear_head.md", repo_id=repo)
+    api.upload_file(
+        path_or_fileobj=(release.dist / "av" / "LICENSE").read_bytes(),
+        path_in_repo="LICENSE",
+        repo_id=repo,
+    )
+    plan = make_plan(release.dist, VERSION, client)
+    av = plan.repos[0]
+
+    assert av.named("remove") == ["linear_head.md"]
+    assert av.named("keep") == ["LICENSE"]
+    publish(release, client)
+    assert "linear_head.md" not in client.state(repo).files
+
+
+@pytest.mark.parametrize("role", [0, 1])
+def test_a_push_cut_off_at_a_commit_is_continued_by_the_same_command(
+    release, server, client, monkeypatch, role
+):
+    commit = Repository.commit
+    done = []
+
+    def failing(self, *arguments, **options):
+        done.append(1)
+        if len(done) == role + 1:
+            raise BrokenHubError("disk on fire")
+        return commit(self, *arguments, **options)
+
+    plan = make_plan(release.dist, VERSION, client)
+    for repo in plan.repos:
+        client.create(repo.repo, private=False)
+    monkeypatch.setattr(Repository, "commit", failing)
+    expected = PartlyPublishedError if role else EnvironmentProblem
+    with pytest.raises(expected) as caught:
+        publish(release, client)
+    assert all(tags(server, repo) == {} for repo in repos(release)), "nothing is tagged"
+    if role:
+        assert f"{repos(release)[0]} is committed and not tagged" in caught.value.message
+        assert caught.value.exit_code == 5
+    publish(release, client)
+
+    for repo in repos(release):
+        assert len(commits(server, repo)) == 2
+        assert "v0.0.1" in tags(server, repo)
+
+
+def test_a_push_cut_off_between_the_tags_is_continued(release, server, client, monkeypatch):
+    create_ref = Repository.create_ref
+    done = []
+
+    def failing(self, *arguments, **options):
+        done.append(1)
+        if len(done) == 2:
+            raise BrokenHubError("network gone")
+        return create_ref(self, *arguments, **options)
+
+    monkeypatch.setattr(Repository, "create_ref", failing)
+    with pytest.raises(PartlyPublishedError, match="is tagged v0.0.1"):
+        publish(release, client)
+    said = publish(release, client)
+
+    assert said[0] == f"{repos(release)[0]} is published at v0.0.1 already, with these bytes"
+    assert all("v0.0.1" in tags(server, repo) for repo in repos(release))
+    assert all(len(commits(server, repo)) == 2 for repo in repos(release))
+
+
+def test_somebody_elses_commit_is_never_overwritten(release, server, client):
+    api = HfApi(endpoint=server.endpoint, token=server.token)
+    for repo in repos(release):
+        api.create_repo(repo)
+    plan = make_plan(release.dist, VERSION, client)
+    api.upload_file(path_or_fileobj=b"x", path_in_repo="notes.md", repo_id=repos(release)[1])
+    with pytest.raises(RefusedError, match="main moved"):
+        push(plan, client, private=False, say=lambda line: None)
+
+    assert all(tags(server, repo) == {} for repo in repos(release))
+
+
+def test_a_stale_parent_is_the_servers_412_in_plain_words(release, server, client):
+    repo = repos(release)[0]
+    client.create(repo, private=False)
+    head = client.state(repo).head
+    with client.additions(release.dist / "av", ["LICENSE"]) as files:
+        client.commit(repo, files, [], message="one", parent=head)
+    with (
+        client.additions(release.dist / "av", ["README.md"]) as files,
+        pytest.raises(RefusedError, match="somebody committed to main meanwhile"),
+    ):
+        client.commit(repo, files, [], message="two", parent=head)
+
+
+def test_a_remote_gitignore_that_drops_files_is_found_before_any_tag(release, server, client):
+    api = HfApi(endpoint=server.endpoint, token=server.token)
+    for repo in repos(release):
+        api.create_repo(repo)
+        api.upload_file(path_or_fileobj=b"*.png\n", path_in_repo=".gitignore", repo_id=repo)
+    with pytest.raises(PartlyPublishedError, match="what arrived is not what was sent"):
+        publish(release, client)
+
+    assert all(tags(server, repo) == {} for repo in repos(release))
+
+
+def test_a_file_changed_after_rendering_is_refused(release, server, client):
+    (release.dist / "av" / "README.md").write_text("# By hand\n")
+    with pytest.raises(InputError, match="README.md has sha256"):
+        make_plan(release.dist, VERSION, client)
+
+
+def test_a_file_added_after_rendering_is_refused(release, server, client):
+    (release.dist / "ar" / "optimizer.bin").write_bytes(b"x")
+    with pytest.raises(InputError, match="optimizer.bin is not listed"):
+        make_plan(release.dist, VERSION, client)
+
+
+def test_a_link_out_of_the_folder_is_refused(release, server, client):
+    (release.dist / "ar" / "secret").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="is a link or a special file"):
+        make_plan(release.dist, VERSION, client)
+
+
+def test_another_version_than_was_rendered_is_refused(release, server, client):
+    with pytest.raises(InputError, match="rendered as version 0.0.1, not 0.0.2"):
+        make_plan(release.dist, "0.0.2", client)
+
+
+def test_a_token_without_write_access_is_found_before_a_byte_is_sent(release, server):
+    reader = Hub(server.endpoint, "hf_wrongwrongwrong")
+    HfApi(endpoint=server.endpoint, token=server.token).create_repo(repos(release)[0])
+    HfApi(endpoint=server.endpoint, token=server.token).create_repo(repos(release)[1])
+    with pytest.raises(EnvironmentProblem) as caught:
+        publish(release, reader)
+
+    assert "hf_wrong" not in caught.value.message
+    assert not any("/commit/" in request.path for request in server.log.writes)
+
+
+def test_no_network_is_the_environments_fault(release):
+    with pytest.raises(EnvironmentProblem, match="cannot be reached"):
+        make_plan(release.dist, VERSION, Hub("http://127.0.0.1:9", "hf_token"))
+
+
+def test_a_private_push_creates_private_repositories(release, server, client):
+    push(make_plan(release.dist, VERSION, client), client, private=True, say=lambda line: None)
+
+    assert all(server.store.repo(repo).state().private for repo in repos(release))
+
+
+def test_published_files_pass_every_rule_that_applies(release, server, client):
+    publish(release, client)
+    verdict = verify_published(make_plan(release.dist, VERSION, client), client, tokenizer=None)
+
+    assert verdict.verdict == "pass"
+
+
+def test_a_published_file_that_was_changed_is_found(release, server, client):
+    publish(release, client)
+    plan = make_plan(release.dist, VERSION, client)
+    api = HfApi(endpoint=server.endpoint, token=server.token)
+    repo = repos(release)[0]
+    api.delete_tag(repo, tag="v0.0.1")
+    api.upload_file(path_or_fileobj=b"{}", path_in_repo="calibration.json", repo_id=repo)
+    api.create_tag(repo, tag="v0.0.1")
+    with pytest.raises(RefusedError, match="calibration.json has sha256"):
+        verify_published(plan, client, tokenizer=None)
