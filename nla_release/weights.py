@@ -17,6 +17,10 @@ from safetensors import SafetensorError, safe_open
 
 from nla_release.errors import WeightsError
 
+# The names PEFT gives an adapter's files.
+ADAPTER_FILE_NAME = "adapter_model.safetensors"
+CONFIG_FILE_NAME = "adapter_config.json"
+
 ADAPTER_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight$")
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}

@@ -17,10 +17,12 @@ from safetensors.torch import load_file
 from nla_release.engine.base import Base
 from nla_release.errors import PairError, WeightsError
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
-from nla_release.weights import lora_modules, non_finite_tensors, read_header
-
-ADAPTER_FILE_NAME = "adapter_model.safetensors"
-CONFIG_FILE_NAME = "adapter_config.json"
+from nla_release.weights import (
+    ADAPTER_FILE_NAME,
+    lora_modules,
+    non_finite_tensors,
+    read_header,
+)
 
 
 @contextmanager

@@ -19,11 +19,20 @@ from nla_release.errors import DataError, EnvironmentProblem, PairError
 from nla_release.explanation import Explanation, read_explanation
 from nla_release.pairing import disagreements
 from nla_release.prompt import ar_prompt, check_replay, check_suffix
-from nla_release.sidecar import Dtype, Quantization, Role, Sidecar, read_sidecar
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.sidecar import (
+    HEAD_FILE_NAME,
+    Dtype,
+    Quantization,
+    Role,
+    Sidecar,
+    read_sidecar,
+)
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 Vectors = torch.Tensor | npt.NDArray[Any]
 
-_ADAPTER_FILES = ["adapter_config.json", "*.safetensors", "nla_meta.yaml"]
+_ADAPTER_FILES = [CONFIG_FILE_NAME, ADAPTER_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from nla_release.engine.activations import (
     read_activations,
     read_reference,
 )
-from nla_release.engine.adapters import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.pair import Pair
 from nla_release.errors import ConfigError
@@ -37,6 +36,7 @@ from nla_release.files import sha256_file
 from nla_release.progress import progress
 from nla_release.release import ROLES, Release
 from nla_release.sidecar import HEAD_FILE_NAME, contract_digest, read_sidecar
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 PARTIAL_FOLDER_NAME = "evidence.partial"
 

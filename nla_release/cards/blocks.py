@@ -1,0 +1,52 @@
+"""The generated parts of a card: rendered from calibration.json alone, and found again by markers.
+
+A check renders `expected_blocks` again and compares them with the `generated_blocks` of a README,
+so a number that was edited by hand, or that comes from another calibration, cannot stay.
+"""
+
+import re
+
+from nla_release.calibration.report import Calibration
+from nla_release.cards.environment import render_template
+from nla_release.cards.sentences import limitations
+from nla_release.errors import InputError
+
+NAMES = ("label", "calibration", "limitations")
+
+_MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
+
+
+def expected_blocks(calibration: Calibration) -> dict[str, str]:
+    """The text between the markers of every generated block, by name."""
+    context = {
+        "calibration": calibration.model_dump(mode="json", by_alias=True),
+        "limitations": limitations(calibration),
+    }
+    return {name: render_template(f"blocks/{name}.md.jinja", context).strip() for name in NAMES}
+
+
+def marked(name: str, text: str) -> str:
+    """A block between its markers, which are comments that no reader sees."""
+    return f"<!-- nla-release:begin {name} -->\n{text}\n<!-- nla-release:end {name} -->"
+
+
+def generated_blocks(readme: str) -> dict[str, str]:
+    """The text between the markers found in a README, by name.
+
+    Raises:
+        InputError: a block is opened twice, nested, or left open.
+    """
+    blocks: dict[str, str] = {}
+    opened: re.Match[str] | None = None
+    for marker in _MARKER.finditer(readme):
+        kind, name = marker.groups()
+        if kind == "begin" and opened is None and name not in blocks:
+            opened = marker
+        elif kind == "end" and opened is not None and opened[2] == name:
+            blocks[name] = readme[opened.end() : marker.start()].strip()
+            opened = None
+        else:
+            raise InputError(f"the generated block {name!r} is out of place: {marker[0]}")
+    if opened is not None:
+        raise InputError(f"the generated block {opened[2]!r} is never closed")
+    return blocks

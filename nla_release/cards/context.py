@@ -1,0 +1,113 @@
+"""What templates are given: plain data, the same for both roles or of one role."""
+
+import re
+from dataclasses import asdict
+from typing import Any
+
+from nla_release.calibration.label import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.cards.blocks import expected_blocks, marked
+from nla_release.cards.examples import examples
+from nla_release.cards.figures import cosine_distributions_alt, training_loss_alt
+from nla_release.cards.front_matter import front_matter
+from nla_release.cards.inputs import Adapter, Inputs
+from nla_release.cards.notes import read_notes
+from nla_release.cards.references import citations, licence
+from nla_release.cards.snippet import snippet
+from nla_release.release import ROLES, tag
+from nla_release.sidecar import Role
+from nla_release.training_log import RULE, judge
+from nla_release.weights import ADAPTER_FILE_NAME, lora_modules
+
+Context = dict[str, Any]
+
+ROLE_NAMES: dict[Role, str] = {
+    "av": "activation verbalizer (AV)",
+    "ar": "activation reconstructor (AR)",
+}
+PARTNERS: dict[Role, Role] = {"av": "ar", "ar": "av"}
+
+_BLOCK = re.compile(r"\.layers\.(\d+)\.")
+
+
+def pair_context(inputs: Inputs, version: str) -> Context:
+    """What is the same on both cards.
+
+    Raises:
+        ConfigError: a note, a citation or the licence is wrong.
+        WeightsError: an adapter is damaged.
+    """
+    release, run = inputs.release, inputs.evidence.run
+    adapters, calibration = inputs.adapters, inputs.calibration
+    quotable = {
+        "version": version,
+        "calibration": calibration.model_dump(mode="json", by_alias=True),
+        "release": release.config.model_dump(mode="json")
+        | {"repos": {role: release.repo_id(role, version) for role in ROLES}},
+    }
+    return quotable | {
+        "tag": tag(version),
+        "date": run.finished_at[:10],
+        "evidence": run.model_dump(mode="json", by_alias=True),
+        "blocks": {name: marked(name, text) for name, text in expected_blocks(calibration).items()},
+        "label_rule": {"rows": MIN_ROWS, "documents": MIN_DOCUMENTS},
+        "examples": [asdict(example) for example in examples(inputs.evidence)],
+        "figures": {"cosine_real_vs_controls": cosine_distributions_alt(calibration)},
+        "lora": {role: _lora(adapter) for role, adapter in adapters.items()},
+        "stages": {role: adapter.sidecar.stage for role, adapter in adapters.items()},
+        "layer": adapters["av"].sidecar.extraction_layer_index,
+        "injection_scale": adapters["av"].sidecar.injection.scale,
+        "ar_head": adapters["ar"].sidecar.head.model_dump(mode="json"),
+        "notes": read_notes(release.notes, quotable),
+        "citations": citations(release.config.citations),
+        "licence": licence(release.config.license).model_dump(),
+    }
+
+
+def role_context(inputs: Inputs, shared: Context, role: Role) -> Context:
+    """What one card says besides: `shared`, and the facts of this role."""
+    adapter, partner = inputs.adapters[role], PARTNERS[role]
+    repos, year = shared["release"]["repos"], shared["date"][:4]
+    key = f"{inputs.release.config.namespace}{year}{inputs.release.config.name}{role}"
+    return shared | {
+        "front_matter": front_matter(inputs.release, adapter.sidecar, inputs.calibration),
+        "role_name": ROLE_NAMES[role],
+        "repo": repos[role],
+        "partner": {
+            "repo": repos[partner],
+            "role_name": ROLE_NAMES[partner],
+            "sha256": inputs.adapters[partner].sha256,
+        },
+        "sidecar": adapter.sidecar.model_dump(mode="json", by_alias=True),
+        "lora": shared["lora"][role],
+        "verdict": _verdict(adapter),
+        "figures": shared["figures"] | {"training_loss": training_loss_alt(role, adapter.log)},
+        "snippet": asdict(snippet(adapter.sidecar, inputs.evidence)),
+        "year": year,
+        "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),
+    }
+
+
+def _lora(adapter: Adapter) -> Context:
+    """From PEFT's configuration and the tensors themselves, never from prose."""
+    names = [module.name for module in lora_modules(adapter.folder / ADAPTER_FILE_NAME)]
+    targets = adapter.peft.target_modules
+    return {
+        "rank": adapter.peft.r,
+        "alpha": adapter.peft.lora_alpha,
+        "dropout": adapter.peft.lora_dropout,
+        "rslora": adapter.peft.use_rslora,
+        "targets": targets if isinstance(targets, str) else ", ".join(sorted(targets)),
+        "modules": len(names),
+        "blocks": sorted({int(found[1]) for name in names if (found := _BLOCK.search(name))}),
+    }
+
+
+def _verdict(adapter: Adapter) -> Context:
+    first, last = adapter.log[0], adapter.log[-1]
+    return asdict(judge(adapter.log)) | {
+        "rule": RULE,
+        "first": first.loss,
+        "first_step": first.step,
+        "last": last.loss,
+        "last_step": last.step,
+    }

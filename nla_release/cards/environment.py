@@ -1,0 +1,86 @@
+"""The sandbox that templates and hand-written notes are rendered in.
+
+It is given plain data only (strings, numbers, lists, mappings): a sandbox stops `__class__`, but a
+`pathlib.Path` in the context would still hand out `read_text`.
+"""
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import BaseLoader, DictLoader, FileSystemLoader, StrictUndefined, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from nla_release import resources
+from nla_release.cards.markdown import (
+    bibtex,
+    code_cell,
+    inline,
+    python_block,
+    python_literal,
+    quoted,
+)
+from nla_release.cards.numbers import count, interval, number, signed
+from nla_release.errors import ConfigError
+from nla_release.files import read_text
+
+TEMPLATES = resources.folder("model_cards")
+
+
+def render_template(name: str, context: Mapping[str, Any]) -> str:
+    """A document from one of our templates in `model_cards/`."""
+    return _sandbox(FileSystemLoader(TEMPLATES)).get_template(name).render(context)
+
+
+def render_note(path: Path, context: Mapping[str, Any]) -> str:
+    """A hand-written note, in which `{{ ... }}` may quote the context but reach nothing else.
+
+    Raises:
+        InputError: it cannot be read.
+        ConfigError: it is not a valid template, or asks for something that is not there or not
+            allowed; names the file and the line.
+    """
+    sandbox = _sandbox(DictLoader({path.name: read_text(path)}))
+    try:
+        return sandbox.get_template(path.name).render(context).strip()
+    except Exception as error:  # a note is a program of its author and may raise anything
+        raise ConfigError(
+            f"{path} line {_line(error)}: {type(error).__name__}: {error}",
+            hint="a note may use {{ calibration... }}, {{ release... }} and {{ version }}",
+        ) from error
+
+
+def _sandbox(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
+    # No autoescaping: the output is Markdown and Python, where HTML entities would be noise. Text
+    # of strangers goes through the filters instead.
+    sandbox = ImmutableSandboxedEnvironment(
+        loader=loader,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sandbox.filters |= {
+        "number": number,
+        "signed": signed,
+        "interval": interval,
+        "count": count,
+        "inline": inline,
+        "code_cell": code_cell,
+        "quoted": quoted,
+        "python": python_literal,
+        "python_block": python_block,
+        "bibtex": bibtex,
+    }
+    return sandbox
+
+
+def _line(error: Exception) -> int:
+    """The line of a note where rendering stopped; Jinja calls templates from memory <template>."""
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next(
+        (frame.lineno or 1 for frame in reversed(frames) if frame.filename == "<template>"), 1
+    )

@@ -1,0 +1,53 @@
+"""Rows to show on a card: best, median and worst, so that nobody picks the nice ones."""
+
+from dataclasses import dataclass
+
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import Row
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.explanation import Status
+
+# The activation is taken at the end of its text; this much of it lets a reader judge.
+TEXT_END = 240
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row of the evidence as a card shows it.
+
+    `said` is the explanation, or the AV's raw output when it is none. `control` is the cosine that
+    another row's explanation reaches for the same activation.
+    """
+
+    rank: str
+    id: str
+    text: str | None
+    said: str
+    status: Status
+    cosine: float
+    control: float
+
+
+def examples(evidence: Evidence) -> list[Example]:
+    """Best, median and worst row by cosine, ties in the order of the rows, no row twice."""
+    gold = evidence.vectors["gold"]
+    cosines = cosine_rows(gold, evidence.vectors["real"])
+    controls = cosine_rows(gold, evidence.vectors["shuffled"])
+    order = sorted(range(len(cosines)), key=lambda position: -cosines[position])
+    ranks = {order[len(order) // 2]: "median", order[-1]: "worst", order[0]: "best"}
+    return [
+        _example(rank, evidence.rows[position], float(cosines[position]), float(controls[position]))
+        for position in order
+        if (rank := ranks.get(position))
+    ]
+
+
+def _example(rank: str, row: Row, cosine: float, control: float) -> Example:
+    said = row.explanation if row.status == "ok" else row.raw
+    return Example(rank, row.id, _end_of(row.text), said, row.status, cosine, control)
+
+
+def _end_of(text: str | None) -> str | None:
+    if text is None or len(text) <= TEXT_END:
+        return text
+    return f"… {text[-TEXT_END:]}"

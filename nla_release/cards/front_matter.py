@@ -1,0 +1,97 @@
+"""The YAML at the top of a README: what the Hub indexes, shows beside the model and counts by.
+
+`model-index` is built by hand, because huggingface_hub merges results of one dataset and drops what
+distinguishes them. The Hub checks its fields' types when a card is committed.
+"""
+
+from typing import Any
+
+from nla_release.calibration.report import Calibration, ControlName
+from nla_release.files import dump_yaml
+from nla_release.release import Release
+from nla_release.sidecar import Role, Sidecar
+
+_PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
+_ROLE_TAGS: dict[Role, str] = {"av": "activation-verbalizer", "ar": "activation-reconstructor"}
+_CONTROLS: dict[ControlName, str] = {
+    "shuffled": "another row's explanation",
+    "empty": "the empty explanation",
+    "predict_mean": "the mean training direction",
+    "random_vector": "the explanation of a random direction",
+    "zero_vector": "the explanation of the zero vector",
+    "gold_text": "the labelled explanation",
+}
+
+
+def front_matter(release: Release, sidecar: Sidecar, calibration: Calibration) -> str:
+    """YAML text without the dashes around it."""
+    config = release.config
+    return dump_yaml(
+        {
+            "license": config.license,
+            "base_model": config.base_model,
+            "base_model_relation": "adapter",
+            "library_name": "peft",
+            "pipeline_tag": _PIPELINE_TAGS[sidecar.role],
+            "tags": [
+                "natural-language-autoencoder",
+                "nla",
+                _ROLE_TAGS[sidecar.role],
+                "interpretability",
+                "mechanistic-interpretability",
+                "lora",
+                "peft",
+            ],
+            "model-index": [
+                {
+                    "name": f"{config.name}-{sidecar.role}",
+                    "results": [_result(release, sidecar, calibration)],
+                }
+            ],
+        }
+    )
+
+
+def _result(release: Release, sidecar: Sidecar, calibration: Calibration) -> dict[str, Any]:
+    layer = sidecar.extraction_layer_index
+    return {
+        "task": {"type": "activation-reconstruction", "name": "Round trip through AV and AR"},
+        "dataset": {
+            "name": f"Held-out activations of {release.config.base_model}, block {layer}",
+            "type": "residual-stream-activations",
+            "config": f"block-{layer}",
+            "split": "held-out",
+        },
+        "metrics": _metrics(calibration),
+    }
+
+
+def _metrics(calibration: Calibration) -> list[dict[str, Any]]:
+    """Every metric with its control and difference right behind it: no number stands alone."""
+    metrics = [_metric("cosine", "Round-trip cosine", calibration.cosine.mean)]
+    for name, words in _CONTROLS.items():
+        if (control := calibration.controls.get(name)) is not None:
+            metrics += [
+                _metric("cosine", f"Round-trip cosine, control: {words}", control.mean),
+                _metric("cosine", f"Round-trip cosine, minus: {words}", control.difference),
+            ]
+    for words, fve in (
+        ("Variance explained (control: the mean vector, 0)", calibration.fve),
+        (
+            "Variance explained, mean-norm (control: the mean direction, 0)",
+            calibration.fve_mean_norm,
+        ),
+    ):
+        if fve.value is not None:
+            metrics.append(_metric("fve", words, fve.value))
+    retrieval = calibration.retrieval
+    return [
+        *metrics,
+        _metric("accuracy", "Own activation retrieved, top-1", retrieval.top1),
+        _metric("accuracy", "Own activation retrieved, control: chance", retrieval.chance),
+        _metric("count", "Rows measured, failures included", calibration.denominators.rows),
+    ]
+
+
+def _metric(kind: str, name: str, value: float) -> dict[str, Any]:
+    return {"type": kind, "name": name, "value": value}

@@ -1,0 +1,147 @@
+"""What a release is rendered from: the pair, its evidence and its calibration, seen to belong."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import Evidence, read_evidence
+from nla_release.calibration.report import Calibration
+from nla_release.errors import ConfigError, EvidenceError, InputError, PairError
+from nla_release.files import read_json, sha256_file
+from nla_release.pairing import disagreements
+from nla_release.release import ROLES, Release
+from nla_release.schema import Open, parse
+from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
+from nla_release.training_log import Step, read_log
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+
+class PeftConfig(Open):
+    """What a card says of `adapter_config.json`."""
+
+    r: PositiveInt
+    lora_alpha: PositiveFloat
+    lora_dropout: NonNegativeFloat | None = None
+    use_rslora: bool = False
+    target_modules: str | list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """One trained adapter: its folder, sidecar, PEFT configuration and loss log.
+
+    `config` is `adapter_config.json` as it lies there, `peft` the part that a card speaks of.
+    """
+
+    folder: Path
+    sidecar: Sidecar
+    config: dict[str, Any]
+    peft: PeftConfig
+    log: list[Step]
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A whole release as it lies on disk before rendering."""
+
+    release: Release
+    adapters: dict[Role, Adapter]
+    evidence: Evidence
+    calibration: Calibration
+
+
+def read_inputs(release: Release) -> Inputs:
+    """Everything a release is rendered from.
+
+    Raises:
+        InputError: a file is missing or damaged.
+        PairError: AV and AR are not one pair.
+        ConfigError: release.yaml names another base than the pair was trained on.
+        EvidenceError: the evidence was measured on other weights or another base, or the
+            calibration is not what the evidence gives.
+    """
+    adapters = {role: _read_adapter(release.adapter(role), role) for role in ROLES}
+    _check_pair(release, adapters)
+    evidence = read_evidence(release.evidence)
+    _check_measured(release, adapters, evidence)
+    calibration = Calibration.read(release.calibration)
+    _check_computed(release, evidence, calibration)
+    return Inputs(release, adapters, evidence, calibration)
+
+
+def _read_adapter(folder: Path, role: Role) -> Adapter:
+    config = read_json(folder / CONFIG_FILE_NAME)
+    peft = parse(PeftConfig, config, folder / CONFIG_FILE_NAME)
+    log = read_log(folder)
+    if not log:
+        raise InputError(
+            f"{folder} has a training log without steps", hint="train again; each step is logged"
+        )
+    return Adapter(
+        folder,
+        read_sidecar(folder, role),
+        config,
+        peft,
+        log,
+        sha256_file(folder / ADAPTER_FILE_NAME),
+    )
+
+
+def _check_pair(release: Release, adapters: dict[Role, Adapter]) -> None:
+    av, ar = (adapters[role].sidecar for role in ROLES)
+    if differences := disagreements(av, ar):
+        raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
+    config, base = release.config, av.nla_release.base
+    if (base.id, base.revision) != (config.base_model, config.base_revision):
+        raise ConfigError(
+            f"release.yaml names base {config.base_model} at {config.base_revision}, the pair was"
+            f" trained on {base.id} at {base.revision}"
+        )
+
+
+def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: Evidence) -> None:
+    run, again = evidence.run, "measure this pair with `nla-release roundtrip`"
+    found = {
+        f"{role}/{name}": digest
+        for role, adapter in adapters.items()
+        for name, digest in _digests(adapter).items()
+    }
+    names = sorted(found.keys() | run.files.keys())
+    if changed := [name for name in names if found.get(name) != run.files.get(name)]:
+        raise EvidenceError(
+            f"{release.evidence}: the evidence is of other weights: {', '.join(changed)} changed"
+            " since it was measured",
+            hint=again,
+        )
+    config = release.config
+    if (run.base.id, run.base.revision) != (config.base_model, config.base_revision):
+        raise EvidenceError(
+            f"{release.evidence}: measured on base {run.base.id} at {run.base.revision},"
+            f" release.yaml names {config.base_model} at {config.base_revision}",
+            hint=again,
+        )
+
+
+def _digests(adapter: Adapter) -> dict[str, str]:
+    """What `run.json` records of an adapter: file hashes, and the contract of the sidecar."""
+    names = [CONFIG_FILE_NAME]
+    if adapter.sidecar.role == "ar":
+        names.append(HEAD_FILE_NAME)
+    return {
+        ADAPTER_FILE_NAME: adapter.sha256,
+        **{name: sha256_file(adapter.folder / name) for name in names},
+        "nla_meta.yaml": contract_digest(adapter.sidecar),
+    }
+
+
+def _check_computed(release: Release, evidence: Evidence, calibration: Calibration) -> None:
+    if calibration != calibrate(evidence):
+        raise EvidenceError(
+            f"{release.calibration} is not what {release.evidence} gives: it was edited, or"
+            " computed from other evidence or by another version",
+            hint="compute it again with `nla-release calibrate`",
+        )

@@ -1,0 +1,76 @@
+"""Text that strangers wrote, made harmless in Markdown, Python and BibTeX.
+
+Explanations come out of a model and titles out of a form. Either may hold a pipe that breaks a
+table, an HTML tag, a link, a fence, or characters that reorder what a reader sees.
+"""
+
+import re
+
+# ASCII punctuation with a meaning inside a line of GitHub-flavoured Markdown or in the Hub's LaTeX,
+# and what turns a bare address into a link.
+_INLINE = re.compile(r"[\\`*_\[\]|~$]|:(?=//)|(?<=www)\.")
+# What opens a heading, a list or a rule, but only as the first thing on a line.
+_OPENING = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
+# Controls other than newline and tab, the byte order mark, and the overrides of text direction.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_BIBTEX = re.compile(r"[\\{}%&$#_~^]")
+
+_LITERAL_WIDTH = 84
+_LITERAL_PIECE = re.compile(rf"[^\n]{{1,{_LITERAL_WIDTH}}}(?: |\n|\Z)|[^\n]{{{_LITERAL_WIDTH}}}|\n")
+
+
+def inline(text: object) -> str:
+    """One line of plain text: for a table cell, a heading, or the middle of a sentence."""
+    visible = _one_line(text)
+    return _INLINE.sub(r"\\\g<0>", visible.translate(_HTML))
+
+
+def code_cell(text: object) -> str:
+    """A code span inside a table cell, where only the pipe and the backtick have a meaning."""
+    visible = _one_line(text).replace("|", r"\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", visible)), default=0))
+    return f"{fence} {visible} {fence}" if len(fence) > 1 else f"`{visible}`"
+
+
+def quoted(text: str) -> str:
+    """A blockquote that shows the text as it is, line by line."""
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    return "\n>\n".join(_quoted_lines(paragraph) for paragraph in paragraphs)
+
+
+def python_literal(text: str) -> str:
+    """A double-quoted Python string literal on one line; what cannot be seen is escaped."""
+    return '"' + "".join('\\"' if char == '"' else repr(char)[1:-1] for char in text) + '"'
+
+
+def python_block(text: str) -> str:
+    """A Python expression for a text of any length, one readable literal per line."""
+    pieces = _LITERAL_PIECE.findall(text)
+    if len(pieces) < 2:
+        return python_literal(text)
+    return "\n".join(["(", *(f"    {python_literal(piece)}" for piece in pieces), ")"])
+
+
+def bibtex(text: str) -> str:
+    """A BibTeX field value on one line, special characters escaped."""
+    return _BIBTEX.sub(_escape_bibtex, _INVISIBLE.sub("", " ".join(text.split())))
+
+
+def _one_line(text: object) -> str:
+    return _INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(text).split()))
+
+
+def _quoted_lines(paragraph: str) -> str:
+    lines = (_OPENING.sub(_escape_opening, inline(line)) for line in paragraph.split("\n"))
+    return "\\\n".join(f"> {line}" for line in lines)
+
+
+def _escape_opening(match: re.Match[str]) -> str:
+    # A digit cannot be escaped; the dot after it can.
+    return f"{match[0]}\\" if match[0].isdigit() else f"\\{match[0]}"
+
+
+def _escape_bibtex(match: re.Match[str]) -> str:
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return words.get(match[0], f"\\{match[0]}")

@@ -1,0 +1,37 @@
+"""Hand-written notes: the prose of a card that no number can write."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nla_release.cards.environment import render_note
+from nla_release.errors import ConfigError
+
+NAMES = ("summary", "distinctive", "limitations", "intended_use")
+
+
+def read_notes(folder: Path | None, context: Mapping[str, Any]) -> dict[str, str | None]:
+    """Every note by name, rendered; None for one that is not there.
+
+    Args:
+        folder: where the notes lie as `<name>.md`; None when the release has none.
+        context: what `{{ ... }}` in a note may quote.
+
+    Raises:
+        ConfigError: the folder is missing, holds a Markdown file that is no note, or a note is
+            broken.
+    """
+    if folder is None:
+        return dict.fromkeys(NAMES)
+    if not folder.is_dir():
+        raise ConfigError(f"the notes folder {folder} of release.yaml does not exist")
+    if unknown := sorted(path.name for path in folder.glob("*.md") if path.stem not in NAMES):
+        raise ConfigError(
+            f"{folder / unknown[0]} would appear on no card",
+            hint=f"notes are {', '.join(f'{name}.md' for name in NAMES)}",
+        )
+    return {name: _note(folder / f"{name}.md", context) for name in NAMES}
+
+
+def _note(path: Path, context: Mapping[str, Any]) -> str | None:
+    return render_note(path, context) if path.exists() else None

@@ -1,0 +1,154 @@
+"""`render`: a measured pair becomes two repositories in `dist/`, whole or not at all."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.cards.context import PARTNERS, Context, pair_context, role_context
+from nla_release.cards.environment import render_template
+from nla_release.cards.figures import cosine_distributions, training_loss
+from nla_release.cards.history import append, read_history
+from nla_release.cards.inputs import Inputs, read_inputs
+from nla_release.cards.references import licence_file
+from nla_release.files import dump_json, replacing_folder, write_atomic
+from nla_release.manifest import FILE_NAME as MANIFEST_NAME
+from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
+from nla_release.release import ROLES, Release, check_version, tag
+from nla_release.sidecar import FILE_NAME as SIDECAR_NAME
+from nla_release.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
+from nla_release.training_log import FILE_NAME as TRAINING_LOG_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+Files = dict[str, str | bytes]
+
+
+@dataclass(frozen=True)
+class RenderedRelease:
+    """What was made: the tag, and each repository's id and folder."""
+
+    tag: str
+    repos: dict[Role, str]
+    folders: dict[Role, Path]
+
+
+def render(release: Release, version: str) -> RenderedRelease:
+    """Write `dist/av` and `dist/ar`, each a whole repository.
+
+    The same inputs give the same bytes. When anything is wrong, an older `dist/` is as it was.
+
+    Raises:
+        ConfigError: the version, a note, a citation or the licence is wrong, or release.yaml names
+            another base than the pair was trained on.
+        InputError: a file is missing or damaged.
+        EvidenceError: the evidence is of other weights, or the calibration of other evidence.
+        PairError: AV and AR are not one pair.
+        RefusedError: HISTORY.md has this version with other results.
+        EnvironmentProblem: `dist/` cannot be written.
+    """
+    check_version(version)
+    inputs = read_inputs(release)
+    shared = pair_context(inputs, version)
+    documents = _pair_documents(inputs, shared)
+    with replacing_folder(release.dist) as dist:
+        for role in ROLES:
+            _copy_measured(inputs, role, dist / role)
+            for name, content in (documents | _role_documents(inputs, shared, role)).items():
+                write_atomic(dist / role / name, content)
+            manifest = _manifest(inputs, shared, role, dist / role)
+            write_atomic(dist / role / MANIFEST_NAME, manifest)
+    return RenderedRelease(
+        tag(version), shared["release"]["repos"], {role: release.dist / role for role in ROLES}
+    )
+
+
+def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
+    """What was trained and measured goes into the repository as it is."""
+    trained = [ADAPTER_FILE_NAME, TRAINING_LOG_NAME, *([HEAD_FILE_NAME] if role == "ar" else [])]
+    release = inputs.release
+    (folder / "evidence").mkdir(parents=True)
+    for name in trained:
+        shutil.copyfile(inputs.adapters[role].folder / name, folder / name)
+    for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
+        shutil.copyfile(release.evidence / name, folder / "evidence" / name)
+    shutil.copyfile(release.calibration, folder / "calibration.json")
+
+
+def _pair_documents(inputs: Inputs, shared: Context) -> Files:
+    """What is the same in both repositories."""
+    return {
+        "HISTORY.md": append(
+            read_history(inputs.release.history),
+            inputs.release.config.title,
+            shared["tag"],
+            render_template("history_entry.md.jinja", shared),
+        ),
+        "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", shared),
+        "LICENSE": licence_file(inputs.release.config.license),
+        "figures/cosine_real_vs_controls.png": cosine_distributions(
+            inputs.evidence, inputs.calibration
+        ),
+    }
+
+
+def _role_documents(inputs: Inputs, shared: Context, role: Role) -> Files:
+    """What only one repository has."""
+    return {
+        "README.md": render_template(f"{role}.md.jinja", role_context(inputs, shared, role)),
+        SIDECAR_NAME: _sidecar(inputs, shared, role),
+        CONFIG_FILE_NAME: _adapter_config(inputs, role),
+        "figures/training_loss.png": training_loss(role, inputs.adapters[role].log),
+    }
+
+
+def _sidecar(inputs: Inputs, shared: Context, role: Role) -> str:
+    """The sidecar with what only a release knows: the partner, and the scale evaluated."""
+    sidecar, partner = inputs.adapters[role].sidecar, PARTNERS[role]
+    ours = sidecar.nla_release
+    scale = inputs.evidence.run.injection.scale
+    released = ours.model_copy(
+        update={
+            "norms": ours.norms.model_copy(update={"scale_evaluated": scale}),
+            "partner": Partner(
+                repo=shared["release"]["repos"][partner],
+                version=shared["version"],
+                sha256=inputs.adapters[partner].sha256,
+            ),
+        }
+    )
+    return dump_sidecar(sidecar.model_copy(update={"nla_release": released}))
+
+
+def _adapter_config(inputs: Inputs, role: Role) -> str | bytes:
+    """PEFT's configuration, ready to be loaded by others: a Hub id, never a path of this machine.
+
+    One that is ready already keeps its bytes, so that its hash stays the one in the evidence.
+    """
+    adapter = inputs.adapters[role]
+    ready = adapter.config | {
+        "base_model_name_or_path": inputs.release.config.base_model,
+        "inference_mode": True,
+    }
+    if ready == adapter.config:
+        return (adapter.folder / CONFIG_FILE_NAME).read_bytes()
+    return dump_json(ready)
+
+
+def _manifest(inputs: Inputs, shared: Context, role: Role, folder: Path) -> str:
+    """What the repository is, and every other file that is in its folder by now."""
+    config, partner, repos = inputs.release.config, PARTNERS[role], shared["release"]["repos"]
+    return dump_manifest(
+        Manifest(
+            role=role,
+            repo=repos[role],
+            version=shared["version"],
+            tag=shared["tag"],
+            base=BaseRecord(id=config.base_model, revision=config.base_revision),
+            files=record_files(folder),
+            partner=PartnerRecord(
+                repo=repos[partner],
+                tag=shared["tag"],
+                adapter_sha256=inputs.adapters[partner].sha256,
+            ),
+        )
+    )

@@ -1,0 +1,151 @@
+"""What the numbers allow to be said, in plain words. A pure function of the calibration."""
+
+from nla_release.calibration.report import Calibration, LabelName
+from nla_release.cards.numbers import count, interval, number, signed
+
+ALWAYS = "NLAs can produce unexpected or incorrect explanations."
+
+# At 100 rows the 95% Wilson interval of a rate is still up to 0.19 wide (50 of 100: 0.40 to 0.60).
+# Documents are what intervals resample, so few of them make the intervals themselves uncertain.
+FEW_ROWS = 100
+FEW_DOCUMENTS = 20
+
+# An AV that says the same of a random direction this often is not reading what it is given.
+OFTEN = 0.5
+
+_REALISTIC_OUTPUT: dict[LabelName, str] = {
+    "content-reading": "**Right on the whole, wrong in detail** is the realistic output: expect the"
+    " theme to fit and single names, numbers and quotations to be made up.",
+    "topic-level": "**The topic, not the instance**, is the realistic output: expect the broad"
+    " theme to fit, and every specific word, name or example to be made up.",
+    "format-only": "**Fluent text in the right form, with the wrong content**, is the realistic"
+    " output: expect nothing in an explanation to be about the activation.",
+    "inconclusive": "**What output is realistic is not known**: the evidence is too small to say"
+    " whether explanations fit their activations.",
+}
+
+
+def limitations(calibration: Calibration) -> list[str]:
+    """Markdown sentences, the gravest first; `ALWAYS` opens the list in every release."""
+    said = [
+        ALWAYS,
+        _format_only(calibration),
+        _below_the_mean(calibration),
+        _injection(calibration),
+        _failures(calibration),
+        _few(calibration),
+        _not_identified(calibration),
+        _REALISTIC_OUTPUT[calibration.label.name] if calibration.denominators.ok else None,
+        _shared_part(calibration),
+        _repetition(calibration),
+    ]
+    return [sentence for sentence in said if sentence is not None]
+
+
+def _format_only(calibration: Calibration) -> str | None:
+    """Whenever the interval of the shuffled difference includes 0 or lies below it."""
+    shuffled = calibration.controls["shuffled"]
+    if shuffled.interval is None or shuffled.interval[0] > 0:
+        return None
+    return (
+        "**The explanations are not shown to carry content.** Another row's explanation"
+        f" reconstructs an activation at cosine {number(shuffled.mean)}, the row's own at"
+        f" {number(calibration.cosine.mean)} (difference {signed(shuffled.difference)}, 95%"
+        f" interval {interval(shuffled.interval)}, n = {shuffled.n}). What survives the round trip"
+        " is the form of the text, not what it says. Do not read these explanations as statements"
+        " about an activation."
+    )
+
+
+def _below_the_mean(calibration: Calibration) -> str | None:
+    mean = calibration.controls["predict_mean"]
+    if mean.difference >= 0 and (mean.interval is None or mean.interval[0] > 0):
+        return None
+    verdict = "Below" if mean.difference < 0 else "Not shown to be better than"
+    return (
+        f"**{verdict} predicting the mean.** The round trip scores cosine"
+        f" {number(calibration.cosine.mean)}; answering every time with the mean direction of the"
+        f" training activations, without reading anything, scores {number(mean.mean)}"
+        f" (difference {signed(mean.difference)}, 95% interval {interval(mean.interval)},"
+        f" n = {mean.n})."
+    )
+
+
+def _injection(calibration: Calibration) -> str | None:
+    """When a random direction, put in the activation's place, makes no difference."""
+    random, counts = calibration.controls["random_vector"], calibration.injection
+    no_gain = random.interval is not None and random.interval[0] <= 0
+    same_text = counts.random_vector_same_text >= OFTEN * counts.n
+    if counts.n == 0 or not (no_gain or same_text):
+        return None
+    return (
+        "**The injected activation makes no difference that was measured.** A random direction in"
+        f" its place is explained word for word the same in {counts.random_vector_same_text} of"
+        f" {counts.n} rows, and its explanation reconstructs the activation at cosine"
+        f" {number(random.mean)} (difference {signed(random.difference)}, 95% interval"
+        f" {interval(random.interval)}, n = {random.n})."
+    )
+
+
+def _failures(calibration: Calibration) -> str | None:
+    asked, survivors = calibration.denominators, calibration.cosine_survivors
+    failed = asked.rows - asked.ok
+    if failed == 0:
+        return None
+    others = (
+        f" Over the {survivors.n} others the cosine is {number(survivors.mean)}, which is not the"
+        " headline: it forgets the failures."
+    )
+    return (
+        f"**{failed} of {count(asked.rows, 'activation')} got no explanation** ({asked.empty}"
+        f" empty, {asked.truncated} truncated, {asked.unparsed} unparsed). They count as cosine 0"
+        f" in every mean.{others if survivors.n else ''}"
+    )
+
+
+def _few(calibration: Calibration) -> str | None:
+    asked = calibration.denominators
+    if asked.rows >= FEW_ROWS and asked.documents >= FEW_DOCUMENTS:
+        return None
+    return (
+        f"**Small sample.** Measured on {count(asked.rows, 'activation')} from"
+        f" {count(asked.documents, 'document')}. The intervals say how uncertain that leaves each"
+        " number, and the fewer the documents, the rougher the intervals themselves."
+    )
+
+
+def _not_identified(calibration: Calibration) -> str | None:
+    """When retrieval is no better than that of a text which only tells the document."""
+    asked, found = calibration.denominators, calibration.retrieval
+    document_alone = asked.documents / asked.rows
+    if found.interval[0] > document_alone:
+        return None
+    return (
+        "**Explanations do not single out their activation.** The reconstruction is closest to its"
+        f" own activation in {found.hits} of {found.n} rows (hit rate {number(found.top1)}, 95%"
+        f" interval {number(found.interval[0])} to {number(found.interval[1])}). Chance is"
+        f" {number(found.chance)}, and knowing the document alone would give"
+        f" {number(document_alone)}."
+    )
+
+
+def _shared_part(calibration: Calibration) -> str:
+    empty = calibration.controls["empty"]
+    return (
+        "**Much of a cosine is not content.** Activations of one layer share a direction, and the"
+        f" reconstructor knows it: the empty explanation alone scores {number(empty.mean)},"
+        f" beside {number(calibration.cosine.mean)} for the real ones. Compare differences to"
+        " controls, never bare cosines, and never across models or layers."
+    )
+
+
+def _repetition(calibration: Calibration) -> str | None:
+    texts = calibration.diversity
+    if texts.distinct_explanations == texts.n:
+        return None
+    return (
+        f"**Explanations repeat.** {texts.n} activations got"
+        f" {count(texts.distinct_explanations, 'different explanation')}, with"
+        f" {count(texts.distinct_prefixes_60, 'different beginning')} of 60 characters. Read one as"
+        " a category that the activation was put into."
+    )

@@ -1,0 +1,22 @@
+"""`nla-release render`."""
+
+from pathlib import Path
+
+import click
+
+from nla_release.cards.render import render
+from nla_release.release import read_release
+
+
+@click.command("render")
+@click.option("--version", required=True, help="Version of the release, such as 0.0.1.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+def command(version: str, path: Path) -> None:
+    """Write both repositories to dist/: cards, figures, HISTORY, calibration, manifest.
+
+    PATH is the folder of release.yaml, with evidence/ and calibration.json beside it. Rendering
+    again gives the same bytes; when anything is wrong, dist/ stays as it was.
+    """
+    rendered = render(read_release(path), version)
+    for role, folder in rendered.folders.items():
+        click.echo(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}", err=True)

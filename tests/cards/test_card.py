@@ -1,0 +1,203 @@
+"""The cards as their readers see them."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.report import Calibration
+from nla_release.cards.blocks import NAMES, expected_blocks, generated_blocks, marked
+from nla_release.cards.render import render
+from nla_release.files import dump_yaml, write_atomic
+from nla_release.release import Release, read_release
+from tests.builders import evidence_parts
+from tests.builders_pair import WIDTH, make_release, measure, pair_digests, release_document
+from tests.cards.conftest import card
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+SECTIONS = [
+    "Headline calibration",
+    "How to use",
+    "Training setup",
+    "What was measured",
+    "What makes this release distinctive",
+    "Examples",
+    "Limitations",
+    "Intended use",
+    "Sidecar",
+    "History and calibration",
+    "Citation",
+    "License",
+]
+
+ATTACK = """</td>|<script>alert(1)</script> ![x](http://evil.example/p.png) `rm` {{ 7 * 7 }}
+
+# Fake heading
+```python
+import os
+```
+<!-- nla-release:begin label -->
+Best pair ever
+<!-- nla-release:end label -->"""
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_a_card_is_word_for_word_the_one_that_was_read_and_approved(
+    cards: dict[str, str], role: str
+) -> None:
+    """Read the difference, then accept it with NLA_RELEASE_UPDATE_GOLDEN=1 pytest tests/cards."""
+    golden = GOLDEN / f"{role}.md"
+    if os.environ.get("NLA_RELEASE_UPDATE_GOLDEN"):
+        golden.write_text(cards[role], encoding="utf-8")
+
+    assert cards[role] == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_a_card_has_every_section_in_order_and_no_ragged_space(
+    cards: dict[str, str], role: str
+) -> None:
+    text = cards[role]
+
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
+    assert "\n\n\n" not in _without_code(text)
+    assert not re.search(r"[ \t]$", text, re.MULTILINE)
+    assert "{{" not in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(("role", "partner"), [("av", "ar"), ("ar", "av")])
+def test_a_card_names_its_partner_at_the_same_tag(
+    cards: dict[str, str], role: str, partner: str
+) -> None:
+    link = f"https://huggingface.co/someone/tiny-nla-L3-{partner}-v0_0_1/tree/v0.0.1"
+
+    assert link in cards[role]
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_every_link_inside_the_repository_leads_to_a_file_in_it(
+    release: Release, cards: dict[str, str], role: str
+) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)]+)\)", cards[role])
+
+    assert "figures/training_loss.png" in links
+    assert "figures/cosine_real_vs_controls.png" in links
+    assert [link for link in links if not (release.dist / role / link).exists()] == []
+
+
+def test_the_adapters_are_described_from_their_files_and_not_from_prose(tmp_path: Path) -> None:
+    """The hand-made AR card of old named the AV's modules."""
+    release = make_release(tmp_path)
+    config = release.adapter("ar") / "adapter_config.json"
+    write_atomic(config, config.read_text().replace("(q|v)_proj", "(k|o)_proj"))
+    measure(release)
+    render(release, "0.0.1")
+
+    row = r"| Target modules | `model\.language_model\.layers\.\d+\.self_attn\.({})_proj` |"
+    assert row.format(r"q\|v") in card(release, "av")
+    assert row.format(r"k\|o") in card(release, "ar")
+
+
+def test_a_release_without_notes_has_no_empty_sections(tmp_path: Path) -> None:
+    release = make_release(tmp_path)
+    render(release, "0.0.1")
+
+    assert "distinctive" not in card(release, "av")
+    assert "\n\n\n" not in _without_code(card(release, "av"))
+
+
+def test_a_sidecar_that_records_nothing_of_its_training_still_gets_a_card(tmp_path: Path) -> None:
+    release = make_release(tmp_path)
+    sidecar = release.adapter("av") / "nla_meta.yaml"
+    kept = sidecar.read_text().split("  training:")[0]
+    write_atomic(sidecar, kept + "  training: {}\n")
+    measure(release)
+    render(release, "0.0.1")
+
+    assert "Optimizer" not in card(release, "av")
+    assert "| Raw loss | 3.430 in step 1" in card(release, "av")
+
+
+def test_best_median_and_worst_row_are_shown_verbatim_with_their_control(
+    cards: dict[str, str],
+) -> None:
+    examples = cards["av"].split("## Examples")[1].split("## Limitations")[0]
+
+    assert re.findall(r"^\*\*(\w+)\*\*, row", examples, re.MULTILINE) == [
+        "Best",
+        "Median",
+        "Worst",
+    ]
+    assert "with another row's explanation" in examples
+    assert "cosine 0.000" in examples  # the worst row is one that failed, and it is shown
+    assert "&lt;explanation&gt;the word that never" in examples
+
+
+def test_a_single_row_is_shown_once(tmp_path: Path) -> None:
+    release = make_release(tmp_path, rows=1, documents=1)
+    render(release, "0.0.1")
+
+    assert card(release, "av").count(", row r0: cosine") == 1
+
+
+def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
+    release = make_release(tmp_path, collapsed=True)
+    render(release, "0.0.1")
+    text = card(release, "av")
+
+    assert "> **Format-only:** another row's explanation reconstructs the activation" in text
+    assert "**The explanations are not shown to carry content.**" in text
+    assert "**The injected activation makes no difference that was measured.**" in text
+    assert "**Meant as a negative example only.**" in text
+
+
+def test_a_pair_below_the_mean_says_so_in_plain_words(tmp_path: Path) -> None:
+    release = make_release(tmp_path, noise=1.5)
+    render(release, "0.0.1")
+
+    assert "**Below predicting the mean.**" in card(release, "av")
+
+
+def test_hostile_explanations_texts_and_titles_cannot_leave_their_place(tmp_path: Path) -> None:
+    """As a Markdown reader sees it: no tag, picture, heading or block but our own."""
+    release = make_release(tmp_path)
+    _measure_saying(release, ATTACK)
+    write_atomic(tmp_path / "release.yaml", dump_yaml(release_document() | {"title": ATTACK}))
+    render(read_release(tmp_path), "0.0.1")
+    text = card(release, "av")
+    tokens = _tokens(text.split("---\n", 2)[2])
+
+    assert {token.content.strip() for token in tokens if token.type.startswith("html")} == {
+        marker for name in NAMES for marker in marked(name, "").split("\n") if marker
+    }
+    assert [token.attrs["src"] for token in tokens if token.type == "image"] == [
+        "figures/training_loss.png",
+        "figures/cosine_real_vs_controls.png",
+    ]
+    assert sum(token.type == "heading_open" for token in tokens) == 1 + len(SECTIONS) - 1
+    assert [token.info for token in tokens if token.type == "fence"] == ["python", "bibtex"]
+    assert generated_blocks(text) == expected_blocks(Calibration.read(release.calibration))
+
+
+def _without_code(markdown: str) -> str:
+    return re.sub(r"^```.*?^```$", "code", markdown, flags=re.DOTALL | re.MULTILINE)
+
+
+def _tokens(markdown: str) -> list[Token]:
+    parsed = MarkdownIt("commonmark").enable("table").parse(markdown)
+    return [each for token in parsed for each in (token, *(token.children or []))]
+
+
+def _measure_saying(release: Release, text: str) -> None:
+    """Measure again, with this as every source text and every explanation."""
+    parts = evidence_parts(width=WIDTH)
+    rows = [row.model_copy(update={"text": text, "explanation": text}) for row in parts.rows]
+    run = parts.run.model_copy(update={"files": pair_digests(release)})
+    evidence = write_evidence(release.evidence, rows, parts.vectors, run)
+    write_atomic(release.calibration, calibrate(evidence).dump())

@@ -1,0 +1,80 @@
+"""The YAML that the Hub reads: accepted by its rules, and no number in it without its control."""
+
+from typing import Any
+
+import huggingface_hub
+import pytest
+import yaml
+
+from nla_release.calibration.report import Calibration
+from nla_release.hub.loopback.card import check_card
+from nla_release.hub.loopback.licenses import LICENSES
+from nla_release.release import Release
+
+
+def metadata(card: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(card.split("---\n")[1])
+    return loaded
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_hub_accepts_the_card(cards: dict[str, str], role: str) -> None:
+    report = check_card(cards[role])
+
+    assert (report.errors, report.warnings) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("role", "pipeline_tag", "role_tag"),
+    [
+        ("av", "text-generation", "activation-verbalizer"),
+        ("ar", "feature-extraction", "activation-reconstructor"),
+    ],
+)
+def test_the_card_says_what_it_is_and_what_it_adapts(
+    cards: dict[str, str], role: str, pipeline_tag: str, role_tag: str
+) -> None:
+    found = metadata(cards[role])
+
+    assert found["license"] == "apache-2.0"
+    assert found["license"] in LICENSES
+    assert found["base_model"] == "someone/tiny"
+    assert found["base_model_relation"] == "adapter"
+    assert found["library_name"] == "peft"
+    assert found["pipeline_tag"] == pipeline_tag
+    assert set(found["tags"]) == {
+        "natural-language-autoencoder",
+        "nla",
+        role_tag,
+        "interpretability",
+        "mechanistic-interpretability",
+        "lora",
+        "peft",
+    }
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_huggingface_hub_reads_every_result_back(
+    cards: dict[str, str], role: str, release: Release
+) -> None:
+    data = huggingface_hub.ModelCard(cards[role]).data
+    written = metadata(cards[role])["model-index"][0]["results"][0]["metrics"]
+
+    assert data.eval_results is not None
+    assert [(each.metric_name, each.metric_value) for each in data.eval_results] == [
+        (each["name"], each["value"]) for each in written
+    ]
+    assert data.eval_results[0].metric_value == Calibration.read(release.calibration).cosine.mean
+    assert {each.dataset_config for each in data.eval_results} == {"block-3"}
+
+
+def test_every_metric_stands_beside_its_control(cards: dict[str, str]) -> None:
+    metrics = metadata(cards["av"])["model-index"][0]["results"][0]["metrics"]
+    names = [each["name"] for each in metrics]
+
+    for control in ("another row's explanation", "the empty explanation"):
+        assert f"Round-trip cosine, control: {control}" in names
+        assert f"Round-trip cosine, minus: {control}" in names
+    assert "Round-trip cosine, control: the mean training direction" in names
+    assert "Own activation retrieved, control: chance" in names
+    assert all("control" in name for name in names if name.startswith("Variance explained"))

@@ -1,0 +1,111 @@
+"""Whatever strangers wrote is shown as they wrote it, and does nothing else."""
+
+import ast
+import re
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from nla_release.cards.markdown import (
+    bibtex,
+    code_cell,
+    inline,
+    python_block,
+    python_literal,
+    quoted,
+)
+
+READER = MarkdownIt("commonmark").enable("table")
+HOSTILE = st.text(
+    st.one_of(st.characters(codec="utf-8"), st.sampled_from("|`*_[]()<>&\\#+-=~$!:/.1 \n\t")),
+    max_size=60,
+)
+
+
+def visible(text: str) -> str:
+    """The text as one line, with unseen controls replaced, as a reader gets to see it."""
+    return re.sub(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]",
+        "\ufffd",
+        " ".join(text.split()),
+    )
+
+
+def shown(markdown: str) -> list[str]:
+    """The inline texts of a document, tags and code included only if they were plain text."""
+    found = []
+    for token in READER.parse(markdown):
+        assert token.type != "html_block"
+        if token.type == "inline":
+            kinds = {child.type for child in token.children or []}
+            assert kinds <= {"text", "text_special", "code_inline", "hardbreak"}, kinds
+            found.append("".join(child.content for child in token.children or []))
+    return found
+
+
+@given(HOSTILE)
+@example("a | b")
+@example("<script>x</script>")
+@example("![x](http://evil.example)")
+@example("&lt; &amp;")
+@example("http://evil.example www.evil.example")
+def test_a_table_cell_shows_the_text_and_stays_one_cell(text: str) -> None:
+    table = f"| a | b |\n|---|---|\n| x{inline(text)} | end |\n"
+
+    assert shown(table) == ["a", "b", f"x{visible(text)}", "end"]
+
+
+@given(HOSTILE)
+@example("a|b`c``d")
+@example("`")
+@example("\\|")
+def test_a_code_cell_shows_the_text_and_stays_one_cell(text: str) -> None:
+    table = f"| a | b |\n|---|---|\n| x {code_cell('y' + text)} | end |\n"
+
+    assert shown(table) == ["a", "b", f"x {visible('y' + text)}", "end"]
+
+
+@given(HOSTILE)
+@example("# heading\n\n- item\n1. one\n> quote\n```python\nx\n```\n<div>\n---\n===")
+def test_a_quotation_shows_every_line_and_opens_nothing(text: str) -> None:
+    parsed = READER.parse(quoted("x" + text))
+    lines = [line for line in visible_lines("x" + text) if line]
+
+    assert {token.type for token in parsed} <= {
+        "blockquote_open",
+        "blockquote_close",
+        "paragraph_open",
+        "paragraph_close",
+        "inline",
+    }
+    assert "".join(shown(quoted("x" + text))) == "".join(lines)
+
+
+def visible_lines(text: str) -> list[str]:
+    return [visible(line) for line in text.strip().split("\n")]
+
+
+@given(st.text())
+@example('say "hi" and it\'s \\ fine\u202e\u2028\x00')
+@example("word " * 60 + "\n\n" + "x" * 300)
+def test_python_reads_back_exactly_the_text(text: str) -> None:
+    assert ast.literal_eval(python_literal(text)) == text
+    assert ast.literal_eval(python_block(text)) == text
+    assert python_literal(text).isprintable()
+
+
+def test_a_long_prompt_is_readable_line_by_line() -> None:
+    block = python_block("One line.\n\n" + "word " * 40 + "\nlast")
+
+    assert block.startswith('(\n    "One line.\\n"\n    "\\n"\n    "word word')
+    assert max(map(len, block.splitlines())) < 100
+
+
+@given(HOSTILE)
+def test_a_bibtex_value_keeps_its_braces_balanced(text: str) -> None:
+    escaped = bibtex(text)
+    bare = re.sub(r"\\(?:textbackslash|textasciitilde|textasciicircum)\{\}|\\.", "", escaped)
+
+    assert "\n" not in escaped
+    assert not set(bare) & set("{}%&$#_~^\\")

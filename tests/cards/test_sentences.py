@@ -1,0 +1,139 @@
+"""Limitations follow from the numbers: each is said when it holds, and only then."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.report import Calibration
+from nla_release.cards.sentences import ALWAYS, limitations
+from tests.builders import make_evidence
+
+WELL_MEASURED = {"rows": 120, "documents": 40}
+
+
+def said(folder: Path, **evidence: Any) -> str:
+    return "\n".join(limitations(calibrate(make_evidence(folder / "evidence", **evidence))))
+
+
+def changed(calibration: Calibration, control: str, **values: Any) -> Calibration:
+    controls = dict(calibration.controls)
+    controls[control] = controls[control].model_copy(update=values)
+    return calibration.model_copy(update={"controls": controls})
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Calibration:
+    return calibrate(make_evidence(tmp_path / "evidence", **WELL_MEASURED))
+
+
+def test_every_release_says_that_explanations_may_be_wrong(good: Calibration) -> None:
+    assert ALWAYS == "NLAs can produce unexpected or incorrect explanations."
+    assert limitations(good)[0] == ALWAYS
+
+
+def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: Calibration) -> None:
+    text = "\n".join(limitations(good))
+
+    assert [sentence.split("**")[1] for sentence in limitations(good)[1:]] == [
+        "Right on the whole, wrong in detail",
+        "Much of a cosine is not content.",
+    ]
+    assert "Small sample" not in text
+
+
+@pytest.mark.parametrize(
+    "interval", [(-0.01, 0.02), (0.0, 0.02), (-0.2, -0.1)], ids=["around 0", "from 0", "below 0"]
+)
+def test_format_only_is_said_when_another_rows_text_may_do_as_well(
+    good: Calibration, interval: tuple[float, float]
+) -> None:
+    text = "\n".join(limitations(changed(good, "shuffled", interval=interval)))
+
+    assert "**The explanations are not shown to carry content.**" in text
+    assert "Do not read these explanations as statements about an activation." in text
+
+
+@pytest.mark.parametrize(
+    ("difference", "interval", "words"),
+    [
+        (-0.02, (-0.03, -0.01), "**Below predicting the mean.**"),
+        (-0.02, (-0.03, 0.01), "**Below predicting the mean.**"),
+        (-0.02, None, "**Below predicting the mean.**"),
+        (0.01, (-0.01, 0.02), "**Not shown to be better than predicting the mean.**"),
+    ],
+)
+def test_a_constant_that_does_as_well_is_named(
+    good: Calibration,
+    difference: float,
+    interval: tuple[float, float] | None,
+    words: str,
+) -> None:
+    worse = changed(good, "predict_mean", difference=difference, interval=interval)
+
+    assert words in "\n".join(limitations(worse))
+
+
+def test_failures_are_counted_and_the_survivors_are_not_the_headline(tmp_path: Path) -> None:
+    text = said(tmp_path, **WELL_MEASURED, failed={0: "empty", 1: "truncated", 2: "unparsed"})
+
+    assert "**3 of 120 activations got no explanation** (1 empty, 1 truncated, 1 unparsed)" in text
+    assert "it forgets the failures" in text
+
+
+def test_when_nothing_was_said_nothing_is_said_of_survivors(tmp_path: Path) -> None:
+    text = said(tmp_path, rows=30, documents=6, failed=dict.fromkeys(range(30), "empty"))
+
+    assert "**30 of 30 activations got no explanation**" in text
+    assert "others" not in text
+    assert "realistic output" not in text
+
+
+@pytest.mark.parametrize(("rows", "documents"), [(99, 40), (120, 19)])
+def test_a_small_sample_is_called_small(tmp_path: Path, rows: int, documents: int) -> None:
+    text = said(tmp_path, rows=rows, documents=documents)
+
+    assert f"**Small sample.** Measured on {rows} activations from {documents} documents." in text
+
+
+def test_an_injection_that_changes_nothing_is_named(good: Calibration) -> None:
+    words = "**The injected activation makes no difference that was measured.**"
+    by_cosine = changed(good, "random_vector", interval=(-0.01, 0.02))
+    counts = good.injection.model_copy(update={"random_vector_same_text": 60})
+    by_text = good.model_copy(update={"injection": counts})
+
+    assert words in "\n".join(limitations(by_cosine))
+    assert words in "\n".join(limitations(by_text))
+    assert "word for word the same in 60 of 120 rows" in "\n".join(limitations(by_text))
+
+
+def test_retrieval_must_beat_knowing_the_document(good: Calibration) -> None:
+    """40 documents of 120 rows: naming the document alone is right in a third of the rows."""
+    found = good.retrieval.model_copy(update={"interval": (0.33, 0.5)})
+    text = "\n".join(limitations(good.model_copy(update={"retrieval": found})))
+
+    assert "**Explanations do not single out their activation.**" in text
+    assert "knowing the document alone would give 0.333" in text
+
+
+def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None:
+    text = said(tmp_path, **WELL_MEASURED, collapsed=True)
+
+    assert "120 activations got 1 different explanation, with 1 different beginning" in text
+    assert "**Fluent text in the right form, with the wrong content**" in text
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("content-reading", "Right on the whole, wrong in detail"),
+        ("topic-level", "The topic, not the instance"),
+        ("format-only", "Fluent text in the right form, with the wrong content"),
+        ("inconclusive", "What output is realistic is not known"),
+    ],
+)
+def test_each_label_says_what_output_to_expect(good: Calibration, label: str, words: str) -> None:
+    labelled = good.label.model_copy(update={"name": label})
+
+    assert words in "\n".join(limitations(good.model_copy(update={"label": labelled})))
