@@ -62,16 +62,16 @@ def _result(release: Release, sidecar: Sidecar, calibration: Calibration) -> dic
             "config": f"block-{layer}",
             "split": "held-out",
         },
-        "metrics": _metrics(calibration),
+        "metrics": metrics(calibration),
     }
 
 
-def _metrics(calibration: Calibration) -> list[dict[str, Any]]:
+def metrics(calibration: Calibration) -> list[dict[str, Any]]:
     """Every metric with its control and difference right behind it: no number stands alone."""
-    metrics = [_metric("cosine", "Round-trip cosine", calibration.cosine.mean)]
+    rows = [_metric("cosine", "Round-trip cosine", calibration.cosine.mean)]
     for name, words in _CONTROLS.items():
         if (control := calibration.controls.get(name)) is not None:
-            metrics += [
+            rows += [
                 _metric("cosine", f"Round-trip cosine, control: {words}", control.mean),
                 _metric("cosine", f"Round-trip cosine, minus: {words}", control.difference),
             ]
@@ -83,10 +83,10 @@ def _metrics(calibration: Calibration) -> list[dict[str, Any]]:
         ),
     ):
         if fve.value is not None:
-            metrics.append(_metric("fve", words, fve.value))
+            rows.append(_metric("fve", words, fve.value))
     retrieval = calibration.retrieval
     return [
-        *metrics,
+        *rows,
         _metric("accuracy", "Own activation retrieved, top-1", retrieval.top1),
         _metric("accuracy", "Own activation retrieved, control: chance", retrieval.chance),
         _metric("count", "Rows measured, failures included", calibration.denominators.rows),

@@ -1,0 +1,28 @@
+"""`nla-release explain`."""
+
+import difflib
+
+import click
+
+from nla_release.errors import ConfigError
+from nla_release.output.page import rule_list, rule_page
+from nla_release.rules import RULES
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def command(code: str | None) -> None:
+    """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
+    if code is None:
+        click.echo(rule_list(RULES))
+        return
+    pages = {rule.code: rule for rule in RULES}
+    if (rule := pages.get(code.upper())) is None:
+        close = difflib.get_close_matches(code.upper(), pages)
+        raise ConfigError(
+            f"there is no rule {code}",
+            hint=f"did you mean {' or '.join(close)}?"
+            if close
+            else "`nla-release explain` lists all rules",
+        )
+    click.echo(rule_page(rule))

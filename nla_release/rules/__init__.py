@@ -1,0 +1,68 @@
+"""The gate: rules with codes over files and evidence, and one verdict.
+
+* `model` says what a rule is, what it can find, and what a verdict is made of.
+* `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
+  formats it reads, `tokenizer` finds the base's, and `scopes` names what rules look at.
+* The rules, by hundreds: `sidecar` (1), `prompt` (2), `weights` (3), `pair` (4), `card` and
+  `hygiene` (5), `evidence` and `calibration` (6), `publishing` (7).
+
+A rule is its code, its page and its function, side by side in the source. It reads strangers'
+files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
+skip the others. Nothing here needs torch.
+"""
+
+from nla_release.rules import (
+    calibration,
+    card,
+    evidence,
+    hygiene,
+    pair,
+    prompt,
+    publishing,
+    sidecar,
+    weights,
+)
+from nla_release.rules.model import Rule, Verdict
+from nla_release.rules.subject import Subject
+
+RULES: tuple[Rule, ...] = (
+    sidecar.sidecar_complete,
+    sidecar.scale_fits,
+    sidecar.base_pinned,
+    prompt.marker_recorded,
+    prompt.prompts_replay,
+    weights.safetensors_only,
+    weights.adapter_whole,
+    weights.weights_finite,
+    weights.adapter_trained,
+    weights.head_declared,
+    weights.language_model_only,
+    pair.pair_agrees,
+    pair.read_block_is_layer,
+    pair.partner_recorded,
+    card.metadata_valid,
+    card.blocks_generated,
+    hygiene.nothing_pending,
+    hygiene.nothing_private,
+    card.history_appended,
+    evidence.evidence_of_these_files,
+    evidence.calibration_recomputed,
+    calibration.own_text_wins,
+    calibration.beats_the_mean,
+    calibration.retrieves,
+    calibration.texts_differ,
+    calibration.injection_matters,
+    evidence.enough_measured,
+    evidence.outputs_explain,
+    evidence.evidence_of_one_run,
+    publishing.files_listed,
+    publishing.one_release,
+)
+
+
+def judge(subject: Subject, *, strict: bool = False) -> Verdict:
+    """The verdict of all rules on a subject. `strict` makes warnings errors."""
+    return Verdict(tuple(rule.apply(subject, strict=strict) for rule in RULES))
+
+
+__all__ = ["RULES", "judge"]

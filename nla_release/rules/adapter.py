@@ -1,0 +1,225 @@
+"""One adapter's folder, read lazily and once.
+
+A file that cannot be read raises `UnreadableError`, which names the rule that reports it, so that
+one defect is one finding.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from nla_release.calibration.report import Calibration
+from nla_release.errors import InputError, NothingCheckedError
+from nla_release.files import read_json, read_text, sha256_file
+from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.manifest import Manifest, read_manifest
+from nla_release.rules.model import UnreadableError
+from nla_release.schema import Open, parse
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
+from nla_release.weights import (
+    ADAPTER_FILE_NAME,
+    CONFIG_FILE_NAME,
+    LoraModule,
+    Tensor,
+    lora_modules,
+    read_header,
+)
+
+CARD_FILE_NAME = "README.md"
+HISTORY_FILE_NAME = "HISTORY.md"
+CALIBRATION_FILE_NAME = "calibration.json"
+
+# The rule that reports that a file of an adapter is missing or damaged.
+_REPORTED_BY = {
+    SIDECAR_FILE_NAME: "NLA101",
+    ADAPTER_FILE_NAME: "NLA302",
+    CONFIG_FILE_NAME: "NLA302",
+    HEAD_FILE_NAME: "NLA305",
+    CARD_FILE_NAME: "NLA501",
+    HISTORY_FILE_NAME: "NLA505",
+    MANIFEST_FILE_NAME: "NLA701",
+}
+
+
+class AdapterConfig(Open):
+    """What the rules need of PEFT's `adapter_config.json`."""
+
+    peft_type: Literal["LORA"]
+    base_model_name_or_path: str | None
+    revision: str | None = None
+    r: PositiveInt
+    lora_alpha: PositiveFloat
+    rank_pattern: dict[str, Any] = Field(default_factory=dict)
+    alpha_pattern: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter's folder: as it was trained, or rendered to be a repository."""
+
+    role: Role
+    folder: Path
+    rendered: bool
+
+    def path(self, name: str) -> Path:
+        """A file of the folder, which must be a regular one: links and devices are not opened.
+
+        Raises:
+            UnreadableError: it is missing, or not a regular file.
+        """
+        self._exists()
+        return regular_file(self.folder / name, _REPORTED_BY.get(name, "NLA301"))
+
+    def text(self, name: str) -> str:
+        """A text file of the folder.
+
+        Raises:
+            UnreadableError: missing, too large, or not UTF-8.
+        """
+        path = self.path(name)
+        with reading(path, _REPORTED_BY.get(name, "NLA301")):
+            return read_text(path)
+
+    def digest(self, name: str) -> str:
+        """What evidence records of a file: its sha256, or the sidecar's contract digest.
+
+        Raises:
+            UnreadableError: the file is missing, or the sidecar is invalid.
+        """
+        if name == SIDECAR_FILE_NAME:
+            sidecar = self.sidecar
+            with reading(self.folder / name, "NLA101"):
+                return contract_digest(sidecar)
+        return self.sha256(name)
+
+    def sha256(self, name: str) -> str:
+        """Hex sha256 of a file of the folder.
+
+        Raises:
+            UnreadableError: the file is missing.
+        """
+        path = self.path(name)
+        with reading(path, _REPORTED_BY.get(name, "NLA301")):
+            return sha256_file(path)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Everything in the folder but folders, sorted; links are listed and not followed."""
+        self._exists()
+        return sorted(_walk(self.folder))
+
+    @cached_property
+    def sidecar(self) -> Sidecar:
+        """The sidecar, of this role."""
+        path = self.path(SIDECAR_FILE_NAME)
+        with reading(path, "NLA101"):
+            return read_sidecar(self.folder, self.role)
+
+    @cached_property
+    def config(self) -> AdapterConfig:
+        """PEFT's configuration of the adapter."""
+        path = self.path(CONFIG_FILE_NAME)
+        with reading(path, "NLA302"):
+            return parse(AdapterConfig, read_json(path), path)
+
+    @cached_property
+    def modules(self) -> list[LoraModule]:
+        """The modules that the adapter adapts."""
+        path = self.path(ADAPTER_FILE_NAME)
+        with reading(path, "NLA302"):
+            return lora_modules(path)
+
+    @cached_property
+    def head(self) -> dict[str, Tensor]:
+        """The tensors of the AR's head."""
+        path = self.path(HEAD_FILE_NAME)
+        with reading(path, "NLA305"):
+            return read_header(path)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The numbers as a rendered repository publishes them."""
+        return read_calibration(self.folder / CALIBRATION_FILE_NAME)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The release.json of a rendered repository."""
+        path = self.path(MANIFEST_FILE_NAME)
+        with reading(path, "NLA701"):
+            return read_manifest(self.folder)
+
+    def _exists(self) -> None:
+        if not self.folder.is_dir():
+            raise UnreadableError("NLA101", self.folder, "the adapter's folder does not exist")
+
+
+def leaves(calibration: Calibration) -> dict[str, Any]:
+    """The numbers and words of a calibration, by dotted name."""
+    return dict(_leaves(calibration.model_dump(mode="json", by_alias=True)))
+
+
+@contextmanager
+def reading(path: Path, rule: str) -> Iterator[None]:
+    """Turn every way in which reading a stranger's file can fail into `UnreadableError`."""
+    try:
+        yield
+    except (InputError, NothingCheckedError) as error:
+        message = error.message.removeprefix(str(path)).lstrip("/: ")
+        raise UnreadableError(
+            rule, path, f"{message}; {error.hint}" if error.hint else message
+        ) from error
+    # PyYAML's constructors raise the last two for a tag whose value is not of its kind.
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UnreadableError(rule, path, f"cannot be read: {reason}") from error
+
+
+def regular_file(path: Path, rule: str) -> Path:
+    """The path, when it is a plain file: nothing else is ever opened.
+
+    Raises:
+        UnreadableError: missing, a link, a device, or a folder; reported by `rule`.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError as error:
+        raise UnreadableError(rule, path, "does not exist") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(rule, path, f"cannot be read: {error}") from error
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(rule, path, "is not a regular file, and is not opened")
+    return path
+
+
+def read_calibration(path: Path) -> Calibration:
+    """A calibration.json.
+
+    Raises:
+        UnreadableError: missing, or not a calibration.
+    """
+    regular_file(path, "NLA602")
+    with reading(path, "NLA602"):
+        return Calibration.read(path)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        inside = Path(parent)
+        links = [name for name in folders if (inside / name).is_symlink()]
+        yield from (inside / name for name in names + links)
+
+
+def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(document, dict):
+        yield name, document
+        return
+    for key, inner in document.items():
+        yield from _leaves(inner, f"{name}.{key}" if name else key)

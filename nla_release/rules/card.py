@@ -1,0 +1,155 @@
+"""NLA5xx, first half: what the card and the history say against what the files say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from nla_release.cards.blocks import expected_blocks, generated_blocks
+from nla_release.cards.front_matter import metrics
+from nla_release.cards.history import entries
+from nla_release.hub.loopback.card import check_card
+from nla_release.rules.adapter import (
+    CALIBRATION_FILE_NAME,
+    CARD_FILE_NAME,
+    HISTORY_FILE_NAME,
+    Adapter,
+    leaves,
+    reading,
+)
+from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.scopes import RENDERED, REPOSITORIES
+from nla_release.rules.subject import Subject
+from nla_release.sidecar import Role
+
+_PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
+
+
+@rule(
+    "NLA501",
+    "error",
+    "the card's metadata is valid and says what the files say",
+    each=REPOSITORIES,
+    page=Page(
+        checks="README.md begins with metadata that the Hub accepts: a licence it knows (`other`"
+        " with a name and a link), Hub ids, a well-typed model-index. base_model is the sidecar's"
+        " base, base_model_relation is adapter, library_name is peft, pipeline_tag is"
+        " text-generation for an AV and feature-extraction for an AR, and every number of"
+        " model-index stands in calibration.json.",
+        why="The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that"
+        " emits vectors; PEFT overwrites base_model with a local path (huggingface/peft#2124); and"
+        " the Hub refuses invalid metadata only when everything is uploaded.",
+        fix="Run `nla-release render` again. The licence and the base come from release.yaml.",
+        example="pipeline_tag is 'text-generation', expected 'feature-extraction'",
+        waive="Never: the Hub indexes, counts and loads by these fields.",
+    ),
+)
+def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
+    """The front matter by the Hub's rules, then against sidecar and calibration."""
+    path, text = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
+    with reading(path, "NLA501"):
+        report = check_card(text)
+    for message in (*report.errors, *report.warnings):
+        yield Problem(path, message)
+    metadata = report.metadata
+    if not metadata:
+        return
+    if metadata.get("license") == "other" and not metadata.get("license_link"):
+        yield Problem(path, "license is 'other' and license_link is missing")
+    for name, expected in (
+        ("base_model", adapter.sidecar.nla_release.base.id),
+        ("base_model_relation", "adapter"),
+        ("library_name", "peft"),
+        ("pipeline_tag", _PIPELINE_TAGS[adapter.role]),
+    ):
+        if (found := metadata.get(name)) != expected:
+            yield Problem(path, f"{name} is {found!r}, expected {expected!r}")
+    if "license" not in metadata:
+        yield Problem(path, "license is missing")
+    if not report.errors:
+        yield from _foreign_numbers(adapter, metadata.get("model-index") or [])
+
+
+@rule(
+    "NLA502",
+    "error",
+    "the generated parts of the card are what calibration.json gives",
+    each=REPOSITORIES,
+    page=Page(
+        checks="Between its markers the card holds every generated block, and each is, to the"
+        " character, what calibration.json renders to.",
+        why="Numbers in prose rot: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b"
+        " call the same share about 80, 95 and 97 per cent structural.",
+        fix="Run `nla-release render` again. Write prose into the notes, where `{{ calibration..."
+        " }}` follows the numbers.",
+        example="the block calibration is not what calibration.json gives",
+        waive="Never: outside of the markers the card is yours.",
+    ),
+)
+def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
+    """Rendering the blocks again."""
+    path, expected = adapter.folder / CARD_FILE_NAME, expected_blocks(adapter.calibration)
+    text = adapter.text(CARD_FILE_NAME)
+    with reading(path, "NLA502"):
+        found = generated_blocks(text)
+    for name in sorted({*expected, *found}):
+        if name not in found:
+            yield Problem(path, f"the block {name} is missing")
+        elif found[name] != expected.get(name):
+            yield Problem(path, f"the block {name} is not what {CALIBRATION_FILE_NAME} gives")
+
+
+@rule(
+    "NLA505",
+    "error",
+    "HISTORY.md is only appended to, and has this version",
+    each=RENDERED,
+    page=Page(
+        checks="HISTORY.md of both repositories begins with the release's HISTORY.md as it was"
+        " last published, byte for byte, and has an entry for this version.",
+        why="SolshineCode/nla-gemma-4-e2b corrected its injection scale by a new entry that names"
+        " the old one, which is why anyone can still follow what happened; a log edited in place"
+        " cannot be trusted with a retraction.",
+        fix="Restore the published text, and write what changed as a new entry at the end that"
+        " names what it supersedes.",
+        example="does not begin with the history as last published",
+        waive="Never: not even for a typing mistake.",
+    ),
+)
+def history_appended(subject: Subject) -> Iterator[Problem]:
+    """Bytes against the release's log, and the entry of the version's tag."""
+    release = subject.release
+    published = release.history if release and release.history.exists() else None
+    for adapter in subject.rendered:
+        path, text = adapter.folder / HISTORY_FILE_NAME, adapter.text(HISTORY_FILE_NAME)
+        if published is not None:
+            with reading(published, "NLA505"):
+                before = published.read_bytes()
+            if not path.read_bytes().startswith(before):
+                yield Problem(path, "does not begin with the history as last published")
+        if adapter.manifest.tag not in entries(text):
+            yield Problem(path, f"has no entry for {adapter.manifest.tag}")
+
+
+def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Iterator[Problem]:
+    """The metrics of a valid model-index that the calibration does not give under that name.
+
+    A metric of a name that the cards of this package do not use must at least be a number of the
+    calibration.
+    """
+    path = adapter.folder / CARD_FILE_NAME
+    known = list(leaves(adapter.calibration).values())
+    computed = {metric["name"]: metric["value"] for metric in metrics(adapter.calibration)}
+    stated = [
+        metric
+        for model in model_index
+        for result in model["results"]
+        for metric in result["metrics"]
+    ]
+    for metric in stated:
+        name, value = metric.get("name", metric["type"]), metric["value"]
+        if value != computed[name] if name in computed else value not in known:
+            yield Problem(
+                path,
+                f"model-index says {name} is {value}, which {CALIBRATION_FILE_NAME} does not give",
+            )
+    if not stated:
+        yield Problem(path, "model-index holds no metric")

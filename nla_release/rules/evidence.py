@@ -1,0 +1,180 @@
+"""NLA6xx, first half: the evidence is whole, of these weights, of one run, and enough."""
+
+from collections.abc import Iterable, Iterator
+
+from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
+from nla_release.rules.adapter import Adapter, leaves
+from nla_release.rules.model import Page, Problem, Skip, listed, rule
+from nla_release.rules.scopes import COPIES, MEASURED, MEASUREMENTS
+from nla_release.rules.subject import Measurement
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+# Above it the failures, and no longer the explanations, decide every mean. The pair that taught us
+# to count failures lost 8 rows of 50 (16%) and was still worth measuring.
+MAX_FAILED = 0.2
+
+_MEASURE_AGAIN = "Run `nla-release roundtrip` on the pair as it is now, then calibrate and render."
+
+
+@rule(
+    "NLA601",
+    "error",
+    "the evidence is whole and was measured on these files",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="evidence/ is undamaged and adds up; the hashes that its run.json records are those"
+        " of the adapters, heads and configurations here; the sidecars promise what they promised"
+        " then; and base and injection scale are the sidecar's.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b show the spread of one version beside the"
+        " mean of another, and scores of step 300 for the weights of step 250.",
+        fix=_MEASURE_AGAIN,
+        example="av/adapter_model.safetensors is 9a8b7c6d..., the evidence was measured on"
+        " 1f2e3d4c...",
+        waive="Never: numbers of other weights are no evidence.",
+    ),
+)
+def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
+    """Every hash of the run, and the two facts that change a measurement without a file."""
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUN_NAME
+    for adapter in measurement.adapters:
+        for name in _measured_files(adapter):
+            key = f"{adapter.role}/{name}"
+            found, recorded = adapter.digest(name), run.files.get(key, "nothing")
+            if found != recorded:
+                yield Problem(
+                    path,
+                    f"{key} is {found[:8]}..., the evidence was measured on {recorded[:8]}...",
+                )
+        sidecar = adapter.sidecar
+        base = sidecar.nla_release.base
+        if (run.base.id, run.base.revision) != (base.id, base.revision):
+            yield Problem(
+                path,
+                f"measured on base {run.base.id} at {run.base.revision}, the {adapter.role.upper()}"
+                f" was trained on {base.id} at {base.revision}",
+            )
+        if adapter.role == "av" and run.injection.scale != sidecar.injection.scale:
+            yield Problem(
+                path,
+                f"measured with injection scale {run.injection.scale:g}, the AV was trained with"
+                f" {sidecar.injection.scale:g}",
+            )
+
+
+@rule(
+    "NLA602",
+    "error",
+    "calibration.json is what the evidence gives",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="Every number of calibration.json is computed again from the evidence beside it and"
+        " is the same.",
+        why="The HISTORY, both cards and the README of SolshineCode/nla-gemma-4-e2b disagree about"
+        " the same tables; SolshineCode/gpu-poor-nla then derived its claims from result files by"
+        " a script, which is what this rule does.",
+        fix="Run `nla-release calibrate`, then `nla-release render`. Numbers are not edited.",
+        example="cosine.mean is 0.5, the evidence gives 0.438",
+        waive="Never: a number that its evidence does not give is made up.",
+    ),
+)
+def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """All numbers, except for the version of the tool that wrote them."""
+    path = measurement.calibration_path
+    if not measurement.rendered and not path.exists():
+        yield Skip("nothing is calibrated yet: run nla-release calibrate")
+        return
+    found, expected = leaves(measurement.calibration), leaves(measurement.recomputed)
+    differing = [
+        f"{name} is {found.get(name, 'missing')}, the evidence gives {expected.get(name, 'none')}"
+        for name in [*expected, *(found.keys() - expected.keys())]
+        if name != "tool_version" and found.get(name, ...) != expected.get(name, ...)
+    ]
+    if differing:
+        yield Problem(path, listed(differing))
+
+
+@rule(
+    "NLA608",
+    "warning",
+    "enough rows and documents were measured to decide",
+    each=MEASURED,
+    inconclusive=True,
+    page=Page(
+        checks="The evidence holds at least gates.min_rows rows of gates.min_documents documents:"
+        " 50 and 10 unless release.yaml sets them. With fewer, the verdict is inconclusive.",
+        why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows: one hit in ten has a"
+        " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
+        fix="Hold out more documents and measure again. Rows of one document are not independent;"
+        " more documents say more than more rows.",
+        example="10 rows of 2 documents; it takes 50 rows of 10 documents",
+        waive="Lower gates in release.yaml for a pair that cannot have more data. The card then"
+        " shows the wide intervals.",
+    ),
+)
+def enough_measured(measurement: Measurement) -> Iterator[Problem]:
+    """The denominators against the release's gates."""
+    counts, gates = measurement.recomputed.denominators, measurement.gates
+    if counts.rows < gates.min_rows or counts.documents < gates.min_documents:
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{counts.rows} rows of {counts.documents} documents; it takes {gates.min_rows} rows"
+            f" of {gates.min_documents} documents",
+        )
+
+
+@rule(
+    "NLA609",
+    "error",
+    "the AV's outputs are explanations",
+    each=MEASURED,
+    page=Page(
+        checks="At most a fifth of the rows failed: said nothing, were cut at the token limit, or"
+        " lack the tags. More is an error, and any at all is a warning.",
+        why="Of 50 rows behind the headline of SolshineCode/nla-gemma-4-e2b, 8 failed and were"
+        " dropped from its mean. Here failures count as cosine 0, as in the reward of"
+        " kitft/natural_language_autoencoders (nla/reward.py), and are shown.",
+        fix="For truncated rows raise evaluation.max_new_tokens; for empty and unparsed ones train"
+        " the AV longer, and look at `raw` in rows.jsonl.",
+        example="8 of 50 rows failed (8 empty, 0 truncated, 0 unparsed)",
+        waive="The warning may stand: the numbers already count the failures.",
+    ),
+)
+def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
+    """The share of rows without an explanation."""
+    counts = measurement.recomputed.denominators
+    if failed := counts.rows - counts.ok:
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{failed} of {counts.rows} rows failed ({counts.empty} empty, {counts.truncated}"
+            f" truncated, {counts.unparsed} unparsed)",
+            severity="error" if failed > MAX_FAILED * counts.rows else "warning",
+        )
+
+
+@rule(
+    "NLA610",
+    "error",
+    "all copies of the evidence are of one run",
+    each=COPIES,
+    page=Page(
+        checks="The evidence in both repositories is that of the release, to the byte.",
+        why="A result that is copied between versions by hand stays behind: the ±0.054 of"
+        " SolshineCode's v0.0.1 stands beside the mean of v0.1.",
+        fix="Run `nla-release render` again; it copies the release's evidence into both"
+        " repositories.",
+        example="is of another run than evidence",
+        waive="Never: both cards speak of the same measurement.",
+    ),
+)
+def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterable[Problem]:
+    """run.json names the other two files by hash, so equal ones are enough."""
+    first, copy = copies
+    if first.evidence.run_sha256 == copy.evidence.run_sha256:
+        return []
+    return [Problem(copy.evidence_folder, f"is of another run than {first.evidence_folder}")]
+
+
+def _measured_files(adapter: Adapter) -> list[str]:
+    names = [ADAPTER_FILE_NAME, CONFIG_FILE_NAME, FILE_NAME]
+    return [*names, HEAD_FILE_NAME] if adapter.role == "ar" else names

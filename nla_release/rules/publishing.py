@@ -1,0 +1,124 @@
+"""NLA7xx: the rendered repositories as they would be published."""
+
+import re
+from collections.abc import Iterator
+
+from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.errors import ConfigError
+from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.manifest import differences, record_files
+from nla_release.release import check_version, tag
+from nla_release.rules.adapter import (
+    CALIBRATION_FILE_NAME,
+    CARD_FILE_NAME,
+    HISTORY_FILE_NAME,
+    Adapter,
+    reading,
+)
+from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.scopes import RENDERED, REPOSITORIES
+from nla_release.rules.subject import Subject
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+_DEMANDED = (
+    CARD_FILE_NAME,
+    CONFIG_FILE_NAME,
+    ADAPTER_FILE_NAME,
+    FILE_NAME,
+    HISTORY_FILE_NAME,
+    "RELEASE_CALIBRATION.md",
+    CALIBRATION_FILE_NAME,
+    f"evidence/{ROWS_NAME}",
+    f"evidence/{VECTORS_NAME}",
+    f"evidence/{RUN_NAME}",
+    "LICENSE",
+)
+
+# What the Hub and its client add to a repository by themselves.
+_OF_THE_HUB = re.compile(r"\.gitattributes$|\.cache/huggingface/")
+
+
+@rule(
+    "NLA701",
+    "error",
+    "release.json lists every file, with its hash and size, and no other",
+    each=REPOSITORIES,
+    page=Page(
+        checks="The files of the repository are exactly those that release.json lists, each with"
+        " the sha256 and size it records, and the list holds all that a release consists of.",
+        why="SolshineCode's release was ten commits of one file each, one of which put a card into"
+        " the wrong repository; kitft/natural_language_autoencoders writes its manifest last, so"
+        " that a whole one proves a whole upload.",
+        fix="Run `nla-release render` again and change nothing in dist/ by hand. Prose belongs"
+        " into the notes.",
+        example="README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a",
+        waive="Never: what is published is what was checked.",
+    ),
+)
+def files_listed(adapter: Adapter) -> Iterator[Problem]:
+    """The manifest against the folder, both ways."""
+    path, recorded = adapter.folder / MANIFEST_FILE_NAME, adapter.manifest.files
+    with reading(adapter.folder, "NLA301"):
+        found = {
+            name: file
+            for name, file in record_files(adapter.folder).items()
+            if not _OF_THE_HUB.match(name)
+        }
+    for sentence in differences(recorded, found):
+        yield Problem(path, sentence)
+    demanded = {*_DEMANDED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    for name in sorted(demanded - recorded.keys() - found.keys()):
+        yield Problem(path, f"{name} belongs to every release and is missing")
+
+
+@rule(
+    "NLA702",
+    "error",
+    "version, tag and names of both repositories are those of one release",
+    each=RENDERED,
+    page=Page(
+        checks="Each release.json has a normal version, the tag v{version}, the role of its"
+        " folder, and the base of the sidecar; both have the same version and different"
+        " repositories; and the names are those that release.yaml gives, when it is there.",
+        why="The v0.1 repository of SolshineCode/nla-gemma-4-e2b carries a card titled v0.0.1, and"
+        " a release was titled `pair (v0.0.2)` that neither repository knows.",
+        fix="Run `nla-release render --version X` again; it writes both repositories for one"
+        " version.",
+        example="tag is 'v0.1.0', expected 'v0.2.0'",
+        waive="Never: a reader finds the pair by these names.",
+    ),
+)
+def one_release(subject: Subject) -> Iterator[Problem]:
+    """Both manifests against themselves, each other and release.yaml."""
+    for adapter in subject.rendered:
+        manifest, path = adapter.manifest, adapter.folder / MANIFEST_FILE_NAME
+        base = adapter.sidecar.nla_release.base
+        try:
+            check_version(manifest.version)
+        except ConfigError as error:
+            yield Problem(path, error.message)
+        for name, found, expected in (
+            ("tag", manifest.tag, tag(manifest.version)),
+            ("role", manifest.role, adapter.role),
+            ("base", f"{manifest.base.id}@{manifest.base.revision}", f"{base.id}@{base.revision}"),
+        ):
+            if found != expected:
+                yield Problem(path, f"{name} is {found!r}, expected {expected!r}")
+        if (
+            subject.release
+            and (name := subject.release.repo_id(adapter.role, manifest.version)) != manifest.repo
+        ):
+            yield Problem(path, f"repo is {manifest.repo!r}, release.yaml gives {name!r}")
+    yield from _one_pair(subject.rendered)
+
+
+def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
+    if len(adapters) < 2:
+        return
+    av, ar = (adapter.manifest for adapter in adapters)
+    path = adapters[1].folder / MANIFEST_FILE_NAME
+    if av.version != ar.version:
+        yield Problem(path, f"version is {ar.version!r}, the AV's is {av.version!r}")
+    if av.repo == ar.repo:
+        yield Problem(path, f"AV and AR are both {ar.repo!r}")

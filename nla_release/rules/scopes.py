@@ -1,0 +1,42 @@
+"""What rules look at, and what to say when it is not there."""
+
+from nla_release.rules.adapter import Adapter
+from nla_release.rules.model import Scope
+from nla_release.rules.subject import Measurement, Subject
+
+ADAPTERS = Scope[Adapter](lambda subject: subject.adapters, "there is no adapter here")
+
+AVS = Scope[Adapter](
+    lambda subject: [each for each in subject.adapters if each.role == "av"], "there is no AV here"
+)
+
+ARS = Scope[Adapter](
+    lambda subject: [each for each in subject.adapters if each.role == "ar"], "there is no AR here"
+)
+
+PAIRS = Scope[tuple[Adapter, Adapter]](
+    lambda subject: subject.pairs, "AV and AR do not lie side by side here"
+)
+
+REPOSITORIES = Scope[Adapter](
+    lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
+)
+
+# The whole subject, for rules that compare its repositories with each other or release.yaml.
+RENDERED = Scope[Subject](
+    lambda subject: [subject] if subject.rendered else [], REPOSITORIES.absent
+)
+
+MEASUREMENTS = Scope[Measurement](
+    lambda subject: subject.measurements, "there is no evidence yet: run nla-release roundtrip"
+)
+
+# Copies of one measurement would only repeat its findings; NLA610 holds them to be copies.
+MEASURED = Scope[Measurement](lambda subject: subject.measurements[:1], MEASUREMENTS.absent)
+
+COPIES = Scope[tuple[Measurement, Measurement]](
+    lambda subject: [(subject.measurements[0], copy) for copy in subject.measurements[1:]],
+    "there are no copies of the evidence here",
+)
+
+SUBJECT = Scope[Subject](lambda subject: [subject], "there is nothing here")

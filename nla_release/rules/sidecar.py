@@ -1,0 +1,113 @@
+"""NLA1xx: what the sidecar promises."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from nla_release.rules.adapter import Adapter
+from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.scopes import ADAPTERS, AVS
+from nla_release.sidecar import FILE_NAME
+from nla_release.weights import CONFIG_FILE_NAME
+
+# The band that SolshineCode/nla-gemma-4-e2b adopted after its retraction (HISTORY.md).
+SCALE_BAND = (0.5, 3.0)
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+@rule(
+    "NLA101",
+    "error",
+    "the sidecar is present, complete and consistent",
+    each=ADAPTERS,
+    page=Page(
+        checks="nla_meta.yaml lies beside the adapter, is of the adapter's role, holds every key"
+        " of the contract, and does not contradict itself: one injection scale, a square head, one"
+        " block more than the block that is read.",
+        why="Readers cannot guess: Neuronpedia's loader refuses a pair without"
+        " extraction.injection_scale, and the reference's own documents name three different"
+        " defaults for an absent one (kitft/natural_language_autoencoders).",
+        fix="Write the missing keys from what training did; `python -m train.av` and `python -m"
+        " train.ar` write whole sidecars. An AR's injection_scale is null.",
+        example="extraction.injection_scale is missing",
+        waive="Never: without its contract an adapter is a file of numbers.",
+    ),
+)
+def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
+    """Reading the sidecar, down to what evidence records of it, finds everything."""
+    adapter.digest(FILE_NAME)
+    return ()
+
+
+@rule(
+    "NLA102",
+    "error",
+    "the injection scale fits the base",
+    each=AVS,
+    page=Page(
+        checks="The injection scale is 0.5 to 3.0 times the mean embedding norm that the sidecar"
+        " records, and the scale evaluated with is the scale trained with.",
+        why="SolshineCode/nla-gemma-4-e2b carried scales of 20000 to 80000 from other bases to one"
+        " whose embeddings have norm 39.25; the loss fell cleanly and eight days of training were"
+        " retracted. Its scripts then evaluated at yet another scale.",
+        fix="Measure the mean norm of the base's input embeddings, train the AV with a scale near"
+        " it, and evaluate with the same one. Never copy a scale from another base.",
+        example="injection scale 80000 is 2038.2 times the mean embedding norm 39.25",
+        waive="Never in a release. A base that needs a scale outside the band is a finding of its"
+        " own: say in the notes how it was established, and propose a wider band.",
+    ),
+)
+def scale_fits(adapter: Adapter) -> Iterator[Problem]:
+    """The ratio of two recorded norms, and the equality of two recorded scales."""
+    path = adapter.folder / FILE_NAME
+    scale, norms = adapter.sidecar.injection.scale, adapter.sidecar.nla_release.norms
+    low, high = SCALE_BAND
+    ratio = scale / norms.embedding_mean
+    if not low <= ratio <= high:
+        yield Problem(
+            path,
+            f"injection scale {scale:g} is {ratio:.4g} times the mean embedding norm"
+            f" {norms.embedding_mean:g}; it must be {low} to {high} times as large",
+        )
+    if norms.scale_evaluated is not None and norms.scale_evaluated != scale:
+        yield Problem(
+            path, f"trained with scale {scale:g} but evaluated with {norms.scale_evaluated:g}"
+        )
+
+
+@rule(
+    "NLA103",
+    "error",
+    "the base is a Hub id, pinned to a commit",
+    each=ADAPTERS,
+    page=Page(
+        checks="nla_release.base names a repository on the Hub and a commit of it, and"
+        " adapter_config.json names the same.",
+        why="PEFT writes the local path a base was loaded from into adapter_config.json and from"
+        " there into cards (huggingface/peft#2124, huggingface/transformers#33922), and a branch"
+        " moves: the same adapter then runs on another base.",
+        fix="Put the base's `namespace/name` and the full hash of the commit it was loaded at into"
+        " nla_meta.yaml, and the same id into base_model_name_or_path.",
+        example="base_model_name_or_path is '/content/base', the sidecar says 'google/gemma-4-E2B'",
+        waive="Never: nobody else can load a path on your disk.",
+    ),
+)
+def base_pinned(adapter: Adapter) -> Iterator[Problem]:
+    """The sidecar's base, and PEFT's."""
+    path, base = adapter.folder / FILE_NAME, adapter.sidecar.nla_release.base
+    if not _HUB_ID.fullmatch(base.id):
+        yield Problem(path, f"base id {base.id!r} is not a Hub id (namespace/name)")
+    if base.revision is None or not _COMMIT.fullmatch(base.revision):
+        yield Problem(path, f"base revision {base.revision!r} is not a commit hash")
+    path, config = adapter.folder / CONFIG_FILE_NAME, adapter.config
+    if config.base_model_name_or_path != base.id:
+        yield Problem(
+            path,
+            f"base_model_name_or_path is {config.base_model_name_or_path!r}, the sidecar says"
+            f" {base.id!r}",
+        )
+    if config.revision not in (None, base.revision):
+        yield Problem(
+            path, f"revision is {config.revision!r}, the sidecar's base is at {base.revision!r}"
+        )

@@ -1,0 +1,161 @@
+"""What is checked: a release's folder, both rendered repositories, or a single adapter's folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import (
+    ROWS_NAME,
+    RUN_NAME,
+    VECTORS_NAME,
+    Evidence,
+    read_evidence,
+)
+from nla_release.calibration.report import Calibration
+from nla_release.errors import NothingCheckedError
+from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release import ROLES, Gates, Release, read_release
+from nla_release.rules.adapter import (
+    CALIBRATION_FILE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    read_calibration,
+    reading,
+    regular_file,
+)
+from nla_release.rules.model import UnreadableError
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.sidecar import HEAD_FILE_NAME, Role, read_sidecar
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+_MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
+_MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Evidence and calibration in one folder, and the adapters that they speak of."""
+
+    folder: Path
+    adapters: tuple[Adapter, ...]
+    gates: Gates
+    rendered: bool
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Where the evidence lies."""
+        return self.folder / "evidence"
+
+    @property
+    def calibration_path(self) -> Path:
+        """Where the numbers lie."""
+        return self.folder / CALIBRATION_FILE_NAME
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The evidence, found whole."""
+        for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
+            regular_file(self.evidence_folder / name, "NLA601")
+        with reading(self.evidence_folder, "NLA601"):
+            return read_evidence(self.evidence_folder)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """The numbers as they were written."""
+        return read_calibration(self.calibration_path)
+
+    @cached_property
+    def recomputed(self) -> Calibration:
+        """The numbers as the evidence gives them now."""
+        return calibrate(self.evidence)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A folder to check, and what was found in it."""
+
+    folder: Path
+    release: Release | None
+    trained: tuple[Adapter, ...]
+    rendered: tuple[Adapter, ...]
+    tokenizer: Path | None
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Every adapter's folder, trained ones first."""
+        return self.trained + self.rendered
+
+    @property
+    def pairs(self) -> list[tuple[Adapter, Adapter]]:
+        """AV and AR that lie side by side."""
+        return [
+            (adapters[0], adapters[1])
+            for adapters in (self.trained, self.rendered)
+            if len(adapters) == len(ROLES)
+        ]
+
+    @cached_property
+    def measurements(self) -> list[Measurement]:
+        """Every evidence there is: the release's own, then each rendered repository's."""
+        gates = self.release.config.gates if self.release else Gates()
+        copies = [
+            Measurement(each.folder, self.rendered, gates, rendered=True) for each in self.rendered
+        ]
+        own = Measurement(self.folder, self.trained, gates, rendered=False)
+        measured = own.evidence_folder.exists() or own.calibration_path.exists()
+        return [own, *copies] if self.release and measured else copies
+
+
+def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
+    """What there is to check in a folder.
+
+    Args:
+        folder: it holds a release.yaml, both adapters as `av` and `ar`, or one adapter.
+        tokenizer: a tokenizer.json to replay prompts on, instead of the base's own.
+
+    Raises:
+        ConfigError: the release.yaml is wrong.
+        NothingCheckedError: the folder holds nothing that a rule could look at.
+    """
+    if (folder / RELEASE_FILE_NAME).exists():
+        release = read_release(folder)
+        trained = tuple(Adapter(role, release.adapter(role), rendered=False) for role in ROLES)
+        repositories = tuple(Adapter(role, release.dist / role, rendered=True) for role in ROLES)
+        rendered = repositories if release.dist.is_dir() else ()
+        return Subject(folder, release, trained, rendered, tokenizer)
+    adapters = tuple(_found(folder))
+    if not adapters:
+        raise NothingCheckedError(
+            f"{folder} holds nothing to check",
+            hint=f"give a folder with {RELEASE_FILE_NAME}, a rendered dist/ with av/ and ar/, or"
+            f" one adapter's folder with {SIDECAR_FILE_NAME}",
+        )
+    if any(adapter.rendered for adapter in adapters):
+        return Subject(folder, None, (), adapters, tokenizer)
+    return Subject(folder, None, adapters, (), tokenizer)
+
+
+def _found(folder: Path) -> Iterator[Adapter]:
+    """Both adapters in a folder of two, or the folder itself when it is one."""
+    if all((folder / role).is_dir() for role in ROLES):
+        rendered = any(_looks_rendered(folder / role) for role in ROLES)
+        yield from (Adapter(role, folder / role, rendered) for role in ROLES)
+    elif any((folder / name).exists() for name in _MARKS_AN_ADAPTER):
+        yield Adapter(_role(folder), folder, _looks_rendered(folder))
+
+
+def _looks_rendered(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _MARKS_A_REPOSITORY)
+
+
+def _role(folder: Path) -> Role:
+    """The role a lone adapter's sidecar gives; without one, only an AR has a head."""
+    try:
+        regular_file(folder / SIDECAR_FILE_NAME, "NLA101")
+        with reading(folder / SIDECAR_FILE_NAME, "NLA101"):
+            return read_sidecar(folder).role
+    except UnreadableError:
+        return "ar" if (folder / HEAD_FILE_NAME).exists() else "av"

@@ -1,0 +1,256 @@
+"""NLA3xx: the files of weights, without running them."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from nla_release.rules.adapter import Adapter, reading
+from nla_release.rules.model import Page, Problem, listed, rule
+from nla_release.rules.scopes import ADAPTERS, ARS
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.weights import (
+    ADAPTER_FILE_NAME,
+    CONFIG_FILE_NAME,
+    Tensor,
+    read_header,
+    read_values,
+    zero_b_modules,
+)
+
+# No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
+MAX_MAGNITUDE = 1e6
+
+_PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+# A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+_FOREIGN_PART = re.compile(
+    r"vision|visual|audio|video|multi_modal|multimodal|mm_projector|speech|image", re.IGNORECASE
+)
+_DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+
+
+@rule(
+    "NLA301",
+    "error",
+    "safetensors only, and nothing that leads out of the folder",
+    each=ADAPTERS,
+    page=Page(
+        checks="No file of the adapter's folder is a pickle, by its name or by its first bytes; no"
+        " entry is a link; and no path in the sidecar leaves the folder.",
+        why="Unpickling runs whatever code the file holds. The AR head of"
+        " SolshineCode/nla-gemma-4-e2b went up as linear_head.pt, and the Hub flags repositories"
+        " with such files as unsafe (huggingface/transformers#28580).",
+        fix="Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's"
+        " cache, which is made of links, download it with `hf download --local-dir`.",
+        example="linear_head.pt is or may hold a pickle, which runs code when it is read",
+        waive="Never: whoever loads the release runs the risk.",
+    ),
+)
+def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
+    """Names, first bytes and links of all files, and the sidecar's paths."""
+    for path in adapter.files:
+        if path.is_symlink():
+            yield Problem(path, "is a link; a repository holds its files themselves")
+        elif not path.is_file():
+            yield Problem(path, "is not a regular file")
+        elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
+            yield Problem(path, "is or may hold a pickle, which runs code when it is read")
+    for entry in adapter.sidecar.nla_release.adapters:
+        if _leaves(entry.path):
+            yield Problem(
+                adapter.folder / FILE_NAME, f"adapter path {entry.path!r} leaves the folder"
+            )
+
+
+@rule(
+    "NLA302",
+    "error",
+    "the adapter is whole and is the one that its files describe",
+    each=ADAPTERS,
+    page=Page(
+        checks="adapter_model.safetensors is undamaged and holds nothing but pairs of lora_A and"
+        " lora_B that multiply; every rank is adapter_config.json's r; and r and lora_alpha are"
+        " what the sidecar records of its one adapter.",
+        why="PEFT only warns about keys that find no module and runs the base without them"
+        " (huggingface/peft#2699), and saves files without tensors (huggingface/peft#2892). A card"
+        " of SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.",
+        fix="Save the adapter again with PEFT's save_pretrained, and take rank and alpha in the"
+        " sidecar from adapter_config.json.",
+        example="lora_alpha is 160, the sidecar records 128",
+        waive="Never: such an adapter does not load, or is not the one that was measured.",
+    ),
+)
+def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
+    """Keys and shapes of the file, and the three places that state rank and alpha."""
+    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    if strays := [module for module in adapter.modules if module.rank != config.r]:
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
+            f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
+        )
+    if config.rank_pattern or config.alpha_pattern:
+        yield Problem(path, "rank_pattern and alpha_pattern must be empty: one rank, one alpha")
+    recorded = adapter.sidecar.nla_release.adapters
+    if len(recorded) != 1:
+        yield Problem(
+            adapter.folder / FILE_NAME,
+            f"{len(recorded)} adapters are recorded, the folder holds one",
+        )
+        return
+    if config.r != recorded[0].rank:
+        yield Problem(path, f"r is {config.r}, the sidecar records {recorded[0].rank}")
+    if config.lora_alpha != recorded[0].alpha:
+        yield Problem(
+            path, f"lora_alpha is {config.lora_alpha:g}, the sidecar records {recorded[0].alpha:g}"
+        )
+
+
+@rule(
+    "NLA303",
+    "error",
+    "every weight is a finite number of sane size",
+    each=ADAPTERS,
+    page=Page(
+        checks="No value of the adapter or the head is NaN, infinite, or larger than 1e6.",
+        why="The safetensors format does not look at values. In syvb's fork of the reference every"
+        " AR head after reinforcement learning held NaN or 3e38, 12% of its values, and was found"
+        " only when somebody looked.",
+        fix="The checkpoint is damaged. Release an earlier one, and look for the step where the"
+        " loss became NaN.",
+        example="tensor weight holds NaN or infinity",
+        waive="Never: one such value spoils every reconstruction.",
+    ),
+)
+def weights_finite(adapter: Adapter) -> Iterator[Problem]:
+    """All values of all tensors."""
+    names = [ADAPTER_FILE_NAME] + [HEAD_FILE_NAME] * (adapter.role == "ar")
+    for path in map(adapter.path, names):
+        with reading(path, "NLA305" if path.name == HEAD_FILE_NAME else "NLA302"):
+            header = read_header(path)
+        yield from _damaged(path, header.values())
+
+
+@rule(
+    "NLA304",
+    "error",
+    "the adapter was trained",
+    each=ADAPTERS,
+    page=Page(
+        checks="lora_B is not all zero: in no module an error, in some a warning.",
+        why="LoRA starts with lora_B at zero, so an adapter that was never trained, or saved"
+        " before its weights were gathered (huggingface/peft#2892), is the base itself and says so"
+        " nowhere.",
+        fix="Save the adapter after training and from the right process. When only some modules"
+        " are zero, drop them from target_modules: they got no gradient and do nothing.",
+        example="lora_B is zero in all 32 modules: the adapter does nothing",
+        waive="The warning may stand when untrained modules are intended, as in an AR whose blocks"
+        " above the read block never run.",
+    ),
+)
+def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
+    """All-zero second factors."""
+    modules, path = adapter.modules, adapter.folder / ADAPTER_FILE_NAME
+    with reading(path, "NLA303"):
+        zero = zero_b_modules(path)
+    if len(zero) == len(modules):
+        yield Problem(path, f"lora_B is zero in all {len(zero)} modules: the adapter does nothing")
+    elif zero:
+        yield Problem(
+            path,
+            f"lora_B is zero in {len(zero)} of {len(modules)} modules: {listed(zero)}",
+            severity="warning",
+        )
+
+
+@rule(
+    "NLA305",
+    "error",
+    "the AR's head is the one its sidecar declares",
+    each=ARS,
+    page=Page(
+        checks="value_head.safetensors holds `weight` of shape d x d, `bias` of shape d exactly"
+        " when the sidecar declares one, both of the declared dtype, and not all zeros.",
+        why="PEFT does not save the head, so it is lost unless somebody saves it; a reader that"
+        " finds none starts from a random one (a preflight check of"
+        " kitft/natural_language_autoencoders). The name value_head.safetensors also belongs to"
+        " LLaMA-Factory, with other keys.",
+        fix="Save the trained head under the keys and the dtype that nla_release.ar_head declares.",
+        example="tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32,"
+        " 'bias': (1536,) F32}",
+        waive="Never: without its head an AR gives no activation.",
+    ),
+)
+def head_declared(adapter: Adapter) -> Iterator[Problem]:
+    """The head file's header, and whether its weight says anything."""
+    path, declared, width = (
+        adapter.folder / HEAD_FILE_NAME,
+        adapter.sidecar.head,
+        adapter.sidecar.d_model,
+    )
+    dtype = _DTYPES[declared.dtype]
+    expected: dict[str, tuple[tuple[int, ...], str]] = {declared.key: (declared.shape, dtype)}
+    if declared.bias:
+        expected["bias"] = ((width,), dtype)
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in adapter.head.items()}
+    if found != expected:
+        yield Problem(path, f"tensors {_shown(found)}, declared are {_shown(expected)}")
+    elif not read_values(path, adapter.head[declared.key]).any():
+        yield Problem(path, "weight is all zero: every reconstruction is the same vector")
+
+
+@rule(
+    "NLA306",
+    "error",
+    "only the language model is adapted",
+    each=ADAPTERS,
+    page=Page(
+        checks="No adapted module lies in a vision, audio or other tower beside the language"
+        " model.",
+        why="A list of module names also matches the projections of Gemma-4's towers, which PEFT"
+        " cannot adapt and refuses on loading (huggingface/peft#3129).",
+        fix="Give target_modules as a regular expression over the language model alone, such as"
+        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`, and train again.",
+        example="2 of 34 modules lie outside of the language model:"
+        " model.audio_tower.layers.0.q_proj",
+        waive="Never: an activation of the language model is read by the language model.",
+    ),
+)
+def language_model_only(adapter: Adapter) -> Iterator[Problem]:
+    """Names of the adapted modules."""
+    foreign = [module.name for module in adapter.modules if _FOREIGN_PART.search(module.name)]
+    if foreign:
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"{len(foreign)} of {len(adapter.modules)} modules lie outside of the language model:"
+            f" {listed(foreign)}",
+        )
+
+
+def _leaves(path: str) -> bool:
+    """Whether a path leads out of the folder it is relative to, on any system."""
+    given = PureWindowsPath(path)  # knows both separators
+    return bool(given.anchor) or ".." in given.parts
+
+
+def _starts_like_a_pickle(path: Path) -> bool:
+    with reading(path, "NLA301"), path.open("rb") as handle:
+        return handle.read(4).startswith(_PICKLE_STARTS)
+
+
+def _damaged(path: Path, tensors: Iterable[Tensor]) -> Iterator[Problem]:
+    for tensor in tensors:
+        with reading(path, "NLA303"):
+            values = read_values(path, tensor)
+        if not np.isfinite(values).all():
+            yield Problem(path, f"tensor {tensor.name} holds NaN or infinity")
+        elif (largest := float(np.abs(values).max(initial=0))) > MAX_MAGNITUDE:
+            yield Problem(path, f"tensor {tensor.name} holds a value of size {largest:.1e}")
+
+
+def _shown(tensors: dict[str, tuple[tuple[int, ...], str]]) -> str:
+    parts = (f"{name!r}: {shape} {dtype}" for name, (shape, dtype) in tensors.items())
+    return f"{{{', '.join(parts)}}}"

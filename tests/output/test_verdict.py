@@ -1,0 +1,118 @@
+"""One verdict, two renderings: what a person reads and what a machine reads never disagree."""
+
+import json
+import re
+
+import pytest
+
+from nla_release import __version__
+from nla_release.output.json import verdict_json
+from nla_release.output.page import rule_list, rule_page
+from nla_release.output.text import verdict_text
+from nla_release.rules.model import Finding, Outcome, Page, Rule, Verdict
+
+
+def a_rule(code, severity="error", **options):
+    page = Page("It looks.", "It broke once.", "Mend it.", "it is broken", "Never.")
+    return Rule(code, severity, f"title of {code}", page, lambda _: iter(()), **options)
+
+
+def failing(code, severity="error", *, skipped=(), **options):
+    finding = Finding(code, severity, f"av/{code}.json", f"is wrong as {code} says")
+    return Outcome(a_rule(code, severity, **options), (finding,), skipped)
+
+
+PASSED = Outcome(a_rule("NLA101"), (), ())
+SKIPPED = Outcome(a_rule("NLA202"), (), ("no tokenizer",))
+
+VERDICTS = {
+    "pass": Verdict((PASSED, SKIPPED)),
+    "fail": Verdict(
+        (PASSED, SKIPPED, failing("NLA402", "warning"), failing("NLA301", skipped=("no head",)))
+    ),
+    "inconclusive": Verdict((PASSED, failing("NLA608", "warning", inconclusive=True))),
+}
+
+FAIL_TEXT = """\
+NLA301 error    av/NLA301.json  is wrong as NLA301 says
+NLA402 warning  av/NLA402.json  is wrong as NLA402 says
+NLA202 skipped  no tokenizer
+NLA301 skipped  no head
+
+4 rules: 1 passed, 1 failed, 1 warned, 1 skipped
+verdict: fail"""
+
+
+def test_the_text_names_findings_skips_and_the_count():
+    assert verdict_text(VERDICTS["fail"]) == FAIL_TEXT
+
+
+def test_the_text_of_a_pass_without_skips_is_two_lines():
+    assert verdict_text(Verdict((PASSED,))) == (
+        "1 rules: 1 passed, 0 failed, 0 warned, 0 skipped\nverdict: pass"
+    )
+
+
+def test_the_json_document_has_the_fixed_keys():
+    assert json.loads(verdict_json(VERDICTS["fail"])) == {
+        "schema_version": 1,
+        "tool_version": __version__,
+        "verdict": "fail",
+        "findings": [
+            {
+                "code": "NLA301",
+                "severity": "error",
+                "path": "av/NLA301.json",
+                "message": "is wrong as NLA301 says",
+            },
+            {
+                "code": "NLA402",
+                "severity": "warning",
+                "path": "av/NLA402.json",
+                "message": "is wrong as NLA402 says",
+            },
+        ],
+        "rules": {"total": 4, "passed": 1, "failed": 1, "warned": 1, "skipped": 1},
+    }
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_text_and_json_agree(name):
+    verdict = VERDICTS[name]
+    text, document = verdict_text(verdict), json.loads(verdict_json(verdict))
+
+    assert document["verdict"] == name
+    assert text.splitlines()[-1] == f"verdict: {name}"
+    counted = re.search(
+        r"(\d+) rules: (\d+) passed, (\d+) failed, (\d+) warned, (\d+) skipped", text
+    )
+    assert [int(count) for count in counted.groups()] == [
+        document["rules"][key] for key in ("total", "passed", "failed", "warned", "skipped")
+    ]
+    lines = re.findall(r"^(NLA\d+) (error|warning) +(\S+)  (.+)$", text, re.MULTILINE)
+    assert lines == [tuple(finding.values()) for finding in findings_of(document)]
+
+
+def findings_of(document):
+    return [
+        {key: finding[key] for key in ("code", "severity", "path", "message")}
+        for finding in document["findings"]
+    ]
+
+
+def test_a_page_is_read_from_title_to_version():
+    assert rule_page(a_rule("NLA999")) == (
+        "NLA999 error: title of NLA999\n\n"
+        "What it checks\n  It looks.\n\n"
+        "Why it matters\n  It broke once.\n\n"
+        "How to fix\n  Mend it.\n\n"
+        "Example\n  it is broken\n\n"
+        "When to waive\n  Never.\n\n"
+        "Since version\n  0.1.0"
+    )
+
+
+def test_the_list_has_a_line_per_rule():
+    rules = [a_rule("NLA101"), a_rule("NLA402", "warning")]
+
+    assert rule_list(rules) == "NLA101 error    title of NLA101\nNLA402 warning  title of NLA402"

@@ -1,0 +1,42 @@
+"""Every rule explains itself under the same headings, and its code is its own."""
+
+import re
+
+import pytest
+
+from nla_release.rules import RULES
+from nla_release.rules.model import Page
+
+HEADINGS = [
+    "What it checks",
+    "Why it matters",
+    "How to fix",
+    "Example",
+    "When to waive",
+    "Since version",
+]
+
+
+def test_codes_are_unique_and_in_order():
+    codes = [rule.code for rule in RULES]
+
+    assert len(set(codes)) == len(codes)
+    assert [code[:4] for code in codes] == sorted(code[:4] for code in codes)
+    assert all(re.fullmatch(r"NLA[1-7]\d\d", code) for code in codes)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_rule_has_a_whole_page(rule):
+    sections = rule.page.sections()
+
+    assert [heading for heading, _ in sections] == HEADINGS
+    assert all(text.strip() for _, text in sections)
+    assert "  " not in "".join(text for _, text in sections)
+    assert rule.title[0].islower() or rule.title.split()[0].isupper() or "." in rule.title
+    assert not rule.title.endswith(".")
+
+
+def test_the_headings_are_those_of_every_page():
+    page = Page("a", "b", "c", "d", "e", "f")
+
+    assert dict(page.sections()) == dict(zip(HEADINGS, "abcdef", strict=True))
