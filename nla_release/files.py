@@ -82,10 +82,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from error
     except RecursionError as error:
         raise InputError(f"{path} is nested too deeply to be read") from error
+    # The library builds values of wrong tags, dates and numbers with whatever int() and dict raise.
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from error
     if not isinstance(document, dict):
         raise InputError(f"{path} must hold a YAML mapping, found {type(document).__name__}")
     return document

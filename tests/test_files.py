@@ -33,6 +33,10 @@ def written(tmp_path, content):
         (b"a: \xff\xfe", "not UTF-8"),
         ("x" * 5_000_000, "larger than"),
         ("? [a, b]\n: 1\n", "not valid YAML"),
+        ("a: !!bool x\n", "not valid YAML"),
+        ("a: !!timestamp x\n", "not valid YAML"),
+        ("a: 2026-99-99\n", "not valid YAML"),
+        ("a: " + "9" * 5000, "not valid YAML"),
     ],
 )
 def test_bad_yaml_is_one_clear_error(tmp_path, content, words):
@@ -74,9 +78,8 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
     target = tmp_path / "dist"
     with replacing_folder(target) as staging:
         (staging / "old").write_text("old")
-    with pytest.raises(RuntimeError), replacing_folder(target) as staging:
-        (staging / "new").write_text("new")
-        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), replacing_folder(target) as staging:
+        (staging / str(1 // 0)).write_text("new")
 
     assert [path.name for path in target.iterdir()] == ["old"]
     with replacing_folder(target) as staging:

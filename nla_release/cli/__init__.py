@@ -1,5 +1,6 @@
 """The command line: one verb per file, loaded only when it is asked for."""
 
+import difflib
 import importlib
 from typing import NoReturn
 
@@ -45,6 +46,16 @@ class _Verbs(click.Group):
         if not any(option.name == "debug" for option in command.params):
             command.params.append(debug_option())
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if near := difflib.get_close_matches(args[0], VERBS):
+                raise click.UsageError(f"{error.message} Did you mean {near[0]}?", ctx) from error
+            raise
 
     def format_commands(
         self,

@@ -1,0 +1,105 @@
+"""`nla-release check`: one verdict, its exit code, and nothing else on stdout."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nla_release.cli.check import command
+from tests.rules.zoo import good_release, in_sidecar, measured_as
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    return good_release(tmp_path_factory.mktemp("good") / "release").folder
+
+
+@pytest.fixture
+def release(good, tmp_path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "release"))
+
+
+def check(*arguments: object):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_a_good_release_passes(good):
+    done = check(good)
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == "verdict: pass"
+    assert done.stderr == ""
+
+
+def test_an_error_fails_and_names_the_page_to_read(release):
+    in_sidecar(release / "pair", "av", ["extraction", "injection_scale"], ...)
+
+    done = check(release)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"NLA101 error    {release}/pair/av/nla_meta.yaml  ")
+    assert done.stdout.splitlines()[-1] == "verdict: fail"
+    assert done.stderr == (
+        "hint: nla-release explain NLA101 says why it matters and how to fix it\n"
+    )
+
+
+def test_json_is_one_document_on_stdout_and_skips_go_to_stderr(good):
+    done = check(good / "pair", "--format", "json", "--tokenizer", good / "base/tokenizer.json")
+
+    document = json.loads(done.stdout)
+    assert document["verdict"] == "pass"
+    assert document["rules"]["skipped"] == len(done.stderr.splitlines())
+    assert "NLA601 skipped  there is no evidence yet" in done.stderr
+
+
+def test_too_little_evidence_is_inconclusive(release):
+    measured_as(release, lambda _: None, rows=10, documents=10)
+
+    done = check(release)
+
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (3, "verdict: inconclusive")
+
+
+def test_strict_counts_warnings_as_failures(release):
+    measured_as(release, lambda _: None, failed={0: "empty"})
+
+    assert check(release).exit_code == 0
+    assert check(release, "--strict").exit_code == 1
+
+
+def test_the_current_folder_is_checked_by_default(good, monkeypatch):
+    monkeypatch.chdir(good)
+
+    assert check().exit_code == 0
+
+
+def test_nothing_to_check_is_not_a_pass(tool, tmp_path):
+    done = tool("check", tmp_path)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path} holds nothing to check"
+
+
+def test_a_wrong_tokenizer_is_a_usage_error(tool, good):
+    done = tool("check", good, "--tokenizer", good / "release.yaml")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not a tokenizer" in done.stderr
+
+
+def test_an_unknown_format_is_a_usage_error(good):
+    assert check(good, "--format", "xml").exit_code == 2
+
+
+def test_a_token_in_the_environment_is_never_shown(tool, good):
+    token = "hf_" + "aB3" * 12
+
+    done = tool("check", good / "dist", environment={"HF_TOKEN": token})
+
+    assert done.returncode == 0
+    assert token not in done.stdout + done.stderr
+    assert token not in os.environ.values()

@@ -1,0 +1,37 @@
+"""`nla-release explain`: the page of a rule, or the list of all."""
+
+import pytest
+from click.testing import CliRunner
+
+from nla_release.cli.explain import command
+from nla_release.rules import RULES
+
+
+@pytest.mark.parametrize("code", ["NLA102", "nla102"])
+def test_a_rule_is_explained_by_its_code(code):
+    done = CliRunner().invoke(command, [code])
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("NLA102 error: the injection scale fits the base\n")
+    assert "\nHow to fix\n" in done.stdout
+
+
+def test_without_a_code_all_rules_are_listed():
+    done = CliRunner().invoke(command, [])
+
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [rule.code for rule in RULES]
+
+
+def test_an_unknown_code_suggests_the_close_ones(tool):
+    done = tool("explain", "NLA1O2")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "error: there is no rule NLA1O2"
+    assert "NLA102" in done.stderr
+
+
+def test_a_code_like_no_other_points_to_the_list(tool):
+    done = tool("explain", "banana")
+
+    assert done.returncode == 2
+    assert "`nla-release explain` lists all rules" in done.stderr

@@ -1,0 +1,103 @@
+"""The real thing, made once: the demo's pair on the tiny base, and a pair that collapsed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from train.demo import ONE_THREAD, RECIPE, VERSION, prepare, steps
+
+# Speed is measured in benchmarks, never in a test.
+settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("project")
+
+os.environ |= ONE_THREAD
+
+# Nothing in the suite may reach a Hub that is not its own.
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+os.environ.pop("HF_TOKEN", None)
+
+# An AV that was stopped long before it learned to tell activations apart.
+COLLAPSED_AV_STEPS = 60
+
+
+def run_steps(folder: Path, *, recipe: Path = RECIPE, last: str) -> None:
+    """The demo's own steps in `folder`, up to and including the one titled `last`."""
+    for title, line in steps(folder):
+        line = [str(recipe) if part == os.path.relpath(RECIPE) else part for part in line]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{title}: {done.stdout}{done.stderr}"
+        if title == last:
+            return
+
+
+@pytest.fixture(scope="session")
+def good_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, up to the rendered and checked release: never change it, copy it."""
+    folder = tmp_path_factory.mktemp("good") / "release"
+    prepare(folder)
+    run_steps(folder, last="judge the release")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def collapsed_release(good_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an AV that says nearly one thing whatever it is given, up to calibration."""
+    folder = tmp_path_factory.mktemp("collapsed") / "release"
+    shutil.copytree(good_release, folder, ignore=shutil.ignore_patterns("dist", "evidence", "av"))
+    recipe = folder / "recipe.yaml"
+    text = RECIPE.read_text().replace("../tiny/base", str(RECIPE.parent.parent / "tiny" / "base"))
+    recipe.write_text(text.replace("steps: 400", f"steps: {COLLAPSED_AV_STEPS}", 1))
+    lines = dict(steps(folder))
+    for title in (
+        "train the verbalizer",
+        "measure the pair and its controls",
+        "compute the numbers",
+    ):
+        line = [str(recipe) if part == os.path.relpath(RECIPE) else part for part in lines[title]]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{title}: {done.stdout}{done.stderr}"
+    return folder
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """Copies a release, so that a test may change it."""
+
+    def copied(folder: Path) -> Path:
+        target = tmp_path / "release"
+        shutil.copytree(folder, target)
+        return target
+
+    return copied
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `nla-release` as a person does, in a process of its own."""
+    command = Path(sys.executable).with_name("nla-release")
+
+    def run(
+        *arguments: object, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(command), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def version() -> str:
+    """The demo's version."""
+    return VERSION

@@ -1,0 +1,155 @@
+"""The round trip leaves whole evidence, continues where it was cut off, and never mixes inputs."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nla_release.calibration.evidence import read_evidence
+from nla_release.engine.pair import Pair
+from nla_release.engine.roundtrip import other_rows, roundtrip
+from nla_release.errors import ConfigError, DataError, EvidenceError, NothingCheckedError
+from nla_release.release import read_release
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40), st.integers(0, 5))
+def test_the_shuffled_explanation_is_of_another_document_whenever_there_is_one(documents, seed):
+    source = other_rows(documents, seed)
+
+    assert len(source) == len(documents)
+    if len(set(documents)) > 1:
+        assert all(documents[row] != documents[at] for at, row in enumerate(source))
+    elif len(documents) > 1:
+        assert all(row != at for at, row in enumerate(source))
+
+
+@given(st.integers(2, 9), st.integers(1, 4))
+def test_the_shuffle_uses_every_explanation_once_when_documents_allow_it(documents, rows):
+    names = [str(document) for document in range(documents) for _ in range(rows)]
+
+    assert sorted(other_rows(names, 0)) == list(range(len(names)))
+
+
+def small(release):
+    """Fewer rows, so that a run is short."""
+    path = release / "release.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 0\n  rows: 40"))
+    return read_release(release)
+
+
+def test_evidence_holds_every_row_and_the_hashes_of_everything(good_release):
+    evidence = read_evidence(good_release / "evidence")
+
+    assert len(evidence.rows) == evidence.run.evaluation.rows
+    assert set(evidence.vectors) == {
+        "gold", "reference_mean", "real", "shuffled", "empty", "gold_text", "random_vector",
+        "zero_vector",
+    }  # fmt: skip
+    assert {name.split("/")[0] for name in evidence.run.files} == {"av", "ar"}
+    assert evidence.run.injection.scale > 0
+
+
+def test_a_run_that_was_cut_off_continues_and_gives_the_same_evidence(
+    good_release, copy_of, monkeypatch
+):
+    release = small(copy_of(good_release))
+    whole = roundtrip(release, device="cpu")
+    calls = []
+    verbalize = Pair.verbalize
+
+    def cut_off_at_the_second_batch(self, vectors, **options):
+        calls.append(len(vectors))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return verbalize(self, vectors, **options)
+
+    monkeypatch.setattr(Pair, "verbalize", cut_off_at_the_second_batch)
+    with pytest.raises(KeyboardInterrupt):
+        roundtrip(release, device="cpu")
+    assert read_evidence(release.evidence).run == whole.run, "the older evidence is untouched"
+    resumed = roundtrip(release, device="cpu")
+
+    assert calls == [32, 8, 8, 32, 8, 1], "the first batch was not made again"
+    assert resumed.rows == whole.rows
+    assert resumed.run.vectors_sha256 == whole.run.vectors_sha256
+    assert not (release.folder / "evidence.partial").exists()
+
+
+def test_a_run_is_not_continued_with_other_inputs(good_release, copy_of, monkeypatch):
+    release = small(copy_of(good_release))
+    verbalize = Pair.verbalize
+
+    def cut_off(self, vectors, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pair, "verbalize", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        roundtrip(release, device="cpu")
+    monkeypatch.setattr(Pair, "verbalize", verbalize)
+    path = release.folder / "release.yaml"
+    path.write_text(path.read_text().replace("max_new_tokens: 48", "max_new_tokens: 40"))
+    changed = read_release(release.folder)
+    with pytest.raises(EvidenceError, match="decoding changed") as caught:
+        roundtrip(changed, device="cpu")
+
+    assert "--fresh" in caught.value.hint
+    roundtrip(changed, device="cpu", fresh=True)
+
+
+def write_data(path, **columns):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {
+        "id": ["a"],
+        "document": ["d"],
+        "text": ["t"],
+        "explanation": ["e"],
+        "activation": [[0.5] * 64],
+    }
+    pq.write_table(pa.table({**rows, **columns}), path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "words"),
+    [
+        ({"activation": [[0.5] * 63]}, DataError, "row 0 has an activation of width 63"),
+        ({"activation": [[float("nan")] * 64]}, DataError, r"rows \[0\] hold NaN"),
+        ({"activation": [None]}, DataError, "width 0"),
+        ({name: [] for name in ("id", "document", "text", "explanation", "activation")},
+         NothingCheckedError, "has no rows"),
+    ],
+)  # fmt: skip
+def test_evaluation_data_that_cannot_be_used_is_refused(
+    good_release, copy_of, columns, error, words
+):
+    release = read_release(copy_of(good_release))
+    write_data(release.evaluation_data, **columns)
+    with pytest.raises(error, match=words):
+        roundtrip(release, device="cpu")
+
+
+def test_files_that_are_not_data_are_refused(good_release, copy_of):
+    release = read_release(copy_of(good_release))
+    release.reference.write_bytes(b"no")
+    with pytest.raises(DataError, match="not a readable reference"):
+        roundtrip(release, device="cpu")
+    release.evaluation_data.write_bytes(b"no")
+    with pytest.raises(DataError, match="not a readable parquet"):
+        roundtrip(release, device="cpu")
+
+
+def test_a_pair_of_another_base_is_refused(good_release, copy_of):
+    folder = copy_of(good_release)
+    path = folder / "release.yaml"
+    path.write_text(path.read_text().replace("base_model: nla-demo/tiny-gemma4", "base_model: a/b"))
+    with pytest.raises(ConfigError, match="names base a/b"):
+        roundtrip(read_release(folder), device="cpu")
+
+
+def test_run_json_names_the_device_and_the_libraries(good_release):
+    run = json.loads((good_release / "evidence" / "run.json").read_text())
+
+    assert run["device"].startswith("cpu")
+    assert set(run["libraries"]) >= {"torch", "transformers", "peft"}

@@ -1,0 +1,86 @@
+"""The light install stays light: what a verb loads is pinned."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "pyarrow", "accelerate"}
+
+# `--help` answers at once: it may load none of these either.
+SLOW = {
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "huggingface_hub",
+    "pydantic",
+    "rich",
+    "jinja2",
+    "tokenizers",
+}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh process after `code` ran."""
+    script = f"{code}\nimport sys, json; print(json.dumps([name for name in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_help_loads_nothing_slow():
+    loaded = loaded_after(
+        "import sys; sys.argv = ['nla-release', '--help']\n"
+        "from nla_release.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass"
+    )
+
+    assert not loaded & (HEAVY | SLOW)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "nla_release",
+        "nla_release.release",
+        "nla_release.sidecar",
+        "nla_release.weights",
+        "nla_release.prompt",
+        "nla_release.manifest",
+        "nla_release.training_log",
+        "nla_release.calibration.calibrate",
+        "nla_release.cards.render",
+        "nla_release.rules",
+        "nla_release.hub.push",
+        "nla_release.hub.verify",
+        "nla_release.hub.loopback.store",
+        "nla_release.cli.roundtrip",
+        "nla_release.cli.calibrate",
+        "nla_release.cli.render",
+        "nla_release.cli.check",
+        "nla_release.cli.explain",
+        "nla_release.cli.push",
+        "nla_release.cli.hub",
+    ],
+)
+def test_everything_but_the_engine_does_without_torch(module):
+    assert not loaded_after(f"import {module}") & HEAVY
+
+
+def test_nothing_in_the_package_imports_train():
+    assert "train" not in loaded_after("import nla_release.engine.roundtrip")
+
+
+def test_without_the_engine_the_error_says_what_to_install():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "sys.argv = ['nla-release', 'roundtrip', '.']\n"
+        "import nla_release.engine"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "EnvironmentProblem" in done.stderr
+    assert "the engine is not installed (torch is missing)" in done.stderr

@@ -1,0 +1,160 @@
+"""What a reader does with what was published: copy the card's code, or call PEFT."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nla_release.calibration.evidence import read_evidence
+from nla_release.engine import Pair
+from nla_release.hub.loopback.server import LoopbackHub
+from tests.sidecars import TINY_BASE
+from train.demo import usage_snippet
+
+TAG = "v0.0.1"
+
+SHOW_AV = """
+import json as _json
+print(_json.dumps({"activation": activation.tolist()}))
+"""
+SHOW_AR = """
+import json as _json
+print(_json.dumps({"reconstruction": reconstruction.flatten().tolist()}))
+"""
+
+LOAD_WITH_PEFT = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+base_id, revision, repo, tag, quantized = sys.argv[1:]
+nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+config = nf4 if quantized == "nf4" else None
+base = AutoModelForCausalLM.from_pretrained(base_id, revision=revision, quantization_config=config)
+model = PeftModel.from_pretrained(base, repo, revision=tag)
+ids = torch.tensor([[2, 300, 301, 302]])
+with torch.no_grad():
+    on = model(input_ids=ids).logits
+    with model.disable_adapter():
+        off = model(input_ids=ids).logits
+    hidden_on = model(input_ids=ids, output_hidden_states=True).hidden_states[4]
+print("changed" if (on - off).abs().max() > 1e-3 else "no effect")
+"""
+
+
+@pytest.fixture(scope="module")
+def published(good_release, tool, version):
+    """The demo's pair on a loopback Hub that also holds the base."""
+    root = good_release / "hub"
+    done = tool("push", "--version", version, "--rehearse", "--hub-root", root, good_release)
+    assert done.returncode == 0, done.stderr
+    with LoopbackHub(root) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def engine(good_release):
+    return Pair.from_pretrained(
+        good_release / "pair" / "av",
+        good_release / "pair" / "ar",
+        base=TINY_BASE,
+        device="cpu",
+    )
+
+
+def in_a_fresh_process(code, hub, home, *arguments):
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key in ("PATH", "OMP_NUM_THREADS", "LANG", "HOME")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def imports(code):
+    return {
+        line.split()[1].split(".")[0]
+        for line in code.splitlines()
+        if line.startswith(("import ", "from "))
+    }
+
+
+def test_the_av_cards_code_prints_what_the_engine_says(good_release, published, engine, tmp_path):
+    snippet = usage_snippet((good_release / "dist" / "av" / "README.md").read_text())
+    assert imports(snippet) <= {"torch", "transformers", "peft"}
+    printed = in_a_fresh_process(snippet + SHOW_AV, published, tmp_path)
+    *said, shown = printed.strip().splitlines()
+    activation = torch.tensor([json.loads(shown)["activation"]])
+    (explanation,) = engine.verbalize(activation, max_new_tokens=48)
+
+    assert "\n".join(said) == explanation.raw
+    assert explanation.status == "ok"
+
+
+def test_the_av_cards_example_is_a_row_of_the_evidence(good_release, published, tmp_path):
+    snippet = usage_snippet((good_release / "dist" / "av" / "README.md").read_text())
+    printed = in_a_fresh_process(snippet, published, tmp_path).strip()
+    evidence = read_evidence(good_release / "evidence")
+
+    assert printed in {row.raw for row in evidence.rows}
+
+
+def test_the_ar_cards_code_gives_what_the_engine_reconstructs(
+    good_release, published, engine, tmp_path
+):
+    snippet = usage_snippet((good_release / "dist" / "ar" / "README.md").read_text())
+    printed = in_a_fresh_process(snippet + SHOW_AR, published, tmp_path)
+    found = torch.tensor(json.loads(printed.strip().splitlines()[-1])["reconstruction"])
+    namespace: dict[str, object] = {}
+    head = snippet.split("device =")[0].replace("from ", "# from ").replace("import ", "# import ")
+    exec(compile(head, "card", "exec"), namespace)
+    expected = engine.reconstruct([str(namespace["EXPLANATION"])])[0]
+
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_peft_loads_both_adapters_by_tag_on_either_base(
+    good_release, published, tmp_path, role, quantization
+):
+    manifest = json.loads((good_release / "dist" / role / "release.json").read_text())
+    printed = in_a_fresh_process(
+        LOAD_WITH_PEFT,
+        published,
+        tmp_path,
+        manifest["base"]["id"],
+        manifest["base"]["revision"],
+        manifest["repo"],
+        TAG,
+        quantization,
+    )
+
+    assert printed.strip() == "changed"
+
+
+def test_the_engine_loads_what_was_published_from_the_hub(published, tmp_path, good_release):
+    code = """
+import sys
+from nla_release.engine import Pair
+pair = Pair.from_pretrained(sys.argv[1], sys.argv[2], revision="v0.0.1", device="cpu")
+print(pair.av.role, pair.ar.role, pair.base.revision)
+"""
+    manifests = [
+        json.loads((good_release / "dist" / role / "release.json").read_text())
+        for role in ("av", "ar")
+    ]
+    repos = [manifest["repo"] for manifest in manifests]
+    printed = in_a_fresh_process(code, published, tmp_path, *repos)
+
+    assert printed.strip() == f"av ar {manifests[0]['base']['revision']}"
