@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release import resources
 from nla_release.errors import SidecarError
 from nla_release.files import dump_yaml, write_atomic
+from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.sidecar import contract_digest, dump_sidecar, read_sidecar
-from tests.sidecars import document, sidecar
+from tests.sidecars import TINY_BASE, document, sidecar
 
 SHA = "0" * 64
 
@@ -140,3 +142,16 @@ def test_a_strict_reader_of_the_reference_contract_accepts_it(role):
     import yaml
 
     strict_reference_reader(yaml.safe_load(dump_sidecar(sidecar(role))))
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_shipped_examples_are_canonical_and_replay_on_the_tiny_base(tmp_path, role):
+    text = (resources.folder("sidecars") / f"{role}.example.yaml").read_text(encoding="utf-8")
+    write_atomic(tmp_path / "nla_meta.yaml", text)
+    example = read_sidecar(tmp_path, role)
+    encode = encoder(load_tokenizer(TINY_BASE / "tokenizer.json"))
+
+    if role == "av":
+        check_replay(example, encode, unk_id=3)
+    else:
+        check_suffix(example, encode)
