@@ -16,7 +16,7 @@ from nla_release.files import replacing_folder, sha256_file, write_atomic
 from nla_release.prompt import mark, suffix_ids
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
 from nla_release.training_log import FILE_NAME as LOG_NAME
-from nla_release.training_log import RULE, Step, Verdict, judge
+from nla_release.training_log import RULE, Step, judge
 from train.dataset import TrainingRows, parquet_path
 from train.loop import Fit
 from train.recipe import Adapter, Recipe
@@ -56,7 +56,8 @@ def add_lora(base: Base, settings: Adapter) -> Any:
             hint="match the language model's projections only, as the recipes in train/recipes do",
         ) from error
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        with calm():
+            model.gradient_checkpointing_enable({"use_reentrant": False})
     return model.train()
 
 
@@ -71,7 +72,7 @@ def save(
     sidecar: Sidecar,
     fit: Fit,
     head: torch.nn.Linear | None = None,
-) -> Verdict:
+) -> None:
     """Write adapter, head, sidecar and loss log as `target`, whole or not at all."""
     with replacing_folder(target) as staging:
         config = model.peft_config["default"]
@@ -83,7 +84,16 @@ def save(
             save_file(state, staging / HEAD_FILE_NAME)
         write_atomic(staging / LOG_NAME, "".join(f"{_line(step)}\n" for step in fit.steps))
         write_atomic(staging / FILE_NAME, dump_sidecar(sidecar))
-    return judge(fit.steps)
+
+
+def summary(target: Path, fit: Fit) -> str:
+    """One line on a finished training: losses, and the verdict with the rule it follows."""
+    verdict = judge(fit.steps)
+    return (
+        f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
+        f" {verdict.steps} steps {verdict.name} ({verdict.slope:.5f} per step, R2 {verdict.r2:.2f};"
+        f" descending means {RULE})"
+    )
 
 
 def training_facts(

@@ -17,16 +17,15 @@ from nla_release.errors import ConfigError
 from nla_release.prompt import ar_prompt
 from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Sidecar
-from nla_release.training_log import Verdict
-from train.adapter import add_lora, load, save, sidecar_common, trainable, training_facts
+from train.adapter import add_lora, load, save, sidecar_common, summary, trainable, training_facts
 from train.command import run, step
 from train.dataset import TrainingRows, read_training_rows
 from train.loop import Fit, fit
 from train.recipe import Recipe, Reconstructor, read_recipe
 
 
-def train_ar(recipe: Recipe, folder: Path, *, device: str | None = None) -> Verdict:
-    """Train on `data/train.parquet` and write `pair/ar`; gives the loss verdict.
+def train_ar(recipe: Recipe, folder: Path, *, device: str | None = None) -> Fit:
+    """Train on `data/train.parquet` and write `pair/ar`; gives its steps.
 
     Raises:
         ConfigError: the recipe does not fit the base, or an explanation is too long.
@@ -43,7 +42,8 @@ def train_ar(recipe: Recipe, folder: Path, *, device: str | None = None) -> Verd
     loss = _loss(base, model, head, rows, recipe)
     done = fit("train AR", parameters, loss, len(rows.activations), recipe.ar)
     sidecar = _sidecar(recipe, base, rows, norm, done, folder)
-    return save(folder / "pair" / "ar", model, sidecar, done, head)
+    save(folder / "pair" / "ar", model, sidecar, done, head)
+    return done
 
 
 def new_head(d_model: int, settings: Reconstructor) -> torch.nn.Linear:
@@ -113,12 +113,8 @@ def _sidecar(
 @step
 def command(recipe: Path, folder: Path, device: str | None) -> None:
     """Train the activation reconstructor of RECIPE; writes pair/ar in the folder."""
-    verdict = train_ar(read_recipe(recipe), folder, device=device)
-    click.echo(
-        f"wrote {folder / 'pair' / 'ar'}: loss {verdict.name}"
-        f" (slope {verdict.slope:.5f} per step, R2 {verdict.r2:.2f})",
-        err=True,
-    )
+    done = train_ar(read_recipe(recipe), folder, device=device)
+    click.echo(summary(folder / "pair" / "ar", done), err=True)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from nla_release.explanation import wrap
 from nla_release.prompt import MarkedPrompt, mark
 from nla_release.schema import parse
 from nla_release.sidecar import Sidecar, Tokens
-from nla_release.training_log import Verdict
-from train.adapter import add_lora, load, save, sidecar_common, trainable, training_facts
+from train.adapter import add_lora, load, save, sidecar_common, summary, trainable, training_facts
 from train.command import run, step
 from train.dataset import TrainingRows, read_training_rows
 from train.loop import Fit, fit
@@ -33,8 +32,8 @@ SCALE_BAND = (0.5, 3.0)
 
 def train_av(
     recipe: Recipe, folder: Path, *, device: str | None = None, allow_ood_injection: bool = False
-) -> Verdict:
-    """Train on `data/train.parquet` and write `pair/av`; gives the loss verdict.
+) -> Fit:
+    """Train on `data/train.parquet` and write `pair/av`; gives its steps.
 
     Raises:
         ConfigError: the injection scale is out of proportion, or the recipe does not fit the base.
@@ -49,7 +48,8 @@ def train_av(
     loss = _loss(base, model, rows, prompt, recipe)
     done = fit("train AV", trainable(model), loss, len(rows.activations), recipe.av)
     sidecar = _sidecar(recipe, base, rows, prompt, norm, done, folder)
-    return save(folder / "pair" / "av", model, sidecar, done)
+    save(folder / "pair" / "av", model, sidecar, done)
+    return done
 
 
 def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
@@ -147,14 +147,10 @@ def _sidecar(
 )
 def command(recipe: Path, folder: Path, device: str | None, allow_ood_injection: bool) -> None:
     """Train the activation verbalizer of RECIPE; writes pair/av in the folder."""
-    verdict = train_av(
+    done = train_av(
         read_recipe(recipe), folder, device=device, allow_ood_injection=allow_ood_injection
     )
-    click.echo(
-        f"wrote {folder / 'pair' / 'av'}: loss {verdict.name}"
-        f" (slope {verdict.slope:.5f} per step, R2 {verdict.r2:.2f})",
-        err=True,
-    )
+    click.echo(summary(folder / "pair" / "av", done), err=True)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ from nla_release.weights import (
 
 @contextmanager
 def calm() -> Iterator[None]:
-    """Without PEFT's warning that it asks transformers by a name about to be retired."""
+    """Without warnings of names about to be retired, and of adapter keys that we refuse."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
+        warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
         yield
 
 

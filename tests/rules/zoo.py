@@ -594,6 +594,13 @@ def cosine_of_another_version(dist: Path) -> None:
 
 
 @defect("NLA501", "dist")
+def control_told_as_the_cosine(dist: Path) -> None:
+    with edited_card(dist / "av" / "README.md") as metadata:
+        metrics = metadata["model-index"][0]["results"][0]["metrics"]
+        metrics[0]["value"], metrics[1]["value"] = metrics[1]["value"], metrics[0]["value"]
+
+
+@defect("NLA501", "dist")
 def no_metrics(dist: Path) -> None:
     with edited_card(dist / "av" / "README.md") as metadata:
         del metadata["model-index"]
