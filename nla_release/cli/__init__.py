@@ -12,6 +12,7 @@ from nla_release.cli.edge import run as _run
 
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {
+    "init": "Begin a release with a trained pair, whatever dialect its sidecars are in.",
     "roundtrip": "Run held-out activations through the pair and its controls; leaves evidence/.",
     "calibrate": "Compute calibration.json from the evidence alone.",
     "render": "Write cards, figures, HISTORY and both repositories to dist/.",

@@ -1,0 +1,84 @@
+"""`nla-release init`."""
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from nla_release.dialects.adopt import LICENSE_ANSWER, Naming, adopt
+from nla_release.dialects.report import Report
+from nla_release.dialects.sources import find_sources
+
+
+def _pairs(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    answers: dict[str, str] = {}
+    for value in values:
+        key, equals, answer = value.partition("=")
+        if not (key and equals and answer):
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        if key in answers:
+            raise click.BadParameter(f"{key} is answered twice")
+        answers[key] = answer
+    return answers
+
+
+@click.command("init")
+@click.argument("places", nargs=-1, required=True, metavar="AV [AR]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("release"),
+    show_default=True,
+    help="The folder to write; it must not exist.",
+)
+@click.option(
+    "--answer",
+    "answers",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_pairs,
+    help="A fact that no file records; the command asks for what it needs.",
+)
+@click.option(
+    "--tokenizer",
+    type=click.Path(path_type=Path),
+    help="The base's tokenizer.json, to compute token ids and neighbours with.",
+)
+@click.option("--namespace", help="The user or organisation that the repositories go to.")
+@click.option("--name", help="The release's name; from the base and the layer by default.")
+def command(
+    places: tuple[str, ...],
+    out: Path,
+    answers: dict[str, str],
+    tokenizer: Path | None,
+    namespace: str | None,
+    name: str | None,
+) -> None:
+    """Begin a release with a pair that somebody trained, in whatever dialect its sidecars are.
+
+    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. Both are copied and left as
+    they are. What no file says is asked for, never guessed.
+    """
+    if len(places) > 2:
+        raise click.UsageError(f"expected AV and AR, got {len(places)} places")
+    license_ = answers.pop(LICENSE_ANSWER, None)
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as downloads:
+        report = adopt(
+            find_sources(places, Path(downloads)),
+            out,
+            answers=answers,
+            naming=Naming(namespace, name, license_),
+            tokenizer=tokenizer,
+        )
+    for line in _lines(report):
+        click.echo(line, err=True)
+    click.echo(f"wrote {out}: next, read {out / 'release.yaml'}", err=True)
+
+
+def _lines(report: Report) -> list[str]:
+    av, ar = report.dialects
+    known = [f"{item.how:9} {name}: {item.source}" for name, item in report.known.items()]
+    missing = [f"missing   {name}: written as unknown" for name in report.missing]
+    return [f"read AV as {av}, AR as {ar}", *known, *missing]

@@ -1,0 +1,152 @@
+"""From the facts of a pair to its canonical sidecars, with the foreign document kept inside."""
+
+from typing import Any
+
+from nla_release.dialects.folder import Folder, Head
+from nla_release.dialects.pair import resolved
+from nla_release.dialects.report import Report
+from nla_release.dialects.table import CANONICAL
+from nla_release.errors import SidecarError
+from nla_release.schema import parse
+from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
+
+# The one key for what stood in a foreign sidecar under a key that the contract uses itself.
+FOREIGN_KEY = "source_sidecar"
+
+_UNKNOWN = "unknown"
+_OWNED = frozenset(field.alias or name for name, field in Sidecar.model_fields.items()) | {
+    FOREIGN_KEY
+}
+
+
+def canonical(role: Role, folder: Folder, report: Report, head: Head) -> Sidecar:
+    """The canonical sidecar of one adapter, from a report without questions.
+
+    Raises:
+        SidecarError: the facts contradict each other.
+    """
+    if folder.dialect is CANONICAL:
+        return parse(Sidecar, folder.document, folder.where, error=SidecarError)
+    facts = {name: known.value for name, known in report.known.items()}
+    document = _preserved(folder) | _contract(role, folder, facts)
+    document["nla_release"] = _ours(role, folder, facts, head)
+    return parse(Sidecar, document, f"{folder.where} made canonical", error=SidecarError)
+
+
+def original(sidecar: Sidecar) -> dict[str, Any]:
+    """The foreign document that a canonical sidecar was made of; empty when it was made of none."""
+    document = sidecar.model_dump(mode="json", by_alias=True)
+    if FOREIGN_KEY not in document:
+        return {}
+    kept = {key: value for key, value in document.items() if key not in _OWNED}
+    replaced: dict[str, Any] = document[FOREIGN_KEY]["document"]
+    return kept | replaced
+
+
+def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
+    """The sidecar as YAML, headed by a comment for each fact that was not in its files."""
+    other = "ar." if role == "av" else "av."
+    lines = [
+        f"# {known.how}: {name}, from {known.source}"
+        for name, known in report.known.items()
+        if known.how != "recorded" and not name.startswith(other)
+    ]
+    return "\n".join([*map(one_line, lines), dump_sidecar(sidecar)])
+
+
+def one_line(text: str) -> str:
+    """Text that stays inside one comment, whatever a stranger's file names hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _preserved(folder: Folder) -> dict[str, Any]:
+    """Blocks that the contract does not know stay where they are; the others move aside whole."""
+    document = folder.document
+    kept = {key: value for key, value in document.items() if key not in _OWNED}
+    replaced = {key: value for key, value in document.items() if key in _OWNED}
+    source = {"dialect": folder.dialect.name, "file": folder.context.file, "document": replaced}
+    return kept | {FOREIGN_KEY: source}
+
+
+def _contract(role: Role, folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
+    d_model = facts["d_model"]
+    is_av = role == "av"
+    return {
+        "kind": "nla_model",
+        "schema_version": 2,
+        "role": role,
+        "stage": facts[f"{role}.stage"],
+        "d_model": d_model,
+        "extraction_layer_index": facts["layer"],
+        "extraction": {
+            "injection_scale": resolved(facts["av.injection_scale"], d_model) if is_av else None,
+            "mse_scale": resolved(facts["mse_scale"], d_model),
+        },
+        "tokens": {
+            "injection_char": facts["injection_char"],
+            "injection_token_id": facts["injection_token_id"],
+            "injection_left_neighbor_id": facts["left_neighbor_id"],
+            "injection_right_neighbor_id": facts["right_neighbor_id"],
+            "critic_suffix_ids": None if is_av else facts["ar.suffix_ids"],
+        },
+        "prompt_templates": {"av": facts["template_av"], "ar": facts["template_ar"]},
+        "critic": None if is_av else {"extraction_layer_index": facts["ar.read_block"]},
+        "created_at": _text_or_unknown(folder, "created_at"),
+        "created_by": _text_or_unknown(folder, "created_by"),
+    }
+
+
+def _ours(role: Role, folder: Folder, facts: dict[str, Any], head: Head) -> dict[str, Any]:
+    is_av = role == "av"
+    return {
+        "schema": 1,
+        "base": {
+            "id": facts["base_model"],
+            "revision": facts["base_revision"],
+            "quantization": facts["base_quantization"],
+            "dtype": facts["base_dtype"],
+        },
+        "layer_convention": "block_output",
+        "injection": _injection(folder, facts) if is_av else None,
+        "adapters": [{"path": ".", "rank": folder.config.r, "alpha": folder.config.lora_alpha}],
+        "ar_head": None if is_av else _head(facts, head),
+        "norms": {
+            "activation_mean": facts["activation_mean"],
+            "embedding_mean": facts["embedding_mean"],
+        },
+    }
+
+
+def _injection(folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
+    ids: list[int] = facts["av.prompt_token_ids"]
+    marker = facts["injection_token_id"]
+    if ids.count(marker) != 1:
+        raise SidecarError(
+            f"{folder.where}: av.prompt_token_ids hold the marker id {marker} {ids.count(marker)}"
+            " times, expected 1"
+        )
+    return {
+        "site": "embedding",
+        "op": "replace",
+        "scale": resolved(facts["av.injection_scale"], facts["d_model"]),
+        "prompt_encoding": "raw",
+        "prompt_token_ids": ids,
+        "marker_position": ids.index(marker),
+    }
+
+
+def _head(facts: dict[str, Any], head: Head) -> dict[str, Any]:
+    return {
+        "file": HEAD_FILE_NAME,
+        "key": "weight",
+        "shape": list(head.shape),
+        "bias": head.bias,
+        "dtype": head.dtype,
+        "blocks": facts["ar.read_block"] + 1,
+        "final_norm": "identity",
+    }
+
+
+def _text_or_unknown(folder: Folder, key: str) -> str:
+    value = folder.document.get(key)
+    return value if isinstance(value, str) and value else _UNKNOWN

@@ -1,0 +1,116 @@
+"""What is known of a pair, and how: recorded by its files, answered by a person, inferred, or not.
+
+Nothing is filled in silently: a fact that no file records is inferred with its source named, or it
+is a question.
+"""
+
+import shlex
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nla_release.dialects.facts import FACTS
+from nla_release.errors import ConfigError, PairError
+
+How = Literal["recorded", "answered", "inferred"]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A fact's value and where it is from."""
+
+    value: Any
+    how: How
+    source: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A fact that only a person can say, and the answer that is likely, if any."""
+
+    name: str
+    asks: str
+    likely: str | None
+
+    def __str__(self) -> str:
+        """The question with the option that answers it."""
+        if self.likely is None:
+            return f"{self.asks}: --answer {self.name}=..."
+        return f"{self.asks}: likely --answer {shlex.quote(f'{self.name}={self.likely}')}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The dialects of AV and AR, each fact with its source, and what is still to be said.
+
+    `missing` are facts that no file records and a canonical sidecar can do without.
+    """
+
+    dialects: tuple[str, str]
+    known: dict[str, Known]
+    missing: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+
+class Ledger:
+    """The facts of one pair as they come in."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Known] = {}
+        self._questions: dict[str, Question] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.known
+
+    def __getitem__(self, name: str) -> Any:
+        return self.known[name].value
+
+    def record(self, name: str, value: Any, source: str) -> None:
+        """Take over what a file says.
+
+        Raises:
+            PairError: another file of the pair says otherwise.
+        """
+        if (before := self.known.get(name)) is None:
+            self.known[name] = Known(value, "recorded", source)
+        elif before.value != value:
+            raise PairError(
+                f"{name} is {before.value!r} by {before.source} but {value!r} by {source}",
+                hint="correct the one that is wrong; a pair has one",
+            )
+
+    def answer(self, answers: dict[str, str]) -> None:
+        """Take over what a person says.
+
+        Raises:
+            ConfigError: no such fact, an impossible value, or a file already says it.
+        """
+        for name, text in answers.items():
+            if name not in FACTS:
+                raise ConfigError(
+                    f"--answer {name}: there is no such fact",
+                    hint=f"the facts are {', '.join(FACTS)}",
+                )
+            if name in self:
+                raise ConfigError(
+                    f"--answer {name}: {self.known[name].source} already says {self[name]!r}"
+                )
+            try:
+                value = FACTS[name].parse(text)
+            except ValueError as error:
+                raise ConfigError(f"--answer {name}: {error}") from error
+            self.known[name] = Known(value, "answered", "the command line")
+
+    def infer(self, name: str, value: Any, source: str) -> None:
+        """Conclude a fact that is not known yet."""
+        self.known.setdefault(name, Known(value, "inferred", source))
+
+    def ask(self, name: str, likely: Any = None) -> None:
+        """Ask for a fact unless it is known or was asked for with a better hint before."""
+        if name not in self:
+            shown = None if likely is None else str(likely)
+            self._questions.setdefault(name, Question(name, FACTS[name].asks, shown))
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is open, in the order of the facts."""
+        return tuple(self._questions[name] for name in FACTS if name in self._questions)

@@ -1,0 +1,182 @@
+"""Values out of foreign documents: where they stand, and what they can be read as.
+
+PyYAML follows YAML 1.1 and JSON tools YAML 1.2, so one number reaches us in several spellings:
+`120_000_000` is a number in the one and text in the other, `1e-05` without a dot is text in PyYAML.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from nla_release.errors import SidecarError
+
+MAX_DEPTH = 64
+MAX_INT = 2**63
+MAX_COUNT = 2**31
+
+_INTEGER = re.compile(r"^\+?\d[\d_]{0,18}$")
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$", re.ASCII)
+_COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+_RAW = ("raw", "none", "null")
+
+
+class Missing(Enum):
+    """The key is not there, which is not the same as null."""
+
+    MISSING = "missing"
+
+
+MISSING = Missing.MISSING
+
+
+def dig(document: Mapping[str, Any], place: str) -> Any:
+    """The value at a dotted place such as `extraction.d_model`, or MISSING."""
+    value: Any = document
+    for key in place.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return MISSING
+        value = value[key]
+    return value
+
+
+def has(document: Mapping[str, Any], *places: str) -> bool:
+    """Whether any of the places is there, be it null."""
+    return any(dig(document, place) is not MISSING for place in places)
+
+
+def plain(value: Any, where: str, depth: int = 0) -> Any:
+    """The value as JSON and YAML can both carry it: dates become text, keys become text.
+
+    Raises:
+        SidecarError: bytes, sets, NaN, infinities, integers beyond 64 bits, or deep nesting.
+    """
+    if depth > MAX_DEPTH:
+        raise SidecarError(f"{where} is nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return _plain_mapping(value, where, depth)
+    if isinstance(value, list):
+        return [plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int) and abs(value) < MAX_INT:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise SidecarError(f"{where} holds a {type(value).__name__} that a sidecar cannot carry")
+
+
+def count(value: Any) -> int:
+    """An integer of at least 0, within what tokenizers and safetensors count with.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if isinstance(value, str) and _INTEGER.match(value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT:
+        return value
+    raise ValueError(f"{_shown(value)} is not a count")
+
+
+def size(value: Any) -> int:
+    """An integer of at least 1.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if (found := count(value)) == 0:
+        raise ValueError("0 is not a size")
+    return found
+
+
+def norm(value: Any) -> float:
+    """A finite L2 norm above 0, as a number or as numeric text.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except (ValueError, OverflowError):
+            found = math.nan
+        if math.isfinite(found) and found > 0:
+            return found
+    raise ValueError(f"{_shown(value)} is not a norm above 0")
+
+
+def scale(value: Any) -> float | str | None:
+    """A norm, `"sqrt_d_model"` as it stands, or None for the reference contract's raw spellings.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if value is None or value in _RAW:
+        return None
+    return "sqrt_d_model" if value == "sqrt_d_model" else norm(value)
+
+
+def text(value: Any) -> str:
+    """Text that is not empty.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{_shown(value)} is not text")
+
+
+def hub_id(value: Any) -> str:
+    """A Hub id such as `google/gemma-4-E2B`.
+
+    Raises:
+        ValueError: it is not one; a path on the trainer's machine is none.
+    """
+    if isinstance(value, str) and _HUB_ID.match(value):
+        return value
+    raise ValueError(f"{_shown(value)} is not a Hub id such as google/gemma-4-E2B")
+
+
+def commit(value: Any) -> str:
+    """A commit hash of 7 to 40 hex digits.
+
+    Raises:
+        ValueError: it is not one; a branch moves and pins nothing.
+    """
+    if isinstance(value, str) and _COMMIT.match(value):
+        return value
+    raise ValueError(f"{_shown(value)} is not a commit hash")
+
+
+def ids(value: Any) -> list[int]:
+    """Token ids: a list, or text such as `[2, 40, 41]`.
+
+    Raises:
+        ValueError: it is not a list of ids.
+    """
+    if isinstance(value, str):
+        value = value.strip().strip("[]").replace(",", " ").split()
+    if isinstance(value, list) and value:
+        return [count(item) for item in value]
+    raise ValueError(f"{_shown(value)} is not a list of token ids")
+
+
+def _plain_mapping(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if isinstance(key, str) else str(plain(key, f"{where}: a key", depth + 1))
+        if name in found:
+            raise SidecarError(f"{where} holds the key {name!r} twice, once as text")
+        found[name] = plain(item, f"{where}.{name}", depth + 1)
+    return found
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

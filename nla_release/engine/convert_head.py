@@ -1,0 +1,61 @@
+"""A pickled AR head as safetensors. torch reads it, and executes nothing of it."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from nla_release.errors import WeightsError
+from nla_release.files import write_atomic
+
+
+def convert_head(source: Path, target: Path) -> None:
+    """Write the linear head pickled in `source` as safetensors, values and dtype unchanged.
+
+    The pickle is a state dict with one `weight` `[d, d]` and at most one `bias` `[d]`, under these
+    names or with a prefix such as `linear.`, or the bare weight.
+
+    Raises:
+        WeightsError: the pickle holds code, is damaged, or is not such a head.
+    """
+    tensors = _tensors(source)
+    names = [name.rpartition(".")[2] for name in tensors]
+    if sorted(names) not in (["weight"], ["bias", "weight"]):
+        raise WeightsError(
+            f"{source} holds {', '.join(sorted(tensors)) or 'no tensors'}, expected one weight and"
+            " at most one bias"
+        )
+    copies = (value.detach().clone().contiguous() for value in tensors.values())
+    write_atomic(target, save(dict(zip(names, copies, strict=True))))
+
+
+def _tensors(source: Path) -> dict[str, torch.Tensor]:
+    try:
+        loaded: Any = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{source} does not exist") from error
+    # The unpickler stops at the first thing that is not a tensor, with whatever error that makes.
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise WeightsError(
+            f"{source} is not a plain pickle of tensors and was not executed: {reason}",
+            hint="a head is two tensors; ask its author for value_head.safetensors",
+        ) from error
+    if isinstance(loaded, torch.Tensor):
+        loaded = {"weight": loaded}
+    if not isinstance(loaded, Mapping) or not all(_is_tensor(*item) for item in loaded.items()):
+        raise WeightsError(f"{source} holds a {type(loaded).__name__}, expected tensors by name")
+    return dict(loaded)
+
+
+def _is_tensor(name: Any, value: Any) -> bool:
+    """Whether an entry is a dense tensor under a name; safetensors knows no other."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+    )

@@ -1,0 +1,154 @@
+"""`nla-release init`: two folders, one folder or the Hub in, a release folder out."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.hub.remote import Hub, quiet_client
+from nla_release.sidecar import read_sidecar
+from tests.dialects.samples import (
+    COMMON,
+    STAGES,
+    TEMPLATES,
+    TOKENIZER,
+    make_kitft_pair,
+    make_solshine_pair,
+    write_files,
+)
+
+KITFT = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
+SOLSHINE = COMMON | TEMPLATES | STAGES | {"ar.read_block": "3"}
+
+
+def options(answers: dict[str, str]) -> list[str]:
+    said = [f"{name}={answer}" for name, answer in (answers | {"license": "apache-2.0"}).items()]
+    given = [part for answer in said for part in ("--answer", answer)]
+    return [*given, "--tokenizer", str(TOKENIZER), "--namespace", "somebody"]
+
+
+def test_two_folders_become_a_release(tool, tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+
+    done = tool(
+        "init", pair / "av", pair / "ar", "--out", tmp_path / "out", "--name", "mine",
+        *options(SOLSHINE),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == "read AV as Solshine, AR as Solshine"
+    assert "recorded  layer: extraction.layer of the AV's nla_meta.yaml" in lines
+    assert "missing   av.created_at: written as unknown" in lines
+    assert 'name: "mine"\n' in (tmp_path / "out" / "release.yaml").read_text()
+
+
+def test_one_folder_with_both_adapters_becomes_a_release(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    done = tool("init", pair, "--out", tmp_path / "out", *options(KITFT))
+
+    assert done.returncode == 0, done.stderr
+    assert read_sidecar(tmp_path / "out" / "pair" / "ar", "ar").head.blocks == 4
+
+
+def test_open_questions_end_with_the_options_to_give(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    done = tool("init", pair, "--out", tmp_path / "out")
+
+    assert done.returncode == 2
+    assert "facts are in no file and only you can say them:" in done.stderr
+    assert "--answer base_quantization=none" in done.stderr
+    assert "--answer base_revision=..." in done.stderr
+    assert "--namespace NAME" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_exists_is_refused(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    done = tool("init", pair, "--out", pair, *options(KITFT))
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"error: {pair} exists and is not overwritten"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere/at/all"], "nowhere/at/all is neither a folder nor a Hub id"),
+        (["some--body/av"], "some--body/av is neither a folder nor a Hub id"),
+        (["."], ". holds no av/ and ar/"),
+        (["a", "b", "c"], "expected AV and AR, got 3 places"),
+        (["a", "b", "--answer", "layer"], "'layer' is not KEY=VALUE"),
+        (["a", "b", "--answer", "layer=1", "--answer", "layer=2"], "layer is answered twice"),
+        ([], "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_exit_2(tool, arguments, words):
+    done = tool("init", *arguments)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_hub_that_cannot_be_reached_is_exit_4(tool, tmp_path):
+    done = tool(
+        "init", "somebody/av", "somebody/ar", "--out", tmp_path / "out",
+        environment={"HF_HOME": str(tmp_path / "home")},
+    )  # fmt: skip
+
+    assert done.returncode == 4
+    assert "somebody/av is no folder here and cannot be fetched from the Hub" in done.stderr
+
+
+def test_repositories_on_the_hub_are_read_without_what_does_not_belong(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    write_files(pair / "av", {"evil.py": "raise SystemExit", "notes.txt": "private"})
+    quiet_client()
+    with LoopbackHub(tmp_path / "hub") as server:
+        hub = Hub(server.endpoint, server.token)
+        for role in ("av", "ar"):
+            repo = f"somebody/tiny-{role}"
+            hub.create(repo, private=False)
+            names = sorted(path.name for path in (pair / role).iterdir())
+            with hub.additions(pair / role, names) as additions:
+                head = hub.state(repo).head
+                hub.upload(repo, additions)
+                hub.commit(repo, additions, [], message="theirs", parent=head)
+        done = tool(
+            "init", "somebody/tiny-av", "somebody/tiny-ar", "--out", tmp_path / "out",
+            *options(KITFT),
+            environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out" / "pair" / "av").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "nla_meta.yaml",
+    }
+
+
+def test_only_a_pickled_head_needs_the_engine(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    pickled = make_solshine_pair(tmp_path / "pickled")
+
+    def run(source, answers, out):
+        line = ["init", str(source), "--out", str(tmp_path / out), *options(answers)]
+        code = (
+            "import sys; sys.modules['torch'] = None\n"
+            f"sys.argv = ['nla-release', *{line!r}]\n"
+            "from nla_release.cli import main; main()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+
+    assert run(pair, KITFT, "out").returncode == 0
+    refused = run(pickled, SOLSHINE, "none")
+    assert refused.returncode == 4
+    assert "pip install 'nla-release[engine]'" in refused.stderr

@@ -1,0 +1,263 @@
+"""A pair that somebody trained becomes a release folder: whole, or not at all."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nla_release.dialects.adopt import Naming, adopt
+from nla_release.errors import ConfigError, InputError, RefusedError, WeightsError
+from nla_release.files import read_json, read_yaml
+from nla_release.pairing import disagreements
+from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
+from nla_release.release import read_release
+from nla_release.sidecar import read_sidecar
+from tests.builders_pair import make_pair
+from tests.dialects.samples import (
+    COMMON,
+    STAGES,
+    TEMPLATES,
+    TOKENIZER,
+    head_values,
+    make_foreign_pair,
+    make_kitft_pair,
+    make_solshine_pair,
+    write_files,
+)
+
+NAMING = Naming(namespace="somebody", license="apache-2.0")
+KITFT = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
+SOLSHINE = COMMON | TEMPLATES | STAGES | {"ar.read_block": "2"}
+
+
+def adopted(pair: Path, out: Path, answers, naming=NAMING, tokenizer=TOKENIZER):
+    sources = {role: pair / role for role in ("av", "ar")}
+    return adopt(sources, out, answers=answers, naming=naming, tokenizer=tokenizer)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file of a folder with the hash of its bytes and its time of change."""
+    return {
+        str(path): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mtime_ns}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_replays(folder: Path) -> None:
+    """Both sidecars are canonical, agree, and say what the tokenizer says."""
+    encode = encoder(load_tokenizer(TOKENIZER))
+    av, ar = (read_sidecar(folder / "pair" / role, role) for role in ("av", "ar"))
+    check_replay(av, encode, unk_id=3)
+    check_suffix(ar, encode)
+    assert disagreements(av, ar) == []
+
+
+def test_a_pair_of_the_reference_contract_becomes_a_release(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    write_files(pair / "av", {"notes.txt": "private", "optimizer.pt": "x"})
+    before = tree(pair)
+
+    adopted(pair, tmp_path / "out", KITFT)
+
+    assert tree(pair) == before
+    assert files(tmp_path / "out") == {
+        "release.yaml",
+        "pair/av/adapter_config.json",
+        "pair/av/adapter_model.safetensors",
+        "pair/av/nla_meta.yaml",
+        "pair/ar/adapter_config.json",
+        "pair/ar/adapter_model.safetensors",
+        "pair/ar/nla_meta.yaml",
+        "pair/ar/value_head.safetensors",
+    }
+    assert_replays(tmp_path / "out")
+    av = read_sidecar(tmp_path / "out" / "pair" / "av")
+    assert av.injection.scale == av.extraction.injection_scale == 150.0
+    assert av.nla_release.adapters[0].rank == 2
+    config = read_release(tmp_path / "out").config
+    assert (config.name, config.namespace) == ("tiny-nla-L3", "somebody")
+
+
+def test_a_pickled_head_becomes_safetensors_with_the_same_values(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    before = tree(pair)
+    pickled = torch.load(pair / "ar" / "linear_head.pt", weights_only=True)
+
+    adopted(pair, tmp_path / "out", SOLSHINE)
+
+    assert tree(pair) == before
+    assert_replays(tmp_path / "out")
+    ar = read_sidecar(tmp_path / "out" / "pair" / "ar")
+    assert (ar.head.bias, ar.head.blocks, ar.head.dtype) == (True, 3, "float32")
+    assert ar.extraction_layer_index == 3
+    written = head_values(tmp_path / "out" / "pair" / "ar")
+    assert np.array_equal(written["weight"], pickled["weight"].numpy())
+    assert np.array_equal(written["bias"], pickled["bias"].numpy())
+    assert "pair/ar/linear_head.pt" not in files(tmp_path / "out")
+    av = read_sidecar(tmp_path / "out" / "pair" / "av")
+    assert av.injection.scale == 4.0
+
+
+def test_what_was_inferred_is_marked_where_it_is_written(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    adopted(pair, tmp_path / "out", KITFT)
+
+    release = (tmp_path / "out" / "release.yaml").read_text()
+    assert 'name: "tiny-nla-L3"  # inferred: from the base and the layer' in release
+    assert 'base_model: "someone/tiny"  # inferred: from adapter_config.json of the AV' in release
+    assert 'namespace: "somebody"\n' in release
+    sidecar = (tmp_path / "out" / "pair" / "av" / "nla_meta.yaml").read_text()
+    assert "# inferred: base_model, from adapter_config.json of the AV\n" in sidecar
+    assert str(tmp_path) not in sidecar
+    assert "# answered: base_dtype, from the command line\n" in sidecar
+
+
+def test_open_questions_are_all_listed_and_nothing_is_written(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+
+    with pytest.raises(ConfigError) as caught:
+        adopted(pair, tmp_path / "out", {}, naming=Naming())
+
+    asked = re.findall(r"--answer '?([a-z_.]+)=", caught.value.message)
+    assert sorted(asked) == sorted([*SOLSHINE, "license"])
+    assert "--namespace NAME" in caught.value.message
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_a_folder_that_exists_is_never_overwritten(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    (tmp_path / "out").mkdir()
+
+    with pytest.raises(RefusedError, match="exists and is not overwritten"):
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
+    target = tmp_path / "executed"
+
+    class Malicious:
+        def __reduce__(self):
+            return (Path.touch, (target,))
+
+    pair = make_solshine_pair(tmp_path / "theirs")
+    head = pair / "ar" / "linear_head.pt"
+    torch.save(Malicious(), head)
+    torch.load(head, weights_only=False)
+    assert target.exists(), "the pickle is a real one"
+    target.unlink()
+
+    with pytest.raises(WeightsError, match="was not executed") as caught:
+        adopted(pair, tmp_path / "out", SOLSHINE)
+
+    assert not target.exists()
+    assert not (tmp_path / "out").exists()
+    assert "linear_head.pt" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"not a pickle", "was not executed"),
+        (b"", "was not executed"),
+        ({"a": 1}, "holds a dict, expected tensors by name"),
+        ([torch.zeros(2, 2)], "holds a list"),
+        ({"weight": torch.zeros(2, 2), "other": torch.zeros(2)}, "holds other, weight"),
+        ({"x.weight": torch.zeros(2, 3)}, "expected \\[d, d\\]"),
+        ({"weight": torch.zeros(2, 2).to_sparse()}, "expected tensors by name"),
+        ({"weight": torch.zeros(2, 2, dtype=torch.int64)}, "expected a float"),
+    ],
+)
+def test_a_pickle_that_is_no_head_is_an_error_with_its_name(tmp_path, content, words):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    head = pair / "ar" / "linear_head.pt"
+    if isinstance(content, bytes):
+        head.write_bytes(content)
+    else:
+        torch.save(content, head)
+
+    with pytest.raises(WeightsError, match=words):
+        adopted(pair, tmp_path / "out", SOLSHINE)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        torch.eye(16),
+        {"linear.weight": torch.eye(16), "linear.bias": torch.zeros(16)},
+        {"weight": torch.eye(16, dtype=torch.bfloat16)},
+    ],
+)
+def test_a_head_is_found_under_the_names_that_trainers_give_it(tmp_path, state):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    torch.save(state, pair / "ar" / "linear_head.pt")
+
+    adopted(pair, tmp_path / "out", SOLSHINE)
+
+    read_sidecar(tmp_path / "out" / "pair" / "ar", "ar")
+
+
+def test_two_pickled_heads_are_a_question_of_which(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    shutil.copy(pair / "ar" / "linear_head.pt", pair / "ar" / "value_head.pt")
+
+    with pytest.raises(WeightsError, match=r"linear_head\.pt, value_head\.pt"):
+        adopted(pair, tmp_path / "out", SOLSHINE)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    secret = tmp_path / "secret.json"
+    (pair / "av" / "adapter_config.json").rename(secret)
+    (pair / "av" / "adapter_config.json").symlink_to(secret)
+
+    with pytest.raises(InputError, match="symbolic link"):
+        adopted(pair, tmp_path / "out", KITFT)
+
+
+def test_an_adapter_in_a_folder_of_its_own_is_found(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    inner = pair / "av" / "adapter"
+    inner.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (pair / "av" / name).rename(inner / name)
+
+    adopted(pair, tmp_path / "out", KITFT)
+
+    assert read_json(tmp_path / "out" / "pair" / "av" / "adapter_config.json")["r"] == 2
+
+
+def test_a_canonical_pair_is_taken_as_it_is(tmp_path):
+    pair = make_pair(tmp_path / "theirs")
+
+    adopted(pair, tmp_path / "out", {}, tokenizer=None)
+
+    for role in ("av", "ar"):
+        assert read_sidecar(tmp_path / "out" / "pair" / role) == read_sidecar(pair / role)
+
+
+def test_a_dialect_that_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
+    pair = make_foreign_pair(tmp_path / "theirs", "EasyNLA", None)
+    write_files(pair / "ar", {"linear_head.pt": "x"})
+
+    with pytest.raises(RefusedError, match="EasyNLA"):
+        adopted(pair, tmp_path / "out", {})
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_precision_of_the_training_is_that_of_the_evaluation(tmp_path):
+    adopted(make_kitft_pair(tmp_path / "theirs"), tmp_path / "out", KITFT)
+
+    evaluation = read_yaml(tmp_path / "out" / "release.yaml")["evaluation"]
+    assert (evaluation["quantization"], evaluation["dtype"]) == ("nf4", "bfloat16")
