@@ -4,7 +4,9 @@ Paths in it are relative to its folder. Results lie beside it: `evidence/`, `cal
 `dist/av`, `dist/ar`.
 """
 
+import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from string import Formatter
 
@@ -37,7 +39,7 @@ class Evaluation(Strict):
     batch_size: PositiveInt = 16
     quantization: Quantization | None = None
     dtype: Dtype = "float32"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 class Gates(Strict):
@@ -45,6 +47,25 @@ class Gates(Strict):
 
     min_rows: PositiveInt = 50
     min_documents: PositiveInt = 10
+
+
+class Waiver(Strict):
+    """A rule whose findings its author lets stand up to and with the day `until` (UTC).
+
+    The reason is one line of plain text: it is shown beside every finding, and on the card.
+    """
+
+    code: str = Field(min_length=1, max_length=20)
+    reason: str = Field(min_length=1, max_length=300)
+    until: date
+
+    @field_validator("code", "reason")
+    @classmethod
+    def _is_one_printable_line(cls, text: str) -> str:
+        line = " ".join(text.split())
+        if not line or not line.isprintable():
+            raise ValueError("must be plain text")
+        return line
 
 
 class ReleaseConfig(Strict):
@@ -67,18 +88,33 @@ class ReleaseConfig(Strict):
     citations: list[str] = Field(default_factory=list)
     notes: str | None = None
     gates: Gates = Field(default_factory=Gates)
+    waivers: list[Waiver] = Field(default_factory=list)
     repo: str = "{namespace}/{name}-{role}-v{version}"
 
     @field_validator("repo")
     @classmethod
     def _names_the_role(cls, template: str) -> str:
-        fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
-        if not fields <= {"namespace", "name", "role", "version"} or "role" not in fields:
+        fields = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+        names = {name for name, _, _ in fields}
+        if not names <= {"namespace", "name", "role", "version"} or "role" not in names:
             raise ValueError(
                 "must hold {role}, and may hold {namespace}, {name} and {version} besides;"
                 " without {role} both adapters would share one repository"
             )
+        if any(specification or conversion for _, specification, conversion in fields):
+            raise ValueError("its fields take no format and no conversion")
+        plain = template.format(namespace="n", name="n", role="av", version="0_0_1")
+        if len(parts := plain.split("/")) != 2 or not all(re.match(_NAME, part) for part in parts):
+            raise ValueError(f"gives {plain!r}, which is not a repository id of the Hub")
         return template
+
+    @field_validator("waivers")
+    @classmethod
+    def _waives_a_rule_once(cls, waivers: list[Waiver]) -> list[Waiver]:
+        codes = [waiver.code for waiver in waivers]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise ValueError(f"{', '.join(twice)} is waived twice")
+        return waivers
 
 
 @dataclass(frozen=True)

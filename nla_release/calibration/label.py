@@ -15,9 +15,9 @@ def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -
     """The label of a pair.
 
     inconclusive: too few rows or documents. format-only: another row's text does as well as the
-    row's own. content-reading: the own text does better, and singles out its activation more often
-    than a text that only tells the document would, which is once per row of the document.
-    topic-level: it does better, but does not single it out.
+    row's own. content-reading: the own text does better, and is traced back to its activation more
+    often than a text that only tells the document would be, which is once per row of the document.
+    topic-level: it does better, but retrieval does not show more than the document.
     """
     asked = f"{denominators.rows} activations from {denominators.documents} documents"
     too_few = denominators.rows < MIN_ROWS or denominators.documents < MIN_DOCUMENTS
@@ -52,11 +52,13 @@ def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -
     if retrieval.interval[0] > bar:
         return Label(
             name="content-reading",
-            sentence=f"Content-reading: {better} and singles it out ({found}).",
+            sentence=f"Content-reading: {better} and is traced back to its own activation more"
+            f" often than a text that tells only the document ({found}).",
         )
     return Label(
         name="topic-level",
-        sentence=f"Topic-level: {better} but does not single it out ({found}).",
+        sentence=f"Topic-level: {better} but is not shown to be traced back to its own activation"
+        f" more often than a text that tells only the document ({found}).",
     )
 
 

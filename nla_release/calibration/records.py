@@ -64,10 +64,15 @@ class Row(Strict):
 
 
 class Base(Strict):
-    """The base model, as it was loaded."""
+    """The base model, as it was loaded.
+
+    `local_files` are the sha256 of configuration and weights when a local copy took the place of
+    the Hub's `revision`, so that anyone can tell whether the copy was faithful.
+    """
 
     id: Name
     revision: Text | None
+    local_files: dict[Name, Sha256] = Field(default_factory=dict)
 
 
 class Evaluation(Strict):

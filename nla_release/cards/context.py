@@ -13,6 +13,7 @@ from nla_release.cards.inputs import Adapter, Inputs
 from nla_release.cards.notes import read_notes
 from nla_release.cards.references import citations, licence
 from nla_release.cards.snippet import snippet
+from nla_release.cards.waivers import waivers_section
 from nla_release.release import ROLES, tag
 from nla_release.sidecar import Role
 from nla_release.training_log import RULE, judge
@@ -49,6 +50,7 @@ def pair_context(inputs: Inputs, version: str) -> Context:
         "date": run.finished_at[:10],
         "evidence": run.model_dump(mode="json", by_alias=True),
         "blocks": {name: marked(name, text) for name, text in expected_blocks(calibration).items()},
+        "waivers": waivers_section(release.config.waivers),
         "label_rule": {"rows": MIN_ROWS, "documents": MIN_DOCUMENTS},
         "examples": [asdict(example) for example in examples(inputs.evidence)],
         "figures": {"cosine_real_vs_controls": cosine_distributions_alt(calibration)},

@@ -14,12 +14,12 @@ FEW_DOCUMENTS = 20
 OFTEN = 0.5
 
 _REALISTIC_OUTPUT: dict[LabelName, str] = {
-    "content-reading": "**Right on the whole, wrong in detail** is the realistic output: expect the"
-    " theme to fit and single names, numbers and quotations to be made up.",
-    "topic-level": "**The topic, not the instance**, is the realistic output: expect the broad"
-    " theme to fit, and every specific word, name or example to be made up.",
-    "format-only": "**Fluent text in the right form, with the wrong content**, is the realistic"
-    " output: expect nothing in an explanation to be about the activation.",
+    "content-reading": "**Single statements were not judged.** The calibration tells whether a text"
+    " belongs to its activation, not which of its names, numbers and details are true.",
+    "topic-level": "**The topic, not the instance, is what was shown to carry over.** Do not rely"
+    " on a specific word, name or example in an explanation.",
+    "format-only": "**The right form is all that was shown.** Expect nothing in an explanation to"
+    " be about the activation.",
     "inconclusive": "**What output is realistic is not known**: the evidence is too small to say"
     " whether explanations fit their activations.",
 }
@@ -130,12 +130,13 @@ def _not_identified(calibration: Calibration) -> str | None:
 
 
 def _shared_part(calibration: Calibration) -> str:
-    empty = calibration.controls["empty"]
+    empty, mean = calibration.controls["empty"], calibration.controls["predict_mean"]
     return (
-        "**Much of a cosine is not content.** Activations of one layer share a direction, and the"
-        f" reconstructor knows it: the empty explanation alone scores {number(empty.mean)},"
-        f" beside {number(calibration.cosine.mean)} for the real ones. Compare differences to"
-        " controls, never bare cosines, and never across models or layers."
+        "**A cosine alone says little.** Activations of one layer share a direction: without"
+        f" reading anything, the mean training direction scores {number(mean.mean)} and the empty"
+        f" explanation {number(empty.mean)}, beside {number(calibration.cosine.mean)} for the real"
+        " ones. Compare differences to controls, never bare cosines, and never across models or"
+        " layers."
     )
 
 

@@ -1,13 +1,23 @@
 """`nla-release check`."""
 
+import os
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
 
+from nla_release.errors import EnvironmentProblem
+from nla_release.output.github import annotations, verdict_github, without_commands
 from nla_release.output.json import verdict_json
+from nla_release.output.junit import verdict_junit
+from nla_release.output.markdown import verdict_markdown
+from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import skipped_lines, verdict_text
 from nla_release.rules import judge
+from nla_release.rules.model import Verdict
 from nla_release.rules.subject import find_subject
+
+Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 
 
 @click.command("check")
@@ -15,10 +25,10 @@ from nla_release.rules.subject import find_subject
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(get_args(Format)),
     default="text",
     show_default=True,
-    help="json prints one document on stdout.",
+    help="All but text are one document, alone on stdout.",
 )
 @click.option(
     "--tokenizer",
@@ -26,22 +36,56 @@ from nla_release.rules.subject import find_subject
     help="A tokenizer.json to replay prompts on; the base's own by default.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
-def command(path: Path, output_format: str, tokenizer: Path | None, strict: bool) -> None:
+def command(path: Path, output_format: Format, tokenizer: Path | None, strict: bool) -> None:
     """Judge PATH against every rule that applies to it.
 
     PATH is the folder of release.yaml, a rendered dist/ with av/ and ar/, or one adapter's folder.
     Needs neither torch nor a GPU, and no network unless the base's tokenizer is to be fetched.
+
+    In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
     verdict = judge(find_subject(path, tokenizer), strict=strict)
+    click.echo(_rendered(verdict, output_format, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
             click.echo(line, err=True)
-        click.echo(verdict_json(verdict), nl=False)
-    else:
-        click.echo(verdict_text(verdict))
+    if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
+        _tell_github(verdict, annotate=output_format == "text")
     if verdict.findings:
         code = verdict.findings[0].code
         click.echo(
             f"hint: nla-release explain {code} says why it matters and how to fix it", err=True
         )
     click.get_current_context().exit(verdict.exit_code)
+
+
+def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:
+    match output_format:
+        case "text":
+            return f"{without_commands(verdict_text(verdict))}\n"
+        case "json":
+            return verdict_json(verdict)
+        case "junit":
+            return verdict_junit(verdict)
+        case "sarif":
+            return verdict_sarif(verdict, folder)
+        case "github":
+            return verdict_github(verdict)
+        case "markdown":
+            return verdict_markdown(verdict)
+
+
+def _tell_github(verdict: Verdict, *, annotate: bool) -> None:
+    """Annotations on stderr, which the runner reads too, and the summary in the runner's file."""
+    for line in annotations(verdict) if annotate else ():
+        click.echo(line, err=True)
+    if not (name := os.environ.get("GITHUB_STEP_SUMMARY")):
+        return
+    try:
+        with Path(name).open("a", encoding="utf-8") as summary:
+            summary.write(verdict_markdown(verdict))
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the step summary {name} cannot be written: {error.strerror or error}",
+            hint="GITHUB_STEP_SUMMARY names it; unset it to go without",
+        ) from error

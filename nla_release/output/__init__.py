@@ -1,1 +1,1 @@
-"""Renderings: one object, shown as text or as JSON, by pure functions."""
+"""Renderings: one object, shown in the way that its reader needs, by pure functions."""

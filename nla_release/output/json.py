@@ -18,6 +18,10 @@ def verdict_json(verdict: Verdict) -> str:
             "tool_version": __version__,
             "verdict": verdict.verdict,
             "findings": [asdict(finding) for finding in verdict.findings],
+            "waived": [
+                asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
+                for finding, waiver in verdict.waived
+            ],
             "rules": {"total": sum(totals.values()), **totals},
         }
     )

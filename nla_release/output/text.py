@@ -1,5 +1,6 @@
 """A verdict for people: a line per finding, a line per skip, and the count of all rules."""
 
+from nla_release.release import Waiver
 from nla_release.rules.model import Verdict
 
 
@@ -9,14 +10,14 @@ def verdict_text(verdict: Verdict) -> str:
         f"{finding.code} {finding.severity:<7}  {finding.path}  {finding.message}"
         for finding in verdict.findings
     ]
+    lines += [
+        f"{finding.code} waived   {finding.path}  {finding.message} ({waiver_words(waiver)})"
+        for finding, waiver in verdict.waived
+    ]
     lines += skipped_lines(verdict)
     if lines:
         lines.append("")
-    totals = verdict.totals
-    counts = ", ".join(f"{count} {state}" for state, count in totals.items())
-    return "\n".join(
-        [*lines, f"{sum(totals.values())} rules: {counts}", f"verdict: {verdict.verdict}"]
-    )
+    return "\n".join([*lines, totals_line(verdict), f"verdict: {verdict.verdict}"])
 
 
 def skipped_lines(verdict: Verdict) -> list[str]:
@@ -26,3 +27,16 @@ def skipped_lines(verdict: Verdict) -> list[str]:
         for outcome in verdict.outcomes
         for reason in outcome.skipped
     ]
+
+
+def totals_line(verdict: Verdict) -> str:
+    """How many rules there are and what became of them; waivers only where there are any."""
+    totals = verdict.totals
+    shown = {state: count for state, count in totals.items() if count or state != "waived"}
+    counts = ", ".join(f"{count} {state}" for state, count in shown.items())
+    return f"{sum(totals.values())} rules: {counts}"
+
+
+def waiver_words(waiver: Waiver) -> str:
+    """Until when a finding may stand, and why."""
+    return f"waived until {waiver.until}: {waiver.reason}"

@@ -3,14 +3,17 @@
 * `model` says what a rule is, what it can find, and what a verdict is made of.
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
   formats it reads, `tokenizer` finds the base's, and `scopes` names what rules look at.
-* The rules, by hundreds: `sidecar` (1), `prompt` (2), `weights` (3), `pair` (4), `card` and
-  `hygiene` (5), `evidence` and `calibration` (6), `publishing` (7).
+* The rules, by hundreds: `sidecar` and `waivers` (1), `prompt` (2), `weights` (3), `pair` (4),
+  `card` and `hygiene` (5), `evidence` and `calibration` (6), `publishing` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
 skip the others. Nothing here needs torch.
 """
 
+from collections.abc import Sequence
+
+from nla_release.release import Waiver
 from nla_release.rules import (
     calibration,
     card,
@@ -20,6 +23,7 @@ from nla_release.rules import (
     prompt,
     publishing,
     sidecar,
+    waivers,
     weights,
 )
 from nla_release.rules.model import Rule, Verdict
@@ -29,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     sidecar.sidecar_complete,
     sidecar.scale_fits,
     sidecar.base_pinned,
+    waivers.waivers_current,
     prompt.marker_recorded,
     prompt.prompts_replay,
     weights.safetensors_only,
@@ -60,9 +65,20 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def judge(subject: Subject, *, strict: bool = False) -> Verdict:
-    """The verdict of all rules on a subject. `strict` makes warnings errors."""
-    return Verdict(tuple(rule.apply(subject, strict=strict) for rule in RULES))
+def judge(
+    subject: Subject, *, strict: bool = False, waived: Sequence[Waiver] | None = None
+) -> Verdict:
+    """The verdict of all rules on a subject.
+
+    Args:
+        subject: what is checked.
+        strict: whether warnings are errors.
+        waived: the findings to let stand; by default those that its release.yaml names.
+    """
+    if waived is None:
+        waived = subject.release.config.waivers if subject.release else ()
+    outcomes = (rule.apply(subject, strict=strict) for rule in RULES)
+    return Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
 
 
 __all__ = ["RULES", "judge"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
 from nla_release.rules.adapter import Adapter, leaves
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
-from nla_release.rules.scopes import COPIES, MEASURED, MEASUREMENTS
-from nla_release.rules.subject import Measurement
+from nla_release.rules.scopes import COPIES, MEASURED, MEASUREMENTS, SUBJECT
+from nla_release.rules.subject import Measurement, Subject
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
@@ -98,11 +98,12 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
     "NLA608",
     "warning",
     "enough rows and documents were measured to decide",
-    each=MEASURED,
+    each=SUBJECT,
     inconclusive=True,
     page=Page(
         checks="The evidence holds at least gates.min_rows rows of gates.min_documents documents:"
-        " 50 and 10 unless release.yaml sets them. With fewer, the verdict is inconclusive.",
+        " 50 and 10 unless release.yaml sets them. With fewer, and for a release of which nothing"
+        " was measured, the verdict is inconclusive.",
         why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows: one hit in ten has a"
         " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
         fix="Hold out more documents and measure again. Rows of one document are not independent;"
@@ -112,8 +113,17 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
         " shows the wide intervals.",
     ),
 )
-def enough_measured(measurement: Measurement) -> Iterator[Problem]:
-    """The denominators against the release's gates."""
+def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
+    """The denominators against the release's gates; nothing measured is never enough."""
+    if not subject.measurements:
+        if subject.release is None:
+            yield Skip(MEASUREMENTS.absent)
+        else:
+            yield Problem(
+                subject.release.evidence, "nothing was measured: run nla-release roundtrip"
+            )
+        return
+    measurement = subject.measurements[0]
     counts, gates = measurement.recomputed.denominators, measurement.gates
     if counts.rows < gates.min_rows or counts.documents < gates.min_documents:
         yield Problem(

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from nla_release.errors import InputError
+from nla_release.release import Waiver
 
 if TYPE_CHECKING:
     from nla_release.rules.subject import Subject
 
 Severity = Literal["error", "warning"]
-State = Literal["passed", "failed", "warned", "skipped"]
+State = Literal["passed", "failed", "warned", "waived", "skipped"]
+STATES: tuple[State, ...] = ("passed", "failed", "warned", "waived", "skipped")
 Decision = Literal["pass", "fail", "inconclusive"]
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
@@ -111,7 +113,9 @@ class Rule:
         return Outcome(
             self,
             tuple(findings),
-            tuple(dict.fromkeys(skip.reason for skip in results if isinstance(skip, Skip))),
+            tuple(
+                dict.fromkeys(_printable(skip.reason) for skip in results if isinstance(skip, Skip))
+            ),
         )
 
     def _finding(self, problem: Problem) -> Finding:
@@ -152,15 +156,21 @@ def rule(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule: its findings, and the reasons for whatever it skipped."""
+    """What became of one rule: its findings, and the reasons for whatever it skipped.
+
+    With a `waiver` the findings stand, are shown, and decide nothing.
+    """
 
     rule: Rule
     findings: tuple[Finding, ...]
     skipped: tuple[str, ...]
+    waiver: Waiver | None = None
 
     @property
     def state(self) -> State:
         """A rule that skipped anything and found nothing is skipped, not passed."""
+        if self.findings and self.waiver:
+            return "waived"
         if any(finding.severity == "error" for finding in self.findings):
             return "failed"
         if self.findings:
@@ -176,9 +186,24 @@ class Verdict:
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings, errors first, in the order of the rules."""
-        findings = [finding for outcome in self.outcomes for finding in outcome.findings]
+        """All findings that count, errors first, in the order of the rules."""
+        findings = [
+            finding
+            for outcome in self.outcomes
+            for finding in outcome.findings
+            if outcome.waiver is None
+        ]
         return sorted(findings, key=lambda finding: finding.severity != "error")
+
+    @property
+    def waived(self) -> list[tuple[Finding, Waiver]]:
+        """The findings that a waiver lets stand, in the order of the rules."""
+        return [
+            (finding, outcome.waiver)
+            for outcome in self.outcomes
+            for finding in outcome.findings
+            if outcome.waiver is not None
+        ]
 
     @property
     def skipped(self) -> list[Outcome]:
@@ -187,9 +212,9 @@ class Verdict:
 
     @property
     def totals(self) -> dict[State, int]:
-        """How many rules passed, failed, warned and were skipped."""
+        """How many rules passed, failed, warned, were waived and were skipped."""
         states = Counter(outcome.state for outcome in self.outcomes)
-        return {state: states[state] for state in ("passed", "failed", "warned", "skipped")}
+        return {state: states[state] for state in STATES}
 
     @property
     def verdict(self) -> Decision:

@@ -179,7 +179,7 @@ def test_a_pair_that_only_knows_the_topic_is_topic_level(tmp_path):
     vectors["shuffled"] = topics[1 - topic].astype(np.float32)
     result = calibration_of(tmp_path, rows, vectors, run)
     assert result.label.name == "topic-level"
-    assert "does not single it out" in result.label.sentence
+    assert "is not shown to be traced back" in result.label.sentence
     assert f"{result.retrieval.hits} of 40 retrieved" in result.label.sentence
 
 

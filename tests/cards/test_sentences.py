@@ -37,8 +37,8 @@ def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: Calibration) ->
     text = "\n".join(limitations(good))
 
     assert [sentence.split("**")[1] for sentence in limitations(good)[1:]] == [
-        "Right on the whole, wrong in detail",
-        "Much of a cosine is not content.",
+        "Single statements were not judged.",
+        "A cosine alone says little.",
     ]
     assert "Small sample" not in text
 
@@ -121,15 +121,15 @@ def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None
     text = said(tmp_path, **WELL_MEASURED, collapsed=True)
 
     assert "120 activations got 1 different explanation, with 1 different beginning" in text
-    assert "**Fluent text in the right form, with the wrong content**" in text
+    assert "**The right form is all that was shown.**" in text
 
 
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("content-reading", "Right on the whole, wrong in detail"),
+        ("content-reading", "Single statements were not judged."),
         ("topic-level", "The topic, not the instance"),
-        ("format-only", "Fluent text in the right form, with the wrong content"),
+        ("format-only", "The right form is all that was shown."),
         ("inconclusive", "What output is realistic is not known"),
     ],
 )

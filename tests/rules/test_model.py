@@ -25,7 +25,7 @@ def outcome(*results, targets=("target",), strict=False, code="NLA999", **option
 def test_a_rule_without_findings_passes():
     verdict = Verdict((outcome(),))
 
-    assert verdict.totals == {"passed": 1, "failed": 0, "warned": 0, "skipped": 0}
+    assert verdict.totals == {"passed": 1, "failed": 0, "warned": 0, "waived": 0, "skipped": 0}
     assert (verdict.verdict, verdict.exit_code) == ("pass", 0)
 
 
@@ -33,7 +33,7 @@ def test_an_error_fails():
     verdict = Verdict((outcome(), outcome(Problem("file", "is wrong"))))
 
     assert (verdict.verdict, verdict.exit_code) == ("fail", 1)
-    assert verdict.totals == {"passed": 1, "failed": 1, "warned": 0, "skipped": 0}
+    assert verdict.totals == {"passed": 1, "failed": 1, "warned": 0, "waived": 0, "skipped": 0}
 
 
 def test_a_warning_passes_unless_strict():
@@ -97,6 +97,10 @@ def test_errors_come_before_warnings_and_rules_stay_in_order():
     )
 
     assert [finding.code for finding in verdict.findings] == ["NLA103", "NLA201", "NLA101"]
+
+
+def test_the_reason_of_a_skip_is_one_printable_line():
+    assert outcome(Skip("no\x1b[31m\nfile")).skipped == (r"no\x1b[31m\nfile",)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x1b[31mb", "a\udcffb", "a\u202eb"])

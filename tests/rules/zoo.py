@@ -286,6 +286,33 @@ def base_on_a_branch(pair: Path) -> None:
     in_both_sidecars(pair, ["nla_release", "base", "revision"], "main")
 
 
+def waived(folder: Path, code: str, until: str = "2999-12-31") -> None:
+    """Waive a rule in release.yaml."""
+    with edited_yaml(folder / "release.yaml") as document:
+        waiver = {"code": code, "reason": "known since the last run", "until": until}
+        document["waivers"] = [*document.get("waivers", []), waiver]
+
+
+@defect("NLA104", "release")
+def waiver_expired(folder: Path) -> None:
+    waived(folder, "NLA604", until="2001-01-01")
+
+
+@defect("NLA104", "release")
+def waiver_of_no_rule(folder: Path) -> None:
+    waived(folder, "NLA999")
+
+
+@defect("NLA104", "release")
+def waiver_of_the_sidecar(folder: Path) -> None:
+    waived(folder, "NLA101")
+
+
+@defect("NLA104", "release")
+def waiver_not_on_the_card(folder: Path) -> None:
+    waived(folder, "NLA604")
+
+
 # --- NLA2xx: the prompt ---
 
 

@@ -1,0 +1,14 @@
+"""What a card says of findings that its author lets stand."""
+
+from collections.abc import Sequence
+
+from nla_release.cards.environment import render_template
+from nla_release.release import Waiver
+
+
+def waivers_section(waivers: Sequence[Waiver]) -> str:
+    """Markdown for the limitations; empty without waivers. A check finds it again on the card."""
+    if not waivers:
+        return ""
+    listed = [waiver.model_dump(mode="json") for waiver in waivers]
+    return render_template("blocks/waivers.md.jinja", {"waivers": listed}).strip()

@@ -1,0 +1,52 @@
+"""A verdict as GitHub-flavoured Markdown: a step summary, or a comment on a pull request."""
+
+from collections.abc import Sequence
+
+from nla_release.cards.markdown import inline
+from nla_release.output.text import totals_line
+from nla_release.rules.model import Verdict
+
+_FINDINGS = ("Rule", "Severity", "File", "Finding")
+_WAIVED = ("Rule", "Until", "Reason", "File", "Finding")
+_SKIPPED = ("Rule", "Not checked, because")
+
+
+def verdict_markdown(verdict: Verdict) -> str:
+    """Headed by the verdict and the totals; a table each of findings, waivers and skips."""
+    findings = [
+        (each.code, each.severity, inline(each.path), inline(each.message))
+        for each in verdict.findings
+    ]
+    waived = [
+        (
+            each.code,
+            waiver.until.isoformat(),
+            inline(waiver.reason),
+            inline(each.path),
+            inline(each.message),
+        )
+        for each, waiver in verdict.waived
+    ]
+    skipped = [
+        (outcome.rule.code, inline(reason))
+        for outcome in verdict.outcomes
+        for reason in outcome.skipped
+    ]
+    return "\n\n".join(
+        [
+            f"### nla-release check: {verdict.verdict}",
+            f"{totals_line(verdict)}.",
+            *_table("Findings", _FINDINGS, findings),
+            *_table("Waived", _WAIVED, waived),
+            *_table("Skipped", _SKIPPED, skipped),
+            "`nla-release explain CODE` says why a rule matters and how to fix what it finds.\n",
+        ]
+    )
+
+
+def _table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The title and the table; nothing when it would be empty."""
+    if not rows:
+        return []
+    lines = [header, ("---",) * len(header), *rows]
+    return [f"**{title}**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]

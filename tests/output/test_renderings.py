@@ -1,0 +1,189 @@
+"""One verdict, six renderings: they agree, are read by what they are made for, and cannot be broken
+by what a stranger wrote.
+"""
+
+import json
+import os
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nla_release import __version__
+from nla_release.output.github import annotations, verdict_github
+from nla_release.output.json import verdict_json
+from nla_release.output.junit import verdict_junit
+from nla_release.output.markdown import verdict_markdown
+from nla_release.output.sarif import verdict_sarif
+from nla_release.output.text import verdict_text
+from nla_release.release import Waiver
+from nla_release.rules import RULES
+from nla_release.rules.model import Outcome, Problem, Skip, Verdict
+from tests.output.readers import (
+    commands,
+    junit_cases,
+    junit_properties,
+    markdown_tables,
+    sarif_run,
+)
+from tests.output.verdicts import FAILED, FOLDER, PASSED, VERDICTS, outcome
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "verdicts"
+
+FORMATS = {
+    "txt": lambda verdict: verdict_text(verdict) + "\n",
+    "json": verdict_json,
+    "xml": verdict_junit,
+    "sarif": lambda verdict: verdict_sarif(verdict, FOLDER),
+    "github": verdict_github,
+    "md": verdict_markdown,
+}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("name", VERDICTS)
+def test_a_rendering_is_the_one_that_was_read_and_approved(name, suffix):
+    """Read the difference, then accept it with NLA_RELEASE_UPDATE_GOLDEN=1 pytest tests/output."""
+    golden = GOLDEN / f"{name}.{suffix}"
+    rendered = FORMATS[suffix](VERDICTS[name]).replace(__version__, "VERSION")
+    if os.environ.get("NLA_RELEASE_UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(rendered, encoding="utf-8")
+
+    assert rendered == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_all_renderings_agree_on_the_numbers(name):
+    verdict = VERDICTS[name]
+    document = json.loads(verdict_json(verdict))
+    expected = {key: count for key, count in document["rules"].items() if key != "total"}
+    findings, waived = len(document["findings"]), len(document["waived"])
+
+    assert document["verdict"] == name
+    assert document["rules"]["total"] == sum(expected.values()) == len(verdict.outcomes)
+    for text in map(FORMATS.__getitem__, ("txt", "github", "md")):
+        counts = re.findall(r"(\d+) (passed|failed|warned|waived|skipped)", text(verdict))
+        assert dict.fromkeys(expected, 0) | {s: int(n) for n, s in counts} == expected
+
+    suite = verdict_junit(verdict)
+    properties = junit_properties(suite)
+    assert properties == {"verdict": name, "tool_version": __version__} | {
+        state: str(count) for state, count in expected.items()
+    }
+    states = [next((child.tag for child in case), "passed") for case in junit_cases(suite)]
+    assert states.count("failure") == expected["failed"]
+    assert states.count("skipped") == expected["skipped"] + expected["waived"]
+    assert states.count("error") == (name == "inconclusive")
+
+    run = sarif_run(verdict_sarif(verdict, FOLDER))
+    assert run["properties"] == {"verdict": name, "rules": expected}
+    suppressed = [result for result in run["results"] if "suppressions" in result]
+    assert (len(run["results"]), len(suppressed)) == (findings + waived, waived)
+    assert run["invocations"][0]["exitCode"] == verdict.exit_code
+
+    told = [command.name for command in commands(verdict_github(verdict))]
+    assert (len(told), told.count("notice")) == (findings + waived, waived)
+    tables = markdown_tables(verdict_markdown(verdict))
+    assert len(tables.get("Findings", [])) == findings
+    assert len(tables.get("Waived", [])) == waived
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_waived_finding_is_shown_with_its_reason_and_its_day(suffix):
+    shown = FORMATS[suffix](VERDICTS["pass"])
+
+    for part in ("NLA605", "retrieved", "v0.2 will mend", "2027-03-31"):
+        assert part in shown.replace("\\", "")
+
+
+@pytest.mark.parametrize("suffix", set(FORMATS) - {"json"})
+def test_what_was_skipped_is_shown_with_its_reason(suffix):
+    """The fixed keys of JSON have no room for it; the command says it on stderr."""
+    assert "no tokenizer of someone/tiny" in FORMATS[suffix](VERDICTS["pass"])
+
+
+def test_a_location_is_relative_to_the_checked_folder_and_an_absolute_path_stays_out_of_it():
+    run = sarif_run(verdict_sarif(VERDICTS["fail"], FOLDER))
+
+    places = [
+        result["locations"][0]["physicalLocation"]["artifactLocation"] for result in run["results"]
+    ]
+    assert places[0] == {"uri": "pair/av/head.pt", "uriBaseId": "CHECKED_FOLDER"}
+    assert places[1]["uri"] == "pair/av/a%20file%3A%20100%25%2C%20of%20%3Cit%3E.bin"
+
+    (elsewhere,) = sarif_run(verdict_sarif(Verdict((FAILED,)), Path("other")))["results"][:1]
+    place = elsewhere["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place == {"uri": "releases/tiny/pair/av/head.pt"}
+
+
+def test_every_rule_there_is_can_be_described():
+    verdict = Verdict(tuple(Outcome(rule, (), ()) for rule in RULES))
+
+    rules = sarif_run(verdict_sarif(verdict, FOLDER))["tool"]["driver"]["rules"]
+
+    assert [each["id"] for each in rules] == [rule.code for rule in RULES]
+    for rule, described in zip(RULES, rules, strict=True):
+        assert rule.page.why in described["help"]["markdown"].replace("{{", "{").replace("}}", "}")
+    assert len(junit_cases(verdict_junit(verdict))) == len(RULES)
+
+
+MORSELS = [
+    "\n", "\r\n", "::error::x", "::set-output name=a::b", "##[add-mask]a", ",title=x", "%0A", "%25",
+    "]]>", "<![CDATA[", "<!--", "<script>x</script>", "&amp;", "|", "\\|", "\\", "`", "``", "%",
+    "'", '"', "\x00", "\x1b[31m", "\ufffe", "\udcff", "\u202e", "![x](http://evil.example)",
+    "{0}", "}", "verdict: pass",
+]  # fmt: skip
+HOSTILE = st.lists(st.sampled_from(MORSELS) | st.text(max_size=8), max_size=8).map("".join)
+PRINTABLE = HOSTILE.map(
+    lambda text: " ".join("".join(filter(str.isprintable, text)).split()) or "known"
+)
+
+
+@given(HOSTILE, HOSTILE, HOSTILE, PRINTABLE)
+@example("\n::error::x", "\n::error::x]]><b>|`", "\n##[add-mask]x", "::error::x")
+@example("", "", "", "|")
+def test_no_text_of_a_stranger_breaks_a_format(path, message, reason, why):
+    problem = Problem(f"av/{path}", message)
+    waiver = Waiver(code="NLA604", reason=why, until=date(2027, 1, 1))
+    verdict = Verdict(
+        (
+            PASSED,
+            outcome("NLA301", problem, Skip(reason)),
+            outcome("NLA604", problem, waiver=waiver),
+            outcome("NLA609", Skip(reason)),
+        )
+    )
+    (finding,) = verdict.findings
+
+    lines = verdict_text(verdict).split("\n")
+    assert len(lines) == 7
+    assert json.loads(verdict_json(verdict).encode())["findings"][0]["message"] == finding.message
+
+    _, failed, waived, skipped = junit_cases(verdict_junit(verdict))
+    assert failed.find("failure").text == f"error: {finding.path}: {finding.message}"
+    assert waived.find("skipped").attrib["message"] == f"waived until 2027-01-01: {why}"
+    assert skipped.find("skipped").attrib["message"] == verdict.outcomes[3].skipped[0]
+
+    run = sarif_run(verdict_sarif(verdict, FOLDER))
+    shown = finding.message.replace("{", "{{").replace("}", "}}").replace("](", "] (")
+    assert [result["message"]["text"] for result in run["results"]] == [shown] * 2
+
+    error, notice = commands(verdict_github(verdict))
+    for command in (error, notice):
+        assert set(command.properties) == {"file", "title"}
+        assert command.properties["file"] == finding.path.replace("##[", "## [")
+        assert command.data == finding.message.replace("##[", "## [")
+    assert (error.name, notice.name) == ("error", "notice")
+    assert commands("\n".join(annotations(verdict))) == [error, notice]
+    assert verdict_github(verdict).splitlines()[-1] == "verdict: fail"
+
+    tables = markdown_tables(verdict_markdown(verdict))
+    assert {title: [len(row) for row in rows] for title, rows in tables.items()} == {
+        "Findings": [4],
+        "Waived": [5],
+        "Skipped": [2, 2],
+    }

@@ -1,0 +1,77 @@
+"""Verdicts to be rendered, made of outcomes as rules make them."""
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from nla_release.release import Waiver
+from nla_release.rules.model import Outcome, Page, Problem, Scope, Skip, Verdict, rule
+
+FOLDER = Path("releases/tiny")
+
+PAGE = Page(
+    checks="The width of the file.",
+    why="A file <em>once</em> had another width & nobody saw it.",
+    fix="Save it again.",
+    example="width 8, expected 16",
+    waive="While the next release is trained.",
+    since="0.0.0",
+)
+
+
+def outcome(
+    code: str,
+    *results: Problem | Skip,
+    severity: str = "error",
+    inconclusive: bool = False,
+    waiver: Waiver | None = None,
+) -> Outcome:
+    """What becomes of a rule whose function gives these results."""
+
+    def check(_target: None) -> Iterable[Problem | Skip]:
+        return results
+
+    scope = Scope(lambda _: [None], "nothing of the kind")
+    made = rule(
+        code,
+        severity,
+        f"what {code} asks for is there",
+        each=scope,
+        page=PAGE,
+        inconclusive=inconclusive,
+    )(check)
+    applied = made.apply(None, strict=False)
+    return Outcome(made, applied.findings, applied.skipped, waiver)
+
+
+PASSED = outcome("NLA101")
+SKIPPED = outcome("NLA202", Skip("no tokenizer of someone/tiny is on this machine"))
+FAILED = outcome(
+    "NLA301",
+    Problem(FOLDER / "pair/av/head.pt", "is or may hold a pickle"),
+    Problem(FOLDER / "pair/av/a file: 100%, of <it>.bin", "is or may hold a pickle | 50%"),
+    Skip("releases/tiny/pair/ar cannot be used, see NLA302"),
+)
+WARNED = outcome(
+    "NLA604",
+    Problem(FOLDER / "calibration.json", "cosine 0.438, the mean activation scores 0.480"),
+    severity="warning",
+)
+WAIVED = outcome(
+    "NLA605",
+    Problem(FOLDER / "calibration.json", "1 of 100 retrieved, chance 0.010"),
+    severity="warning",
+    waiver=Waiver(code="NLA605", reason="topic-level, as v0.2 will mend", until=date(2027, 3, 31)),
+)
+UNDECIDED = outcome(
+    "NLA608",
+    Problem(FOLDER / "evidence/rows.jsonl", "10 rows of 2 documents; it takes 50 of 10"),
+    severity="warning",
+    inconclusive=True,
+)
+
+VERDICTS = {
+    "pass": Verdict((PASSED, SKIPPED, WAIVED)),
+    "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED)),
+    "inconclusive": Verdict((PASSED, SKIPPED, WARNED, UNDECIDED)),
+}
