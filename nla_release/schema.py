@@ -13,13 +13,17 @@ Model = TypeVar("Model", bound=BaseModel)
 class Strict(BaseModel):
     """A block whose every key is ours: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Open(BaseModel):
     """A block that others also write to: unknown keys are kept as they are."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def parse(

@@ -24,7 +24,8 @@ os.environ |= ONE_THREAD
 # Nothing in the suite may reach a Hub that is not its own.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
-os.environ.pop("HF_TOKEN", None)
+for name in ("HF_TOKEN", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "SOURCE_DATE_EPOCH"):
+    os.environ.pop(name, None)
 
 # Enough for both adapters to learn the form of the answers, and the mean of the activations.
 COLLAPSED_STEPS = 120

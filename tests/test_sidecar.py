@@ -41,6 +41,7 @@ def test_a_missing_injection_scale_is_an_error_with_advice_never_a_default(tmp_p
         ("av", {("extraction", "injection_scale"): None}, "needs the scale it trained with"),
         ("av", {("extraction", "injection_scale"): "sqrt_d_model"}, "injection_scale"),
         ("av", {("extraction", "injection_scale"): float("nan")}, "injection_scale"),
+        ("av", {("extraction", "injection_scale"): float("inf")}, "injection_scale"),
         ("av", {("extraction", "injection_scale"): 80000.0}, "one of them is wrong"),
         ("av", {("nla_release", "injection"): None}, "injection is missing"),
         ("av", {("nla_release",): ...}, "nla_release is missing"),

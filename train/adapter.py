@@ -1,5 +1,6 @@
 """A fresh LoRA on the base, and saving it as one half of a pair."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def add_lora(base: Base, settings: Adapter) -> Any:
     try:
         with calm():
             model = peft.get_peft_model(base.model, config)
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ConfigError(
             f"target_modules {settings.target_modules!r}: {error}",
             hint="match the language model's projections only, as the recipes in train/recipes do",

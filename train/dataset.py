@@ -91,7 +91,9 @@ def read_training_rows(folder: Path, recipe: Recipe, base: Base) -> TrainingRows
     """
     path = parquet_path(folder, "train")
     document = read_yaml(_sidecar_path(path))
-    extraction = document.get("extraction", {})
+    extraction = document.get("extraction")
+    if not isinstance(extraction, dict) or not {"d_model", "mean_norm"} <= extraction.keys():
+        raise DataError(f"{_sidecar_path(path)} lacks extraction.d_model or extraction.mean_norm")
     for key, wanted in (
         ("base_model", recipe.base.id),
         ("base_revision", base.revision),

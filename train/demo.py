@@ -15,7 +15,7 @@ import click
 from nla_release.calibration.report import Calibration
 from nla_release.cli.edge import debug_option
 from nla_release.cli.edge import run as run_at_the_edge
-from nla_release.errors import NlaReleaseError
+from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.files import read_text, read_yaml, write_atomic
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.loopback.store import Store
@@ -26,6 +26,7 @@ TINY = Path(__file__).parent / "tiny"
 BASE = TINY / "base"
 RECIPE = Path(__file__).parent / "recipes" / "tiny.yaml"
 VERSION = "0.0.1"
+MARK = ".nla-release-demo"
 
 # In matrices this small two threads mostly wait for each other.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -35,10 +36,14 @@ def prepare(folder: Path) -> None:
     """Lay out release.yaml, the notes, and the tiny base on the demo's loopback Hub.
 
     Raises:
+        ConfigError: the folder holds something else.
         NlaReleaseError: the shipped base is not the one that release.yaml and the recipe name.
     """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise ConfigError(f"{folder} is not empty and is no demo; it would be emptied")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(TINY / "release", folder)
+    (folder / MARK).touch()
     text = read_text(folder / "release.yaml")
     local = os.path.relpath(BASE, folder.resolve())
     write_atomic(folder / "release.yaml", f"{text}base_path: {local}\n")
@@ -75,7 +80,7 @@ def steps(folder: Path) -> list[tuple[str, list[str]]]:
 
 def usage_snippet(card: str) -> str:
     """The first Python block of a card: the code that a reader would copy."""
-    return card.split("```python\n", 1)[1].split("```", 1)[0]
+    return card.split("```python\n", 1)[1].split("\n```\n", 1)[0]
 
 
 @click.command()

@@ -33,8 +33,12 @@ def extract(recipe: Recipe, folder: Path, *, device: str | None = None) -> dict[
     """
     documents = read_corpus(folder / recipe.extract.corpus, recipe.extract.eval_fraction)
     base = load(recipe, device)
-    if recipe.extract.layer >= (blocks := len(decoder_of(base.model).layers)):
-        raise ConfigError(f"extract.layer is {recipe.extract.layer}, the base has {blocks} blocks")
+    blocks = len(decoder_of(base.model).layers)
+    if recipe.extract.layer > blocks - 2:
+        raise ConfigError(
+            f"extract.layer is {recipe.extract.layer}, the base has blocks 0 to {blocks - 1}, and"
+            " the last is out: readers that take hidden_states would get it through the final norm"
+        )
     counts: dict[Split, int] = {}
     for split in SPLITS:
         chosen = [document for document in documents if document.split == split]

@@ -14,7 +14,7 @@ from nla_release.errors import EnvironmentProblem, NlaReleaseError
 INTERRUPTED = 130
 
 # Hub tokens (hf_..., hf_jwt_...) and bearer headers, wherever a library put them in a message.
-_SECRET = re.compile(r"hf_[A-Za-z0-9_.\-]{8,}|(?i:bearer)\s+[A-Za-z0-9_.\-]{8,}")
+_SECRET = re.compile(r"hf_(?:jwt_)?[A-Za-z0-9.\-]{16,}|(?i:bearer)\s+[A-Za-z0-9_.\-]{8,}")
 
 
 def run(command: click.Command, name: str) -> NoReturn:

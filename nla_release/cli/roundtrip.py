@@ -10,15 +10,18 @@ from nla_release.release import read_release
 @click.command("roundtrip")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
-@click.option("--fresh", is_flag=True, help="Drop an unfinished run instead of continuing it.")
+@click.option("--fresh", is_flag=True, help="Measure from the beginning, whatever is there.")
 def command(path: Path, device: str | None, fresh: bool) -> None:
     """Run held-out activations through AV and AR, with controls, and leave evidence/.
 
-    PATH is the folder of release.yaml. An interrupted run continues where it was, as long as the
-    pair, the data and the settings are the same.
+    PATH is the folder of release.yaml. An interrupted run continues where it was, and a finished
+    one is not repeated, as long as the pair, the data and the settings are the same.
     """
     release = read_release(path)
     from nla_release.engine.roundtrip import roundtrip
 
     evidence = roundtrip(release, device=device, fresh=fresh)
-    click.echo(f"wrote {release.evidence}: {len(evidence.rows)} rows", err=True)
+    click.echo(
+        f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
+        err=True,
+    )

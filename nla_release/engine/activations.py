@@ -5,6 +5,7 @@ including the position, or null), `explanation` (a label, or null) and `activati
 of length d_model, raw norm). `train.extract` writes it, and so may anything with these columns.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,20 +62,19 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a readable parquet file: {error}") from error
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
-        raise DataError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {table.column_names}"
-        )
+    _check_columns(path, table)
     if limit is not None:
         table = table.slice(0, limit)
     if table.num_rows == 0:
         raise NothingCheckedError(f"{path} has no rows", hint="extract held-out activations first")
-    ids = [str(value) for value in table.column("id").to_pylist()]
+    ids, documents = (table.column(name).to_pylist() for name in ("id", "document"))
+    if not all(ids) or not all(documents):
+        raise DataError(f"{path}: every row needs an id and a document")
     if len(set(ids)) != len(ids):
         raise DataError(f"{path}: ids are not unique")
     return Activations(
         ids,
-        [str(value) for value in table.column("document").to_pylist()],
+        documents,
         table.column("text").to_pylist(),
         table.column("explanation").to_pylist(),
         _vectors(path, table.column("activation").to_pylist(), d_model),
@@ -93,13 +93,36 @@ def read_reference(path: Path, d_model: int) -> Reference:
             record = handle.metadata() or {}
             mean = handle.get_tensor("mean").astype(np.float32)
         reference = Reference(mean, int(record["rows"]), record["sha256"])
+        if reference.rows < 1 or not re.fullmatch("[0-9a-f]{64}", reference.sha256):
+            raise ValueError(f"rows {record['rows']}, sha256 {record['sha256']!r}")
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is not a readable reference: {error}") from error
     except (KeyError, ValueError) as error:
         raise DataError(f"{path} lacks its record of rows and data ({error})") from error
     if mean.shape != (d_model,) or not np.isfinite(mean).all():
         raise DataError(f"{path}: mean has shape {mean.shape}, expected ({d_model},) and finite")
+    if not 0 <= reference.variance <= 1:
+        raise DataError(f"{path}: mean is longer than 1, so it is not a mean of unit vectors")
     return reference
+
+
+def _check_columns(path: Path, table: pa.Table) -> None:
+    if missing := [name for name in COLUMNS if name not in table.column_names]:
+        raise DataError(
+            f"{path} lacks the columns {', '.join(missing)}; it has {table.column_names}"
+        )
+    for name in COLUMNS:
+        kind = table.schema.field(name).type
+        if name == "activation":
+            fits = pa.types.is_nested(kind) and pa.types.is_floating(
+                getattr(kind, "value_type", kind)
+            )
+        else:
+            fits = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            fits |= pa.types.is_null(kind) and name in ("text", "explanation")
+        if not fits and table.num_rows:
+            expected = "lists of floats" if name == "activation" else "text"
+            raise DataError(f"{path}: column {name} holds {kind}, expected {expected}")
 
 
 def _vectors(path: Path, rows: list[list[float] | None], d_model: int) -> npt.NDArray[np.float32]:
@@ -113,4 +136,8 @@ def _vectors(path: Path, rows: list[list[float] | None], d_model: int) -> npt.ND
     if not np.isfinite(vectors).all():
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         raise DataError(f"{path}: rows {bad[:8].tolist()} hold NaN or infinity")
+    if (zero := np.flatnonzero(~vectors.any(axis=1))).size:
+        raise DataError(
+            f"{path}: rows {zero[:8].tolist()} are zero vectors, which have no direction"
+        )
     return vectors

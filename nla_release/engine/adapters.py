@@ -52,7 +52,8 @@ def attach(base: Base, folders: dict[Role, Path]) -> Any:
                 else:
                     model.load_adapter(folder, adapter_name=role)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
-            raise PairError(f"{folder}: PEFT cannot load the adapter: {error}") from error
+            reason = " ".join(str(error).split())
+            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason[:400]}") from error
         _check_complete(model, role, folder / ADAPTER_FILE_NAME)
     return model.eval().requires_grad_(False)
 

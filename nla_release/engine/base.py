@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers.utils import cached_file
 
-from nla_release.errors import EnvironmentProblem, PairError
+from nla_release.errors import ConfigError, EnvironmentProblem, PairError
 from nla_release.files import sha256_file
 from nla_release.sidecar import Dtype, Quantization
 
@@ -60,10 +60,11 @@ def load_base(
         device: torch device; None takes CUDA when there is one.
 
     Raises:
+        ConfigError: there is no such kind of device.
         EnvironmentProblem: it cannot be found, downloaded or loaded here.
     """
     quiet_libraries()
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(device)
     config = None
     if quantization == "nf4":
         config = transformers.BitsAndBytesConfig(
@@ -97,6 +98,20 @@ def load_base(
         dtype,
         device,
     )
+
+
+def _device(name: str | None) -> str:
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError as error:
+        raise ConfigError(
+            f"there is no device {name!r}", hint="such as cpu, cuda, cuda:1"
+        ) from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentProblem("this machine has no CUDA device", hint="leave out --device")
+    return name
 
 
 def decoder_of(model: Any) -> Any:

@@ -15,6 +15,9 @@ from safetensors.torch import load_file, save
 from nla_release.errors import EvidenceError, InputError
 from nla_release.files import dump_json, read_json, write_atomic
 
+GUARD_NAME = "guard.json"
+_BEGIN_ANEW = "run `nla-release roundtrip --fresh` to drop it and begin anew"
+
 
 class Checkpoint:
     """A folder of finished pieces, each computed once."""
@@ -33,15 +36,19 @@ class Checkpoint:
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         self._folder = folder
-        self.resumed = (folder / "guard.json").exists()
-        if not self.resumed:
-            write_atomic(folder / "guard.json", dump_json(guard))
+        if not (folder / GUARD_NAME).exists():
+            write_atomic(folder / GUARD_NAME, dump_json(guard))
             return
-        before = read_json(folder / "guard.json")
+        try:
+            before = read_json(folder / GUARD_NAME)
+        except InputError as error:
+            raise EvidenceError(error.message, hint=_BEGIN_ANEW) from error
+        if not isinstance(before, dict):
+            raise EvidenceError(f"{folder / GUARD_NAME} is damaged", hint=_BEGIN_ANEW)
         if changed := sorted(key for key in guard | before if guard.get(key) != before.get(key)):
             raise EvidenceError(
                 f"{folder} holds an unfinished run of other inputs: {', '.join(changed)} changed",
-                hint="run `nla-release roundtrip --fresh` to drop it and begin anew",
+                hint=_BEGIN_ANEW,
             )
 
     def document(self, name: str, compute: Callable[[], Any]) -> Any:
@@ -61,9 +68,7 @@ class Checkpoint:
         try:
             values: torch.Tensor = load_file(path)["values"]
         except (SafetensorError, KeyError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}", hint="begin anew with --fresh"
-            ) from error
+            raise InputError(f"{path} is damaged: {error}", hint=_BEGIN_ANEW) from error
         return values
 
     def drop(self) -> None:

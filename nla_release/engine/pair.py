@@ -17,6 +17,7 @@ from nla_release.engine.base import Base, block_output, decoder_of, load_base
 from nla_release.engine.hooks import injecting
 from nla_release.errors import DataError, EnvironmentProblem, PairError
 from nla_release.explanation import Explanation, read_explanation
+from nla_release.files import sha256_file
 from nla_release.pairing import disagreements
 from nla_release.prompt import ar_prompt, check_replay, check_suffix
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
@@ -99,6 +100,7 @@ class Pair:
         sidecars = {role: read_sidecar(folder, role) for role, folder in folders.items()}
         if differences := disagreements(sidecars["av"], sidecars["ar"]):
             raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
+        _check_partners(folders, sidecars)
         declared = sidecars["av"].nla_release.base
         head = load_head(folders["ar"], sidecars["ar"])
         loaded = load_base(
@@ -127,18 +129,22 @@ class Pair:
         Raises:
             DataError: the vectors are not `[N, d_model]` or not finite.
         """
+        checked = self._checked(vectors)
         self._model.set_adapter("av")
         return [
             explanation
-            for batch in torch.split(self._checked(vectors), batch_size)
+            for batch in torch.split(checked, batch_size)
+            if len(batch)
             for explanation in self._generate(batch, max_new_tokens)
         ]
 
     def reconstruct(self, texts: Sequence[str], *, batch_size: int = 16) -> torch.Tensor:
         """Activations `[N, d_model]`, float32 on the CPU, that the AR reads out of texts."""
-        self._model.set_adapter("ar")
+        if isinstance(texts, str):
+            raise DataError("reconstruct takes a list of texts, not one text")
         if not texts:
             return torch.empty(0, self.ar.d_model)
+        self._model.set_adapter("ar")
         batches = (texts[at : at + batch_size] for at in range(0, len(texts), batch_size))
         return torch.cat([self._read(batch) for batch in batches])
 
@@ -228,6 +234,20 @@ def _check_base(base: Base, av: Sidecar, ar: Sidecar) -> None:
         raise PairError(f"the pair needs block {deepest}, the base has blocks 0 to {blocks - 1}")
     check_replay(av, base.encode, base.tokenizer.unk_token_id)
     check_suffix(ar, base.encode)
+
+
+def _check_partners(folders: dict[Role, Path], sidecars: dict[Role, Sidecar]) -> None:
+    """A released sidecar names its partner's adapter by hash."""
+    others: dict[Role, Role] = {"av": "ar", "ar": "av"}
+    for role, other in others.items():
+        partner = sidecars[role].nla_release.partner
+        path = folders[other] / ADAPTER_FILE_NAME
+        if partner is not None and partner.sha256 != (found := sha256_file(path)):
+            raise PairError(
+                f"the {role.upper()} was released with {partner.repo} {partner.version}, whose"
+                f" adapter has sha256 {partner.sha256[:12]}; {path} has {found[:12]}",
+                hint="load both adapters of one release, at the same tag",
+            )
 
 
 def _folder(source: str | Path, revision: str | None) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 import nla_release
-from nla_release.calibration.evidence import Evidence, write_evidence
+from nla_release.calibration.evidence import Evidence, read_evidence, write_evidence
 from nla_release.calibration.records import Row, RunFacts, Verbalization
 from nla_release.engine.activations import (
     Activations,
@@ -30,7 +31,7 @@ from nla_release.engine.activations import (
 )
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.pair import Pair
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.explanation import Explanation
 from nla_release.files import sha256_file
 from nla_release.progress import progress
@@ -51,12 +52,15 @@ class Said:
 
 
 def roundtrip(release: Release, *, device: str | None = None, fresh: bool = False) -> Evidence:
-    """Measure the pair of a release and write its `evidence/`; an interrupted run continues.
+    """Measure the pair of a release and write its `evidence/`.
+
+    An interrupted run continues. Evidence that is there already, of the same inputs, is given back
+    as it is.
 
     Args:
         release: what to measure and how.
         device: torch device; CUDA when there is one, by default.
-        fresh: drop an unfinished run instead of continuing it.
+        fresh: measure from the beginning, whatever is there.
 
     Raises:
         InputError: the pair or the data cannot be used.
@@ -77,8 +81,12 @@ def roundtrip(release: Release, *, device: str | None = None, fresh: bool = Fals
         device=device,
         dtype=settings.dtype,
     )
+    _check_revision(release, pair)
     guard = _guard(release, pair, data, reference)
-    work = Checkpoint(release.folder / PARTIAL_FOLDER_NAME, guard, fresh=fresh)
+    partial = release.folder / PARTIAL_FOLDER_NAME
+    if not fresh and not partial.exists() and (done := _measured(release, guard)) is not None:
+        return done
+    work = Checkpoint(partial, guard, fresh=fresh)
     started_at = work.document("started", _now)
     said = _verbalize(work, pair, data, settings.max_new_tokens, settings.batch_size, settings.seed)
     source = other_rows(data.documents, settings.seed)
@@ -126,7 +134,11 @@ def _guard(release: Release, pair: Pair, data: Activations, reference: Reference
     av, ar = release.adapter("av"), release.adapter("ar")
     return {
         "tool_version": nla_release.__version__,
-        "base": {"id": release.config.base_model, "revision": release.config.base_revision},
+        "base": {
+            "id": release.config.base_model,
+            "revision": release.config.base_revision,
+            "local_files": _base_files(release.base_path),
+        },
         "tokenizer_sha256": pair.base.tokenizer_sha256,
         "files": {
             f"{role}/{name}": sha256_file(folder / name)
@@ -163,6 +175,33 @@ def _guard(release: Release, pair: Pair, data: Activations, reference: Reference
             name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")
         },
     }
+
+
+def _base_files(folder: Path | None) -> dict[str, str]:
+    """Hashes of a local base's configuration and weights."""
+    if folder is None:
+        return {}
+    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    return {path.name: sha256_file(path) for path in files}
+
+
+def _measured(release: Release, guard: dict[str, Any]) -> Evidence | None:
+    """The evidence that is there, when it is whole and of these inputs."""
+    try:
+        evidence = read_evidence(release.evidence)
+    except NlaReleaseError:
+        return None
+    run = evidence.run.model_dump(mode="json", by_alias=True)
+    return evidence if all(run[name] == value for name, value in guard.items()) else None
+
+
+def _check_revision(release: Release, pair: Pair) -> None:
+    loaded, named = pair.base.revision, release.config.base_revision
+    if release.base_path is None and loaded != named:
+        raise ConfigError(
+            f"release.yaml names base_revision {named}, the Hub gives commit {loaded} for it",
+            hint="write the commit into release.yaml, and into both sidecars",
+        )
 
 
 def _verbalize(

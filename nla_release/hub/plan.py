@@ -1,16 +1,20 @@
 """What a push would do, as data: the rendered release against what is on the Hub."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from nla_release.errors import InputError, RefusedError
+from nla_release.files import read_text
 from nla_release.hub.remote import Hub, RemoteState
 from nla_release.manifest import FILE_NAME, Manifest, differences, read_manifest, record_files
 from nla_release.release import ROLES, check_version
+from nla_release.schema import parse
 from nla_release.sidecar import Role
 
 Change = Literal["add", "change", "remove", "keep"]
+HISTORY_NAME = "HISTORY.md"
 SYMBOLS: dict[Change, str] = {"add": "+", "change": "~", "remove": "-", "keep": "="}
 
 
@@ -64,7 +68,8 @@ def make_plan(dist: Path, version: str, hub: Hub) -> Plan:
 
     Raises:
         InputError: dist is missing, of another version, or its files are not as listed.
-        RefusedError: the tag exists with other bytes.
+        RefusedError: the tag exists with other bytes, the repository holds files of others, or
+            its history is not the beginning of this one.
         EnvironmentProblem: the Hub cannot be reached.
     """
     check_version(version)
@@ -96,9 +101,37 @@ def _plan_repo(role: Role, folder: Path, manifest: Manifest, hub: Hub) -> RepoPl
     if tagged is not None:
         _refuse_other_bytes(hub, folder, manifest, names)
     files = _compare(folder, names, manifest, state)
+    if state is not None and tagged is None:
+        _refuse_foreign_files(hub, manifest.repo, state, files)
+        _refuse_lost_history(hub, folder, manifest.repo, state)
     return RepoPlan(
         role, manifest.repo, folder, manifest, state.head if state else None, tagged, files
     )
+
+
+def _refuse_foreign_files(hub: Hub, repo: str, state: RemoteState, files: list[FileChange]) -> None:
+    """Only what an earlier release put there may be removed."""
+    removed = {file.name for file in files if file.change == "remove"}
+    if removed and FILE_NAME in state.files:
+        earlier = parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
+        removed -= earlier.files.keys()
+    if removed:
+        raise RefusedError(
+            f"{repo} holds files that are no release's: {', '.join(sorted(removed)[:6])}",
+            hint="move them elsewhere first; a push makes the repository exactly the release",
+        )
+
+
+def _refuse_lost_history(hub: Hub, folder: Path, repo: str, state: RemoteState) -> None:
+    """What a tagged release said in its history stays."""
+    if not state.tags or HISTORY_NAME not in state.files:
+        return
+    published = hub.read(repo, HISTORY_NAME, state.head)
+    if not read_text(folder / HISTORY_NAME).startswith(published):
+        raise RefusedError(
+            f"{repo}: the published {HISTORY_NAME} is not the beginning of {folder / HISTORY_NAME}",
+            hint=f"put the published {HISTORY_NAME} beside release.yaml and render again",
+        )
 
 
 def _refuse_other_bytes(hub: Hub, folder: Path, manifest: Manifest, names: list[str]) -> None:

@@ -48,10 +48,10 @@ def push(plan: Plan, hub: Hub, *, private: bool, say: Say) -> None:
                 _commit(plan, hub, uploaded, say, public)
             commits = _verify(plan, hub, say)
             _tag(plan, hub, commits, say, public)
-        except (NlaReleaseError, KeyboardInterrupt) as error:
+        except (NlaReleaseError, KeyboardInterrupt, OSError) as error:
             if not public:
                 raise
-            reason = error.message if isinstance(error, NlaReleaseError) else "interrupted"
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
             raise PartlyPublishedError(
                 f"{reason}. Public so far: {'; '.join(public)}",
                 hint="run the same command again; it continues where this one stopped",

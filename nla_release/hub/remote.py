@@ -7,6 +7,7 @@ files; so files are opened there.
 
 import hashlib
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from huggingface_hub.utils import (
 )
 
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError
+from nla_release.files import read_text
 
 BRANCH = "main"
 CANONICAL_ENDPOINT = "https://huggingface.co"
@@ -112,6 +114,17 @@ class Hub:
             assert head is not None, "the Hub names a commit for every revision"
             mine = {name: file for name, file in files.items() if name not in SERVER_FILES}
             return RemoteState(head, mine, {tag.name: tag.target_commit for tag in refs.tags})
+
+    def read(self, repo: str, name: str, revision: str) -> str:
+        """A text file of a repository, past every cache.
+
+        Raises:
+            InputError: it is not text, or too large to be one of ours.
+            EnvironmentProblem: it is not there, or the Hub cannot be reached.
+        """
+        with _translated(repo), tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
+            path = self._api.hf_hub_download(repo, name, revision=revision, local_dir=folder)
+            return read_text(Path(path))
 
     def check_write(self, repo: str) -> None:
         """Make sure the token may write to a repository.
@@ -236,10 +249,10 @@ def _translated(repo: str) -> Iterator[None]:
             ) from error
         if status in (401, 403):
             raise EnvironmentProblem(
-                f"{repo}: the token may not do this ({_words(error)})",
+                f"{repo}: the token may not do this ({_answer(error)})",
                 hint="use a token with write access to both repositories",
             ) from error
-        raise EnvironmentProblem(f"{repo}: the Hub answered {_words(error)}") from error
+        raise EnvironmentProblem(f"{repo}: the Hub answered {_answer(error)}") from error
     except (httpx.HTTPError, OSError, RuntimeError) as error:  # network, hf_xet, upload threads
         raise EnvironmentProblem(
             f"{repo}: the Hub cannot be reached: {_words(error)}",
@@ -247,6 +260,11 @@ def _translated(repo: str) -> Iterator[None]:
         ) from error
     except ValueError as error:  # the client's word for metadata or an object that was refused
         raise RefusedError(f"{repo}: the Hub refuses the files: {_words(error)}") from error
+
+
+def _answer(error: HfHubHTTPError) -> str:
+    """Status and reason without the client's address, request id and further reading."""
+    return f"{error.response.status_code} {error.server_message or error.response.reason_phrase}"
 
 
 def _words(error: Exception) -> str:

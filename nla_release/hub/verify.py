@@ -2,24 +2,29 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from nla_release.errors import RefusedError
 from nla_release.hub.plan import Plan
 from nla_release.hub.remote import SERVER_FILES, Hub
 from nla_release.manifest import differences, read_manifest, record_files
+from nla_release.release import Waiver
 from nla_release.rules import judge
 from nla_release.rules.model import Verdict
 from nla_release.rules.subject import find_subject
 
 
-def verify_published(plan: Plan, hub: Hub, *, tokenizer: Path | None) -> Verdict:
+def verify_published(
+    plan: Plan, hub: Hub, *, tokenizer: Path | None, waived: Sequence[Waiver] = ()
+) -> Verdict:
     """Download both repositories by tag, compare every byte, and run every rule on the copy.
 
     Args:
         plan: what was published.
         hub: where.
         tokenizer: a tokenizer.json of the base, for the rules that replay prompts.
+        waived: the waivers of the release that was published.
 
     Raises:
         RefusedError: a byte differs, or a rule fails on what was published.
@@ -38,7 +43,7 @@ def verify_published(plan: Plan, hub: Hub, *, tokenizer: Path | None) -> Verdict
                     f"{repo.repo} at {plan.tag} is not what was pushed:"
                     f" {'; '.join(wrong[:4]) or 'release.json differs'}"
                 )
-        verdict = judge(find_subject(copy, tokenizer))
+        verdict = judge(find_subject(copy, tokenizer), waived=waived)
     if verdict.verdict != "pass":
         worst = verdict.findings[0]
         raise RefusedError(

@@ -74,10 +74,19 @@ def test_a_release_yaml_that_is_wrong(tool, folder, text, words):
     assert snapshot(folder) == before
 
 
-def test_a_repo_template_that_would_merge_both_adapters(tool, folder):
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{namespace}/{name}", "must hold {role}"),
+        ("{namespace}/../{role}", "is not a repository id"),
+        ("{namespace}/{role!r:>99999999}", "take no format"),
+        ("{namespace}/{role:>{namespace}}", "take no format"),
+    ],
+)
+def test_a_repo_template_that_gives_no_two_repositories(tool, folder, template, words):
     with (folder / "release.yaml").open("a") as handle:
-        handle.write('repo: "{namespace}/{name}"\n')
-    complains(tool("render", "--version", "0.0.1", folder), 2, "must hold {role}")
+        handle.write(f'repo: "{template}"\n')
+    complains(tool("render", "--version", "0.0.1", folder), 2, words)
 
 
 @pytest.mark.parametrize(

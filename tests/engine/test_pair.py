@@ -10,7 +10,14 @@ from safetensors.torch import load_file, save_file
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import block_output, decoder_of
-from nla_release.errors import DataError, EnvironmentProblem, PairError, SidecarError, WeightsError
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    PairError,
+    SidecarError,
+    WeightsError,
+)
 from nla_release.files import dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
 
@@ -285,3 +292,35 @@ def test_the_adapters_config_names_the_base_by_its_hub_id(good_release):
     for role in ("av", "ar"):
         config = json.loads((good_release / "pair" / role / "adapter_config.json").read_text())
         assert config["base_model_name_or_path"] == "nla-demo/tiny-gemma4"
+
+
+def test_a_pair_whose_partners_name_others_is_refused(good_release, copy_of):
+    release = copy_of(good_release)
+    for role in ("av", "ar"):
+        (release / "pair" / role / "nla_meta.yaml").write_bytes(
+            (release / "dist" / role / "nla_meta.yaml").read_bytes()
+        )
+    load(release)
+    keys = ("nla_release", "partner", "sha256")
+    change_sidecar(release / "pair" / "av", keys, "0" * 64)
+    with pytest.raises(PairError, match="the AV was released with .* sha256 000000000000"):
+        load(release)
+
+
+def test_no_vector_gives_no_text_and_one_text_is_not_many(pair):
+    assert pair.explain(torch.zeros(0, 64)) == []
+    with pytest.raises(DataError, match="a list of texts, not one text"):
+        pair.reconstruct("the word rose")
+
+
+@pytest.mark.parametrize(
+    ("device", "error"), [("banana", ConfigError), ("cuda", EnvironmentProblem)]
+)
+def test_a_device_that_is_not_there_is_named(good_release, device, error):
+    with pytest.raises(error, match="device"):
+        Pair.from_pretrained(
+            good_release / "pair" / "av",
+            good_release / "pair" / "ar",
+            base=TINY_BASE,
+            device=device,
+        )

@@ -66,7 +66,7 @@ def test_a_run_that_was_cut_off_continues_and_gives_the_same_evidence(
 
     monkeypatch.setattr(Pair, "verbalize", cut_off_at_the_second_batch)
     with pytest.raises(KeyboardInterrupt):
-        roundtrip(release, device="cpu")
+        roundtrip(release, device="cpu", fresh=True)
     assert read_evidence(release.evidence).run == whole.run, "the older evidence is untouched"
     resumed = roundtrip(release, device="cpu")
 
@@ -74,6 +74,38 @@ def test_a_run_that_was_cut_off_continues_and_gives_the_same_evidence(
     assert resumed.rows == whole.rows
     assert resumed.run.vectors_sha256 == whole.run.vectors_sha256
     assert not (release.folder / "evidence.partial").exists()
+
+
+def test_a_finished_run_is_not_repeated_unless_asked(good_release, copy_of, monkeypatch):
+    release = read_release(copy_of(good_release))
+    before = read_evidence(release.evidence)
+
+    def measured_again(self, vectors, **options):
+        raise AssertionError("the evidence was there")
+
+    monkeypatch.setattr(Pair, "verbalize", measured_again)
+    assert roundtrip(release, device="cpu").run == before.run
+    with pytest.raises(AssertionError):
+        roundtrip(release, device="cpu", fresh=True)
+
+
+def test_evidence_tells_which_copy_of_the_base_it_was_measured_on(good_release, copy_of, tmp_path):
+    import shutil
+
+    recorded = read_evidence(good_release / "evidence").run.base.local_files
+    assert set(recorded) == {"config.json", "model.safetensors"}
+    release = small(copy_of(good_release))
+    other = tmp_path / "base"
+    shutil.copytree(release.base_path, other)
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-2] ^= 1
+    (other / "model.safetensors").write_bytes(weights)
+    path = release.folder / "release.yaml"
+    lines = [it for it in path.read_text().splitlines() if not it.startswith("base_path")]
+    path.write_text("\n".join([*lines, f"base_path: {other}"]) + "\n")
+    evidence = roundtrip(read_release(release.folder), device="cpu")
+
+    assert evidence.run.base.local_files["model.safetensors"] != recorded["model.safetensors"]
 
 
 def test_a_run_is_not_continued_with_other_inputs(good_release, copy_of, monkeypatch):
@@ -116,7 +148,13 @@ def write_data(path, **columns):
     [
         ({"activation": [[0.5] * 63]}, DataError, "row 0 has an activation of width 63"),
         ({"activation": [[float("nan")] * 64]}, DataError, r"rows \[0\] hold NaN"),
-        ({"activation": [None]}, DataError, "width 0"),
+        ({"activation": [None]}, DataError, "column activation holds null, expected lists"),
+        ({"activation": [["a"] * 64]}, DataError, "expected lists of floats"),
+        ({"activation": [0.5]}, DataError, "column activation holds double"),
+        ({"activation": [[0.0] * 64]}, DataError, r"rows \[0\] are zero vectors"),
+        ({"text": [7]}, DataError, "column text holds int64, expected text"),
+        ({"id": [""]}, DataError, "every row needs an id and a document"),
+        ({"document": [None]}, DataError, "column document holds null"),
         ({name: [] for name in ("id", "document", "text", "explanation", "activation")},
          NothingCheckedError, "has no rows"),
     ],
@@ -128,6 +166,29 @@ def test_evaluation_data_that_cannot_be_used_is_refused(
     write_data(release.evaluation_data, **columns)
     with pytest.raises(error, match=words):
         roundtrip(release, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("length", "record", "words"),
+    [
+        (2.0, {"rows": "5", "sha256": "0" * 64}, "not a mean of unit vectors"),
+        (0.5, {"rows": "0", "sha256": "0" * 64}, "lacks its record"),
+        (0.5, {"rows": "5", "sha256": "me"}, "lacks its record"),
+        (0.5, {}, "lacks its record"),
+    ],
+)
+def test_a_reference_that_cannot_be_one_is_refused_before_anything_runs(
+    good_release, copy_of, length, record, words
+):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    release = read_release(copy_of(good_release))
+    mean = np.zeros(64, dtype=np.float32)
+    mean[0] = length
+    save_file({"mean": mean}, release.reference, metadata=record or None)
+    with pytest.raises(DataError, match=words):
+        roundtrip(release, device="cpu", fresh=True)
 
 
 def test_files_that_are_not_data_are_refused(good_release, copy_of):

@@ -122,7 +122,6 @@ def test_a_plan_against_an_existing_repository_names_each_difference(release, se
     repo = repos(release)[0]
     api = HfApi(endpoint=server.endpoint, token=server.token)
     api.create_repo(repo)
-    api.upload_file(path_or_fileobj=b"old", path_in_repo="linear_head.md", repo_id=repo)
     api.upload_file(
         path_or_fileobj=(release.dist / "av" / "LICENSE").read_bytes(),
         path_in_repo="LICENSE",
@@ -131,10 +130,55 @@ def test_a_plan_against_an_existing_repository_names_each_difference(release, se
     plan = make_plan(release.dist, VERSION, client)
     av = plan.repos[0]
 
-    assert av.named("remove") == ["linear_head.md"]
     assert av.named("keep") == ["LICENSE"]
-    publish(release, client)
-    assert "linear_head.md" not in client.state(repo).files
+    assert av.named("remove") == []
+    assert "README.md" in av.named("add")
+
+
+def test_a_file_that_no_release_put_there_is_never_deleted(release, server, client):
+    repo = repos(release)[0]
+    api = HfApi(endpoint=server.endpoint, token=server.token)
+    api.create_repo(repo)
+    api.upload_file(path_or_fileobj=b"mine", path_in_repo="thesis.txt", repo_id=repo)
+    with pytest.raises(RefusedError, match="no release's: thesis.txt"):
+        publish(release, client)
+    assert "thesis.txt" in client.state(repo).files
+
+
+@pytest.fixture
+def one_repo_for_all_versions(release):
+    path = release.folder / "release.yaml"
+    path.write_text(path.read_text() + 'repo: "{namespace}/{name}-{role}"\n')
+    return read_release(release.folder)
+
+
+def keep_history(release):
+    release.history.write_text((release.dist / "av" / "HISTORY.md").read_text())
+
+
+def test_a_second_version_replaces_the_first_and_keeps_its_history(
+    one_repo_for_all_versions, server, client
+):
+    release = one_repo_for_all_versions
+    render(release, "0.0.1")
+    publish(release, client, "0.0.1")
+    keep_history(release)
+    render(release, "0.0.2")
+    publish(release, client, "0.0.2")
+    repo = release.repo_id("av", "0.0.2")
+
+    assert set(tags(server, repo)) == {"v0.0.1", "v0.0.2"}
+    history = client.read(repo, "HISTORY.md", "v0.0.2")
+    assert history.startswith(client.read(repo, "HISTORY.md", "v0.0.1"))
+
+
+def test_a_history_that_was_lost_here_is_not_lost_there(one_repo_for_all_versions, server, client):
+    release = one_repo_for_all_versions
+    render(release, "0.0.1")
+    publish(release, client, "0.0.1")
+    render(release, "0.0.2")
+    with pytest.raises(RefusedError, match="the published HISTORY.md is not the beginning"):
+        publish(release, client, "0.0.2")
 
 
 @pytest.mark.parametrize("role", [0, 1])
@@ -213,12 +257,14 @@ def test_a_stale_parent_is_the_servers_412_in_plain_words(release, server, clien
         client.commit(repo, files, [], message="two", parent=head)
 
 
-def test_a_remote_gitignore_that_drops_files_is_found_before_any_tag(release, server, client):
+def test_a_remote_gitignore_that_would_drop_files_is_found_before_a_byte_is_sent(
+    release, server, client
+):
     api = HfApi(endpoint=server.endpoint, token=server.token)
     for repo in repos(release):
         api.create_repo(repo)
         api.upload_file(path_or_fileobj=b"*.png\n", path_in_repo=".gitignore", repo_id=repo)
-    with pytest.raises(PartlyPublishedError, match="what arrived is not what was sent"):
+    with pytest.raises(RefusedError, match="no release's: .gitignore"):
         publish(release, client)
 
     assert all(tags(server, repo) == {} for repo in repos(release))

@@ -184,10 +184,11 @@ def test_unlabelled_documents_are_sampled_by_their_own_hash(tmp_path, recipe):
     assert all(int(it.split(":")[1]) >= 20 for it in ids[0])
 
 
-def test_a_layer_the_base_does_not_have_is_refused(tmp_path, recipe):
+@pytest.mark.parametrize("layer", [5, 6])
+def test_the_last_layer_and_those_beyond_it_are_refused(tmp_path, recipe, layer):
     write_corpus(tmp_path / "corpus.jsonl", LENS, ROSE)
-    with pytest.raises(ConfigError, match="extract.layer is 6, the base has 6 blocks"):
-        extract(recipe(extract={"layer": 6}), tmp_path)
+    with pytest.raises(ConfigError, match=f"extract.layer is {layer}, the base has blocks 0 to 5"):
+        extract(recipe(extract={"layer": layer}), tmp_path)
 
 
 # -- training --
