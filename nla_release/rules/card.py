@@ -6,7 +6,7 @@ from typing import Any
 from nla_release.cards.blocks import expected_blocks, generated_blocks
 from nla_release.cards.front_matter import metrics
 from nla_release.cards.history import entries
-from nla_release.hub.loopback.card import check_card
+from nla_release.hub.card_metadata import check_card
 from nla_release.rules.adapter import (
     CALIBRATION_FILE_NAME,
     CARD_FILE_NAME,

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from nla_release.calibration.report import Calibration
-from nla_release.hub.loopback.card import check_card
-from nla_release.hub.loopback.licenses import LICENSES
+from nla_release.hub.card_metadata import check_card
+from nla_release.hub.licenses import LICENSES
 from nla_release.release import Release
 
 

@@ -7,7 +7,7 @@ import pytest
 from nla_release.cards.environment import TEMPLATES
 from nla_release.cards.references import citations, licence, licence_file
 from nla_release.errors import ConfigError
-from nla_release.hub.loopback.licenses import LICENSES
+from nla_release.hub.licenses import LICENSES
 
 KNOWN = sorted(path.stem for path in (TEMPLATES / "licences").glob("*.yaml"))
 

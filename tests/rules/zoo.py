@@ -704,7 +704,7 @@ def token_told(pair: Path) -> None:
 def path_told_in_a_header(pair: Path) -> None:
     path = pair / "av" / WEIGHTS
     tensors = safetensors.numpy.load_file(path)
-    safetensors.numpy.save_file(tensors, path, metadata={"from": "/root/runs/7"})
+    safetensors.numpy.save_file(tensors, path, metadata={"from": "/home/ann/runs/7"})
 
 
 @defect("NLA505", "release")

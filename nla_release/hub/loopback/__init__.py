@@ -8,7 +8,6 @@ a real one, down to the status codes. One way down, no module looks up:
     routes/     one module per topic: repositories, reading, refs, uploads, lfs
     access      who a request comes from, and which repository it may read or write
     bodies      request bodies, bounded and well-formed
-    card        what the Hub accepts as a model card's metadata, with its licenses
     store       repositories on disk; importing a folder
     repository  one repository: immutable commits, and one file with everything that changes
     commits     commits and changes as values

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from nla_release.hub.card_metadata import check_card
 from nla_release.hub.loopback import git
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.bodies import read
-from nla_release.hub.loopback.card import check_card
 from nla_release.hub.loopback.commits import Commit, Entry, Tree, folders
 from nla_release.hub.loopback.errors import EntryNotFoundError
 from nla_release.hub.loopback.repository import MAIN

@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from nla_release.hub.card_metadata import check_card
 from nla_release.hub.loopback import git
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.bodies import parse_json, read_json, read_lines
-from nla_release.hub.loopback.card import check_card
 from nla_release.hub.loopback.commits import Change, Put, Remove
 from nla_release.hub.loopback.errors import BadRequestError, NotOfferedError, TooLargeError
 from nla_release.hub.loopback.names import check_path
