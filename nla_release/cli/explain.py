@@ -5,16 +5,24 @@ import difflib
 import click
 
 from nla_release.errors import ConfigError
-from nla_release.output.page import rule_list, rule_page
+from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
 from nla_release.rules import RULES
 
 
 @click.command("explain")
 @click.argument("code", required=False)
-def command(code: str | None) -> None:
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "markdown"]),
+    default="text",
+    show_default=True,
+    help="markdown gives the table and pages of docs/rules.md.",
+)
+def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        click.echo(rule_list(RULES))
+        click.echo(rules_markdown(RULES) if output_format == "markdown" else rule_list(RULES))
         return
     pages = {rule.code: rule for rule in RULES}
     if (rule := pages.get(code.upper())) is None:
@@ -25,4 +33,4 @@ def command(code: str | None) -> None:
             if close
             else "`nla-release explain` lists all rules",
         )
-    click.echo(rule_page(rule))
+    click.echo(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))

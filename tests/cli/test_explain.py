@@ -35,3 +35,19 @@ def test_a_code_like_no_other_points_to_the_list(tool):
 
     assert done.returncode == 2
     assert "`nla-release explain` lists all rules" in done.stderr
+
+
+def test_the_rules_in_the_documentation_are_those_of_the_tool(tool):
+    """`nla-release explain --format markdown > docs/rules.md` renews it."""
+    from pathlib import Path
+
+    documented = Path(__file__).parent.parent.parent / "docs" / "rules.md"
+
+    assert tool("explain", "--format", "markdown").stdout == documented.read_text(encoding="utf-8")
+
+
+def test_one_page_comes_as_markdown_too(tool):
+    done = tool("explain", "NLA603", "--format", "markdown")
+
+    assert done.stdout.startswith("### NLA603\n")
+    assert "**How to fix.**" in done.stdout
