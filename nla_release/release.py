@@ -16,9 +16,11 @@ from pydantic import Field, PositiveInt, field_validator
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
 from nla_release.schema import Strict, parse
-from nla_release.sidecar import Dtype, Quantization, Role
+from nla_release.sidecar import Base, Dtype, Quantization, Role
 
 FILE_NAME = "release.yaml"
+CALIBRATION_FILE_NAME = "calibration.json"
+HISTORY_FILE_NAME = "HISTORY.md"
 ROLES: tuple[Role, Role] = ("av", "ar")
 
 # Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
@@ -128,6 +130,19 @@ class Release:
         """The trained adapter's folder."""
         return self.folder / (self.config.av if role == "av" else self.config.ar)
 
+    def check_base(self, role: Role, base: Base) -> None:
+        """Compare the base that an adapter was trained on with the one named here.
+
+        Raises:
+            ConfigError: they are not the same model at the same revision.
+        """
+        config = self.config
+        if (base.id, base.revision) != (config.base_model, config.base_revision):
+            raise ConfigError(
+                f"release.yaml names base {config.base_model} at {config.base_revision}, the"
+                f" {role.upper()} was trained on {base.id} at {base.revision}"
+            )
+
     def repo_id(self, role: Role, version: str) -> str:
         """The Hub repository of one role at one version, such as `ns/name-av-v0_0_1`."""
         return self.config.repo.format(
@@ -165,12 +180,12 @@ class Release:
     @property
     def calibration(self) -> Path:
         """Where `calibrate` leaves its numbers."""
-        return self.folder / "calibration.json"
+        return self.folder / CALIBRATION_FILE_NAME
 
     @property
     def history(self) -> Path:
         """The append-only log as last published."""
-        return self.folder / "HISTORY.md"
+        return self.folder / HISTORY_FILE_NAME
 
     @property
     def dist(self) -> Path:

@@ -11,7 +11,7 @@ from nla_release.files import dump_yaml
 from nla_release.release import Release
 from nla_release.sidecar import Role, Sidecar
 
-_PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
+PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
 _ROLE_TAGS: dict[Role, str] = {"av": "activation-verbalizer", "ar": "activation-reconstructor"}
 _CONTROLS: dict[ControlName, str] = {
     "shuffled": "another row's explanation",
@@ -32,7 +32,7 @@ def front_matter(release: Release, sidecar: Sidecar, calibration: Calibration) -
             "base_model": config.base_model,
             "base_model_relation": "adapter",
             "library_name": "peft",
-            "pipeline_tag": _PIPELINE_TAGS[sidecar.role],
+            "pipeline_tag": PIPELINE_TAGS[sidecar.role],
             "tags": [
                 "natural-language-autoencoder",
                 "nla",

@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence
 from nla_release.calibration.report import Calibration
-from nla_release.errors import ConfigError, EvidenceError, InputError, PairError
+from nla_release.errors import EvidenceError, InputError, PairError
 from nla_release.files import read_json, sha256_file
 from nla_release.pairing import disagreements
 from nla_release.release import ROLES, Release
@@ -95,12 +95,7 @@ def _check_pair(release: Release, adapters: dict[Role, Adapter]) -> None:
     av, ar = (adapters[role].sidecar for role in ROLES)
     if differences := disagreements(av, ar):
         raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
-    config, base = release.config, av.nla_release.base
-    if (base.id, base.revision) != (config.base_model, config.base_revision):
-        raise ConfigError(
-            f"release.yaml names base {config.base_model} at {config.base_revision}, the pair was"
-            f" trained on {base.id} at {base.revision}"
-        )
+    release.check_base("av", av.nla_release.base)
 
 
 def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: Evidence) -> None:

@@ -14,7 +14,14 @@ from nla_release.cards.references import licence_file
 from nla_release.files import dump_json, replacing_folder, write_atomic
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
-from nla_release.release import ROLES, Release, check_version, tag
+from nla_release.release import (
+    CALIBRATION_FILE_NAME,
+    HISTORY_FILE_NAME,
+    ROLES,
+    Release,
+    check_version,
+    tag,
+)
 from nla_release.sidecar import FILE_NAME as SIDECAR_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
 from nla_release.training_log import FILE_NAME as TRAINING_LOG_NAME
@@ -71,13 +78,13 @@ def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
         shutil.copyfile(inputs.adapters[role].folder / name, folder / name)
     for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
         shutil.copyfile(release.evidence / name, folder / "evidence" / name)
-    shutil.copyfile(release.calibration, folder / "calibration.json")
+    shutil.copyfile(release.calibration, folder / CALIBRATION_FILE_NAME)
 
 
 def _pair_documents(inputs: Inputs, shared: Context) -> Files:
     """What is the same in both repositories."""
     return {
-        "HISTORY.md": append(
+        HISTORY_FILE_NAME: append(
             read_history(inputs.release.history),
             inputs.release.config.title,
             shared["tag"],

@@ -8,6 +8,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import read_evidence
 from nla_release.files import write_atomic
 from nla_release.output.calibration_text import calibration_table
+from nla_release.release import CALIBRATION_FILE_NAME
 
 
 @click.command("calibrate")
@@ -28,7 +29,7 @@ def command(path: Path, output_format: str) -> None:
     """
     calibration = calibrate(read_evidence(path / "evidence"))
     text = calibration.dump()
-    write_atomic(path / "calibration.json", text)
+    write_atomic(path / CALIBRATION_FILE_NAME, text)
     click.echo(calibration_table(calibration), err=True)
     click.echo(f"\nwrote {path / 'calibration.json'}", err=True)
     if output_format == "json":

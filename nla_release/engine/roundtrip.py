@@ -70,7 +70,8 @@ def roundtrip(release: Release, *, device: str | None = None, fresh: bool = Fals
     """
     settings = release.config.evaluation
     sidecar = read_sidecar(release.adapter("av"), "av")
-    _check_base(release)
+    for role in ROLES:
+        release.check_base(role, read_sidecar(release.adapter(role), role).nla_release.base)
     data = read_activations(release.evaluation_data, sidecar.d_model, limit=settings.rows)
     reference = read_reference(release.reference, sidecar.d_model)
     pair = Pair.from_pretrained(
@@ -289,17 +290,6 @@ def _vectors(
     if len(labels) == len(data):
         vectors["gold_text"] = np.stack([read[text] for text in labels])
     return vectors
-
-
-def _check_base(release: Release) -> None:
-    config = release.config
-    for role in ROLES:
-        trained = read_sidecar(release.adapter(role), role).nla_release.base
-        if (trained.id, trained.revision) != (config.base_model, config.base_revision):
-            raise ConfigError(
-                f"release.yaml names base {config.base_model} at {config.base_revision}, the"
-                f" {role.upper()} was trained on {trained.id} at {trained.revision}"
-            )
 
 
 def _spoken(explanation: Explanation) -> Verbalization:

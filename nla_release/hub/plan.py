@@ -9,12 +9,11 @@ from nla_release.errors import InputError, RefusedError
 from nla_release.files import read_text
 from nla_release.hub.remote import Hub, RemoteState
 from nla_release.manifest import FILE_NAME, Manifest, differences, read_manifest, record_files
-from nla_release.release import ROLES, check_version
+from nla_release.release import HISTORY_FILE_NAME, ROLES, check_version
 from nla_release.schema import parse
 from nla_release.sidecar import Role
 
 Change = Literal["add", "change", "remove", "keep"]
-HISTORY_NAME = "HISTORY.md"
 SYMBOLS: dict[Change, str] = {"add": "+", "change": "~", "remove": "-", "keep": "="}
 
 
@@ -95,12 +94,11 @@ def _checked_manifest(folder: Path, version: str) -> Manifest:
 
 
 def _plan_repo(role: Role, folder: Path, manifest: Manifest, hub: Hub) -> RepoPlan:
-    names = sorted([*manifest.files, FILE_NAME])
     state = hub.state(manifest.repo)
     tagged = state.tags.get(manifest.tag) if state else None
     if tagged is not None:
-        _refuse_other_bytes(hub, folder, manifest, names)
-    files = _compare(folder, names, manifest, state)
+        _refuse_other_bytes(hub, folder, manifest)
+    files = compare(folder, manifest, state)
     if state is not None and tagged is None:
         _refuse_foreign_files(hub, manifest.repo, state, files)
         _refuse_lost_history(hub, folder, manifest.repo, state)
@@ -124,22 +122,21 @@ def _refuse_foreign_files(hub: Hub, repo: str, state: RemoteState, files: list[F
 
 def _refuse_lost_history(hub: Hub, folder: Path, repo: str, state: RemoteState) -> None:
     """What a tagged release said in its history stays."""
-    if not state.tags or HISTORY_NAME not in state.files:
+    if not state.tags or HISTORY_FILE_NAME not in state.files:
         return
-    published = hub.read(repo, HISTORY_NAME, state.head)
-    if not read_text(folder / HISTORY_NAME).startswith(published):
+    published = hub.read(repo, HISTORY_FILE_NAME, state.head)
+    if not read_text(folder / HISTORY_FILE_NAME).startswith(published):
         raise RefusedError(
-            f"{repo}: the published {HISTORY_NAME} is not the beginning of {folder / HISTORY_NAME}",
-            hint=f"put the published {HISTORY_NAME} beside release.yaml and render again",
+            f"{repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
+            f" {folder / HISTORY_FILE_NAME}",
+            hint=f"put the published {HISTORY_FILE_NAME} beside release.yaml and render again",
         )
 
 
-def _refuse_other_bytes(hub: Hub, folder: Path, manifest: Manifest, names: list[str]) -> None:
+def _refuse_other_bytes(hub: Hub, folder: Path, manifest: Manifest) -> None:
     published = hub.state(manifest.repo, manifest.tag)
     assert published is not None, "a repository with a tag exists"
-    changed = [
-        file for file in _compare(folder, names, manifest, published) if file.change != "keep"
-    ]
+    changed = [file for file in compare(folder, manifest, published) if file.change != "keep"]
     if changed:
         listing = ", ".join(f"{SYMBOLS[file.change]} {file.name}" for file in changed[:6])
         raise RefusedError(
@@ -148,9 +145,9 @@ def _refuse_other_bytes(hub: Hub, folder: Path, manifest: Manifest, names: list[
         )
 
 
-def _compare(
-    folder: Path, names: list[str], manifest: Manifest, state: RemoteState | None
-) -> list[FileChange]:
+def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list[FileChange]:
+    """What makes a remote tree, or none, exactly the release in `folder`: a change per file."""
+    names = sorted([*manifest.files, FILE_NAME])
     remote = state.files if state else {}
     changes = []
     for name in names:

@@ -15,9 +15,9 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd
 
 from nla_release.errors import InputError, NlaReleaseError, PartlyPublishedError, RefusedError
-from nla_release.hub.plan import Plan
+from nla_release.hub.plan import Plan, compare
 from nla_release.hub.remote import Hub
-from nla_release.manifest import FILE_NAME, differences, record_files
+from nla_release.manifest import differences, record_files
 
 # What adds each repository's files to its commit.
 Uploaded = dict[str, list[CommitOperationAdd]]
@@ -125,19 +125,14 @@ def _verify(plan: Plan, hub: Hub, say: Say) -> dict[str, str]:
     for repo in plan.repos:
         state = hub.state(repo.repo)
         assert state is not None, "it was just committed to"
-        expected = {*repo.manifest.files, FILE_NAME}
-        wrong = sorted(expected ^ state.files.keys()) + [
-            name
-            for name in sorted(expected & state.files.keys())
-            if not state.files[name].is_same_as(repo.folder / name)
-        ]
-        if wrong:
+        files = compare(repo.folder, repo.manifest, state)
+        if wrong := [file.name for file in files if file.change != "keep"]:
             raise RefusedError(
                 f"{repo.repo}: what arrived is not what was sent: {', '.join(wrong[:6])}",
                 hint="no tag was set; look for a .gitignore in the repository",
             )
         commits[repo.repo] = state.head
-        say(f"verified {repo.repo} at {state.head[:12]}: {len(expected)} files")
+        say(f"verified {repo.repo} at {state.head[:12]}: {len(files)} files")
     return commits
 
 

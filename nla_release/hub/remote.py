@@ -29,7 +29,7 @@ from huggingface_hub.utils import (
 )
 
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError
-from nla_release.files import read_text
+from nla_release.files import read_text, sha256_file
 
 BRANCH = "main"
 CANONICAL_ENDPOINT = "https://huggingface.co"
@@ -48,11 +48,11 @@ class RemoteFile:
 
     def is_same_as(self, path: Path) -> bool:
         """Whether a local file has these bytes."""
-        content = path.read_bytes()
-        if len(content) != self.size:
+        if path.stat().st_size != self.size:
             return False
         if self.sha256 is not None:
-            return hashlib.sha256(content).hexdigest() == self.sha256
+            return sha256_file(path) == self.sha256
+        content = path.read_bytes()
         header = f"blob {len(content)}\0".encode()
         return hashlib.sha1(header + content, usedforsecurity=False).hexdigest() == self.git_sha1
 

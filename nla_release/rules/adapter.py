@@ -20,6 +20,7 @@ from nla_release.errors import InputError, NothingCheckedError
 from nla_release.files import read_json, read_text, sha256_file
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import Manifest, read_manifest
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
 from nla_release.rules.model import UnreadableError
 from nla_release.schema import Open, parse
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
@@ -34,8 +35,6 @@ from nla_release.weights import (
 )
 
 CARD_FILE_NAME = "README.md"
-HISTORY_FILE_NAME = "HISTORY.md"
-CALIBRATION_FILE_NAME = "calibration.json"
 
 # The rule that reports that a file of an adapter is missing or damaged.
 _REPORTED_BY = {

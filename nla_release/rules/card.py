@@ -4,23 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from nla_release.cards.blocks import expected_blocks, generated_blocks
-from nla_release.cards.front_matter import metrics
+from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.history import entries
 from nla_release.hub.card_metadata import check_card
-from nla_release.rules.adapter import (
-    CALIBRATION_FILE_NAME,
-    CARD_FILE_NAME,
-    HISTORY_FILE_NAME,
-    Adapter,
-    leaves,
-    reading,
-)
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
+from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, leaves, reading
 from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
-from nla_release.sidecar import Role
-
-_PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
 
 
 @rule(
@@ -58,7 +49,7 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
         ("base_model", adapter.sidecar.nla_release.base.id),
         ("base_model_relation", "adapter"),
         ("library_name", "peft"),
-        ("pipeline_tag", _PIPELINE_TAGS[adapter.role]),
+        ("pipeline_tag", PIPELINE_TAGS[adapter.role]),
     ):
         if (found := metadata.get(name)) != expected:
             yield Problem(path, f"{name} is {found!r}, expected {expected!r}")

@@ -7,14 +7,8 @@ from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
 from nla_release.errors import ConfigError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import differences, record_files
-from nla_release.release import check_version, tag
-from nla_release.rules.adapter import (
-    CALIBRATION_FILE_NAME,
-    CARD_FILE_NAME,
-    HISTORY_FILE_NAME,
-    Adapter,
-    reading,
-)
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
+from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
 from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
