@@ -15,7 +15,7 @@ import yaml
 from click.testing import CliRunner
 
 from nla_release.cli.check import command
-from tests.rules.zoo import good_release, in_sidecar, measured_as, waived
+from tests.pairs.zoo import good_release, in_sidecar, measured_as, waived
 
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "action.yml"

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.cli.check import command
-from tests.rules.zoo import good_release, in_sidecar, measured_as
+from tests.pairs.zoo import good_release, in_sidecar, measured_as
 
 
 @pytest.fixture(scope="module")

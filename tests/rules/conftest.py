@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.zoo import good_release
+from tests.pairs.zoo import good_release
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nla_release.output.json import verdict_json
 from nla_release.output.text import verdict_text
-from tests.rules.zoo import CONFIG, MANIFEST, SIDECAR, WEIGHTS, judged
+from tests.pairs.zoo import CONFIG, MANIFEST, SIDECAR, WEIGHTS, judged
 
 FILES = (
     f"pair/av/{SIDECAR}",

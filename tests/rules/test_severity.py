@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.builders import evidence_parts
-from tests.rules.zoo import WEIGHTS, edited_tensors, judged, measured_as
+from tests.pairs.zoo import WEIGHTS, edited_tensors, judged, measured_as
 
 
 def found(verdict) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.rules.subject import find_subject
-from tests.rules.zoo import SIDECAR, in_sidecar, judged
+from tests.pairs.zoo import SIDECAR, in_sidecar, judged
 
 
 def skipped(verdict) -> dict[str, str]:

@@ -10,7 +10,7 @@ from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
 from nla_release.rules.tokenizer import unknown_id
 from tests.builders_pair import REVISION
-from tests.rules.zoo import judged
+from tests.pairs.zoo import judged
 
 
 def replayed(verdict):

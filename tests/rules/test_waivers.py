@@ -14,7 +14,7 @@ from nla_release.release import Waiver, read_release
 from nla_release.rules import RULES, judge
 from nla_release.rules.subject import find_subject
 from nla_release.rules.waivers import can_be_waived, today
-from tests.rules.zoo import SIDECAR, edited_yaml, judged, measured_as, waived
+from tests.pairs.zoo import SIDECAR, edited_yaml, judged, measured_as, waived
 
 
 def states(verdict) -> dict[str, str]:

@@ -1,0 +1,151 @@
+"""NLA6xx: the evidence, broken in one way each."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nla_release.release import read_release
+from tests.builders_pair import measure
+from tests.pairs.zoo import (
+    ROWS,
+    WEIGHTS,
+    damaged_weights,
+    defect,
+    edited_json,
+    in_sidecar,
+    measured_as,
+)
+
+
+@defect("NLA601", "release")
+def weights_changed_after_measuring(folder: Path) -> None:
+    module = "base_model.model.model.language_model.layers.0.self_attn.q_proj"
+    damaged_weights(folder / "pair" / "av" / WEIGHTS, f"{module}.lora_A.weight", 0.5)
+
+
+@defect("NLA601", "release")
+def prompt_changed_after_measuring(folder: Path) -> None:
+    in_sidecar(folder / "pair", "av", ["created_by"], "somebody else")
+
+
+@defect("NLA601", "release")
+def row_removed(folder: Path) -> None:
+    path = folder / "evidence" / "rows.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+@defect("NLA601", "release")
+def vectors_truncated(folder: Path) -> None:
+    path = folder / "evidence" / "vectors.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+@defect("NLA601", "release")
+def rows_emptied(folder: Path) -> None:
+    (folder / "evidence" / "rows.jsonl").write_text("")
+
+
+@defect("NLA601", "release")
+def evidence_lost(folder: Path) -> None:
+    shutil.rmtree(folder / "evidence")
+
+
+@defect("NLA601", "release")
+def measured_on_another_base(folder: Path) -> None:
+    with edited_json(folder / "evidence" / "run.json") as run:
+        run["base"]["id"] = "someone/other"
+    shutil.rmtree(folder / "dist")
+    (folder / "calibration.json").unlink()
+
+
+@defect("NLA601", "release")
+def measured_at_another_scale(folder: Path) -> None:
+    with edited_json(folder / "evidence" / "run.json") as run:
+        run["injection"]["scale"] = 39.19
+    shutil.rmtree(folder / "dist")
+    (folder / "calibration.json").unlink()
+
+
+@defect("NLA602", "release")
+def cosine_flattered(folder: Path) -> None:
+    with edited_json(folder / "calibration.json") as calibration:
+        calibration["cosine"]["mean"] = 0.9
+
+
+@defect("NLA602", "release")
+def control_left_out(folder: Path) -> None:
+    with edited_json(folder / "calibration.json") as calibration:
+        del calibration["controls"]["empty"]
+
+
+@defect("NLA602", "release")
+def calibration_damaged(folder: Path) -> None:
+    (folder / "calibration.json").write_text('{"cosine": NaN}')
+
+
+@defect("NLA603", "release")
+def another_rows_text_does_as_well(folder: Path) -> None:
+    def ignore_the_text(parts: Any) -> None:
+        parts.vectors["shuffled"] = parts.vectors["real"].copy()
+
+    measured_as(folder, ignore_the_text)
+
+
+@defect("NLA604", "release")
+def below_the_mean(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, noise=1.5)
+
+
+@defect("NLA605", "release")
+def right_topic_wrong_row(folder: Path) -> None:
+    def nearer_to_the_next(parts: Any) -> None:
+        gold, rows = parts.vectors["gold"], parts.rows
+        units = gold / np.linalg.norm(gold, axis=1, keepdims=True)
+        real = 0.6 * units + 0.7 * np.roll(units, -1, axis=0)
+        position = {row.id: index for index, row in enumerate(rows)}
+        parts.vectors["real"] = real
+        parts.vectors["shuffled"] = real[[position[row.shuffled_from] for row in rows]]
+
+    measured_as(folder, nearer_to_the_next)
+
+
+@defect("NLA606", "release")
+def seven_texts(folder: Path) -> None:
+    def repeat(parts: Any) -> None:
+        for index, row in enumerate(parts.rows):
+            parts.rows[index] = row.model_copy(update={"explanation": f"text {index % 7}"})
+
+    measured_as(folder, repeat)
+
+
+@defect("NLA607", "release")
+def random_vector_says_the_same(folder: Path) -> None:
+    def repeat(parts: Any) -> None:
+        for index, row in enumerate(parts.rows):
+            same = row.random_vector.model_copy(update={"explanation": row.explanation})
+            if index % 2:
+                parts.rows[index] = row.model_copy(update={"random_vector": same})
+
+    measured_as(folder, repeat)
+
+
+@defect("NLA608", "release")
+def ten_rows(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, rows=10, documents=10)
+
+
+@defect("NLA608", "release")
+def three_documents(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, documents=3)
+
+
+@defect("NLA609", "release")
+def a_quarter_says_nothing(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, failed=dict.fromkeys(range(15), "empty"), noise=0.1)
+
+
+@defect("NLA610", "release")
+def dist_of_an_older_run(folder: Path) -> None:
+    measure(read_release(folder), **ROWS, seed=1)

@@ -1,0 +1,108 @@
+"""NLA1xx: the sidecar, and the waivers, broken in one way each."""
+
+import shutil
+from pathlib import Path
+
+from nla_release.release import ROLES
+from tests.pairs.zoo import (
+    CONFIG,
+    SIDECAR,
+    defect,
+    edited_json,
+    in_both_sidecars,
+    in_sidecar,
+    waived,
+)
+
+
+@defect("NLA101", "pair")
+def sidecar_absent(pair: Path) -> None:
+    (pair / "av" / SIDECAR).unlink()
+
+
+@defect("NLA101", "release")
+def adapter_never_trained(folder: Path) -> None:
+    shutil.rmtree(folder / "pair" / "ar")
+
+
+@defect("NLA101", "pair")
+def scale_missing(pair: Path) -> None:
+    in_sidecar(pair, "av", ["extraction", "injection_scale"], ...)
+
+
+@defect("NLA101", "pair")
+def two_scales(pair: Path) -> None:
+    in_sidecar(pair, "av", ["nla_release", "injection", "scale"], 20000.0)
+
+
+@defect("NLA101", "pair")
+def head_of_another_depth(pair: Path) -> None:
+    in_sidecar(pair, "ar", ["nla_release", "ar_head", "blocks"], 7)
+
+
+@defect("NLA101", "pair")
+def roles_swapped(pair: Path) -> None:
+    av, ar = (pair / role / SIDECAR for role in ROLES)
+    text = av.read_text()
+    av.write_text(ar.read_text())
+    ar.write_text(text)
+
+
+@defect("NLA101", "pair")
+def sidecar_not_yaml(pair: Path) -> None:
+    (pair / "av" / SIDECAR).write_text("kind: [nla_model\n")
+
+
+@defect("NLA101", "pair")
+def sidecar_of_a_tag_without_its_kind(pair: Path) -> None:
+    (pair / "av" / SIDECAR).write_text("a: !!bool x\nb: !!timestamp y\n")
+
+
+@defect("NLA102", "pair")
+def scale_of_another_base(pair: Path) -> None:
+    in_sidecar(pair, "av", ["extraction", "injection_scale"], 80000.0)
+    in_sidecar(pair, "av", ["nla_release", "injection", "scale"], 80000.0)
+
+
+@defect("NLA102", "pair")
+def evaluated_at_another_scale(pair: Path) -> None:
+    in_sidecar(pair, "av", ["nla_release", "norms", "scale_evaluated"], 39.19)
+
+
+@defect("NLA103", "pair")
+def base_is_a_local_path(pair: Path) -> None:
+    in_both_sidecars(pair, ["nla_release", "base", "id"], "./base")
+    for role in ROLES:
+        with edited_json(pair / role / CONFIG) as config:
+            config["base_model_name_or_path"] = "./base"
+
+
+@defect("NLA103", "pair")
+def base_of_the_config_differs(pair: Path) -> None:
+    with edited_json(pair / "av" / CONFIG) as config:
+        config["base_model_name_or_path"] = "/content/base"
+
+
+@defect("NLA103", "pair")
+def base_on_a_branch(pair: Path) -> None:
+    in_both_sidecars(pair, ["nla_release", "base", "revision"], "main")
+
+
+@defect("NLA104", "release")
+def waiver_expired(folder: Path) -> None:
+    waived(folder, "NLA604", until="2001-01-01")
+
+
+@defect("NLA104", "release")
+def waiver_of_no_rule(folder: Path) -> None:
+    waived(folder, "NLA999")
+
+
+@defect("NLA104", "release")
+def waiver_of_the_sidecar(folder: Path) -> None:
+    waived(folder, "NLA101")
+
+
+@defect("NLA104", "release")
+def waiver_not_on_the_card(folder: Path) -> None:
+    waived(folder, "NLA604")
