@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from nla_release.base.facts import dump_base_facts
+from nla_release.base.measure import measure_base
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
 from nla_release.files import dump_json, dump_yaml, sha256_file, write_atomic
@@ -31,6 +33,8 @@ REVISION = "0" * 40
 WIDTH = 16
 RANK = 2
 BLOCKS = 4
+BASE_BLOCKS = 6
+EMBEDDING_NORM = 38.5
 SCALE = 39.25
 AV_TEMPLATE = (
     "You study activation vectors of a language model and say what they mean.\n\n"
@@ -53,17 +57,72 @@ def make_release(
     """Write a folder that is ready to be rendered.
 
     Args:
-        folder: where; it gets release.yaml, pair/, evidence/ and calibration.json.
+        folder: where; it gets release.yaml, pair/, base/, base.json, evidence/ and
+            calibration.json.
         notes: Markdown by file stem, such as `summary`; none by default.
         evidence: options of `evidence_parts`.
     """
     make_pair(folder / "pair")
+    make_base(folder / "base")
+    write_atomic(
+        folder / "base.json", dump_base_facts(measure_base(BASE, REVISION, folder / "base"))
+    )
     write_atomic(folder / "release.yaml", dump_yaml(release_document(notes=notes is not None)))
     for name, text in (notes or {}).items():
         write_atomic(folder / "notes" / f"{name}.md", text)
     release = read_release(folder)
     measure(release, **evidence)
     return release
+
+
+def make_base(folder: Path, *, rows: int = 512) -> Path:
+    """Write a base as far as its facts go, with a text and an audio tower; gives the folder back.
+
+    Args:
+        folder: where; it gets config.json, README.md and model.safetensors.
+        rows: the vocabulary's size.
+    """
+    tensors = {
+        f"{name}.weight": np.zeros(shape, np.float32) for name, shape in base_modules().items()
+    }
+    # A row of ones is sqrt(WIDTH) long, and the model multiplies it with as much.
+    embedding = np.full((rows, WIDTH), EMBEDDING_NORM / WIDTH)
+    embedding[::2] *= 1.1
+    embedding[1::2] *= 0.9
+    tensors["model.language_model.embed_tokens.weight"] = embedding.astype(np.float32)
+    for block in range(BASE_BLOCKS):
+        norm = f"model.language_model.layers.{block}.input_layernorm.weight"
+        tensors[norm] = np.ones(WIDTH, np.float32)
+    folder.mkdir(parents=True)
+    safetensors.numpy.save_file(tensors, folder / "model.safetensors")
+    write_atomic(folder / "config.json", dump_json(base_config(rows)))
+    write_atomic(folder / "README.md", "---\nlicense: apache-2.0\n---\n# Tiny\n")
+    return folder
+
+
+def base_config(rows: int) -> dict[str, Any]:
+    """The base's `config.json`, as far as anything here looks at it."""
+    return {
+        "architectures": ["Gemma4ForConditionalGeneration"],
+        "model_type": "gemma4",
+        "text_config": {
+            "hidden_size": WIDTH,
+            "model_type": "gemma4_text",
+            "num_hidden_layers": BASE_BLOCKS,
+            "vocab_size": rows,
+        },
+    }
+
+
+def base_modules() -> dict[str, tuple[int, int]]:
+    """The base's linear modules, `[out, in]`."""
+    attention = {f"self_attn.{name}_proj": (WIDTH, WIDTH) for name in "qkvo"}
+    mlp = {"mlp.gate_proj": (32, WIDTH), "mlp.up_proj": (32, WIDTH), "mlp.down_proj": (WIDTH, 32)}
+    return {
+        f"model.language_model.layers.{block}.{name}": shape
+        for block in range(BASE_BLOCKS)
+        for name, shape in (attention | mlp).items()
+    } | {"model.audio_tower.layers.0.self_attn.q_proj.linear": (WIDTH, WIDTH)}
 
 
 def measure(release: Release, **options: Any) -> None:
@@ -131,7 +190,7 @@ def sidecar_document(role: Role) -> dict[str, Any]:
             "injection": None,
             "adapters": [{"path": ".", "rank": RANK, "alpha": 2.0 * RANK}],
             "ar_head": None,
-            "norms": {"activation_mean": 41.5, "embedding_mean": 38.5},
+            "norms": {"activation_mean": 41.5, "embedding_mean": EMBEDDING_NORM},
             "training": {
                 "trained_from": "tiny",
                 "steps": 120,
@@ -185,11 +244,11 @@ def adapter_config() -> dict[str, Any]:
         "lora_alpha": 2 * RANK,
         "lora_dropout": 0.0,
         "peft_type": "LORA",
+        "peft_version": "0.21.2",
         "r": RANK,
         "revision": None,
-        "target_modules": r"model\.language_model\.layers\.\d+\.self_attn\.(q|v)_proj",
+        "target_modules": r"model\.language_model\.layers\.[0-3]\.self_attn\.(q|v)_proj",
         "task_type": "CAUSAL_LM",
-        "use_rslora": False,
     }
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from nla_release.release import read_release
+from nla_release.base.cache import base_facts
+from nla_release.errors import EnvironmentProblem
+from nla_release.release import Release, read_release
 
 
 @click.command("roundtrip")
@@ -20,8 +22,17 @@ def command(path: Path, device: str | None, fresh: bool) -> None:
     release = read_release(path)
     from nla_release.engine.roundtrip import roundtrip
 
+    _keep_base_facts(release)
     evidence = roundtrip(release, device=device, fresh=fresh)
     click.echo(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
         err=True,
     )
+
+
+def _keep_base_facts(release: Release) -> None:
+    """Leave base.json for `render`. A machine without a network can measure all the same."""
+    try:
+        base_facts(release)
+    except EnvironmentProblem as problem:
+        click.echo(f"note: base.json is not written: {problem.message}", err=True)

@@ -54,8 +54,7 @@ class _Recorder:
         async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 if self._log is not None:
-                    path = scope["raw_path"].decode("ascii", "replace")
-                    self._log.add(LoggedRequest(scope["method"], path, message["status"]))
+                    self._log.add(_logged(scope, message))
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", uuid.uuid4().hex.encode()),
@@ -63,6 +62,12 @@ class _Recorder:
             await send(message)
 
         await self._app(scope, receive, send_recorded)
+
+
+def _logged(scope: Scope, start: Message) -> LoggedRequest:
+    method, path = scope["method"], scope["raw_path"].decode("ascii", "replace")
+    length = 0 if method == "HEAD" else int(dict(start["headers"]).get(b"content-length", 0))
+    return LoggedRequest(method, path, start["status"], length)
 
 
 class _RouteOnRawPath:

@@ -10,11 +10,15 @@ _QUESTIONS = re.compile(
 
 
 class LoggedRequest(NamedTuple):
-    """One request as answered; `path` is as it was sent, still quoted, without the query."""
+    """One request as answered.
+
+    `path` is as it was sent, still quoted, without the query; `size` the answer's length in bytes.
+    """
 
     method: str
     path: str
     status: int
+    size: int
 
     @property
     def writes(self) -> bool:

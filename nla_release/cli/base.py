@@ -1,0 +1,42 @@
+"""`nla-release base`."""
+
+from pathlib import Path
+
+import click
+
+from nla_release.base.cache import measure_again
+from nla_release.base.facts import FILE_NAME, BaseFacts
+from nla_release.release import read_release
+
+
+@click.command("base")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+def command(path: Path) -> None:
+    """Measure the base model that release.yaml names; leaves base.json beside it.
+
+    Shapes and module names come from the headers of its weights, the norm of its embeddings from a
+    sample of rows: out of base_path, the Hub client's cache, or the Hub, which then sends a few
+    megabytes at most. Afterwards `render` and `check` know the base without a network.
+    """
+    before, now = measure_again(read_release(path))
+    click.echo(_summary(now))
+    click.echo(f"{path / FILE_NAME}: {_done(before, now)}", err=True)
+
+
+def _summary(facts: BaseFacts) -> str:
+    embedding, modules = facts.embedding, len(facts.modules)
+    return f"""\
+{facts.id}@{facts.revision}
+{facts.num_hidden_layers} layers, hidden size {facts.hidden_size}, {modules} linear modules
+mean embedding norm {embedding.norm_mean:g} ± {embedding.norm_error:g} \
+({embedding.rows} of {embedding.vocabulary} rows)
+licence {facts.license or "not named on its card"}"""
+
+
+def _done(before: BaseFacts | None, now: BaseFacts) -> str:
+    if before is None:
+        return "written"
+    changed = [
+        name for name in BaseFacts.model_fields if getattr(before, name) != getattr(now, name)
+    ]
+    return f"written anew, {', '.join(changed)} changed" if changed else "says so already"
