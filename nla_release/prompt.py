@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nla_release.chat import Chat
 from nla_release.errors import InputError, PairError
 from nla_release.files import read_text
-from nla_release.sidecar import Sidecar
+from nla_release.sidecar import ChatTemplate, Sidecar
 
 # Text and whether special tokens (BOS) are added -> token ids.
 Encode = Callable[[str, bool], list[int]]
@@ -41,11 +42,17 @@ def ar_prompt(template: str, explanation: str) -> str:
     return template.replace("{explanation}", explanation)
 
 
-def mark(encode: Encode, template: str, injection_char: str) -> MarkedPrompt:
-    """Encode the AV prompt with special tokens and find the marker in it.
+def mark(
+    encode: Encode, template: str, injection_char: str, chat: Chat | None = None
+) -> MarkedPrompt:
+    """Encode the AV prompt and find the marker in it.
+
+    Raw, it is encoded with special tokens. In a chat it is the user's message, and the chat
+    template writes the special tokens itself.
 
     Raises:
-        PairError: the marker is not one token, or does not stand exactly once inside the prompt.
+        PairError: the marker is not one token, or does not stand exactly once inside the prompt;
+            the prompt begins with BOS twice; or the chat template cannot be rendered.
     """
     alone = encode(injection_char, False)
     if len(alone) != 1:
@@ -53,7 +60,8 @@ def mark(encode: Encode, template: str, injection_char: str) -> MarkedPrompt:
             f"marker {injection_char!r} is {len(alone)} tokens here, expected 1: {alone}",
             hint="choose a rare character that the base's tokenizer keeps as one token",
         )
-    ids = encode(av_prompt(template, injection_char), True)
+    prompt = av_prompt(template, injection_char)
+    ids = _encoded(encode, prompt) if chat is None else encode(chat.render(prompt), False)
     positions = [index for index, token in enumerate(ids) if token == alone[0]]
     if len(positions) != 1 or not 0 < positions[0] < len(ids) - 1:
         raise PairError(
@@ -68,9 +76,10 @@ def suffix_ids(encode: Encode, template: str) -> list[int]:
     """The ids that every AR prompt ends with, whatever the explanation.
 
     Raises:
-        PairError: nothing follows the explanation, so that the AR would read a word of it.
+        PairError: nothing follows the explanation, so that the AR would read a word of it; or the
+            prompt begins with BOS twice.
     """
-    prompts = [encode(ar_prompt(template, probe), True) for probe in _PROBES]
+    prompts = [_encoded(encode, ar_prompt(template, probe)) for probe in _PROBES]
     suffix: list[int] = []
     for column in zip(*(reversed(ids) for ids in prompts), strict=False):
         if len(set(column)) > 1:
@@ -81,14 +90,23 @@ def suffix_ids(encode: Encode, template: str) -> list[int]:
     return suffix
 
 
-def check_replay(sidecar: Sidecar, encode: Encode, unk_id: int | None) -> None:
+def check_replay(
+    sidecar: Sidecar, encode: Encode, unk_id: int | None, chat: Chat | None = None
+) -> None:
     """Compare what an AV's sidecar recorded with what a tokenizer does today.
+
+    Args:
+        sidecar: the AV's.
+        encode: the tokenizer.
+        unk_id: its unknown token, when it has one.
+        chat: the base's chat template, when it has one; a raw prompt does without it.
 
     Raises:
         PairError: the first disagreement, with both values.
     """
     tokens, injection = sidecar.tokens, sidecar.injection
-    marked = mark(encode, sidecar.prompt_templates.av, tokens.injection_char)
+    trained = _as_trained(injection.chat_template, chat)
+    marked = mark(encode, sidecar.prompt_templates.av, tokens.injection_char, trained)
     if marked.token_id == unk_id:
         raise PairError(f"marker {tokens.injection_char!r} is the unknown token on this tokenizer")
     for name, recorded, found in (
@@ -113,11 +131,11 @@ def check_suffix(sidecar: Sidecar, encode: Encode) -> None:
     """Compare an AR's recorded suffix ids with a tokenizer.
 
     Raises:
-        PairError: rendered AR prompts do not end with the recorded ids.
+        PairError: rendered AR prompts do not end with the recorded ids, or begin with BOS twice.
     """
     recorded = sidecar.tokens.critic_suffix_ids or []
     for probe in _PROBES:
-        ids = encode(ar_prompt(sidecar.prompt_templates.ar, probe), True)
+        ids = _encoded(encode, ar_prompt(sidecar.prompt_templates.ar, probe))
         if ids[-len(recorded) :] != recorded:
             raise PairError(
                 f"AR sidecar records critic_suffix_ids {recorded}, the tokenizer ends the prompt of"
@@ -143,6 +161,44 @@ def load_tokenizer(path: Path) -> Any:
 def encoder(tokenizer: Any) -> Encode:
     """The `Encode` function of a `tokenizers.Tokenizer`."""
     return lambda text, special: list(tokenizer.encode(text, add_special_tokens=special).ids)
+
+
+def begins_twice(ids: Sequence[int]) -> bool:
+    """Whether ids begin with the same id twice, as when both template and tokenizer write BOS."""
+    return len(ids) > 1 and ids[0] == ids[1]
+
+
+def _encoded(encode: Encode, prompt: str) -> list[int]:
+    """A raw prompt's ids, with special tokens.
+
+    Raises:
+        PairError: the prompt itself begins with the BOS that encoding adds.
+    """
+    ids = encode(prompt, True)
+    if begins_twice(ids) and not begins_twice(encode(prompt, False)):
+        raise PairError(
+            f"the prompt {prompt[:24]!r}... begins with special token {ids[0]} twice: the template"
+            " writes it, and the tokenizer adds it again",
+            hint="take it out of the template: raw prompts are encoded with special tokens",
+        )
+    return ids
+
+
+def _as_trained(recorded: ChatTemplate | None, chat: Chat | None) -> Chat | None:
+    """The base's chat template with the options of training, when the AV was trained in a chat."""
+    if recorded is None:
+        return None
+    if chat is None:
+        raise PairError(
+            "the AV's prompt goes through a chat template, and the base's tokenizer has none"
+        )
+    if chat.sha256 != recorded.sha256:
+        raise PairError(
+            f"the AV was trained through a chat template with sha256 {recorded.sha256}, the base's"
+            f" has {chat.sha256}",
+            hint="use the base revision whose template the adapter was trained with",
+        )
+    return chat.given(recorded.options)
 
 
 def _first_difference(

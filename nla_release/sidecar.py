@@ -9,10 +9,18 @@ norm (`nla_release.norms`), the scale trained with (`extraction.injection_scale`
 evaluated with (`nla_release.norms.scale_evaluated`). An absent scale is an error, never a default.
 """
 
+import keyword
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from nla_release.errors import InputError, SidecarError
 from nla_release.files import dump_json, dump_yaml, read_yaml, sha256_bytes
@@ -24,6 +32,23 @@ HEAD_FILE_NAME = "value_head.safetensors"
 Role = Literal["av", "ar"]
 Quantization = Literal["nf4"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+PromptEncoding = Literal["raw", "chat"]
+
+
+# What every chat template is given, so that no option can be called so.
+_GIVEN_ANYWAY = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
+
+
+def _option_name(name: str) -> str:
+    if name in _GIVEN_ANYWAY or keyword.iskeyword(name) or not name.isidentifier():
+        raise ValueError(f"{name!r} cannot be the name of a chat template's option")
+    return name
+
+
+ChatOptions = dict[
+    Annotated[str, AfterValidator(_option_name)],
+    bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | str,
+]
 
 
 class Extraction(Open):
@@ -75,27 +100,57 @@ class Base(Strict):
     dtype: Dtype
 
 
+class ChatTemplate(Strict):
+    """The base's chat template as trained: its sha256 (of UTF-8 Jinja text), and what it was given.
+
+    `options` are variables of the template, such as `enable_thinking: false`; they change the
+    prompt, so they are part of the contract.
+    """
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    options: ChatOptions = Field(default_factory=dict)
+
+
 class Injection(Strict):
     """How the activation enters the AV: it replaces the marker's embedding, rescaled to `scale`.
 
-    `prompt_token_ids` are the rendered prompt's ids as trained; replaying them on a tokenizer is
-    the sharpest check for drift of template, tokenizer or special tokens.
+    The AV's template, filled in, is encoded `raw` with special tokens (BOS), or is the one user
+    message of a `chat`, whose template writes the special tokens itself. `prompt_token_ids` are
+    the rendered prompt's ids as trained; replaying them on a tokenizer is the sharpest check for
+    drift of template, tokenizer or special tokens.
     """
 
     site: Literal["embedding"]
     op: Literal["replace"]
     scale: PositiveFloat
-    prompt_encoding: Literal["raw"]
+    prompt_encoding: PromptEncoding
+    chat_template: ChatTemplate | None = None
     prompt_token_ids: list[NonNegativeInt]
     marker_position: PositiveInt
 
+    @model_validator(mode="after")
+    def _chat_names_its_template(self) -> "Injection":
+        if (self.prompt_encoding == "chat") != (self.chat_template is not None):
+            raise ValueError(
+                f"prompt_encoding is {self.prompt_encoding} and chat_template is"
+                f" {'given' if self.chat_template else 'missing'}; chat needs it, raw has none"
+            )
+        return self
+
 
 class Adapter(Strict):
-    """One LoRA adapter, in the order of application; `path` is relative to the sidecar."""
+    """One LoRA adapter, in the order of application; `path` is relative to the sidecar.
+
+    The rest are PEFT's options of the same meaning: `rslora` is use_rslora (the product of the
+    factors is scaled by alpha / sqrt(rank) and not alpha / rank), `dora` is use_dora.
+    """
 
     path: str
     rank: PositiveInt
     alpha: PositiveFloat
+    rslora: bool = False
+    dora: bool = False
+    modules_to_save: list[str] = Field(default_factory=list)
 
 
 class ArHead(Strict):

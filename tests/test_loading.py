@@ -2,15 +2,23 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.cards.render import render
 from nla_release.engine import Pair
+from nla_release.files import write_atomic
 from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.release import read_release
+from nla_release.sidecar import contract_digest, read_sidecar
+from tests.chats import CHATML, through_chat
 from tests.sidecars import TINY_BASE
 from train.demo import usage_snippet
 
@@ -107,6 +115,36 @@ def test_the_av_cards_example_is_a_row_of_the_evidence(good_release, published, 
     evidence = read_evidence(good_release / "evidence")
 
     assert printed in {row.raw for row in evidence.rows}
+
+
+def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
+    good_release, published, copy_of, tmp_path
+):
+    """The demo's pair with its prompt in turns: whatever it says there, both say the same."""
+    release = copy_of(good_release)
+    base = shutil.copytree(TINY_BASE, tmp_path / "base")
+    through_chat(release / "pair" / "av", base, CHATML, {"enable_thinking": False})
+    evidence = read_evidence(release / "evidence")
+    digest = contract_digest(read_sidecar(release / "pair" / "av"))
+    files = evidence.run.files | {"av/nla_meta.yaml": digest}
+    run = evidence.run.model_copy(update={"files": files})
+    again = write_evidence(release / "evidence", evidence.rows, evidence.vectors, run)
+    write_atomic(release / "calibration.json", calibrate(again).dump())
+    folders = render(read_release(release), "0.0.1").folders
+    pair = Pair.from_pretrained(folders["av"], folders["ar"], base=base, device="cpu")
+    snippet = usage_snippet((folders["av"] / "README.md").read_text())
+    assert "    enable_thinking=False,\n" in snippet
+    for name, folder in (("BASE", base), ("AV_REPO", folders["av"])):
+        snippet = re.sub(
+            rf"^{name} = .*$", f"{name} = {str(folder)!r}", snippet, flags=re.MULTILINE
+        )
+
+    printed = in_a_fresh_process(snippet + SHOW_AV, published, tmp_path / "home")
+    *said, shown = printed.strip().splitlines()
+    activation = torch.tensor([json.loads(shown)["activation"]])
+    (explanation,) = pair.verbalize(activation, max_new_tokens=48)
+
+    assert "\n".join(said) == explanation.raw.strip()
 
 
 def test_the_ar_cards_code_gives_what_the_engine_reconstructs(

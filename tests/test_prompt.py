@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release.chat import Chat
 from nla_release.errors import InputError, PairError
 from nla_release.prompt import (
     ar_prompt,
@@ -17,6 +18,7 @@ from nla_release.prompt import (
     mark,
     suffix_ids,
 )
+from tests.chats import GEMMA
 from tests.sidecars import TINY_BASE, sidecar
 
 AV = "Describe the vector.\n<concept>{injection_char}</concept>\n"
@@ -112,3 +114,72 @@ def test_a_file_that_is_no_tokenizer_is_one_clear_error(tmp_path):
     (tmp_path / "tokenizer.json").write_text('{"model": 1}')
     with pytest.raises(InputError, match="is not a tokenizer"):
         load_tokenizer(tmp_path / "tokenizer.json")
+
+
+# -- chats --
+
+
+def chatted(changes=None):
+    """An AV's sidecar whose prompt went through a chat template, and that template."""
+    chat = Chat(GEMMA, {"bos_token": "<bos>"}, {"enable_thinking": False})
+    encode = encoder(load_tokenizer(TINY_BASE / "tokenizer.json"))
+    prompt = mark(encode, AV, "㊗", chat)
+    injection = ("nla_release", "injection")
+    recorded = {
+        (*injection, "prompt_encoding"): "chat",
+        (*injection, "chat_template"): {"sha256": chat.sha256, "options": chat.options},
+        (*injection, "prompt_token_ids"): list(prompt.ids),
+        (*injection, "marker_position"): prompt.position,
+    }
+    return sidecar("av", recorded | (changes or {})), chat
+
+
+def test_a_chat_prompt_is_encoded_without_special_tokens_of_the_tokenizer(encode):
+    meta, chat = chatted()
+
+    assert meta.injection.prompt_token_ids[:2] == [2, *encode("<", False)]
+    check_replay(meta, encode, 3, chat)
+
+
+def test_options_of_training_are_given_to_the_template_again(encode):
+    meta, chat = chatted()
+
+    check_replay(meta, encode, 3, chat.given({"enable_thinking": True}))
+
+
+def test_another_chat_template_is_named_by_both_hashes(encode):
+    meta, chat = chatted()
+    other = Chat(GEMMA + " ", chat.special_tokens)
+
+    with pytest.raises(PairError, match=f"{chat.sha256}, the base's has {other.sha256}"):
+        check_replay(meta, encode, 3, other)
+
+
+def test_a_base_without_a_chat_template_cannot_replay_a_chat(encode):
+    with pytest.raises(PairError, match="the base's tokenizer has none"):
+        check_replay(chatted()[0], encode, unk_id=3)
+
+
+def test_a_raw_prompt_goes_through_no_template(encode):
+    check_replay(sidecar("av"), encode, 3, Chat("{{ raise_exception('not asked') }}", {}))
+
+
+def test_a_raw_template_that_writes_bos_itself_is_refused(encode):
+    twice = sidecar("ar", {("prompt_templates", "ar"): "<bos>" + AR})
+    for refused in (
+        lambda: mark(encode, "<bos>" + AV, "㊗"),
+        lambda: suffix_ids(encode, "<bos>" + AR),
+        lambda: check_suffix(twice, encode),
+    ):
+        with pytest.raises(PairError, match="begins with special token 2 twice"):
+            refused()
+
+
+def test_a_prompt_may_begin_with_a_word_twice(encode):
+    """Without BOS, as on tokenizers that have none."""
+
+    def plain(text, special):
+        return encode(text, False)
+
+    assert plain(">> ", True)[:2] == plain(">", True) * 2
+    mark(plain, ">> " + AV, "㊗")

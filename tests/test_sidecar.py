@@ -12,6 +12,12 @@ from nla_release.sidecar import contract_digest, dump_sidecar, read_sidecar
 from tests.sidecars import TINY_BASE, document, sidecar
 
 SHA = "0" * 64
+ENCODING = ("nla_release", "injection", "prompt_encoding")
+CHAT = ("nla_release", "injection", "chat_template")
+
+
+def chat_with(options):
+    return {ENCODING: "chat", CHAT: {"sha256": SHA, "options": options}}
 
 
 def read(tmp_path, role, changes, as_role=None):
@@ -51,6 +57,16 @@ def test_a_missing_injection_scale_is_an_error_with_advice_never_a_default(tmp_p
         ("av", {("d_model",): 0}, "d_model"),
         ("av", {("kind",): "nla_dataset"}, "kind"),
         ("av", {("schema_version",): 1}, "schema_version"),
+        ("av", {ENCODING: "chat"}, "prompt_encoding is chat and chat_template is missing"),
+        ("av", {CHAT: {"sha256": SHA}}, "prompt_encoding is raw and chat_template is given"),
+        ("av", {ENCODING: "chat", CHAT: {"sha256": "00"}}, "chat_template.sha256"),
+        ("av", {ENCODING: "chat", CHAT: {"sha256": SHA, "name": "x"}}, "not a known key"),
+        ("av", chat_with({"tools": "x"}), "'tools' cannot be the name"),
+        ("av", chat_with({"a b": True}), "'a b' cannot be the name"),
+        ("av", chat_with({"class": True}), "'class' cannot be the name"),
+        ("av", chat_with({"depth": 1.5}), "options.depth"),
+        ("av", chat_with({"depth": 10**20}), "options.depth"),
+        ("av", chat_with({"tools_given": [1]}), "options.tools_given"),
         ("ar", {("critic",): None}, "an AR needs critic"),
         ("ar", {("tokens", "critic_suffix_ids"): None}, "critic_suffix_ids"),
         ("ar", {("nla_release", "ar_head", "shape"): [64, 32]}, "d_model is 64"),
@@ -138,11 +154,24 @@ def strict_reference_reader(meta):
         assert all(isinstance(token, int) for token in tokens["critic_suffix_ids"])
 
 
-@pytest.mark.parametrize("role", ["av", "ar"])
-def test_a_strict_reader_of_the_reference_contract_accepts_it(role):
+@pytest.mark.parametrize(
+    ("role", "changes"),
+    [("av", {}), ("av", chat_with({"enable_thinking": False})), ("ar", {})],
+)
+def test_a_strict_reader_of_the_reference_contract_accepts_it(role, changes):
     import yaml
 
-    strict_reference_reader(yaml.safe_load(dump_sidecar(sidecar(role))))
+    strict_reference_reader(yaml.safe_load(dump_sidecar(sidecar(role, changes))))
+
+
+def test_the_options_of_a_chat_keep_their_kinds(tmp_path):
+    """`true`, `1` and `"1"` are three different variables to a template."""
+    options = {"enable_thinking": True, "depth": 1, "date_string": "1"}
+    found = read(tmp_path, "av", chat_with(options)).injection.chat_template.options
+
+    assert [(name, type(value)) for name, value in found.items()] == [
+        (name, type(value)) for name, value in options.items()
+    ]
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])

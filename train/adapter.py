@@ -10,28 +10,66 @@ import torch
 from safetensors.torch import save_file
 
 import nla_release
+from nla_release.adapter_config import portable
+from nla_release.chat import Chat
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import ConfigError
-from nla_release.files import replacing_folder, sha256_file, write_atomic
-from nla_release.prompt import mark, suffix_ids
+from nla_release.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
+from nla_release.prompt import MarkedPrompt, mark, suffix_ids
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
 from nla_release.training_log import FILE_NAME as LOG_NAME
 from nla_release.training_log import RULE, Step, judge
+from nla_release.weights import CONFIG_FILE_NAME
 from train.dataset import TrainingRows, parquet_path
 from train.loop import Fit
 from train.recipe import Adapter, Recipe
 
 
 def load(recipe: Recipe, device: str | None) -> Base:
-    """The recipe's base, as `nla_release.engine.base.load_base` gives it."""
-    return load_base(
+    """The recipe's base, as `nla_release.engine.base.load_base` gives it.
+
+    Raises:
+        ConfigError: the recipe wants a chat, and the base has no chat template.
+        PairError: a template of the recipe does not suit the base's tokenizer.
+    """
+    base = load_base(
         recipe.base.path or recipe.base.id,
         recipe.base.revision,
         quantization=recipe.base.quantization,
         dtype=recipe.base.dtype,
         device=device,
     )
+    # Found out now, and not after hours of training.
+    marked_prompt(base, recipe)
+    suffix_ids(base.encode, recipe.templates.ar)
+    return base
+
+
+def chat_of(base: Base, recipe: Recipe) -> Chat | None:
+    """The base's chat template with the recipe's options, when the AV's prompt is a chat.
+
+    Raises:
+        ConfigError: the base has none.
+    """
+    if recipe.prompt_encoding == "raw":
+        return None
+    if base.chat is None:
+        raise ConfigError(
+            f"prompt_encoding is chat, and {recipe.base.id} has no chat template",
+            hint="set prompt_encoding to raw, or train on the base's instruction-tuned sibling",
+        )
+    return base.chat.given(recipe.chat_options)
+
+
+def marked_prompt(base: Base, recipe: Recipe) -> MarkedPrompt:
+    """The AV's prompt as the recipe has it encoded.
+
+    Raises:
+        ConfigError: the recipe wants a chat, and the base has no chat template.
+        PairError: the marker does not stand once in it, or the chat template fails.
+    """
+    return mark(base.encode, recipe.templates.av, recipe.marker, chat_of(base, recipe))
 
 
 def add_lora(base: Base, settings: Adapter) -> Any:
@@ -79,6 +117,8 @@ def save(
         config = model.peft_config["default"]
         config.base_model_name_or_path = sidecar.nla_release.base.id
         model.save_pretrained(staging, save_embedding_layers=False)
+        written = portable(read_json(staging / CONFIG_FILE_NAME))
+        write_atomic(staging / CONFIG_FILE_NAME, dump_json(written))
         (staging / "README.md").unlink(missing_ok=True)  # PEFT's stub; `render` writes the card
         if head is not None:
             state = {name: value.contiguous().cpu() for name, value in head.state_dict().items()}
@@ -137,7 +177,7 @@ def sidecar_common(
 ) -> dict[str, Any]:
     """The part of a sidecar that AV and AR share; each adds its own keys."""
     d_model = base.model.config.get_text_config().hidden_size
-    prompt = mark(base.encode, recipe.templates.av, recipe.marker)
+    prompt = marked_prompt(base, recipe)
     return {
         "kind": "nla_model",
         "schema_version": 2,

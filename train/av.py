@@ -15,10 +15,20 @@ from nla_release.engine.hooks import injecting
 from nla_release.engine.pair import pad_right
 from nla_release.errors import ConfigError
 from nla_release.explanation import wrap
-from nla_release.prompt import MarkedPrompt, mark
+from nla_release.prompt import MarkedPrompt
 from nla_release.schema import parse
 from nla_release.sidecar import Sidecar, Tokens
-from train.adapter import add_lora, load, save, sidecar_common, summary, trainable, training_facts
+from train.adapter import (
+    add_lora,
+    chat_of,
+    load,
+    marked_prompt,
+    save,
+    sidecar_common,
+    summary,
+    trainable,
+    training_facts,
+)
 from train.command import run, step
 from train.dataset import TrainingRows, read_training_rows
 from train.loop import Fit, fit
@@ -43,7 +53,7 @@ def train_av(
     rows = read_training_rows(folder, recipe, base)
     norm = embedding_norm(base.model)
     check_scale(recipe.av.injection_scale, norm, allowed=allow_ood_injection)
-    prompt = mark(base.encode, recipe.templates.av, recipe.marker)
+    prompt = marked_prompt(base, recipe)
     model = add_lora(base, recipe.av)
     loss = _loss(base, model, rows, prompt, recipe)
     done = fit("train AV", trainable(model), loss, len(rows.activations), recipe.av)
@@ -125,12 +135,13 @@ def _sidecar(
 ) -> Sidecar:
     document = sidecar_common("av", recipe, base, rows, norm)
     document["extraction"]["injection_scale"] = recipe.av.injection_scale
-    ours = document["nla_release"]
+    ours, chat = document["nla_release"], chat_of(base, recipe)
     ours["injection"] = {
         "site": "embedding",
         "op": "replace",
         "scale": recipe.av.injection_scale,
-        "prompt_encoding": "raw",
+        "prompt_encoding": recipe.prompt_encoding,
+        "chat_template": {"sha256": chat.sha256, "options": recipe.chat_options} if chat else None,
         "prompt_token_ids": list(prompt.ids),
         "marker_position": prompt.position,
     }

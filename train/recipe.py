@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
 from nla_release.schema import Strict, parse
-from nla_release.sidecar import Dtype, PromptTemplates, Quantization
+from nla_release.sidecar import ChatOptions, Dtype, PromptEncoding, PromptTemplates, Quantization
 
 
 class BaseModel(Strict):
@@ -72,15 +79,27 @@ class Reconstructor(Adapter):
 
 
 class Recipe(Strict):
-    """All of it."""
+    """All of it.
+
+    With `prompt_encoding: chat` the AV's template is the user's message in the base's chat
+    template, which is given `chat_options`, such as `enable_thinking: false`.
+    """
 
     name: str
     base: BaseModel
     marker: str = Field(min_length=1, max_length=1)
     templates: PromptTemplates
+    prompt_encoding: PromptEncoding = "raw"
+    chat_options: ChatOptions = Field(default_factory=dict)
     extract: Extraction
     av: Verbalizer
     ar: Reconstructor
+
+    @model_validator(mode="after")
+    def _options_are_of_a_chat(self) -> "Recipe":
+        if self.chat_options and self.prompt_encoding == "raw":
+            raise ValueError("chat_options are given, and prompt_encoding is raw")
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:

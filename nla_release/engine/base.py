@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers.utils import cached_file
 
+from nla_release.chat import Chat
 from nla_release.errors import ConfigError, EnvironmentProblem, PairError
 from nla_release.files import sha256_file
 from nla_release.sidecar import Dtype, Quantization
@@ -40,6 +41,14 @@ class Base:
         """Token ids of a text, with or without special tokens (BOS)."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
         return ids
+
+    @property
+    def chat(self) -> Chat | None:
+        """The tokenizer's chat template, when it has one."""
+        template = self.tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        return Chat(template, self.tokenizer.special_tokens_map) if template else None
 
 
 def load_base(

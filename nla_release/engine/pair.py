@@ -232,7 +232,7 @@ def _check_base(base: Base, av: Sidecar, ar: Sidecar) -> None:
         )
     if deepest >= (blocks := len(decoder_of(base.model).layers)):
         raise PairError(f"the pair needs block {deepest}, the base has blocks 0 to {blocks - 1}")
-    check_replay(av, base.encode, base.tokenizer.unk_token_id)
+    check_replay(av, base.encode, base.tokenizer.unk_token_id, base.chat)
     check_suffix(ar, base.encode)
 
 

@@ -3,28 +3,34 @@
 from collections.abc import Iterator
 
 from nla_release.errors import PairError
-from nla_release.prompt import check_replay, check_suffix, encoder
+from nla_release.prompt import begins_twice, check_replay, check_suffix, encoder
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, Skip, rule
 from nla_release.rules.scopes import AVS, SUBJECT
 from nla_release.rules.subject import Subject
-from nla_release.rules.tokenizer import find_tokenizer, unknown_id
+from nla_release.rules.tokenizer import find_chat, find_tokenizer, unknown_id
 from nla_release.sidecar import FILE_NAME
 
 
 @rule(
     "NLA201",
     "error",
-    "the recorded prompt holds the marker once, between its neighbours",
+    "the recorded prompt holds the marker once, between its neighbours, and BOS once",
     each=AVS,
     page=Page(
         checks="Among the recorded prompt_token_ids the marker's id stands exactly once, at the"
-        " recorded position, with the recorded ids to its left and right. Needs no tokenizer.",
+        " recorded position, with the recorded ids to its left and right, and they do not begin"
+        " with the same id twice, as when both the chat template and the tokenizer write BOS."
+        " Needs no tokenizer.",
         why="Readers inject only where marker and neighbours match, so a wrong neighbour means no"
         " injection at all, and text about nothing. The cards of SolshineCode/nla-gemma-4-e2b call"
-        " the neighbours `<` and `>`; the ids are those of `>` and `</`.",
+        " the neighbours `<` and `>`; the ids are those of `>` and `</`. A second BOS moves every"
+        " position by one, and a reader that writes only one sees another prompt. Under"
+        " transformers 5 `apply_chat_template(tokenize=True)` gives a BatchEncoding and no list of"
+        " ids, so that a search for the marker in it finds none (forks by lgalke and of Nano-NLA).",
         fix="Render the prompt on the base's tokenizer and write the ids it gives into the"
-        " sidecar; `python -m train.av` records them.",
+        " sidecar; `python -m train.av` records them. Encode a chat without special tokens, and a"
+        " raw template without a BOS of its own.",
         example="marker id 249568 stands at positions [], recorded is position 90",
         waive="Never: nothing is injected into such a prompt.",
     ),
@@ -37,6 +43,12 @@ def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
         adapter.sidecar.injection,
     )
     ids, at = injection.prompt_token_ids, injection.marker_position
+    if begins_twice(ids):
+        yield Problem(
+            path,
+            f"prompt_token_ids begin with id {ids[0]} twice: a BOS of the template, and another of"
+            " the tokenizer",
+        )
     positions = [index for index, token in enumerate(ids) if token == tokens.injection_token_id]
     if positions != [at]:
         yield Problem(
@@ -63,14 +75,23 @@ def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
     each=SUBJECT,
     page=Page(
         checks="On the base's tokenizer the marker is one token and not the unknown one, the AV's"
-        " prompt gives the recorded ids one by one, and every AR prompt ends with the recorded"
-        " suffix. The tokenizer is --tokenizer, or base_path's, or the one of the pinned commit on"
-        " the Hub; without any of them the rule is skipped.",
+        " prompt gives the recorded ids one by one, every AR prompt ends with the recorded suffix,"
+        " and no raw prompt begins with a BOS that the tokenizer adds again. With prompt_encoding"
+        " chat the AV's prompt goes through the base's chat template, which must have the recorded"
+        " sha256, with the recorded options. The tokenizer is --tokenizer, or base_path's, or the"
+        " one of the pinned commit on the Hub, and the chat template lies beside it"
+        " (chat_template.jinja, else tokenizer_config.json); without them the rule is skipped. A"
+        " template is a program: it runs in a sandbox, in a process of its own with bounded time"
+        " and memory.",
         why="A template or tokenizer that drifted changes what the adapters see without an error:"
         " the reference's Gemma AR falls from 0.77 to 0.31 variance explained when BOS is dropped"
-        " (kitft/natural_language_autoencoders, docs/inference.md).",
+        " (kitft/natural_language_autoencoders, docs/inference.md). EasyNLA trained with the"
+        " template's default thinking block while its card recommends enable_thinking=False: the"
+        " prompt is only known with the options it was rendered with. Under"
+        " transformers 5 the marker ㎡ of the reference's Llama pair is spelled in bytes when it is"
+        " rendered and encoded in one step, and Neuronpedia's reader does it in two.",
         fix="Pin the base commit that the adapter was trained with, and restore the template it"
-        " was trained with, to the last character.",
+        " was trained with, to the last character, and the chat template's options.",
         example="the AV prompt renders differently than in training: at position 0 the sidecar"
         " records id 2, the tokenizer gives 105",
         waive="Never: train again, or release with the tokenizer that the adapter knows.",
@@ -86,9 +107,13 @@ def prompts_replay(subject: Subject) -> Iterator[Problem | Skip]:
     for adapter in subject.adapters:
         sidecar = adapter.sidecar
         try:
-            if adapter.role == "av":
-                check_replay(sidecar, encode, unknown)
-            else:
+            if adapter.role == "ar":
                 check_suffix(sidecar, encode)
+                continue
+            chat = find_chat(subject) if sidecar.injection.chat_template else None
+            if isinstance(chat, Skip):
+                yield chat
+            else:
+                check_replay(sidecar, encode, unknown, chat)
         except PairError as error:
             yield Problem(adapter.folder / FILE_NAME, error.message)

@@ -1,9 +1,11 @@
-"""Finding the base's tokenizer.json: given, beside the release, or on the Hub."""
+"""Finding the base's tokenizer and chat template: given, beside the release, or on the Hub."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from nla_release import chat
+from nla_release.chat import Chat, read_chat
 from nla_release.prompt import load_tokenizer
 from nla_release.rules.adapter import reading
 from nla_release.rules.model import Skip
@@ -24,11 +26,33 @@ def find_tokenizer(subject: Subject) -> Any | Skip:
     """
     if subject.tokenizer is not None:
         return load_tokenizer(subject.tokenizer)
-    path = _beside(subject) or _from_hub(subject.adapters[0].sidecar.nla_release.base)
+    path = _find(subject, FILE_NAME)
+    if path is None:
+        return Skip(f"{_base(subject).id} has no {FILE_NAME} at its pinned commit; {_GIVE_ONE}")
     if isinstance(path, Skip):
         return path
     with reading(path, "NLA202"):
         return load_tokenizer(path)
+
+
+def find_chat(subject: Subject) -> Chat | Skip:
+    """The chat template in the tokenizer's folder or commit, or why there is none.
+
+    Raises:
+        UnreadableError: its file is too large, or is not what its name promises.
+    """
+    paths = [_find(subject, name) for name in (chat.TEMPLATE_FILE_NAME, chat.CONFIG_FILE_NAME)]
+    found = None
+    for path in paths:
+        if isinstance(path, Skip):
+            return path
+        if path is not None and found is None:
+            with reading(path.parent, "NLA202"):
+                found = read_chat(path.parent)
+    return found or Skip(
+        f"the AV's prompt goes through a chat template, and no {chat.TEMPLATE_FILE_NAME} and no"
+        f" chat_template in a {chat.CONFIG_FILE_NAME} lies beside the base's {FILE_NAME}"
+    )
 
 
 def unknown_id(tokenizer: Any) -> int | None:
@@ -40,26 +64,42 @@ def unknown_id(tokenizer: Any) -> int | None:
     return None if token is None else tokenizer.token_to_id(token)
 
 
+def _find(subject: Subject, name: str) -> Path | Skip | None:
+    """One file of the place that the tokenizer is taken from; None when that place lacks it."""
+    folder = subject.tokenizer.parent if subject.tokenizer else _beside(subject)
+    if folder is None:
+        return _from_hub(_base(subject), name)
+    return folder / name if (folder / name).is_file() else None
+
+
+def _base(subject: Subject) -> Base:
+    return subject.adapters[0].sidecar.nla_release.base
+
+
 def _beside(subject: Subject) -> Path | None:
     base = subject.release.base_path if subject.release else None
-    return base / FILE_NAME if base and (base / FILE_NAME).is_file() else None
+    return base if base and (base / FILE_NAME).is_file() else None
 
 
-def _from_hub(base: Base) -> Path | Skip:
-    """The pinned commit's file, from the client's cache or else the Hub."""
+def _from_hub(base: Base, name: str) -> Path | Skip | None:
+    """The pinned commit's file, from the client's cache or else the Hub; None when it has none."""
     if base.revision is None:
         return Skip(f"the base's revision is not pinned, and its tokenizer may change; {_GIVE_ONE}")
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HTTPError  # of httpx or httpx2, as the client has it
+    from huggingface_hub import try_to_load_from_cache as cached
+    from huggingface_hub.errors import (
+        HTTPError,  # of httpx or httpx2, as the client has it
+        RemoteEntryNotFoundError,
+    )
 
-    name, revision = base.id, base.revision
     try:
-        try:
-            return Path(hf_hub_download(name, FILE_NAME, revision=revision, local_files_only=True))
-        except FileNotFoundError:
-            # Asked once: the download itself tries for half a minute when there is no network.
-            get_hf_file_metadata(hf_hub_url(name, FILE_NAME, revision=revision))
-            return Path(hf_hub_download(name, FILE_NAME, revision=revision))
+        if found := cached(base.id, name, revision=base.revision):
+            return Path(found) if isinstance(found, str) else None
+        # Asked once: the download itself tries for half a minute when there is no network.
+        get_hf_file_metadata(hf_hub_url(base.id, name, revision=base.revision))
+        return Path(hf_hub_download(base.id, name, revision=base.revision))
+    except RemoteEntryNotFoundError:
+        return None
     except (HTTPError, OSError, ValueError) as error:
         return Skip(
             f"the tokenizer of {base.id} at {base.revision} cannot be had here"

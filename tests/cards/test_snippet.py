@@ -21,10 +21,12 @@ from tests.builders_pair import (
     AV_TEMPLATE,
     WIDTH,
     make_release,
+    measure,
     pair_digests,
     sidecar_document,
 )
 from tests.cards.conftest import card
+from tests.pairs.zoo import edited_yaml
 
 ALLOWED = {
     "av": {"torch", "transformers", "peft"},
@@ -151,3 +153,37 @@ def test_a_pair_that_never_explained_anything_still_gets_a_snippet(tmp_path: Pat
     assert "rows.jsonl" not in code(card(release, "av"))
     assert constants(card(release, "av"))["TEXT"]
     assert constants(card(release, "ar"))["EXPLANATION"]
+
+
+def test_a_chat_is_rendered_by_the_bases_template_with_the_options_of_training(
+    tmp_path: Path,
+) -> None:
+    release = make_release(tmp_path)
+    with edited_yaml(release.adapter("av") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["injection"] |= {
+            "prompt_encoding": "chat",
+            "chat_template": {
+                "sha256": "0" * 64,
+                "options": {"enable_thinking": False, "date_string": 'a "day"', "depth": 3},
+            },
+        }
+    measure(release)
+    render(release, "0.0.1")
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse(code(card(release, "av"))))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "apply_chat_template"
+    ]
+
+    assert ast.unparse(call.args[0]) == "[{'role': 'user', 'content': PROMPT}]"
+    assert {each.arg: ast.literal_eval(each.value) for each in call.keywords} == {
+        "add_generation_prompt": True,
+        "return_dict": True,
+        "return_tensors": "pt",
+        "enable_thinking": False,
+        "date_string": 'a "day"',
+        "depth": 3,
+    }
+    assert "tokenizer(PROMPT" not in code(card(release, "av"))

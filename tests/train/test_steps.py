@@ -1,19 +1,30 @@
 """The training steps: what they take, what they leave, and what they refuse."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from nla_release.chat import read_chat
 from nla_release.engine.activations import read_activations, read_reference
 from nla_release.engine.base import load_base
-from nla_release.errors import ConfigError, DataError, NlaReleaseError, NothingCheckedError
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    NlaReleaseError,
+    NothingCheckedError,
+    PairError,
+)
 from nla_release.files import dump_yaml, read_yaml
+from nla_release.lora import lora_modules
+from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.sidecar import read_sidecar
 from nla_release.training_log import judge, read_log
-from nla_release.weights import lora_modules, read_header
+from nla_release.weights import read_header
+from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from train.ar import new_head, train_ar
 from train.av import check_scale, train_av
@@ -39,7 +50,8 @@ def recipe(tmp_path):
         for name in ("av", "ar"):
             document[name] |= {"steps": 3, "micro_batch": 4}
         for name, values in blocks.items():
-            document[name] |= values
+            old = document.get(name)
+            document[name] = old | values if isinstance(old, dict) else values
         (tmp_path / "recipe.yaml").write_text(dump_yaml(document))
         return read_recipe(tmp_path / "recipe.yaml")
 
@@ -201,6 +213,14 @@ def extracted(tmp_path, recipe):
     return tmp_path
 
 
+@pytest.fixture
+def speaking(tmp_path):
+    """The tiny base with a chat template."""
+    shutil.copytree(TINY_BASE, tmp_path / "speaking")
+    (tmp_path / "speaking" / "chat_template.jinja").write_text(CHATML)
+    return tmp_path / "speaking"
+
+
 def test_each_training_leaves_adapter_sidecar_and_log(extracted, recipe):
     train_av(recipe(), extracted, device="cpu")
     train_ar(recipe(), extracted, device="cpu")
@@ -216,6 +236,37 @@ def test_each_training_leaves_adapter_sidecar_and_log(extracted, recipe):
     assert read_sidecar(av, "av").injection.scale == 16.0
     assert read_sidecar(ar, "ar").head.blocks == 4
     assert read_header(ar / "value_head.safetensors").keys() == {"weight"}
+
+
+def test_an_av_is_trained_through_the_bases_chat_template(extracted, recipe, speaking):
+    blocks = {"prompt_encoding": "chat", "chat_options": {"enable_thinking": False}}
+    chat = recipe(base={"path": str(speaking)}, av={"max_tokens": 256}, **blocks)
+    train_av(chat, extracted, device="cpu")
+    train_ar(chat, extracted, device="cpu")
+    av, ar = read_sidecar(extracted / "pair" / "av"), read_sidecar(extracted / "pair" / "ar")
+    tokenizer = load_tokenizer(speaking / "tokenizer.json")
+
+    assert av.injection.chat_template.options == {"enable_thinking": False}
+    assert tokenizer.decode(av.injection.prompt_token_ids).endswith("<think>\n\n</think>\n\n")
+    check_replay(av, encoder(tokenizer), 3, read_chat(speaking))
+    check_suffix(ar, encoder(tokenizer))
+    assert ar.tokens.injection_left_neighbor_id == av.tokens.injection_left_neighbor_id
+
+
+@pytest.mark.parametrize(
+    ("blocks", "error", "words"),
+    [
+        ({"prompt_encoding": "chat"}, ConfigError, "nla-demo/tiny-gemma4 has no chat template"),
+        ({"chat_options": {"date_string": "x"}}, ConfigError, "and prompt_encoding is raw"),
+        ({"templates": {"ar": "<bos>{explanation} so"}}, PairError, "special token 2 twice"),
+        ({"templates": {"av": "<bos>{injection_char} so"}}, PairError, "special token 2 twice"),
+    ],
+)
+def test_a_prompt_that_cannot_be_as_wanted_is_refused_before_training(
+    extracted, recipe, blocks, error, words
+):
+    with pytest.raises(error, match=words):
+        train_ar(recipe(**blocks), extracted, device="cpu")
 
 
 def test_the_ar_adapts_only_blocks_that_it_reads(extracted, recipe):

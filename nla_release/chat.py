@@ -1,0 +1,157 @@
+"""A base's chat template: finding it beside the tokenizer, and rendering a prompt through it.
+
+Done as `transformers` does it and without it, so that a laptop can replay a chat prompt.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nla_release import chat_rendering
+from nla_release.errors import InputError, PairError
+from nla_release.files import read_json, read_text, sha256_bytes
+
+TEMPLATE_FILE_NAME = "chat_template.jinja"
+CONFIG_FILE_NAME = "tokenizer_config.json"
+
+# The longest template known, with tools in it, is some 20 kB.
+_MAX_TEMPLATE_BYTES = 1024 * 1024
+_MAX_CONFIG_BYTES = 64 * 1024 * 1024
+
+_SPECIAL_TOKENS = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+
+# A real template takes milliseconds, and the process a tenth of a second.
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A chat template (Jinja), the special tokens it may write, and the options it is given."""
+
+    template: str
+    special_tokens: Mapping[str, str]
+    options: Mapping[str, bool | int | str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """Hex sha256 of the template, which is what a sidecar records of it."""
+        return sha256_bytes(self.template.encode())
+
+    def given(self, options: Mapping[str, bool | int | str]) -> "Chat":
+        """The same template with these options."""
+        return replace(self, options=options)
+
+    def variables(self, content: str) -> dict[str, Any]:
+        """What the template is given: one user message, and the assistant's turn to follow."""
+        return {
+            **self.special_tokens,
+            **self.options,
+            "messages": [{"role": "user", "content": content}],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": True,
+        }
+
+    def render(self, content: str) -> str:
+        """The prompt in which a user says `content`, special tokens included.
+
+        The template runs in Jinja's sandbox, in a process of its own with 1 GB of memory and 10
+        seconds. A hole in the sandbox would still be a hole: the process has the user's rights.
+
+        Raises:
+            PairError: the template refuses, fails, takes too long, or writes too much.
+        """
+        request = {"template": self.template, "variables": self.variables(content)}
+        answer = _answer(json.dumps(request))
+        if "error" in answer:
+            raise PairError(f"the chat template {answer['error']}")
+        return answer["text"]
+
+
+def read_chat(folder: Path) -> Chat | None:
+    """The chat template in a base's folder, or None when there is none.
+
+    It is `chat_template.jinja`, or else the (default) one of `tokenizer_config.json`, which also
+    names the special tokens.
+
+    Raises:
+        InputError: a file cannot be read, or is not what its name promises.
+    """
+    template_path, config_path = folder / TEMPLATE_FILE_NAME, folder / CONFIG_FILE_NAME
+    config: Any = read_json(config_path, limit=_MAX_CONFIG_BYTES) if config_path.exists() else {}
+    if not isinstance(config, dict):
+        raise InputError(f"{config_path} must hold a JSON object")
+    if template_path.exists():
+        text = read_text(template_path, limit=_MAX_TEMPLATE_BYTES)
+        return Chat(text, _special_tokens(config))
+    template = _default(config.get("chat_template"))
+    if template is None:
+        return None
+    if not _is_template(template):
+        raise InputError(
+            f"{config_path}: chat_template is not a text of at most {_MAX_TEMPLATE_BYTES} bytes"
+        )
+    return Chat(template, _special_tokens(config))
+
+
+def _is_template(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(value.encode()) <= _MAX_TEMPLATE_BYTES
+    except UnicodeEncodeError:  # JSON can spell a lone surrogate
+        return False
+
+
+def _default(templates: Any) -> Any:
+    """One template, or the one called default of a list."""
+    if not isinstance(templates, list):
+        return templates
+    return next(
+        (
+            each.get("template")
+            for each in templates
+            if isinstance(each, dict) and each.get("name") == "default"
+        ),
+        None,
+    )
+
+
+def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """Special tokens by name; a configuration holds their text, or an object with it."""
+    found = {}
+    for name in _SPECIAL_TOKENS:
+        token = config.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        if isinstance(text, str):
+            found[name] = text
+    return found
+
+
+@lru_cache(maxsize=8)
+def _answer(request: str) -> dict[str, str]:
+    """The `text` of one request, or its `error`, from a child process."""
+    command = [sys.executable, "-P", chat_rendering.__file__]
+    try:
+        done = subprocess.run(
+            command, input=request, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"does not come to an end in {_SECONDS} seconds"}
+    try:
+        answer: dict[str, str] = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return {"error": f"brings its process down: {last}"}
+    return answer

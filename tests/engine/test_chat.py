@@ -1,0 +1,109 @@
+"""Chat prompts here are those of `transformers`, and a pair trained in a chat loads and speaks."""
+
+import shutil
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from nla_release.chat import Chat, read_chat
+from nla_release.chat_rendering import rendered
+from nla_release.engine import Pair
+from nla_release.engine.activations import read_activations
+from nla_release.engine.base import Base
+from nla_release.errors import PairError
+from nla_release.prompt import encoder, load_tokenizer
+from tests.chats import CHATML, GEMMA, STYLES, TURNS, through_chat
+from tests.sidecars import TINY_BASE
+
+OPTIONS = {"enable_thinking": False}
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def base(request, tmp_path_factory):
+    """The tiny base's tokenizer with a chat template of its own."""
+    folder = tmp_path_factory.mktemp("base")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(TINY_BASE / name, folder / name)
+    (folder / "chat_template.jinja").write_text(STYLES[request.param])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def theirs(base):
+    return AutoTokenizer.from_pretrained(base)
+
+
+def said_by(tokenizer, text, **more):
+    return tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], add_generation_prompt=True, **OPTIONS, **more
+    )
+
+
+@given(text=st.text())
+def test_any_text_is_rendered_as_transformers_does(base, theirs, text):
+    chat = read_chat(base).given(OPTIONS)
+
+    assert rendered(chat.template, chat.variables(text)) == said_by(theirs, text, tokenize=False)
+
+
+@pytest.mark.parametrize("text", ["Describe ㊗.", "<bos>", "", " {{ x }}\n\t"])
+def test_the_whole_way_gives_the_ids_of_transformers(base, theirs, text):
+    chat = read_chat(base).given(OPTIONS)
+    ids = encoder(load_tokenizer(base / "tokenizer.json"))(chat.render(text), False)
+
+    assert ids == said_by(theirs, text, return_dict=True)["input_ids"]
+
+
+def test_the_engine_takes_the_template_from_the_tokenizer(base, theirs):
+    def loaded(tokenizer):
+        return Base(None, tokenizer, "", None, None, "float32", "cpu").chat
+
+    assert loaded(theirs).template == read_chat(base).template
+    assert loaded(theirs).special_tokens.items() >= {"bos_token": "<bos>"}.items()
+    theirs.chat_template = {"default": TURNS, "rag": "another"}
+    assert loaded(theirs) == Chat(TURNS, theirs.special_tokens_map)
+    assert loaded(AutoTokenizer.from_pretrained(TINY_BASE)) is None
+
+
+# -- a pair --
+
+
+@pytest.fixture
+def spoken(good_release, tmp_path):
+    """The demo's pair and base, made a pair that speaks in Gemma's turns."""
+    shutil.copytree(good_release / "pair", tmp_path / "pair")
+    shutil.copytree(TINY_BASE, tmp_path / "base")
+    through_chat(tmp_path / "pair" / "av", tmp_path / "base", GEMMA)
+    return tmp_path
+
+
+def load(folder, base=None):
+    return Pair.from_pretrained(
+        folder / "pair" / "av", folder / "pair" / "ar", base=base or folder / "base", device="cpu"
+    )
+
+
+def test_a_pair_trained_in_a_chat_loads_and_is_asked_in_it(spoken, good_release):
+    pair = load(spoken)
+    vectors = torch.from_numpy(
+        read_activations(good_release / "data" / "eval.parquet", 64).vectors[:2]
+    )
+    prompt = pair.base.tokenizer.decode(pair.av.injection.prompt_token_ids)
+
+    assert prompt.startswith("<bos><start_of_turn>user\nDescribe the vector.")
+    assert prompt.endswith("<start_of_turn>model\n")
+    assert len(pair.verbalize(vectors, max_new_tokens=8)) == 2
+
+
+def test_a_base_whose_chat_template_changed_is_refused(spoken):
+    (spoken / "base" / "chat_template.jinja").write_text(CHATML)
+    with pytest.raises(PairError, match="trained through a chat template with sha256"):
+        load(spoken)
+
+
+def test_a_base_without_a_chat_template_is_refused(spoken):
+    with pytest.raises(PairError, match="the base's tokenizer has none"):
+        load(spoken, TINY_BASE)
