@@ -14,10 +14,11 @@ from nla_release.cards.notes import read_notes
 from nla_release.cards.references import citations, licence
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
+from nla_release.lora import lora_modules
 from nla_release.release import ROLES, tag
 from nla_release.sidecar import Role
-from nla_release.training_log import RULE, judge
-from nla_release.weights import ADAPTER_FILE_NAME, lora_modules
+from nla_release.training_log import RULE, Step, judge
+from nla_release.weights import ADAPTER_FILE_NAME
 
 Context = dict[str, Any]
 
@@ -81,8 +82,7 @@ def role_context(inputs: Inputs, shared: Context, role: Role) -> Context:
         },
         "sidecar": adapter.sidecar.model_dump(mode="json", by_alias=True),
         "lora": shared["lora"][role],
-        "verdict": _verdict(adapter),
-        "figures": shared["figures"] | {"training_loss": training_loss_alt(role, adapter.log)},
+        "loss": _loss(role, adapter.log) if adapter.log else None,
         "snippet": asdict(snippet(adapter.sidecar, inputs.evidence)),
         "year": year,
         "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),
@@ -91,23 +91,27 @@ def role_context(inputs: Inputs, shared: Context, role: Role) -> Context:
 
 def _lora(adapter: Adapter) -> Context:
     """From PEFT's configuration and the tensors themselves, never from prose."""
-    names = [module.name for module in lora_modules(adapter.folder / ADAPTER_FILE_NAME)]
-    targets = adapter.peft.target_modules
+    peft, path = adapter.peft, adapter.folder / ADAPTER_FILE_NAME
+    modules = lora_modules(path, dora=peft.use_dora, saved=peft.saved)
+    names, targets = [module.name for module in modules], peft.target_modules
     return {
-        "rank": adapter.peft.r,
-        "alpha": adapter.peft.lora_alpha,
-        "dropout": adapter.peft.lora_dropout,
-        "rslora": adapter.peft.use_rslora,
+        "rank": peft.r,
+        "alpha": peft.lora_alpha,
+        "dropout": peft.lora_dropout,
+        "rslora": peft.use_rslora,
+        "dora": peft.use_dora,
+        "saved": ", ".join(peft.saved),
         "targets": targets if isinstance(targets, str) else ", ".join(sorted(targets)),
         "modules": len(names),
         "blocks": sorted({int(found[1]) for name in names if (found := _BLOCK.search(name))}),
     }
 
 
-def _verdict(adapter: Adapter) -> Context:
-    first, last = adapter.log[0], adapter.log[-1]
-    return asdict(judge(adapter.log)) | {
+def _loss(role: Role, log: list[Step]) -> Context:
+    first, last = log[0], log[-1]
+    return asdict(judge(log)) | {
         "rule": RULE,
+        "figure": training_loss_alt(role, log),
         "first": first.loss,
         "first_step": first.step,
         "last": last.loss,

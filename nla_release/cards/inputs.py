@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat
 
+from nla_release.adapter_config import AdapterConfig
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence
 from nla_release.calibration.report import Calibration
@@ -13,19 +14,17 @@ from nla_release.errors import EvidenceError, InputError, PairError
 from nla_release.files import read_json, sha256_file
 from nla_release.pairing import disagreements
 from nla_release.release import ROLES, Release
-from nla_release.schema import Open, parse
+from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
+from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.training_log import Step, read_log
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 
-class PeftConfig(Open):
+class PeftConfig(AdapterConfig):
     """What a card says of `adapter_config.json`."""
 
-    r: PositiveInt
-    lora_alpha: PositiveFloat
     lora_dropout: NonNegativeFloat | None = None
-    use_rslora: bool = False
     target_modules: str | list[str]
 
 
@@ -33,14 +32,15 @@ class PeftConfig(Open):
 class Adapter:
     """One trained adapter: its folder, sidecar, PEFT configuration and loss log.
 
-    `config` is `adapter_config.json` as it lies there, `peft` the part that a card speaks of.
+    `config` is `adapter_config.json` as it lies there, `peft` the part that a card speaks of. `log`
+    is None for an adapter that came without one, as somebody else's does.
     """
 
     folder: Path
     sidecar: Sidecar
     config: dict[str, Any]
     peft: PeftConfig
-    log: list[Step]
+    log: list[Step] | None
     sha256: str
 
 
@@ -76,19 +76,26 @@ def read_inputs(release: Release) -> Inputs:
 def _read_adapter(folder: Path, role: Role) -> Adapter:
     config = read_json(folder / CONFIG_FILE_NAME)
     peft = parse(PeftConfig, config, folder / CONFIG_FILE_NAME)
-    log = read_log(folder)
-    if not log:
-        raise InputError(
-            f"{folder} has a training log without steps", hint="train again; each step is logged"
-        )
     return Adapter(
         folder,
         read_sidecar(folder, role),
         config,
         peft,
-        log,
+        _read_log(folder),
         sha256_file(folder / ADAPTER_FILE_NAME),
     )
+
+
+def _read_log(folder: Path) -> list[Step] | None:
+    if not (folder / LOG_FILE_NAME).exists():
+        return None
+    if not (log := read_log(folder)):
+        raise InputError(
+            f"{folder} has a training log without steps",
+            hint=f"train again, each step is logged; or remove {LOG_FILE_NAME}, and the card says"
+            " that none was given",
+        )
+    return log
 
 
 def _check_pair(release: Release, adapters: dict[Role, Adapter]) -> None:

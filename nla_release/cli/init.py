@@ -1,13 +1,18 @@
 """`nla-release init`."""
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from nla_release.dialects.adopt import LICENSE_ANSWER, Naming, adopt
 from nla_release.dialects.report import Report
 from nla_release.dialects.sources import find_sources
+
+# Templates and token ids are longer; they stand in the sidecar.
+_LONGEST = 48
 
 
 def _pairs(
@@ -44,7 +49,8 @@ def _pairs(
 @click.option(
     "--tokenizer",
     type=click.Path(path_type=Path),
-    help="The base's tokenizer.json, to compute token ids and neighbours with.",
+    help="The base's tokenizer.json, to render prompts with; by default that of the base's pinned"
+    " commit on the Hub. A chat template is looked for beside it.",
 )
 @click.option("--namespace", help="The user or organisation that the repositories go to.")
 @click.option("--name", help="The release's name; from the base and the layer by default.")
@@ -58,8 +64,9 @@ def command(
 ) -> None:
     """Begin a release with a pair that somebody trained, in whatever dialect its sidecars are.
 
-    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. Both are copied and left as
-    they are. What no file says is asked for, never guessed.
+    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. A Hub id may go on with a
+    revision and a folder: somebody/pair@v0.0.1:weights. Both are copied and left as they are. What
+    no file says is asked for, never guessed.
     """
     if len(places) > 2:
         raise click.UsageError(f"expected AV and AR, got {len(places)} places")
@@ -79,6 +86,17 @@ def command(
 
 def _lines(report: Report) -> list[str]:
     av, ar = report.dialects
-    known = [f"{item.how:9} {name}: {item.source}" for name, item in report.known.items()]
+    known = [
+        f"{item.how:9} {name} = {_shown(item.value)}: {item.source}"
+        for name, item in report.known.items()
+    ]
     missing = [f"missing   {name}: written as unknown" for name in report.missing]
-    return [f"read AV as {av}, AR as {ar}", *known, *missing]
+    notes = [
+        f"note      {role.upper()}: {note}" for role, said in report.notes.items() for note in said
+    ]
+    return [f"read AV as {av}, AR as {ar}", *known, *missing, *notes]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,24 +1,22 @@
 """Somebody else's pair as the beginning of a release: copies, canonical sidecars, release.yaml."""
 
 import json
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nla_release.dialects.canonical import canonical, commented, one_line
-from nla_release.dialects.folder import head_source, read_folder, read_head
+from nla_release.dialects.copies import copy_adapter, copy_config, copy_head, copy_log
+from nla_release.dialects.folder import read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
+from nla_release.dialects.rendering import given
 from nla_release.dialects.report import Known, Report
+from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import replacing_folder, write_atomic
-from nla_release.prompt import load_tokenizer
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, read_release
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.sidecar import FILE_NAME, Role
 
-# What a pair consists of; nothing else of a stranger's folder is taken along.
-_COPIED = (CONFIG_FILE_NAME, ADAPTER_FILE_NAME)
 LICENSE_ANSWER = "license"
 
 
@@ -32,7 +30,7 @@ class Naming:
 
 
 def adopt(
-    sources: dict[Role, Path],
+    sources: dict[Role, Source],
     out: Path,
     *,
     answers: dict[str, str],
@@ -49,21 +47,28 @@ def adopt(
     if out.exists() or out.is_symlink():
         raise RefusedError(f"{out} exists and is not overwritten", hint="give another --out")
     for source in sources.values():
-        _refuse_links(source)
-    folders = {role: read_folder(sources[role]) for role in ROLES}
+        _refuse_links(source.folder)
+    folders = {role: read_folder(sources[role].folder) for role in ROLES}
     with replacing_folder(out) as staging:
-        head_path = staging / "pair" / "ar" / HEAD_FILE_NAME
-        _take_head(sources["ar"], head_path)
-        head = read_head(head_path)
-        rendering = load_tokenizer(tokenizer) if tokenizer else None
-        report = read_pair(folders["av"], folders["ar"], head, answers, rendering)
-        _settle(report, naming)
+        targets = {role: staging / "pair" / role for role in ROLES}
+        notes = {
+            role: [f"from {origin}"] if (origin := sources[role].origin) else [] for role in ROLES
+        }
         for role in ROLES:
-            target = staging / "pair" / role
-            sidecar = canonical(role, folders[role], report, head)
-            write_atomic(target / FILE_NAME, commented(sidecar, role, report))
-            for name in _COPIED:
-                shutil.copyfile(folders[role].adapter / name, target / name)
+            notes[role] += copy_adapter(folders[role], targets[role])
+        notes["ar"] += copy_head(folders["ar"], targets["ar"])
+        reconstructor = read_reconstructor(targets["ar"])
+        rendering = given(tokenizer) if tokenizer else None
+        report = read_pair(folders["av"], folders["ar"], reconstructor, answers, rendering)
+        _settle(report, naming)
+        base = report.known["base_model"].value
+        for role in ROLES:
+            notes[role] += copy_config(folders[role], base, targets[role])
+            notes[role] += copy_log(folders[role], targets[role])
+        report = replace(report, notes={role: tuple(notes[role]) for role in ROLES})
+        for role in ROLES:
+            sidecar = canonical(role, folders[role], report, reconstructor.head)
+            write_atomic(targets[role] / FILE_NAME, commented(sidecar, role, report))
         write_atomic(staging / RELEASE_FILE_NAME, release_text(report, naming))
         read_release(staging)
     return report
@@ -93,6 +98,7 @@ def release_text(report: Report, naming: Naming) -> str:
         "  reference: data/reference.safetensors",
         "  " + _line("quantization", known["base_quantization"].value, "from the training"),
         "  " + _line("dtype", known["base_dtype"].value, "from the training"),
+        "# base_path: ../base        # a copy of the base on this machine, used instead of the Hub",
         "# citations: [a key of citations.bib]",
         "# notes: notes            # hand-written Markdown for the cards",
     ]
@@ -121,17 +127,6 @@ def _settle(report: Report, naming: Naming) -> None:
             f"{len(questions)} facts are in no file and only you can say them:{listed}",
             hint="nothing was written; run the same command again with these options",
         )
-
-
-def _take_head(source: Path, target: Path) -> None:
-    found = head_source(source)
-    if found.name == HEAD_FILE_NAME:
-        target.parent.mkdir(parents=True)
-        shutil.copyfile(found, target)
-        return
-    from nla_release.engine.convert_head import convert_head
-
-    convert_head(found, target)
 
 
 def _refuse_links(source: Path) -> None:

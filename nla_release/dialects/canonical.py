@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nla_release.adapter_config import declared
 from nla_release.dialects.folder import Folder, Head
 from nla_release.dialects.pair import resolved
 from nla_release.dialects.report import Report
@@ -44,14 +45,15 @@ def original(sidecar: Sidecar) -> dict[str, Any]:
 
 
 def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
-    """The sidecar as YAML, headed by a comment for each fact that was not in its files."""
+    """The sidecar as YAML, headed by comments: the copy's notes, and facts not in its files."""
     other = "ar." if role == "av" else "av."
+    notes = [f"# {note}" for note in report.notes.get(role, ())]
     lines = [
         f"# {known.how}: {name}, from {known.source}"
         for name, known in report.known.items()
         if known.how != "recorded" and not name.startswith(other)
     ]
-    return "\n".join([*map(one_line, lines), dump_sidecar(sidecar)])
+    return "\n".join([*map(one_line, notes + lines), dump_sidecar(sidecar)])
 
 
 def one_line(text: str) -> str:
@@ -108,7 +110,7 @@ def _ours(role: Role, folder: Folder, facts: dict[str, Any], head: Head) -> dict
         },
         "layer_convention": "block_output",
         "injection": _injection(folder, facts) if is_av else None,
-        "adapters": [{"path": ".", "rank": folder.config.r, "alpha": folder.config.lora_alpha}],
+        "adapters": [declared(folder.config)],
         "ar_head": None if is_av else _head(facts, head),
         "norms": {
             "activation_mean": facts["activation_mean"],
@@ -129,7 +131,13 @@ def _injection(folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
         "site": "embedding",
         "op": "replace",
         "scale": resolved(facts["av.injection_scale"], facts["d_model"]),
-        "prompt_encoding": "raw",
+        "prompt_encoding": facts["av.prompt_encoding"],
+        "chat_template": {
+            "sha256": facts["av.chat_template_sha256"],
+            "options": facts["av.chat_options"],
+        }
+        if facts["av.prompt_encoding"] == "chat"
+        else None,
         "prompt_token_ids": ids,
         "marker_position": ids.index(marker),
     }

@@ -162,6 +162,18 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
             ("nla_release.injection.prompt_encoding",),
         ),
         Fact(
+            "av.chat_template_sha256",
+            values.sha256,
+            "the sha256 of the base's chat template, or give --tokenizer FILE with it beside",
+            ("nla_release.injection.chat_template.sha256",),
+        ),
+        Fact(
+            "av.chat_options",
+            values.options,
+            "the options that the chat template was given, as JSON",
+            ("nla_release.injection.chat_template.options",),
+        ),
+        Fact(
             "av.prompt_token_ids",
             values.ids,
             "the rendered prompt's token ids, or give --tokenizer FILE",

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import PositiveFloat, PositiveInt
-
-from nla_release.dialects.table import Context, Dialect, recognise
+from nla_release.adapter_config import AdapterConfig
+from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
 from nla_release.dialects.values import plain
 from nla_release.errors import InputError, RefusedError, SidecarError, WeightsError
-from nla_release.files import read_json, read_yaml
-from nla_release.schema import Open, parse
+from nla_release.files import MAX_YAML_BYTES, read_json, read_yaml
+from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, Tensor, read_header
 
@@ -20,17 +19,10 @@ SIDECAR_NAMES = (FILE_NAME, "nla_meta.json", "nla_config.json", "ar_meta.json")
 DATASET_SUFFIX = ".nla_meta.yaml"
 INJECT_CONFIG = "inject_config.json"
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
+# What PEFT wrote before it wrote safetensors.
+PICKLED_ADAPTER = "adapter_model.bin"
 
 _BLOCK = re.compile(r"\.layers\.(\d{1,4})\.")
-
-
-class AdapterConfig(Open):
-    """What a sidecar takes from PEFT's `adapter_config.json`, which is what PEFT loads by."""
-
-    r: PositiveInt
-    lora_alpha: PositiveFloat
-    base_model_name_or_path: str | None = None
-    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,12 +34,18 @@ class Folder:
     dialect: Dialect
     document: dict[str, Any]
     config: AdapterConfig
-    deepest_block: int | None
 
     @property
     def adapter(self) -> Path:
         """Where the adapter's own files lie: here, or in `adapter/`."""
         return _adapter_folder(self.path)
+
+    @property
+    def weights(self) -> Path:
+        """The adapter's tensors: safetensors, or else a pickle that is still to be converted."""
+        pickled = self.adapter / PICKLED_ADAPTER
+        plain = self.adapter / ADAPTER_FILE_NAME
+        return pickled if pickled.is_file() and not plain.is_file() else plain
 
     @property
     def where(self) -> str:
@@ -64,11 +62,20 @@ class Head:
     dtype: str
 
 
+@dataclass(frozen=True)
+class Reconstructor:
+    """The AR as its weights tell: its head, and the deepest block that its adapter is in."""
+
+    head: Head
+    deepest_block: int | None
+
+
 def read_folder(path: Path) -> Folder:
     """Read a folder with a trained adapter, in whatever dialect its sidecar is.
 
     Raises:
-        RefusedError: the dialect is known and its pairs cannot be run here.
+        RefusedError: the dialect is known and its pairs cannot be run here, or this one is no pair
+            of adapters.
         InputError: no adapter, an unreadable file, or a sidecar in no known dialect.
     """
     context, document = read_contract(path)
@@ -77,17 +84,21 @@ def read_folder(path: Path) -> Folder:
         raise RefusedError(f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}")
     adapter = _adapter_folder(path)
     if not (adapter / CONFIG_FILE_NAME).is_file():
+        if dialect in WHOLE_MODELS:
+            raise RefusedError(
+                f"{path} is in the dialect {dialect.name!r}: a fully fine-tuned model, with no"
+                f" {CONFIG_FILE_NAME}, so it is no adapter",
+                hint="only pairs of LoRA adapters are released here",
+            )
         raise InputError(
             f"{path} ({dialect.name}) holds no {CONFIG_FILE_NAME}, so it is no adapter",
             hint="a fully fine-tuned model has none; only LoRA adapters are released here",
         )
     config = parse(AdapterConfig, read_json(adapter / CONFIG_FILE_NAME), adapter / CONFIG_FILE_NAME)
-    blocks = [
-        int(match[1])
-        for name in read_header(adapter / ADAPTER_FILE_NAME)
-        if (match := _BLOCK.search(name))
-    ]
-    return Folder(path, context, dialect, document, config, max(blocks, default=None))
+    folder = Folder(path, context, dialect, document, config)
+    if not folder.weights.is_file():
+        raise WeightsError(f"{folder.weights} does not exist")
+    return folder
 
 
 def read_contract(path: Path) -> tuple[Context, dict[str, Any]]:
@@ -143,6 +154,20 @@ def read_head(path: Path) -> Head:
     return Head((weight.shape[0], weight.shape[1]), "bias" in tensors, _dtype(path, weight))
 
 
+def read_reconstructor(folder: Path) -> Reconstructor:
+    """What the headers of an AR's two safetensors files say.
+
+    Raises:
+        WeightsError: one is missing or damaged, or the head is not the AR's.
+    """
+    blocks = [
+        int(match[1])
+        for name in read_header(folder / ADAPTER_FILE_NAME)
+        if (match := _BLOCK.search(name))
+    ]
+    return Reconstructor(read_head(folder / HEAD_FILE_NAME), max(blocks, default=None))
+
+
 def _dtype(path: Path, tensor: Tensor) -> str:
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
     if tensor.dtype not in names:
@@ -160,7 +185,7 @@ def _adapter_folder(path: Path) -> Path:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    document = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    document = read_json(path, limit=MAX_YAML_BYTES) if path.suffix == ".json" else read_yaml(path)
     if not isinstance(document, dict):
         raise SidecarError(f"{path} must hold a mapping, found {type(document).__name__}")
     carried: dict[str, Any] = plain(document, str(path))

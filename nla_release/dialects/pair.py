@@ -2,16 +2,16 @@
 
 import math
 import re
-from typing import Any
 
 from nla_release.dialects import values
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
-from nla_release.dialects.folder import Folder, Head
+from nla_release.dialects.folder import Folder, Reconstructor
+from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
+from nla_release.dialects.rendering import Rendering, of_base
 from nla_release.dialects.report import Ledger, Report
-from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1, NANO
+from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig
 from nla_release.errors import PairError, RefusedError, SidecarError
-from nla_release.prompt import encoder, mark, suffix_ids
 from nla_release.sidecar import Role
 
 ROLE_NAMES = {"av": "av", "actor": "av", "ar": "ar", "critic": "ar"}
@@ -21,16 +21,20 @@ _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")
 
 
 def read_pair(
-    av: Folder, ar: Folder, head: Head, answers: dict[str, str], tokenizer: Any | None
+    av: Folder,
+    ar: Folder,
+    reconstructor: Reconstructor,
+    answers: dict[str, str],
+    rendering: Rendering | None,
 ) -> Report:
     """Everything known of a pair, and the questions left.
 
     Args:
         av: the verbalizer's folder.
         ar: the reconstructor's folder.
-        head: the AR's head as its header says.
+        reconstructor: the AR as its weights tell.
         answers: what a person said, by fact name.
-        tokenizer: the base's `tokenizers.Tokenizer`, to render the prompts with.
+        rendering: the base's tokenizer; when None, the pinned commit's if it can be had.
 
     Raises:
         SidecarError: a value that cannot be what its key says, or AV and AR swapped.
@@ -43,11 +47,14 @@ def read_pair(
     _record(ledger, "ar", ar)
     ledger.answer(answers)
     _infer_base(ledger, av, ar)
-    _infer_shape(ledger, av, ar, head)
-    _infer_av(ledger, av, tokenizer)
-    _infer_ar(ledger, ar, tokenizer)
+    _infer_shape(ledger, av, ar, reconstructor)
+    infer_encoding(ledger, av.dialect)
+    if rendering is None and "base_model" in ledger and "base_revision" in ledger:
+        rendering = of_base(ledger["base_model"], ledger["base_revision"])
+    rendered = infer_av(ledger, rendering)
+    infer_ar(ledger, ar.dialect, rendering)
     for fact in PAIR_FACTS:
-        if tokenizer is None or fact.name not in _RENDERED:
+        if not (rendered and fact.name in FROM_THE_TOKENIZER):
             ledger.ask(fact.name, _LIKELY.get(fact.name))
     _refuse(ledger)
     missing = [
@@ -71,9 +78,6 @@ def resolved(scale: float | str | None, d_model: int) -> float | None:
 
 # A trainer's local path or a branch is common here, and says nothing: the fact is asked for.
 _NAMES_OF_THE_BASE = ("base_model", "base_revision")
-
-# What a tokenizer gives, once the template and the marker are known.
-_RENDERED = ("injection_token_id", "left_neighbor_id", "right_neighbor_id")
 
 # Where no file gives a better hint. The precision is what most such pairs were trained under.
 _LIKELY = {"base_quantization": "none", "base_dtype": "bfloat16"}
@@ -112,24 +116,35 @@ def _infer_base(ledger: Ledger, av: Folder, ar: Folder) -> None:
             ("base_revision", folder.config.revision),
         ):
             try:
-                ledger.infer(name, FACTS[name].parse(value), f"adapter_config.json of the {role}")
+                parsed = FACTS[name].parse(value)
             except ValueError:  # a path on the trainer's machine, a branch, or nothing
                 continue
+            ledger.infer(name, parsed, f"adapter_config.json of the {role}")
+            known = ledger.known[name]
+            if known.value != parsed and known.how != "answered":
+                raise PairError(
+                    f"{name} is {known.value!r} by {known.source} but {parsed!r} by"
+                    f" adapter_config.json of the {role}",
+                    hint=f"say which with --answer {name}=..., or correct a copy"
+                    if known.how == "inferred"
+                    else "correct the one that is wrong in a copy; a pair has one",
+                )
 
 
-def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, head: Head) -> None:
+def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstructor) -> None:
     """Width, layer and read block: from the head, the other place, or as a question."""
-    ledger.infer("d_model", head.shape[0], "the shape of the AR's head")
-    if ledger["d_model"] != head.shape[0]:
+    width = reconstructor.head.shape[0]
+    ledger.infer("d_model", width, "the shape of the AR's head")
+    if ledger["d_model"] != width:
         raise PairError(
             f"d_model is {ledger['d_model']} by {ledger.known['d_model'].source}, but the AR's head"
-            f" has shape {list(head.shape)}"
+            f" has shape {list(reconstructor.head.shape)}"
         )
     depth = _ambiguous_depth(ar, av)
     if "ar.read_block" in ledger and ar.dialect in (KITFT_PUBLISHED, KITFT_TRAINED):
         ledger.infer("layer", ledger["ar.read_block"], "the AR's read block, in this dialect")
     ledger.ask("layer", depth if depth is not None else _layer_in_name(av, ar))
-    ledger.ask("ar.read_block", depth if depth is not None else ar.deepest_block)
+    ledger.ask("ar.read_block", depth if depth is not None else reconstructor.deepest_block)
     ledger.infer("mse_scale", "sqrt_d_model", "the reference contract: absent is sqrt(d_model)")
 
 
@@ -155,73 +170,10 @@ def _layer_in_name(*folders: Folder) -> int | None:
     return None
 
 
-def _infer_av(ledger: Ledger, av: Folder, tokenizer: Any | None) -> None:
-    reference = av.dialect in (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
-    ledger.ask("av.stage", "sl")
-    ledger.ask("av.injection_scale", "sqrt_d_model")
-    ledger.ask("av.prompt_encoding", "chat" if reference else "raw")
-    if "injection_char" not in ledger and "injection_token_id" in ledger and tokenizer is not None:
-        ledger.ask("injection_char", tokenizer.decode([ledger["injection_token_id"]]) or None)
-    _infer_placeholder(ledger)
-    if tokenizer is None:
-        ledger.ask("av.prompt_token_ids")
-        return
-    if "template_av" not in ledger or "injection_char" not in ledger:
-        return  # asked for; what is rendered follows from them
-    marked = mark(encoder(tokenizer), ledger["template_av"], ledger["injection_char"])
-    for name, found in (
-        ("injection_token_id", marked.token_id),
-        ("left_neighbor_id", marked.left_id),
-        ("right_neighbor_id", marked.right_id),
-        ("av.prompt_token_ids", list(marked.ids)),
-    ):
-        _replay(ledger, name, found)
-
-
-def _infer_placeholder(ledger: Ledger) -> None:
-    """A template that holds the marker itself is one with the placeholder in its place."""
-    if "template_av" not in ledger or "injection_char" not in ledger:
-        return
-    template, marker = ledger["template_av"], ledger["injection_char"]
-    if "{injection_char}" not in template and template.count(marker) == 1:
-        source = f"{ledger.known['template_av'].source}, its marker made the placeholder"
-        del ledger.known["template_av"]
-        ledger.infer("template_av", template.replace(marker, "{injection_char}"), source)
-
-
-def _infer_ar(ledger: Ledger, ar: Folder, tokenizer: Any | None) -> None:
-    ledger.ask("ar.stage", "sl")
-    if ar.dialect in (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1):
-        ledger.infer("ar.final_norm", "identity", "the reference contract")
-    ledger.ask("ar.final_norm", "identity")
-    if tokenizer is None:
-        ledger.ask("ar.suffix_ids")
-    elif "template_ar" in ledger:
-        _replay(ledger, "ar.suffix_ids", suffix_ids(encoder(tokenizer), ledger["template_ar"]))
-
-
-def _replay(ledger: Ledger, name: str, found: Any) -> None:
-    """Infer a fact from the tokenizer, or hold what was recorded against it.
-
-    A recorded suffix may be shorter than the longest ending that all prompts share.
-    """
-    if name not in ledger:
-        ledger.infer(name, found, "the prompt rendered on the tokenizer")
-        return
-    known = ledger[name]
-    agrees = found[-len(known) :] == known if name == "ar.suffix_ids" else found == known
-    if not agrees:
-        raise PairError(
-            f"{name} is {known} by {ledger.known[name].source}, the tokenizer gives {found}",
-            hint="use the tokenizer and the template that the adapter was trained with",
-        )
-
-
 def _refuse(ledger: Ledger) -> None:
     """Facts that are clear, and that the engine cannot act on."""
     for name, unwanted, why in (
         ("av.injection_scale", None, "vectors are injected at their own norm, not at one scale"),
-        ("av.prompt_encoding", "chat", "prompts are rendered raw here, not through a template"),
         ("ar.final_norm", "kept", "the head here reads a block's output without the final norm"),
     ):
         if name in ledger and ledger[name] == unwanted:

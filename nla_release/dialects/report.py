@@ -5,11 +5,12 @@ is a question.
 """
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nla_release.dialects.facts import FACTS
 from nla_release.errors import ConfigError, PairError
+from nla_release.sidecar import Role
 
 How = Literal["recorded", "answered", "inferred"]
 
@@ -42,13 +43,15 @@ class Question:
 class Report:
     """The dialects of AV and AR, each fact with its source, and what is still to be said.
 
-    `missing` are facts that no file records and a canonical sidecar can do without.
+    `missing` are facts that no file records and a canonical sidecar can do without. `notes` say of
+    each adapter's copy where it is from, and how its files differ from the original's.
     """
 
     dialects: tuple[str, str]
     known: dict[str, Known]
     missing: tuple[str, ...]
     questions: tuple[Question, ...]
+    notes: dict[Role, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Ledger:

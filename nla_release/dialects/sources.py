@@ -1,77 +1,119 @@
 """Where a pair comes from: two folders, one with `av/` and `ar/` in it, or Hub repositories."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from nla_release.dialects.folder import DATASET_SUFFIX, INJECT_CONFIG, SIDECAR_NAMES
+from nla_release.dialects.folder import (
+    DATASET_SUFFIX,
+    INJECT_CONFIG,
+    PICKLED_ADAPTER,
+    SIDECAR_NAMES,
+)
 from nla_release.dialects.values import hub_id
 from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.release import ROLES
 from nla_release.sidecar import HEAD_FILE_NAME, Role
+from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
-# What an adapter's folder may hold that is read here; heads may be pickles, converted unexecuted.
+# What an adapter's folder may hold that is read here; pickles are converted unexecuted.
 _FILES = (
     *SIDECAR_NAMES,
     f"*{DATASET_SUFFIX}",
     INJECT_CONFIG,
     CONFIG_FILE_NAME,
     ADAPTER_FILE_NAME,
+    PICKLED_ADAPTER,
+    LOG_FILE_NAME,
     HEAD_FILE_NAME,
     "*head*.pt",
     "*head*.pth",
     "*head*.bin",
     "*head*.pkl",
 )
-_PATTERNS = [
-    *_FILES,
-    *(f"{folder}/{name}" for folder in (*ROLES, "adapter") for name in _FILES),
-]
+_FOLDERS = ("", "adapter/", *(f"{role}/{inner}" for role in ROLES for inner in ("", "adapter/")))
+
+# As git writes a path in a revision, `REVISION:PATH`. Neither part can be a pattern or lead up.
+_HUB_PLACE = re.compile(
+    r"(?P<repo>[^@:]+)(?:@(?P<revision>\w[\w./-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
+    re.ASCII,
+)
+_SECONDS = 20
 
 
-def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Path]:
+@dataclass(frozen=True)
+class Source:
+    """An adapter's folder; `origin` is its place on the Hub, `namespace/name@COMMIT:FOLDER`."""
+
+    folder: Path
+    origin: str | None = None
+
+    def inside(self, name: str) -> "Source":
+        """A folder in this one."""
+        if self.origin is None:
+            return Source(self.folder / name)
+        separator = "/" if ":" in self.origin else ":"
+        return Source(self.folder / name, f"{self.origin}{separator}{name}")
+
+
+def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Source]:
     """The folders of AV and AR.
 
     Args:
-        places: two folders or Hub ids, or one that holds `av/` and `ar/`.
+        places: two folders or Hub ids, or one that holds `av/` and `ar/`. A Hub id may go on with
+            a revision and a folder: `namespace/name@v0.0.1:weights/av`.
         downloads: an empty folder for what comes from the Hub.
 
     Raises:
         ConfigError: one place without `av/` and `ar/`, or neither a folder nor a Hub id.
-        EnvironmentProblem: the Hub cannot be reached, or has no such repository.
+        EnvironmentProblem: the Hub cannot be reached, or has no such repository or revision.
     """
-    folders = [_folder(place, downloads / str(at)) for at, place in enumerate(places)]
-    if len(folders) == 2:
-        return {"av": folders[0], "ar": folders[1]}
-    if not all((folders[0] / role).is_dir() for role in ROLES):
+    found = [_source(place, downloads / str(at)) for at, place in enumerate(places)]
+    if len(found) == 2:
+        return {"av": found[0], "ar": found[1]}
+    if not all((found[0].folder / role).is_dir() for role in ROLES):
         raise ConfigError(
             f"{places[0]} holds no av/ and ar/", hint="give the AV's and the AR's folder"
         )
-    return {role: folders[0] / role for role in ROLES}
+    return {role: found[0].inside(role) for role in ROLES}
 
 
-def _folder(place: str, target: Path) -> Path:
+def _source(place: str, target: Path) -> Source:
     if (path := Path(place)).is_dir():
-        return path
+        return Source(path)
+    parts = _HUB_PLACE.fullmatch(place)
     try:
-        repo = hub_id(place)
+        repo = hub_id(parts and parts["repo"])
     except ValueError as error:
-        raise ConfigError(f"{place} is neither a folder nor a Hub id") from error
-    return _download(repo, target)
+        raise ConfigError(
+            f"{place} is neither a folder nor a Hub id",
+            hint="a Hub id is namespace/name, and may go on with @REVISION and :FOLDER",
+        ) from error
+    assert parts is not None, "hub_id takes text only"
+    source = _download(repo, parts["revision"], parts["folder"], target)
+    if not source.folder.is_dir():
+        raise ConfigError(f"{source.origin} is no folder with files of an adapter")
+    return source
 
 
-def _download(repo: str, target: Path) -> Path:
-    from huggingface_hub import snapshot_download
+def _download(repo: str, revision: str | None, folder: str | None, target: Path) -> Source:
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from huggingface_hub.utils import httpx
 
+    inside = f"{folder}/" if folder else ""
+    patterns = [f"{inside}{deeper}{name}" for deeper in _FOLDERS for name in _FILES]
     try:
-        snapshot_download(repo, allow_patterns=_PATTERNS, local_dir=target)
+        commit = HfApi().model_info(repo, revision=revision, timeout=_SECONDS).sha
+        snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
     except HFValidationError as error:
         raise ConfigError(f"{repo} is neither a folder nor a Hub id: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         reason = " ".join(str(error).split())
         raise EnvironmentProblem(
             f"{repo} is no folder here and cannot be fetched from the Hub: {reason}",
-            hint="check the path or the id, the network and HF_TOKEN",
+            hint="check the path or the id, the revision, the network and HF_TOKEN",
         ) from error
-    return target
+    source = Source(target, f"{repo}@{commit}")
+    return source.inside(folder) if folder else source

@@ -64,6 +64,9 @@ NVIDIA_DATASET = Dialect("NVIDIA nano30b dataset", _DATASET)
 MODAL_DATASET = Dialect("Modal Qwen3.6 dataset", _DATASET)
 NEURONPEDIA = Dialect("Neuronpedia")
 
+# Dialects of pairs that were fine-tuned whole; one with an adapter in it is read all the same.
+WHOLE_MODELS = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
+
 _Sign = Callable[[Mapping[str, Any], Context], bool]
 
 

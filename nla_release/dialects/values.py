@@ -4,6 +4,7 @@ PyYAML follows YAML 1.1 and JSON tools YAML 1.2, so one number reaches us in sev
 `120_000_000` is a number in the one and text in the other, `1e-05` without a dot is text in PyYAML.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ MAX_COUNT = 2**31
 _INTEGER = re.compile(r"^\+?\d[\d_]{0,18}$")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$", re.ASCII)
 _COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _RAW = ("raw", "none", "null")
 
 
@@ -165,6 +167,35 @@ def ids(value: Any) -> list[int]:
     if isinstance(value, list) and value:
         return [count(item) for item in value]
     raise ValueError(f"{_shown(value)} is not a list of token ids")
+
+
+def sha256(value: Any) -> str:
+    """A sha256 in lower-case hex.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if isinstance(value, str) and _SHA256.match(value):
+        return value
+    raise ValueError(f"{_shown(value)} is not a sha256")
+
+
+def options(value: Any) -> dict[str, bool | int | str]:
+    """Names with values, as a mapping or as JSON such as `{"enable_thinking": false}`.
+
+    Raises:
+        ValueError: it is not that.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    if isinstance(value, dict) and all(
+        isinstance(item, bool | int | str) for item in value.values()
+    ):
+        return value
+    raise ValueError(f"{_shown(value)} is not a mapping of names to plain values")
 
 
 def _plain_mapping(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:

@@ -14,12 +14,16 @@ import peft
 import torch
 from safetensors.torch import load_file
 
+from nla_release.adapter_config import AdapterConfig
 from nla_release.engine.base import Base
 from nla_release.errors import PairError, WeightsError
+from nla_release.files import read_json
+from nla_release.lora import lora_modules
+from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
 from nla_release.weights import (
     ADAPTER_FILE_NAME,
-    lora_modules,
+    CONFIG_FILE_NAME,
     non_finite_tensors,
     read_header,
 )
@@ -27,10 +31,14 @@ from nla_release.weights import (
 
 @contextmanager
 def calm() -> Iterator[None]:
-    """Without warnings of names about to be retired, and of adapter keys that we refuse."""
+    """Without warnings of names to be retired, of keys that we refuse, and of merging tied layers.
+
+    Nothing is merged here: an adapter that saves a tied layer keeps its own copy of it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`(is_)?gradient_checkpointing", FutureWarning)
         warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
         yield
 
 
@@ -42,7 +50,7 @@ def attach(base: Base, folders: dict[Role, Path]) -> Any:
         PairError: a key finds no module of the base, or a module of another shape.
     """
     for folder in folders.values():
-        _check_lands(base.model, folder / ADAPTER_FILE_NAME)
+        _check_lands(base.model, folder)
     model: Any = None
     for role, folder in folders.items():
         try:
@@ -76,10 +84,12 @@ def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
     return linear.eval().requires_grad_(False)
 
 
-def _check_lands(model: Any, path: Path) -> None:
+def _check_lands(model: Any, folder: Path) -> None:
+    path = folder / ADAPTER_FILE_NAME
+    config = _config(folder)
     modules = dict(model.named_modules())
     lost = []
-    for lora in lora_modules(path):
+    for lora in lora_modules(path, dora=config.use_dora, saved=config.saved):
         module = modules.get(lora.name)
         if module is None:
             lost.append(f"{lora.name} (no such module)")
@@ -92,6 +102,17 @@ def _check_lands(model: Any, path: Path) -> None:
             hint="the adapter was trained on another base or wrapper class; load that one",
         )
     _check_finite(path)
+
+
+def _config(folder: Path) -> AdapterConfig:
+    path = folder / CONFIG_FILE_NAME
+    config = parse(AdapterConfig, read_json(path), path)
+    if variants := config.undeclarable:
+        raise PairError(
+            f"{path}: {', '.join(variants)}: such a variant of LoRA is not run here",
+            hint="train a plain LoRA, rank-stabilised (use_rslora) or decomposed (use_dora)",
+        )
+    return config
 
 
 def _check_complete(model: Any, role: Role, path: Path) -> None:

@@ -23,6 +23,7 @@ SHARED = {
     "RELEASE_CALIBRATION.md",
     "adapter_config.json",
     "adapter_model.safetensors",
+    "base.json",
     "calibration.json",
     "evidence/rows.jsonl",
     "evidence/run.json",
@@ -210,7 +211,7 @@ def test_a_version_that_would_be_tagged_wrong_is_refused(tmp_path: Path, version
         render(make_release(tmp_path), version)
 
 
-@pytest.mark.parametrize("name", ["training_log.jsonl", "adapter_config.json", "nla_meta.yaml"])
+@pytest.mark.parametrize("name", ["adapter_config.json", "nla_meta.yaml"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     release = make_release(tmp_path)
     (release.adapter("ar") / name).unlink()
@@ -225,6 +226,26 @@ def test_an_empty_training_log_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="without steps"):
         render(release, "0.0.1")
+
+
+def test_a_damaged_training_log_is_refused(tmp_path: Path) -> None:
+    release = make_release(tmp_path)
+    write_atomic(release.adapter("av") / "training_log.jsonl", '{"step": 1, "loss": "low"}\n')
+
+    with pytest.raises(InputError, match=r"training_log\.jsonl line 1"):
+        render(release, "0.0.1")
+
+
+def test_an_adapter_without_a_training_log_is_released_without_one(tmp_path: Path) -> None:
+    """Somebody else's adapter has none, and none is made up for it."""
+    release = make_release(tmp_path)
+    (release.adapter("ar") / "training_log.jsonl").unlink()
+    render(release, "0.0.1")
+    of_the_log = {"training_log.jsonl", "figures/training_loss.png"}
+
+    assert set(contents(release.dist / "av")) == SHARED
+    assert set(contents(release.dist / "ar")) == SHARED - of_the_log | {"value_head.safetensors"}
+    assert read_manifest(release.dist / "ar").files == record_files(release.dist / "ar")
 
 
 def test_a_failed_rendering_leaves_the_last_one_as_it_was(tmp_path: Path) -> None:
@@ -245,3 +266,42 @@ def test_published_numbers_are_those_of_the_calibration(release: Release) -> Non
 
     assert published == Calibration.read(release.calibration)
     assert json.loads(published.dump()) == read_json(release.calibration)
+
+
+def under(folder: Path, *, base: str, **changes: object) -> Release:
+    """A release whose base has this licence, and whose release.yaml is changed so."""
+    make_release(folder)
+    facts = read_json(folder / "base.json") | {"license": base}
+    write_atomic(folder / "base.json", dump_json(facts))
+    write_atomic(folder / "release.yaml", dump_yaml(release_document() | changes))
+    return read_release(folder)
+
+
+def test_a_licence_that_the_base_does_not_allow_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    release = under(tmp_path, base="gemma")
+
+    with pytest.raises(ConfigError, match=r"license is apache-2\.0, expected gemma") as refused:
+        render(release, "0.0.1")
+
+    assert "waive NLA506" in str(refused.value.hint)
+    assert not release.dist.exists()
+
+
+def test_terms_given_in_writing_are_a_waiver(tmp_path: Path) -> None:
+    waiver = {"code": "NLA506", "reason": "Given leave by its owner", "until": "2999-12-31"}
+    release = under(tmp_path, base="gemma", waivers=[waiver])
+    render(release, "0.0.1")
+
+    assert (release.dist / "av" / "LICENSE").exists()
+
+
+def test_what_the_licence_asks_for_is_in_both_repositories(tmp_path: Path) -> None:
+    release = under(tmp_path, base="llama3.3", license="llama3.3", name="Llama-nla-L3")
+    render(release, "0.0.1")
+
+    for role in ROLES:
+        readme = (release.dist / role / "README.md").read_text()
+        assert "Built with Llama" in " ".join(readme.split())
+        assert (release.dist / role / "NOTICE").read_text().startswith("Llama 3.3 is licensed")

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.hub.loopback.store import Store
 from nla_release.hub.remote import Hub, quiet_client
+from nla_release.release import ROLES
 from nla_release.sidecar import read_sidecar
 from tests.dialects.samples import (
     COMMON,
@@ -17,6 +19,7 @@ from tests.dialects.samples import (
     make_solshine_pair,
     write_files,
 )
+from tests.sidecars import TINY_BASE
 
 KITFT = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
 SOLSHINE = COMMON | TEMPLATES | STAGES | {"ar.read_block": "3"}
@@ -40,7 +43,7 @@ def test_two_folders_become_a_release(tool, tmp_path):
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert lines[0] == "read AV as Solshine, AR as Solshine"
-    assert "recorded  layer: extraction.layer of the AV's nla_meta.yaml" in lines
+    assert "recorded  layer = 3: extraction.layer of the AV's nla_meta.yaml" in lines
     assert "missing   av.created_at: written as unknown" in lines
     assert 'name: "mine"\n' in (tmp_path / "out" / "release.yaml").read_text()
 
@@ -81,6 +84,9 @@ def test_a_folder_that_exists_is_refused(tool, tmp_path):
     [
         (["nowhere/at/all"], "nowhere/at/all is neither a folder nor a Hub id"),
         (["some--body/av"], "some--body/av is neither a folder nor a Hub id"),
+        (["somebody/av@main:../ar"], "is neither a folder nor a Hub id"),
+        (["somebody/av@:x"], "is neither a folder nor a Hub id"),
+        (["somebody/av:*"], "is neither a folder nor a Hub id"),
         (["."], ". holds no av/ and ar/"),
         (["a", "b", "c"], "expected AV and AR, got 3 places"),
         (["a", "b", "--answer", "layer"], "'layer' is not KEY=VALUE"),
@@ -108,17 +114,9 @@ def test_a_hub_that_cannot_be_reached_is_exit_4(tool, tmp_path):
 def test_repositories_on_the_hub_are_read_without_what_does_not_belong(tool, tmp_path):
     pair = make_kitft_pair(tmp_path / "theirs")
     write_files(pair / "av", {"evil.py": "raise SystemExit", "notes.txt": "private"})
-    quiet_client()
+    store = Store(tmp_path / "hub")
+    commits = {role: store.import_folder(f"somebody/tiny-{role}", pair / role) for role in ROLES}
     with LoopbackHub(tmp_path / "hub") as server:
-        hub = Hub(server.endpoint, server.token)
-        for role in ("av", "ar"):
-            repo = f"somebody/tiny-{role}"
-            hub.create(repo, private=False)
-            names = sorted(path.name for path in (pair / role).iterdir())
-            with hub.additions(pair / role, names) as additions:
-                head = hub.state(repo).head
-                hub.upload(repo, additions)
-                hub.commit(repo, additions, [], message="theirs", parent=head)
         done = tool(
             "init", "somebody/tiny-av", "somebody/tiny-ar", "--out", tmp_path / "out",
             *options(KITFT),
@@ -126,11 +124,63 @@ def test_repositories_on_the_hub_are_read_without_what_does_not_belong(tool, tmp
         )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
+    for role, commit in commits.items():
+        line = f"note      {role.upper()}: from somebody/tiny-{role}@{commit}"
+        assert line in done.stderr.splitlines()
     assert {path.name for path in (tmp_path / "out" / "pair" / "av").iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
         "nla_meta.yaml",
+        "training_log.jsonl",
     }
+
+
+def test_a_place_on_the_hub_may_name_a_revision_and_a_folder(tool, tmp_path):
+    """As in a repository that keeps `weights/<version>/{av,ar}/` and goes on changing."""
+    make_kitft_pair(tmp_path / "repo" / "weights" / "v1")
+    store = Store(tmp_path / "hub")
+    pinned = store.import_folder("somebody/tiny", tmp_path / "repo")
+    write_files(tmp_path / "repo", {"weights/v1/av/nla_meta.yaml": "{kind: other}"})
+    store.import_folder("somebody/tiny", tmp_path / "repo")
+    quiet_client()
+    with LoopbackHub(tmp_path / "hub") as server:
+        hub = Hub(server.endpoint, server.token)
+        hub.tag("somebody/tiny", "v0.0.1", pinned, message="theirs")
+        environment = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")}
+
+        def init(place, out):
+            line = ["init", place, "--out", tmp_path / out, *options(KITFT)]
+            return tool(*line, environment=environment)
+
+        by_tag = init("somebody/tiny@v0.0.1:weights/v1", "out")
+        by_commit = init(f"somebody/tiny@{pinned}:weights/v1", "same")
+        today = init("somebody/tiny:weights/v1", "none")
+        elsewhere = init("somebody/tiny@v0.0.1:weights/v2", "none")
+        never = init("somebody/tiny@v9:weights/v1", "none")
+
+    assert by_tag.returncode == by_commit.returncode == 0, by_tag.stderr + by_commit.stderr
+    said = f"note      AV: from somebody/tiny@{pinned}:weights/v1/av"
+    assert said in by_tag.stderr.splitlines()
+    assert f"# from somebody/tiny@{pinned}" in (
+        tmp_path / "out" / "pair" / "av" / "nla_meta.yaml"
+    ).read_text(encoding="utf-8")
+    assert (today.returncode, elsewhere.returncode, never.returncode) == (2, 2, 4)
+    assert "is no folder with files of an adapter" in elsewhere.stderr
+
+
+def test_the_tokenizer_of_a_pinned_base_is_fetched_when_none_is_given(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    commit = Store(tmp_path / "hub").import_folder("someone/tiny", TINY_BASE)
+    line = options(KITFT | {"base_revision": commit})
+    at = line.index("--tokenizer")
+    with LoopbackHub(tmp_path / "hub") as server:
+        done = tool(
+            "init", pair, "--out", tmp_path / "out", *line[:at], *line[at + 2 :],
+            environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert f": the tokenizer of someone/tiny at {commit}" in done.stderr
 
 
 def test_only_a_pickled_head_needs_the_engine(tmp_path):

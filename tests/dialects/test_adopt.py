@@ -4,19 +4,24 @@ import hashlib
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
+from nla_release.chat import read_chat
 from nla_release.dialects.adopt import Naming, adopt
-from nla_release.errors import ConfigError, InputError, RefusedError, WeightsError
-from nla_release.files import read_json, read_yaml
+from nla_release.dialects.sources import Source
+from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError
+from nla_release.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.pairing import disagreements
 from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.release import read_release
 from nla_release.sidecar import read_sidecar
 from tests.builders_pair import make_pair
+from tests.chats import CHATML, TURNS
 from tests.dialects.samples import (
     COMMON,
     STAGES,
@@ -28,6 +33,7 @@ from tests.dialects.samples import (
     make_solshine_pair,
     write_files,
 )
+from tests.sidecars import TINY_BASE
 
 NAMING = Naming(namespace="somebody", license="apache-2.0")
 KITFT = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
@@ -35,7 +41,7 @@ SOLSHINE = COMMON | TEMPLATES | STAGES | {"ar.read_block": "2"}
 
 
 def adopted(pair: Path, out: Path, answers, naming=NAMING, tokenizer=TOKENIZER):
-    sources = {role: pair / role for role in ("av", "ar")}
+    sources = {role: Source(pair / role) for role in ("av", "ar")}
     return adopt(sources, out, answers=answers, naming=naming, tokenizer=tokenizer)
 
 
@@ -50,6 +56,16 @@ def tree(folder: Path) -> dict[str, str]:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def malicious(target: Path) -> Any:
+    """An object whose pickle makes a file when it is read."""
+
+    class Malicious:
+        def __reduce__(self):
+            return (Path.touch, (target,))
+
+    return Malicious()
 
 
 def assert_replays(folder: Path) -> None:
@@ -74,9 +90,11 @@ def test_a_pair_of_the_reference_contract_becomes_a_release(tmp_path):
         "pair/av/adapter_config.json",
         "pair/av/adapter_model.safetensors",
         "pair/av/nla_meta.yaml",
+        "pair/av/training_log.jsonl",
         "pair/ar/adapter_config.json",
         "pair/ar/adapter_model.safetensors",
         "pair/ar/nla_meta.yaml",
+        "pair/ar/training_log.jsonl",
         "pair/ar/value_head.safetensors",
     }
     assert_replays(tmp_path / "out")
@@ -145,14 +163,9 @@ def test_a_folder_that_exists_is_never_overwritten(tmp_path):
 
 def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     target = tmp_path / "executed"
-
-    class Malicious:
-        def __reduce__(self):
-            return (Path.touch, (target,))
-
     pair = make_solshine_pair(tmp_path / "theirs")
     head = pair / "ar" / "linear_head.pt"
-    torch.save(Malicious(), head)
+    torch.save(malicious(target), head)
     torch.load(head, weights_only=False)
     assert target.exists(), "the pickle is a real one"
     target.unlink()
@@ -163,6 +176,145 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     assert not target.exists()
     assert not (tmp_path / "out").exists()
     assert "linear_head.pt" in caught.value.message
+
+
+def pickle_adapter(folder: Path) -> dict[str, np.ndarray]:
+    """Leave the adapter's tensors as PEFT did of old, in a pickle; gives their values."""
+    tensors = safetensors.numpy.load_file(folder / "adapter_model.safetensors")
+    (folder / "adapter_model.safetensors").unlink()
+    state = {name: torch.from_numpy(value) for name, value in tensors.items()}
+    torch.save(state, folder / "adapter_model.bin")
+    return tensors
+
+
+def test_a_pickled_adapter_becomes_safetensors_with_the_same_values(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    tensors = pickle_adapter(pair / "ar")
+    before = tree(pair)
+
+    report = adopted(pair, tmp_path / "out", KITFT)
+
+    assert tree(pair) == before
+    written = safetensors.numpy.load_file(
+        tmp_path / "out" / "pair" / "ar" / "adapter_model.safetensors"
+    )
+    assert written.keys() == tensors.keys()
+    assert all(np.array_equal(written[name], tensors[name]) for name in tensors)
+    assert not (tmp_path / "out" / "pair" / "ar" / "adapter_model.bin").exists()
+    assert any("converted from the pickle adapter_model.bin" in note for note in report.notes["ar"])
+
+
+def test_a_malicious_adapter_is_refused_and_not_executed(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    pickle_adapter(pair / "av")
+    target = tmp_path / "executed"
+    torch.save(malicious(target), pair / "av" / "adapter_model.bin")
+    torch.load(pair / "av" / "adapter_model.bin", weights_only=False)
+    assert target.exists(), "the pickle is a real one"
+    target.unlink()
+
+    with pytest.raises(WeightsError, match=r"adapter_model\.bin .* was not executed"):
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert not target.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_without_weights_is_an_error(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    (pair / "av" / "adapter_model.safetensors").unlink()
+
+    with pytest.raises(WeightsError, match=r"adapter_model\.safetensors does not exist"):
+        adopted(pair, tmp_path / "out", KITFT)
+
+
+@pytest.mark.parametrize("path", ["/home/someone/models/tiny", "./tiny", None])
+def test_a_local_path_to_the_base_is_replaced_in_the_copy_and_said(tmp_path, path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    config = pair / "av" / "adapter_config.json"
+    write_atomic(config, dump_json(read_json(config) | {"base_model_name_or_path": path}))
+    before = tree(pair)
+
+    report = adopted(pair, tmp_path / "out", SOLSHINE)
+
+    assert tree(pair) == before
+    copied = read_json(tmp_path / "out" / "pair" / "av" / "adapter_config.json")
+    assert copied["base_model_name_or_path"] == "someone/tiny"
+    assert any("now someone/tiny" in note for note in report.notes["av"])
+    assert not any("now someone/tiny" in note for note in report.notes["ar"])
+    sidecar = (tmp_path / "out" / "pair" / "av" / "nla_meta.yaml").read_text()
+    assert "a path of its trainer's machine; now someone/tiny" in sidecar
+
+
+def test_adapters_of_two_bases_are_an_error_unless_a_person_says_which(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    config = pair / "ar" / "adapter_config.json"
+    write_atomic(config, dump_json(read_json(config) | {"base_model_name_or_path": "other/base"}))
+
+    with pytest.raises(PairError, match=r"'someone/tiny' by .* AV but 'other/base' by .* AR"):
+        adopted(pair, tmp_path / "out", KITFT)
+    adopted(pair, tmp_path / "out", KITFT | {"base_model": "other/base"})
+
+    for role in ("av", "ar"):
+        copied = read_json(tmp_path / "out" / "pair" / role / "adapter_config.json")
+        assert copied["base_model_name_or_path"] == "other/base"
+
+
+def test_a_training_log_is_taken_along_only_when_it_can_be_read(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    write_files(pair / "ar", {"training_log.jsonl": '{"iteration": 1, "kl": 0.5}\n'})
+
+    report = adopted(pair, tmp_path / "out", KITFT)
+
+    assert (tmp_path / "out" / "pair" / "av" / "training_log.jsonl").read_bytes() == (
+        pair / "av" / "training_log.jsonl"
+    ).read_bytes()
+    assert not (tmp_path / "out" / "pair" / "ar" / "training_log.jsonl").exists()
+    assert any("left out, it is in no known form" in note for note in report.notes["ar"])
+
+
+def test_a_prompt_through_a_chat_template_is_rendered_and_recorded(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    base = shutil.copytree(TINY_BASE, tmp_path / "base")
+    write_files(base, {"chat_template.jinja": TURNS})
+    answers = {name: answer for name, answer in KITFT.items() if name != "av.prompt_encoding"}
+
+    report = adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
+
+    assert report.known["av.prompt_encoding"].how == "inferred"
+    assert "the reference contract" in report.known["av.prompt_encoding"].source
+    av = read_sidecar(tmp_path / "out" / "pair" / "av", "av")
+    assert av.injection.prompt_encoding == "chat"
+    encode = encoder(load_tokenizer(base / "tokenizer.json"))
+    check_replay(av, encode, unk_id=3, chat=read_chat(base))
+
+
+def test_a_chat_template_that_can_think_is_a_question_of_whether_it_did(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    base = shutil.copytree(TINY_BASE, tmp_path / "base")
+    write_files(base, {"chat_template.jinja": CHATML})
+    answers = {name: answer for name, answer in KITFT.items() if name != "av.prompt_encoding"}
+
+    with pytest.raises(ConfigError, match="1 facts are in no file") as caught:
+        adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
+    assert """likely --answer 'av.chat_options={"enable_thinking": false}'""" in str(caught.value)
+
+    answers["av.chat_options"] = '{"enable_thinking": false}'
+    adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
+    chat = read_sidecar(tmp_path / "out" / "pair" / "av", "av").injection.chat_template
+    assert chat is not None
+    assert chat.options == {"enable_thinking": False}
+
+
+def test_without_the_chat_template_what_it_gives_is_asked_for(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    answers = {name: answer for name, answer in KITFT.items() if name != "av.prompt_encoding"}
+
+    with pytest.raises(ConfigError) as caught:
+        adopted(pair, tmp_path / "out", answers)
+
+    asked = re.findall(r"--answer '?([a-z_0-9.]+)=", caught.value.message)
+    assert sorted(asked) == ["av.chat_options", "av.chat_template_sha256", "av.prompt_token_ids"]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.dialects.canonical import canonical, original
-from nla_release.dialects.folder import read_folder, read_head
+from nla_release.dialects.folder import read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
+from nla_release.dialects.rendering import given as given_tokenizer
 from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
 from nla_release.files import dump_yaml, read_yaml, write_atomic
-from nla_release.prompt import load_tokenizer
 from nla_release.sidecar import dump_sidecar, read_sidecar
 from tests.builders_pair import make_pair
 from tests.dialects.samples import (
@@ -36,17 +36,18 @@ SOLSHINE_ANSWERS = COMMON | TEMPLATES | STAGES | {"ar.read_block": "2"}
 KITFT_ANSWERS = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
 
 
-def read(pair: Path, answers=None, *, tokenizer: bool = True, head: Path | None = None):
-    """Both folders, and the report on them; the AR's head is that of a whole pair."""
+def read(pair: Path, answers=None, *, tokenizer: bool = True, weights: str = "ar"):
+    """Both folders, the AR's head, and the report; `weights` is where the AR's weights lie."""
     folders = {role: read_folder(pair / role) for role in ("av", "ar")}
-    found = read_head(head or pair / "ar" / "value_head.safetensors")
-    tokens = tiny_tokenizer() if tokenizer else None
-    return folders, found, read_pair(folders["av"], folders["ar"], found, answers or {}, tokens)
+    found = read_reconstructor(pair / weights)
+    rendering = tiny_rendering() if tokenizer else None
+    report = read_pair(folders["av"], folders["ar"], found, answers or {}, rendering)
+    return folders, found.head, report
 
 
 @cache
-def tiny_tokenizer():
-    return load_tokenizer(TOKENIZER)
+def tiny_rendering():
+    return given_tokenizer(TOKENIZER)
 
 
 def solshine(tmp_path: Path) -> Path:
@@ -69,7 +70,9 @@ def test_a_pair_of_the_reference_contract_asks_only_what_it_does_not_record(tmp_
         "base_dtype": "bfloat16",
         "activation_mean": None,
         "embedding_mean": None,
-        "av.prompt_encoding": "chat",
+        "av.prompt_token_ids": None,
+        "av.chat_template_sha256": None,
+        "av.chat_options": "{}",
     }
 
 
@@ -196,8 +199,8 @@ def test_recorded_neighbours_are_held_against_the_tokenizer(tmp_path):
         path = pair / role / "nla_meta.yaml"
         write_atomic(path, path.read_text().replace("neighbor_id: 273", "neighbor_id: 272"))
 
-    with pytest.raises(PairError, match=r"left_neighbor_id is 272 .* the tokenizer gives 273"):
-        read(pair)
+    with pytest.raises(PairError, match=r"left_neighbor_id is 272 .* tokenizer given gives 273"):
+        read(pair, {"av.prompt_encoding": "raw"})
 
 
 def test_swapped_adapters_are_noticed(tmp_path):
@@ -207,13 +210,12 @@ def test_swapped_adapters_are_noticed(tmp_path):
     (pair / "x").rename(pair / "ar")
 
     with pytest.raises(SidecarError, match="AV and AR swapped"):
-        read(pair, head=pair / "av" / "value_head.safetensors")
+        read(pair, weights="av")
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        ({"av.prompt_encoding": "chat"}, "rendered raw here"),
         ({"ar.final_norm": "kept"}, "without the final norm"),
         ({"av.injection_scale": "raw"}, "at their own norm"),
     ],

@@ -1,4 +1,4 @@
-"""A pickled AR head as safetensors. torch reads it, and executes nothing of it."""
+"""Pickled weights as safetensors. torch reads them, and executes nothing of them."""
 
 import pickle
 from collections.abc import Mapping
@@ -28,8 +28,23 @@ def convert_head(source: Path, target: Path) -> None:
             f"{source} holds {', '.join(sorted(tensors)) or 'no tensors'}, expected one weight and"
             " at most one bias"
         )
-    copies = (value.detach().clone().contiguous() for value in tensors.values())
-    write_atomic(target, save(dict(zip(names, copies, strict=True))))
+    _write(target, dict(zip(names, tensors.values(), strict=True)))
+
+
+def convert_adapter(source: Path, target: Path) -> None:
+    """Write the adapter pickled in `source`, PEFT's `adapter_model.bin`, as safetensors.
+
+    Names, values and dtypes are unchanged.
+
+    Raises:
+        WeightsError: the pickle holds code, is damaged, or holds anything but tensors by name.
+    """
+    _write(target, _tensors(source))
+
+
+def _write(target: Path, tensors: dict[str, torch.Tensor]) -> None:
+    copies = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+    write_atomic(target, save(copies))
 
 
 def _tensors(source: Path) -> dict[str, torch.Tensor]:
@@ -42,7 +57,7 @@ def _tensors(source: Path) -> dict[str, torch.Tensor]:
         reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
             f"{source} is not a plain pickle of tensors and was not executed: {reason}",
-            hint="a head is two tensors; ask its author for value_head.safetensors",
+            hint="ask its author for the same tensors as safetensors",
         ) from error
     if isinstance(loaded, torch.Tensor):
         loaded = {"weight": loaded}

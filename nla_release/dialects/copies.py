@@ -1,0 +1,81 @@
+"""The files of a foreign adapter, copied into a release; each function says what it changed."""
+
+import shutil
+from pathlib import Path
+
+from nla_release.adapter_config import portable
+from nla_release.dialects.folder import Folder, head_source
+from nla_release.errors import InputError
+from nla_release.files import dump_json, read_json, write_atomic
+from nla_release.sidecar import HEAD_FILE_NAME
+from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.training_log import read_log
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+
+def copy_adapter(folder: Folder, target: Path) -> list[str]:
+    """The adapter's tensors, as safetensors.
+
+    Raises:
+        WeightsError: a pickle holds code, or is no adapter.
+    """
+    target.mkdir(parents=True)
+    if folder.weights.name == ADAPTER_FILE_NAME:
+        shutil.copyfile(folder.weights, target / ADAPTER_FILE_NAME)
+        return []
+    from nla_release.engine.pickles import convert_adapter
+
+    convert_adapter(folder.weights, target / ADAPTER_FILE_NAME)
+    return [_converted(folder.weights, ADAPTER_FILE_NAME)]
+
+
+def copy_head(folder: Folder, target: Path) -> list[str]:
+    """The AR's head, as safetensors.
+
+    Raises:
+        WeightsError: none is there, several are, or a pickle holds code or is no head.
+    """
+    found = head_source(folder.path)
+    if found.name == HEAD_FILE_NAME:
+        shutil.copyfile(found, target / HEAD_FILE_NAME)
+        return []
+    from nla_release.engine.pickles import convert_head
+
+    convert_head(found, target / HEAD_FILE_NAME)
+    return [_converted(found, HEAD_FILE_NAME)]
+
+
+def copy_config(folder: Folder, base: str, target: Path) -> list[str]:
+    """PEFT's configuration as any PEFT loads it, naming the base; its bytes when they are that."""
+    source = folder.adapter / CONFIG_FILE_NAME
+    found = read_json(source)
+    ready = portable(found | {"base_model_name_or_path": base})
+    if ready == found:
+        shutil.copyfile(source, target / CONFIG_FILE_NAME)
+        return []
+    write_atomic(target / CONFIG_FILE_NAME, dump_json(ready))
+    notes = []
+    if found.get("base_model_name_or_path") != base:
+        notes.append(
+            f"{CONFIG_FILE_NAME} named another base, or a path of its trainer's machine; now {base}"
+        )
+    if left_out := len(found.keys() - ready.keys()):
+        notes.append(f"{CONFIG_FILE_NAME} is without {left_out} options that were not used")
+    return notes
+
+
+def copy_log(folder: Folder, target: Path) -> list[str]:
+    """The training log, when there is one that can be read."""
+    if not (folder.path / LOG_FILE_NAME).is_file():
+        return [f"no {LOG_FILE_NAME}: the card will say that none was given"]
+    try:
+        read_log(folder.path)
+    except InputError as error:
+        reason = error.message.removeprefix(str(folder.path)).lstrip("/")
+        return [f"{LOG_FILE_NAME} is left out, it is in no known form: {reason}"]
+    shutil.copyfile(folder.path / LOG_FILE_NAME, target / LOG_FILE_NAME)
+    return []
+
+
+def _converted(source: Path, name: str) -> str:
+    return f"{name} is converted from the pickle {source.name}, of which nothing was executed"

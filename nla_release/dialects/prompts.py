@@ -1,0 +1,133 @@
+"""How a pair's prompts are made: from its files, the base's tokenizer, or as questions."""
+
+import re
+from typing import Any
+
+from nla_release.chat import Chat
+from nla_release.dialects.rendering import Rendering
+from nla_release.dialects.report import Ledger
+from nla_release.dialects.table import (
+    KITFT_PUBLISHED,
+    KITFT_TRAINED,
+    KITFT_V1,
+    NANO,
+    NLA_AT_HOME,
+    Dialect,
+)
+from nla_release.errors import PairError
+from nla_release.prompt import encoder, mark, suffix_ids
+
+# What a tokenizer gives, once the template, the marker and the encoding are known.
+FROM_THE_TOKENIZER = ("injection_token_id", "left_neighbor_id", "right_neighbor_id")
+
+_REFERENCE = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
+
+# The reference contract's readers look for the marker in the chat-templated prompt.
+_CHATTING = (*_REFERENCE, NLA_AT_HOME, NANO)
+
+# Variables with which chat templates switch thinking on or off, which changes the prompt.
+_THINKING = re.compile(r"\b(?:enable_)?thinking\b|\breasoning_effort\b")
+
+
+def infer_encoding(ledger: Ledger, dialect: Dialect) -> None:
+    """Raw or chat: by the dialect, or as a question."""
+    if dialect in _CHATTING:
+        source = "the reference contract: an AV's prompt goes through the chat template"
+        ledger.infer("av.prompt_encoding", "chat", source)
+    ledger.ask("av.prompt_encoding", "raw")
+
+
+def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
+    """What an AV's prompt is made of; whether the tokenizer gives what follows from it.
+
+    Raises:
+        PairError: what was recorded is not what the tokenizer gives.
+    """
+    ledger.ask("av.stage", "sl")
+    ledger.ask("av.injection_scale", "sqrt_d_model")
+    if "injection_char" not in ledger and "injection_token_id" in ledger and rendering:
+        marker = rendering.tokenizer.decode([ledger["injection_token_id"]])
+        ledger.ask("injection_char", marker or None)
+    _infer_placeholder(ledger)
+    chat = _infer_chat(ledger, rendering) if _is_chat(ledger) else None
+    if rendering is None or (_is_chat(ledger) and rendering.chat is None):
+        ledger.ask("av.prompt_token_ids")
+        return False
+    wanted = ["template_av", "injection_char", "av.prompt_encoding"]
+    if all(name in ledger for name in wanted) and (chat or not _is_chat(ledger)):
+        _replay_prompt(ledger, rendering, chat)
+    return True  # what is still open is asked for; the rendered ids follow from the answers
+
+
+def infer_ar(ledger: Ledger, dialect: Dialect, rendering: Rendering | None) -> None:
+    """What an AR's prompt ends with, and what its head reads.
+
+    Raises:
+        PairError: what was recorded is not what the tokenizer gives.
+    """
+    ledger.ask("ar.stage", "sl")
+    if dialect in _REFERENCE:
+        ledger.infer("ar.final_norm", "identity", "the reference contract")
+    ledger.ask("ar.final_norm", "identity")
+    if rendering is None:
+        ledger.ask("ar.suffix_ids")
+    elif "template_ar" in ledger:
+        found = suffix_ids(encoder(rendering.tokenizer), ledger["template_ar"])
+        _replay(ledger, "ar.suffix_ids", found, rendering.source)
+
+
+def _is_chat(ledger: Ledger) -> bool:
+    return "av.prompt_encoding" in ledger and ledger["av.prompt_encoding"] == "chat"
+
+
+def _infer_chat(ledger: Ledger, rendering: Rendering | None) -> Chat | None:
+    """The base's chat template with the options of training, once both are known."""
+    if rendering is None or rendering.chat is None:
+        ledger.ask("av.chat_template_sha256")
+        ledger.ask("av.chat_options", "{}")
+        return None
+    chat = rendering.chat
+    _replay(ledger, "av.chat_template_sha256", chat.sha256, rendering.source)
+    if not _THINKING.search(chat.template):
+        ledger.infer("av.chat_options", {}, "the chat template, which knows nothing of thinking")
+    ledger.ask("av.chat_options", '{"enable_thinking": false}')
+    return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
+
+
+def _replay_prompt(ledger: Ledger, rendering: Rendering, chat: Chat | None) -> None:
+    template, marker = ledger["template_av"], ledger["injection_char"]
+    marked = mark(encoder(rendering.tokenizer), template, marker, chat)
+    for name, found in (
+        ("injection_token_id", marked.token_id),
+        ("left_neighbor_id", marked.left_id),
+        ("right_neighbor_id", marked.right_id),
+        ("av.prompt_token_ids", list(marked.ids)),
+    ):
+        _replay(ledger, name, found, rendering.source)
+
+
+def _infer_placeholder(ledger: Ledger) -> None:
+    """A template that holds the marker itself is one with the placeholder in its place."""
+    if "template_av" not in ledger or "injection_char" not in ledger:
+        return
+    template, marker = ledger["template_av"], ledger["injection_char"]
+    if "{injection_char}" not in template and template.count(marker) == 1:
+        source = f"{ledger.known['template_av'].source}, its marker made the placeholder"
+        del ledger.known["template_av"]
+        ledger.infer("template_av", template.replace(marker, "{injection_char}"), source)
+
+
+def _replay(ledger: Ledger, name: str, found: Any, source: str) -> None:
+    """Infer a fact from the tokenizer, or hold what was recorded against it.
+
+    A recorded suffix may be shorter than the longest ending that all prompts share.
+    """
+    ledger.infer(name, found, source)
+    known = ledger[name]
+    agrees = found[-len(known) :] == known if name == "ar.suffix_ids" else found == known
+    if not agrees:
+        raise PairError(
+            f"{name} is {known} by {ledger.known[name].source}, {source} gives {found}",
+            hint="use the tokenizer, the chat template and the prompts that the adapter was"
+            " trained with",
+        )
