@@ -5,6 +5,7 @@ so a number that was edited by hand, or that comes from another calibration, can
 """
 
 import re
+from collections.abc import Mapping
 
 from nla_release.calibration.report import Calibration
 from nla_release.cards.environment import render_template
@@ -36,17 +37,36 @@ def generated_blocks(readme: str) -> dict[str, str]:
     Raises:
         InputError: a block is opened twice, nested, or left open.
     """
-    blocks: dict[str, str] = {}
+    return {name: readme[place].strip() for name, place in _places(readme).items()}
+
+
+def regenerated(readme: str, blocks: Mapping[str, str]) -> str:
+    """The README with these texts between its markers; a block that it lacks is not added.
+
+    Raises:
+        InputError: a block is opened twice, nested, or left open.
+    """
+    places = _places(readme)
+    for name in sorted(places.keys() & blocks, key=lambda name: places[name].start, reverse=True):
+        place = places[name]
+        if readme[place].strip() != blocks[name]:
+            readme = f"{readme[: place.start]}\n{blocks[name]}\n{readme[place.stop :]}"
+    return readme
+
+
+def _places(readme: str) -> dict[str, slice]:
+    """Where each block's text stands, from the end of one marker to the start of the other."""
+    places: dict[str, slice] = {}
     opened: re.Match[str] | None = None
     for marker in _MARKER.finditer(readme):
         kind, name = marker.groups()
-        if kind == "begin" and opened is None and name not in blocks:
+        if kind == "begin" and opened is None and name not in places:
             opened = marker
         elif kind == "end" and opened is not None and opened[2] == name:
-            blocks[name] = readme[opened.end() : marker.start()].strip()
+            places[name] = slice(opened.end(), marker.start())
             opened = None
         else:
             raise InputError(f"the generated block {name!r} is out of place: {marker[0]}")
     if opened is not None:
         raise InputError(f"the generated block {opened[2]!r} is never closed")
-    return blocks
+    return places

@@ -23,16 +23,27 @@ _CONTROLS: dict[ControlName, str] = {
 }
 
 
+# The order that keys are written in; the two that only a licence of its own needs stand behind it.
+KEYS = (
+    "license",
+    "license_name",
+    "license_link",
+    "base_model",
+    "base_model_relation",
+    "library_name",
+    "pipeline_tag",
+    "tags",
+    "model-index",
+)
+
+
 def front_matter(release: Release, sidecar: Sidecar, calibration: Calibration) -> str:
     """YAML text without the dashes around it."""
     config = release.config
     return dump_yaml(
         {
             "license": config.license,
-            "base_model": config.base_model,
-            "base_model_relation": "adapter",
-            "library_name": "peft",
-            "pipeline_tag": PIPELINE_TAGS[sidecar.role],
+            **determined(sidecar),
             "tags": [
                 "natural-language-autoencoder",
                 "nla",
@@ -42,28 +53,35 @@ def front_matter(release: Release, sidecar: Sidecar, calibration: Calibration) -
                 "lora",
                 "peft",
             ],
-            "model-index": [
-                {
-                    "name": f"{config.name}-{sidecar.role}",
-                    "results": [_result(release, sidecar, calibration)],
-                }
-            ],
+            "model-index": model_index(f"{config.name}-{sidecar.role}", sidecar, calibration),
         }
     )
 
 
-def _result(release: Release, sidecar: Sidecar, calibration: Calibration) -> dict[str, Any]:
-    layer = sidecar.extraction_layer_index
+def determined(sidecar: Sidecar) -> dict[str, str]:
+    """The keys whose values follow from the adapter's files, and are nobody's choice."""
     return {
+        "base_model": sidecar.nla_release.base.id,
+        "base_model_relation": "adapter",
+        "library_name": "peft",
+        "pipeline_tag": PIPELINE_TAGS[sidecar.role],
+    }
+
+
+def model_index(name: str, sidecar: Sidecar, calibration: Calibration) -> list[dict[str, Any]]:
+    """The Hub's list of results: one model, one result, of the round trip."""
+    layer = sidecar.extraction_layer_index
+    result = {
         "task": {"type": "activation-reconstruction", "name": "Round trip through AV and AR"},
         "dataset": {
-            "name": f"Held-out activations of {release.config.base_model}, block {layer}",
+            "name": f"Held-out activations of {sidecar.nla_release.base.id}, block {layer}",
             "type": "residual-stream-activations",
             "config": f"block-{layer}",
             "split": "held-out",
         },
         "metrics": metrics(calibration),
     }
+    return [{"name": name, "results": [result]}]
 
 
 def metrics(calibration: Calibration) -> list[dict[str, Any]]:

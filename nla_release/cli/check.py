@@ -7,6 +7,8 @@ from typing import Literal, get_args
 import click
 
 from nla_release.errors import EnvironmentProblem
+from nla_release.fixes import Fix, LeftAlone, find_fixes, write
+from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
 from nla_release.output.github import annotations, verdict_github, without_commands
 from nla_release.output.json import verdict_json
 from nla_release.output.junit import verdict_junit
@@ -15,7 +17,7 @@ from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import skipped_lines, verdict_text
 from nla_release.rules import judge
 from nla_release.rules.model import Verdict
-from nla_release.rules.subject import find_subject
+from nla_release.rules.subject import Subject, find_subject
 
 Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 
@@ -36,15 +38,40 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
     help="A tokenizer.json to replay prompts on; the base's own by default.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
-def command(path: Path, output_format: Format, tokenizer: Path | None, strict: bool) -> None:
+@click.option("--fix", is_flag=True, help="Mend what the files decide, then judge.")
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Show what --fix would write, and judge nothing; exits with 1 when there is something.",
+)
+def command(
+    path: Path,
+    output_format: Format,
+    tokenizer: Path | None,
+    strict: bool,
+    fix: bool,
+    diff: bool,
+) -> None:
     """Judge PATH against every rule that applies to it.
 
     PATH is the folder of release.yaml, a rendered dist/ with av/ and ar/, or one adapter's folder.
     Needs neither torch nor a GPU, and no network unless the base's tokenizer is to be fetched.
 
+    --fix puts a card's metadata in order, generates its blocks and metrics again from a sound
+    calibration.json, and converts a trained AR's pickled head, whose original moves to originals/.
+    It changes no fact, and no word of yours.
+
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
-    verdict = judge(find_subject(path, tokenizer), strict=strict)
+    if diff and (fix or output_format != "text"):
+        raise click.UsageError("--diff goes with neither --fix nor another --format")
+    subject = find_subject(path, tokenizer)
+    if diff:
+        click.get_current_context().exit(_show_fixes(subject))
+    if fix:
+        _mend(subject)
+        subject = find_subject(path, tokenizer)
+    verdict = judge(subject, strict=strict)
     click.echo(_rendered(verdict, output_format, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
@@ -57,6 +84,33 @@ def command(path: Path, output_format: Format, tokenizer: Path | None, strict: b
             f"hint: nla-release explain {code} says why it matters and how to fix it", err=True
         )
     click.get_current_context().exit(verdict.exit_code)
+
+
+def _show_fixes(subject: Subject) -> int:
+    """The diff on stdout, what is left alone on stderr, and the exit code."""
+    fixes = _fixes(subject)
+    click.echo(fixes_diff(fixes), nl=False)
+    if fixes:
+        click.echo("hint: the same command with --fix instead of --diff writes this", err=True)
+    return 1 if fixes else 0
+
+
+def _mend(subject: Subject) -> None:
+    for fix in _fixes(subject):
+        write(fix)
+        click.echo(fix_line(fix), err=True)
+
+
+def _fixes(subject: Subject) -> list[Fix]:
+    """What can be fixed; what cannot, or that nothing can, is told on stderr."""
+    proposals = find_fixes(subject)
+    for each in proposals:
+        if isinstance(each, LeftAlone):
+            click.echo(left_alone_line(each), err=True)
+    fixes = [each for each in proposals if isinstance(each, Fix)]
+    if not fixes:
+        click.echo("nothing to fix", err=True)
+    return fixes
 
 
 def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from nla_release.hub.licenses import LICENSES
 from nla_release.schema import Open
 
-_FRONT_MATTER = re.compile(r"\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+FRONT_MATTER = re.compile(r"\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 # An id on the Hub: `name` for the oldest repositories, `namespace/name` for all others.
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
@@ -38,7 +38,7 @@ class CardReport:
 
 def check_card(text: str) -> CardReport:
     """Read and judge the front matter of a README."""
-    front_matter = _FRONT_MATTER.match(text.removeprefix("\ufeff"))
+    front_matter = FRONT_MATTER.match(text.removeprefix("\ufeff"))
     if front_matter is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
     try:
