@@ -5,8 +5,9 @@ linear algebra libraries differ, do not change its bytes. What cannot be compute
 NaN.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
@@ -195,3 +196,15 @@ class Calibration(Strict):
     def dump(self) -> str:
         """Its JSON text, the same for the same numbers."""
         return dump_json(self.model_dump(by_alias=True, mode="json"))
+
+    def leaves(self) -> dict[str, Any]:
+        """Its numbers and words by dotted name, such as `controls.shuffled.mean`."""
+        return dict(_leaves(self.model_dump(mode="json", by_alias=True)))
+
+
+def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(document, dict):
+        yield name, document
+        return
+    for key, inner in document.items():
+        yield from _leaves(inner, f"{name}.{key}" if name else key)

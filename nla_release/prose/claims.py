@@ -1,0 +1,72 @@
+"""Claims to be the first, the only one or the best, as far as a sentence makes one by its words.
+
+Most "first", "only" and "best" claim nothing: the first token, only rows with an explanation, the
+best example. A claim is one of these beside the kind of thing that is published.
+"""
+
+import re
+
+# Every repetition is bounded: these run over text of strangers.
+_GAP = r"\s{1,3}"
+_WORD = r"[\w.'’/-]{1,40}"
+_KIND = rf"""(?:
+    (?:NLA|(?:natural[- ]language{_GAP})?autoencoder|verbali[sz]er|reconstructor|explainer)s?\b
+    (?!\s(?:token|block|layer|step|row|output|head|prompt|text|explanation)s?\b)
+)"""
+_THING = r"(?:model|release|pair|adapter|system|work|replication|implementation)s?\b"
+_IDEA = r"(?:method|approach|technique|architecture|algorithm|framework|objective)s?\b"
+_PUBLIC = r"""(?:
+    non-[\w-]{1,40} | open(?:-\w{1,20})? | public(?:ly)? | published | known | available | ever
+  | independent | third-party | community
+)"""
+# Not "the first block of the NLA": what is claimed to be first is told by adjectives alone.
+_ADJECTIVES = rf"(?:(?!(?:of|in|on|at|from|for|to|by|with|and|or|the|an?)\b){_WORD}{_GAP}){{0,6}}"
+_PUBLISHED_THING = rf"{_ADJECTIVES}{_PUBLIC}{_GAP}{_ADJECTIVES}{_THING}"
+# "It outperforms the shuffled control" is measured here, and a matter of NLA508.
+_MEASURED_HERE = rf"""
+    {_GAP}(?:{_WORD}{_GAP}){{0,3}}
+    (?:control|baseline|chance|mean|random|shuffled|empty|zero|another|other\srow|itself)
+"""
+
+_CLAIM = re.compile(
+    rf"""\b(?:
+    (?<!\bour\s)(?<!\bits\s)(?<!\bmy\s)first[- ]{_ADJECTIVES}{_KIND}
+  | first{_GAP}{_PUBLISHED_THING}(?!\sof\sth)
+  | (?:is|are|was|were|be|as){_GAP}(?:the{_GAP})?first{_GAP}(?:ever{_GAP})?to\b
+  | first{_GAP}of{_GAP}its{_GAP}kind | first[- ]ever
+  | never{_GAP}before{_GAP}(?:been|seen|done|has|have|was|were|possible)\b
+
+  | only{_GAP}{_ADJECTIVES}{_KIND}{_GAP}(?:{_WORD}{_GAP}){{0,3}}
+        (?:that|which|to|for|on|in|of\sits\skind|there\sis|available|so\sfar)\b
+  | only{_GAP}{_PUBLISHED_THING}
+  | no{_GAP}other{_GAP}(?:{_ADJECTIVES}{_KIND}|{_PUBLISHED_THING})
+
+  | state[- ]of[- ]the[- ]art | sota | unprecedented | unmatched | unrivall?ed | unsurpassed
+  | ground-?breaking | revolutionary | world[- ]class | best[- ]in[- ]class
+  | best{_GAP}(?:{_ADJECTIVES}{_KIND}|{_PUBLISHED_THING})
+  | (?:largest|smallest|fastest|cheapest|strongest|most{_GAP}\w{{1,30}}){_GAP}{_ADJECTIVES}{_KIND}
+  | novel{_GAP}{_ADJECTIVES}(?:{_KIND}|{_THING}|{_IDEA})
+  | (?:
+        outperform\w{{0,3}}+ | surpass\w{{0,3}}+ | superior{_GAP}to
+      | better{_GAP}than{_GAP}(?:any|all|every|existing|prior|previous|competing)\b
+    )(?!{_MEASURED_HERE})
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+# "It is not the first NLA", "far from state of the art", "no claim to be the best NLA".
+_DENIED = re.compile(
+    rf"""\b(?:not|no|never|nor|neither|without|cannot|hardly|\w{{1,8}}n['’]t|far{_GAP}from|below)\b
+    {_GAP}(?:{_WORD}{_GAP}){{0,4}}$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_DENIAL_LENGTH = 100
+
+
+def claim(sentence: str) -> str | None:
+    """The words of a sentence that claim priority, uniqueness or superiority; None without any."""
+    for found in _CLAIM.finditer(sentence):
+        before = sentence[max(0, found.start() - _DENIAL_LENGTH) : found.start()]
+        if not _DENIED.search(before):
+            return " ".join(found[0].split())
+    return None
