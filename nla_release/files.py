@@ -17,8 +17,9 @@ import yaml
 
 from nla_release.errors import EnvironmentProblem, InputError
 
-# A sidecar with every block known is under 20 kB; a megabyte of YAML is an attack or a mistake.
 MAX_TEXT_BYTES = 4 * 1024 * 1024
+# A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
+MAX_YAML_BYTES = 256 * 1024
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -79,7 +80,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing, unreadable, not valid YAML, or not a mapping.
     """
-    text = read_text(path)
+    text = read_text(path, limit=MAX_YAML_BYTES)
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
     except RecursionError as error:

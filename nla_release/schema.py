@@ -14,7 +14,7 @@ class Strict(BaseModel):
     """A block whose every key is ours: unknown keys are mistakes."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True
     )
 
 
@@ -22,7 +22,7 @@ class Open(BaseModel):
     """A block that others also write to: unknown keys are kept as they are."""
 
     model_config = ConfigDict(
-        extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False
+        extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True
     )
 
 

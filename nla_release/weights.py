@@ -1,18 +1,16 @@
-"""Safetensors files without torch: headers, values, and whether an adapter is whole.
+"""Safetensors files without torch: their headers, and how large their values are.
 
 The library validates the format; the header is then read here for offsets, because numpy has no
 bfloat16 and the library therefore gives no values of that dtype without torch.
 """
 
 import json
-import re
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from nla_release.errors import WeightsError
@@ -21,12 +19,18 @@ from nla_release.errors import WeightsError
 ADAPTER_FILE_NAME = "adapter_model.safetensors"
 CONFIG_FILE_NAME = "adapter_config.json"
 
-ADAPTER_KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight$")
+# The format allows 100 MB, which take gigabytes once parsed. The header of 40 000 tensors, as an
+# adapter has on all experts of a large mixture, is 6 MB.
+MAX_HEADER_BYTES = 8 * 1024 * 1024
 
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+# Bits of each dtype that is a weight's, of which the first is the sign.
+_BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
+
+# A piece is looked at while it is still in the cache.
+_PIECE_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """One tensor of a file: name, safetensors dtype name, shape, and byte range in the file."""
 
@@ -37,28 +41,25 @@ class Tensor:
     stop: int
 
 
-@dataclass(frozen=True)
-class LoraModule:
-    """One adapted module: shapes of its factors, A `[r, in]` and B `[out, r]`."""
-
-    name: str
-    rank: int
-    in_features: int
-    out_features: int
-
-
 def read_header(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name.
 
     Raises:
-        WeightsError: missing, truncated, or not safetensors.
+        WeightsError: missing, truncated, not safetensors, or with a header beyond all measure.
     """
     try:
-        with safe_open(path, framework="np"):
-            pass  # opening validates the header against the file's length
         with path.open("rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
-            header: dict[str, Any] = json.loads(handle.read(length))
+            if length > MAX_HEADER_BYTES:
+                raise ValueError(f"its header claims {length} bytes, more than {MAX_HEADER_BYTES}")
+            text = handle.read(length)
+        with safe_open(path, framework="np"):
+            pass  # opening validates the header against the file's length
+        header: dict[str, Any] = json.loads(text)
+        header.pop("__metadata__", None)
+        if text.count(b'"data_offsets"') != len(header):
+            # Of two tensors of one name, some readers take the first and others the second.
+            raise ValueError("its header does not name every tensor once")
     except FileNotFoundError as error:
         raise WeightsError(f"{path} does not exist") from error
     except (SafetensorError, OSError, ValueError) as error:
@@ -66,7 +67,6 @@ def read_header(path: Path) -> dict[str, Tensor]:
             f"{path} is not a whole safetensors file: {error}",
             hint="copy or save it again; a truncated download looks like this",
         ) from error
-    header.pop("__metadata__", None)
     return {
         name: Tensor(
             name,
@@ -79,78 +79,50 @@ def read_header(path: Path) -> dict[str, Tensor]:
     }
 
 
-def read_values(path: Path, tensor: Tensor) -> npt.NDArray[np.float32]:
-    """A tensor's values as float32, in the file's shape.
+def largest_values(path: Path) -> dict[str, float]:
+    """The size of each tensor's largest value, by tensor, from one pass over the file.
+
+    NaN or infinity when a tensor holds any such value; 0 when all its values are zero, or it has
+    none. Memory does not grow with the file.
 
     Raises:
-        WeightsError: the dtype is not a floating-point one.
+        WeightsError: as `read_header`, or a tensor is not of a floating-point dtype.
     """
-    if tensor.dtype not in _DTYPES:
-        raise WeightsError(
-            f"{path}: tensor {tensor.name} has dtype {tensor.dtype}, expected a float"
-        )
-    raw = np.fromfile(
-        path,
-        dtype=_DTYPES[tensor.dtype],
-        count=int(np.prod(tensor.shape, dtype=np.int64)),
-        offset=tensor.start,
-    ).reshape(tensor.shape)
-    if tensor.dtype == "BF16":  # the upper half of a float32
-        return (raw.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which the scan reports
-        return raw.astype(np.float32)
+    tensors = sorted(read_header(path).values(), key=lambda tensor: tensor.start)
+    for tensor in tensors:
+        if tensor.dtype not in _BITS:
+            raise WeightsError(
+                f"{path}: tensor {tensor.name} has dtype {tensor.dtype}, expected a float"
+            )
+    piece = memoryview(bytearray(_PIECE_BYTES))
+    with path.open("rb") as handle:
+        return {tensor.name: _largest(handle, tensor, piece) for tensor in tensors}
 
 
 def non_finite_tensors(path: Path) -> list[str]:
     """Names of the tensors that hold NaN or infinity."""
-    return [
-        tensor.name
-        for tensor in read_header(path).values()
-        if not np.isfinite(read_values(path, tensor)).all()
-    ]
+    return [name for name, value in largest_values(path).items() if not math.isfinite(value)]
 
 
-def lora_modules(path: Path) -> list[LoraModule]:
-    """The adapted modules of an `adapter_model.safetensors`.
+def _largest(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> float:
+    """The largest value's size, found among bit patterns.
 
-    Raises:
-        WeightsError: no tensors, a foreign tensor, an unpaired factor, or shapes that disagree.
+    Without its sign bit, the pattern of a float is an integer that grows with its size, and those
+    of infinity and NaN are the largest of all.
     """
-    factors: dict[str, dict[str, Tensor]] = {}
-    for tensor in read_header(path).values():
-        match = ADAPTER_KEY.match(tensor.name)
-        if match is None:
-            raise WeightsError(
-                f"{path}: tensor {tensor.name} is not a LoRA factor"
-                " (base_model.model.<module>.lora_A|lora_B.weight)"
-            )
-        factors.setdefault(match["module"], {})[match["factor"]] = tensor
-    if not factors:
-        raise WeightsError(
-            f"{path} holds no tensors", hint="save the adapter again before releasing"
-        )
-    return [_pair(path, name, pair) for name, pair in factors.items()]
-
-
-def zero_b_modules(path: Path) -> list[str]:
-    """Modules whose lora_B is all zero: the adapter does nothing there."""
-    return [
-        tensor.name.removesuffix(".lora_B.weight").removeprefix("base_model.model.")
-        for tensor in _b_factors(path)
-        if not read_values(path, tensor).any()
-    ]
-
-
-def _b_factors(path: Path) -> Iterator[Tensor]:
-    return (tensor for name, tensor in read_header(path).items() if name.endswith(".lora_B.weight"))
-
-
-def _pair(path: Path, name: str, pair: dict[str, Tensor]) -> LoraModule:
-    if missing := {"A", "B"} - set(pair):
-        raise WeightsError(f"{path}: module {name} has no lora_{missing.pop()}")
-    a, b = pair["A"].shape, pair["B"].shape
-    if len(a) != 2 or len(b) != 2 or a[0] != b[1] or 0 in a + b:
-        raise WeightsError(
-            f"{path}: module {name} has lora_A {a} and lora_B {b}, which do not multiply"
-        )
-    return LoraModule(name, rank=a[0], in_features=a[1], out_features=b[0])
+    size = _BITS[tensor.dtype] // 8
+    sign = 1 << (8 * size - 1)
+    largest = 0
+    handle.seek(tensor.start)
+    for start in range(tensor.start, tensor.stop, len(piece)):
+        part = piece[: min(len(piece), tensor.stop - start)]
+        if handle.readinto(part) != len(part):  # type: ignore[attr-defined]
+            raise WeightsError(f"{handle.name} became shorter while it was read")
+        patterns = np.frombuffer(part, f"<u{size}")
+        # Positive values are the largest of signed integers, negative ones of unsigned.
+        positive = int(patterns.view(f"<i{size}").max())
+        negative = int(patterns.max()) & (sign - 1)
+        largest = max(largest, positive, negative)
+    if tensor.dtype == "BF16":  # the upper half of a float32
+        largest, size = largest << 16, 4
+    return float(np.array(largest, f"<u{size}").view(f"<f{size}"))

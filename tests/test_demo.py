@@ -13,6 +13,7 @@ def test_the_demo_leaves_the_whole_release(good_release):
         "pair/av/adapter_model.safetensors",
         "pair/ar/value_head.safetensors",
         "release.yaml",
+        "base.json",
         "evidence/rows.jsonl",
         "evidence/vectors.safetensors",
         "evidence/run.json",

@@ -60,6 +60,7 @@ def test_help_loads_nothing_slow():
         "nla_release.dialects.adopt",
         "nla_release.sidecar_schema",
         "nla_release.cli.init",
+        "nla_release.cli.base",
         "nla_release.cli.roundtrip",
         "nla_release.cli.calibrate",
         "nla_release.cli.render",

@@ -4,13 +4,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from nla_release.base.cache import base_facts
+from nla_release.base.facts import FILE_NAME as BASE_NAME
+from nla_release.base.facts import BaseFacts, dump_base_facts
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
 from nla_release.cards.context import PARTNERS, Context, pair_context, role_context
 from nla_release.cards.environment import render_template
 from nla_release.cards.figures import cosine_distributions, training_loss
 from nla_release.cards.history import append, read_history
 from nla_release.cards.inputs import Inputs, read_inputs
-from nla_release.cards.references import licence_file
+from nla_release.cards.references import check_licence, licence_files
 from nla_release.files import dump_json, replacing_folder, write_atomic
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
@@ -51,12 +54,15 @@ def render(release: Release, version: str) -> RenderedRelease:
         EvidenceError: the evidence is of other weights, or the calibration of other evidence.
         PairError: AV and AR are not one pair.
         RefusedError: HISTORY.md has this version with other results.
-        EnvironmentProblem: `dist/` cannot be written.
+        EnvironmentProblem: `dist/` cannot be written, or base.json is missing and the base cannot
+            be reached.
     """
     check_version(version)
     inputs = read_inputs(release)
+    base = base_facts(release)
     shared = pair_context(inputs, version)
-    documents = _pair_documents(inputs, shared)
+    _check_licence(release, base, shared)
+    documents = _pair_documents(inputs, base, shared)
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
@@ -71,19 +77,31 @@ def render(release: Release, version: str) -> RenderedRelease:
 
 def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     """What was trained and measured goes into the repository as it is."""
-    trained = [ADAPTER_FILE_NAME, TRAINING_LOG_NAME, *([HEAD_FILE_NAME] if role == "ar" else [])]
-    release = inputs.release
+    release, adapter = inputs.release, inputs.adapters[role]
+    trained = [ADAPTER_FILE_NAME]
+    if adapter.log:
+        trained.append(TRAINING_LOG_NAME)
+    if role == "ar":
+        trained.append(HEAD_FILE_NAME)
     (folder / "evidence").mkdir(parents=True)
     for name in trained:
-        shutil.copyfile(inputs.adapters[role].folder / name, folder / name)
+        shutil.copyfile(adapter.folder / name, folder / name)
     for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
         shutil.copyfile(release.evidence / name, folder / "evidence" / name)
     shutil.copyfile(release.calibration, folder / CALIBRATION_FILE_NAME)
 
 
-def _pair_documents(inputs: Inputs, shared: Context) -> Files:
+def _check_licence(release: Release, base: BaseFacts, shared: Context) -> None:
+    """Refuse what NLA506 would refuse of the finished repositories, unless it is waived."""
+    if not any(waiver.code == "NLA506" for waiver in release.config.waivers):
+        for repo in shared["release"]["repos"].values():
+            check_licence(release.config.license, base.license, repo)
+
+
+def _pair_documents(inputs: Inputs, base: BaseFacts, shared: Context) -> Files:
     """What is the same in both repositories."""
     return {
+        **licence_files(inputs.release.config.license),
         HISTORY_FILE_NAME: append(
             read_history(inputs.release.history),
             inputs.release.config.title,
@@ -91,7 +109,7 @@ def _pair_documents(inputs: Inputs, shared: Context) -> Files:
             render_template("history_entry.md.jinja", shared),
         ),
         "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", shared),
-        "LICENSE": licence_file(inputs.release.config.license),
+        BASE_NAME: dump_base_facts(base),
         "figures/cosine_real_vs_controls.png": cosine_distributions(
             inputs.evidence, inputs.calibration
         ),
@@ -100,11 +118,12 @@ def _pair_documents(inputs: Inputs, shared: Context) -> Files:
 
 def _role_documents(inputs: Inputs, shared: Context, role: Role) -> Files:
     """What only one repository has."""
-    return {
+    log = inputs.adapters[role].log
+    figures: Files = {"figures/training_loss.png": training_loss(role, log)} if log else {}
+    return figures | {
         "README.md": render_template(f"{role}.md.jinja", role_context(inputs, shared, role)),
         SIDECAR_NAME: _sidecar(inputs, shared, role),
         CONFIG_FILE_NAME: _adapter_config(inputs, role),
-        "figures/training_loss.png": training_loss(role, inputs.adapters[role].log),
     }
 
 

@@ -8,7 +8,7 @@ from nla_release.rules.model import Verdict
 
 _FINDINGS = ("Rule", "Severity", "File", "Finding")
 _WAIVED = ("Rule", "Until", "Reason", "File", "Finding")
-_SKIPPED = ("Rule", "Not checked, because")
+_SKIPPED = ("Not checked, because", "Rules")
 
 
 def verdict_markdown(verdict: Verdict) -> str:
@@ -27,11 +27,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         )
         for each, waiver in verdict.waived
     ]
-    skipped = [
-        (outcome.rule.code, inline(reason))
-        for outcome in verdict.outcomes
-        for reason in outcome.skipped
-    ]
+    skipped = [(inline(reason), ", ".join(codes)) for reason, codes in verdict.reasons.items()]
     return "\n\n".join(
         [
             f"### nla-release check: {verdict.verdict}",

@@ -1,4 +1,4 @@
-"""A verdict for people: a line per finding, a line per skip, and the count of all rules."""
+"""A verdict for people: findings, what was not checked and why, and the count of all rules."""
 
 from nla_release.release import Waiver
 from nla_release.rules.model import Verdict
@@ -21,12 +21,8 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def skipped_lines(verdict: Verdict) -> list[str]:
-    """What was not checked, and why: it is not a pass."""
-    return [
-        f"{outcome.rule.code} skipped  {reason}"
-        for outcome in verdict.outcomes
-        for reason in outcome.skipped
-    ]
+    """What was not checked, and why, a line per reason: it is not a pass."""
+    return [f"skipped  {reason}: {', '.join(codes)}" for reason, codes in verdict.reasons.items()]
 
 
 def totals_line(verdict: Verdict) -> str:

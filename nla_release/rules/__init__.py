@@ -2,9 +2,10 @@
 
 * `model` says what a rule is, what it can find, and what a verdict is made of.
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
-  formats it reads, `tokenizer` finds the base's, and `scopes` names what rules look at.
-* The rules, by hundreds: `sidecar` and `waivers` (1), `prompt` (2), `weights` (3), `pair` (4),
-  `card` and `hygiene` (5), `evidence` and `calibration` (6), `publishing` (7).
+  formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
+* The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
+  `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references` and `prose` (5),
+  `evidence` and `calibration` (6), `publishing` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -15,13 +16,18 @@ from collections.abc import Sequence
 
 from nla_release.release import Waiver
 from nla_release.rules import (
+    base,
     calibration,
     card,
     evidence,
     hygiene,
+    lora,
+    modules,
     pair,
     prompt,
+    prose,
     publishing,
+    references,
     sidecar,
     waivers,
     weights,
@@ -34,6 +40,8 @@ RULES: tuple[Rule, ...] = (
     sidecar.scale_fits,
     sidecar.base_pinned,
     waivers.waivers_current,
+    base.norms_measured,
+    base.base_fits,
     prompt.marker_recorded,
     prompt.prompts_replay,
     weights.safetensors_only,
@@ -41,7 +49,10 @@ RULES: tuple[Rule, ...] = (
     weights.weights_finite,
     weights.adapter_trained,
     weights.head_declared,
-    weights.language_model_only,
+    modules.language_model_only,
+    modules.modules_land,
+    lora.variants_declared,
+    lora.config_portable,
     pair.pair_agrees,
     pair.read_block_is_layer,
     pair.partner_recorded,
@@ -50,6 +61,10 @@ RULES: tuple[Rule, ...] = (
     hygiene.nothing_pending,
     hygiene.nothing_private,
     card.history_appended,
+    references.licence_fits,
+    prose.claims_have_sources,
+    prose.numbers_are_the_calibrations,
+    references.citations_as_published,
     evidence.evidence_of_these_files,
     evidence.calibration_recomputed,
     calibration.own_text_wins,
@@ -62,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     evidence.evidence_of_one_run,
     publishing.files_listed,
     publishing.one_release,
+    publishing.files_allowed,
 )
 
 

@@ -11,26 +11,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
-
+from nla_release.adapter_config import AdapterConfig
+from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.base.facts import BaseFacts, read_base_facts
 from nla_release.calibration.report import Calibration
 from nla_release.errors import InputError, NothingCheckedError
 from nla_release.files import read_json, read_text, sha256_file
+from nla_release.lora import LoraModule, lora_modules
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
 from nla_release.rules.model import UnreadableError
-from nla_release.schema import Open, parse
+from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
 from nla_release.weights import (
     ADAPTER_FILE_NAME,
     CONFIG_FILE_NAME,
-    LoraModule,
     Tensor,
-    lora_modules,
+    largest_values,
     read_header,
 )
 
@@ -39,6 +39,7 @@ CARD_FILE_NAME = "README.md"
 # The rule that reports that a file of an adapter is missing or damaged.
 _REPORTED_BY = {
     SIDECAR_FILE_NAME: "NLA101",
+    BASE_FILE_NAME: "NLA106",
     ADAPTER_FILE_NAME: "NLA302",
     CONFIG_FILE_NAME: "NLA302",
     HEAD_FILE_NAME: "NLA305",
@@ -46,18 +47,6 @@ _REPORTED_BY = {
     HISTORY_FILE_NAME: "NLA505",
     MANIFEST_FILE_NAME: "NLA701",
 }
-
-
-class AdapterConfig(Open):
-    """What the rules need of PEFT's `adapter_config.json`."""
-
-    peft_type: Literal["LORA"]
-    base_model_name_or_path: str | None
-    revision: str | None = None
-    r: PositiveInt
-    lora_alpha: PositiveFloat
-    rank_pattern: dict[str, Any] = Field(default_factory=dict)
-    alpha_pattern: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,14 +89,16 @@ class Adapter:
         return self.sha256(name)
 
     def sha256(self, name: str) -> str:
-        """Hex sha256 of a file of the folder.
+        """Hex sha256 of a file of the folder, which is read for it once.
 
         Raises:
             UnreadableError: the file is missing.
         """
-        path = self.path(name)
-        with reading(path, _REPORTED_BY.get(name, "NLA301")):
-            return sha256_file(path)
+        if name not in self._sha256:
+            path = self.path(name)
+            with reading(path, _REPORTED_BY.get(name, "NLA301")):
+                self._sha256[name] = sha256_file(path)
+        return self._sha256[name]
 
     @cached_property
     def files(self) -> list[Path]:
@@ -132,9 +123,28 @@ class Adapter:
     @cached_property
     def modules(self) -> list[LoraModule]:
         """The modules that the adapter adapts."""
+        path, config = self.path(ADAPTER_FILE_NAME), self.config
+        with reading(path, "NLA302"):
+            return lora_modules(path, dora=config.use_dora, saved=config.saved)
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The adapter's tensors."""
         path = self.path(ADAPTER_FILE_NAME)
         with reading(path, "NLA302"):
-            return lora_modules(path)
+            return read_header(path)
+
+    @cached_property
+    def largest(self) -> dict[str, float]:
+        """The size of the largest value in each of the adapter's tensors."""
+        return self._largest(ADAPTER_FILE_NAME) if self.tensors else {}
+
+    @cached_property
+    def base_facts(self) -> BaseFacts:
+        """The facts of the base that lie beside the adapter, as rendered repositories have them."""
+        path = self.path(BASE_FILE_NAME)
+        with reading(path, "NLA106"):
+            return read_base_facts(self.folder)
 
     @cached_property
     def head(self) -> dict[str, Tensor]:
@@ -142,6 +152,11 @@ class Adapter:
         path = self.path(HEAD_FILE_NAME)
         with reading(path, "NLA305"):
             return read_header(path)
+
+    @cached_property
+    def largest_of_head(self) -> dict[str, float]:
+        """The size of the largest value in each of the head's tensors."""
+        return self._largest(HEAD_FILE_NAME) if self.head else {}
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -155,14 +170,18 @@ class Adapter:
         with reading(path, "NLA701"):
             return read_manifest(self.folder)
 
+    @cached_property
+    def _sha256(self) -> dict[str, str]:
+        return {}
+
+    def _largest(self, name: str) -> dict[str, float]:
+        path = self.path(name)
+        with reading(path, "NLA303"):
+            return largest_values(path)
+
     def _exists(self) -> None:
         if not self.folder.is_dir():
             raise UnreadableError("NLA101", self.folder, "the adapter's folder does not exist")
-
-
-def leaves(calibration: Calibration) -> dict[str, Any]:
-    """The numbers and words of a calibration, by dotted name."""
-    return dict(_leaves(calibration.model_dump(mode="json", by_alias=True)))
 
 
 @contextmanager
@@ -214,11 +233,3 @@ def _walk(folder: Path) -> Iterator[Path]:
         inside = Path(parent)
         links = [name for name in folders if (inside / name).is_symlink()]
         yield from (inside / name for name in names + links)
-
-
-def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(document, dict):
-        yield name, document
-        return
-    for key, inner in document.items():
-        yield from _leaves(inner, f"{name}.{key}" if name else key)

@@ -8,7 +8,7 @@ from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.history import entries
 from nla_release.hub.card_metadata import check_card
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, leaves, reading
+from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
 from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
@@ -127,7 +127,7 @@ def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Ite
     calibration.
     """
     path = adapter.folder / CARD_FILE_NAME
-    known = list(leaves(adapter.calibration).values())
+    known = list(adapter.calibration.leaves().values())
     computed = {metric["name"]: metric["value"] for metric in metrics(adapter.calibration)}
     stated = [
         metric

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
-from nla_release.rules.adapter import Adapter, leaves
+from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
 from nla_release.rules.scopes import COPIES, MEASURED, MEASUREMENTS, SUBJECT
 from nla_release.rules.subject import Measurement, Subject
@@ -84,7 +84,7 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
     if not measurement.rendered and not path.exists():
         yield Skip("nothing is calibrated yet: run nla-release calibrate")
         return
-    found, expected = leaves(measurement.calibration), leaves(measurement.recomputed)
+    found, expected = measurement.calibration.leaves(), measurement.recomputed.leaves()
     differing = [
         f"{name} is {found.get(name, 'missing')}, the evidence gives {expected.get(name, 'none')}"
         for name in [*expected, *(found.keys() - expected.keys())]

@@ -2,36 +2,33 @@
 
 import re
 from collections.abc import Iterator
+from os import fsencode
 from pathlib import Path
 
 from nla_release.rules.adapter import Adapter, reading
+from nla_release.rules.contents import MAX_BYTES, words
+from nla_release.rules.leaks import ACCOUNTS, PLACES, SECRETS, Leak, leaks
 from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import ADAPTERS, REPOSITORIES
 
+# What no finished text holds: words of stubs, names left open, templates that were not rendered.
 _PLACEHOLDERS = re.compile(
     r"\[more information needed\]|results pending|ablation_pending|model card for model id"
-    r"|provide a quick summary of what the model is|\{\{\s*(?:calibration|release|version)\b",
+    r"|provide a quick summary of what the model is|lorem ipsum|\bto be (?:announced|determined)\b"
+    r"|[<\[](?:your|insert|enter)[-_ ](?:hf[-_ ])?(?:user|name|org|repo|model|link|url|number)"
+    r"[^<>\[\]]{0,40}[>\]]|\byour[-_](?:hf[-_])?(?:user[-_]?name|org|name)/"
+    r"|\{\{\s{0,9}(?:calibration|release|version)\b|\{%-?\s{0,9}(?:if|for|set|include|end\w{2,7})\b",
     re.IGNORECASE,
 )
+# An author's notes to himself; in code they are part of what the code says.
+_NOTES = re.compile(
+    r"\b(?:TODO|TBD|TBA|FIXME)\b|(?<![\w.])(?:x{1,2}\.x{1,3}|X{1,2}\.X{1,3})(?![\w.])"
+)
 
-_SECRETS = {
-    "a Hugging Face token": re.compile(r"\bhf_(?:jwt_)?[A-Za-z0-9]{20,}"),
-    "a GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}"),
-    "an API key": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b"),
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-}
-_PLACES = {
-    "a path of one machine": re.compile(
-        r"(?<![\w./:-])/(?:home|Users|root|mnt|tmp|workspace)/\w|\b[A-Za-z]:(?:\\{1,2}|/)Users\b"
-        r"|\bfile://"
-    ),
-    "a storage bucket": re.compile(r"\b(?:gs|s3)://"),
-}
 # Rows quote a corpus, in which a path is a word like any other. A secret is one anywhere.
 _QUOTES = ("rows.jsonl",)
-
-_PICTURES = {".png", ".jpg", ".svg"}
-_MAX_HEADER_BYTES = 100 * 1024 * 1024  # the limit of the safetensors format
+_DATA = {".json", ".jsonl", ".yaml", ".yml", ".safetensors"}
+_WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
 
 
 @rule(
@@ -41,7 +38,8 @@ _MAX_HEADER_BYTES = 100 * 1024 * 1024  # the limit of the safetensors format
     each=REPOSITORIES,
     page=Page(
         checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More Information"
-        " Needed]`, `results pending`, or a template expression that was not rendered.",
+        " Needed]`, `results pending`, a name or number left open, a TODO outside of code, or a"
+        " template expression that was not rendered. Quotes (`>`) do not count.",
         why="SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and"
         " sidecars with `ablation_status: running (results pending)` that nothing will ever"
         " update.",
@@ -51,11 +49,14 @@ _MAX_HEADER_BYTES = 100 * 1024 * 1024  # the limit of the safetensors format
     ),
 )
 def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
-    """Prose and sidecar, line by line."""
+    """Prose and sidecar, line by line; quotes are what a model or a corpus said."""
     for path in adapter.files:
-        if path.suffix in {".md", ".yaml"}:
-            for number, line in _lines(path):
-                if match := _PLACEHOLDERS.search(line):
+        if path.suffix in {".md", ".yaml"} and (text := _words(path)):
+            code = False
+            for number, line in enumerate(text.decode(errors="replace").split("\n"), start=1):
+                code ^= line.startswith("```")
+                match = _PLACEHOLDERS.search(line) or (not code and _NOTES.search(line))
+                if match and not line.startswith(">"):
                     yield Problem(f"{path}:{number}", f"holds the placeholder {match[0]!r}")
 
 
@@ -65,8 +66,10 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
     "no file tells secrets, or paths of the machine it was made on",
     each=ADAPTERS,
     page=Page(
-        checks="No text of the folder, and no safetensors header, holds an access token, a private"
-        " key, an absolute path of one machine or a storage bucket. In rows.jsonl, which quotes a"
+        checks="No text, no safetensors header, no text in a picture and no file's name holds a"
+        " secret (access tokens, API and private keys, URLs with a password or a signature) or"
+        " tells where and by whom it was made: paths of one machine, storage buckets, runs and"
+        " checkpoints of a private tracker, accounts and host names. In rows.jsonl, which quotes a"
         " corpus, only secrets count. What was found is not repeated.",
         why="`figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows"
         " path, and kitft's published sidecars still carry the rollout_id that its own script"
@@ -79,24 +82,28 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
     ),
 )
 def nothing_private(adapter: Adapter) -> Iterator[Problem]:
-    """Every text and header, line by line; one finding per file and kind."""
+    """Every name and every text; one finding per file and kind."""
     for path in adapter.files:
-        patterns = dict(_SECRETS) if path.name in _QUOTES else _SECRETS | _PLACES
-        for number, line in _lines(path):
-            for kind in [kind for kind, pattern in patterns.items() if pattern.search(line)]:
-                del patterns[kind]
-                yield Problem(f"{path}:{number}", f"holds {kind}")
+        name = fsencode(path.relative_to(adapter.folder))
+        for _, kind in leaks(name, (*SECRETS, *PLACES)):
+            yield Problem(adapter.folder, f"the name of a file in it holds {kind}")
+        if (text := _words(path)) is None:
+            yield Problem(path, f"holds more than {MAX_BYTES} bytes of text, and was not searched")
+            continue
+        for line, kind in leaks(text, _kinds(path)):
+            place = path if path.suffix in _WITHOUT_LINES else f"{path}:{line}"
+            yield Problem(place, f"holds {kind}")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a text, or a safetensors header as one; links are not followed."""
-    if path.is_symlink() or not path.is_file() or path.suffix in _PICTURES:
-        return
+def _kinds(path: Path) -> tuple[Leak, ...]:
+    if path.name in _QUOTES:
+        return SECRETS
+    return (*SECRETS, *PLACES, *(ACCOUNTS if path.suffix in _DATA else ()))
+
+
+def _words(path: Path) -> bytes | None:
+    """What a file can say, or None when that is too much; links are not followed."""
+    if path.is_symlink() or not path.is_file():
+        return b""
     with reading(path, "NLA301"):
-        if path.suffix == ".safetensors":
-            with path.open("rb") as handle:
-                length = min(int.from_bytes(handle.read(8), "little"), _MAX_HEADER_BYTES)
-                yield 1, handle.read(length).decode(errors="replace")
-            return
-        with path.open(encoding="utf-8", errors="replace") as text:
-            yield from enumerate(text, start=1)
+        return words(path)

@@ -211,6 +211,15 @@ class Verdict:
         return [outcome for outcome in self.outcomes if outcome.state == "skipped"]
 
     @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Every reason to skip, with the codes of the rules that gave it."""
+        codes: dict[str, list[str]] = {}
+        for outcome in self.outcomes:
+            for reason in outcome.skipped:
+                codes.setdefault(reason, []).append(outcome.rule.code)
+        return codes
+
+    @property
     def totals(self) -> dict[State, int]:
         """How many rules passed, failed, warned, were waived and were skipped."""
         states = Counter(outcome.state for outcome in self.outcomes)

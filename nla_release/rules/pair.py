@@ -1,8 +1,9 @@
 """NLA4xx: AV and AR as one pair."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.module_names import decoders
 from nla_release.pairing import disagreements
 from nla_release.release import tag
 from nla_release.rules.adapter import Adapter
@@ -20,22 +21,31 @@ from nla_release.weights import ADAPTER_FILE_NAME
     each=PAIRS,
     page=Page(
         checks="Both sidecars name the same base and commit, layer, layer convention, d_model,"
-        " prompt templates and marker.",
+        " prompt templates and marker; and both files of weights name the base's blocks in the"
+        " same way, so that one loaded base takes both.",
         why="Nothing in the files of most pairs says that they belong together: the AR of an"
         " EasyNLA pair (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an"
-        " AR of another layer still gives a vector of the right width.",
+        " AR of another layer still gives a vector of the right width. An adapter whose modules"
+        " are named for another class of the base is left out with a warning"
+        " (huggingface/transformers#38927).",
         fix="Release the two adapters that were trained for each other, from one recipe.",
         example="extraction_layer_index: AV says 23, AR says 17",
         waive="Never: the round trip would measure two different things.",
     ),
 )
-def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterable[Problem]:
-    """What both sidecars say of the same facts."""
+def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
+    """What both sidecars say of the same facts, and what both files call the same blocks."""
     av, ar = pair
-    return [
-        Problem(ar.folder / FILE_NAME, sentence)
-        for sentence in disagreements(av.sidecar, ar.sidecar)
-    ]
+    for sentence in disagreements(av.sidecar, ar.sidecar):
+        yield Problem(ar.folder / FILE_NAME, sentence)
+    named = [decoders(module.name for module in adapter.modules) for adapter in pair]
+    # Names of several kinds in one file are part of NLA307.
+    if max(map(len, named)) == 1 and named[0] != named[1]:
+        of_av, of_ar = (", ".join(f"{prefix}layers" for prefix in each) for each in named)
+        yield Problem(
+            ar.folder / ADAPTER_FILE_NAME,
+            f"adapts modules of {of_ar}, the AV those of {of_av}: no one base has both",
+        )
 
 
 @rule(

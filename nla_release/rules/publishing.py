@@ -1,18 +1,23 @@
 """NLA7xx: the rendered repositories as they would be published."""
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 
+from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.cards.references import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.errors import ConfigError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.manifest import differences, record_files
+from nla_release.manifest import FileRecord, differences
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
+from nla_release.rules.adapter import CARD_FILE_NAME, Adapter
 from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 _DEMANDED = (
@@ -23,11 +28,22 @@ _DEMANDED = (
     HISTORY_FILE_NAME,
     "RELEASE_CALIBRATION.md",
     CALIBRATION_FILE_NAME,
+    BASE_FILE_NAME,
     f"evidence/{ROWS_NAME}",
     f"evidence/{VECTORS_NAME}",
     f"evidence/{RUN_NAME}",
-    "LICENSE",
 )
+
+# What a release may hold besides: what it was trained as, and what a base's licence asks for.
+_ALLOWED = (
+    *_DEMANDED,
+    MANIFEST_FILE_NAME,
+    TRAINING_LOG_FILE_NAME,
+    LICENCE_FILE_NAME,
+    NOTICE_FILE_NAME,
+    "USE_POLICY.md",
+)
+_FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.png", re.ASCII)
 
 # What the Hub and its client add to a repository by themselves.
 _OF_THE_HUB = re.compile(r"\.gitattributes$|\.cache/huggingface/")
@@ -53,12 +69,12 @@ _OF_THE_HUB = re.compile(r"\.gitattributes$|\.cache/huggingface/")
 def files_listed(adapter: Adapter) -> Iterator[Problem]:
     """The manifest against the folder, both ways."""
     path, recorded = adapter.folder / MANIFEST_FILE_NAME, adapter.manifest.files
-    with reading(adapter.folder, "NLA301"):
-        found = {
-            name: file
-            for name, file in record_files(adapter.folder).items()
-            if not _OF_THE_HUB.match(name)
-        }
+    names = (file.relative_to(adapter.folder).as_posix() for file in adapter.files)
+    found = {
+        name: FileRecord(sha256=adapter.sha256(name), size=(adapter.folder / name).stat().st_size)
+        for name in names
+        if name != MANIFEST_FILE_NAME and not _OF_THE_HUB.match(name)
+    }
     for sentence in differences(recorded, found):
         yield Problem(path, sentence)
     demanded = {*_DEMANDED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
@@ -116,3 +132,43 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
         yield Problem(path, f"version is {ar.version!r}, the AV's is {av.version!r}")
     if av.repo == ar.repo:
         yield Problem(path, f"AV and AR are both {ar.repo!r}")
+
+
+@rule(
+    "NLA703",
+    "error",
+    "only the files of a release are published",
+    each=REPOSITORIES,
+    page=Page(
+        checks="The repository holds nothing but the files of a release of its role, PNG figures,"
+        " the files that a licence asks for, and what the Hub adds (.gitattributes). Names are"
+        " exact, and no two differ in case alone.",
+        why="Whatever lies in the folder goes up with it: training_args.bin and optimizer.pt, which"
+        " the Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
+        " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
+        " .gitignore silently keeps files of the release out (huggingface/huggingface_hub#1826).",
+        fix="Delete the file from dist/, or run `nla-release render` again, which writes it anew.",
+        example="training_args.bin is no file of a release",
+        waive="When readers need the file, it tells nothing private, and the reason says what it"
+        " is.",
+    ),
+)
+def files_allowed(adapter: Adapter) -> Iterator[Problem]:
+    """Every name against the list, and against all others in lower case."""
+    allowed = {*_ALLOWED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
+    figures = {name for name in names if _FIGURE.fullmatch(name)}
+    twins = Counter(figure.casefold() for figure in figures)
+    for name in names:
+        path = adapter.folder / name
+        if name not in allowed | figures and not _OF_THE_HUB.match(name):
+            near = _lookalike(name, allowed)
+            yield Problem(path, f"is no file of a release{f'; {near} is' if near else ''}")
+        elif twins[name.casefold()] > 1:
+            yield Problem(path, "has a namesake that differs in case alone")
+
+
+def _lookalike(name: str, allowed: set[str]) -> str | None:
+    """The file of a release that a name would be in another case or Unicode form."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return next((each for each in sorted(allowed) if each.casefold() == plain), None)

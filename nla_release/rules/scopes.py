@@ -1,6 +1,7 @@
 """What rules look at, and what to say when it is not there."""
 
 from nla_release.rules.adapter import Adapter
+from nla_release.rules.facts import OnBase
 from nla_release.rules.model import Scope
 from nla_release.rules.subject import Measurement, Subject
 
@@ -12,6 +13,15 @@ AVS = Scope[Adapter](
 
 ARS = Scope[Adapter](
     lambda subject: [each for each in subject.adapters if each.role == "ar"], "there is no AR here"
+)
+
+ON_BASE = Scope[OnBase](
+    lambda subject: [OnBase(each, subject) for each in subject.adapters], ADAPTERS.absent
+)
+
+AVS_ON_BASE = Scope[OnBase](
+    lambda subject: [each for each in ON_BASE.targets(subject) if each.adapter.role == "av"],
+    AVS.absent,
 )
 
 PAIRS = Scope[tuple[Adapter, Adapter]](

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.base.facts import BaseFacts, read_base_facts
+from nla_release.base.measure import measure_base
+from nla_release.base.source import INDEX, WEIGHTS
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import (
     ROWS_NAME,
@@ -106,6 +110,25 @@ class Subject:
         own = Measurement(self.folder, self.trained, gates, rendered=False)
         measured = own.evidence_folder.exists() or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
+
+    @cached_property
+    def base_facts(self) -> tuple[Path, BaseFacts] | None:
+        """The facts of the release's base, and where they are from: base.json, or the local base.
+
+        Raises:
+            UnreadableError: base.json is damaged, or the local base is.
+        """
+        path = self.folder / BASE_FILE_NAME
+        if path.exists():
+            regular_file(path, "NLA106")
+            with reading(path, "NLA106"):
+                return path, read_base_facts(self.folder)
+        base = self.release.base_path if self.release else None
+        if self.release and base and any((base / name).is_file() for name in (WEIGHTS, INDEX)):
+            config = self.release.config
+            with reading(base, "NLA106"):
+                return base, measure_base(config.base_model, config.base_revision, base)
+        return None
 
 
 def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:

@@ -1,23 +1,14 @@
 """NLA3xx: the files of weights, without running them."""
 
-import re
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PureWindowsPath
-
-import numpy as np
 
 from nla_release.rules.adapter import Adapter, reading
 from nla_release.rules.model import Page, Problem, listed, rule
 from nla_release.rules.scopes import ADAPTERS, ARS
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
-from nla_release.weights import (
-    ADAPTER_FILE_NAME,
-    CONFIG_FILE_NAME,
-    Tensor,
-    read_header,
-    read_values,
-    zero_b_modules,
-)
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
@@ -26,9 +17,6 @@ _PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt
 # A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
-_FOREIGN_PART = re.compile(
-    r"vision|visual|audio|video|multi_modal|multimodal|mm_projector|speech|image", re.IGNORECASE
-)
 _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
 
@@ -71,14 +59,20 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
     "the adapter is whole and is the one that its files describe",
     each=ADAPTERS,
     page=Page(
-        checks="adapter_model.safetensors is undamaged and holds nothing but pairs of lora_A and"
-        " lora_B that multiply; every rank is adapter_config.json's r; and r and lora_alpha are"
-        " what the sidecar records of its one adapter.",
+        checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B that"
+        " multiply, under the names that PEFT saves them by, and beside them only what"
+        " adapter_config.json says: DoRA's magnitudes and the modules of modules_to_save. Every"
+        " rank is adapter_config.json's r, and r and lora_alpha are what the sidecar records of its"
+        " one adapter.",
         why="PEFT only warns about keys that find no module and runs the base without them"
-        " (huggingface/peft#2699), and saves files without tensors (huggingface/peft#2892). A card"
-        " of SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.",
-        fix="Save the adapter again with PEFT's save_pretrained, and take rank and alpha in the"
-        " sidecar from adapter_config.json.",
+        " (huggingface/peft#2699), as it does when a key carries the adapter's name"
+        " (huggingface/peft#2118), and saves files without tensors (huggingface/peft#2892). Where"
+        " it takes the vocabulary for resized it saves the whole embedding unasked: 79 MB became a"
+        " gigabyte (huggingface/trl#1287, huggingface/peft#1300). A card of"
+        " SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.",
+        fix="Save the adapter again with PEFT's save_pretrained, with save_embedding_layers=False"
+        " unless the embedding was trained, and take rank and alpha in the sidecar from"
+        " adapter_config.json.",
         example="lora_alpha is 160, the sidecar records 128",
         waive="Never: such an adapter does not load, or is not the one that was measured.",
     ),
@@ -92,8 +86,6 @@ def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
             f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
             f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
         )
-    if config.rank_pattern or config.alpha_pattern:
-        yield Problem(path, "rank_pattern and alpha_pattern must be empty: one rank, one alpha")
     recorded = adapter.sidecar.nla_release.adapters
     if len(recorded) != 1:
         yield Problem(
@@ -127,11 +119,9 @@ def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
 )
 def weights_finite(adapter: Adapter) -> Iterator[Problem]:
     """All values of all tensors."""
-    names = [ADAPTER_FILE_NAME] + [HEAD_FILE_NAME] * (adapter.role == "ar")
-    for path in map(adapter.path, names):
-        with reading(path, "NLA305" if path.name == HEAD_FILE_NAME else "NLA302"):
-            header = read_header(path)
-        yield from _damaged(path, header.values())
+    yield from _damaged(adapter.folder / ADAPTER_FILE_NAME, adapter.largest)
+    if adapter.role == "ar":
+        yield from _damaged(adapter.folder / HEAD_FILE_NAME, adapter.largest_of_head)
 
 
 @rule(
@@ -154,8 +144,11 @@ def weights_finite(adapter: Adapter) -> Iterator[Problem]:
 def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
     """All-zero second factors."""
     modules, path = adapter.modules, adapter.folder / ADAPTER_FILE_NAME
-    with reading(path, "NLA303"):
-        zero = zero_b_modules(path)
+    zero = [
+        module.name
+        for module in modules
+        if adapter.largest[f"base_model.model.{module.name}.lora_B.weight"] == 0
+    ]
     if len(zero) == len(modules):
         yield Problem(path, f"lora_B is zero in all {len(zero)} modules: the adapter does nothing")
     elif zero:
@@ -198,36 +191,8 @@ def head_declared(adapter: Adapter) -> Iterator[Problem]:
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in adapter.head.items()}
     if found != expected:
         yield Problem(path, f"tensors {_shown(found)}, declared are {_shown(expected)}")
-    elif not read_values(path, adapter.head[declared.key]).any():
+    elif adapter.largest_of_head[declared.key] == 0:
         yield Problem(path, "weight is all zero: every reconstruction is the same vector")
-
-
-@rule(
-    "NLA306",
-    "error",
-    "only the language model is adapted",
-    each=ADAPTERS,
-    page=Page(
-        checks="No adapted module lies in a vision, audio or other tower beside the language"
-        " model.",
-        why="A list of module names also matches the projections of Gemma-4's towers, which PEFT"
-        " cannot adapt and refuses on loading (huggingface/peft#3129).",
-        fix="Give target_modules as a regular expression over the language model alone, such as"
-        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`, and train again.",
-        example="2 of 34 modules lie outside of the language model:"
-        " model.audio_tower.layers.0.q_proj",
-        waive="Never: an activation of the language model is read by the language model.",
-    ),
-)
-def language_model_only(adapter: Adapter) -> Iterator[Problem]:
-    """Names of the adapted modules."""
-    foreign = [module.name for module in adapter.modules if _FOREIGN_PART.search(module.name)]
-    if foreign:
-        yield Problem(
-            adapter.folder / ADAPTER_FILE_NAME,
-            f"{len(foreign)} of {len(adapter.modules)} modules lie outside of the language model:"
-            f" {listed(foreign)}",
-        )
 
 
 def _leaves(path: str) -> bool:
@@ -241,14 +206,12 @@ def _starts_like_a_pickle(path: Path) -> bool:
         return handle.read(4).startswith(_PICKLE_STARTS)
 
 
-def _damaged(path: Path, tensors: Iterable[Tensor]) -> Iterator[Problem]:
-    for tensor in tensors:
-        with reading(path, "NLA303"):
-            values = read_values(path, tensor)
-        if not np.isfinite(values).all():
-            yield Problem(path, f"tensor {tensor.name} holds NaN or infinity")
-        elif (largest := float(np.abs(values).max(initial=0))) > MAX_MAGNITUDE:
-            yield Problem(path, f"tensor {tensor.name} holds a value of size {largest:.1e}")
+def _damaged(path: Path, largest: Mapping[str, float]) -> Iterator[Problem]:
+    for tensor, value in largest.items():
+        if not math.isfinite(value):
+            yield Problem(path, f"tensor {tensor} holds NaN or infinity")
+        elif value > MAX_MAGNITUDE:
+            yield Problem(path, f"tensor {tensor} holds a value of size {value:.1e}")
 
 
 def _shown(tensors: dict[str, tuple[tuple[int, ...], str]]) -> str:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
 
 from nla_release.calibration.statistics import (
     clustered_bootstrap,
@@ -150,3 +151,11 @@ def test_wilson_holds_the_proportion_and_stays_in_bounds(counts):
     hits, n = counts
     low, high = wilson(hits, n)
     assert 0 <= low <= hits / n <= high <= 1
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_agrees_with_scipy(counts):
+    hits, n = counts
+    expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+
+    assert wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -99,7 +99,7 @@ def test_the_adapters_are_described_from_their_files_and_not_from_prose(tmp_path
     measure(release)
     render(release, "0.0.1")
 
-    row = r"| Target modules | `model\.language_model\.layers\.\d+\.self_attn\.({})_proj` |"
+    row = r"| Target modules | `model\.language_model\.layers\.[0-3]\.self_attn\.({})_proj` |"
     assert row.format(r"q\|v") in card(release, "av")
     assert row.format(r"k\|o") in card(release, "ar")
 
@@ -122,6 +122,19 @@ def test_a_sidecar_that_records_nothing_of_its_training_still_gets_a_card(tmp_pa
 
     assert "Optimizer" not in card(release, "av")
     assert "| Raw loss | 3.430 in step 1" in card(release, "av")
+
+
+def test_a_card_without_a_training_log_says_so_and_claims_nothing_of_the_loss(
+    tmp_path: Path,
+) -> None:
+    release = make_release(tmp_path)
+    (release.adapter("av") / "training_log.jsonl").unlink()
+    render(release, "0.0.1")
+    text = card(release, "av")
+
+    assert "| Training log | none was given with this adapter, so no loss is shown here |" in text
+    assert not re.search(r"training_loss|Raw loss|descending|falling loss", text)
+    assert "| Raw loss |" in card(release, "ar")
 
 
 def test_best_median_and_worst_row_are_shown_verbatim_with_their_control(

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from nla_release.cards.environment import TEMPLATES
-from nla_release.cards.references import citations, licence, licence_file
+from nla_release.cards.references import (
+    check_licence,
+    citations,
+    known_citations,
+    licence,
+    licence_files,
+    misfits,
+)
 from nla_release.errors import ConfigError
 from nla_release.hub.licenses import LICENSES
 
@@ -17,17 +24,17 @@ def test_every_stanza_is_whole_and_its_id_is_one_of_the_hub(identifier: str) -> 
     known = licence(identifier)
 
     assert identifier in LICENSES
-    assert known.name.split()[0] in licence_file(identifier)
+    assert known.name.split()[0] in licence_files(identifier)["LICENSE"]
 
 
 def test_the_apache_licence_travels_in_full() -> None:
     project = Path(__file__).parents[2] / "LICENSE"
 
-    assert licence_file("apache-2.0") == project.read_text()
+    assert licence_files("apache-2.0") == {"LICENSE": project.read_text()}
 
 
 def test_other_licences_are_named_with_their_address_and_notice() -> None:
-    text = licence_file("llama3.3")
+    text = licence_files("llama3.3")["LICENSE"]
 
     assert text.startswith("Llama 3.3 Community License Agreement\n\nhttps://")
     assert "Built with Llama" in text
@@ -37,6 +44,64 @@ def test_other_licences_are_named_with_their_address_and_notice() -> None:
 def test_an_unknown_licence_is_refused_with_the_known_ones(identifier: str) -> None:
     with pytest.raises(ConfigError, match=r"known: apache-2\.0, "):
         licence(identifier)
+
+
+@pytest.mark.parametrize("identifier", ["gemma", "llama3.1", "llama3.2", "llama3.3"])
+def test_a_licence_that_goes_with_adapters_names_its_clause_and_has_its_notice_in_a_file(
+    identifier: str,
+) -> None:
+    known = licence(identifier)
+
+    assert known.passes_on
+    assert known.passes_on.startswith("section ")
+    assert known.notice_file.strip() in licence_files(identifier)["NOTICE"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "base", "repo"),
+    [
+        ("cc-by-4.0", "apache-2.0", "someone/gemma-4-nla-av"),
+        ("gemma", "gemma", "someone/nla-av"),
+        ("llama3.3", "llama3.3", "someone/llama-nla-av"),
+        ("cc-by-nc-4.0", "cc-by-nc-4.0", "someone/nla-av"),
+        ("other", "cc-by-nc-4.0", "someone/nla-av"),
+        ("other", "mit", "someone/nla-av"),
+    ],
+)
+def test_what_the_base_allows_fits(stated: str, base: str, repo: str) -> None:
+    assert misfits(stated, licence(base), repo) == []
+    check_licence(stated, base, repo)
+
+
+@pytest.mark.parametrize(
+    ("stated", "base", "repo", "message"),
+    [
+        ("cc-by-4.0", "gemma", "someone/nla-av", "expected gemma"),
+        ("other", "gemma", "someone/nla-av", "expected gemma"),
+        ("llama3.1", "llama3.3", "someone/Llama-nla-av", "expected llama3.3"),
+        ("llama3.3", "llama3.3", "Llama/nla-av", "does not begin with 'Llama'"),
+        ("apache-2.0", "cc-by-nc-4.0", "someone/nla-av", "allows no commercial use"),
+        ("cc-by-4.0", "cc-by-sa-4.0", "someone/nla-av", "expected cc-by-sa-4.0"),
+    ],
+)
+def test_what_the_base_does_not_allow_is_refused_with_its_clause(
+    stated: str, base: str, repo: str, message: str
+) -> None:
+    (problem,) = misfits(stated, licence(base), repo)
+
+    assert message in problem
+    with pytest.raises(ConfigError, match=message):
+        check_licence(stated, base, repo)
+
+
+@pytest.mark.parametrize("base", [None, "other", "agpl-3.0"])
+def test_a_base_whose_terms_are_not_known_here_refuses_nothing(base: str | None) -> None:
+    check_licence("mit", base, "someone/nla-av")
+
+
+def test_every_citation_says_who_published_what_when_and_where() -> None:
+    for entry in known_citations().values():
+        assert {"title", "author", "year", "url"} <= entry.fields.keys()
 
 
 def test_the_method_is_cited_with_its_true_title_and_authors() -> None:

@@ -36,8 +36,8 @@ VERDICTS = {
 FAIL_TEXT = """\
 NLA301 error    av/NLA301.json  is wrong as NLA301 says
 NLA402 warning  av/NLA402.json  is wrong as NLA402 says
-NLA202 skipped  no tokenizer
-NLA301 skipped  no head
+skipped  no tokenizer: NLA202
+skipped  no head: NLA301
 
 4 rules: 1 passed, 1 failed, 1 warned, 1 skipped
 verdict: fail"""

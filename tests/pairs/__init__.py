@@ -5,7 +5,32 @@ stored. `zoo` makes the good one and registers defects; the other modules hold t
 rules each.
 """
 
-from tests.pairs import card, evidence, pair, prompt, publishing, sidecar, weights
+from tests.pairs import (
+    base,
+    card,
+    evidence,
+    leaks,
+    modules,
+    pair,
+    prompt,
+    publishing,
+    references,
+    sidecar,
+    weights,
+)
 from tests.pairs.zoo import DEFECTS
 
-__all__ = ["DEFECTS", "card", "evidence", "pair", "prompt", "publishing", "sidecar", "weights"]
+__all__ = [
+    "DEFECTS",
+    "base",
+    "card",
+    "evidence",
+    "leaks",
+    "modules",
+    "pair",
+    "prompt",
+    "publishing",
+    "references",
+    "sidecar",
+    "weights",
+]

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import safetensors.numpy
-
-from tests.pairs.zoo import WEIGHTS, append_text, defect, edited_card, list_anew
+from tests.pairs.zoo import append_text, defect, edited_card, list_anew
 
 
 @defect("NLA501", "dist")
@@ -103,31 +101,29 @@ def results_pending(dist: Path) -> None:
     append_text(dist / "ar" / "RELEASE_CALIBRATION.md", "\nablation: running (results pending)\n")
 
 
-@defect("NLA504", "dist")
-def windows_path_told(dist: Path) -> None:
-    append_text(dist / "av" / "figures" / "_stats.json", '{"out": "C:\\\\Users\\\\me\\\\nla"}\n')
+@defect("NLA503", "dist")
+def template_not_rendered(dist: Path) -> None:
+    append_text(dist / "av" / "README.md", "\n{% if notes.distinctive %}\n")
 
 
-@defect("NLA504", "pair")
-def home_told(pair: Path) -> None:
-    (pair / "av" / "notes.md").write_text("trained in /home/me/nla\n")
+@defect("NLA503", "dist")
+def number_left_open(dist: Path) -> None:
+    append_text(dist / "av" / "README.md", "\nRound-trip cosine on other texts: xx.x\n")
 
 
-@defect("NLA504", "pair")
-def bucket_told(pair: Path) -> None:
-    (pair / "ar" / "notes.md").write_text("data from s3://mine/rows\n")
+@defect("NLA503", "dist")
+def name_left_open(dist: Path) -> None:
+    append_text(dist / "ar" / "README.md", "\nDownload it as `your_username/nla-ar`.\n")
 
 
-@defect("NLA504", "pair")
-def token_told(pair: Path) -> None:
-    (pair / "av" / "env").write_text("HF_TOKEN=hf_" + "aB3" * 12 + "\n")
+@defect("NLA503", "dist")
+def note_to_oneself(dist: Path) -> None:
+    append_text(dist / "ar" / "README.md", "\n| judged by people | TBD |\n")
 
 
-@defect("NLA504", "pair")
-def path_told_in_a_header(pair: Path) -> None:
-    path = pair / "av" / WEIGHTS
-    tensors = safetensors.numpy.load_file(path)
-    safetensors.numpy.save_file(tensors, path, metadata={"from": "/home/ann/runs/7"})
+@defect("NLA503", "dist")
+def filler_text(dist: Path) -> None:
+    append_text(dist / "av" / "RELEASE_CALIBRATION.md", "\nLorem ipsum dolor sit amet.\n")
 
 
 @defect("NLA505", "release")
@@ -141,3 +137,113 @@ def version_without_an_entry(dist: Path) -> None:
     path = dist / "ar" / "HISTORY.md"
     path.write_text(path.read_text().replace("## v0.0.1,", "## v0.0.0,"))
     list_anew(dist / "ar")
+
+
+def told(dist: Path, text: str, name: str = "README.md", role: str = "av") -> None:
+    """Add a paragraph of the author's to a document."""
+    append_text(dist / role / name, f"\n{text}\n")
+
+
+@defect("NLA507", "dist")
+def first_of_all(dist: Path) -> None:
+    told(dist, "This is the first non-Anthropic-team open-source NLA released publicly.")
+
+
+@defect("NLA507", "dist")
+def the_only_one(dist: Path) -> None:
+    told(dist, "This pair is the only NLA that\nreads these activations, full stop.", role="ar")
+
+
+@defect("NLA507", "dist")
+def the_only_one_by_its_base(dist: Path) -> None:
+    """A link to the base says nothing of who else reads it."""
+    told(dist, "The only NLA that reads [the base](https://huggingface.co/someone/tiny).")
+
+
+@defect("NLA507", "dist")
+def state_of_the_art(dist: Path) -> None:
+    told(dist, "Its explanations are state-of-the-art.", "RELEASE_CALIBRATION.md")
+
+
+@defect("NLA507", "dist")
+def better_than_all(dist: Path) -> None:
+    told(dist, "| rank | |\n|---|---|\n| quality | outperforms every published pair |")
+
+
+@defect("NLA507", "dist")
+def largest_in_history(dist: Path) -> None:
+    told(dist, "* The largest open NLA to date.", "HISTORY.md", "ar")
+
+
+@defect("NLA508", "dist")
+def cosine_of_another_pair(dist: Path) -> None:
+    told(dist, "Round-trip cosine: **0.46**.")
+
+
+@defect("NLA508", "dist")
+def control_told_as_the_headline(dist: Path) -> None:
+    told(dist, "The pair reaches a round-trip cosine of 0.703.")
+
+
+@defect("NLA508", "dist")
+def deviation_of_another_version(dist: Path) -> None:
+    told(dist, "Round-trip cosine 0.893 ± 0.054 over all rows.")
+
+
+@defect("NLA508", "dist")
+def fewer_rows_than_measured(dist: Path) -> None:
+    told(dist, "All numbers are over n = 10 held-out activations.", "RELEASE_CALIBRATION.md", "ar")
+
+
+@defect("NLA508", "dist")
+def share_of_another_document(dist: Path) -> None:
+    told(dist, "About 95% of the signal is structural.", role="ar")
+
+
+@defect("NLA508", "dist")
+def retrieval_in_a_table(dist: Path) -> None:
+    told(dist, "| metric | value |\n|---|---|\n| top-1 | 0.4 |", "RELEASE_CALIBRATION.md")
+
+
+@defect("NLA508", "dist")
+def hits_of_another_run(dist: Path) -> None:
+    told(dist, "It retrieves 4/10 activations, 2.8x chance.")
+
+
+@defect("NLA508", "dist")
+def number_in_a_picture(dist: Path) -> None:
+    told(dist, "![Cosine 0.46 over all rows](figures/training_loss.png)")
+
+
+@defect("NLA508", "dist")
+def number_in_html(dist: Path) -> None:
+    told(dist, '<p align="center">FVE 0.752</p>')
+
+
+@defect("NLA508", "dist")
+def failures_left_out(dist: Path) -> None:
+    told(dist, "16% of the rows failed.")
+
+
+@defect("NLA508", "dist")
+def number_sourced_by_the_own_page(dist: Path) -> None:
+    told(dist, "Cosine 0.46, see [the calibration](RELEASE_CALIBRATION.md).")
+
+
+@defect("NLA508", "dist")
+def block_edited_where_nothing_compares_it(dist: Path) -> None:
+    path = dist / "av" / "RELEASE_CALIBRATION.md"
+    path.write_text(
+        path.read_text().replace("| Round-trip cosine | 0.8", "| Round-trip cosine | 0.9")
+    )
+    list_anew(dist / "av")
+
+
+@defect("NLA508", "dist")
+def history_of_another_measurement(dist: Path) -> None:
+    told(dist, "* Added later: variance explained 72%.", "HISTORY.md")
+
+
+@defect("NLA508", "dist")
+def more_prose_than_anyone_reads(dist: Path) -> None:
+    told(dist, "word " * 40_000)

@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from tests.pairs.zoo import CONFIG, MANIFEST, defect, edited_json, in_sidecar, list_anew
+from tests.pairs.zoo import (
+    CONFIG,
+    MANIFEST,
+    WEIGHTS,
+    defect,
+    edited_json,
+    edited_tensors,
+    in_sidecar,
+    list_anew,
+)
 
 
 @defect("NLA401", "pair")
@@ -17,6 +26,13 @@ def ar_of_another_base(pair: Path) -> None:
     in_sidecar(pair, "ar", ["nla_release", "base", "id"], "someone/other")
     with edited_json(pair / "ar" / CONFIG) as config:
         config["base_model_name_or_path"] = "someone/other"
+
+
+@defect("NLA401", "pair")
+def ar_of_another_class_of_the_base(pair: Path) -> None:
+    with edited_tensors(pair / "ar" / WEIGHTS) as tensors:
+        for name in list(tensors):
+            tensors[name.replace("model.language_model", "model")] = tensors.pop(name)
 
 
 @defect("NLA402", "pair")

@@ -2,12 +2,20 @@
 
 from pathlib import Path
 
-from tests.pairs.zoo import MANIFEST, defect, edited_json, edited_yaml, list_anew
+from tests.pairs.zoo import (
+    HEAD,
+    MANIFEST,
+    append_text,
+    defect,
+    edited_json,
+    edited_yaml,
+    list_anew,
+)
 
 
 @defect("NLA701", "dist")
 def file_not_listed(dist: Path) -> None:
-    (dist / "av" / "optimizer.md").write_text("left over\n")
+    (dist / "av" / "figures" / "left_over.png").write_bytes(b"")
 
 
 @defect("NLA701", "dist")
@@ -22,8 +30,8 @@ def figure_lost(dist: Path) -> None:
 
 
 @defect("NLA701", "dist")
-def licence_file_never_rendered(dist: Path) -> None:
-    (dist / "av" / "LICENSE").unlink()
+def facts_of_the_base_never_rendered(dist: Path) -> None:
+    (dist / "av" / "base.json").unlink()
     list_anew(dist / "av")
 
 
@@ -49,3 +57,61 @@ def base_of_another_commit(dist: Path) -> None:
 def repository_of_another_name(folder: Path) -> None:
     with edited_yaml(folder / "release.yaml") as document:
         document["name"] = "renamed"
+
+
+@defect("NLA703", "dist")
+def settings_left_behind(dist: Path) -> None:
+    foreign(dist / "av" / ".env")
+
+
+@defect("NLA703", "dist")
+def log_left_behind(dist: Path) -> None:
+    foreign(dist / "ar" / "train.log")
+
+
+@defect("NLA703", "dist")
+def checkpoint_left_behind(dist: Path) -> None:
+    foreign(dist / "ar" / "checkpoint-250" / "trainer_state.json")
+
+
+@defect("NLA703", "dist")
+def ignored_by_the_hub(dist: Path) -> None:
+    foreign(dist / "av" / ".gitignore")
+
+
+@defect("NLA703", "dist")
+def numbers_among_the_figures(dist: Path) -> None:
+    foreign(dist / "av" / "figures" / "_release_stats.json")
+
+
+@defect("NLA703", "dist")
+def head_beside_the_av(dist: Path) -> None:
+    head = (dist / "ar" / HEAD).read_bytes()
+    (dist / "av" / HEAD).write_bytes(head)
+    list_anew(dist / "av")
+
+
+@defect("NLA703", "dist")
+def card_twice_in_two_cases(dist: Path) -> None:
+    foreign(dist / "av" / "readme.md")
+
+
+@defect("NLA703", "dist")
+def figure_twice_in_two_cases(dist: Path) -> None:
+    foreign(dist / "av" / "figures" / "Training_Loss.png")
+
+
+@defect("NLA703", "dist")
+def name_in_wide_letters(dist: Path) -> None:
+    foreign(dist / "ar" / "ＬＩＣＥＮＳＥ")
+
+
+@defect("NLA703", "dist")
+def name_that_moves_the_cursor(dist: Path) -> None:
+    foreign(dist / "ar" / "figures" / "loss\x1b[2K.png")
+
+
+def foreign(path: Path) -> None:
+    """A file that tells nothing and belongs to no release, listed as if it did."""
+    path.parent.mkdir(exist_ok=True)
+    append_text(path, "{}\n")

@@ -69,6 +69,14 @@ def evaluated_at_another_scale(pair: Path) -> None:
     in_sidecar(pair, "av", ["nla_release", "norms", "scale_evaluated"], 39.19)
 
 
+@defect("NLA102", "pair")
+def scale_of_the_activations(pair: Path) -> None:
+    """The reference's way: a bit above the mean norm of the activations. A warning."""
+    in_sidecar(pair, "av", ["nla_release", "norms", "activation_mean"], 125.0)
+    in_sidecar(pair, "av", ["extraction", "injection_scale"], 150.0)
+    in_sidecar(pair, "av", ["nla_release", "injection", "scale"], 150.0)
+
+
 @defect("NLA103", "pair")
 def base_is_a_local_path(pair: Path) -> None:
     in_both_sidecars(pair, ["nla_release", "base", "id"], "./base")

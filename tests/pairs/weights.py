@@ -1,11 +1,13 @@
 """NLA3xx: the weights, broken in one way each."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.builders_pair import WIDTH
+from tests.builders_pair import RANK, WIDTH
 from tests.pairs.zoo import (
     CONFIG,
     HEAD,
@@ -74,9 +76,68 @@ def no_tensors(pair: Path) -> None:
 
 
 @defect("NLA302", "pair")
-def embeddings_saved_too(pair: Path) -> None:
+def embeddings_saved_unasked(pair: Path) -> None:
     with edited_tensors(pair / "av" / WEIGHTS) as tensors:
-        tensors["base_model.model.model.embed_tokens.weight"] = np.ones((4, 4), np.float32)
+        key = "base_model.model.model.language_model.embed_tokens.weight"
+        tensors[key] = np.ones((512, WIDTH), np.float32)
+
+
+@defect("NLA302", "pair")
+def output_layer_saved_unasked(pair: Path) -> None:
+    with edited_tensors(pair / "ar" / WEIGHTS) as tensors:
+        tensors["base_model.model.lm_head.weight"] = np.ones((512, WIDTH), np.float32)
+
+
+@defect("NLA302", "pair")
+def embeddings_adapted(pair: Path) -> None:
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for factor, shape in (("A", (2, 512)), ("B", (WIDTH, 2))):
+            key = f"base_model.model.model.language_model.embed_tokens.lora_embedding_{factor}"
+            tensors[key] = np.ones(shape, np.float32)
+
+
+@defect("NLA302", "pair")
+def adapter_name_in_the_keys(pair: Path) -> None:
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name in list(tensors):
+            tensors[name.replace(".weight", ".default.weight")] = tensors.pop(name)
+
+
+@defect("NLA302", "pair")
+def raw_module_saved_too(pair: Path) -> None:
+    with edited_tensors(pair / "ar" / WEIGHTS) as tensors:
+        tensors["v_head.summary.weight"] = np.ones((1, WIDTH), np.float32)
+
+
+@defect("NLA302", "pair")
+def magnitudes_of_a_dora_that_is_none(pair: Path) -> None:
+    _add_magnitudes(pair)
+
+
+@defect("NLA302", "pair")
+def dora_without_its_magnitudes(pair: Path) -> None:
+    _declare(pair, "use_dora", "dora", True)
+
+
+@defect("NLA302", "pair")
+def magnitudes_of_another_width(pair: Path) -> None:
+    _declare(pair, "use_dora", "dora", True)
+    _add_magnitudes(pair, width=WIDTH - 1)
+
+
+@defect("NLA302", "pair")
+def module_to_save_not_saved(pair: Path) -> None:
+    _declare(pair, "modules_to_save", "modules_to_save", ["lm_head"])
+
+
+@defect("NLA302", "pair")
+def key_twice_in_the_header(pair: Path) -> None:
+    path = pair / "av" / WEIGHTS
+    content = path.read_bytes()
+    stop = 8 + int.from_bytes(content[:8], "little")
+    first = next(iter(json.loads(content[8:stop]).items()))
+    text = json.dumps(dict([first])).encode()[:-1] + b"," + content[9:stop]
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[stop:])
 
 
 @defect("NLA302", "pair")
@@ -94,12 +155,6 @@ def alpha_of_the_card_of_another_run(pair: Path) -> None:
 def adapters_stacked(pair: Path) -> None:
     stack = [{"path": path, "rank": 2, "alpha": 4.0} for path in ("warm", "rl")]
     in_sidecar(pair, "av", ["nla_release", "adapters"], stack)
-
-
-@defect("NLA302", "pair")
-def rank_pattern(pair: Path) -> None:
-    with edited_json(pair / "av" / CONFIG) as config:
-        config["rank_pattern"] = {"q_proj": 8}
 
 
 @defect("NLA302", "pair")
@@ -137,6 +192,15 @@ def untrained_adapter(pair: Path) -> None:
         for name, values in tensors.items():
             if name.endswith("lora_B.weight"):
                 tensors[name] = np.zeros_like(values)
+
+
+@defect("NLA303", "pair")
+def nan_in_a_saved_module(pair: Path) -> None:
+    _declare(pair, "modules_to_save", "modules_to_save", ["lm_head"])
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        weight = np.ones((512, WIDTH), np.float32)
+        weight[511, WIDTH - 1] = np.nan
+        tensors["base_model.model.lm_head.weight"] = weight
 
 
 @defect("NLA305", "pair")
@@ -181,8 +245,136 @@ def zero_head(pair: Path) -> None:
 
 
 @defect("NLA306", "pair")
-def audio_tower_adapted(pair: Path) -> None:
+def norm_of_a_tower_saved(pair: Path) -> None:
+    _declare(pair, "modules_to_save", "modules_to_save", ["norm"])
     with edited_tensors(pair / "av" / WEIGHTS) as tensors:
-        for factor, shape in (("A", (2, WIDTH)), ("B", (WIDTH, 2))):
-            key = f"base_model.model.model.audio_tower.layers.0.q_proj.lora_{factor}.weight"
-            tensors[key] = np.ones(shape, np.float32)
+        for place in ("language_model", "audio_tower.layers.0"):
+            tensors[f"base_model.model.model.{place}.norm.weight"] = np.ones(WIDTH, np.float32)
+
+
+@defect("NLA308", "pair")
+def rslora_not_declared(pair: Path) -> None:
+    _configure(pair, "use_rslora", True)
+
+
+@defect("NLA308", "pair")
+def rslora_declared_of_a_plain_adapter(pair: Path) -> None:
+    _in_the_sidecar(pair, "rslora", True)
+
+
+@defect("NLA308", "pair")
+def dora_not_declared(pair: Path) -> None:
+    _configure(pair, "use_dora", True)
+    _add_magnitudes(pair)
+
+
+@defect("NLA308", "pair")
+def modules_to_save_not_declared(pair: Path) -> None:
+    _configure(pair, "modules_to_save", ["lm_head"])
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        tensors["base_model.model.lm_head.weight"] = np.ones((512, WIDTH), np.float32)
+
+
+@defect("NLA308", "pair")
+def rank_pattern(pair: Path) -> None:
+    _configure(pair, "rank_pattern", {"q_proj": 8})
+
+
+@defect("NLA308", "pair")
+def alpha_pattern(pair: Path) -> None:
+    _configure(pair, "alpha_pattern", {"q_proj": 8})
+
+
+@defect("NLA308", "pair")
+def biases_trained(pair: Path) -> None:
+    _configure(pair, "bias", "lora_only")
+
+
+@defect("NLA308", "pair")
+def bias_of_the_factors(pair: Path) -> None:
+    _configure(pair, "lora_bias", True)
+
+
+@defect("NLA308", "pair")
+def tokens_trained(pair: Path) -> None:
+    _configure(pair, "trainable_token_indices", [160])
+
+
+@defect("NLA308", "pair")
+def layers_replicated(pair: Path) -> None:
+    _configure(pair, "layer_replication", [[0, 4], [2, 6]])
+
+
+@defect("NLA308", "pair")
+def experts_adapted_as_parameters(pair: Path) -> None:
+    _configure(pair, "target_parameters", ["experts.gate_up_proj"])
+
+
+@defect("NLA308", "pair")
+def pissa(pair: Path) -> None:
+    _configure(pair, "init_lora_weights", "pissa_niter_16")
+
+
+@defect("NLA308", "pair")
+def loftq(pair: Path) -> None:
+    _configure(pair, "init_lora_weights", "loftq")
+
+
+@defect("NLA308", "pair")
+def variant_of_a_later_peft(pair: Path) -> None:
+    _configure(pair, "use_quantum_lora", True)
+
+
+@defect("NLA309", "pair")
+def unused_options(pair: Path) -> None:
+    _configure(pair, "corda_config", None)
+    _configure(pair, "loftq_config", {})
+    _configure(pair, "use_qalora", False)
+    _configure(pair, "qalora_group_size", 16)
+
+
+@defect("NLA309", "pair")
+def task_type_missing(pair: Path) -> None:
+    _configure(pair, "task_type", None)
+
+
+@defect("NLA309", "pair")
+def peft_version_not_recorded(pair: Path) -> None:
+    _configure(pair, "peft_version", ...)
+
+
+@defect("NLA309", "pair")
+def left_in_training_mode(pair: Path) -> None:
+    _configure(pair, "inference_mode", False)
+
+
+@defect("NLA309", "pair")
+def class_of_a_notebook(pair: Path) -> None:
+    mapping = {"base_model_class": "TruncatedGemma", "parent_library": "__main__"}
+    _configure(pair, "auto_mapping", mapping)
+
+
+def _configure(pair: Path, option: str, value: Any) -> None:
+    """Set an option of the AV's adapter_config.json; `...` removes it."""
+    with edited_json(pair / "av" / CONFIG) as config:
+        config[option] = value
+        if value is ...:
+            del config[option]
+
+
+def _in_the_sidecar(pair: Path, name: str, value: Any) -> None:
+    entry = {"path": ".", "rank": RANK, "alpha": 2.0 * RANK, name: value}
+    in_sidecar(pair, "av", ["nla_release", "adapters"], [entry])
+
+
+def _declare(pair: Path, option: str, name: str, value: Any) -> None:
+    """Set it in both."""
+    _configure(pair, option, value)
+    _in_the_sidecar(pair, name, value)
+
+
+def _add_magnitudes(pair: Path, width: int = WIDTH) -> None:
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name in [name for name in tensors if name.endswith(".lora_B.weight")]:
+            key = name.replace("lora_B.weight", "lora_magnitude_vector")
+            tensors[key] = np.ones(width, np.float32)

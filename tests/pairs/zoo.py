@@ -40,6 +40,7 @@ SIDECAR = "nla_meta.yaml"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 HEAD = "value_head.safetensors"
+FACTS = "base.json"
 
 ROWS = {"rows": 60, "documents": 12}
 

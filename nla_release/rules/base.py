@@ -1,0 +1,172 @@
+"""NLA1xx: the sidecar against the base it names."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nla_release.base.facts import BaseFacts
+from nla_release.rules.facts import ABSENT, OnBase
+from nla_release.rules.model import Page, Problem, Skip, rule
+from nla_release.rules.scopes import MEASUREMENTS, ON_BASE
+from nla_release.sidecar import FILE_NAME, Norms, Sidecar
+
+# What a mean norm may differ by for reasons of precision: bfloat16 weights, and a sample of rows.
+NORM_TOLERANCE = 0.05
+NORM_ERRORS = 4.0
+
+# Held-out activations are other rows than those whose mean norm was recorded.
+ACTIVATION_BAND = (0.8, 1.25)
+
+
+@rule(
+    "NLA105",
+    "error",
+    "the recorded norms are those that were measured",
+    each=ON_BASE,
+    page=Page(
+        checks="norms.embedding_mean is the mean embedding norm of the base's facts, within 5%,"
+        " or within four standard errors of that sample where these are more. A warning when"
+        " norms.activation_mean is not 0.8 to 1.25 times the mean norm of the evidence's held-out"
+        " activations, and when norms.embedding_mean is the square root of d_model to the last"
+        " digit, while nothing measured says so.",
+        why="Four facts are easily confused: the mean activation norm, the mean embedding norm, the"
+        " scale trained and the scale evaluated. The audit and the HISTORY of"
+        " SolshineCode/nla-gemma-4-e2b print `sqrt(d_model) = 39.25`; 39.25 is the measured"
+        " embedding norm, and sqrt(1536) is 39.19. A formula in the place of a measurement is right"
+        " by luck: for the next base it is not.",
+        fix="Run `nla-release base` and record the norm that it measures. Take the activation norm"
+        " from the training activations, at raw norm and from the layer that is recorded;"
+        " `python -m train.av` records both.",
+        example="norms.embedding_mean is 80, the base's embeddings measure 39.25 ± 0.02",
+        waive="The warnings may stand when the held-out activations are of other texts than the"
+        " training ones, or when the base's embeddings do have that norm.",
+    ),
+)
+def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
+    """Both recorded means, each against its measurement."""
+    path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
+    facts = on_base.facts
+    if isinstance(facts, Skip):
+        yield facts
+    yield from _embedding_norm(path, sidecar, facts)
+    yield from _activation_norm(path, sidecar.nla_release.norms, on_base)
+
+
+@rule(
+    "NLA106",
+    "error",
+    "layers, widths and token ids are those of the base",
+    each=ON_BASE,
+    page=Page(
+        checks="base.json is whole, of the base and commit that the sidecar names, and the same"
+        " beside release.yaml and in both repositories. d_model is the base's hidden_size; the"
+        " activations are of a block before the last; the AR keeps no more blocks than the base"
+        " has; and every token id is of its vocabulary.",
+        why="hidden_states of transformers ends with the last block's output after the final norm,"
+        " so that an activation of that block is none of what readers see. Blocks are counted in"
+        " three ways: kitft's README takes hidden_states[20] for block 20, which is block 19, and"
+        " Nano-NLA stores a depth of K+1 under a key that is K elsewhere. Neither is an error at"
+        " load time.",
+        fix="Run `nla-release base` and render again. When the numbers differ, the sidecar is of"
+        " another base: release the adapter with the one it was trained on.",
+        example="extraction_layer_index is 34, the base has blocks 0 to 34, and the last is out:"
+        " readers see it through the final norm",
+        waive="Never: the pair and the base do not fit.",
+    ),
+)
+def base_fits(on_base: OnBase) -> Iterator[Problem | Skip]:
+    """The facts' own identity, then the sidecar's numbers against them."""
+    if on_base.found is None:
+        yield ABSENT
+        return
+    (path, facts), base = on_base.found, on_base.adapter.sidecar.nla_release.base
+    if (facts.id, facts.revision) != (base.id, base.revision):
+        yield Problem(
+            path,
+            f"is of {facts.id} at {facts.revision}, the {on_base.adapter.role.upper()} was trained"
+            f" on {base.id} at {base.revision}",
+        )
+        return
+    yield from _same_everywhere(path, facts, on_base)
+    for sentence in _misfits(on_base.adapter.sidecar, facts):
+        yield Problem(on_base.adapter.folder / FILE_NAME, sentence)
+
+
+def _embedding_norm(path: Path, sidecar: Sidecar, facts: BaseFacts | Skip) -> Iterator[Problem]:
+    recorded, root = sidecar.nla_release.norms.embedding_mean, math.sqrt(sidecar.d_model)
+    measured = None if isinstance(facts, Skip) else facts.embedding
+    sampling = NORM_ERRORS * measured.norm_error if measured else 0.0
+    distance = abs(recorded - measured.norm_mean) if measured else math.inf
+    if measured and distance > max(NORM_TOLERANCE * measured.norm_mean, sampling):
+        yield Problem(
+            path,
+            f"norms.embedding_mean is {recorded:g}, the base's embeddings measure"
+            f" {measured.norm_mean:g} ± {measured.norm_error:.2g}",
+        )
+    elif (
+        recorded in {root, *(round(root, digits) for digits in range(1, 7))} and distance > sampling
+    ):
+        found = f"the base's embeddings measure {measured.norm_mean:g}" if measured else ""
+        yield Problem(
+            path,
+            f"norms.embedding_mean is {recorded:g}, which is sqrt(d_model), a formula in the place"
+            f" of a measurement{found and f'; {found}'}",
+            severity="warning",
+        )
+
+
+def _activation_norm(path: Path, norms: Norms, on_base: OnBase) -> Iterator[Problem | Skip]:
+    if not (measurements := on_base.subject.measurements):
+        yield Skip(MEASUREMENTS.absent)
+        return
+    measured = float(np.linalg.norm(measurements[0].evidence.vectors["gold"], axis=1).mean())
+    low, high = ACTIVATION_BAND
+    if not low * measured <= norms.activation_mean <= high * measured:
+        yield Problem(
+            path,
+            f"norms.activation_mean is {norms.activation_mean:g}, the held-out activations have a"
+            f" mean norm of {measured:.4g}",
+            severity="warning",
+        )
+
+
+def _same_everywhere(path: Path, facts: BaseFacts, on_base: OnBase) -> Iterator[Problem]:
+    """An adapter's own copy against the one that stands for all."""
+    subject = on_base.subject
+    first = subject.base_facts or OnBase(subject.adapters[0], subject).found
+    if first is None or first[1] == facts:
+        return
+    different = [
+        name for name in type(facts).model_fields if getattr(facts, name) != getattr(first[1], name)
+    ]
+    yield Problem(path, f"says otherwise than {first[0]} of {', '.join(different)}")
+
+
+def _misfits(sidecar: Sidecar, facts: BaseFacts) -> Iterator[str]:
+    layer, layers = sidecar.extraction_layer_index, facts.num_hidden_layers
+    if sidecar.d_model != facts.hidden_size:
+        yield f"d_model is {sidecar.d_model}, the base's hidden_size is {facts.hidden_size}"
+    if layer > layers - 2:
+        out = ", and the last is out: readers see it through the final norm"
+        yield (
+            f"extraction_layer_index is {layer}, the base has blocks 0 to {layers - 1}"
+            f"{out if layer == layers - 1 else ''}"
+        )
+    if sidecar.role == "ar" and sidecar.head.blocks > layers:
+        yield f"ar_head.blocks is {sidecar.head.blocks}, the base has {layers}"
+    for name, ids in _token_ids(sidecar).items():
+        if (largest := max(ids, default=0)) >= facts.vocab_size:
+            yield f"{name} is {largest}, the base's vocabulary has ids 0 to {facts.vocab_size - 1}"
+
+
+def _token_ids(sidecar: Sidecar) -> dict[str, list[int]]:
+    tokens, injection = sidecar.tokens, sidecar.nla_release.injection
+    return {
+        "tokens.injection_token_id": [tokens.injection_token_id],
+        "tokens.injection_left_neighbor_id": [tokens.injection_left_neighbor_id],
+        "tokens.injection_right_neighbor_id": [tokens.injection_right_neighbor_id],
+        "an id of tokens.critic_suffix_ids": tokens.critic_suffix_ids or [],
+        "an id of prompt_token_ids": injection.prompt_token_ids if injection else [],
+    }

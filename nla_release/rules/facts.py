@@ -1,0 +1,60 @@
+"""Finding the base's facts: beside the release, in a rendered repository, or in a local base."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nla_release.base.facts import FILE_NAME, BaseFacts
+from nla_release.module_names import ModuleTree, loaded
+from nla_release.rules.adapter import Adapter
+from nla_release.rules.model import Skip
+from nla_release.rules.subject import Subject
+
+ABSENT = Skip(f"the base's facts are not here: run nla-release base, which writes {FILE_NAME}")
+
+
+@dataclass(frozen=True)
+class OnBase:
+    """An adapter, and what is known here of the base that it was trained on."""
+
+    adapter: Adapter
+    subject: Subject
+
+    @cached_property
+    def found(self) -> tuple[Path, BaseFacts] | None:
+        """The nearest facts, of whatever base, and where they are from.
+
+        Raises:
+            UnreadableError: they are damaged.
+        """
+        own = self.adapter.folder / FILE_NAME
+        return (own, self.adapter.base_facts) if own.exists() else self.subject.base_facts
+
+    @cached_property
+    def facts(self) -> BaseFacts | Skip:
+        """The facts of the very base that the sidecar names, or why there are none.
+
+        Raises:
+            UnreadableError: they are damaged, or the sidecar is.
+        """
+        if self.found is None:
+            return ABSENT
+        path, facts = self.found
+        base = self.adapter.sidecar.nla_release.base
+        if (facts.id, facts.revision) != (base.id, base.revision):
+            return Skip(f"{path} is not of the adapter's base, see NLA106")
+        return facts
+
+    @cached_property
+    def tree(self) -> ModuleTree | Skip:
+        """The base's modules by their names in memory, or why they are not known.
+
+        Raises:
+            UnreadableError: the facts are damaged, or the sidecar is.
+        """
+        facts = self.facts
+        if isinstance(facts, Skip):
+            return facts
+        return loaded(facts.modules, facts.model_type) or Skip(
+            f"the modules of {facts.id} are laid out in no way that is known here"
+        )

@@ -1,0 +1,174 @@
+r"""What a published file must not tell: secrets, and where and by whom it was made.
+
+Each kind of leak is a pattern over bytes and the words that it cannot be without: a file without
+the words is not searched for the pattern. Every repetition is bounded, so that the time to search a
+file grows with its length and no faster, whatever a stranger put into it. Patterns end where they
+are sure; nobody needs the whole of a secret.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One way to tell what is private: the `kind` to name it by, and how it is found."""
+
+    kind: str
+    words: tuple[bytes, ...]
+    pattern: re.Pattern[bytes]
+
+
+def _leak(kind: str, words: str, pattern: bytes) -> Leak:
+    return Leak(kind, tuple(words.encode().split()), re.compile(pattern, re.MULTILINE))
+
+
+# Where a word begins: also behind the newline or tab that JSON writes as two characters.
+_BEGINS = rb"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+_ASSIGNED = rb"[\w.-]{0,20}[\"']?\s{0,3}[:=\s]\s{0,3}[\"']?"
+# What documentation writes where a password would stand.
+_NOT_A_PASSWORD = rb"(?!(?i:pass(?:word|wd)?|pwd|secret|token|x+|\*+|changeme)@)"
+
+SECRETS = (
+    _leak(
+        "a Hugging Face token",
+        "hf_ api_org_",
+        _BEGINS + rb"(?:hf_(?:jwt_|oauth_)?|api_org_)[A-Za-z0-9]{20}",
+    ),
+    _leak(
+        "a GitHub token",
+        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
+        _BEGINS + rb"(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22})",
+    ),
+    _leak(
+        "an API key",
+        "sk- aiza",
+        _BEGINS + rb"(?:sk-(?:(?:proj|svcacct|admin|or-v1|ant-[a-z0-9]{1,10})-[\w-]{20}"
+        rb"|[A-Za-z0-9]{20})|AIza[\w-]{35})",
+    ),
+    _leak(
+        "an AWS key",
+        "akia asia secret_access_key secretaccesskey",
+        _BEGINS + rb"(?:AKIA|ASIA)(?![0-9A-Z]{9}EXAMPLE)[0-9A-Z]{16}\b"
+        rb"|(?i:secret_?access_?key)" + _ASSIGNED + rb"(?![\w/+]{30}EXAMPLEKEY)[\w/+]{40}",
+    ),
+    _leak(
+        "a Slack token",
+        "xox hooks.slack.com",
+        _BEGINS + rb"xox[abeoprs]-[\w-]{10}|hooks\.slack\.com/services/\w",
+    ),
+    _leak(
+        "a Weights & Biases key",
+        "wandb",
+        rb"(?i:wandb)(?:_v1_\w{20}|(?: login)?" + _ASSIGNED + rb"[0-9a-f]{40}(?![0-9a-f]))",
+    ),
+    _leak(
+        "a bearer token",
+        "bearer authorization eyj",
+        rb"(?i:\bbearer|\bauthorization[\"']?:)\s{1,3}(?:(?:[Bb]asic|[Tt]oken)\s)?"
+        rb"(?=[\w.~+/-]{0,60}\d)[\w.~+/-]{16}|" + _BEGINS + rb"eyJ[\w-]{10,100}+\.eyJ[\w-]{10}",
+    ),
+    _leak(
+        "a URL with a password",
+        "://",
+        rb"://[^\s/:@\"'<>{}$]{1,64}+:" + _NOT_A_PASSWORD + rb"[^\s/@\"'<>{}$]{3,64}+@\w",
+    ),
+    _leak(
+        "a signed URL",
+        "signature= sig=",
+        rb"(?i:\bX-(?:Amz|Goog)-Signature|[?&](?:Signature|sig))=[\w%+/~-]{16}",
+    ),
+    _leak(
+        "a private key",
+        "-----begin putty-user-key",
+        rb"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY|PuTTY-User-Key-File",
+    ),
+)
+
+PLACES = (
+    _leak(
+        "a path of one machine",
+        "/",
+        # It begins with what it cannot be without: every text has slashes, and few are of a root.
+        rb"/(?:(?<![\w./:@-]/)|(?<=\\[nrt]/))(?:afs|beegfs|cephfs|cluster|content/drive|data|dbfs"
+        rb"|dev/shm|export|fsx|gpfs|home|kaggle|lustre|media|mnt|nfs|nvme|opt|private/var|projects?"
+        rb"|raid|root|run/user|runpod|scratch|srv|ssd|storage|tmp|Users|Volumes|var|work|workspace)"
+        rb"[0-9]{0,3}(?:-\w{1,20})?/\w",
+    ),
+    _leak("a path of one machine", "file:", rb"\bfile:///?\w"),
+    _leak(
+        "a path of one machine",
+        r":\ :/users",
+        _BEGINS + rb"[A-Za-z]:(?:(?:\\{1,4}|/)(?i:users|documents and settings|program)\b"
+        rb"|\\{1,4}(?![nrt]|u[0-9a-f]{4})[A-Za-z][\w .-]{0,60}\\)",
+    ),
+    _leak(
+        "a path of the trainer's folder",
+        "\\",
+        _BEGINS + rb"(?:experiments?|results|checkpoints?|weights|data|runs|outputs?|logs|scripts"
+        rb"|models|artifacts|notebooks)(?:\\\\(?!n\\)|\\(?![nrtu\\]))[A-Za-z]\w",
+    ),
+    _leak(
+        "a storage bucket",
+        "://",
+        rb"\b(?:gs|s3[an]?|r2|b2|az|wasbs?|abfss?|adl|hdfs|viewfs|oci|oss|cos|swift|dbfs)://\w",
+    ),
+    _leak(
+        "a run of a private tracker",
+        "rollout_id wandb run- mlflow mlruns neptune comet slurm",
+        rb"\brollout_id\b|\bwandb\.ai/[\w.-]{1,64}/[\w.-]{1,128}/(?:runs|sweeps)/\w"
+        rb"|\brun-\d{8}_\d{6}-\w{8}|\bmlruns/\w|\b(?:app\.)?neptune\.ai/(?:o/)?[\w-]{1,64}/"
+        rb"|\bcomet\.com/[\w-]{1,64}/[\w-]{1,64}/[0-9a-f]{8}|\bslurm-\d{3}"
+        rb"|(?i:\b(?:wandb|mlflow|neptune|comet)_(?:run|experiment|sweep)(?:_(?:id|key|url|name))?"
+        rb"|\bslurm_job_?id)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?!null|None|false)[\w/:]",
+    ),
+    _leak(
+        "a checkpoint of the trainer",
+        "iter_ global_step checkpoint-",
+        rb"\biter_\d{7}\b|\bglobal_step\d|[\w.-][/\\]checkpoint-\d",
+    ),
+    _leak(
+        "an account on a machine",
+        "@",
+        rb"(?<![\w.@/-])(?!git@)[a-z_][\w-]{0,31}+@[A-Za-z0-9][\w.-]{0,63}+:"
+        rb"(?:[/~]|[\w.-]{1,64}+/)|\bssh [\w.-]{1,32}+@\w",
+    ),
+)
+
+# Only data names a person by a key; a chat template or a dialogue says `user:` too.
+ACCOUNTS = (
+    _leak(
+        "an account on a machine",
+        "user login host",
+        rb"(?:^\s{0,40}+|[{,\s])[\"']?(?:user|user_?name|login|host|host_?name)[\"']?\s?:\s?[\"']?"
+        rb"(?!null|true|false|[Nn]one|~)[\w.@-]{2,64}+[\"']?\s{0,2}(?:$|[,}\r])",
+    ),
+)
+
+
+def leaks(data: bytes, kinds: Sequence[Leak]) -> Iterator[tuple[int, str]]:
+    """The first place of each kind that stands in a text, as its line, from 1, and the kind.
+
+    Args:
+        data: the text in UTF-8, UTF-16 with its mark, or any encoding that has ASCII in it.
+        kinds: what to search for.
+    """
+    text = _plain(data)
+    lowered = text.lower()
+    found: dict[str, int] = {}
+    for leak in kinds:
+        if (
+            leak.kind not in found
+            and any(word in lowered for word in leak.words)
+            and (match := leak.pattern.search(text))
+        ):
+            found[leak.kind] = text.count(b"\n", 0, match.start()) + 1
+    yield from ((line, kind) for kind, line in found.items())
+
+
+def _plain(data: bytes) -> bytes:
+    """The text in an encoding with ASCII in it, and slashes as JSON need not write them."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data.decode("utf-16", errors="replace").encode(errors="replace")
+    return data.replace(rb"\/", b"/")

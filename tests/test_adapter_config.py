@@ -1,0 +1,119 @@
+"""PEFT's configuration: what is left of it when what says nothing is gone, and what is not run."""
+
+import json
+
+import peft
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from nla_release.adapter_config import AdapterConfig, declared, portable
+
+MINIMUM = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}
+
+
+def written_by_peft(folder, **options):
+    """The file that the installed PEFT writes for these options."""
+    peft.LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM", **options).save_pretrained(
+        folder
+    )
+    return json.loads((folder / "adapter_config.json").read_text())
+
+
+def loaded(folder, document):
+    """What PEFT makes of a file."""
+    (folder / "adapter_config.json").write_text(json.dumps(document))
+    return peft.PeftConfig.from_pretrained(str(folder))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"use_rslora": True}, {"use_dora": True, "r": 3}, {"modules_to_save": ["lm_head"]}],
+)
+def test_peft_loads_the_same_from_what_is_left_of_its_file(tmp_path, options):
+    document = written_by_peft(tmp_path, inference_mode=True, **options)
+    left = portable(document)
+
+    assert loaded(tmp_path, left) == loaded(tmp_path, document)
+    assert AdapterConfig.model_validate(left).unused == []
+    assert AdapterConfig.model_validate(left).undeclarable == {}
+    assert left["peft_version"] == peft.__version__
+    assert len(left) < 20 < len(document)
+
+
+def test_a_released_adapter_is_for_inference():
+    assert portable(MINIMUM | {"inference_mode": False})["inference_mode"] is True
+
+
+def test_options_that_every_peft_knows_stay_though_they_say_nothing():
+    document = MINIMUM | {"inference_mode": True, "revision": None, "fan_in_fan_out": False}
+
+    assert portable(document) == document
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("bias", "all"),
+        ("lora_bias", True),
+        ("rank_pattern", {"q_proj": 8}),
+        ("trainable_token_indices", [3]),
+        ("trainable_token_indices", {"embed_tokens": [3]}),
+        ("layer_replication", [[0, 4]]),
+        ("init_lora_weights", "pissa_niter_4"),
+        ("init_lora_weights", "olora"),
+        ("init_lora_weights", "corda"),
+        ("init_lora_weights", "lora_ga"),
+        ("init_lora_weights", "mica"),
+        ("use_qalora", True),
+        ("alora_invocation_tokens", [1, 2]),
+        ("an_option_of_next_year", 0.5),
+    ],
+)
+def test_what_no_sidecar_can_declare_is_named(option, value):
+    assert AdapterConfig.model_validate(MINIMUM | {option: value}).undeclarable == {option: value}
+
+
+@pytest.mark.parametrize("init", [True, False, "gaussian", "eva", "orthogonal"])
+def test_an_initialisation_that_leaves_the_base_alone_is_no_variant(init):
+    assert not AdapterConfig.model_validate(MINIMUM | {"init_lora_weights": init}).undeclarable
+
+
+def test_a_sidecar_records_the_variants_that_it_can():
+    config = AdapterConfig.model_validate(
+        MINIMUM | {"use_rslora": True, "use_dora": True, "modules_to_save": ["lm_head"]}
+    )
+
+    assert declared(config) == {
+        "path": ".",
+        "rank": 4,
+        "alpha": 8,
+        "rslora": True,
+        "dora": True,
+        "modules_to_save": ["lm_head"],
+    }
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*peft.LoraConfig().to_dict(), "", "foreign"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+            ),
+            max_leaves=5,
+        ),
+    )
+)
+def test_any_configuration_is_read_or_refused(options):
+    portable(options)
+    try:
+        config = AdapterConfig.model_validate(MINIMUM | options)
+    except ValidationError:
+        return
+    assert isinstance(config.unused, list)
+    assert isinstance(config.undeclarable, dict)
+    assert declared(config)["rank"] == config.r
