@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: setup demo test lint types unit clean
+.PHONY: setup demo test lint types unit bench clean
 
 setup: .venv/.installed
 
@@ -26,6 +26,10 @@ types: setup
 
 unit: setup
 	$(BIN)/python -m pytest
+
+# What the gate costs, beside sha256sum of the same files: a minute on a quiet machine.
+bench: setup
+	@$(BIN)/python -m benchmarks.check
 
 clean:
 	rm -rf build .venv .mypy_cache .ruff_cache

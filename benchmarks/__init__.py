@@ -1,0 +1,1 @@
+"""Measurements that tests must not make: they take long, and depend on the machine."""
