@@ -6,9 +6,9 @@ file (huggingface/peft#2275): what says nothing is therefore left out of what we
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from nla_release.schema import Open
+from nla_release.schema import Open, Positive, Size
 
 # The options of PEFT 0.4, which every later version knows.
 _KNOWN_EVERYWHERE = {
@@ -59,8 +59,8 @@ class AdapterConfig(Open):
     peft_type: Literal["LORA"]
     base_model_name_or_path: str | None = None
     revision: str | None = None
-    r: PositiveInt
-    lora_alpha: PositiveFloat
+    r: Size
+    lora_alpha: Positive
     target_modules: str | list[str] | None = None
     exclude_modules: str | list[str] | None = None
     layers_to_transform: int | list[int] | None = None

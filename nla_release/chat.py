@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nla_release import chat_rendering
 from nla_release.errors import InputError, PairError
 from nla_release.files import read_json, read_text, sha256_bytes
 
@@ -32,6 +31,9 @@ _SPECIAL_TOKENS = (
     "cls_token",
     "mask_token",
 )
+
+# Run as a program of its own, and not imported: Jinja comes with it.
+_RENDERING = Path(__file__).with_name("chat_rendering.py")
 
 # A real template takes milliseconds, and the process a tenth of a second.
 _SECONDS = 10
@@ -142,7 +144,7 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 @lru_cache(maxsize=8)
 def _answer(request: str) -> dict[str, str]:
     """The `text` of one request, or its `error`, from a child process."""
-    command = [sys.executable, "-P", chat_rendering.__file__]
+    command = [sys.executable, "-P", str(_RENDERING)]
     try:
         done = subprocess.run(
             command, input=request, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -19,7 +19,8 @@ from nla_release.errors import EnvironmentProblem, InputError
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 # A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
-MAX_YAML_BYTES = 256 * 1024
+MAX_YAML_BYTES = 64 * 1024
+MAX_YAML_DEPTH = 50
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -89,7 +90,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from error
     if not isinstance(document, dict):
-        raise InputError(f"{path} must hold a YAML mapping, found {type(document).__name__}")
+        raise InputError(f"{path} must hold a YAML mapping, found {_kind(document)}")
     return document
 
 
@@ -160,12 +161,20 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader without aliases and without duplicate keys."""
+    """SafeLoader without aliases, without duplicate keys, and no deeper than people write."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
-        return super().compose_node(parent, index)
+        if self.depth == MAX_YAML_DEPTH:
+            raise yaml.YAMLError(f"nested more than {MAX_YAML_DEPTH} deep (line {self.line + 1})")
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
@@ -176,6 +185,12 @@ class _StrictLoader(yaml.SafeLoader):
                 raise yaml.YAMLError(f"key {key!r} appears twice (line {line})")
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _kind(document: Any) -> str:
+    if document is None:
+        return "nothing"
+    return "a list" if isinstance(document, list) else "a single value"
 
 
 def _refuse_constant(name: str) -> None:

@@ -151,6 +151,8 @@ def load_tokenizer(path: Path) -> Any:
     """
     from tokenizers import Tokenizer
 
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", hint=f"give the file: {path / 'tokenizer.json'}")
     text = read_text(path, limit=256 * 1024 * 1024)
     try:
         return Tokenizer.from_str(text)

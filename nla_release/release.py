@@ -24,7 +24,7 @@ HISTORY_FILE_NAME = "HISTORY.md"
 ROLES: tuple[Role, Role] = ("av", "ar")
 
 # Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
-_NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
+NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
 
 
 class Evaluation(Strict):
@@ -76,8 +76,8 @@ class ReleaseConfig(Strict):
     `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
     """
 
-    name: str = Field(pattern=_NAME)
-    namespace: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
+    namespace: str = Field(pattern=NAME)
     title: str = Field(min_length=1)
     author: str | None = None
     base_model: str = Field(pattern=r"^[^/\s~.][^/\s]*/[^/\s]+$")
@@ -106,7 +106,7 @@ class ReleaseConfig(Strict):
         if any(specification or conversion for _, specification, conversion in fields):
             raise ValueError("its fields take no format and no conversion")
         plain = template.format(namespace="n", name="n", role="av", version="0_0_1")
-        if len(parts := plain.split("/")) != 2 or not all(re.match(_NAME, part) for part in parts):
+        if len(parts := plain.split("/")) != 2 or not all(re.match(NAME, part) for part in parts):
             raise ValueError(f"gives {plain!r}, which is not a repository id of the Hub")
         return template
 
@@ -203,7 +203,10 @@ def read_release(folder: Path) -> Release:
     try:
         document = read_yaml(path)
     except InputError as error:
-        raise ConfigError(error.message, hint=f"run the command where {FILE_NAME} is") from error
+        hint = "correct it; the README shows one, and `nla-release init` writes one"
+        if not path.exists():
+            hint = f"run the command where {FILE_NAME} is"
+        raise ConfigError(error.message, hint=hint) from error
     return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError))
 
 

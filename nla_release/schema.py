@@ -1,13 +1,29 @@
 """From parsed YAML or JSON to typed models, with errors a person can act on."""
 
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nla_release.errors import InputError, NlaReleaseError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_EXPONENT = re.compile(r"[+-]?\d{1,20}[eE][+-]?\d{1,3}")
+
+
+def _read_exponent(value: Any) -> Any:
+    """YAML 1.1 takes a number with an exponent and without a point, such as 1e-05, for text."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+# Numbers of a contract: "64" and yes are no numbers, and no width has three hundred digits.
+_MOST = 2**31 - 1
+Count = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
+Size = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_exponent)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class Strict(BaseModel):

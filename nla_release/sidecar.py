@@ -16,15 +16,12 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
 from nla_release.errors import InputError, SidecarError
 from nla_release.files import dump_json, dump_yaml, read_yaml, sha256_bytes
-from nla_release.schema import Open, Strict, parse
+from nla_release.schema import Count, Flag, Open, Positive, Size, Strict, parse
 
 FILE_NAME = "nla_meta.yaml"
 HEAD_FILE_NAME = "value_head.safetensors"
@@ -54,18 +51,18 @@ ChatOptions = dict[
 class Extraction(Open):
     """Norms of the reference contract. `injection_scale` is the L2 norm injected (AR: null)."""
 
-    injection_scale: PositiveFloat | None
-    mse_scale: PositiveFloat | None
+    injection_scale: Positive | None
+    mse_scale: Positive | None
 
 
 class Tokens(Open):
     """The marker, its neighbours in the rendered prompt, and the ids each AR prompt ends with."""
 
     injection_char: str = Field(min_length=1)
-    injection_token_id: NonNegativeInt
-    injection_left_neighbor_id: NonNegativeInt
-    injection_right_neighbor_id: NonNegativeInt
-    critic_suffix_ids: list[NonNegativeInt] | None
+    injection_token_id: Count
+    injection_left_neighbor_id: Count
+    injection_right_neighbor_id: Count
+    critic_suffix_ids: list[Count] | None
 
 
 class PromptTemplates(Open):
@@ -88,7 +85,7 @@ class PromptTemplates(Open):
 class Critic(Open):
     """The reference contract's AR depth: the AR keeps blocks 0 to this one, its read block."""
 
-    extraction_layer_index: NonNegativeInt
+    extraction_layer_index: Count
 
 
 class Base(Strict):
@@ -122,11 +119,11 @@ class Injection(Strict):
 
     site: Literal["embedding"]
     op: Literal["replace"]
-    scale: PositiveFloat
+    scale: Positive
     prompt_encoding: PromptEncoding
     chat_template: ChatTemplate | None = None
-    prompt_token_ids: list[NonNegativeInt]
-    marker_position: PositiveInt
+    prompt_token_ids: list[Count]
+    marker_position: Size
 
     @model_validator(mode="after")
     def _chat_names_its_template(self) -> "Injection":
@@ -146,10 +143,10 @@ class Adapter(Strict):
     """
 
     path: str
-    rank: PositiveInt
-    alpha: PositiveFloat
-    rslora: bool = False
-    dora: bool = False
+    rank: Size
+    alpha: Positive
+    rslora: Flag = False
+    dora: Flag = False
     modules_to_save: list[str] = Field(default_factory=list)
 
 
@@ -158,10 +155,10 @@ class ArHead(Strict):
 
     file: Literal["value_head.safetensors"]
     key: Literal["weight"]
-    shape: tuple[PositiveInt, PositiveInt]
-    bias: bool
+    shape: tuple[Size, Size]
+    bias: Flag
     dtype: Dtype
-    blocks: PositiveInt
+    blocks: Size
     final_norm: Literal["identity"]
 
 
@@ -176,9 +173,9 @@ class Partner(Strict):
 class Norms(Strict):
     """Mean L2 norms as measured, and the scale the released evidence was measured with."""
 
-    activation_mean: PositiveFloat
-    embedding_mean: PositiveFloat
-    scale_evaluated: PositiveFloat | None = None
+    activation_mean: Positive
+    embedding_mean: Positive
+    scale_evaluated: Positive | None = None
 
 
 class Ours(Strict):
@@ -202,8 +199,8 @@ class Sidecar(Open):
     schema_version: Literal[2]
     role: Role
     stage: str
-    d_model: PositiveInt
-    extraction_layer_index: NonNegativeInt
+    d_model: Size
+    extraction_layer_index: Count
     extraction: Extraction
     tokens: Tokens
     prompt_templates: PromptTemplates

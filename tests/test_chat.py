@@ -1,7 +1,6 @@
 """A base's chat template is found, rendered, and kept from doing any harm."""
 
 import json
-import os
 
 import pytest
 
@@ -136,7 +135,7 @@ def test_a_template_that_never_ends_is_stopped(monkeypatch):
 
 def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
     (tmp_path / "dies.py").write_text("raise SystemExit('gone')")
-    monkeypatch.setattr(chat.chat_rendering, "__file__", os.fspath(tmp_path / "dies.py"))
+    monkeypatch.setattr(chat, "_RENDERING", tmp_path / "dies.py")
 
     with pytest.raises(PairError, match="brings its process down: gone"):
         Chat("never asked before", {}).render("hi")

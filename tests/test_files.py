@@ -29,7 +29,7 @@ def written(tmp_path, content):
         ("a: 1\na: 2\n", "'a' appears twice"),
         ("a: &x [1]\nb: *x\n", "aliases are not allowed"),
         ("a: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
-        ("a: " + "[" * 5000, "nested too deeply"),
+        ("a: " + "[" * 5000, "nested more than 50 deep"),
         (b"a: \xff\xfe", "not UTF-8"),
         ("x" * 5_000_000, "larger than"),
         ("? [a, b]\n: 1\n", "not valid YAML"),

@@ -41,6 +41,13 @@ def test_help_loads_nothing_slow():
     assert not loaded & (HEAVY | SLOW)
 
 
+def test_a_check_waits_for_nothing_that_only_some_releases_need():
+    """The gate starts in less than half a second; benchmarks/check.py measures it."""
+    later = {"jinja2", "huggingface_hub", "tokenizers", "rich", "matplotlib", "scipy"}
+
+    assert not loaded_after("import nla_release.cli.check") & (HEAVY | later)
+
+
 @pytest.mark.parametrize(
     "module",
     [

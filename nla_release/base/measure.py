@@ -21,7 +21,7 @@ from nla_release.base.source import (
     json_of,
     text_of,
 )
-from nla_release.errors import InputError, WeightsError
+from nla_release.errors import EnvironmentProblem, InputError, WeightsError
 from nla_release.hub.card_metadata import check_card
 from nla_release.schema import Open, parse
 
@@ -42,6 +42,9 @@ _LOOKUP = re.compile(
 )
 # How GPTQ, AWQ and compressed-tensors name a packed weight; bitsandbytes keeps the name.
 _PACKED = re.compile(r"\.(?:qweight|weight_packed)$")
+
+
+_WHOLE = "download the base again: config.json and every file of its weights, as they are"
 
 
 class _Numbers(Open):
@@ -73,6 +76,18 @@ def measure_base(base: str, revision: str, folder: Path | None = None) -> BaseFa
         EnvironmentProblem: the Hub cannot be reached, or refuses.
     """
     files = base_files(base, revision, folder)
+    try:
+        return _facts(base, revision, files)
+    except InputError as error:
+        raise type(error)(error.message, hint=error.hint or _WHOLE) from error
+    except EnvironmentProblem as error:
+        if folder is None:
+            raise
+        message = f"base_path {folder} holds no {WEIGHTS}, and {error.message}"
+        raise EnvironmentProblem(message, hint=error.hint) from error
+
+
+def _facts(base: str, revision: str, files: BaseFiles) -> BaseFacts:
     config = parse(_Config, json_of(files, CONFIG), files.place(CONFIG))
     numbers = config.text_config or config
     if numbers.num_hidden_layers is None:

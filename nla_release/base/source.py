@@ -95,13 +95,19 @@ def base_files(base: str, revision: str, folder: Path | None) -> BaseFiles:
         folder: a local copy; passed over when it has no weights, only the tokenizer perhaps.
 
     Raises:
-        ConfigError: neither the folder has the weights, nor are id and revision those of a commit.
+        ConfigError: there is no such folder; or it has no weights, and the revision is no commit.
     """
-    if folder is not None and any((folder / name).is_file() for name in (WEIGHTS, INDEX)):
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(
+            f"base_path leads to {folder}, which is not a folder",
+            hint="correct base_path in release.yaml, or take it out to have the Hub asked",
+        )
+    if folder is not None and has_weights(folder):
         return FolderFiles(folder)
     if not _COMMIT.fullmatch(revision):
+        passed_over = f"base_path {folder} holds no {WEIGHTS}, and " if folder else ""
         raise ConfigError(
-            f"base_revision {revision!r} of {base} is not a commit, it may move",
+            f"{passed_over}base_revision {revision!r} of {base} is not a commit, it may move",
             hint="write the 40 characters of the commit into release.yaml, and into both sidecars",
         )
     # The client takes a third of a second to import, and is not needed beside a base.
@@ -110,6 +116,11 @@ def base_files(base: str, revision: str, folder: Path | None) -> BaseFiles:
     hub = HubFiles(base, revision)
     config = hub.cached(CONFIG)
     return FolderFiles(config.parent) if config and _is_whole(config.parent) else hub
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder is the copy of a base, and not of its tokenizer alone."""
+    return any((folder / name).is_file() for name in (WEIGHTS, INDEX))
 
 
 def text_of(files: BaseFiles, name: str, *, limit: int = MAX_TEXT_BYTES) -> str | None:

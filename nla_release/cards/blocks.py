@@ -37,7 +37,7 @@ def generated_blocks(readme: str) -> dict[str, str]:
     Raises:
         InputError: a block is opened twice, nested, or left open.
     """
-    return {name: readme[place].strip() for name, place in _places(readme).items()}
+    return {name: readme[place].strip() for name, place in block_places(readme).items()}
 
 
 def regenerated(readme: str, blocks: Mapping[str, str]) -> str:
@@ -46,7 +46,7 @@ def regenerated(readme: str, blocks: Mapping[str, str]) -> str:
     Raises:
         InputError: a block is opened twice, nested, or left open.
     """
-    places = _places(readme)
+    places = block_places(readme)
     for name in sorted(places.keys() & blocks, key=lambda name: places[name].start, reverse=True):
         place = places[name]
         if readme[place].strip() != blocks[name]:
@@ -54,8 +54,12 @@ def regenerated(readme: str, blocks: Mapping[str, str]) -> str:
     return readme
 
 
-def _places(readme: str) -> dict[str, slice]:
-    """Where each block's text stands, from the end of one marker to the start of the other."""
+def block_places(readme: str) -> dict[str, slice]:
+    """Where each block's text stands, from the end of one marker to the start of the other.
+
+    Raises:
+        InputError: a block is opened twice, nested, or left open.
+    """
     places: dict[str, slice] = {}
     opened: re.Match[str] | None = None
     for marker in _MARKER.finditer(readme):

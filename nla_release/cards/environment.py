@@ -7,10 +7,7 @@ It is given plain data only (strings, numbers, lists, mappings): a sandbox stops
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from jinja2 import BaseLoader, DictLoader, FileSystemLoader, StrictUndefined, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from typing import TYPE_CHECKING, Any
 
 from nla_release import resources
 from nla_release.cards.markdown import (
@@ -25,12 +22,15 @@ from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.errors import ConfigError
 from nla_release.files import read_text
 
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
 TEMPLATES = resources.folder("model_cards")
 
 
 def render_template(name: str, context: Mapping[str, Any]) -> str:
     """A document from one of our templates in `model_cards/`."""
-    return _sandbox(FileSystemLoader(TEMPLATES)).get_template(name).render(context)
+    return _sandbox(TEMPLATES).get_template(name).render(context)
 
 
 def render_note(path: Path, context: Mapping[str, Any]) -> str:
@@ -41,7 +41,7 @@ def render_note(path: Path, context: Mapping[str, Any]) -> str:
         ConfigError: it is not a valid template, or asks for something that is not there or not
             allowed; names the file and the line.
     """
-    sandbox = _sandbox(DictLoader({path.name: read_text(path)}))
+    sandbox = _sandbox({path.name: read_text(path)})
     try:
         return sandbox.get_template(path.name).render(context).strip()
     except Exception as error:  # a note is a program of its author and may raise anything
@@ -51,11 +51,18 @@ def render_note(path: Path, context: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _sandbox(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
+def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment":
+    """The environment for the templates of a folder, or for these by name."""
+    # Loaded here because a check of a trained pair renders nothing, and should not wait for it.
+    from jinja2 import DictLoader, FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
     # No autoescaping: the output is Markdown and Python, where HTML entities would be noise. Text
     # of strangers goes through the filters instead.
     sandbox = ImmutableSandboxedEnvironment(
-        loader=loader,
+        loader=DictLoader(templates)
+        if isinstance(templates, dict)
+        else FileSystemLoader(templates),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -78,6 +85,8 @@ def _sandbox(loader: BaseLoader) -> ImmutableSandboxedEnvironment:
 
 def _line(error: Exception) -> int:
     """The line of a note where rendering stopped; Jinja calls templates from memory <template>."""
+    from jinja2 import TemplateSyntaxError
+
     if isinstance(error, TemplateSyntaxError):
         return error.lineno
     frames = traceback.extract_tb(error.__traceback__)

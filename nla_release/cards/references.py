@@ -18,6 +18,9 @@ from nla_release.schema import Strict, parse
 LICENCE_FILE_NAME = "LICENSE"
 NOTICE_FILE_NAME = "NOTICE"
 
+# The Hub's id for a licence that has none.
+OTHER = "other"
+
 _LICENCES = TEMPLATES / "licences"
 
 
@@ -38,6 +41,11 @@ class Licence(Strict):
     passes_on: str | None = None
     name_begins: str | None = None
     notice_file: str | None = None
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it leaves an adapter of a base under it less than any licence."""
+        return self.passes_on is not None or not self.commercial
 
 
 def licence(identifier: str) -> Licence:
@@ -83,10 +91,13 @@ def misfits(stated: str, base: Licence, repo: str) -> list[str]:
     """What the licence of a base has against an adapter under another, or under its name.
 
     Args:
-        stated: the Hub id of the adapter's licence, known here or not.
+        stated: the Hub id of the adapter's licence, known here or not. What `other` says, only its
+            reader can hold against the base's.
         base: the licence of the base.
         repo: the adapter's repository, as namespace/name.
     """
+    if stated == OTHER:
+        return []
     problems = []
     clause, name = f"{base.passes_on} of {base.link}", repo.rpartition("/")[2]
     if base.passes_on and stated != base.id:

@@ -1,13 +1,14 @@
 """`nla-release check`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
 import click
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.fixes import Fix, LeftAlone, find_fixes, write
+from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
 from nla_release.output.github import annotations, verdict_github, without_commands
 from nla_release.output.json import verdict_json
@@ -78,12 +79,18 @@ def command(
             click.echo(line, err=True)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(verdict, annotate=output_format == "text")
-    if verdict.findings:
-        code = verdict.findings[0].code
-        click.echo(
-            f"hint: nla-release explain {code} says why it matters and how to fix it", err=True
-        )
+    for hint in _hints(subject, verdict):
+        click.echo(f"hint: {hint}", err=True)
     click.get_current_context().exit(verdict.exit_code)
+
+
+def _hints(subject: Subject, verdict: Verdict) -> Iterator[str]:
+    codes = [finding.code for finding in verdict.findings]
+    if codes:
+        yield f"nla-release explain {codes[0]} says why it matters and how to fix it"
+    on_cards = {"NLA501", "NLA502"} & set(codes)
+    if mended := sorted(on_cards and on_cards & mended_on_cards(subject)):
+        yield f"the same command with --fix mends what the files decide of {', '.join(mended)}"
 
 
 def _show_fixes(subject: Subject) -> int:
@@ -108,7 +115,7 @@ def _fixes(subject: Subject) -> list[Fix]:
         if isinstance(each, LeftAlone):
             click.echo(left_alone_line(each), err=True)
     fixes = [each for each in proposals if isinstance(each, Fix)]
-    if not fixes:
+    if not proposals:
         click.echo("nothing to fix", err=True)
     return fixes
 

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from nla_release.dialects.adopt import LICENSE_ANSWER, Naming, adopt
-from nla_release.dialects.report import Report
+from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
+from nla_release.dialects.values import resolved
 
 # Templates and token ids are longer; they stand in the sidecar.
 _LONGEST = 48
@@ -52,6 +53,12 @@ def _pairs(
     help="The base's tokenizer.json, to render prompts with; by default that of the base's pinned"
     " commit on the Hub. A chat template is looked for beside it.",
 )
+@click.option(
+    "--base",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A copy of the base, to measure its embeddings, and to render with its tokenizer and chat"
+    " template; by default its pinned commit in the client's cache or on the Hub.",
+)
 @click.option("--namespace", help="The user or organisation that the repositories go to.")
 @click.option("--name", help="The release's name; from the base and the layer by default.")
 def command(
@@ -59,6 +66,7 @@ def command(
     out: Path,
     answers: dict[str, str],
     tokenizer: Path | None,
+    base: Path | None,
     namespace: str | None,
     name: str | None,
 ) -> None:
@@ -72,29 +80,45 @@ def command(
         raise click.UsageError(f"expected AV and AR, got {len(places)} places")
     license_ = answers.pop(LICENSE_ANSWER, None)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as downloads:
-        report = adopt(
-            find_sources(places, Path(downloads)),
-            out,
-            answers=answers,
-            naming=Naming(namespace, name, license_),
-            tokenizer=tokenizer,
-        )
+        try:
+            report = adopt(
+                find_sources(places, Path(downloads)),
+                out,
+                answers=answers,
+                naming=Naming(namespace, name, license_),
+                tokenizer=tokenizer,
+                base=base,
+            )
+        except OpenQuestionsError as questions:
+            _tell(questions.report)
+            raise
+    _tell(report)
+    click.echo(f"wrote {out}: next, read {out / 'release.yaml'}", err=True)
+
+
+def _tell(report: Report) -> None:
     for line in _lines(report):
         click.echo(line, err=True)
-    click.echo(f"wrote {out}: next, read {out / 'release.yaml'}", err=True)
 
 
 def _lines(report: Report) -> list[str]:
     av, ar = report.dialects
-    known = [
-        f"{item.how:9} {name} = {_shown(item.value)}: {item.source}"
-        for name, item in report.known.items()
-    ]
+    known = [_line(name, item, report) for name, item in report.known.items()]
     missing = [f"missing   {name}: written as unknown" for name in report.missing]
     notes = [
         f"note      {role.upper()}: {note}" for role, said in report.notes.items() for note in said
     ]
     return [f"read AV as {av}, AR as {ar}", *known, *missing, *notes]
+
+
+def _line(name: str, item: Known, report: Report) -> str:
+    line = f"{item.how:9} {name} = {_shown(item.value)}"
+    if item.value == "sqrt_d_model":
+        line += f", which is {resolved(item.value, report.known['d_model'].value)}"
+    line += f": {item.source}"
+    if (name, item.how) == ("av.prompt_encoding", "inferred"):
+        line += "; --answer av.prompt_encoding=raw overrules it"
+    return line
 
 
 def _shown(value: Any) -> str:

@@ -1,20 +1,25 @@
 """Somebody else's pair as the beginning of a release: copies, canonical sidecars, release.yaml."""
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nla_release.base.source import has_weights
 from nla_release.dialects.canonical import canonical, commented, one_line
 from nla_release.dialects.copies import copy_adapter, copy_config, copy_head, copy_log
-from nla_release.dialects.folder import read_folder, read_reconstructor
+from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
-from nla_release.dialects.rendering import given
-from nla_release.dialects.report import Known, Report
+from nla_release.dialects.rendering import FILE_NAME as TOKENIZER_FILE_NAME
+from nla_release.dialects.rendering import Rendering, given
+from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import replacing_folder, write_atomic
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import ROLES, read_release
+from nla_release.release import NAME, ROLES, read_release
 from nla_release.sidecar import FILE_NAME, Role
 
 LICENSE_ANSWER = "license"
@@ -36,20 +41,39 @@ def adopt(
     answers: dict[str, str],
     naming: Naming,
     tokenizer: Path | None = None,
+    base: Path | None = None,
 ) -> Report:
     """Write `out` with pair/av, pair/ar and release.yaml; `sources` are only read.
 
+    Args:
+        sources: the folders of AV and AR.
+        out: the folder to write.
+        answers: what a person said, by fact name.
+        naming: what only the releaser decides.
+        tokenizer: the base's tokenizer.json, a chat template beside it; by default that of `base`.
+        base: a copy of the base, to measure its embeddings. What is not given is looked for at the
+            base's pinned commit, in the client's cache and on the Hub.
+
     Raises:
-        RefusedError: `out` exists, or the pair is in a dialect that cannot be run here.
-        ConfigError: questions are open; the message lists each with the option that answers it.
+        RefusedError: `out` exists or lies in a source, or the pair is in a dialect that cannot be
+            run here.
+        ConfigError: a name that the Hub does not take, or a base without weights.
+        OpenQuestionsError: the message lists each with the option that answers it.
         NlaReleaseError: a file is damaged or disagrees with another.
     """
-    if out.exists() or out.is_symlink():
-        raise RefusedError(f"{out} exists and is not overwritten", hint="give another --out")
+    _check_names(naming)
+    if base and not has_weights(base):
+        raise ConfigError(
+            f"--base {base} holds no weights in safetensors",
+            hint="give the base's whole folder, or only its tokenizer: --tokenizer FILE",
+        )
+    _check_out(out, sources)
     for source in sources.values():
         _refuse_links(source.folder)
     folders = {role: read_folder(sources[role].folder) for role in ROLES}
-    with replacing_folder(out) as staging:
+    check_roles(folders["av"], folders["ar"])
+    rendering = _rendering(tokenizer, base)
+    with _new_folders(out.parent), replacing_folder(out) as staging:
         targets = {role: staging / "pair" / role for role in ROLES}
         notes = {
             role: [f"from {origin}"] if (origin := sources[role].origin) else [] for role in ROLES
@@ -57,15 +81,14 @@ def adopt(
         for role in ROLES:
             notes[role] += copy_adapter(folders[role], targets[role])
         notes["ar"] += copy_head(folders["ar"], targets["ar"])
-        reconstructor = read_reconstructor(targets["ar"])
-        rendering = given(tokenizer) if tokenizer else None
-        report = read_pair(folders["av"], folders["ar"], reconstructor, answers, rendering)
-        _settle(report, naming)
-        base = report.known["base_model"].value
+        reconstructor = read_reconstructor(folders["ar"], targets["ar"])
+        report = read_pair(folders["av"], folders["ar"], reconstructor, answers, rendering, base)
+        _settle(_with_notes(report, notes), naming)
+        base_model = report.known["base_model"].value
         for role in ROLES:
-            notes[role] += copy_config(folders[role], base, targets[role])
+            notes[role] += copy_config(folders[role], base_model, targets[role])
             notes[role] += copy_log(folders[role], targets[role])
-        report = replace(report, notes={role: tuple(notes[role]) for role in ROLES})
+        report = _with_notes(report, notes)
         for role in ROLES:
             sidecar = canonical(role, folders[role], report, reconstructor.head)
             write_atomic(targets[role] / FILE_NAME, commented(sidecar, role, report))
@@ -123,10 +146,58 @@ def _settle(report: Report, naming: Naming) -> None:
         questions.append(f"the licence of the adapters: --answer {LICENSE_ANSWER}=...")
     if questions:
         listed = "".join(f"\n  {question}" for question in questions)
-        raise ConfigError(
-            f"{len(questions)} facts are in no file and only you can say them:{listed}",
+        one = len(questions) == 1
+        raise OpenQuestionsError(
+            f"{'1 fact is' if one else f'{len(questions)} facts are'} in no file, and only you can"
+            f" say {'it' if one else 'them'}:{listed}",
+            report,
             hint="nothing was written; run the same command again with these options",
         )
+
+
+def _with_notes(report: Report, notes: dict[Role, list[str]]) -> Report:
+    return replace(report, notes={role: tuple(notes[role]) for role in ROLES})
+
+
+def _rendering(tokenizer: Path | None, base: Path | None) -> Rendering | None:
+    if tokenizer:
+        return given(tokenizer)
+    if base and (base / TOKENIZER_FILE_NAME).is_file():
+        return given(base / TOKENIZER_FILE_NAME, "the tokenizer of the copy given of the base")
+    return None
+
+
+def _check_names(naming: Naming) -> None:
+    for option, name in (("--namespace", naming.namespace), ("--name", naming.name)):
+        if name is not None and not re.fullmatch(NAME, name):
+            raise ConfigError(
+                f"{option} {name!r} cannot stand in the name of a repository",
+                hint="the Hub takes at most 96 letters, digits, '-', '_' and '.', of which the"
+                " first and the last are letters or digits",
+            )
+
+
+def _check_out(out: Path, sources: dict[Role, Source]) -> None:
+    if out.exists() or out.is_symlink():
+        raise RefusedError(f"{out} exists and is not overwritten", hint="give another --out")
+    for source in sources.values():
+        if out.resolve().is_relative_to(source.folder.resolve()):
+            raise RefusedError(
+                f"{out} lies in {source.folder}, which is only read", hint="give another --out"
+            )
+
+
+@contextmanager
+def _new_folders(folder: Path) -> Iterator[None]:
+    """Take back the folders that had to be made for this one, when the block raises."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            if path.is_dir():
+                path.rmdir()
+        raise
 
 
 def _refuse_links(source: Path) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 from nla_release.adapter_config import declared
 from nla_release.dialects.folder import Folder, Head
-from nla_release.dialects.pair import resolved
 from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
+from nla_release.dialects.values import resolved
 from nla_release.errors import SidecarError
 from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, dump_sidecar

@@ -137,17 +137,16 @@ PAIR_FACTS = (
     Fact(
         "embedding_mean",
         values.norm,
-        "the mean L2 norm of the base's input embeddings, as measured",
+        "the mean L2 norm of the base's input embeddings (measured for you from --base FOLDER, or"
+        " from the Hub once base_revision is known)",
         ("nla_release.norms.embedding_mean",),
     ),
 )
 
-_STAGE = "how it was trained: sl (supervised) or rl"
-
 # Facts of one adapter, answered under av.NAME and ar.NAME.
 ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
     "av": (
-        Fact("av.stage", values.text, _STAGE, ("stage",)),
+        Fact("av.stage", values.text, "how the AV was trained, sl (supervised) or rl", ("stage",)),
         Fact(
             "av.injection_scale",
             values.scale,
@@ -164,7 +163,7 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "av.chat_template_sha256",
             values.sha256,
-            "the sha256 of the base's chat template, or give --tokenizer FILE with it beside",
+            "the sha256 of the base's chat template",
             ("nla_release.injection.chat_template.sha256",),
         ),
         Fact(
@@ -176,12 +175,12 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "av.prompt_token_ids",
             values.ids,
-            "the rendered prompt's token ids, or give --tokenizer FILE",
+            "the rendered prompt's token ids",
             ("nla_release.injection.prompt_token_ids",),
         ),
     ),
     "ar": (
-        Fact("ar.stage", values.text, _STAGE, ("stage",)),
+        Fact("ar.stage", values.text, "how the AR was trained, sl (supervised) or rl", ("stage",)),
         Fact(
             "ar.read_block",
             values.count,
@@ -197,7 +196,7 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "ar.suffix_ids",
             values.ids,
-            "the token ids every AR prompt ends with, or give --tokenizer FILE",
+            "the token ids every AR prompt ends with",
             ("tokens.critic_suffix_ids",),
         ),
     ),

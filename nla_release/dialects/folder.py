@@ -7,11 +7,11 @@ from typing import Any
 
 from nla_release.adapter_config import AdapterConfig
 from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
-from nla_release.dialects.values import plain
+from nla_release.dialects.values import dig, plain
 from nla_release.errors import InputError, RefusedError, SidecarError, WeightsError
 from nla_release.files import MAX_YAML_BYTES, read_json, read_yaml
 from nla_release.schema import parse
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, Tensor, read_header
 
 # Where dialects keep their contract, the most telling first.
@@ -21,6 +21,16 @@ INJECT_CONFIG = "inject_config.json"
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
 # What PEFT wrote before it wrote safetensors.
 PICKLED_ADAPTER = "adapter_model.bin"
+
+ROLE_NAMES: dict[str, Role] = {"av": "av", "actor": "av", "ar": "ar", "critic": "ar"}
+
+_RELEASED_HERE = (
+    "only pairs of LoRA adapters are released here whose AV reads one vector of one layer, in the"
+    " place of one marker's embedding; release this one with the tool that trained it"
+)
+_IN_A_COPY = "correct it in a copy of the folder, and give the copy"
+_WHOSE = "other tools write heads under this file name too; is this the AR's?"
+_ORDER = "give the AV's folder first, then the AR's"
 
 _BLOCK = re.compile(r"\.layers\.(\d{1,4})\.")
 
@@ -81,24 +91,53 @@ def read_folder(path: Path) -> Folder:
     context, document = read_contract(path)
     dialect = recognise(document, context)
     if dialect.refusal:
-        raise RefusedError(f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}")
+        raise RefusedError(
+            f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}", hint=_RELEASED_HERE
+        )
     adapter = _adapter_folder(path)
     if not (adapter / CONFIG_FILE_NAME).is_file():
         if dialect in WHOLE_MODELS:
             raise RefusedError(
                 f"{path} is in the dialect {dialect.name!r}: a fully fine-tuned model, with no"
                 f" {CONFIG_FILE_NAME}, so it is no adapter",
-                hint="only pairs of LoRA adapters are released here",
+                hint=_RELEASED_HERE,
             )
         raise InputError(
             f"{path} ({dialect.name}) holds no {CONFIG_FILE_NAME}, so it is no adapter",
             hint="a fully fine-tuned model has none; only LoRA adapters are released here",
         )
-    config = parse(AdapterConfig, read_json(adapter / CONFIG_FILE_NAME), adapter / CONFIG_FILE_NAME)
+    options = adapter / CONFIG_FILE_NAME
+    config = parse(AdapterConfig, _document(options), options, hint=_IN_A_COPY)
     folder = Folder(path, context, dialect, document, config)
     if not folder.weights.is_file():
-        raise WeightsError(f"{folder.weights} does not exist")
+        raise WeightsError(
+            f"{folder.weights} does not exist",
+            hint=f"get the adapter's weights: {ADAPTER_FILE_NAME}, or {PICKLED_ADAPTER}",
+        )
     return folder
+
+
+def check_roles(av: Folder, ar: Folder) -> None:
+    """Notice an AV and an AR that were given in the wrong order.
+
+    Raises:
+        SidecarError: a sidecar is the other role's.
+        WeightsError: the head, which only an AR has, is the AV's.
+    """
+    expected: tuple[tuple[Role, Folder], ...] = (("av", av), ("ar", ar))
+    for role, folder in expected:
+        said = dig(folder.document, "role")
+        if isinstance(said, str) and ROLE_NAMES.get(said, role) != role:
+            raise SidecarError(
+                f"{folder.where}: role is {said}, expected {role}; are AV and AR swapped?",
+                hint=_ORDER,
+            )
+    if _heads(av.path) and not _heads(ar.path):
+        raise WeightsError(
+            f"{ar.path} holds no head and {av.path} does, and it is the AR that ends in one; are AV"
+            " and AR swapped?",
+            hint=_ORDER,
+        )
 
 
 def read_contract(path: Path) -> tuple[Context, dict[str, Any]]:
@@ -108,7 +147,7 @@ def read_contract(path: Path) -> tuple[Context, dict[str, Any]]:
         InputError: no such folder, or a sidecar that cannot be read.
     """
     if not path.is_dir():
-        raise InputError(f"{path} is not a folder")
+        raise InputError(f"{path} is not a folder", hint="give the folder of a trained adapter")
     names = frozenset(entry.name for entry in path.iterdir())
     datasets = sorted(name for name in names if name.endswith(DATASET_SUFFIX))
     file = next((name for name in (*SIDECAR_NAMES, *datasets) if name in names), None)
@@ -122,22 +161,18 @@ def head_source(path: Path) -> Path:
     Raises:
         WeightsError: there is none, or several pickles and no saying which.
     """
-    if (path / HEAD_FILE_NAME).is_file():
-        return path / HEAD_FILE_NAME
-    pickles = sorted(
-        entry for entry in path.iterdir() if "head" in entry.name and _is_pickle(entry)
-    )
-    if len(pickles) != 1:
-        found = ", ".join(entry.name for entry in pickles) or "none"
+    heads = _heads(path)
+    if len(heads) != 1:
+        found = ", ".join(entry.name for entry in heads) or "none"
         raise WeightsError(
             f"{path}: expected {HEAD_FILE_NAME} or one pickled head, found {found}",
             hint="the AR ends in a linear head; keep the one file that belongs to this adapter",
         )
-    return pickles[0]
+    return heads[0]
 
 
-def read_head(path: Path) -> Head:
-    """What the header of a `value_head.safetensors` says.
+def read_head(path: Path, original: Path) -> Head:
+    """What the header of a `value_head.safetensors` says; `original` is its name in messages.
 
     Raises:
         WeightsError: not the key `weight` (and `bias`), not square, or of a foreign dtype.
@@ -145,34 +180,50 @@ def read_head(path: Path) -> Head:
     tensors = read_header(path)
     if not {"weight"} <= set(tensors) <= {"weight", "bias"}:
         raise WeightsError(
-            f"{path} holds {', '.join(sorted(tensors)) or 'nothing'}, expected weight (and bias)",
-            hint="other tools write heads under this file name too; is this the AR's?",
+            f"{original} holds {', '.join(sorted(tensors)) or 'nothing'}, expected weight (and"
+            " bias)",
+            hint=_WHOSE,
         )
     weight = tensors["weight"]
     if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
-        raise WeightsError(f"{path}: weight has shape {list(weight.shape)}, expected [d, d]")
-    return Head((weight.shape[0], weight.shape[1]), "bias" in tensors, _dtype(path, weight))
+        raise WeightsError(
+            f"{original}: weight has shape {list(weight.shape)}, expected [d, d]", hint=_WHOSE
+        )
+    return Head((weight.shape[0], weight.shape[1]), "bias" in tensors, _dtype(original, weight))
 
 
-def read_reconstructor(folder: Path) -> Reconstructor:
-    """What the headers of an AR's two safetensors files say.
+def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
+    """What the headers of an AR's adapter and head say.
+
+    Args:
+        folder: the AR's; messages name its files.
+        converted: where what it holds as pickles lies as safetensors.
 
     Raises:
         WeightsError: one is missing or damaged, or the head is not the AR's.
     """
-    blocks = [
-        int(match[1])
-        for name in read_header(folder / ADAPTER_FILE_NAME)
-        if (match := _BLOCK.search(name))
-    ]
-    return Reconstructor(read_head(folder / HEAD_FILE_NAME), max(blocks, default=None))
+    weights, head = folder.weights, head_source(folder.path)
+    if _is_pickle(weights):
+        weights = converted / ADAPTER_FILE_NAME
+    readable = converted / HEAD_FILE_NAME if _is_pickle(head) else head
+    blocks = [int(match[1]) for name in read_header(weights) if (match := _BLOCK.search(name))]
+    return Reconstructor(read_head(readable, head), max(blocks, default=None))
 
 
 def _dtype(path: Path, tensor: Tensor) -> str:
     names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
     if tensor.dtype not in names:
-        raise WeightsError(f"{path}: {tensor.name} is {tensor.dtype}, expected a float")
+        raise WeightsError(
+            f"{path}: {tensor.name} is {tensor.dtype}, expected a float", hint=_WHOSE
+        )
     return names[tensor.dtype]
+
+
+def _heads(path: Path) -> list[Path]:
+    """The head as safetensors, or else every pickle that is called one."""
+    if (path / HEAD_FILE_NAME).is_file():
+        return [path / HEAD_FILE_NAME]
+    return sorted(entry for entry in path.iterdir() if "head" in entry.name and _is_pickle(entry))
 
 
 def _is_pickle(path: Path) -> bool:
@@ -185,8 +236,18 @@ def _adapter_folder(path: Path) -> Path:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    document = read_json(path, limit=MAX_YAML_BYTES) if path.suffix == ".json" else read_yaml(path)
+    document = _document(path, limit=MAX_YAML_BYTES)
     if not isinstance(document, dict):
-        raise SidecarError(f"{path} must hold a mapping, found {type(document).__name__}")
-    carried: dict[str, Any] = plain(document, str(path))
+        raise SidecarError(f"{path} must hold a mapping of keys to values", hint=_IN_A_COPY)
+    try:
+        carried: dict[str, Any] = plain(document, str(path))
+    except SidecarError as error:
+        raise SidecarError(error.message, hint=_IN_A_COPY) from error
     return carried
+
+
+def _document(path: Path, **limit: int) -> Any:
+    try:
+        return read_json(path, **limit) if path.suffix == ".json" else read_yaml(path)
+    except InputError as error:
+        raise InputError(error.message, hint=_IN_A_COPY) from error

@@ -1,20 +1,18 @@
 """From two folders in foreign dialects to what is known of the pair, and what must be asked."""
 
-import math
 import re
+from pathlib import Path
 
-from nla_release.dialects import values
+from nla_release.dialects.embedding import measured_embedding
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
 from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
 from nla_release.dialects.rendering import Rendering, of_base
 from nla_release.dialects.report import Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
-from nla_release.dialects.values import MISSING, count, dig
+from nla_release.dialects.values import MISSING, count, dig, shown
 from nla_release.errors import PairError, RefusedError, SidecarError
 from nla_release.sidecar import Role
-
-ROLE_NAMES = {"av": "av", "actor": "av", "ar": "ar", "critic": "ar"}
 
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
 _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")
@@ -26,6 +24,7 @@ def read_pair(
     reconstructor: Reconstructor,
     answers: dict[str, str],
     rendering: Rendering | None,
+    base: Path | None = None,
 ) -> Report:
     """Everything known of a pair, and the questions left.
 
@@ -35,19 +34,21 @@ def read_pair(
         reconstructor: the AR as its weights tell.
         answers: what a person said, by fact name.
         rendering: the base's tokenizer; when None, the pinned commit's if it can be had.
+        base: a copy of the base; when None, the pinned commit's if it can be had.
 
     Raises:
-        SidecarError: a value that cannot be what its key says, or AV and AR swapped.
+        SidecarError: a value that cannot be what its key says.
         PairError: two files of the pair disagree, or a file and the tokenizer.
         RefusedError: the pair does something that the engine does not.
         ConfigError: an answer that is impossible or that nobody needs.
     """
-    ledger = Ledger()
+    ledger = Ledger(reconstructor.head.shape[0])
     _record(ledger, "av", av)
     _record(ledger, "ar", ar)
     ledger.answer(answers)
     _infer_base(ledger, av, ar)
     _infer_shape(ledger, av, ar, reconstructor)
+    _infer_embedding(ledger, base)
     infer_encoding(ledger, av.dialect)
     if rendering is None and "base_model" in ledger and "base_revision" in ledger:
         rendering = of_base(ledger["base_model"], ledger["base_revision"])
@@ -71,11 +72,6 @@ def read_pair(
     )
 
 
-def resolved(scale: float | str | None, d_model: int) -> float | None:
-    """A scale as a number: the sentinel `sqrt_d_model` is the square root of the width."""
-    return math.sqrt(d_model) if isinstance(scale, str) else scale
-
-
 # A trainer's local path or a branch is common here, and says nothing: the fact is asked for.
 _NAMES_OF_THE_BASE = ("base_model", "base_revision")
 
@@ -85,9 +81,6 @@ _LIKELY = {"base_quantization": "none", "base_dtype": "bfloat16"}
 
 def _record(ledger: Ledger, role: Role, folder: Folder) -> None:
     """Take over what a sidecar says, under every name that a dialect has for it."""
-    said = dig(folder.document, "role")
-    if isinstance(said, str) and ROLE_NAMES.get(said, role) != role:
-        raise SidecarError(f"{folder.where}: role is {said}, expected {role}; AV and AR swapped?")
     for fact in (*PAIR_FACTS, *ROLE_FACTS[role]):
         # Nano-NLA records the last eight ids of one prompt, BOS and all, not the common ending.
         if folder.dialect is NANO and fact.name == "ar.suffix_ids":
@@ -101,9 +94,10 @@ def _record(ledger: Ledger, role: Role, folder: Folder) -> None:
             except ValueError as error:
                 if fact.name in _NAMES_OF_THE_BASE:
                     continue
-                raise SidecarError(f"{folder.where}: {place}: {error}") from error
-            if fact.parse is values.scale and "d_model" in ledger:
-                parsed = resolved(parsed, ledger["d_model"])
+                raise SidecarError(
+                    f"{folder.where}: {place}: {error}",
+                    hint=f"it is {fact.asks}; correct it in a copy of the folder",
+                ) from error
             ledger.record(
                 fact.name, parsed, f"{place} of the {role.upper()}'s {folder.context.file}"
             )
@@ -123,7 +117,7 @@ def _infer_base(ledger: Ledger, av: Folder, ar: Folder) -> None:
             known = ledger.known[name]
             if known.value != parsed and known.how != "answered":
                 raise PairError(
-                    f"{name} is {known.value!r} by {known.source} but {parsed!r} by"
+                    f"{name} is {shown(known.value)} by {known.source} but {shown(parsed)} by"
                     f" adapter_config.json of the {role}",
                     hint=f"say which with --answer {name}=..., or correct a copy"
                     if known.how == "inferred"
@@ -133,12 +127,12 @@ def _infer_base(ledger: Ledger, av: Folder, ar: Folder) -> None:
 
 def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstructor) -> None:
     """Width, layer and read block: from the head, the other place, or as a question."""
-    width = reconstructor.head.shape[0]
-    ledger.infer("d_model", width, "the shape of the AR's head")
-    if ledger["d_model"] != width:
+    ledger.infer("d_model", ledger.width, "the shape of the AR's head")
+    if ledger["d_model"] != ledger.width:
         raise PairError(
             f"d_model is {ledger['d_model']} by {ledger.known['d_model'].source}, but the AR's head"
-            f" has shape {list(reconstructor.head.shape)}"
+            f" has shape {list(reconstructor.head.shape)}",
+            hint="the head or the sidecar is of another pair",
         )
     depth = _ambiguous_depth(ar, av)
     if "ar.read_block" in ledger and ar.dialect in (KITFT_PUBLISHED, KITFT_TRAINED):
@@ -146,6 +140,22 @@ def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstr
     ledger.ask("layer", depth if depth is not None else _layer_in_name(av, ar))
     ledger.ask("ar.read_block", depth if depth is not None else reconstructor.deepest_block)
     ledger.infer("mse_scale", "sqrt_d_model", "the reference contract: absent is sqrt(d_model)")
+
+
+def _infer_embedding(ledger: Ledger, folder: Path | None) -> None:
+    """The mean norm of the base's embeddings, measured on the spot where the base is at hand."""
+    if "embedding_mean" in ledger:
+        return
+    base = {name: ledger[name] for name in _NAMES_OF_THE_BASE if name in ledger}
+    measured = measured_embedding(base.get("base_model"), base.get("base_revision"), folder)
+    if measured is None:
+        return
+    if measured.width != ledger.width:
+        raise PairError(
+            f"{measured.source} is {measured.width} wide, the activations are {ledger.width}",
+            hint="give the base that the pair was trained on",
+        )
+    ledger.infer("embedding_mean", measured.norm, measured.source)
 
 
 def _ambiguous_depth(*folders: Folder) -> int | None:
@@ -177,4 +187,8 @@ def _refuse(ledger: Ledger) -> None:
         ("ar.final_norm", "kept", "the head here reads a block's output without the final norm"),
     ):
         if name in ledger and ledger[name] == unwanted:
-            raise RefusedError(f"{ledger.known[name].source}: {name} is {unwanted}: {why}")
+            raise RefusedError(
+                f"{ledger.known[name].source}: {name} is {shown(unwanted)}: {why}",
+                hint="such a pair would load here and be wrong; release it with the tool that"
+                " trained it",
+            )

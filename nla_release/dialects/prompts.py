@@ -14,6 +14,7 @@ from nla_release.dialects.table import (
     NLA_AT_HOME,
     Dialect,
 )
+from nla_release.dialects.values import written
 from nla_release.errors import PairError
 from nla_release.prompt import encoder, mark, suffix_ids
 
@@ -51,7 +52,7 @@ def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
     _infer_placeholder(ledger)
     chat = _infer_chat(ledger, rendering) if _is_chat(ledger) else None
     if rendering is None or (_is_chat(ledger) and rendering.chat is None):
-        ledger.ask("av.prompt_token_ids")
+        ledger.ask("av.prompt_token_ids", remedy=_lacking(rendering))
         return False
     wanted = ["template_av", "injection_char", "av.prompt_encoding"]
     if all(name in ledger for name in wanted) and (chat or not _is_chat(ledger)):
@@ -70,7 +71,7 @@ def infer_ar(ledger: Ledger, dialect: Dialect, rendering: Rendering | None) -> N
         ledger.infer("ar.final_norm", "identity", "the reference contract")
     ledger.ask("ar.final_norm", "identity")
     if rendering is None:
-        ledger.ask("ar.suffix_ids")
+        ledger.ask("ar.suffix_ids", remedy=_lacking(rendering))
     elif "template_ar" in ledger:
         found = suffix_ids(encoder(rendering.tokenizer), ledger["template_ar"])
         _replay(ledger, "ar.suffix_ids", found, rendering.source)
@@ -83,7 +84,7 @@ def _is_chat(ledger: Ledger) -> bool:
 def _infer_chat(ledger: Ledger, rendering: Rendering | None) -> Chat | None:
     """The base's chat template with the options of training, once both are known."""
     if rendering is None or rendering.chat is None:
-        ledger.ask("av.chat_template_sha256")
+        ledger.ask("av.chat_template_sha256", remedy=_lacking(rendering))
         ledger.ask("av.chat_options", "{}")
         return None
     chat = rendering.chat
@@ -92,6 +93,13 @@ def _infer_chat(ledger: Ledger, rendering: Rendering | None) -> Chat | None:
         ledger.infer("av.chat_options", {}, "the chat template, which knows nothing of thinking")
     ledger.ask("av.chat_options", '{"enable_thinking": false}')
     return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
+
+
+def _lacking(rendering: Rendering | None) -> str:
+    """Why something is asked for that a tokenizer or a chat template would give."""
+    if rendering is None:
+        return "unless you give --tokenizer FILE or --base FOLDER"
+    return f"as no chat template lies beside {rendering.source}"
 
 
 def _replay_prompt(ledger: Ledger, rendering: Rendering, chat: Chat | None) -> None:
@@ -127,7 +135,8 @@ def _replay(ledger: Ledger, name: str, found: Any, source: str) -> None:
     agrees = found[-len(known) :] == known if name == "ar.suffix_ids" else found == known
     if not agrees:
         raise PairError(
-            f"{name} is {known} by {ledger.known[name].source}, {source} gives {found}",
+            f"{name} is {written(known)} by {ledger.known[name].source}, {source} gives"
+            f" {written(found)}",
             hint="use the tokenizer, the chat template and the prompts that the adapter was"
             " trained with",
         )

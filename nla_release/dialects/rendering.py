@@ -22,13 +22,13 @@ class Rendering:
     source: str
 
 
-def given(path: Path) -> Rendering:
+def given(path: Path, source: str = "the tokenizer given") -> Rendering:
     """A tokenizer.json that somebody names, and the chat template in its folder.
 
     Raises:
         InputError: a file is missing, or not what its name promises.
     """
-    return Rendering(load_tokenizer(path), read_chat(path.parent), "the tokenizer given")
+    return Rendering(load_tokenizer(path), read_chat(path.parent), source)
 
 
 def of_base(base: str, commit: str) -> Rendering | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nla_release.dialects.facts import FACTS
+from nla_release.dialects.values import resolved, scale, shown, written
 from nla_release.errors import ConfigError, PairError
 from nla_release.sidecar import Role
 
@@ -54,10 +55,19 @@ class Report:
     notes: dict[Role, tuple[str, ...]] = field(default_factory=dict)
 
 
-class Ledger:
-    """The facts of one pair as they come in."""
+class OpenQuestionsError(ConfigError):
+    """Facts are in no file; `report` is what is known of the pair nevertheless."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: str, report: Report, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class Ledger:
+    """The facts of one pair as they come in; `width` is the activation's, by the AR's head."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
         self.known: dict[str, Known] = {}
         self._questions: dict[str, Question] = {}
 
@@ -75,9 +85,10 @@ class Ledger:
         """
         if (before := self.known.get(name)) is None:
             self.known[name] = Known(value, "recorded", source)
-        elif before.value != value:
+        elif self._meant(name, before.value) != self._meant(name, value):
             raise PairError(
-                f"{name} is {before.value!r} by {before.source} but {value!r} by {source}",
+                f"{name} is {written(before.value)} by {before.source} but {written(value)} by"
+                f" {source}",
                 hint="correct the one that is wrong; a pair has one",
             )
 
@@ -95,23 +106,34 @@ class Ledger:
                 )
             if name in self:
                 raise ConfigError(
-                    f"--answer {name}: {self.known[name].source} already says {self[name]!r}"
+                    f"--answer {name}: {self.known[name].source} already says {shown(self[name])}",
+                    hint="leave the answer out; where the file is wrong, correct it in a copy",
                 )
             try:
                 value = FACTS[name].parse(text)
             except ValueError as error:
-                raise ConfigError(f"--answer {name}: {error}") from error
+                raise ConfigError(
+                    f"--answer {name}: {error}", hint=f"it is {FACTS[name].asks}"
+                ) from error
             self.known[name] = Known(value, "answered", "the command line")
 
     def infer(self, name: str, value: Any, source: str) -> None:
         """Conclude a fact that is not known yet."""
         self.known.setdefault(name, Known(value, "inferred", source))
 
-    def ask(self, name: str, likely: Any = None) -> None:
-        """Ask for a fact unless it is known or was asked for with a better hint before."""
+    def ask(self, name: str, likely: Any = None, *, remedy: str | None = None) -> None:
+        """Ask for a fact unless it is known or was asked for with a better hint before.
+
+        `remedy` says why it has to be asked for, or what would save the question.
+        """
         if name not in self:
-            shown = None if likely is None else str(likely)
-            self._questions.setdefault(name, Question(name, FACTS[name].asks, shown))
+            answer = None if likely is None else str(likely)
+            asks = f"{FACTS[name].asks}, {remedy}" if remedy else FACTS[name].asks
+            self._questions.setdefault(name, Question(name, asks, answer))
+
+    def _meant(self, name: str, value: Any) -> Any:
+        """A value to compare by: a scale may be written as a number or as `sqrt_d_model`."""
+        return resolved(value, self.width) if FACTS[name].parse is scale else value
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -49,6 +49,24 @@ def has(document: Mapping[str, Any], *places: str) -> bool:
     return any(dig(document, place) is not MISSING for place in places)
 
 
+def resolved(scale: float | str | None, d_model: int) -> float | None:
+    """A scale as a number: the sentinel `sqrt_d_model` is the square root of the width."""
+    return math.sqrt(d_model) if isinstance(scale, str) else scale
+
+
+def written(value: Any) -> str:
+    """A value for people: text in quotes, anything else as YAML and JSON write it."""
+    if isinstance(value, str):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def shown(value: Any) -> str:
+    """A value for people, shortened."""
+    text = written(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def plain(value: Any, where: str, depth: int = 0) -> Any:
     """The value as JSON and YAML can both carry it: dates become text, keys become text.
 
@@ -69,7 +87,7 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise SidecarError(f"{where} holds a {type(value).__name__} that a sidecar cannot carry")
+    raise SidecarError(f"{where} holds {_kind(value)}, which a sidecar cannot carry")
 
 
 def count(value: Any) -> int:
@@ -82,7 +100,7 @@ def count(value: Any) -> int:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT:
         return value
-    raise ValueError(f"{_shown(value)} is not a count")
+    raise ValueError(f"{shown(value)} is not a count")
 
 
 def size(value: Any) -> int:
@@ -109,7 +127,7 @@ def norm(value: Any) -> float:
             found = math.nan
         if math.isfinite(found) and found > 0:
             return found
-    raise ValueError(f"{_shown(value)} is not a norm above 0")
+    raise ValueError(f"{shown(value)} is not a norm above 0")
 
 
 def scale(value: Any) -> float | str | None:
@@ -131,7 +149,8 @@ def text(value: Any) -> str:
     """
     if isinstance(value, str) and value:
         return value
-    raise ValueError(f"{_shown(value)} is not text")
+    quoting = "; write it in quotes" if isinstance(value, bool | int | float) else ""
+    raise ValueError(f"{shown(value)} is not text{quoting}")
 
 
 def hub_id(value: Any) -> str:
@@ -142,7 +161,7 @@ def hub_id(value: Any) -> str:
     """
     if isinstance(value, str) and _HUB_ID.match(value):
         return value
-    raise ValueError(f"{_shown(value)} is not a Hub id such as google/gemma-4-E2B")
+    raise ValueError(f"{shown(value)} is not a Hub id such as google/gemma-4-E2B")
 
 
 def commit(value: Any) -> str:
@@ -153,7 +172,7 @@ def commit(value: Any) -> str:
     """
     if isinstance(value, str) and _COMMIT.match(value):
         return value
-    raise ValueError(f"{_shown(value)} is not a commit hash")
+    raise ValueError(f"{shown(value)} is not a commit hash")
 
 
 def ids(value: Any) -> list[int]:
@@ -166,7 +185,7 @@ def ids(value: Any) -> list[int]:
         value = value.strip().strip("[]").replace(",", " ").split()
     if isinstance(value, list) and value:
         return [count(item) for item in value]
-    raise ValueError(f"{_shown(value)} is not a list of token ids")
+    raise ValueError(f"{shown(value)} is not a list of token ids")
 
 
 def sha256(value: Any) -> str:
@@ -177,7 +196,7 @@ def sha256(value: Any) -> str:
     """
     if isinstance(value, str) and _SHA256.match(value):
         return value
-    raise ValueError(f"{_shown(value)} is not a sha256")
+    raise ValueError(f"{shown(value)} is not a sha256")
 
 
 def options(value: Any) -> dict[str, bool | int | str]:
@@ -195,7 +214,7 @@ def options(value: Any) -> dict[str, bool | int | str]:
         isinstance(item, bool | int | str) for item in value.values()
     ):
         return value
-    raise ValueError(f"{_shown(value)} is not a mapping of names to plain values")
+    raise ValueError(f"{shown(value)} is not a mapping of names to plain values")
 
 
 def _plain_mapping(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
@@ -208,6 +227,12 @@ def _plain_mapping(value: dict[Any, Any], where: str, depth: int) -> dict[str, A
     return found
 
 
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def _kind(value: Any) -> str:
+    """What PyYAML makes of YAML and JSON has no word for."""
+    if isinstance(value, int):
+        return "an integer of more than 64 bits"
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else "an infinite number"
+    if isinstance(value, bytes):
+        return "binary data"
+    return "a set" if isinstance(value, set) else "a pair"

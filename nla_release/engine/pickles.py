@@ -1,6 +1,8 @@
 """Pickled weights as safetensors. torch reads them, and executes nothing of them."""
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,11 @@ from safetensors.torch import save
 
 from nla_release.errors import WeightsError
 from nla_release.files import write_atomic
+
+_ASK = "ask its author for the same tensors as safetensors"
+
+# In torch's refusal, what the pickle would have called.
+_CALLED = re.compile(r"\bGLOBAL ([\w.]+)")
 
 
 def convert_head(source: Path, target: Path) -> None:
@@ -26,7 +33,8 @@ def convert_head(source: Path, target: Path) -> None:
     if sorted(names) not in (["weight"], ["bias", "weight"]):
         raise WeightsError(
             f"{source} holds {', '.join(sorted(tensors)) or 'no tensors'}, expected one weight and"
-            " at most one bias"
+            " at most one bias",
+            hint="other things are called heads too; is this the AR's?",
         )
     _write(target, dict(zip(names, tensors.values(), strict=True)))
 
@@ -49,21 +57,32 @@ def _write(target: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def _tensors(source: Path) -> dict[str, torch.Tensor]:
     try:
-        loaded: Any = torch.load(source, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's advice on pickles, not ours
+            loaded: Any = torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"{source} does not exist") from error
     # The unpickler stops at the first thing that is not a tensor, with whatever error that makes.
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
-            f"{source} is not a plain pickle of tensors and was not executed: {reason}",
-            hint="ask its author for the same tensors as safetensors",
+            f"{source} {_reason(source, error)}",
+            hint=_ASK,
         ) from error
     if isinstance(loaded, torch.Tensor):
         loaded = {"weight": loaded}
     if not isinstance(loaded, Mapping) or not all(_is_tensor(*item) for item in loaded.items()):
-        raise WeightsError(f"{source} holds a {type(loaded).__name__}, expected tensors by name")
+        raise WeightsError(
+            f"{source} holds a {type(loaded).__name__}, expected tensors by name", hint=_ASK
+        )
     return dict(loaded)
+
+
+def _reason(source: Path, error: Exception) -> str:
+    """Why nothing was read; torch's own words advise to execute it."""
+    if source.stat().st_size == 0:
+        return "is empty"
+    if called := _CALLED.search(str(error)):
+        return f"holds code, {called[1]}, which was not executed"
+    return "is damaged, or is no pickle of tensors as torch.save writes it; nothing was executed"
 
 
 def _is_tensor(name: Any, value: Any) -> bool:

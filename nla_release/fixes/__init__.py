@@ -26,6 +26,18 @@ def find_fixes(subject: Subject) -> list[Fix | LeftAlone]:
     return list(_found(subject))
 
 
+def mended_on_cards(subject: Subject) -> set[str]:
+    """The rules whose findings on cards a fix would mend. No pickle is looked into for it."""
+    measured = bool(subject.rendered) and _is_measured(subject)
+    return {
+        code
+        for adapter in subject.rendered
+        if lies_in(adapter.folder, subject.folder)
+        for fix in card_fixes(adapter, measured=measured)
+        for code in fix.codes
+    }
+
+
 def _found(subject: Subject) -> Iterator[Fix | LeftAlone]:
     measured = bool(subject.rendered) and _is_measured(subject)
     for adapter in subject.adapters:
@@ -46,4 +58,4 @@ def _is_measured(subject: Subject) -> bool:
     return all(rule.apply(subject, strict=False).state == "passed" for rule in sources)
 
 
-__all__ = ["Fix", "LeftAlone", "find_fixes", "write"]
+__all__ = ["Fix", "LeftAlone", "find_fixes", "mended_on_cards", "write"]

@@ -28,14 +28,16 @@ def head_fixes(adapter: Adapter, home: Path) -> list[Fix | LeftAlone]:
     try:
         pickles = [path for path in adapter.files if _is_a_pickled_head(adapter.folder, path)]
         has_head = adapter.folder / HEAD_FILE_NAME in adapter.files
-        if len(pickles) > 1 and not has_head:
-            names = ", ".join(path.name for path in pickles)
-            return [LeftAlone(adapter.folder, f"{names}: keep the one that is the head")]
-        if len(pickles) != 1:
+        if not pickles:
             return []
+        names = ", ".join(path.name for path in pickles)
+        if len(pickles) > 1 and not has_head:
+            return [LeftAlone(adapter.folder, f"{names}: keep the one that is the head")]
         kept = home / "originals" / adapter.folder.resolve().name / pickles[0].name
-        if has_head and not kept.is_file():
-            return []  # not what an interrupted conversion leaves: nobody knows which is the head
+        if has_head and (len(pickles) > 1 or not kept.is_file()):
+            # Not what an interrupted conversion leaves: nobody knows which was measured.
+            reason = f"{names} beside {HEAD_FILE_NAME}: take out what is not the head"
+            return [LeftAlone(adapter.folder, reason)]
         return _conversion(adapter, pickles[0], kept, home)
     except UnreadableError:
         return []

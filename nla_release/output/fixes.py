@@ -42,7 +42,12 @@ def _lines(content: bytes) -> list[str]:
 
 
 def _size(content: bytes | None) -> str:
-    return "" if content is None else f"{len(content) / 1e6:.1f} MB, "
+    if content is None:
+        return ""
+    size = len(content)
+    if size < 1000:
+        return f"{size} bytes, "
+    return f"{size / 1e6:.1f} MB, " if size >= 1e6 else f"{size / 1e3:.1f} kB, "
 
 
 def _visible(line: str) -> str:

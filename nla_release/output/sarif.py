@@ -79,7 +79,7 @@ def _result(finding: Finding, codes: list[str], folder: Path) -> dict[str, Any]:
 
 def _location(found: str, folder: Path) -> dict[str, str]:
     path = PurePath(found)
-    if not path.is_relative_to(folder):
+    if not path.is_absolute() or not path.is_relative_to(folder):
         return {"uri": quote(path.as_posix())}
     return {"uri": quote(path.relative_to(folder).as_posix()), "uriBaseId": _CHECKED}
 

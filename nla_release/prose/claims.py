@@ -21,7 +21,10 @@ _PUBLIC = r"""(?:
 )"""
 # Not "the first block of the NLA": what is claimed to be first is told by adjectives alone.
 _ADJECTIVES = rf"(?:(?!(?:of|in|on|at|from|for|to|by|with|and|or|the|an?)\b){_WORD}{_GAP}){{0,6}}"
-_PUBLISHED_THING = rf"{_ADJECTIVES}{_PUBLIC}{_GAP}{_ADJECTIVES}{_THING}"
+_PUBLISHED = rf"{_ADJECTIVES}{_PUBLIC}{_GAP}{_ADJECTIVES}"
+_PUBLISHED_THING = rf"{_PUBLISHED}{_THING}"
+# The first release of this pair is nothing to boast of; the first of an NLA is.
+_FIRST_THING = rf"(?!{_PUBLISHED}releases?\b(?!{_GAP}of{_GAP}(?:an?|any)\b)){_PUBLISHED_THING}"
 # "It outperforms the shuffled control" is measured here, and a matter of NLA508.
 _MEASURED_HERE = rf"""
     {_GAP}(?:{_WORD}{_GAP}){{0,3}}
@@ -30,10 +33,13 @@ _MEASURED_HERE = rf"""
 
 _CLAIM = re.compile(
     rf"""\b(?:
-    (?<!\bour\s)(?<!\bits\s)(?<!\bmy\s)first[- ]{_ADJECTIVES}{_KIND}
-  | first{_GAP}{_PUBLISHED_THING}(?!\sof\sth)
+    (?<!\bour\s)(?<!\bits\s)(?<!\bmy\s)(?:first|1st)[- ]{_ADJECTIVES}{_KIND}
+  | (?:first|1st){_GAP}{_FIRST_THING}(?!\sof\sth)
+  | (?:first|only|best){_GAP}such{_GAP}{_ADJECTIVES}(?:{_KIND}|{_THING})
   | (?:is|are|was|were|be|as){_GAP}(?:the{_GAP})?first{_GAP}(?:ever{_GAP})?to\b
-  | first{_GAP}of{_GAP}its{_GAP}kind | first[- ]ever
+  | first[-\s]{{1,3}}of[-\s]{{1,3}}its[-\s]{{1,3}}kind | first[- ]ever
+  | (?:nobody|no[- ]one)(?:{_GAP}else)?{_GAP}(?:has|had){_GAP}(?:(?:ever|yet|before|so\sfar){_GAP})?
+        (?:released|published|built|trained|open-sourced|achieved|done)\b
   | never{_GAP}before{_GAP}(?:been|seen|done|has|have|was|were|possible)\b
 
   | only{_GAP}{_ADJECTIVES}{_KIND}{_GAP}(?:{_WORD}{_GAP}){{0,3}}
@@ -44,11 +50,14 @@ _CLAIM = re.compile(
   | state[- ]of[- ]the[- ]art | sota | unprecedented | unmatched | unrivall?ed | unsurpassed
   | ground-?breaking | revolutionary | world[- ]class | best[- ]in[- ]class
   | best{_GAP}(?:{_ADJECTIVES}{_KIND}|{_PUBLISHED_THING})
+  | (?:{_KIND}|{_THING}){_GAP}(?:is|are){_GAP}(?:by\sfar\s)?the{_GAP}best\b
+        (?!{_GAP}(?:row|example|case|we|I|that|possible|of{_GAP}(?:the|its|these){_GAP}(?:rows|examples)))
   | (?:largest|smallest|fastest|cheapest|strongest|most{_GAP}\w{{1,30}}){_GAP}{_ADJECTIVES}{_KIND}
   | novel{_GAP}{_ADJECTIVES}(?:{_KIND}|{_THING}|{_IDEA})
   | (?:
         outperform\w{{0,3}}+ | surpass\w{{0,3}}+ | superior{_GAP}to
-      | better{_GAP}than{_GAP}(?:any|all|every|existing|prior|previous|competing)\b
+      | (?:better{_GAP}than|beat(?:s|ing)?){_GAP}
+            (?:any|all|every|each|existing|prior|previous|competing)\b
     )(?!{_MEASURED_HERE})
     )""",
     re.IGNORECASE | re.VERBOSE,
@@ -60,6 +69,12 @@ _DENIED = re.compile(
     {_GAP}(?:{_WORD}{_GAP}){{0,4}}$""",
     re.IGNORECASE | re.VERBOSE,
 )
+# "A novel method is not claimed".
+_DENIED_AFTER = re.compile(
+    rf"{_GAP}(?:(?:is|are|was|were){_GAP}(?:not|never)|isn['’]t|aren['’]t){_GAP}"
+    rf"(?:claimed|meant|implied|asserted|proposed|introduced)\b",
+    re.IGNORECASE,
+)
 _DENIAL_LENGTH = 100
 
 
@@ -67,6 +82,6 @@ def claim(sentence: str) -> str | None:
     """The words of a sentence that claim priority, uniqueness or superiority; None without any."""
     for found in _CLAIM.finditer(sentence):
         before = sentence[max(0, found.start() - _DENIAL_LENGTH) : found.start()]
-        if not _DENIED.search(before):
+        if not (_DENIED.search(before) or _DENIED_AFTER.match(sentence, found.end())):
             return " ".join(found[0].split())
     return None

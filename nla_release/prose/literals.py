@@ -28,7 +28,10 @@ _LITERAL = re.compile(
   | (?P<spread>±\s?|\+/-\s?)?
     (?P<sign>(?<![\w.)\]])[+\-−–])?
     (?<![\w.])(?<![A-Za-z]-)
-    (?P<number>(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)?|\.\d++)
+    (?P<number>
+        (?<![\[(,])0,\d{2,}+(?!,\d)  # a decimal comma
+      | (?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)(?:\.\d++)? | \.\d++
+    )
     (?P<exponent>[eE][+-]?\d{1,3})?
     (?:(?P<percent>\s?%|\s?per\s?cent\b)|(?P<factor>\s?[x×]|-fold\b|\stimes\b))?
     (?!\w|\.\d|-[A-Za-z])
@@ -108,7 +111,8 @@ def _literal(match: re.Match[str], *, ranged: bool) -> LiteralNumber:
         return LiteralNumber(
             *match.span(), shown, "fraction", part / max(whole, 1), 0, fraction=(part, whole)
         )
-    digits = match["number"].replace(",", "")[:_MAX_DIGITS]
+    number = re.sub("^0,", "0.", match["number"])
+    digits = number.replace(",", "")[:_MAX_DIGITS]
     exponent = int((match["exponent"] or "e0")[1:])
     decimals = len(digits.partition(".")[2]) - exponent + (2 if match["percent"] else 0)
     value = float(f"{digits}e{exponent - (2 if match['percent'] else 0)}")

@@ -5,18 +5,26 @@ apart: where a code span, a table cell or a link ends is CommonMark's to say, no
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nla_release.cards.blocks import block_places
+from nla_release.errors import InputError
+
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-# The section in which a card quotes rows of the evidence: text of a corpus and of a model.
+# The section in which a card quotes rows of the evidence, text of a corpus and of a model, and the
+# line that it writes over each; their cosines are of one row.
 QUOTING = "Examples"
+_QUOTED_ROW = re.compile(
+    r"\*\*(Best|Median|Worst)\*\*, row .{1,400}: cosine -?\d\.\d+,"
+    r" with another row's explanation -?\d\.\d+\."
+)
 
-_MARKER = re.compile(r"<!-- nla-release:(begin|end) [a-z]+ -->")
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?---(?:\n|\Z)")
 _TAG = re.compile(r"<[^<>]*>")
 _URL = re.compile(r"https?://[^\s<>]+")
@@ -26,6 +34,15 @@ _BETWEEN_SENTENCES = re.compile(
     r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?<!cf\.)(?<!ca\.)(?<!al\.)(?<!approx\.)"
     r"[\"'”’)\]*]{0,3}\s+(?=[^\sa-z])"
 )
+
+# Letters and digits that look like ASCII ones are read as those, but a raised or lowered one stays:
+# 0.4² is not 0.42. Soft hyphens, and all else that nobody sees, are dropped.
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_KEPT_APART = ("<super>", "<sub>", "<fraction>")
+_HYPHENS = "\N{HYPHEN}\N{NON-BREAKING HYPHEN}"
+
+# In code only a number alone is read: it says as much as one in plain letters.
+_NUMBER = re.compile(r"[~≈±<>]?\s?[+\-−]?\d[\d.,]*\s?%?")
 
 # A label tells what a cell is about; one of thousands of words would only cost time.
 _LABEL_LENGTH = 200
@@ -73,29 +90,50 @@ def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
 
     Args:
         markdown: the document, with or without front matter.
-        skip_generated: leave out what stands between the markers of generated blocks.
+        skip_generated: leave out the text of `generated_blocks`, which is compared elsewhere.
     """
     # Only here: whoever checks what is not rendered yet needs no Markdown parser.
     from markdown_it import MarkdownIt
 
+    if skip_generated:
+        markdown = _without_blocks(markdown)
     front_matter = _FRONT_MATTER.match(markdown)
     if front_matter:
         markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
-    return tuple(_passages(_outside(tokens, skip_generated=skip_generated)))
+    return tuple(_passages(_not_quoted(tokens)))
 
 
-def _outside(tokens: list["Token"], *, skip_generated: bool) -> Iterator["Token"]:
-    """The tokens that are not of a generated block or of the quoting section."""
-    generated = quoting = False
+def _without_blocks(markdown: str) -> str:
+    """The document with blank lines for the text of its generated blocks, whose lines it keeps."""
+    try:
+        places = block_places(markdown)
+    except InputError:
+        # NLA502 refuses such a card and compares nothing of it, so all of it is read.
+        return markdown
+    for place in places.values():
+        blank = "".join(char if char == "\n" else " " for char in markdown[place])
+        markdown = markdown[: place.start] + blank + markdown[place.stop :]
+    return markdown
+
+
+def _not_quoted(tokens: list["Token"]) -> Iterator["Token"]:
+    """All tokens but, in the first section `QUOTING`, block quotes and the line over each row."""
+    quoting = False
+    sections, depth = 0, 0
+    ranks: set[str] = set()
     for token, following in zip(tokens, [*tokens, None][1:], strict=True):
-        if token.type == "heading_open" and token.tag in {"h1", "h2"} and following:
-            quoting = following.content.strip() == QUOTING
-        marker = _MARKER.fullmatch(token.content.rstrip()) if token.type == "html_block" else None
-        if marker and token.level == 0:
-            generated = skip_generated and marker[1] == "begin"
-        if not (generated or quoting):
+        if token.type == "heading_open" and token.level == 0 and token.tag in {"h1", "h2"}:
+            quoting = following is not None and following.content.strip() == QUOTING
+            sections += quoting
+        if token.type in {"blockquote_open", "blockquote_close"}:
+            depth += token.nesting
+        row = _QUOTED_ROW.fullmatch(token.content) if token.type == "inline" else None
+        quoted = depth > 0 or (row is not None and row[1] not in ranks)
+        if not (quoting and sections == 1 and quoted):
             yield token
+        elif row and depth == 0:
+            ranks.add(row[1])
 
 
 def _passages(tokens: Iterator["Token"]) -> Iterator[Passage]:
@@ -165,11 +203,12 @@ def _inline(token: "Token") -> _Inline:
 def _shown(child: "Token") -> str:
     match child.type:
         case "text":
-            return child.content
+            return _as_it_looks(child.content)
         case "image":
-            return f" {child.content} "
+            return f" {_as_it_looks(child.content)} "
         case "code_inline":
-            return "`"
+            code = _as_it_looks(child.content)
+            return code if _NUMBER.fullmatch(code) else "`"
         case "softbreak" | "hardbreak":
             return "\n"
         case "html_inline":
@@ -184,8 +223,22 @@ def _html(token: "Token") -> _Inline:
     for piece in pieces:
         comment, _, after = piece.partition("-->")
         shown += "\n" * comment.count("\n") + after
-    text, links = _without_addresses(_BLANKS.sub(" ", _TAG.sub(" ", shown)))
+    text, links = _without_addresses(_BLANKS.sub(" ", _TAG.sub(" ", _as_it_looks(shown))))
     return _Inline(_line(token), text, links)
+
+
+def _as_it_looks(text: str) -> str:
+    return text if text.isascii() else _NOT_ASCII.sub(_letter, text)
+
+
+def _letter(char: re.Match[str]) -> str:
+    if unicodedata.category(char[0]) == "Cf":
+        return ""
+    if char[0] in _HYPHENS:
+        return "-"
+    if unicodedata.decomposition(char[0]).startswith(_KEPT_APART):
+        return char[0]
+    return unicodedata.normalize("NFKC", char[0])
 
 
 def _without_addresses(text: str) -> tuple[str, tuple[tuple[int, str], ...]]:

@@ -8,27 +8,14 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from nla_release.prose.counts import among_them, counted, of_something_else
 from nla_release.prose.literals import LiteralNumber, literals
+from nla_release.prose.mentions import Clause, Mention, clause, inside, mentions, nearest, of_a_fit
+from nla_release.prose.otherwise import named_otherwise
 from nla_release.prose.quantities import Metric, Quantity
 from nla_release.prose.reader import Passage, Sentence
 from nla_release.release import CALIBRATION_FILE_NAME
 
-# The words that name a metric. What "empty" names is a control, and a way to fail.
-_MENTION = re.compile(
-    r"""\b(?:
-    (?P<cosine>(?:round[- ]trip\s)?cos(?:ines?)?\b | round[- ]trips?\b)
-  | (?P<fve>fve | variance\sexplained | explained\svariance)
-  | (?P<mse>mse\b | (?:mean\s)?squared\serror | error\sof\sunit\svectors | reconstruction\serror)
-  | (?P<retrieval>top-?\s?1\b | retriev\w{1,10} | accuracy | hit\srate | argmax | chance\b)
-  | (?P<control>shuffled | controls?\b | baselines?\b | structural | empty\b | zero\svector
-      | another\srow | random\s(?:direction|vector) | labelled\sexplanation
-      | predict\w{0,3}[- ](?:the[- ])?mean | mean\s(?:training\s)?(?:direction|activation|vector))
-  | (?P<diversity>distinct | unique | diversity | different\s(?:text|explanation|beginning|prefix))
-  | (?P<failure>fail(?:ed|ures?|s)?\b | truncated | unparsed)
-  | (?P<interval>intervals?\b | ci\b | confidence)
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 # What to propose for a kind of number, a word or a metric; for the others, what is nearest.
 _HEADLINES = {
     "spread": "cosine.sd",
@@ -59,48 +46,31 @@ _SPREADS = re.compile(
     re.IGNORECASE,
 )
 
-# Numbers and what they count, whatever the sentence is about.
-_BEFORE_A_COUNT = re.compile(r"\b[nN]\s?(?:=|:|of)\s?$")
-_COUNTED = re.compile(
-    r"""\s(?:(?:held-out|evaluation|test|measured|scored|effective|failed|empty|truncated|unparsed
-      |explained|other|single|random|of\s(?:the\s)?)\s){0,3}
-    (?P<noun>rows | activations | documents | docs | samples)\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_COUNTED_IN_A_CELL = re.compile(r"\bn\b|\b(?:rows|activations|documents|docs|samples)\b")
-_PART_OF_THEM = re.compile(
-    r"\b(?:first|last|top|every|each|per|other|at\sleast|at\smost|up\sto"
-    r"|(?:fewer|less)\sthan(?:\s\d{1,9}\s\w{1,20}\sor)?)\s$",
-    re.IGNORECASE,
-)
 _OF_TRAINING = re.compile(
     r"\btrained\b|\btraining\)?\s(?:on|set|data|corpus|rows|documents|activations|run)"
     r"|\bcorp(?:us|ora)\b|\bdatasets?\b",
     re.IGNORECASE,
 )
-_NUMBERED = re.compile(r"\b(?:layer|block|step|epoch|stage|part|page|version)\s$", re.IGNORECASE)
-_OF_SOMETHING_ELSE = re.compile(
-    r"\s?(?:layers|blocks|modules|heads|steps|epochs|tokens|features|claims|judges|gpus)\b",
+
+# What a cosine is said to be right away is that of the pair, unless a control is named nearer.
+_COSINE_IS = re.compile(
+    r"\bcos(?:ines?)?(?:[\s_-]?sim(?:ilarity)?)?"
+    r"\s?(?:(?:of|is|was|:|=)\s?)?(?:(?:about|around|roughly|only|~|≈)\s?)?$",
     re.IGNORECASE,
 )
-
-# Decimals in a sentence about a metric that are no value of it.
-_NAMED_OTHERWISE = re.compile(
-    r"(?:\b(?:p|lr|learning\srate|loss|dropout|slope|temperature|top-p|decay|threshold|floor|bar"
-    r"|scale|version|R2|r2|weight)|R²|R\^2)\s?(?:of|was|is|at|=|<|>|≤|≥|~|≈|:)?\s?$"
-)
-_UNIT = re.compile(
-    r"\s?(?:[GMk]i?B|ms|seconds|minutes|hours|GPU|epochs?|million|billion|per\sstep|/\s?step"
-    r"|(?:\w{1,20}\s)?(?:floor|threshold|bar|tripwire))\b"
-)
-_LEVEL = re.compile(r"\s(?:\w{1,20}\s){0,2}(?:intervals?|ci|confidence)\b", re.IGNORECASE)
+_ANOTHER_NUMBER = re.compile(r"\d|;")
 _TIMES_WHAT = re.compile(
     r"\s(?:\w{1,20}\s){0,3}(?:chance|random|baseline|control|shuffled|empty|mean)\b", re.IGNORECASE
 )
-_NEAR = 40
+_FAR = 200
 
-# What counts are taken out of.
+# What counts are taken out of, and which counts can be part of them in a sentence about a metric.
 _WHOLES = (".n", ".rows", ".documents", ".ok", ".candidates")
+_PARTS = {
+    "failure": ("rows without an explanation", ".empty", ".truncated", ".unparsed", ".failed"),
+    "retrieval": ("retrieval.hits", "rows not retrieved"),
+}
+_NEGATION = re.compile(r"\b(?:not|never|no|without|nothing|none|\w{1,8}n['’]t)\b", re.IGNORECASE)
 
 _MAX_MSE = 4  # of unit vectors, 2 (1 - cos)
 _EXACT = 1e-5  # of rates, which calibration.json rounds to six decimals
@@ -116,15 +86,24 @@ class Unfounded:
 
 @dataclass(frozen=True)
 class _Statement:
-    """A sentence, the metrics that it names by where it does, and the quantities it may state."""
+    """A sentence, the metrics that it names and where, and the quantities it may state."""
 
     sentence: Sentence
-    mentions: list[tuple[int, str, str]]
+    mentions: list[Mention]
+    metrics: set[str]
     stated: list[Quantity]
     known: Collection[Quantity]
     level: float
     spreads: bool
     of_training: bool
+    of_a_fit: bool
+
+    def clause(self, literal: LiteralNumber) -> Clause:
+        return clause(literal, self.sentence.text)
+
+    def nearest(self, literal: LiteralNumber) -> Mention | None:
+        """The metric that a number speaks of."""
+        return nearest(literal, self.mentions, self.clause(literal))
 
 
 def compares(passage: Passage) -> bool:
@@ -155,25 +134,22 @@ def unfounded(
 def _statement(
     sentence: Sentence, known: Collection[Quantity], level: float, *, comparing: bool
 ) -> _Statement:
-    # A metric that the label names is named before all of the text.
-    mentions = [
-        (begin if begin is not None else found.start(), str(found.lastgroup), found[0])
-        for text, begin in ((sentence.label, -1), (sentence.text, None))
-        for found in _MENTION.finditer(text)
-    ]
-    named = {metric for _, metric, _ in mentions}
+    found = list(mentions(sentence))
+    named = {mention.metric for mention in found}
     stated = named.union(*(_ALSO.get(metric, set()) for metric in named))
     if "cosine" in named and (comparing or _COMPARES.search(sentence.label)):
         stated.add("control")
     words = f"{sentence.label} {sentence.text}"
     return _Statement(
         sentence,
-        mentions,
+        found,
+        named,
         [each for each in known if each.metric in stated or named == {"interval"}],
         known,
         level,
         spreads=_SPREADS.search(words) is not None,
         of_training=_OF_TRAINING.search(words) is not None,
+        of_a_fit=of_a_fit(sentence),
     )
 
 
@@ -192,90 +168,99 @@ def _objection(literal: LiteralNumber, statement: _Statement) -> str | None:
 
 def _count(literal: LiteralNumber, statement: _Statement) -> str | None:
     """A number of rows or documents, or an n."""
-    noun = _counted(literal, statement.sentence)
+    noun = counted(literal, statement.sentence)
     if noun is None or statement.of_training:
         return None
-    of_documents = noun.startswith("doc")
-    counts = [
-        each
-        for each in statement.known
-        if each.metric == "count" and ("documents" in each.name) == of_documents
-    ]
-    if any(each.value == literal.value for each in counts):
+    counts = _counts(statement, of_documents=noun.startswith("doc"))
+    values = {each.value for each in counts}
+    some = among_them(literal, statement.sentence) and "failure" not in statement.metrics
+    if literal.value in values or (some and literal.value < max(values)):
         return None
     shown = f"n = {literal.shown}" if noun == "n" else f"{literal.shown} {noun}"
     return _says(shown, counts[0], literal)
 
 
-def _counted(literal: LiteralNumber, sentence: Sentence) -> str | None:
-    """What a whole number counts, by the words beside it or, alone in a cell, by its label."""
-    text = sentence.text
-    before = text[max(0, literal.start - _NEAR) : literal.start]
-    if _PART_OF_THEM.search(before):
-        return None
-    if noun := _COUNTED.match(text, literal.end):
-        return noun["noun"].lower()
-    if _BEFORE_A_COUNT.search(before):
-        return "n"
-    if text.strip() == literal.shown and (label := _COUNTED_IN_A_CELL.search(sentence.label)):
-        return label[0]
-    return None
+def _counts(statement: _Statement, *, of_documents: bool) -> list[Quantity]:
+    return [
+        each
+        for each in statement.known
+        if each.metric == "count" and ("documents" in each.name) == of_documents
+    ]
 
 
 def _fraction(literal: LiteralNumber, statement: _Statement) -> str | None:
     """`57/60` or `57 of 60`: both are counts, or together they are a rate, such as chance."""
-    text, (part, whole) = statement.sentence.text, literal.fraction or (0, 0)
-    before = text[max(0, literal.start - _NEAR) : literal.start]
-    if _NUMBERED.search(before) or _OF_SOMETHING_ELSE.match(text, literal.end):
+    if of_something_else(literal, statement.sentence) or _is_counted(literal, statement):
         return None
-    counts = [each for each in statement.known if each.metric == "count"]
-    wholes = {each.value for each in counts if each.name.endswith(_WHOLES)}
     rates = (each.value for each in statement.stated if not each.derived)
-    if part in {each.value for each in counts} and whole in wholes:
-        return None
     if any(abs(rate - literal.value) < _EXACT for rate in rates):
         return None
-    return _says(f"{_word(literal, statement)[1]} {literal.shown}", None, literal)
+    return _no_value(literal, statement, propose=False)
+
+
+def _is_counted(literal: LiteralNumber, statement: _Statement) -> bool:
+    """Whether a fraction is of rows, or of documents, and its part one that its metric has."""
+    part, whole = literal.fraction or (0, 0)
+    noun = counted(literal, statement.sentence)
+    mention, near = statement.nearest(literal), statement.clause(literal)
+    parts = _PARTS.get(mention.metric, ("",)) if mention else ("",)
+    if _NEGATION.search(statement.sentence.text, near.start, near.end):
+        parts = (*parts, ".ok")
+    return any(
+        part in {each.value for each in counts if each.name.endswith(parts)}
+        and whole in {each.value for each in counts if each.name.endswith(_WHOLES)}
+        for of_documents in (False, True)
+        if noun is None or noun == "n" or noun.startswith("doc") == of_documents
+        for counts in [_counts(statement, of_documents=of_documents)]
+    )
 
 
 def _value(literal: LiteralNumber, statement: _Statement) -> str | None:
     """A value of a metric that the sentence names, at the precision that is written."""
-    sentence = statement.sentence
-    before = sentence.text[max(0, literal.start - _NEAR) : literal.start]
-    if (
-        _NAMED_OTHERWISE.search(before)
-        or _UNIT.match(sentence.text, literal.end)
-        or not (literal.kind == "factor" or _plausible(literal.value, statement))
-        or (literal.means(statement.level) and _LEVEL.match(sentence.text, literal.end))
+    text = statement.sentence.text
+    if named_otherwise(literal, text, level=statement.level, of_a_fit=statement.of_a_fit) or not (
+        literal.kind == "factor" or _plausible(literal.value, statement.metrics)
     ):
         return None
+    before = text[max(0, literal.start - _FAR) : literal.start]
     edges = statement.spreads or literal.ranged or literal.spread
-    if any(literal.means(each.value) for each in statement.stated if edges or not each.edge):
-        return None
-    return _no_value(literal, statement)
+    headline = _COSINE_IS.search(before) is not None and not _beside_a_control(literal, statement)
+    for each in statement.stated:
+        possible = (edges or not each.edge) and (not headline or each.metric == "cosine")
+        if possible and literal.means(each.value):
+            return None
+    return _no_value(literal, statement, propose=True)
 
 
-def _plausible(value: float, statement: _Statement) -> bool:
+def _beside_a_control(literal: LiteralNumber, statement: _Statement) -> bool:
+    """Whether a control is named between the number before and the end of the clause."""
+    sentence, first = statement.sentence, max(0, literal.start - _FAR)
+    others = [
+        found.end() for found in _ANOTHER_NUMBER.finditer(sentence.text, first, literal.start)
+    ]
+    near = Clause(max(others, default=first), statement.clause(literal).end)
+    words = f"{sentence.label} {sentence.text[near.start : near.end]}"
+    return _COMPARES.search(words) is not None or any(
+        mention.metric == "control" for mention in inside(statement.mentions, near)
+    )
+
+
+def _plausible(value: float, metrics: Collection[str]) -> bool:
     """Whether a number can be one of the metrics: a norm, a loss or a version seldom can."""
-    named = {metric for _, metric, _ in statement.mentions}
     return (
         abs(value) <= 1
-        or ("mse" in named and 0 <= value <= _MAX_MSE)
-        or ("fve" in named and value < 0)
+        or ("mse" in metrics and 0 <= value <= _MAX_MSE)
+        or ("fve" in metrics and value < 0)
     )
 
 
-def _word(literal: LiteralNumber, statement: _Statement) -> tuple[str, str]:
-    """The metric that a number speaks of, and its word there: the last before it, or the next."""
-    _, metric, word = min(
-        statement.mentions, key=lambda each: (each[0] > literal.start, abs(literal.start - each[0]))
-    )
-    return metric, " ".join(word.lower().split())
-
-
-def _no_value(literal: LiteralNumber, statement: _Statement) -> str:
+def _no_value(literal: LiteralNumber, statement: _Statement, *, propose: bool) -> str:
     """The objection to a value: what is said, and what the calibration gives there."""
-    metric, word = _word(literal, statement)
+    mention = statement.nearest(literal)
+    if mention is None:
+        word = statement.mentions[0].word
+        return _says(f"{literal.shown} where it speaks of {word}", None, literal)
+    metric, word = mention.metric, mention.word
     kinds = ("spread" if literal.spread else "", f"{metric} {literal.kind}", word, metric)
     name = next((_HEADLINES[kind] for kind in kinds if kind in _HEADLINES), None)
     own = [
@@ -284,7 +269,7 @@ def _no_value(literal: LiteralNumber, statement: _Statement) -> str:
         if each.name == name or (name is None and each.metric == metric and not each.derived)
     ]
     given = min(own, key=lambda each: abs(each.value - literal.value), default=None)
-    return _says(f"{word} {literal.shown}", given, literal)
+    return _says(f"{word} {literal.shown}", given if propose else None, literal)
 
 
 def _says(shown: str, given: Quantity | None, literal: LiteralNumber) -> str:

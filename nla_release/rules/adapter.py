@@ -9,7 +9,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from nla_release.adapter_config import AdapterConfig
@@ -22,7 +21,7 @@ from nla_release.lora import LoraModule, lora_modules
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.rules.model import UnreadableError
+from nla_release.rules.model import UnreadableError, read_once
 from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
@@ -100,77 +99,78 @@ class Adapter:
                 self._sha256[name] = sha256_file(path)
         return self._sha256[name]
 
-    @cached_property
+    @read_once
     def files(self) -> list[Path]:
         """Everything in the folder but folders, sorted; links are listed and not followed."""
         self._exists()
-        return sorted(_walk(self.folder))
+        with reading(self.folder, "NLA301"):
+            return sorted(_walk(self.folder))
 
-    @cached_property
+    @read_once
     def sidecar(self) -> Sidecar:
         """The sidecar, of this role."""
         path = self.path(SIDECAR_FILE_NAME)
         with reading(path, "NLA101"):
             return read_sidecar(self.folder, self.role)
 
-    @cached_property
+    @read_once
     def config(self) -> AdapterConfig:
         """PEFT's configuration of the adapter."""
         path = self.path(CONFIG_FILE_NAME)
         with reading(path, "NLA302"):
             return parse(AdapterConfig, read_json(path), path)
 
-    @cached_property
+    @read_once
     def modules(self) -> list[LoraModule]:
         """The modules that the adapter adapts."""
         path, config = self.path(ADAPTER_FILE_NAME), self.config
         with reading(path, "NLA302"):
             return lora_modules(path, dora=config.use_dora, saved=config.saved)
 
-    @cached_property
+    @read_once
     def tensors(self) -> dict[str, Tensor]:
         """The adapter's tensors."""
         path = self.path(ADAPTER_FILE_NAME)
         with reading(path, "NLA302"):
             return read_header(path)
 
-    @cached_property
+    @read_once
     def largest(self) -> dict[str, float]:
         """The size of the largest value in each of the adapter's tensors."""
         return self._largest(ADAPTER_FILE_NAME) if self.tensors else {}
 
-    @cached_property
+    @read_once
     def base_facts(self) -> BaseFacts:
         """The facts of the base that lie beside the adapter, as rendered repositories have them."""
         path = self.path(BASE_FILE_NAME)
         with reading(path, "NLA106"):
             return read_base_facts(self.folder)
 
-    @cached_property
+    @read_once
     def head(self) -> dict[str, Tensor]:
         """The tensors of the AR's head."""
         path = self.path(HEAD_FILE_NAME)
         with reading(path, "NLA305"):
             return read_header(path)
 
-    @cached_property
+    @read_once
     def largest_of_head(self) -> dict[str, float]:
         """The size of the largest value in each of the head's tensors."""
         return self._largest(HEAD_FILE_NAME) if self.head else {}
 
-    @cached_property
+    @read_once
     def calibration(self) -> Calibration:
         """The numbers as a rendered repository publishes them."""
         return read_calibration(self.folder / CALIBRATION_FILE_NAME)
 
-    @cached_property
+    @read_once
     def manifest(self) -> Manifest:
         """The release.json of a rendered repository."""
         path = self.path(MANIFEST_FILE_NAME)
         with reading(path, "NLA701"):
             return read_manifest(self.folder)
 
-    @cached_property
+    @read_once
     def _sha256(self) -> dict[str, str]:
         return {}
 
@@ -180,7 +180,7 @@ class Adapter:
             return largest_values(path)
 
     def _exists(self) -> None:
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises when denied
             raise UnreadableError("NLA101", self.folder, "the adapter's folder does not exist")
 
 
@@ -228,8 +228,12 @@ def read_calibration(path: Path) -> Calibration:
         return Calibration.read(path)
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         inside = Path(parent)
         links = [name for name in folders if (inside / name).is_symlink()]
         yield from (inside / name for name in names + links)

@@ -9,7 +9,7 @@ from nla_release.cards.history import entries
 from nla_release.hub.card_metadata import check_card
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
-from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.model import Page, Problem, listed, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
 
@@ -23,8 +23,8 @@ from nla_release.rules.subject import Subject
         checks="README.md begins with metadata that the Hub accepts: a licence it knows (`other`"
         " with a name and a link), Hub ids, a well-typed model-index. base_model is the sidecar's"
         " base, base_model_relation is adapter, library_name is peft, pipeline_tag is"
-        " text-generation for an AV and feature-extraction for an AR, and every number of"
-        " model-index stands in calibration.json.",
+        " text-generation for an AV and feature-extraction for an AR, and model-index holds the"
+        " metrics that calibration.json gives, every control with them, and no other.",
         why="The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that"
         " emits vectors; PEFT overwrites base_model with a local path (huggingface/peft#2124); and"
         " the Hub refuses invalid metadata only when everything is uploaded.",
@@ -95,7 +95,8 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
     each=RENDERED,
     page=Page(
         checks="HISTORY.md of both repositories begins with the release's HISTORY.md as it was"
-        " last published, byte for byte, and has an entry for this version.",
+        " last published, byte for byte, and has an entry for this version. When it tells"
+        " of older versions, that published HISTORY.md must be there.",
         why="SolshineCode/nla-gemma-4-e2b corrected its injection scale by a new entry that names"
         " the old one, which is why anyone can still follow what happened; a log edited in place"
         " cannot be trusted with a retraction.",
@@ -116,19 +117,24 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
                 before = published.read_bytes()
             if not path.read_bytes().startswith(before):
                 yield Problem(path, "does not begin with the history as last published")
-        if adapter.manifest.tag not in entries(text):
+        told = entries(text)
+        if adapter.manifest.tag not in told:
             yield Problem(path, f"has no entry for {adapter.manifest.tag}")
+        elif release and published is None and (older := told.keys() - {adapter.manifest.tag}):
+            yield Problem(
+                path,
+                f"tells of {listed(sorted(older))}, and the {HISTORY_FILE_NAME} that was published"
+                " with it does not lie beside release.yaml to compare with",
+            )
 
 
 def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Iterator[Problem]:
-    """The metrics of a valid model-index that the calibration does not give under that name.
+    """The metrics of a valid model-index that are not those of the calibration, all of them.
 
-    A metric of a name that the cards of this package do not use must at least be a number of the
-    calibration.
+    A control left out, or a number under a name of its own, makes the others say something else.
     """
     path = adapter.folder / CARD_FILE_NAME
-    known = list(adapter.calibration.leaves().values())
-    computed = {metric["name"]: metric["value"] for metric in metrics(adapter.calibration)}
+    computed = {metric["name"]: metric for metric in metrics(adapter.calibration)}
     stated = [
         metric
         for model in model_index
@@ -136,11 +142,14 @@ def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Ite
         for metric in result["metrics"]
     ]
     for metric in stated:
-        name, value = metric.get("name", metric["type"]), metric["value"]
-        if value != computed[name] if name in computed else value not in known:
+        name = metric.get("name", metric["type"])
+        if (given := computed.pop(name, None)) is None:
+            yield Problem(path, f"model-index holds {name}, which is no metric of this release")
+        elif metric != given:
             yield Problem(
                 path,
-                f"model-index says {name} is {value}, which {CALIBRATION_FILE_NAME} does not give",
+                f"model-index says {name} is {metric['value']}, {CALIBRATION_FILE_NAME} gives"
+                f" {given['value']}",
             )
-    if not stated:
-        yield Problem(path, "model-index holds no metric")
+    if computed:
+        yield Problem(path, f"model-index lacks {listed(list(computed))}")

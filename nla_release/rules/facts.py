@@ -1,16 +1,17 @@
 """Finding the base's facts: beside the release, in a rendered repository, or in a local base."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from nla_release.base.facts import FILE_NAME, BaseFacts
 from nla_release.module_names import ModuleTree, loaded
 from nla_release.rules.adapter import Adapter
-from nla_release.rules.model import Skip
+from nla_release.rules.model import Skip, read_once
 from nla_release.rules.subject import Subject
 
-ABSENT = Skip(f"the base's facts are not here: run nla-release base, which writes {FILE_NAME}")
+_ABSENT = f"the base's facts are not here: run nla-release base, which writes {FILE_NAME}"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class OnBase:
     adapter: Adapter
     subject: Subject
 
-    @cached_property
+    @read_once
     def found(self) -> tuple[Path, BaseFacts] | None:
         """The nearest facts, of whatever base, and where they are from.
 
@@ -30,7 +31,7 @@ class OnBase:
         own = self.adapter.folder / FILE_NAME
         return (own, self.adapter.base_facts) if own.exists() else self.subject.base_facts
 
-    @cached_property
+    @read_once
     def facts(self) -> BaseFacts | Skip:
         """The facts of the very base that the sidecar names, or why there are none.
 
@@ -38,14 +39,33 @@ class OnBase:
             UnreadableError: they are damaged, or the sidecar is.
         """
         if self.found is None:
-            return ABSENT
+            return self.absent
         path, facts = self.found
         base = self.adapter.sidecar.nla_release.base
         if (facts.id, facts.revision) != (base.id, base.revision):
             return Skip(f"{path} is not of the adapter's base, see NLA106")
         return facts
 
-    @cached_property
+    @property
+    def absent(self) -> Skip:
+        """That there are no facts; with a base_path that leads nowhere, that too."""
+        base = self.subject.release.base_path if self.subject.release else None
+        astray = f"; base_path {base} is not a folder" if base and not base.is_dir() else ""
+        return Skip(_ABSENT + astray)
+
+    @read_once
+    def activation_norm(self) -> float | None:
+        """The mean L2 norm of the evidence's held-out activations; None without evidence.
+
+        Raises:
+            UnreadableError: the evidence is damaged.
+        """
+        if not (measurements := self.subject.measurements):
+            return None
+        gold = measurements[0].evidence.vectors["gold"]
+        return float(np.linalg.norm(gold, axis=1).mean())
+
+    @read_once
     def tree(self) -> ModuleTree | Skip:
         """The base's modules by their names in memory, or why they are not known.
 

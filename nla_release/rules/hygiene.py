@@ -7,13 +7,14 @@ from pathlib import Path
 
 from nla_release.rules.adapter import Adapter, reading
 from nla_release.rules.contents import MAX_BYTES, words
-from nla_release.rules.leaks import ACCOUNTS, PLACES, SECRETS, Leak, leaks
-from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, Leak, leaks
+from nla_release.rules.model import Page, Problem, Severity, rule
 from nla_release.rules.scopes import ADAPTERS, REPOSITORIES
 
 # What no finished text holds: words of stubs, names left open, templates that were not rendered.
 _PLACEHOLDERS = re.compile(
-    r"\[more information needed\]|results pending|ablation_pending|model card for model id"
+    r"\[more information needed\]|\bresults\W{1,6}(?:(?:are|still)\s){0,2}pending\b|\bcoming soon\b"
+    r"|ablation_pending|model card for model id"
     r"|provide a quick summary of what the model is|lorem ipsum|\bto be (?:announced|determined)\b"
     r"|[<\[](?:your|insert|enter)[-_ ](?:hf[-_ ])?(?:user|name|org|repo|model|link|url|number)"
     r"[^<>\[\]]{0,40}[>\]]|\byour[-_](?:hf[-_])?(?:user[-_]?name|org|name)/"
@@ -23,6 +24,7 @@ _PLACEHOLDERS = re.compile(
 # An author's notes to himself; in code they are part of what the code says.
 _NOTES = re.compile(
     r"\b(?:TODO|TBD|TBA|FIXME)\b|(?<![\w.])(?:x{1,2}\.x{1,3}|X{1,2}\.X{1,3})(?![\w.])"
+    r"|(?<![\w.])(?:x{2,3}|X{2,3})\s?%"
 )
 
 # Rows quote a corpus, in which a path is a word like any other. A secret is one anywhere.
@@ -38,14 +40,15 @@ _WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
     each=REPOSITORIES,
     page=Page(
         checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More Information"
-        " Needed]`, `results pending`, a name or number left open, a TODO outside of code, or a"
-        " template expression that was not rendered. Quotes (`>`) do not count.",
+        " Needed]`, `results pending`, `coming soon`, a name or number left open, a TODO"
+        " outside of code, or a template expression that was not rendered. Quotes (`>`) do not"
+        " count.",
         why="SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and"
         " sidecars with `ablation_status: running (results pending)` that nothing will ever"
         " update.",
         fix="Say what is known, or leave the sentence out.",
         example="holds the placeholder '[More Information Needed]'",
-        waive="Never: what is published stays as it is.",
+        waive="When the words are no placeholder: they are what the release is about.",
     ),
 )
 def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
@@ -70,7 +73,8 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
         " secret (access tokens, API and private keys, URLs with a password or a signature) or"
         " tells where and by whom it was made: paths of one machine, storage buckets, runs and"
         " checkpoints of a private tracker, accounts and host names. In rows.jsonl, which quotes a"
-        " corpus, only secrets count. What was found is not repeated.",
+        " corpus, only secrets count; /data, /opt and /var in Markdown, which may be instructions,"
+        " are a warning. What was found is not repeated.",
         why="`figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows"
         " path, and kitft's published sidecars still carry the rollout_id that its own script"
         " forbids. The Hub refuses a commit with a valid token in it"
@@ -78,7 +82,8 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
         fix="Revoke the token first. Then remove the text from what was released, and from what"
         " wrote it.",
         example="holds a path of one machine",
-        waive="Never: what was public once cannot be taken back.",
+        waive="When what was found only looks like a secret or a place, and the reason says what it"
+        " is.",
     ),
 )
 def nothing_private(adapter: Adapter) -> Iterator[Problem]:
@@ -92,13 +97,19 @@ def nothing_private(adapter: Adapter) -> Iterator[Problem]:
             continue
         for line, kind in leaks(text, _kinds(path)):
             place = path if path.suffix in _WITHOUT_LINES else f"{path}:{line}"
-            yield Problem(place, f"holds {kind}")
+            yield Problem(place, f"holds {kind}", _severity(path, kind))
+
+
+def _severity(path: Path, kind: str) -> Severity | None:
+    """Prose may tell readers where to mount what is theirs; a program tells where it ran."""
+    may_be = any(leak.kind == kind for leak in MOUNTS)
+    return "warning" if may_be and path.suffix == ".md" else None
 
 
 def _kinds(path: Path) -> tuple[Leak, ...]:
     if path.name in _QUOTES:
         return SECRETS
-    return (*SECRETS, *PLACES, *(ACCOUNTS if path.suffix in _DATA else ()))
+    return (*SECRETS, *PLACES, *MOUNTS, *(ACCOUNTS if path.suffix in _DATA else ()))
 
 
 def _words(path: Path) -> bytes | None:

@@ -41,10 +41,17 @@ SECRETS = (
         "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
         _BEGINS + rb"(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22})",
     ),
+    _leak("a GitLab token", "glpat-", _BEGINS + rb"glpat-[\w-]{20}"),
+    _leak(
+        "a package registry's token",
+        "npm_ pypi-",
+        _BEGINS + rb"(?:npm_[A-Za-z0-9]{36}|pypi-AgE[\w-]{30})",
+    ),
     _leak(
         "an API key",
-        "sk- aiza",
-        _BEGINS + rb"(?:sk-(?:(?:proj|svcacct|admin|or-v1|ant-[a-z0-9]{1,10})-[\w-]{20}"
+        "sk- aiza gsk_",
+        _BEGINS
+        + rb"(?:gsk_[A-Za-z0-9]{40}|sk-(?:(?:proj|svcacct|admin|or-v1|ant-[a-z0-9]{1,10})-[\w-]{20}"
         rb"|[A-Za-z0-9]{20})|AIza[\w-]{35})",
     ),
     _leak(
@@ -86,15 +93,27 @@ SECRETS = (
     ),
 )
 
+# A slash that begins a path: every text has slashes, and few are of a root.
+_ROOT = rb"/(?:(?<![\w./@-]/)|(?<=\\[nrt]/))"
+_IN_IT = rb"[0-9]{0,3}(?:-\w{1,20})?/\w"
+# What a share of a Windows network begins with, as it is or as JSON writes it.
+_SHARE = rb"(?:^|(?<=[\s\"'`(=]))"
+
 PLACES = (
     _leak(
         "a path of one machine",
         "/",
-        # It begins with what it cannot be without: every text has slashes, and few are of a root.
-        rb"/(?:(?<![\w./:@-]/)|(?<=\\[nrt]/))(?:afs|beegfs|cephfs|cluster|content/drive|data|dbfs"
-        rb"|dev/shm|export|fsx|gpfs|home|kaggle|lustre|media|mnt|nfs|nvme|opt|private/var|projects?"
-        rb"|raid|root|run/user|runpod|scratch|srv|ssd|storage|tmp|Users|Volumes|var|work|workspace)"
-        rb"[0-9]{0,3}(?:-\w{1,20})?/\w",
+        _ROOT + rb"(?:afs|beegfs|cephfs|checkpoint|cluster|content|dbfs|dev/shm|export|fsx|gpfs"
+        rb"|gscratch|home|kaggle|lustre|media|mnt|netscratch|nfs|nvme|private/var|projects?|raid"
+        rb"|root|run/user|runpod|scratch|srv|ssd|storage|teamspace|tmp|Users|vol|Volumes|weka|work"
+        rb"|workspace)" + _IN_IT,
+    ),
+    _leak("a path of one machine", "~/", rb"(?<![\w~/.])~/[\w-][\w.-]{0,63}+/\w"),
+    _leak(
+        "a path of one machine",
+        "\\\\",
+        _SHARE + rb"(?:\\\\[A-Za-z][\w.-]{1,62}+\\[A-Za-z]\w"
+        rb"|\\\\\\\\[A-Za-z][\w.-]{1,62}+\\\\[A-Za-z]\w)",
     ),
     _leak("a path of one machine", "file:", rb"\bfile:///?\w"),
     _leak(
@@ -112,7 +131,9 @@ PLACES = (
     _leak(
         "a storage bucket",
         "://",
-        rb"\b(?:gs|s3[an]?|r2|b2|az|wasbs?|abfss?|adl|hdfs|viewfs|oci|oss|cos|swift|dbfs)://\w",
+        rb"\b(?:gs|s3[an]?|r2|b2|az|wasbs?|abfss?|adl|hdfs|viewfs|oci|oss|cos|swift|dbfs)://\w"
+        rb"|\bs3(?:[.-][a-z0-9-]{2,25}){0,2}\.amazonaws\.com|\w\.storage\.googleapis\.com/"
+        rb"|://storage\.googleapis\.com/\w",
     ),
     _leak(
         "a run of a private tracker",
@@ -132,9 +153,12 @@ PLACES = (
         "an account on a machine",
         "@",
         rb"(?<![\w.@/-])(?!git@)[a-z_][\w-]{0,31}+@[A-Za-z0-9][\w.-]{0,63}+:"
-        rb"(?:[/~]|[\w.-]{1,64}+/)|\bssh [\w.-]{1,32}+@\w",
+        rb"(?:[/~]|[\w.-]{1,64}+/)|\bssh (?!git@)[\w.-]{1,32}+@\w",
     ),
 )
+
+# Where one machine keeps what is its own, and where instructions tell readers to put theirs.
+MOUNTS = (_leak("what may be a path of one machine", "/", _ROOT + rb"(?:data|opt|var)" + _IN_IT),)
 
 # Only data names a person by a key; a chat template or a dialogue says `user:` too.
 ACCOUNTS = (

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from nla_release.errors import InputError
 from nla_release.release import Waiver
@@ -34,6 +35,11 @@ class Page:
     example: str
     waive: str
     since: str = "0.1.0"
+
+    @property
+    def forbids_waivers(self) -> bool:
+        """Whether the rule is one of those that no release can do without."""
+        return self.waive.startswith("Never")
 
     def sections(self) -> list[tuple[str, str]]:
         """The page's headings, fixed for all rules, each with its text."""
@@ -70,6 +76,29 @@ class UnreadableError(InputError):
         super().__init__(message)
         self.rule = rule
         self.path = path
+
+
+Read = TypeVar("Read")
+
+
+class read_once(cached_property[Read]):  # noqa: N801 - a decorator, as the one it extends
+    """A `cached_property` that does not read a damaged file again: every rule would, in vain."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Read: ...
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | Read:
+        if instance is None:
+            return self
+        failures = instance.__dict__.setdefault("_unreadable", {})
+        if self.attrname in failures:
+            raise failures[self.attrname].with_traceback(None)
+        try:
+            return super().__get__(instance, owner)
+        except UnreadableError as error:
+            failures[self.attrname] = error
+            raise
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
         example="8 of 8 modules are named language_model.model.layers..., the loaded base has"
         " model.language_model.layers...: where PEFT does not rename them, it only warns, and runs"
         " the base without them",
-        waive="Never: such an adapter is not applied, or not all of it.",
+        waive="When the base's class names its modules in a way that is not known here, and the"
+        " evidence shows that the adapter is applied.",
     ),
 )
 def modules_land(on_base: OnBase) -> Iterator[Problem | Skip]:
@@ -132,7 +133,7 @@ def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
     for name in strangers:
         block = block_of(name)
         known = block and f"{tree.decoder}layers.{block.number}.{block.place}" in tree.linear
-        if block and known:
+        if block and known and block.decoder != tree.decoder:
             drifted[block.decoder] += 1
         else:
             unknown.append(name)

@@ -88,10 +88,10 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
         checks="A number in README.md, RELEASE_CALIBRATION.md or this version's entry of HISTORY.md"
         " that stands in a sentence or table cell about a measured quantity (cosine, variance"
         " explained, error, retrieval, a control, an interval, n) is one that calibration.json"
-        " gives, or follows from it, rounded to the digits that are written. Code, quoted rows and"
-        " the generated blocks of the card, which NLA502 holds to the character, are not read. A"
-        " sentence with a link or a citation key, or about another version of HISTORY.md, speaks"
-        " of somebody else's numbers.",
+        " gives, or follows from it, rounded to the digits that are written. Code, unless it"
+        " is a number alone, quoted rows and the generated blocks of the card, which NLA502 holds"
+        " to the character, are not read. A sentence with a link or a citation key, or about"
+        " another version of HISTORY.md, speaks of somebody else's numbers.",
         why="SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 beside the cosine of"
         " v0.1, n = 10 where 50 were measured, and calls one share about 80, 95 and 97 per cent"
         " structural. Prose does not follow when a pair is measured again.",

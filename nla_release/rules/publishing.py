@@ -46,7 +46,9 @@ _ALLOWED = (
 _FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.png", re.ASCII)
 
 # What the Hub and its client add to a repository by themselves.
-_OF_THE_HUB = re.compile(r"\.gitattributes$|\.cache/huggingface/")
+_OF_THE_HUB = re.compile(
+    r"\.gitattributes|\.cache/huggingface/(?:CACHEDIR\.TAG|\.gitignore|(?:down|up)load/[^\0]*\.(?:metadata|lock))"
+)
 
 
 @rule(

@@ -6,6 +6,7 @@ from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.bibtex import Entry, read_entries, same_words
 from nla_release.cards.references import (
     LICENCE_FILE_NAME,
+    OTHER,
     is_known,
     known_citations,
     licence,
@@ -31,12 +32,14 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
     "the licence fits the base's and is complete",
     each=REPOSITORIES,
     page=Page(
-        checks="The card's licence is one whose terms are known here, or `other`. It is the base's"
-        " own where that goes with its adapters (Gemma, Llama, ShareAlike), and allows no"
-        " commercial use where the base's does not; a name begins with Llama where the base's"
-        " licence says so. LICENSE, and NOTICE where the licence wants one, hold what it asks for,"
-        " and the card shows its notice. The base's licence is the one in base.json; a base without"
-        " one, or with one that is not known here, is a warning.",
+        checks="The card's licence is one whose terms are known here, or `other`. One that only the"
+        " Hub knows is a warning, and so is `other` over a base whose licence restricts its"
+        " adapters: a person has to read it. Any other is the base's own where that goes with its"
+        " adapters (Gemma, Llama, ShareAlike), and allows no commercial use where the base's does"
+        " not; a name begins with Llama where the base's licence says so. LICENSE, and NOTICE where"
+        " the licence wants one, hold what it asks for, and the card shows its notice. The base's"
+        " licence is the one in base.json; a base without one, or with one that is not known here,"
+        " is a warning.",
         why="SolshineCode/nla-gemma-4-e2b releases under CC-BY-4.0 and tells readers to accept the"
         " Gemma licence, although its base, Gemma 4, is Apache-2.0 and only Gemma 3 is not;"
         " ceselder published `license: other` without a LICENSE; and kitft/"
@@ -62,8 +65,8 @@ def licence_fits(adapter: Adapter) -> Iterator[Problem]:
     yield from _against_base(adapter, stated)
     if is_known(stated):
         yield from _as_asked(adapter, stated, card)
-    elif stated != "other":
-        yield Problem(path, f"license is {stated}, whose terms are not known here")
+    elif stated != OTHER:
+        yield Problem(path, f"license is {stated}, whose terms are not known here", "warning")
     elif not _file(adapter, LICENCE_FILE_NAME).strip():
         yield Problem(adapter.folder / LICENCE_FILE_NAME, "license is other, and this says nothing")
 
@@ -112,6 +115,9 @@ def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
         yield Problem(path, "names no licence of the base: nobody can tell what fits", "warning")
     elif not is_known(base):
         yield Problem(path, f"the licence {base} of the base is not known here", "warning")
+    elif stated == OTHER and licence(base).restricts:
+        message = f"license is other, over a base under {base} ({licence(base).link}): review that"
+        yield Problem(adapter.folder / CARD_FILE_NAME, f"{message} the base's allows it", "warning")
     else:
         for message in misfits(stated, licence(base), adapter.manifest.repo):
             yield Problem(adapter.folder / CARD_FILE_NAME, message)

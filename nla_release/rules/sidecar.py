@@ -14,7 +14,7 @@ from nla_release.weights import CONFIG_FILE_NAME
 SCALE_BAND = (0.5, 3.0)
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @rule(
@@ -49,7 +49,8 @@ def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
     page=Page(
         checks="The injection scale is 0.5 to 3.0 times the mean embedding norm: that of the base's"
         " facts, or, without them, the one that the sidecar records. Outside of that band, a scale"
-        " of 0.5 to 3.0 times the mean activation norm is a warning. And the scale evaluated with"
+        " of 0.5 to 3.0 times the mean activation norm is a warning: of the norm that the evidence"
+        " shows, or, without any, the one that the sidecar records. And the scale evaluated with"
         " is the scale trained with.",
         why="SolshineCode/nla-gemma-4-e2b carried scales of 20000 to 80000 from other bases to one"
         " whose embeddings have norm 39.25; the loss fell cleanly and eight days of training were"
@@ -70,14 +71,15 @@ def scale_fits(on_base: OnBase) -> Iterator[Problem]:
     path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
     scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts
     embedding = norms.embedding_mean if isinstance(facts, Skip) else facts.embedding.norm_mean
+    activation = on_base.activation_norm or norms.activation_mean
     low, high = SCALE_BAND
     if not low <= scale / embedding <= high:
-        as_activations = low <= scale / norms.activation_mean <= high
+        as_activations = low <= scale / activation <= high
         yield Problem(
             path,
-            f"injection scale {scale:g} is {scale / embedding:.4g} times the mean embedding norm"
-            f" {embedding:g} and {scale / norms.activation_mean:.4g} times the mean activation norm"
-            f" {norms.activation_mean:g}; it must be {low} to {high} times the first"
+            f"extraction.injection_scale {scale:g} is {scale / embedding:.4g} times the mean"
+            f" embedding norm {embedding:g} and {scale / activation:.4g} times the mean activation"
+            f" norm {activation:.4g}; it must be {low} to {high} times the first"
             f"{', and only fits the second' if as_activations else ''}",
             severity="warning" if as_activations else "error",
         )
@@ -110,7 +112,9 @@ def base_pinned(adapter: Adapter) -> Iterator[Problem]:
     if not _HUB_ID.fullmatch(base.id):
         yield Problem(path, f"base id {base.id!r} is not a Hub id (namespace/name)")
     if base.revision is None or not _COMMIT.fullmatch(base.revision):
-        yield Problem(path, f"base revision {base.revision!r} is not a commit hash")
+        yield Problem(
+            path, f"base revision {base.revision!r} is not the full hash of a commit (40 digits)"
+        )
     path, config = adapter.folder / CONFIG_FILE_NAME, adapter.config
     if config.base_model_name_or_path != base.id:
         yield Problem(

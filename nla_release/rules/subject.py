@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
@@ -29,7 +28,7 @@ from nla_release.rules.adapter import (
     reading,
     regular_file,
 )
-from nla_release.rules.model import UnreadableError
+from nla_release.rules.model import UnreadableError, read_once
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, read_sidecar
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
@@ -57,7 +56,7 @@ class Measurement:
         """Where the numbers lie."""
         return self.folder / CALIBRATION_FILE_NAME
 
-    @cached_property
+    @read_once
     def evidence(self) -> Evidence:
         """The evidence, found whole."""
         for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
@@ -65,12 +64,12 @@ class Measurement:
         with reading(self.evidence_folder, "NLA601"):
             return read_evidence(self.evidence_folder)
 
-    @cached_property
+    @read_once
     def calibration(self) -> Calibration:
         """The numbers as they were written."""
         return read_calibration(self.calibration_path)
 
-    @cached_property
+    @read_once
     def recomputed(self) -> Calibration:
         """The numbers as the evidence gives them now."""
         return calibrate(self.evidence)
@@ -100,7 +99,7 @@ class Subject:
             if len(adapters) == len(ROLES)
         ]
 
-    @cached_property
+    @read_once
     def measurements(self) -> list[Measurement]:
         """Every evidence there is: the release's own, then each rendered repository's."""
         gates = self.release.config.gates if self.release else Gates()
@@ -111,7 +110,7 @@ class Subject:
         measured = own.evidence_folder.exists() or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
 
-    @cached_property
+    @read_once
     def base_facts(self) -> tuple[Path, BaseFacts] | None:
         """The facts of the release's base, and where they are from: base.json, or the local base.
 
@@ -123,6 +122,15 @@ class Subject:
             regular_file(path, "NLA106")
             with reading(path, "NLA106"):
                 return path, read_base_facts(self.folder)
+        return self.local_base
+
+    @read_once
+    def local_base(self) -> tuple[Path, BaseFacts] | None:
+        """The facts of the base at release.yaml's base_path, measured now; None without weights.
+
+        Raises:
+            UnreadableError: the local base is damaged.
+        """
         base = self.release.base_path if self.release else None
         if self.release and base and any((base / name).is_file() for name in (WEIGHTS, INDEX)):
             config = self.release.config
@@ -149,6 +157,11 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
         rendered = repositories if release.dist.is_dir() else ()
         return Subject(folder, release, trained, rendered, tokenizer)
     adapters = tuple(_found(folder))
+    if not folder.is_dir():
+        raise NothingCheckedError(
+            f"{folder} {'is a file' if folder.exists() else 'does not exist'}",
+            hint=f"give a folder, such as {folder.parent}",
+        )
     if not adapters:
         raise NothingCheckedError(
             f"{folder} holds nothing to check",

@@ -68,7 +68,8 @@ def _find(subject: Subject, name: str) -> Path | Skip | None:
     """One file of the place that the tokenizer is taken from; None when that place lacks it."""
     folder = subject.tokenizer.parent if subject.tokenizer else _beside(subject)
     if folder is None:
-        return _from_hub(_base(subject), name)
+        found = _from_hub(_base(subject), name)
+        return Skip(_passed_over(subject) + found.reason) if isinstance(found, Skip) else found
     return folder / name if (folder / name).is_file() else None
 
 
@@ -79,6 +80,15 @@ def _base(subject: Subject) -> Base:
 def _beside(subject: Subject) -> Path | None:
     base = subject.release.base_path if subject.release else None
     return base if base and (base / FILE_NAME).is_file() else None
+
+
+def _passed_over(subject: Subject) -> str:
+    """That a base_path is of no use, for the reason why there is no tokenizer."""
+    base = subject.release.base_path if subject.release else None
+    if base is None:
+        return ""
+    why = f"holds no {FILE_NAME}" if base.is_dir() else "is not a folder"
+    return f"base_path {base} {why}, and "
 
 
 def _from_hub(base: Base, name: str) -> Path | Skip | None:

@@ -15,11 +15,6 @@ from nla_release.release import FILE_NAME, Release, Waiver
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter
 from nla_release.rules.model import Outcome, Page, Problem, Rule, Scope, rule
 
-# Damage that leaves the other rules nothing to judge, so that a waiver of it would waive them all:
-# an unreadable contract, files that run code, a damaged adapter, evidence of other files, and an
-# unlisted repository.
-_GROUNDWORK = frozenset({"NLA101", "NLA301", "NLA302", "NLA601", "NLA701"})
-
 # A release, and the repositories rendered of it.
 _RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
     lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
@@ -40,9 +35,9 @@ _RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
         " of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that had"
         " failed out of its mean.",
         fix="Mend what the rule found and remove the waiver, or set a new date with a reason that"
-        " still holds, then run `nla-release render` again. NLA101, NLA301, NLA302, NLA601 and"
-        " NLA701 are what all other rules stand on, and cannot be waived; neither can a measurement"
-        " that is too small to decide, nor this rule.",
+        " still holds, then run `nla-release render` again. A rule whose page says `Never` cannot"
+        " be waived: other rules stand on it, or the release means nothing without it. Neither can"
+        " a measurement that is too small to decide.",
         example="the waiver of NLA605 ended on 2026-06-30",
         waive="Never: it would be a waiver of every waiver's end.",
     ),
@@ -81,7 +76,7 @@ def let_stand(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
 
 def can_be_waived(judged: Rule) -> bool:
     """Whether a release may stand with findings of a rule, for a time and with a reason."""
-    return not judged.inconclusive and judged.code not in _GROUNDWORK | {waivers_current.code}
+    return not judged.inconclusive and not judged.page.forbids_waivers
 
 
 def is_current(waiver: Waiver) -> bool:

@@ -12,6 +12,8 @@ from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
+# Nor is any as near to zero: what is smaller changes nothing in float32.
+MIN_MAGNITUDE = 1e-12
 
 _PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 # A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
@@ -39,6 +41,8 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 )
 def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
     """Names, first bytes and links of all files, and the sidecar's paths."""
+    if adapter.folder.is_symlink():
+        yield Problem(adapter.folder, "is a link; a repository holds its files themselves")
     for path in adapter.files:
         if path.is_symlink():
             yield Problem(path, "is a link; a repository holds its files themselves")
@@ -130,31 +134,38 @@ def weights_finite(adapter: Adapter) -> Iterator[Problem]:
     "the adapter was trained",
     each=ADAPTERS,
     page=Page(
-        checks="lora_B is not all zero: in no module an error, in some a warning.",
+        checks="In every module both factors, lora_A and lora_B, hold a value of size 1e-12 or"
+        " more. When one is zero in all modules that is an error, in some a warning.",
         why="LoRA starts with lora_B at zero, so an adapter that was never trained, or saved"
         " before its weights were gathered (huggingface/peft#2892), is the base itself and says so"
         " nowhere.",
         fix="Save the adapter after training and from the right process. When only some modules"
         " are zero, drop them from target_modules: they got no gradient and do nothing.",
-        example="lora_B is zero in all 32 modules: the adapter does nothing",
+        example="a factor is zero in all 32 modules: the adapter does nothing",
         waive="The warning may stand when untrained modules are intended, as in an AR whose blocks"
         " above the read block never run.",
     ),
 )
 def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
-    """All-zero second factors."""
+    """Factors of nothing but zeros, either of which makes the product zero."""
     modules, path = adapter.modules, adapter.folder / ADAPTER_FILE_NAME
-    zero = [
+    idle = [
         module.name
         for module in modules
-        if adapter.largest[f"base_model.model.{module.name}.lora_B.weight"] == 0
+        if min(
+            adapter.largest[f"base_model.model.{module.name}.lora_{factor}.weight"]
+            for factor in "AB"
+        )
+        < MIN_MAGNITUDE
     ]
-    if len(zero) == len(modules):
-        yield Problem(path, f"lora_B is zero in all {len(zero)} modules: the adapter does nothing")
-    elif zero:
+    if len(idle) == len(modules):
+        yield Problem(
+            path, f"a factor is zero in all {len(idle)} modules: the adapter does nothing"
+        )
+    elif idle:
         yield Problem(
             path,
-            f"lora_B is zero in {len(zero)} of {len(modules)} modules: {listed(zero)}",
+            f"a factor is zero in {len(idle)} of {len(modules)} modules: {listed(idle)}",
             severity="warning",
         )
 
@@ -191,7 +202,7 @@ def head_declared(adapter: Adapter) -> Iterator[Problem]:
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in adapter.head.items()}
     if found != expected:
         yield Problem(path, f"tensors {_shown(found)}, declared are {_shown(expected)}")
-    elif adapter.largest_of_head[declared.key] == 0:
+    elif adapter.largest_of_head[declared.key] < MIN_MAGNITUDE:
         yield Problem(path, "weight is all zero: every reconstruction is the same vector")
 
 

@@ -46,7 +46,9 @@ def test_an_unknown_licence_is_refused_with_the_known_ones(identifier: str) -> N
         licence(identifier)
 
 
-@pytest.mark.parametrize("identifier", ["gemma", "llama3.1", "llama3.2", "llama3.3"])
+@pytest.mark.parametrize(
+    "identifier", ["gemma", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3", "llama4"]
+)
 def test_a_licence_that_goes_with_adapters_names_its_clause_and_has_its_notice_in_a_file(
     identifier: str,
 ) -> None:
@@ -66,6 +68,11 @@ def test_a_licence_that_goes_with_adapters_names_its_clause_and_has_its_notice_i
         ("cc-by-nc-4.0", "cc-by-nc-4.0", "someone/nla-av"),
         ("other", "cc-by-nc-4.0", "someone/nla-av"),
         ("other", "mit", "someone/nla-av"),
+        ("other", "gemma", "someone/nla-av"),
+        ("gpl-3.0", "apache-2.0", "someone/nla-av"),
+        ("llama2", "llama2", "someone/nla-av"),
+        ("llama3", "llama3", "someone/llama-3-nla-av"),
+        ("llama4", "llama4", "someone/Llama-nla-av"),
     ],
 )
 def test_what_the_base_allows_fits(stated: str, base: str, repo: str) -> None:
@@ -77,7 +84,10 @@ def test_what_the_base_allows_fits(stated: str, base: str, repo: str) -> None:
     ("stated", "base", "repo", "message"),
     [
         ("cc-by-4.0", "gemma", "someone/nla-av", "expected gemma"),
-        ("other", "gemma", "someone/nla-av", "expected gemma"),
+        ("gpl-3.0", "gemma", "someone/nla-av", "expected gemma"),
+        ("mit", "llama2", "someone/nla-av", "expected llama2"),
+        ("llama3", "llama3", "someone/Llama-nla-av", "does not begin with 'Llama-3'"),
+        ("llama4", "llama4", "someone/nla-av", "does not begin with 'Llama'"),
         ("llama3.1", "llama3.3", "someone/Llama-nla-av", "expected llama3.3"),
         ("llama3.3", "llama3.3", "Llama/nla-av", "does not begin with 'Llama'"),
         ("apache-2.0", "cc-by-nc-4.0", "someone/nla-av", "allows no commercial use"),

@@ -74,6 +74,15 @@ def test_a_release_yaml_that_is_wrong(tool, folder, text, words):
     assert snapshot(folder) == before
 
 
+@pytest.mark.parametrize("text", ["", "- name", "name: ["])
+def test_a_release_yaml_that_is_there_is_not_looked_for_elsewhere(tool, folder, text):
+    (folder / "release.yaml").write_text(text)
+    done = tool("render", "--version", "0.0.1", folder)
+    complains(done, 2, "release.yaml")
+    assert "hint: correct it" in done.stderr
+    assert "run the command where" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [
@@ -155,7 +164,7 @@ def test_check_on_truncated_weights_is_a_finding(tool, folder, name):
 
 def test_check_on_nothing_is_not_a_pass(tool, tmp_path):
     complains(tool("check", tmp_path), 3, "nothing to check")
-    complains(tool("check", tmp_path / "nowhere"), 3, "nothing to check")
+    complains(tool("check", tmp_path / "nowhere"), 3, "does not exist")
 
 
 def test_explain_of_a_code_that_does_not_exist(tool):

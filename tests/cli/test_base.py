@@ -83,6 +83,34 @@ def test_without_base_and_network_it_says_what_to_do(tool, folder, tmp_path, env
     assert not (folder / "base.json").exists()
 
 
+def test_a_base_path_that_leads_nowhere_is_a_mistake(tool, folder):
+    with edited_yaml(folder / "release.yaml") as document:
+        document["base_path"] = "../typo"
+    done = tool("base", folder)
+
+    assert done.returncode == 2
+    assert f"base_path leads to {folder / '../typo'}, which is not a folder" in done.stderr
+
+
+def test_a_base_path_without_weights_is_named_when_nothing_else_has_them(tool, folder, tmp_path):
+    (folder / "base" / "model.safetensors").unlink()
+    done = tool("base", folder, environment={"HF_HOME": str(tmp_path)})
+
+    assert done.returncode == 4
+    assert f"base_path {folder / 'base'} holds no model.safetensors, and someone/tiny" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_local_base_that_is_damaged_says_what_to_do(tool, folder, name):
+    (folder / "base" / name).write_bytes(b"{")
+    done = tool("base", folder)
+
+    assert done.returncode == 2
+    assert "hint: download the base again" in done.stderr
+
+
 def test_a_base_revision_that_moves_is_a_mistake(tool, folder):
     with edited_yaml(folder / "release.yaml") as document:
         del document["base_path"]

@@ -79,6 +79,17 @@ def test_what_is_not_fixed_still_fails(release):
     assert "fixed" in done.stderr
 
 
+def test_what_a_fix_would_mend_is_hinted_at(release):
+    number_edited_by_hand(release / "dist")
+    block_removed(release / "dist")
+
+    assert check(release).stderr.splitlines()[1:] == [
+        "hint: the same command with --fix mends what the files decide of NLA502"
+    ]
+    check(release, "--fix")
+    assert "--fix" not in check(release).stderr, "nobody else can put back a block"
+
+
 def test_json_stays_one_document(release):
     ar_as_text_generation(release / "dist")
 

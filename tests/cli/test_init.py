@@ -1,5 +1,6 @@
 """`nla-release init`: two folders, one folder or the Hub in, a release folder out."""
 
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from nla_release.hub.loopback.store import Store
 from nla_release.hub.remote import Hub, quiet_client
 from nla_release.release import ROLES
 from nla_release.sidecar import read_sidecar
+from tests.builders_pair import make_base
 from tests.dialects.samples import (
     COMMON,
     STAGES,
@@ -63,11 +65,110 @@ def test_open_questions_end_with_the_options_to_give(tool, tmp_path):
     done = tool("init", pair, "--out", tmp_path / "out")
 
     assert done.returncode == 2
-    assert "facts are in no file and only you can say them:" in done.stderr
+    assert "facts are in no file, and only you can say them:" in done.stderr
     assert "--answer base_quantization=none" in done.stderr
     assert "--answer base_revision=..." in done.stderr
     assert "--namespace NAME" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_known_is_told_before_the_questions(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    done = tool("init", pair, "--out", tmp_path / "out")
+
+    lines = done.stderr.splitlines()
+    assert lines[0] == "read AV as kitft, published, AR as kitft, published"
+    questions = next(at for at, line in enumerate(lines) if "facts are in no file" in line)
+    known = lines[:questions]
+    scale = "extraction.injection_scale of the AV's nla_meta.yaml"
+    assert f"recorded  av.injection_scale = 150.0: {scale}" in known
+    assert (
+        'inferred  av.prompt_encoding = "chat": the reference contract: an AV\'s prompt goes'
+        " through the chat template; --answer av.prompt_encoding=raw overrules it"
+    ) in known
+
+
+def test_a_pair_asks_how_each_adapter_was_trained(tool, tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+
+    asked = tool("init", pair / "av", pair / "ar", "--out", tmp_path / "out").stderr
+
+    assert "  how the AV was trained, sl (supervised) or rl: likely --answer av.stage=sl" in asked
+    assert "  how the AR was trained, sl (supervised) or rl: likely --answer ar.stage=sl" in asked
+    assert "note      AR: value_head.safetensors is converted from the pickle" in asked
+    assert '"sqrt_d_model", which is 4.0: extraction.mse_scale of the AV' in asked
+
+
+def test_a_copy_of_the_base_answers_what_it_can(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    base = make_base(tmp_path / "base")
+    shutil.copy(TOKENIZER, base)
+    answers = {name: value for name, value in KITFT.items() if name != "embedding_mean"}
+    line = options(answers)
+    at = line.index("--tokenizer")
+
+    done = tool(
+        "init", pair, "--out", tmp_path / "out", *line[:at], *line[at + 2 :], "--base", base
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert (
+        "inferred  embedding_mean = 38.5: the embedding of the copy given of the base, 512 sampled"
+        " rows of 512"
+    ) in done.stderr.splitlines()
+    assert "of the copy given of the base" in done.stderr
+    sidecar = read_sidecar(tmp_path / "out" / "pair" / "av", "av")
+    assert sidecar.nla_release.norms.embedding_mean == 38.5
+
+
+def test_a_pinned_base_is_measured_on_the_hub(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    with LoopbackHub(tmp_path / "hub") as server:
+        commit = server.store.import_folder("someone/tiny", make_base(tmp_path / "base"))
+        answers = KITFT | {"base_revision": commit}
+        del answers["embedding_mean"]
+        done = tool(
+            "init", pair, "--out", tmp_path / "out", *options(answers),
+            environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert f"inferred  embedding_mean = 38.5: the embedding of someone/tiny at {commit}" in (
+        done.stderr
+    )
+
+
+def test_without_the_base_the_question_says_how_to_get_its_norm(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    done = tool("init", pair, "--out", tmp_path / "out")
+
+    assert "(measured for you from --base FOLDER, or from the Hub once base_revision is known)" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--base", "pair/av"], 2, "--base pair/av holds no weights in safetensors"),
+        (["--tokenizer", "pair"], 2, "give the file: pair/tokenizer.json"),
+        (["--name", "../x"], 2, "--name '../x' cannot stand in the name of a repository"),
+        (["--namespace", "a/b"], 2, "--namespace 'a/b' cannot stand in the name of a repository"),
+        (["--out", "pair/av/out"], 1, "pair/av/out lies in pair/av, which is only read"),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(tool, tmp_path, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    make_kitft_pair(tmp_path / "pair")
+
+    done = tool("init", "pair", *options(KITFT), *arguments)
+
+    assert done.returncode == code
+    assert words in done.stderr
+    assert done.stderr.startswith("hint: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["pair"]
 
 
 def test_a_folder_that_exists_is_refused(tool, tmp_path):

@@ -1,6 +1,7 @@
 """A pair that somebody trained becomes a release folder: whole, or not at all."""
 
 import hashlib
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.dialects.samples import (
     write_files,
 )
 from tests.sidecars import TINY_BASE
+from train.demo import BASE
 
 NAMING = Naming(namespace="somebody", license="apache-2.0")
 KITFT = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
@@ -176,6 +178,8 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     assert not target.exists()
     assert not (tmp_path / "out").exists()
     assert "linear_head.pt" in caught.value.message
+    assert "holds code, getattr, which was not executed" in caught.value.message
+    assert "will likely succeed" not in caught.value.message
 
 
 def pickle_adapter(folder: Path) -> dict[str, np.ndarray]:
@@ -295,7 +299,7 @@ def test_a_chat_template_that_can_think_is_a_question_of_whether_it_did(tmp_path
     write_files(base, {"chat_template.jinja": CHATML})
     answers = {name: answer for name, answer in KITFT.items() if name != "av.prompt_encoding"}
 
-    with pytest.raises(ConfigError, match="1 facts are in no file") as caught:
+    with pytest.raises(ConfigError, match="1 fact is in no file") as caught:
         adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
     assert """likely --answer 'av.chat_options={"enable_thinking": false}'""" in str(caught.value)
 
@@ -315,13 +319,16 @@ def test_without_the_chat_template_what_it_gives_is_asked_for(tmp_path):
 
     asked = re.findall(r"--answer '?([a-z_0-9.]+)=", caught.value.message)
     assert sorted(asked) == ["av.chat_options", "av.chat_template_sha256", "av.prompt_token_ids"]
+    assert "as no chat template lies beside the tokenizer given" in caught.value.message
+    assert "give --tokenizer" not in caught.value.message
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"not a pickle", "was not executed"),
-        (b"", "was not executed"),
+        (b"not a pickle", "is damaged, or is no pickle of tensors"),
+        (pickle.dumps({"weight": 1}, protocol=4), "is damaged, or is no pickle of tensors"),
+        (b"", "is empty"),
         ({"a": 1}, "holds a dict, expected tensors by name"),
         ([torch.zeros(2, 2)], "holds a list"),
         ({"weight": torch.zeros(2, 2), "other": torch.zeros(2)}, "holds other, weight"),
@@ -338,8 +345,10 @@ def test_a_pickle_that_is_no_head_is_an_error_with_its_name(tmp_path, content, w
     else:
         torch.save(content, head)
 
-    with pytest.raises(WeightsError, match=words):
+    with pytest.raises(WeightsError, match=words) as caught:
         adopted(pair, tmp_path / "out", SOLSHINE)
+    assert caught.value.message.startswith(str(head)), "and not the folder that was being written"
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -398,13 +407,75 @@ def test_a_canonical_pair_is_taken_as_it_is(tmp_path):
         assert read_sidecar(tmp_path / "out" / "pair" / role) == read_sidecar(pair / role)
 
 
+@pytest.mark.parametrize("make", [make_kitft_pair, make_solshine_pair])
+def test_swapped_adapters_are_told_before_their_files_are_read(tmp_path, make):
+    pair = make(tmp_path / "theirs")
+    sources = {"av": Source(pair / "ar"), "ar": Source(pair / "av")}
+
+    with pytest.raises(InputError, match="are AV and AR swapped") as caught:
+        adopt(sources, tmp_path / "out", answers={}, naming=NAMING)
+
+    assert caught.value.hint == "give the AV's folder first, then the AR's"
+
+
+def test_without_a_role_the_head_tells_which_is_the_reconstructor(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    sidecar = pair / "av" / "nla_meta.yaml"
+    write_atomic(sidecar, re.sub("role: .*\n", "", sidecar.read_text()))
+    sources = {"av": Source(pair / "ar"), "ar": Source(pair / "av")}
+
+    with pytest.raises(WeightsError, match=r"av holds no head .* are AV and AR swapped\?"):
+        adopt(sources, tmp_path / "out", answers={}, naming=NAMING)
+
+
+def test_a_failed_run_leaves_no_folder_behind(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    with pytest.raises(ConfigError):
+        adopted(pair, tmp_path / "fresh" / "deep" / "out", {})
+
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: [", "is not valid YAML"),
+        ("- kind", "must hold a YAML mapping"),
+        ("x: .nan", "holds NaN, which a sidecar cannot carry"),
+        ("x: 99999999999999999999", "holds an integer of more than 64 bits, which"),
+        ("x: !!binary aGk=", "holds binary data, which"),
+        ("kind: nla_model\nrole: av\nd_model: 16\nstage: no", "stage: false is not text; write it"),
+    ],
+)
+def test_a_sidecar_that_cannot_be_read_says_what_to_do(tmp_path, text, words):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    (pair / "av" / "nla_meta.yaml").write_text(text)
+
+    with pytest.raises(InputError) as caught:
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert words in caught.value.message
+    assert "in a copy of the folder" in caught.value.hint
+
+
+def test_a_base_of_another_width_is_not_measured_for_the_pair(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    answers = {name: value for name, value in KITFT.items() if name != "embedding_mean"}
+    sources = {role: Source(pair / role) for role in ("av", "ar")}
+
+    with pytest.raises(PairError, match="is 64 wide, the activations are 16"):
+        adopt(sources, tmp_path / "out", answers=answers, naming=NAMING, base=BASE)
+
+
 def test_a_dialect_that_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
     pair = make_foreign_pair(tmp_path / "theirs", "EasyNLA", None)
     write_files(pair / "ar", {"linear_head.pt": "x"})
 
-    with pytest.raises(RefusedError, match="EasyNLA"):
+    with pytest.raises(RefusedError, match="EasyNLA") as caught:
         adopted(pair, tmp_path / "out", {})
 
+    assert "release this one with the tool that trained it" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 

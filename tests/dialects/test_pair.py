@@ -1,6 +1,7 @@
 """What is known of a foreign pair, where it is from, and what only a person can say."""
 
 import copy
+import re
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.dialects.canonical import canonical, original
-from nla_release.dialects.folder import read_folder, read_reconstructor
+from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
 from nla_release.dialects.rendering import given as given_tokenizer
 from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
@@ -36,10 +37,11 @@ SOLSHINE_ANSWERS = COMMON | TEMPLATES | STAGES | {"ar.read_block": "2"}
 KITFT_ANSWERS = {name: answer for name, answer in COMMON.items() if name != "ar.final_norm"}
 
 
-def read(pair: Path, answers=None, *, tokenizer: bool = True, weights: str = "ar"):
-    """Both folders, the AR's head, and the report; `weights` is where the AR's weights lie."""
+def read(pair: Path, answers=None, *, tokenizer: bool = True):
+    """Both folders, the AR's head, and the report."""
     folders = {role: read_folder(pair / role) for role in ("av", "ar")}
-    found = read_reconstructor(pair / weights)
+    check_roles(folders["av"], folders["ar"])
+    found = read_reconstructor(folders["ar"], pair / "ar")
     rendering = tiny_rendering() if tokenizer else None
     report = read_pair(folders["av"], folders["ar"], found, answers or {}, rendering)
     return folders, found.head, report
@@ -203,6 +205,20 @@ def test_recorded_neighbours_are_held_against_the_tokenizer(tmp_path):
         read(pair, {"av.prompt_encoding": "raw"})
 
 
+@pytest.mark.parametrize("scale", ["4.0", "sqrt_d_model"])
+def test_a_scale_by_name_is_the_number_it_stands_for(tmp_path, scale):
+    """Also when only the other sidecar says how wide the activations are."""
+    pair = make_kitft_pair(tmp_path / "pair")
+    for role, mse, width in (("av", "sqrt_d_model", ""), ("ar", scale, "d_model: 16\n")):
+        path = pair / role / "nla_meta.yaml"
+        text = re.sub(r"mse_scale: [\w.]+", f"mse_scale: {mse}", path.read_text())
+        write_atomic(path, text.replace("d_model: 16\n", width))
+
+    _, _, report = read(pair)
+
+    assert report.known["mse_scale"].value == "sqrt_d_model"
+
+
 def test_swapped_adapters_are_noticed(tmp_path):
     pair = make_kitft_pair(tmp_path / "pair")
     (pair / "av").rename(pair / "x")
@@ -210,14 +226,14 @@ def test_swapped_adapters_are_noticed(tmp_path):
     (pair / "x").rename(pair / "ar")
 
     with pytest.raises(SidecarError, match="AV and AR swapped"):
-        read(pair, weights="av")
+        read(pair)
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
         ({"ar.final_norm": "kept"}, "without the final norm"),
-        ({"av.injection_scale": "raw"}, "at their own norm"),
+        ({"av.injection_scale": "raw"}, "av.injection_scale is null: .* at their own norm"),
     ],
 )
 def test_what_the_engine_does_not_do_is_refused_when_it_is_said(tmp_path, answers, words):

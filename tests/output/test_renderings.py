@@ -29,7 +29,7 @@ from tests.output.readers import (
     markdown_tables,
     sarif_run,
 )
-from tests.output.verdicts import FAILED, FOLDER, PASSED, VERDICTS, outcome
+from tests.output.verdicts import FOLDER, PASSED, VERDICTS, outcome
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "verdicts"
 
@@ -106,18 +106,20 @@ def test_what_was_skipped_is_shown_with_its_reason(suffix):
     assert "no tokenizer of someone/tiny" in FORMATS[suffix](VERDICTS["pass"])
 
 
-def test_a_location_is_relative_to_the_checked_folder_and_an_absolute_path_stays_out_of_it():
+def test_a_location_is_as_given_and_an_absolute_one_is_relative_to_the_checked_folder():
     run = sarif_run(verdict_sarif(VERDICTS["fail"], FOLDER))
 
     places = [
         result["locations"][0]["physicalLocation"]["artifactLocation"] for result in run["results"]
     ]
-    assert places[0] == {"uri": "pair/av/head.pt", "uriBaseId": "CHECKED_FOLDER"}
-    assert places[1]["uri"] == "pair/av/a%20file%3A%20100%25%2C%20of%20%3Cit%3E.bin"
+    assert places[0] == {"uri": "releases/tiny/pair/av/head.pt"}
+    assert places[1]["uri"] == "releases/tiny/pair/av/a%20file%3A%20100%25%2C%20of%20%3Cit%3E.bin"
 
-    (elsewhere,) = sarif_run(verdict_sarif(Verdict((FAILED,)), Path("other")))["results"][:1]
-    place = elsewhere["locations"][0]["physicalLocation"]["artifactLocation"]
-    assert place == {"uri": "releases/tiny/pair/av/head.pt"}
+    problem = Problem("/builds/tiny/pair/av/head.pt", "is or may hold a pickle")
+    verdict = Verdict((outcome("NLA301", problem),))
+    (absolute,) = sarif_run(verdict_sarif(verdict, Path("/builds/tiny")))["results"]
+    place = absolute["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert place == {"uri": "pair/av/head.pt", "uriBaseId": "CHECKED_FOLDER"}
 
 
 def test_every_rule_there_is_can_be_described():

@@ -130,3 +130,12 @@ def base_that_says(folder: Path, **facts: object) -> None:
     shutil.rmtree(folder / "dist")
     with edited_json(folder / FACTS) as document:
         document |= facts
+
+
+@defect("NLA106", "release")
+def facts_that_the_base_at_hand_denies(folder: Path) -> None:
+    for path in (folder, folder / "dist" / "av", folder / "dist" / "ar"):
+        with edited_json(path / "base.json") as facts:
+            facts["embedding"]["norm_mean"] += 0.5
+    list_anew(folder / "dist" / "av")
+    list_anew(folder / "dist" / "ar")

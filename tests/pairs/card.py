@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nla_release.release import ROLES
 from tests.pairs.zoo import append_text, defect, edited_card, list_anew
 
 
@@ -122,6 +123,21 @@ def note_to_oneself(dist: Path) -> None:
 
 
 @defect("NLA503", "dist")
+def results_said_to_be_pending(dist: Path) -> None:
+    append_text(dist / "av" / "README.md", "\n**Results:** pending\n")
+
+
+@defect("NLA503", "dist")
+def results_coming_soon(dist: Path) -> None:
+    append_text(dist / "ar" / "README.md", "\nOther layers: coming soon!\n")
+
+
+@defect("NLA503", "dist")
+def percentage_left_open(dist: Path) -> None:
+    append_text(dist / "av" / "README.md", "\nIt holds for XX% of all texts.\n")
+
+
+@defect("NLA503", "dist")
 def filler_text(dist: Path) -> None:
     append_text(dist / "av" / "RELEASE_CALIBRATION.md", "\nLorem ipsum dolor sit amet.\n")
 
@@ -186,6 +202,40 @@ def control_told_as_the_headline(dist: Path) -> None:
 
 
 @defect("NLA508", "dist")
+def ceiling_told_as_the_headline(dist: Path) -> None:
+    told(dist, "The pair reaches a round-trip cosine of 0.703, against 0.2 for the control.")
+
+
+@defect("NLA508", "dist")
+def number_between_markers_that_are_none(dist: Path) -> None:
+    begin, end = (f"<!-- nla-release:{which} label --> " for which in ("begin", "end"))
+    told(dist, f"{begin}\n\nThe round-trip cosine is 0.99.\n\n{end}")
+
+
+@defect("NLA508", "dist")
+def number_among_the_examples(dist: Path) -> None:
+    path = dist / "av" / "README.md"
+    told_there = "## Examples\n\nThe round-trip cosine is 0.99.\n"
+    path.write_text(path.read_text().replace("## Examples\n", told_there))
+    list_anew(dist / "av")
+
+
+@defect("NLA507", "dist")
+def claim_among_the_examples_again(dist: Path) -> None:
+    told(dist, "Examples\n---\n\n> It is state of the art.")
+
+
+@defect("NLA508", "dist")
+def documents_told_as_failures(dist: Path) -> None:
+    told(dist, "12 of 60 rows failed and were dropped.")
+
+
+@defect("NLA508", "dist")
+def number_in_fullwidth_digits(dist: Path) -> None:
+    told(dist, "Round-trip co\u00adsine: \uff10.46.")
+
+
+@defect("NLA508", "dist")
 def deviation_of_another_version(dist: Path) -> None:
     told(dist, "Round-trip cosine 0.893 ± 0.054 over all rows.")
 
@@ -247,3 +297,23 @@ def history_of_another_measurement(dist: Path) -> None:
 @defect("NLA508", "dist")
 def more_prose_than_anyone_reads(dist: Path) -> None:
     told(dist, "word " * 40_000)
+
+
+@defect("NLA501", "dist")
+def controls_left_out(dist: Path) -> None:
+    with edited_card(dist / "av" / "README.md") as metadata:
+        del metadata["model-index"][0]["results"][0]["metrics"][1:]
+
+
+@defect("NLA501", "dist")
+def retrieval_told_under_another_name(dist: Path) -> None:
+    with edited_card(dist / "av" / "README.md") as metadata:
+        metrics = metadata["model-index"][0]["results"][0]["metrics"]
+        metrics.append({"type": "cosine", "name": "Cosine", "value": metrics[-2]["value"]})
+
+
+@defect("NLA505", "release")
+def published_history_lost(folder: Path) -> None:
+    (folder / "HISTORY.md").unlink()
+    for role in ROLES:
+        append_text(folder / "dist" / role / "HISTORY.md", "\n## v0.0.0, 2026-01-01\n\nBefore.\n")

@@ -35,6 +35,33 @@ def cluster_told(pair: Path) -> None:
 
 
 @defect("NLA504", "pair")
+def notebook_told(pair: Path) -> None:
+    """A free notebook is no place that a reader has."""
+    (pair / "ar" / "notes.md").write_text("started from /content/nla-av\n")
+
+
+@defect("NLA504", "pair")
+def share_told(pair: Path) -> None:
+    (pair / "ar" / "notes.md").write_text("kept on \\\\lab-nas\\me\\nla\n")
+
+
+@defect("NLA504", "pair")
+def mount_told_by_a_machine(pair: Path) -> None:
+    (pair / "av" / "stats.json").write_text('{"rows": "/data/nla/rows.parquet"}\n')
+
+
+@defect("NLA504", "pair")
+def mount_told_in_prose(pair: Path) -> None:
+    """A warning: it may be an instruction."""
+    (pair / "av" / "notes.md").write_text("Mount your data at /data/nla.\n")
+
+
+@defect("NLA504", "pair")
+def bucket_told_by_its_address(pair: Path) -> None:
+    (pair / "ar" / "notes.md").write_text("rows: https://mine.s3.amazonaws.com/rows\n")
+
+
+@defect("NLA504", "pair")
 def bucket_told(pair: Path) -> None:
     (pair / "ar" / "notes.md").write_text("data from s3://mine/rows\n")
 

@@ -39,6 +39,15 @@ def licence_not_known_here(dist: Path) -> None:
 
 
 @defect("NLA506", "dist")
+def licence_of_its_own_over_a_base_that_restricts(dist: Path) -> None:
+    base_under(dist, "llama3")
+    for role in ROLES:
+        write_atomic(dist / role / "LICENSE", "Do with it what you like.\n")
+        with edited_card(dist / role / "README.md") as metadata:
+            metadata |= {"license": "other", "license_name": "mine", "license_link": "LICENSE"}
+
+
+@defect("NLA506", "dist")
 def two_licences(dist: Path) -> None:
     with edited_card(dist / "av" / "README.md") as metadata:
         metadata["license"] = ["apache-2.0", "cc-by-4.0"]

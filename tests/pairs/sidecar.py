@@ -88,7 +88,7 @@ def base_is_a_local_path(pair: Path) -> None:
 @defect("NLA103", "pair")
 def base_of_the_config_differs(pair: Path) -> None:
     with edited_json(pair / "av" / CONFIG) as config:
-        config["base_model_name_or_path"] = "/content/base"
+        config["base_model_name_or_path"] = "../base"
 
 
 @defect("NLA103", "pair")
@@ -114,3 +114,32 @@ def waiver_of_the_sidecar(folder: Path) -> None:
 @defect("NLA104", "release")
 def waiver_not_on_the_card(folder: Path) -> None:
     waived(folder, "NLA604")
+
+
+@defect("NLA101", "pair")
+def width_in_quotes(pair: Path) -> None:
+    in_both_sidecars(pair, ["d_model"], "64")
+
+
+@defect("NLA101", "pair")
+def layer_said_yes(pair: Path) -> None:
+    path = pair / "av" / SIDECAR
+    path.write_text(
+        path.read_text().replace("extraction_layer_index: 3", "extraction_layer_index: yes")
+    )
+
+
+@defect("NLA101", "pair")
+def width_of_three_hundred_digits(pair: Path) -> None:
+    in_both_sidecars(pair, ["d_model"], 10**309)
+
+
+@defect("NLA101", "pair")
+def nested_ten_thousand_deep(pair: Path) -> None:
+    path = pair / "av" / SIDECAR
+    path.write_text(path.read_text() + "x: " + "[" * 10_000)
+
+
+@defect("NLA103", "pair")
+def base_at_a_date(pair: Path) -> None:
+    in_both_sidecars(pair, ["nla_release", "base", "revision"], "20240101")

@@ -378,3 +378,25 @@ def _add_magnitudes(pair: Path, width: int = WIDTH) -> None:
         for name in [name for name in tensors if name.endswith(".lora_B.weight")]:
             key = name.replace("lora_B.weight", "lora_magnitude_vector")
             tensors[key] = np.ones(width, np.float32)
+
+
+@defect("NLA304", "pair")
+def first_factors_of_zeros(pair: Path) -> None:
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name, values in tensors.items():
+            if name.endswith("lora_A.weight"):
+                tensors[name] = np.zeros_like(values)
+
+
+@defect("NLA304", "pair")
+def second_factors_next_to_nothing(pair: Path) -> None:
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name, values in tensors.items():
+            if name.endswith("lora_B.weight"):
+                tensors[name] = np.full_like(values, 1e-38)
+
+
+@defect("NLA301", "release")
+def adapter_linked_from_elsewhere(folder: Path) -> None:
+    (folder / "pair" / "av").rename(folder / "elsewhere")
+    (folder / "pair" / "av").symlink_to("../elsewhere")

@@ -41,7 +41,7 @@ def test_a_paragraph_is_read_sentence_by_sentence():
         "```\n0.46\n```",
         "~~~\n0.46",
         "    0.46",
-        "`0.46`",
+        "`cosine = 0.46`",
         "<!-- 0.46 -->",
         "a <!-- 0.46 --> b",
         "<!--\n0.46\n\n0.46",
@@ -51,8 +51,8 @@ def test_a_paragraph_is_read_sentence_by_sentence():
         "<https://example.org/0.46>",
         "[a]: https://example.org/0.46",
         "<!-- nla-release:begin label -->\n0.46\n\n<!-- nla-release:end label -->",
-        "<!-- nla-release:begin label -->\n\n0.46",
-        "## Examples\n\n> 0.46\n\n### Best\n\n0.46",
+        "## Examples\n\n> 0.46\n>\n> * 0.46",
+        "## Examples\n\n**Best**, row r\\_1: cosine 0.46, with another row's explanation -0.46.",
     ],
 )
 def test_what_is_no_prose_is_not_read(unseen):
@@ -70,8 +70,20 @@ def test_what_is_no_prose_is_not_read(unseen):
         '<p align="center">0.46</p>',
         "<!-- a -->0.46",
         "| a |\n|---|\n| 0.46 |",
+        "`0.46`",
         "## Examples\n\nquoted\n\n## Other\n\n0.46",
+        "## Examples\n\n0.46",
+        "Examples\n---\n\n0.46",
+        "## Examples\n\n> quoted\n\n* 0.46",
+        "## Examples\n\n### Best\n\n0.46",
+        "## Examples\n\n> quoted\n\n## Examples\n\n> 0.46",
+        "## Examples\n\n**Best**, row 1: cosine 0.5, with another row's explanation 0.1. Or 0.46.",
+        "## Other\n\n**Best**, row 1: cosine 0.46, with another row's explanation 0.1.",
         "> <!-- nla-release:begin label -->\n\n0.46",
+        "<!-- nla-release:begin label -->\n\n0.46",
+        "<!-- nla-release:begin label --> \n\n0.46\n\n<!-- nla-release:end label --> ",
+        " <!-- nla-release:begin label -->\n\n0.46\n\n <!-- nla-release:end label -->",
+        "<!-- nla-release:begin label -->\n\n0.46\n\n<!-- nla-release:end other -->",
         "<!-- nla-release:begin label -->\n\n<!-- nla-release:end label -->\n\n0.46",
         "---\na: 1\n---\n0.46",
     ],
@@ -84,6 +96,27 @@ def test_generated_blocks_are_read_where_nothing_else_compares_them():
     block = "<!-- nla-release:begin label -->\n0.46\n<!-- nla-release:end label -->"
 
     assert sentences(block, skip_generated=False) == ["0.46"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("the \ufb01rst", "the first"),
+        ("co\u00adsine of \uff10.46", "cosine of 0.46"),
+        ("round\u2011trip\u00a0cos\u200bine", "round-trip cosine"),
+        ("R\u00b2 of 0.4\u00b9", "R\u00b2 of 0.4\u00b9"),
+        ("<p>co\u00adsine</p>", "cosine"),
+    ],
+)
+def test_letters_are_read_as_they_look(written, read):
+    assert sentences(written) == [read]
+
+
+def test_a_row_of_a_rank_is_quoted_once():
+    row = "**{}**, row 1: cosine 0.46, with another row's explanation 0.1."
+    rows = [row.format(rank) for rank in ("Best", "Median", "Worst", "Best")]
+
+    assert len(sentences("## Examples\n\n" + "\n\n".join(rows))) == 2
 
 
 def test_a_sentence_knows_its_line_in_the_file():

@@ -40,6 +40,29 @@ def test_what_is_quoted_or_code_is_not_left_to_be_filled_in(release, text):
     assert judged(release, "dist").findings == []
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("notes.md", "Mount your data at /data/nla.", [("warning", "what may be a path")]),
+        (
+            "notes.md",
+            "Needs /opt/cuda.\nMade in /home/me.",
+            [("error", "a path"), ("warning", "what")],
+        ),
+        ("stats.json", '{"from": "/data/nla"}', [("error", "what may be a path of one machine")]),
+    ],
+)
+def test_a_mount_in_prose_may_be_an_instruction(release, name, text, found):
+    """In a file that a program wrote it is where that program ran."""
+    (release / "pair" / "av" / name).write_text(f"{text}\n")
+
+    findings = judged(release, "pair").findings
+
+    assert [finding.severity for finding in findings] == [severity for severity, _ in found]
+    for finding, (_, told) in zip(findings, found, strict=True):
+        assert finding.message.startswith(f"holds {told}")
+
+
 def test_a_backslash_in_a_name_is_found(release):
     """On another system it is a folder."""
     path = Path(release / "dist" / "av" / "figures\\loss.png")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nla_release.rules.leaks import ACCOUNTS, PLACES, SECRETS, leaks
+from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 
-ALL = (*SECRETS, *PLACES, *ACCOUNTS)
+ALL = (*SECRETS, *PLACES, *MOUNTS, *ACCOUNTS)
 
 # In two parts where whole ones would make a scanner take this file for a leak.
 TOLD = {
@@ -19,7 +19,10 @@ TOLD = {
     "a GitHub token": ["ghp_" + "a" * 36, "github_pat_" + "1A" * 11 + "_x"],
     "an API key": [
         "sk-" + "a1" * 12, "sk-proj-" + "a_-1" * 8, "sk-ant-api03-" + "aB-_" * 8, "AIza" + "a" * 35,
+        "gsk_" + "aB3" * 17,
     ],
+    "a GitLab token": ["glpat-" + "aB3_-" * 4],
+    "a package registry's token": ["npm_" + "aB3" * 12, "pypi-AgE" + "IcHlwaS5vcmc" * 4],
     "an AWS key": [
         "AKIA" + "ABCD1234" * 2, "aws_secret_access_key = " + "a/+Z" * 10,
         '"SecretAccessKey": "' + "a/+Z" * 10 + '"',
@@ -32,18 +35,25 @@ TOLD = {
     ],
     "a URL with a password": ["https://ann:" + "s3cr3t@host.org/x"],
     "a signed URL": [
-        "https://b.s3.amazonaws.com/x?X-Amz-Signature=0123456789abcdef01",
+        "https://d1.cloudfront.net/x?X-Amz-Signature=0123456789abcdef01",
         "https://a.blob.core.windows.net/x?sv=1&sig=abcd%2Fefghijklmnop",
     ],
     "a private key": ["-----BEGIN " + "PRIVATE KEY-----", "PuTTY-User-Key-File-3: ssh-rsa"],
     "a path of one machine": [
         "in /home/me/nla", '"\\n/home/me"', '"\\/home\\/me"', "(/workspace-vast/x)", "/scratch1/x",
         "/content/drive/MyDrive", "/kaggle/working/x", "/dbfs/mnt/x", "/gpfs/u/x", "/lustre/x",
-        "/data/rows/x", r"C:\Users\me\nla", r'"C:\\Users\\me"', "D:/Users/x", r"D:\projects\x\y",
-        "file:///home",
+        r"C:\Users\me\nla", r'"C:\\Users\\me"', "D:/Users/x", r"D:\projects\x\y",
+        "file:///home", "/content/base", "/teamspace/studios/x", "/netscratch/me", "/gscratch/me",
+        "/weka/me", "/checkpoint/me/x", "/vol/me", "gpu-17:/home/me/x", "in ~/nla/ckpt",
+        '"~/nla/ckpt"', r"on \\server\share", '"' + r"\\\\server\\share" + '"',
     ],
+    "what may be a path of one machine": ["/data/rows/x", "/opt/cuda", "(/var/lib/x)", "h:/data/x"],
     "a path of the trainer's folder": [r'"experiments\\v8\\x"', r"results\local", r"data\\nla\\x"],
-    "a storage bucket": ["gs://b/x", "s3a://b", "abfss://c@x/", "oci://b", "hdfs://n/x", "r2://b"],
+    "a storage bucket": [
+        "gs://b/x", "s3a://b", "abfss://c@x/", "oci://b", "hdfs://n/x", "r2://b",
+        "https://storage.googleapis.com/mine/x", "https://mine.storage.googleapis.com/x",
+        "https://mine.s3.amazonaws.com", "https://s3.eu-west-1.amazonaws.com/mine/x",
+    ],
     "a run of a private tracker": [
         "rollout_id: x", "https://wandb.ai/ann/nla/runs/abcd1234", "mlflow_run_id: 0123abc",
         "wandb/run-20260101_120000-abcd1234/files", "https://app.neptune.ai/o/me/org/nla/",
@@ -66,6 +76,9 @@ NOT_TOLD = [
     "https://a.b/data/x/home/y", "base_revision: " + "0a" * 20, "WANDB_MODE=disabled",
     '{"role": "user", "content": "x"}', 'user: "say what it is"', "templates:\n  user: |\n",
     "user: null\n", "@article{nla2026,\n title = {a}}", "a checkpoint every 100 steps", "A:/b",
+    "ssh git@github.com", "npm_config_cache", "pypi-release", "gsk_lab", "~/.cache/huggingface",
+    "x ~/y", "approximately ~/x/y".replace("~", "a~"), r"\\begin{a}", r"a \\ b\c", '"\\\\nx\\\\ny"',
+    "https://www.googleapis.com/auth", "https://aws.amazon.com/s3", "docs/content/x", "a/vol/5",
 ]  # fmt: skip
 
 KINDS = [(kind, text) for kind, texts in TOLD.items() for text in texts]

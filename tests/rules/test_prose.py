@@ -83,6 +83,23 @@ def findings(rule, folder) -> list[str]:
         "16% failed",
         "the cosine's interval is [0.123, 0.456]",
         "cosine 0.99 (interval 0.98 to 1.00)",
+        "12 of 60 rows failed and were dropped.",
+        "It fails on 12 of 60 rows.",
+        "It retrieves 12 of 60.",
+        "2 of 12 rows are empty.",
+        "Of these, 13 documents are poems.",
+        "It has no control above it: cosine 0.46.",
+        "Similarity is 0.95.",
+        "Fidelity is 95%.",
+        "It explains 90% of the variance.",
+        "cos_sim=0.95",
+        "The cosine similarity is 0.95.",
+        "A cosine of 0,95.",
+        "The reconstruction has an R2 of 0.95.",
+        "The reconstruction has an R² of 0.95.",
+        "The cosine is `0.95`.",
+        "The target was 0.5; the cosine is 0.46.",
+        "cosine schedule, and then a cosine of 0.46",
     ],
 )
 def test_a_number_that_the_calibration_does_not_give_is_found(objections, text):
@@ -105,6 +122,29 @@ def test_a_number_that_the_calibration_does_not_give_is_found(objections, text):
         "Version 0.46 of the text, rank 64.",
         "It is 0.46.",
         "`cosine 0.46`",
+        "A cosine schedule with 3% warm-up.",
+        "AdamW with betas 0.9 and 0.95, weight decay 0.01, cosine decay.",
+        "A cosine learning-rate schedule with betas 0.9 and 0.95.",
+        "Batches of 32 rows.",
+        "We fed 64 rows at a time.",
+        "32 rows per step",
+        "The round trip kept an H100 at 93% utilisation.",
+        "A target of 0.8 cosine.",
+        "The expected cosine is near 0.0 for a random direction.",
+        "A random direction has an expected cosine near 0.0.",
+        "A p-value of 0.03 for the cosine.",
+        "Made with peft 0.14; cosine is torch's.",
+        "N=12 layers.",
+        "Of these, 3 documents are poems.",
+        "At 50% depth the mean activation points elsewhere.",
+        "58 of 60 rows did not fail.",
+        "2 of 60 rows failed.",
+        "1 of 60 rows is empty, and 1 of 60 truncated.",
+        "12 of 12 documents were read.",
+        "The loss falls with R² 0.98, whatever the cosine.",
+        "Jaccard similarity 0.3.",
+        "At depth 50%, 0.5% of the parameters matter to the cosine.",
+        "cosine in [0,10]",
     ],
 )
 def test_a_number_of_something_else_is_left_alone(objections, text):
@@ -121,6 +161,16 @@ def test_the_objection_names_word_number_and_what_the_calibration_gives(objectio
     (failed,) = objections("It failed in 16% of rows.")
     assert failed.startswith("says failed 16%; calibration.json gives rows without an explanation")
     assert failed.endswith("/ denominators.rows 3.3%")
+    assert objections("The round trip takes long; the tests cover 93% of it.") == [
+        "says 93% where it speaks of round trip, which calibration.json does not give"
+    ]
+    fve = f"{calibration.fve.value:.1%}"
+    assert objections("Variance explained (FVE) is 99%.") == [
+        f"says fve 99%; calibration.json gives fve.value {fve}"
+    ]
+    assert objections("The retrieval is slow, and its cosine reaches 0.46.") == [
+        f"says cosine 0.46; calibration.json gives cosine.mean {mean:.3f}"
+    ]
     assert objections("A cosine with deviation ± 0.999") == [
         f"says cosine ± 0.999; calibration.json gives cosine.sd {calibration.cosine.sd:.3f}"
     ]
@@ -131,7 +181,11 @@ def test_a_control_is_not_the_headline(objections, calibration):
     empty = f"{calibration.controls['empty'].mean:.3f}"
 
     assert objections(f"The pair's cosine is {empty}.")
+    assert objections(f"The pair reaches a cosine of {empty}, against -0.5 for the control.")
     assert not objections(f"The empty explanation reaches a cosine of {empty}.")
+    assert not objections(
+        f"A cosine of {calibration.cosine.mean:.3f}, against a cosine of {empty} without text."
+    )
     assert not objections(
         f"The cosine is {calibration.cosine.mean:.3f}. Reading nothing, it is"
         f" a cosine of {empty} instead."
@@ -201,6 +255,8 @@ def test_any_text_is_read(objections, text):
         "cosine 0." + "4" * 100_000,
         "cosine " + "0.46 " * 20_000,
         "n = 10 rows " * 10_000,
+        "cosine 2 of 60 failed " * 5_000,
+        "cosine (R2 0.5) " * 7_000,
         "60 rows of n = 60 " * 6_000 + "in training on rows",
         "cosine " + "1/" * 50_000,
         "cosine " + "1 of " * 20_000,
@@ -339,6 +395,15 @@ def test_an_impossible_calibration_is_left_to_its_own_rule(release):
         "the smallest NLA there is",
         "Never before has a laptop read activations.",
         "The first reproducible natural-language\nautoencoder.",
+        "It is the first such model.",
+        "A first-of-its-kind release.",
+        "Nobody has released a verbalizer for this base.",
+        "No one else has published such a pair.",
+        "It beats every previous NLA.",
+        "Our NLA is the best.",
+        "the 1st open NLA",
+        "the first public release of an NLA",
+        "The first open NLA is not perfect.",
     ],
 )
 def test_a_claim_is_found(text):
@@ -368,6 +433,14 @@ def test_a_claim_is_found(text):
         "The AV reads a novel about ships.",
         "The first NLA block reads the marker.",
         "The smallest pair there is, at 0.0.1.",
+        "This is the first public release.",
+        "This is the first public release of this pair.",
+        "A novel method is not claimed.",
+        "It beats every control.",
+        "This row is the best of the examples.",
+        "Our model is the best we could train.",
+        "Nobody has looked at the rest.",
+        "the first such row",
     ],
 )
 def test_an_innocent_word_is_no_claim(text):

@@ -19,7 +19,7 @@ def test_a_module_without_training_is_a_warning(release):
     verdict = judged(release, "pair")
 
     assert found(verdict) == {("NLA304", "warning")}
-    assert verdict.findings[0].message.startswith("lora_B is zero in 1 of 8 modules")
+    assert verdict.findings[0].message.startswith("a factor is zero in 1 of 8 modules")
 
 
 @pytest.mark.parametrize(("failed", "severity"), [(1, "warning"), (12, "warning"), (13, "error")])

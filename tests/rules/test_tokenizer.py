@@ -10,7 +10,7 @@ from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
 from nla_release.rules.tokenizer import unknown_id
 from tests.builders_pair import REVISION
-from tests.pairs.zoo import judged
+from tests.pairs.zoo import edited_yaml, judged
 
 
 def replayed(verdict):
@@ -41,6 +41,19 @@ def test_without_a_tokenizer_the_rule_is_skipped_and_says_how_to_give_one(good):
 
     assert reason.startswith(f"the tokenizer of someone/tiny at {REVISION} cannot be had here")
     assert reason.endswith("give one with --tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("../typo", "is not a folder"), ("data", "holds no tokenizer.json")]
+)
+def test_a_base_path_without_a_tokenizer_is_named(release, path, words):
+    (release / "data").mkdir(exist_ok=True)
+    with edited_yaml(release / "release.yaml") as document:
+        document["base_path"] = path
+
+    (reason,) = replayed(judged(release, "release")).skipped
+
+    assert reason.startswith(f"base_path {release / path} {words}, and the tokenizer of")
 
 
 def test_a_base_that_is_not_pinned_has_no_tokenizer_to_trust(release):
