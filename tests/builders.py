@@ -1,13 +1,14 @@
 """Synthetic inputs that tests share: whole and valid, for a test to break one thing of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nla_release.calibration.evidence import Evidence, write_evidence
-from nla_release.calibration.records import Row, RunFacts, Verbalization
+from nla_release.calibration.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
+from nla_release.calibration.vectors import first_with_text
 from nla_release.explanation import Status, wrap
 
 RAW_FAILURES: dict[Status, str] = {
@@ -42,6 +43,7 @@ def evidence_parts(
     failed: Mapping[int, Status] | None = None,
     gold_text: bool = True,
     seed: int = 0,
+    probes: Collection[ProbeName] = (),
 ) -> EvidenceParts:
     """Evidence of a pair on random activations with a large shared mean.
 
@@ -54,6 +56,7 @@ def evidence_parts(
         failed: status by row position, for rows without an explanation.
         gold_text: whether the data has gold explanations.
         seed: of the random vectors.
+        probes: what ran besides; every text of a probe is read as the explanation with more error.
     """
     random = np.random.default_rng(seed)
     failed = failed or {}
@@ -86,7 +89,7 @@ def evidence_parts(
     }
     if gold_text:
         vectors["gold_text"] = reconstruct(noise / 2)
-    return EvidenceParts(
+    parts = EvidenceParts(
         rows=[
             Row(
                 id=f"r{i}",
@@ -107,6 +110,52 @@ def evidence_parts(
             variance=1 - float(mean.astype(np.float64) @ mean.astype(np.float64)),
         ),
     )
+    return _probed(parts, probes, random)
+
+
+def _probed(
+    parts: EvidenceParts, probes: Collection[ProbeName], random: np.random.Generator
+) -> EvidenceParts:
+    """The evidence, with what the probes would have left."""
+    real, gold = parts.vectors["real"], _unit(parts.vectors["gold"])
+
+    def read(like: np.ndarray, error: float) -> np.ndarray:
+        norms = np.linalg.norm(like, axis=1, keepdims=True)
+        return (like + error * norms * _unit(random.normal(size=like.shape))).astype(np.float32)
+
+    derived = {"text-controls": ("gibberish", "word_shuffled")}
+    derived["paraphrase"] = ("sentence_shuffled", "paraphrase")
+    names = [name for probe in derived if probe in probes for name in derived[probe]]
+    scales = ("half_scale", "double_scale") if "injection" in probes else ()
+    rows, vectors = [], dict(parts.vectors) | {name: read(real, 0.5) for name in names}
+    for row in parts.rows:
+        texts = {name: f"{name} {row.id}" if row.status == "ok" else "" for name in names}
+        if "text-controls" in probes:
+            texts["source_text"] = row.text
+        claims = [f"{row.explanation},", "and more"] if row.status == "ok" else []
+        rows.append(
+            row.model_copy(
+                update={
+                    "texts": texts,
+                    "spoken": {name: verbalization(f"{name} of a word") for name in scales},
+                    "claims": claims if "claims" in probes else [],
+                }
+            )
+        )
+    if "text-controls" in probes:
+        vectors["source_text"] = read(gold, 0.5)
+    if "claims" in probes:
+        without = real.repeat([len(row.claims) for row in rows], axis=0)
+        vectors |= {"claims_without": read(without, 0.3)}
+        vectors |= {"claims_with_unrelated": read(without, 0.2)}
+    if "discrimination" in probes:
+        factual = gold[first_with_text(rows)]
+        vectors |= {"discrimination_factual": read(factual, 0.5)}
+        vectors |= {"discrimination_gibberish": read(factual, 2)}
+    if "text-retrieval" in probes:
+        vectors |= {"encoder_source": gold, "encoder_explanation": read(real, 0.5)}
+    run = parts.run.model_copy(update={"probes": [ProbeRecord(name=name) for name in probes]})
+    return EvidenceParts(rows, vectors, run)
 
 
 def make_evidence(folder: Path, **options: Any) -> Evidence:
@@ -127,7 +176,7 @@ def run_facts(*, rows: int, documents: int, variance: float) -> RunFacts:
     }
     return RunFacts.model_validate(
         {
-            "schema": 1,
+            "schema": 2,
             "tool_version": "0.1.0",
             "started_at": "2026-11-22T10:00:00Z",
             "finished_at": "2026-11-22T10:05:00Z",

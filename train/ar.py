@@ -12,7 +12,7 @@ import click
 import torch
 
 from nla_release.engine.base import Base, block_output, decoder_of, embedding_norm
-from nla_release.engine.pair import pad_right
+from nla_release.engine.batches import pad_right
 from nla_release.errors import ConfigError
 from nla_release.prompt import ar_prompt
 from nla_release.schema import parse

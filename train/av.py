@@ -11,8 +11,8 @@ import click
 import torch
 
 from nla_release.engine.base import Base, embedding_norm
+from nla_release.engine.batches import pad_right
 from nla_release.engine.hooks import injecting
-from nla_release.engine.pair import pad_right
 from nla_release.errors import ConfigError
 from nla_release.explanation import wrap
 from nla_release.prompt import MarkedPrompt

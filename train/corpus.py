@@ -5,7 +5,6 @@ lines of any other split are left out), and optionally `labels`, a list of `{sta
 explanation}` with character offsets into the text.
 """
 
-import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import NonNegativeInt
 from nla_release.errors import DataError, NothingCheckedError
 from nla_release.files import read_text
 from nla_release.schema import Open, Strict, parse
+from nla_release.training_documents import text_digest
 
 Split = Literal["train", "eval"]
 SPLITS: tuple[Split, Split] = ("train", "eval")
@@ -71,7 +71,7 @@ def read_corpus(path: Path, eval_fraction: float) -> list[Document]:
     ]:
         raise DataError(f"{path}: document id {repeated[0]!r} stands more than once")
     texts = {
-        split: {text_hash(it.text) for it in documents if it.split == split} for split in SPLITS
+        split: {text_digest(it.text) for it in documents if it.split == split} for split in SPLITS
     }
     for split in SPLITS:
         if not texts[split]:
@@ -83,18 +83,13 @@ def read_corpus(path: Path, eval_fraction: float) -> list[Document]:
     return documents
 
 
-def text_hash(text: str) -> str:
-    """Hex sha256 of a text with case and spacing evened out."""
-    return hashlib.sha256(" ".join(text.lower().split()).encode()).hexdigest()
-
-
 def _document(text: str, where: str, eval_fraction: float) -> Document | None:
     try:
         line = parse(Line, json.loads(text), where, error=DataError)
     except ValueError as error:
         raise DataError(f"{where} is not valid JSON: {error}") from error
     if line.split is None:
-        held_out = int(text_hash(line.text)[:8], 16) / 16**8 < eval_fraction
+        held_out = int(text_digest(line.text)[:8], 16) / 16**8 < eval_fraction
         return Document(line.id, line.text, "eval" if held_out else "train", line.labels)
     if line.split not in SPLITS:
         return None

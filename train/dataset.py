@@ -16,6 +16,7 @@ from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.files import dump_yaml, read_yaml, sha256_file, write_atomic
+from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from train.corpus import Split
 from train.recipe import Recipe
 
@@ -24,9 +25,13 @@ REFERENCE_NAME = "reference.safetensors"
 
 @dataclass(frozen=True)
 class Row:
-    """One activation `[d]` float32, taken at `position` of a document's tokens."""
+    """One activation `[d]` float32, taken at `position` of a document's tokens.
+
+    `document_sha256` is the `text_digest` of the whole document, `text` what of it was read.
+    """
 
     document: str
+    document_sha256: str
     position: int
     token_id: int
     text: str
@@ -53,6 +58,11 @@ def reference_path(folder: Path) -> Path:
     return folder / "data" / REFERENCE_NAME
 
 
+def training_list_path(folder: Path) -> Path:
+    """Where the list of training documents lies."""
+    return folder / "data" / TRAINING_LIST_NAME
+
+
 def write_rows(path: Path, rows: list[Row], recipe: Recipe, base: Base, split: Split) -> None:
     """Write a split and its sidecar `{path}.nla_meta.yaml` (kind nla_dataset, schema_version 1)."""
     d_model = base.model.config.get_text_config().hidden_size
@@ -60,6 +70,7 @@ def write_rows(path: Path, rows: list[Row], recipe: Recipe, base: Base, split: S
         {
             "id": [f"{row.document}:{row.position}" for row in rows],
             "document": [row.document for row in rows],
+            "document_sha256": [row.document_sha256 for row in rows],
             "position": pa.array([row.position for row in rows], pa.int32()),
             "token_id": pa.array([row.token_id for row in rows], pa.int32()),
             "text": [row.text for row in rows],

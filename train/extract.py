@@ -13,18 +13,26 @@ import numpy as np
 import torch
 
 from nla_release.engine.base import Base, block_output, decoder_of
-from nla_release.engine.pair import pad_right
+from nla_release.engine.batches import pad_right
 from nla_release.errors import ConfigError, DataError, NothingCheckedError
 from nla_release.progress import progress
+from nla_release.training_documents import text_digest, write_training_documents
 from train.adapter import load
 from train.command import run, step
 from train.corpus import SPLITS, Document, Split, read_corpus
-from train.dataset import Row, parquet_path, reference_path, write_reference, write_rows
+from train.dataset import (
+    Row,
+    parquet_path,
+    reference_path,
+    training_list_path,
+    write_reference,
+    write_rows,
+)
 from train.recipe import Recipe, read_recipe
 
 
 def extract(recipe: Recipe, folder: Path, *, device: str | None = None) -> dict[Split, int]:
-    """Write `data/{train,eval}.parquet` with sidecars and the reference; gives rows per split.
+    """Write `data/`: rows and their sidecars, reference, training list; gives rows per split.
 
     Raises:
         ConfigError: the base has no such layer.
@@ -49,6 +57,9 @@ def extract(recipe: Recipe, folder: Path, *, device: str | None = None) -> dict[
         counts[split] = len(rows)
         if split == "train":
             write_reference(reference_path(folder), rows, parquet_path(folder, split))
+            write_training_documents(
+                training_list_path(folder), ((it.id, it.text) for it in chosen)
+            )
     return counts
 
 
@@ -77,12 +88,14 @@ def _batch_rows(base: Base, recipe: Recipe, documents: Sequence[Document]) -> It
     )
     hidden = block_output(base.model, recipe.extract.layer, ids, mask).float().cpu().numpy()
     for index, (document, item) in enumerate(zip(documents, encoded, strict=True)):
+        digest = text_digest(document.text)
         for position, explanation in _positions(document, item["offset_mapping"], recipe):
             activation = hidden[index, position]
             if not np.isfinite(activation).all():
                 raise DataError(f"document {document.id}: activation at {position} is not finite")
             yield Row(
                 document.id,
+                digest,
                 position,
                 item["input_ids"][position],
                 document.text[: item["offset_mapping"][position][1]],

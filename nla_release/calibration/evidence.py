@@ -5,16 +5,32 @@ Nothing is repaired on reading: numbers computed from doubtful evidence are wors
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from nla_release.calibration.records import Row, Run, RunFacts
+from nla_release.calibration.records import (
+    ProbeName,
+    Row,
+    Run,
+    RunFacts,
+    TextCondition,
+)
+from nla_release.calibration.vectors import (
+    CLAIM_TENSORS,
+    DISCRIMINATION_TENSORS,
+    ENCODER_TENSORS,
+    Condition,
+    Vectors,
+    first_with_text,
+    read_vectors,
+    row_name,
+)
 from nla_release.errors import EvidenceError, InputError, NothingCheckedError
 from nla_release.files import (
     dump_json,
@@ -26,16 +42,22 @@ from nla_release.files import (
     write_atomic,
 )
 from nla_release.schema import parse
-from nla_release.weights import read_header
+
+__all__ = ["Condition", "Evidence", "Vectors", "read_evidence", "write_evidence"]
 
 ROWS_NAME = "rows.jsonl"
 VECTORS_NAME = "vectors.safetensors"
 RUN_NAME = "run.json"
 
-# Texts whose reconstructions by the AR are kept, one tensor [N, d] each.
-Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "zero_vector"]
-
-Vectors = dict[str, npt.NDArray[np.float32]]
+# What each probe leaves: always, and where every row has a source text.
+_LEFT_BY: dict[ProbeName, tuple[set[str], set[str]]] = {
+    "text-controls": ({"gibberish", "word_shuffled"}, {"source_text"}),
+    "injection": ({"half_scale", "double_scale"}, set()),
+    "text-retrieval": (set(ENCODER_TENSORS), set()),
+    "claims": (set(CLAIM_TENSORS), set()),
+    "paraphrase": ({"paraphrase", "sentence_shuffled"}, set()),
+    "discrimination": (set(DISCRIMINATION_TENSORS), set()),
+}
 
 _MAX_ROWS_BYTES = 256 * 1024 * 1024
 _VARIANCE_TOLERANCE = 1e-5  # float32 means of unit vectors agree with float64 ones to about 1e-7
@@ -48,7 +70,7 @@ class Evidence:
 
     `vectors` holds float32 tensors over the rows in order: `gold` [N, d] at raw norm,
     `reference_mean` [d], and a reconstruction [N, d] per condition, where rows whose text failed
-    hold zeros.
+    hold zeros. What probes add is in `docs/evidence.md`.
     """
 
     rows: tuple[Row, ...]
@@ -61,10 +83,15 @@ class Evidence:
         """The document of every row, in order."""
         return [row.document for row in self.rows]
 
-    def failed(self, condition: Condition) -> npt.NDArray[np.bool_]:
+    @property
+    def discriminated(self) -> list[int]:
+        """[M] the rows whose source texts the tensors `discrimination_*` are of."""
+        return first_with_text(self.rows)
+
+    def failed(self, condition: Condition | TextCondition) -> npt.NDArray[np.bool_]:
         """[N] whether the condition had no text to reconstruct from; given texts never fail."""
         match condition:
-            case "real":
+            case "real" | "gibberish" | "word_shuffled" | "sentence_shuffled" | "paraphrase":
                 statuses = [row.status for row in self.rows]
             case "shuffled":
                 statuses = [row.shuffled_status for row in self.rows]
@@ -91,10 +118,12 @@ def read_evidence(folder: Path) -> Evidence:
                 raise EvidenceError(f"{folder / name} does not exist")
         run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
         rows = _read_rows(folder / ROWS_NAME)
-        vectors = _read_vectors(folder / VECTORS_NAME, rows)
+        vectors = read_vectors(folder / VECTORS_NAME, rows)
         _check_hash(folder / ROWS_NAME, run.rows_sha256)
         _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
         evidence = Evidence(rows, vectors, run, sha256_file(folder / RUN_NAME))
+        _check_parts(folder / ROWS_NAME, evidence)
+        _check_probes(folder / RUN_NAME, evidence)
         _check_shuffle(folder / ROWS_NAME, rows)
         _check_failures_hold_zeros(folder / VECTORS_NAME, evidence)
         _check_run(folder / RUN_NAME, evidence)
@@ -119,14 +148,14 @@ def write_evidence(
         EnvironmentProblem: the folder cannot be written.
     """
     row_bytes = "".join(
-        json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows
+        json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n" for row in rows
     ).encode()
     # safetensors orders tensors by name, but writes a view's memory, so a transposed one scrambled
     vector_bytes: bytes = safetensors.numpy.save(
         {name: np.ascontiguousarray(values) for name, values in vectors.items()}
     )
     whole = {
-        **run.model_dump(by_alias=True),
+        **run.model_dump(by_alias=True, exclude_unset=True),
         "rows_sha256": sha256_bytes(row_bytes),
         "vectors_sha256": sha256_bytes(vector_bytes),
     }
@@ -157,43 +186,46 @@ def _read_rows(path: Path) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
-    header = read_header(path)
-    required = {"gold", "reference_mean", *get_args(Condition)} - {"gold_text"}
-    if missing := sorted(required - set(header)):
-        raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
-    if foreign := sorted(set(header) - required - {"gold_text"}):
-        raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
-    if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
-        raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
-    gold = header["gold"].shape
-    if len(gold) != 2 or gold[0] != len(rows) or gold[1] == 0:
-        raise EvidenceError(
-            f"{path} tensor gold has shape {list(gold)}, expected [{len(rows)}, d] for the"
-            f" {len(rows)} rows of {ROWS_NAME}"
-        )
-    for name, tensor in header.items():
-        expected = gold[1:] if name == "reference_mean" else gold
-        if tensor.shape != expected:
-            raise EvidenceError(
-                f"{path} tensor {name} has shape {list(tensor.shape)}, expected {list(expected)}"
-            )
-        if tensor.dtype != "F32":
-            raise EvidenceError(f"{path} tensor {name} has dtype {tensor.dtype}, expected F32")
-    vectors: Vectors = safetensors.numpy.load_file(path)
-    for name, values in vectors.items():
-        if not np.isfinite(values).all():
-            place = "" if values.ndim == 1 else f" in {_first(rows, ~np.isfinite(values))}"
-            raise EvidenceError(f"{path} tensor {name} holds NaN or infinity{place}")
-    return vectors
-
-
 def _check_hash(path: Path, recorded: str) -> None:
     if (found := sha256_file(path)) != recorded:
         raise EvidenceError(
             f"{path} has sha256 {found[:12]}..., but {RUN_NAME} records {recorded[:12]}...:"
             " it was edited, or belongs to another run"
         )
+
+
+def _check_parts(path: Path, evidence: Evidence) -> None:
+    """Format 1 has no parts of probes; in format 2 every row has the same ones."""
+    first = evidence.rows[0]
+    for number, row in enumerate(evidence.rows, start=1):
+        where = f"{path} line {number}"
+        if evidence.run.schema_ == 1 and (unknown := row.parts_of_format_2):
+            raise EvidenceError(f"{where}: {RUN_NAME} says schema 1, without {', '.join(unknown)}")
+        if row.texts.keys() != first.texts.keys():
+            raise EvidenceError(
+                f"{where}: texts holds {_keys(row.texts)}, not {_keys(first.texts)}"
+            )
+        if row.spoken.keys() != first.spoken.keys():
+            raise EvidenceError(
+                f"{where}: spoken holds {_keys(row.spoken)}, not {_keys(first.spoken)}"
+            )
+
+
+def _check_probes(path: Path, evidence: Evidence) -> None:
+    """A probe left its parts when it ran, and only then."""
+    found = {*evidence.vectors, *evidence.rows[0].spoken}
+    for probe, (always, sometimes) in _LEFT_BY.items():
+        if probe in evidence.run.probed:
+            if missing := sorted(always - found):
+                raise EvidenceError(f"{path}: probe {probe} ran, but left no {', '.join(missing)}")
+        elif unasked := sorted((always | sometimes) & found):
+            raise EvidenceError(
+                f"{path}: probe {probe} did not run, but there is {', '.join(unasked)}"
+            )
+
+
+def _keys(parts: Iterable[str]) -> str:
+    return ", ".join(sorted(parts)) or "nothing"
 
 
 def _check_shuffle(path: Path, rows: Sequence[Row]) -> None:
@@ -217,14 +249,15 @@ def _check_shuffle(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _check_failures_hold_zeros(path: Path, evidence: Evidence) -> None:
-    for condition in get_args(Condition):
-        if condition not in evidence.vectors:
-            continue
-        wrong = evidence.vectors[condition].any(axis=1) & evidence.failed(condition)
+    conditions = (*get_args(Condition), *get_args(TextCondition))
+    failed = {name: evidence.failed(name) for name in conditions}
+    failed[ENCODER_TENSORS[0]] = evidence.failed("real")
+    for name in failed.keys() & evidence.vectors.keys():
+        wrong = evidence.vectors[name].any(axis=1) & failed[name]
         if wrong.any():
             raise EvidenceError(
-                f"{path} tensor {condition} holds a reconstruction in"
-                f" {_first(evidence.rows, wrong)}, whose text failed"
+                f"{path} tensor {name} is not zero in {row_name(evidence.rows, wrong)},"
+                " whose text failed"
             )
 
 
@@ -236,6 +269,13 @@ def _check_run(path: Path, evidence: Evidence) -> None:
             f"{path}: evaluation asked {asked.rows} rows of {asked.documents} documents, but"
             f" {ROWS_NAME} holds {found[0]} rows of {found[1]}: rows must never be dropped"
         )
+    if training := evidence.run.training:
+        documents, ids = set(evidence.documents), {row.id for row in evidence.rows}
+        foreign = {*training.ids_overlapping} - documents | {*training.texts_overlapping} - ids
+        if foreign:
+            raise EvidenceError(
+                f"{path}: training overlaps with {min(foreign)!r}, which {ROWS_NAME} lacks"
+            )
     mean = evidence.vectors["reference_mean"].astype(np.float64)
     variance = 1 - float(mean @ mean)
     if abs(variance - evidence.run.reference.variance) > _VARIANCE_TOLERANCE:
@@ -243,8 +283,3 @@ def _check_run(path: Path, evidence: Evidence) -> None:
             f"{path}: reference.variance is {evidence.run.reference.variance}, but reference_mean"
             f" gives 1 - ||mean||^2 = {variance:.6f}"
         )
-
-
-def _first(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
-    position = int(np.argmax(marked.reshape(len(rows), -1).any(axis=1)))
-    return f"row {position + 1} (id {rows[position].id!r})"

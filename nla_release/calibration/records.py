@@ -1,4 +1,7 @@
-"""What the evidence folder holds: a `Row` per line of `rows.jsonl`, a `Run` in `run.json`."""
+"""What the evidence folder holds: a `Row` per line of `rows.jsonl`, a `Run` in `run.json`.
+
+Format 2 adds what probes leave, each part only when its probe ran; format 1 has none of it.
+"""
 
 from typing import Annotated, Literal, TypeVar
 
@@ -25,7 +28,34 @@ def _encodable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_encodable)]
 Name = Annotated[Text, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Setting = Text | int | FiniteFloat | bool | None | list[Text]
 UtcTime = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+
+# Texts given to the AR in place of a row's explanation. All but the last are made from it.
+TextCondition = Literal[
+    "gibberish", "word_shuffled", "sentence_shuffled", "paraphrase", "source_text"
+]
+# The row's own vector, injected at another scale than the sidecar's.
+VectorCondition = Literal["half_scale", "double_scale"]
+
+# The last five need no run of the pair: they follow from what every run holds.
+ProbeName = Literal[
+    "text-controls",
+    "injection",
+    "text-retrieval",
+    "claims",
+    "paraphrase",
+    "discrimination",
+    "retrieval",
+    "templates",
+    "ceiling",
+    "structural",
+    "contamination",
+]
+
+# What format 1 does not know, in a row and in a run.
+_ROW_PARTS = frozenset({"texts", "spoken", "claims"})
+_RUN_PARTS = frozenset({"probes", "training", "attempts"})
 
 
 class Verbalization(Strict):
@@ -45,6 +75,10 @@ class Row(Strict):
 
     `shuffled_from` is the id of the row whose explanation stood in for this row's own, one of
     another document whenever there is one.
+
+    `texts` are what the AR read for this row under each condition, empty where it is made from an
+    explanation and there was none; `spoken` is what the AV said of this row's vector at another
+    scale; `claims` are the parts of the explanation, in order.
     """
 
     id: Name
@@ -57,10 +91,38 @@ class Row(Strict):
     shuffled_from: Name
     shuffled_status: Status
     random_vector: Verbalization
+    texts: dict[TextCondition, Text] = Field(default_factory=dict)
+    spoken: dict[VectorCondition, Verbalization] = Field(default_factory=dict)
+    claims: list[Name] = Field(default_factory=list)
+
+    @property
+    def probed_claims(self) -> list[str]:
+        """The claims that can be left out one at a time: a single one leaves nothing behind."""
+        return self.claims if len(self.claims) > 1 else []
+
+    @property
+    def parts_of_format_2(self) -> list[str]:
+        """The fields that are there and that format 1 does not know."""
+        return sorted(self.model_fields_set & _ROW_PARTS)
 
     @model_validator(mode="after")
     def _explained_only_when_ok(self) -> "Row":
         return _explained_only_when_ok(self)
+
+    @model_validator(mode="after")
+    def _made_from_what_is_there(self) -> "Row":
+        for condition, text in self.texts.items():
+            if condition == "source_text":
+                if text != self.text:
+                    raise ValueError("texts.source_text is not the row's text")
+            elif bool(text.strip()) != (self.status == "ok"):
+                raise ValueError(
+                    f"texts.{condition} is {text[:40]!r} with status {self.status};"
+                    " there is one exactly when there is an explanation"
+                )
+        if self.claims and self.status != "ok":
+            raise ValueError(f"claims of an explanation with status {self.status}")
+        return self
 
 
 class Base(Strict):
@@ -114,13 +176,50 @@ class Decoding(Strict):
     batch_size: PositiveInt
 
 
+class ProbeRecord(Strict):
+    """One probe: its settings, and what it cost beyond the base run and the probes before it.
+
+    `av_vectors` and `ar_texts` are what the AV explained and the AR read for it alone, in
+    `seconds`. A probe that could not run says why in `skipped`, and cost nothing.
+    """
+
+    name: ProbeName
+    settings: dict[Name, Setting] = Field(default_factory=dict)
+    av_vectors: NonNegativeInt = 0
+    ar_texts: NonNegativeInt = 0
+    seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    skipped: Name | None = None
+
+    @model_validator(mode="after")
+    def _skipping_is_free(self) -> "ProbeRecord":
+        if self.skipped and (self.av_vectors or self.ar_texts or self.seconds):
+            raise ValueError(f"probe {self.name} was skipped, but has a cost")
+        return self
+
+
+class TrainingOverlap(Strict):
+    """The evaluation data against the documents that the pair was trained on.
+
+    `sha256` is of the list of training documents, `documents` its length. `ids_overlapping` are the
+    evaluation's documents whose id stands in it, `texts_overlapping` the ids of rows whose document
+    has the text of one in it.
+    """
+
+    sha256: Sha256
+    documents: PositiveInt
+    ids_overlapping: list[Name]
+    texts_overlapping: list[Name]
+
+
 class RunFacts(Strict):
     """What a run knows of itself before its files are written.
 
     `files` maps each file of the pair, such as `av/adapter_model.safetensors`, to its sha256.
+    `training` is null when nothing was compared; the record of the probe "contamination" says why.
+    `attempts` is how many checkpoints or settings were tried before this one, itself included.
     """
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema_: Literal[1, 2] = Field(alias="schema")
     tool_version: Text
     started_at: UtcTime
     finished_at: UtcTime
@@ -136,6 +235,23 @@ class RunFacts(Strict):
     zero_vector: Verbalization
     device: Text
     libraries: dict[Text, Text]
+    probes: list[ProbeRecord] = Field(default_factory=list)
+    training: TrainingOverlap | None = None
+    attempts: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _holds_what_its_format_knows(self) -> "RunFacts":
+        if self.schema_ == 1 and (unknown := sorted(self.model_fields_set & _RUN_PARTS)):
+            raise ValueError(f"schema 1 has no {', '.join(unknown)}")
+        names = [probe.name for probe in self.probes]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"probe {', '.join(twice)} is recorded twice")
+        return self
+
+    @property
+    def probed(self) -> set[ProbeName]:
+        """The probes that ran."""
+        return {probe.name for probe in self.probes if probe.skipped is None}
 
 
 class Run(RunFacts):

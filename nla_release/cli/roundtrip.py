@@ -1,29 +1,54 @@
 """`nla-release roundtrip`."""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from nla_release.base.cache import base_facts
+from nla_release.calibration.records import ProbeName
 from nla_release.errors import EnvironmentProblem
-from nla_release.release import Release, read_release
+from nla_release.release import ProbeChoice, Release, read_release
 
 
 @click.command("roundtrip")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
 @click.option("--fresh", is_flag=True, help="Measure from the beginning, whatever is there.")
-def command(path: Path, device: str | None, fresh: bool) -> None:
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice(["all", "quick", *get_args(ProbeName)]),
+    help="Ask more of the pair, besides what release.yaml names under evaluation.probes; may be"
+    " given several times. quick is text-controls and injection.",
+)
+def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoice, ...]) -> None:
     """Run held-out activations through AV and AR, with controls, and leave evidence/.
 
-    PATH is the folder of release.yaml. An interrupted run continues where it was, and a finished
-    one is not repeated, as long as the pair, the data and the settings are the same.
-    """
+    PATH is the folder of release.yaml. An interrupted run continues where it was, and what was
+    measured is not measured again, as long as the pair, the data and the settings are the same: a
+    probe that is asked for later is added to the evidence.
+
+    \b
+    Probes, and what each adds:
+      text-controls   gibberish, shuffled words and the source text, through the AR
+      injection       the activations at half and at double scale, through the AV
+      text-retrieval  texts embedded by evaluation.encoder, when one is named
+      claims          the explanation without each of its claims, and with an unrelated one
+      paraphrase      the explanation said otherwise, and its sentences shuffled
+      discrimination  source texts and gibberish of the same length, through the AR
+      all             these six
+      quick           text-controls and injection
+    retrieval, templates, ceiling, structural and contamination ask nothing of the pair, and are
+    recorded by every run.
+    """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
     from nla_release.engine.roundtrip import roundtrip
 
     _keep_base_facts(release)
-    evidence = roundtrip(release, device=device, fresh=fresh)
+    evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
     click.echo(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
         err=True,

@@ -4,7 +4,9 @@
 * `adapters` puts both adapters on it, refusing any key that does not land.
 * `hooks` injects activations into prompts.
 * `pair` is the public face: `Pair.from_pretrained`, `explain`, `reconstruct`, `score`.
-* `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence.
+* `sweep` lets other ARs read texts that are there; `reader` is an AR alone.
+* `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
+  for `controls` and `probes`, through `memory`, which keeps answers in a `checkpoint`.
 """
 
 import logging

@@ -3,11 +3,16 @@
 A row of the parquet file is one activation: `id`, `document`, `text` (the source up to and
 including the position, or null), `explanation` (a label, or null) and `activation` (float32 list
 of length d_model, raw norm). `train.extract` writes it, and so may anything with these columns.
+
+Three more columns may be there, for probes: `document_sha256` (`training_documents.text_digest` of
+the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
+explanation in parts), null where a row has none.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +24,7 @@ from nla_release.errors import DataError, NothingCheckedError
 from nla_release.files import sha256_file
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
+_OPTIONAL = ("document_sha256", "paraphrase", "claims")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class Activations:
     documents: list[str]
     texts: list[str | None]
     explanations: list[str | None]
+    document_digests: list[str | None]
+    paraphrases: list[str | None]
+    claims: list[list[str] | None]
     vectors: npt.NDArray[np.float32]
     sha256: str
 
@@ -77,6 +86,9 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         documents,
         table.column("text").to_pylist(),
         table.column("explanation").to_pylist(),
+        _optional(table, "document_sha256"),
+        _optional(table, "paraphrase"),
+        _optional(table, "claims"),
         _vectors(path, table.column("activation").to_pylist(), d_model),
         digest,
     )
@@ -111,18 +123,34 @@ def _check_columns(path: Path, table: pa.Table) -> None:
         raise DataError(
             f"{path} lacks the columns {', '.join(missing)}; it has {table.column_names}"
         )
-    for name in COLUMNS:
+    for name in (*COLUMNS, *(name for name in _OPTIONAL if name in table.column_names)):
         kind = table.schema.field(name).type
         if name == "activation":
-            fits = pa.types.is_nested(kind) and pa.types.is_floating(
-                getattr(kind, "value_type", kind)
-            )
+            expected = "lists of floats"
+            fits = pa.types.is_nested(kind) and pa.types.is_floating(_inner(kind))
+        elif name == "claims":
+            expected = "lists of text"
+            fits = pa.types.is_nested(kind) and _is_text(_inner(kind))
         else:
-            fits = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-            fits |= pa.types.is_null(kind) and name in ("text", "explanation")
+            expected = "text"
+            fits = _is_text(kind)
+        fits |= pa.types.is_null(kind) and name in ("text", "explanation", *_OPTIONAL)
         if not fits and table.num_rows:
-            expected = "lists of floats" if name == "activation" else "text"
             raise DataError(f"{path}: column {name} holds {kind}, expected {expected}")
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    return getattr(kind, "value_type", kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _optional(table: pa.Table, name: str) -> list[Any]:
+    if name not in table.column_names:
+        return [None] * int(table.num_rows)
+    return list(table.column(name).to_pylist())
 
 
 def _vectors(path: Path, rows: list[list[float] | None], d_model: int) -> npt.NDArray[np.float32]:

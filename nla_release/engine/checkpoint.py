@@ -4,6 +4,7 @@ The folder is guarded by what the work depends on: pieces made of other inputs a
 """
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ _BEGIN_ANEW = "run `nla-release roundtrip --fresh` to drop it and begin anew"
 
 
 class Checkpoint:
-    """A folder of finished pieces, each computed once."""
+    """A folder of finished pieces, each computed once.
+
+    `seconds` is what the pieces asked for so far took to compute, in whichever run that was.
+    """
 
     def __init__(self, folder: Path, guard: dict[str, Any], *, fresh: bool) -> None:
         """Open or begin the folder.
@@ -36,6 +40,7 @@ class Checkpoint:
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         self._folder = folder
+        self.seconds = 0.0
         if not (folder / GUARD_NAME).exists():
             write_atomic(folder / GUARD_NAME, dump_json(guard))
             return
@@ -55,18 +60,28 @@ class Checkpoint:
         """The JSON document `name`, computed unless a finished one is there."""
         path = self._folder / f"{name}.json"
         if path.exists():
-            return read_json(path)
-        document = compute()
-        write_atomic(path, dump_json(document))
-        return document
+            piece = read_json(path)
+            if not isinstance(piece, dict) or not {"value", "seconds"} <= piece.keys():
+                raise InputError(f"{path} is damaged", hint=_BEGIN_ANEW)
+        else:
+            started = time.monotonic()
+            piece = {"value": compute(), "seconds": time.monotonic() - started}
+            write_atomic(path, dump_json(piece))
+        self.seconds += piece["seconds"]
+        return piece["value"]
 
     def tensor(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """The tensor `name`, computed unless a finished one is there."""
         path = self._folder / f"{name}.safetensors"
         if not path.exists():
-            write_atomic(path, save({"values": compute().contiguous()}))
+            started = time.monotonic()
+            piece = {"values": compute().contiguous()}
+            seconds = torch.tensor(time.monotonic() - started, dtype=torch.float64)
+            write_atomic(path, save(piece | {"seconds": seconds}))
         try:
-            values: torch.Tensor = load_file(path)["values"]
+            found = load_file(path)
+            values: torch.Tensor = found["values"]
+            self.seconds += float(found["seconds"])
         except (SafetensorError, KeyError) as error:
             raise InputError(f"{path} is damaged: {error}", hint=_BEGIN_ANEW) from error
         return values

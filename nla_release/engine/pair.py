@@ -1,6 +1,6 @@
 """The pair on its base: activations to words, words to activations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,19 @@ import huggingface_hub
 import numpy as np
 import numpy.typing as npt
 import torch
-import transformers
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nla_release.engine.adapters import attach, load_head
-from nla_release.engine.base import Base, block_output, decoder_of, load_base
+from nla_release.engine.base import Base, decoder_of, load_base
+from nla_release.engine.batches import halving
+from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
+from nla_release.engine.reader import Reader
 from nla_release.errors import DataError, EnvironmentProblem, PairError
 from nla_release.explanation import Explanation, read_explanation
 from nla_release.files import sha256_file
 from nla_release.pairing import disagreements
-from nla_release.prompt import ar_prompt, check_replay, check_suffix
+from nla_release.prompt import check_replay, check_suffix
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import (
     HEAD_FILE_NAME,
@@ -64,7 +66,7 @@ class Pair:
         self.av = av
         self.ar = ar
         self._model = model
-        self._head = head.to(base.device)
+        self._reader = Reader(base, model, head, ar)
 
     @classmethod
     def from_pretrained(
@@ -122,31 +124,53 @@ class Pair:
         return [explanation.text for explanation in found]
 
     def verbalize(
-        self, vectors: Vectors, *, max_new_tokens: int = 200, batch_size: int = 16
+        self,
+        vectors: Vectors,
+        *,
+        max_new_tokens: int = 200,
+        batch_size: int = 16,
+        scale_factor: float = 1.0,
     ) -> list[Explanation]:
         """As `explain`, with the status and the raw output of each.
+
+        Vectors are injected at `scale_factor` times the sidecar's scale.
 
         Raises:
             DataError: the vectors are not `[N, d_model]` or not finite.
         """
         checked = self._checked(vectors)
         self._model.set_adapter("av")
+        injection, tokenizer = self.av.injection, self.base.tokenizer
+        scale = injection.scale * scale_factor
+        decoding = Decoding(
+            self._model,
+            injection.prompt_token_ids,
+            injection.marker_position - 1,  # injection looks at the marker's left neighbour too
+            end=tokenizer.eos_token_id,
+            pad=tokenizer.pad_token_id,
+            device=self.base.device,
+        )
+
+        def generate(rows: Sequence[int]) -> list[Explanation]:
+            batch = checked[list(rows)]
+            marked = injecting(self._model, batch, self.av.tokens, scale)
+            said = decoding.rows(len(batch), max_new_tokens, marked)
+            return [self._explanation(row) for row in said]
+
         return [
             explanation
-            for batch in torch.split(checked, batch_size)
-            if len(batch)
-            for explanation in self._generate(batch, max_new_tokens)
+            for at in range(0, len(checked), batch_size)
+            for explanation in halving(range(len(checked))[at : at + batch_size], generate)
         ]
 
     def reconstruct(self, texts: Sequence[str], *, batch_size: int = 16) -> torch.Tensor:
-        """Activations `[N, d_model]`, float32 on the CPU, that the AR reads out of texts."""
+        """Activations `[N, d_model]`, float32 on the CPU, that the AR reads out of texts.
+
+        Texts of like length are read together, so that a batch may hold more than `batch_size`.
+        """
         if isinstance(texts, str):
             raise DataError("reconstruct takes a list of texts, not one text")
-        if not texts:
-            return torch.empty(0, self.ar.d_model)
-        self._model.set_adapter("ar")
-        batches = (texts[at : at + batch_size] for at in range(0, len(texts), batch_size))
-        return torch.cat([self._read(batch) for batch in batches])
+        return self._reader.reconstruct(texts, batch_size=batch_size)
 
     def score(self, vectors: Vectors, *, max_new_tokens: int = 200, batch_size: int = 16) -> Scores:
         """Round trip of activations `[N, d_model]`: explain, reconstruct, compare."""
@@ -157,29 +181,10 @@ class Pair:
         cosine = torch.nn.functional.cosine_similarity(gold, again, dim=-1)
         return Scores(explanations, again, torch.where(ok, cosine, torch.zeros_like(cosine)))
 
-    @torch.inference_mode()
-    def _generate(self, vectors: torch.Tensor, max_new_tokens: int) -> Iterator[Explanation]:
-        tokenizer, prompt = self.base.tokenizer, self.av.injection.prompt_token_ids
-        ids = torch.tensor([prompt] * len(vectors), device=self.base.device)
-        with injecting(self._model, vectors, self.av.tokens, self.av.injection.scale):
-            output = self._model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                generation_config=_greedy(tokenizer, max_new_tokens),
-            )
-        for generated in output[:, ids.shape[1] :].tolist():
-            ended = tokenizer.eos_token_id in generated
-            raw = tokenizer.decode(generated, skip_special_tokens=True)
-            yield read_explanation(raw, ended=ended)
-
-    @torch.inference_mode()
-    def _read(self, texts: Sequence[str]) -> torch.Tensor:
-        template = self.ar.prompt_templates.ar
-        rows = [self.base.encode(ar_prompt(template, text), True) for text in texts]
-        ids, mask, last = pad_right(rows, self.base.tokenizer.pad_token_id, self.base.device)
-        hidden = block_output(self._model, self.ar.head.blocks - 1, ids, mask)
-        read = hidden[torch.arange(len(rows), device=hidden.device), last]
-        return self._head(read.float()).cpu()  # type: ignore[no-any-return]
+    def _explanation(self, generated: Sequence[int]) -> Explanation:
+        tokenizer = self.base.tokenizer
+        raw = tokenizer.decode(generated, skip_special_tokens=True)
+        return read_explanation(raw, ended=tokenizer.eos_token_id in generated)
 
     def _checked(self, vectors: Vectors) -> torch.Tensor:
         tensor = torch.as_tensor(
@@ -194,32 +199,6 @@ class Pair:
             bad = (~torch.isfinite(tensor).all(dim=1)).nonzero().flatten().tolist()
             raise DataError(f"vectors {bad[:8]} hold NaN or infinity")
         return tensor
-
-
-def pad_right(
-    rows: Sequence[Sequence[int]], pad_id: int, device: str | torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids and attention mask `[B, S]`, and each row's last real position `[B]`.
-
-    Right padding leaves every position as it is without padding: attention is causal.
-    """
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad_id, device=device)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long, device=device)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row, device=device)
-        mask[index, : len(row)] = 1
-    return ids, mask, mask.sum(dim=1) - 1
-
-
-def _greedy(tokenizer: Any, max_new_tokens: int) -> transformers.GenerationConfig:
-    return transformers.GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
 
 
 def _check_base(base: Base, av: Sidecar, ar: Sidecar) -> None:

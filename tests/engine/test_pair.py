@@ -101,7 +101,8 @@ def test_the_prompt_is_injected_once_and_decoding_steps_never(pair, vectors, mon
     monkeypatch.setattr(hooks, "inject", counting)
     pair.explain(vectors[:1], max_new_tokens=10)
 
-    assert lengths == [len(pair.av.injection.prompt_token_ids)]
+    injection = pair.av.injection
+    assert lengths == [len(injection.prompt_token_ids) - injection.marker_position + 1]
 
 
 def test_the_ar_stops_at_its_read_block_and_leaves_the_base_whole(pair):

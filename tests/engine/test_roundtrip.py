@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.calibration.evidence import read_evidence
+from nla_release.engine.controls import other_rows
 from nla_release.engine.pair import Pair
-from nla_release.engine.roundtrip import other_rows, roundtrip
+from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EvidenceError, NothingCheckedError
 from nla_release.release import read_release
 

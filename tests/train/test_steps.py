@@ -21,6 +21,7 @@ from nla_release.errors import (
 from nla_release.files import dump_yaml, read_yaml
 from nla_release.lora import lora_modules
 from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
+from nla_release.release import read_release
 from nla_release.sidecar import read_sidecar
 from nla_release.training_log import judge, read_log
 from nla_release.weights import read_header
@@ -158,6 +159,22 @@ def test_no_document_is_in_both_files(good_release):
     held_out = read_activations(good_release / "data" / "eval.parquet", 64)
 
     assert not set(train.documents) & set(held_out.documents)
+
+
+def test_training_documents_are_listed_by_id_and_hash(good_release):
+    """What a later evaluation is compared with, and the demo's release.yaml names it."""
+    path = good_release / "data" / "training_documents.jsonl"
+    listed = [json.loads(line) for line in path.read_text().splitlines()]
+    held_out = read_activations(good_release / "data" / "eval.parquet", 64)
+    train = read_activations(good_release / "data" / "train.parquet", 64)
+    digests = {it["id"]: it["sha256"] for it in listed}
+
+    assert set(train.documents) <= digests.keys()
+    assert all(
+        digests[it] == sha for it, sha in zip(train.documents, train.document_digests, strict=True)
+    )
+    assert not set(held_out.document_digests) & set(digests.values())
+    assert read_release(good_release).training_documents == [path]
 
 
 def test_a_dataset_says_what_it_is_in_the_reference_contracts_words(good_release):

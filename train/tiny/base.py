@@ -32,7 +32,7 @@ from transformers.models.gemma4.configuration_gemma4 import (
 )
 
 from nla_release.engine.base import decoder_of, quiet_libraries
-from nla_release.engine.pair import pad_right
+from nla_release.engine.batches import pad_right
 from nla_release.files import replacing_folder, write_atomic
 from nla_release.progress import progress
 from train.tiny import AR_TEMPLATE, AV_ANSWER, AV_TEMPLATE, INJECTION_CHAR, READ_BLOCK

@@ -1,0 +1,120 @@
+"""`vectors.safetensors`: which tensors there are, and what each must look like beside the rows.
+
+N rows, d the activations' width. A probe's tensors are there when it ran, and only then.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from nla_release.calibration.records import Row, TextCondition
+from nla_release.errors import EvidenceError
+from nla_release.weights import Tensor, read_header
+
+# Texts whose reconstructions by the AR are kept, one tensor [N, d] each.
+Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "zero_vector"]
+
+Vectors = dict[str, npt.NDArray[np.float32]]
+
+CLAIM_TENSORS = ("claims_without", "claims_with_unrelated")
+DISCRIMINATION_TENSORS = ("discrimination_factual", "discrimination_gibberish")
+ENCODER_TENSORS = ("encoder_explanation", "encoder_source")
+
+_BASE = {"gold", "reference_mean", *get_args(Condition)} - {"gold_text"}
+_KNOWN = {
+    *_BASE,
+    "gold_text",
+    *get_args(TextCondition),
+    *CLAIM_TENSORS,
+    *DISCRIMINATION_TENSORS,
+    *ENCODER_TENSORS,
+}
+
+
+def first_with_text(rows: Sequence[Row]) -> list[int]:
+    """Positions of the first row with a source text of every document that has one: M of them."""
+    first: dict[str, int] = {}
+    for position, row in enumerate(rows):
+        if row.text is not None:
+            first.setdefault(row.document, position)
+    return list(first.values())
+
+
+def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
+    """The tensors, each of its shape, float32 and finite.
+
+    Raises:
+        EvidenceError: one is missing, unknown, or not as the rows ask; the message names it.
+    """
+    header = read_header(path)
+    if missing := sorted(_BASE - set(header)):
+        raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
+    if foreign := sorted(set(header) - _KNOWN):
+        raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
+    _check_texts(path, rows, header)
+    _check_shapes(path, rows, header)
+    vectors: Vectors = safetensors.numpy.load_file(path)
+    for name, values in vectors.items():
+        if not np.isfinite(values).all():
+            raise EvidenceError(
+                f"{path} tensor {name} holds NaN or infinity{_place(rows, ~np.isfinite(values))}"
+            )
+    return vectors
+
+
+def row_name(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+    """The first row that is marked in `[N, ...]`, in words."""
+    position = int(np.argmax(marked.reshape(len(rows), -1).any(axis=1)))
+    return f"row {position + 1} (id {rows[position].id!r})"
+
+
+def _place(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+    over_rows = marked.ndim == 2 and len(marked) == len(rows)
+    return f" in {row_name(rows, marked)}" if over_rows else ""
+
+
+def _check_texts(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+    """Every tensor has its texts in the rows, and the texts their tensor."""
+    if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
+        raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
+    read = set(header) & set(get_args(TextCondition))
+    if different := sorted(read ^ set(rows[0].texts)):
+        raise EvidenceError(f"{path} and the rows' texts disagree about {', '.join(different)}")
+    for pair in (CLAIM_TENSORS, DISCRIMINATION_TENSORS, ENCODER_TENSORS):
+        if len(set(pair) & set(header)) == 1:
+            raise EvidenceError(f"{path} holds only one of the tensors {' and '.join(pair)}")
+    if CLAIM_TENSORS[0] not in header and any(row.claims for row in rows):
+        raise EvidenceError(f"{path} has no tensor {CLAIM_TENSORS[0]}, but rows have claims")
+    if ENCODER_TENSORS[1] in header and (bare := [row.id for row in rows if row.text is None]):
+        raise EvidenceError(f"{path} holds encoder_source, but row {bare[0]!r} has no text")
+
+
+def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+    gold = header["gold"].shape
+    if len(gold) != 2 or gold[0] != len(rows) or gold[1] == 0:
+        raise EvidenceError(
+            f"{path} tensor gold has shape {list(gold)}, expected [{len(rows)}, d] for the"
+            f" {len(rows)} rows of rows.jsonl"
+        )
+    width = gold[1]
+    claims = (sum(len(row.probed_claims) for row in rows), width)
+    documents = (len(first_with_text(rows)), width)
+    encoded = (len(rows), *header.get(ENCODER_TENSORS[0], header["gold"]).shape[1:])
+    expected = {
+        "reference_mean": (width,),
+        **dict.fromkeys(CLAIM_TENSORS, claims),
+        **dict.fromkeys(DISCRIMINATION_TENSORS, documents),
+        **dict.fromkeys(ENCODER_TENSORS, encoded),
+    }
+    for name, tensor in header.items():
+        wanted = expected.get(name, gold)
+        if tensor.shape != wanted or (name in ENCODER_TENSORS and len(wanted) != 2):
+            raise EvidenceError(
+                f"{path} tensor {name} has shape {list(tensor.shape)}, expected {list(wanted)}"
+            )
+        if tensor.dtype != "F32":
+            raise EvidenceError(f"{path} tensor {name} has dtype {tensor.dtype}, expected F32")

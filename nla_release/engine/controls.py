@@ -1,0 +1,105 @@
+"""What every run asks of the pair: the activations, and controls that take the meaning out.
+
+For the AR: another row's explanation, the empty explanation, and the labelled explanation where the
+data has one. For the AV: a random direction and the zero vector, whose texts then go through the
+same AR.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import Row, Verbalization
+from nla_release.engine.activations import Activations
+from nla_release.engine.memory import Floats, Memory
+from nla_release.explanation import Explanation
+
+# One text per row of a tensor; None is no text, and the row holds zeros.
+Texts = list[str | None]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the AV said: for each activation `[N]`, for N random directions, for the zero vector."""
+
+    real: list[Explanation]
+    random: list[Explanation]
+    zero: Explanation
+
+
+def explain(memory: Memory, data: Activations, seed: int) -> Said:
+    """Have the AV explain the activations and what stands in for them."""
+    real = memory.say(data.vectors, "AV explains the activations")
+    random = memory.say(_random_vectors(data, seed), "AV explains random directions")
+    (zero,) = memory.say(_zero_vector(data), "AV explains the zero vector")
+    return Said(real, random, zero)
+
+
+def recall(memory: Memory, evidence: Evidence, data: Activations, seed: int) -> None:
+    """Take over what the AV said in a run of the same inputs."""
+    memory.recall_said(data.vectors, map(explanation, evidence.rows))
+    random = (explanation(row.random_vector) for row in evidence.rows)
+    memory.recall_said(_random_vectors(data, seed), random)
+    memory.recall_said(_zero_vector(data), [explanation(evidence.run.zero_vector)])
+
+
+def control_texts(said: Said, data: Activations, other: Sequence[int]) -> dict[str, Texts]:
+    """What the AR reads for each tensor of the evidence."""
+    texts: dict[str, Texts] = {
+        "real": text_or_none(said.real),
+        "shuffled": text_or_none(said.real[row] for row in other),
+        "random_vector": text_or_none(said.random),
+        "zero_vector": text_or_none(said.zero for _ in said.real),
+        "empty": ["" for _ in said.real],
+    }
+    if None not in data.explanations:
+        texts["gold_text"] = list(data.explanations)
+    return texts
+
+
+def other_rows(documents: Sequence[str], seed: int) -> list[int]:
+    """For each row, the row whose explanation stands in for its own: one of another document.
+
+    Rows are laid out document by document, in a random order, and shifted by the largest
+    document's size. Where one document holds more than half of all rows, some would still meet
+    their own; those get any row of another. A single document can only offer its other rows.
+    """
+    generator = np.random.default_rng(seed)
+    names, labels, counts = np.unique(documents, return_inverse=True, return_counts=True)
+    rank = generator.permutation(len(names))[labels]
+    order = np.lexsort((generator.random(len(documents)), rank))
+    shift = int(counts.max()) if len(names) > 1 else 1
+    source = np.empty(len(documents), dtype=int)
+    source[order] = np.roll(order, -shift)
+    if len(names) > 1:
+        for row in np.flatnonzero(labels[source] == labels):
+            source[row] = generator.choice(np.flatnonzero(labels != labels[row]))
+    return [int(row) for row in source]
+
+
+def text_or_none(explanations: Iterable[Explanation]) -> Texts:
+    """What the AR can read of explanations."""
+    return [said.text if said.status == "ok" else None for said in explanations]
+
+
+def explanation(record: Row | Verbalization) -> Explanation:
+    """What evidence records of one output, as it was when the AV gave it."""
+    return Explanation(record.explanation, record.status, record.raw)
+
+
+def verbalization(said: Explanation) -> Verbalization:
+    """One output, as evidence records it."""
+    return Verbalization(explanation=said.text, status=said.status, raw=said.raw)
+
+
+def _random_vectors(data: Activations, seed: int) -> Floats:
+    generator = torch.Generator().manual_seed(seed)
+    vectors: Floats = torch.randn(data.vectors.shape, generator=generator).numpy()
+    return vectors
+
+
+def _zero_vector(data: Activations) -> Floats:
+    return np.zeros((1, data.vectors.shape[1]), np.float32)

@@ -1,0 +1,152 @@
+"""What the pair has said of vectors and read out of texts: nothing is asked twice.
+
+Both adapters are functions here, decoding being greedy: the AV of a vector and its scale, the AR of
+its text. Answers are kept in the checkpoint in pieces of a batch or a few, named by what was asked,
+so that a killed run goes on where it was, and whatever else is asked for next time.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.engine.checkpoint import Checkpoint
+from nla_release.engine.pair import Pair
+from nla_release.explanation import Explanation
+from nla_release.files import dump_json, sha256_bytes
+from nla_release.progress import progress
+
+Floats = npt.NDArray[np.float32]
+
+# The AR reads texts of like length together, which takes more of them than fit one batch.
+_BATCHES_PER_PIECE = 4
+
+
+@dataclass
+class _Pace:
+    """How many were asked of one adapter, and how long it took."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def time_for(self, count: int) -> float | None:
+        if count == 0:
+            return 0.0
+        return count * self.seconds / self.count if self.count else None
+
+
+class Memory:
+    """A pair that is asked only for what it has not answered yet."""
+
+    def __init__(self, pair: Pair, work: Checkpoint, *, max_new_tokens: int, batch: int) -> None:
+        self._pair = pair
+        self._work = work
+        self._max_new_tokens = max_new_tokens
+        self._batch = batch
+        self._said: dict[str, Explanation] = {}
+        self._read: dict[str, Floats] = {}
+        self._saying = _Pace()
+        self._reading = _Pace()
+
+    def recall_said(
+        self, vectors: Floats, explanations: Iterable[Explanation], *, factor: float = 1.0
+    ) -> None:
+        """Take over what the AV is known to have said of vectors `[N, d]`."""
+        self._said |= dict(zip(_keys(vectors, factor), explanations, strict=True))
+
+    def recall_read(self, texts: Iterable[str | None], vectors: Floats) -> None:
+        """Take over what the AR is known to have read out of N texts; None is no text."""
+        pairs = zip(texts, vectors, strict=True)
+        self._read |= {text: vector for text, vector in pairs if text is not None}
+
+    def unsaid(self, vectors: Floats, *, factor: float = 1.0) -> list[int]:
+        """The rows of `[N, d]` that the AV has not explained, equal ones once."""
+        first: dict[str, int] = {}
+        for row, key in enumerate(_keys(vectors, factor)):
+            if key not in self._said:
+                first.setdefault(key, row)
+        return list(first.values())
+
+    def unread(self, texts: Iterable[str | None]) -> list[str]:
+        """The texts that the AR has not read, each once, shortest first."""
+        missing = {text for text in texts if text is not None} - self._read.keys()
+        return sorted(missing, key=lambda text: (len(text), text))
+
+    def say(self, vectors: Floats, title: str, *, factor: float = 1.0) -> list[Explanation]:
+        """What the AV says of vectors `[N, d]`, injected at `factor` times the sidecar's scale."""
+        keys, rows = _keys(vectors, factor), self.unsaid(vectors, factor=factor)
+        if rows:
+            with progress(title, len(rows), "vectors") as advance:
+                for at in range(0, len(rows), self._batch):
+                    piece = rows[at : at + self._batch]
+                    self._say_piece([keys[row] for row in piece], vectors[piece], factor)
+                    advance(at + len(piece))
+        return [self._said[key] for key in keys]
+
+    def read(self, texts: Iterable[str | None], title: str) -> None:
+        """Have the AR read texts."""
+        size = self._batch * _BATCHES_PER_PIECE
+        if missing := self.unread(texts):
+            with progress(title, len(missing), "texts") as advance:
+                for at in range(0, len(missing), size):
+                    piece = missing[at : at + size]
+                    self._read_piece(piece)
+                    advance(at + len(piece))
+
+    def first_pieces(
+        self, vectors: Floats, *, factors: Sequence[float], texts: Sequence[Sequence[str | None]]
+    ) -> None:
+        """Ask the first piece of the first of each that is not answered yet, to learn the pace."""
+        for factor in factors:
+            if rows := self.unsaid(vectors, factor=factor):
+                piece = vectors[rows[: self._batch]]
+                self._say_piece(_keys(piece, factor), piece, factor)
+                break
+        for column in texts:
+            if missing := self.unread(column):
+                self._read_piece(missing[: self._batch * _BATCHES_PER_PIECE])
+                break
+
+    def vectors(self, texts: Sequence[str | None]) -> Floats:
+        """What the AR read out of N texts, `[N, d]`; zeros where there is no text."""
+        width = self._pair.ar.d_model
+        read = [np.zeros(width, np.float32) if it is None else self._read[it] for it in texts]
+        return np.stack(read) if read else np.zeros((0, width), np.float32)
+
+    def time_for(self, vectors: int, texts: int) -> float | None:
+        """Seconds that so many more would take; None where nothing of a kind was asked yet."""
+        saying, reading = self._saying.time_for(vectors), self._reading.time_for(texts)
+        return None if saying is None or reading is None else saying + reading
+
+    def _say_piece(self, keys: Sequence[str], vectors: Floats, factor: float) -> None:
+        def compute() -> list[dict[str, str]]:
+            said = self._pair.verbalize(
+                vectors,
+                max_new_tokens=self._max_new_tokens,
+                batch_size=self._batch,
+                scale_factor=factor,
+            )
+            return [asdict(item) for item in said]
+
+        started = self._work.seconds
+        answers = self._work.document(f"av-{_name(keys)}", compute)
+        self._said |= dict(zip(keys, (Explanation(**item) for item in answers), strict=True))
+        self._saying.count += len(keys)
+        self._saying.seconds += self._work.seconds - started
+
+    def _read_piece(self, texts: Sequence[str]) -> None:
+        started = self._work.seconds
+        compute = partial(self._pair.reconstruct, texts, batch_size=self._batch)
+        self.recall_read(texts, self._work.tensor(f"ar-{_name(texts)}", compute).numpy())
+        self._reading.count += len(texts)
+        self._reading.seconds += self._work.seconds - started
+
+
+def _keys(vectors: Floats, factor: float) -> list[str]:
+    return [sha256_bytes(vector.tobytes() + repr(factor).encode()) for vector in vectors]
+
+
+def _name(asked: Sequence[str]) -> str:
+    return sha256_bytes(dump_json(asked).encode())[:32]

@@ -1,0 +1,196 @@
+"""Several ARs on the texts of one AV: whether a low score is the texts', or their reader's.
+
+What the AV said is taken from evidence that is there; only the reading is done again. The outcome
+is evidence like any other, bound by hash to the AV of the texts and the AR that read them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import nla_release
+from nla_release.calibration.evidence import Evidence, read_evidence, write_evidence
+from nla_release.calibration.records import RunFacts
+from nla_release.calibration.vectors import CLAIM_TENSORS, DISCRIMINATION_TENSORS, Vectors
+from nla_release.engine.adapters import attach, load_head
+from nla_release.engine.base import Base, decoder_of, load_base
+from nla_release.engine.provenance import (
+    adapter_files,
+    base_files,
+    device_name,
+    library_versions,
+    now,
+)
+from nla_release.engine.reader import Reader
+from nla_release.errors import ConfigError, NlaReleaseError, PairError
+from nla_release.progress import progress
+from nla_release.prompt import check_suffix
+from nla_release.sidecar import Sidecar, read_sidecar
+
+# They ask for texts that the evidence does not keep.
+_NOT_READ_AGAIN = {"claims": CLAIM_TENSORS, "discrimination": DISCRIMINATION_TENSORS}
+_FROM_THE_AV = frozenset({"gold", "reference_mean", "encoder_explanation", "encoder_source"})
+
+_Column = list[str | None]
+
+
+def sweep(
+    source: Evidence,
+    readers: Mapping[str, Path],
+    out: Path,
+    *,
+    base: Path | None = None,
+    device: str | None = None,
+) -> dict[str, Evidence]:
+    """Read the texts of some evidence with other ARs, and write evidence for each.
+
+    Evidence that is there already, of the same texts and the same AR, is given back as it is.
+
+    Args:
+        source: whose texts are read.
+        readers: folders of ARs, by the name of what is written for each.
+        out: the folder to write in: an evidence folder `out/NAME` per AR.
+        base: a local copy of the base; from the Hub at the evidence's revision otherwise.
+        device: torch device; CUDA when there is one, by default.
+
+    Raises:
+        PairError: an AR is of another base or width.
+        ConfigError: the local base is another copy than the evidence was measured on.
+        InputError: a file of an AR is missing or damaged.
+        EnvironmentProblem: the base cannot be loaded here.
+    """
+    sidecars = {name: _fitting(source, folder) for name, folder in readers.items()}
+    copies = base_files(base)
+    if (measured_on := source.run.base.local_files) and copies and copies != measured_on:
+        raise ConfigError(f"{base} is another copy of the base than the texts were made with")
+    loaded = load_base(
+        str(base or source.run.base.id),
+        None if base else source.run.base.revision,
+        quantization=source.run.precision.quantization,
+        dtype=source.run.precision.dtype,
+        device=device,
+    )
+    return {
+        name: _evidence(source, loaded, readers[name], sidecars[name], out / name, copies)
+        for name in readers
+    }
+
+
+def _fitting(source: Evidence, folder: Path) -> Sidecar:
+    sidecar = read_sidecar(folder, "ar")
+    declared, measured = sidecar.nla_release.base, source.run.base
+    if (declared.id, declared.revision) != (measured.id, measured.revision):
+        raise PairError(
+            f"{folder} was trained on {declared.id} at {declared.revision}, the texts are of"
+            f" {measured.id} at {measured.revision}"
+        )
+    if sidecar.d_model != (width := source.vectors["gold"].shape[1]):
+        raise PairError(
+            f"{folder} gives vectors of {sidecar.d_model}, the activations have {width}"
+        )
+    return sidecar
+
+
+def _evidence(
+    source: Evidence, base: Base, folder: Path, sidecar: Sidecar, out: Path, copies: dict[str, str]
+) -> Evidence:
+    inputs = _inputs(source, base, folder, sidecar, copies)
+    if (done := _done(out, inputs)) is not None:
+        return done
+    started_at = now()
+    vectors = _vectors(source, base, folder, sidecar)
+    times = {"started_at": started_at, "finished_at": now()}
+    rows = [row.model_copy(update={"claims": []}) for row in source.rows]
+    return write_evidence(out, rows, vectors, RunFacts.model_validate(inputs | times))
+
+
+def _inputs(
+    source: Evidence, base: Base, folder: Path, sidecar: Sidecar, copies: dict[str, str]
+) -> dict[str, Any]:
+    """What the evidence was made with, and what is another now."""
+    kept = source.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for name in ("rows_sha256", "vectors_sha256", "started_at", "finished_at"):
+        del kept[name]
+    files = {name: digest for name, digest in kept["files"].items() if name.startswith("av/")}
+    probes = {"probes": [_probe(each) for each in kept["probes"]]} if "probes" in kept else {}
+    return (
+        kept
+        | probes
+        | {
+            "tool_version": nla_release.__version__,
+            "base": kept["base"] | {"local_files": copies},
+            "tokenizer_sha256": base.tokenizer_sha256,
+            "files": files | adapter_files(folder, sidecar),
+            "device": device_name(base.device),
+            "libraries": library_versions(),
+        }
+    )
+
+
+def _probe(record: dict[str, Any]) -> dict[str, Any]:
+    if record["name"] in _NOT_READ_AGAIN and not record.get("skipped"):
+        return {"name": record["name"], "skipped": "not read again by another AR"}
+    return record
+
+
+def _done(folder: Path, inputs: dict[str, Any]) -> Evidence | None:
+    """The evidence that is there, when it is whole and of these inputs."""
+    try:
+        evidence = read_evidence(folder)
+    except NlaReleaseError:
+        return None
+    run = evidence.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return evidence if all(run.get(name) == value for name, value in inputs.items()) else None
+
+
+def _vectors(source: Evidence, base: Base, folder: Path, sidecar: Sidecar) -> Vectors:
+    columns = dict(_columns(source))
+    texts = sorted({text for column in columns.values() for text in column if text is not None})
+    read = dict(zip(texts, _read(base, folder, sidecar, texts, source), strict=True))
+    nothing = np.zeros(sidecar.d_model, dtype=np.float32)
+    kept = {name: source.vectors[name] for name in _FROM_THE_AV & set(source.vectors)}
+    return kept | {
+        name: np.stack([nothing if text is None else read[text] for text in column])
+        for name, column in columns.items()
+    }
+
+
+def _columns(source: Evidence) -> Iterator[tuple[str, _Column]]:
+    """The texts of every tensor that an AR reads; None where there is none."""
+    rows, zero = source.rows, source.run.zero_vector
+    explained: dict[str, str | None] = {
+        row.id: row.explanation if row.status == "ok" else None for row in rows
+    }
+    yield "real", list(explained.values())
+    yield "shuffled", [explained[row.shuffled_from] for row in rows]
+    yield "empty", [""] * len(rows)
+    random = [row.random_vector for row in rows]
+    yield "random_vector", [it.explanation if it.status == "ok" else None for it in random]
+    yield "zero_vector", [zero.explanation if zero.status == "ok" else None] * len(rows)
+    if "gold_text" in source.vectors:
+        yield "gold_text", [row.gold for row in rows]
+    for name in rows[0].texts:
+        always = name == "source_text"
+        yield name, [row.texts[name] if always or row.status == "ok" else None for row in rows]
+
+
+def _read(
+    base: Base, folder: Path, sidecar: Sidecar, texts: Sequence[str], source: Evidence
+) -> npt.NDArray[np.float32]:
+    if sidecar.head.blocks > (blocks := len(decoder_of(base.model).layers)):
+        raise PairError(f"{folder} reads after {sidecar.head.blocks} blocks, the base has {blocks}")
+    check_suffix(sidecar, base.encode)
+    head = load_head(folder, sidecar)
+    model = attach(base, {"ar": folder})
+    try:
+        with progress(f"{folder} reads", len(texts), "texts") as advance:
+            reader = Reader(base, model, head, sidecar)
+            vectors = reader.reconstruct(texts, batch_size=source.run.decoding.batch_size)
+            advance(len(texts))
+    finally:
+        model.unload()  # the next AR goes on the same base
+    read: npt.NDArray[np.float32] = vectors.numpy()
+    return read

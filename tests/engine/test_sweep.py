@@ -1,0 +1,169 @@
+"""Several ARs read the texts of one AV: only the reader changes."""
+
+import shutil
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from nla_release.calibration.compare import compare_two
+from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.measured import Measured
+from nla_release.calibration.records import RunFacts
+from nla_release.cli.sweep import names
+from nla_release.engine.pair import Pair
+from nla_release.engine.sweep import sweep
+from nla_release.errors import ConfigError, PairError
+from nla_release.files import dump_yaml, read_yaml
+from nla_release.release import read_release
+
+
+@pytest.fixture(scope="module")
+def readers(good_release, tmp_path_factory):
+    """The release's own AR, and one whose head is disturbed."""
+    worse = tmp_path_factory.mktemp("readers") / "worse"
+    shutil.copytree(good_release / "pair" / "ar", worse)
+    head = dict(safetensors.numpy.load_file(worse / "value_head.safetensors"))
+    noise = np.random.default_rng(0).normal(size=head["weight"].shape)
+    head["weight"] = (head["weight"] + noise * head["weight"].std()).astype(np.float32)
+    safetensors.numpy.save_file(head, worse / "value_head.safetensors")
+    return {"own": good_release / "pair" / "ar", "worse": worse}
+
+
+@pytest.fixture(scope="module")
+def source(good_release):
+    return read_evidence(good_release / "evidence")
+
+
+@pytest.fixture(scope="module")
+def base(good_release):
+    return read_release(good_release).base_path
+
+
+@pytest.fixture(scope="module")
+def swept(source, base, readers, tmp_path_factory):
+    return sweep(source, readers, tmp_path_factory.mktemp("sweep"), base=base, device="cpu")
+
+
+def test_the_own_ar_reads_what_it_read_before(source, swept):
+    own = swept["own"]
+
+    assert own.rows == source.rows
+    assert own.run.files == source.run.files
+    assert set(own.vectors) == set(source.vectors)
+    for name, values in source.vectors.items():
+        assert np.allclose(own.vectors[name], values, atol=1e-3), name
+
+
+def test_another_ar_reads_the_same_texts_otherwise(source, swept):
+    worse = swept["worse"]
+    found = compare_two(Measured("own", swept["own"]), Measured("worse", worse))
+
+    assert worse.run.rows_sha256 == swept["own"].run.rows_sha256
+    assert (
+        worse.run.files["ar/value_head.safetensors"]
+        != (source.run.files["ar/value_head.safetensors"])
+    )
+    assert (
+        worse.run.files["av/adapter_model.safetensors"]
+        == (source.run.files["av/adapter_model.safetensors"])
+    )
+    assert found.relation == "the same texts, another AR"
+    assert found.verdict == "worse"
+    assert found.rows == len(source.rows)
+
+
+def test_the_order_of_the_readers_does_not_matter(source, base, readers, swept, tmp_path):
+    """One base serves all: what one AR leaves on it must not reach the next."""
+    alone = sweep(source, {"own": readers["own"]}, tmp_path, base=base, device="cpu")
+    turned = dict(reversed(readers.items()))
+    after = sweep(source, turned, tmp_path / "turned", base=base, device="cpu")
+
+    assert alone["own"].run.vectors_sha256 == swept["own"].run.vectors_sha256
+    assert after["own"].run.vectors_sha256 == swept["own"].run.vectors_sha256
+
+
+def test_what_was_read_is_not_read_again(source, base, readers, tmp_path, monkeypatch):
+    one = {"own": readers["own"]}
+    before = sweep(source, one, tmp_path, base=base, device="cpu")
+    monkeypatch.setattr("nla_release.engine.sweep.attach", None)
+
+    assert sweep(source, one, tmp_path, base=base, device="cpu")["own"].run == before["own"].run
+
+
+def test_a_failed_text_stays_failed(source, base, readers, tmp_path):
+    failed = source.rows[0].model_copy(update={"explanation": "", "status": "empty", "raw": ""})
+    rows = [failed, *source.rows[1:]]
+    rows = [
+        row.model_copy(update={"shuffled_status": "empty"})
+        if row.shuffled_from == failed.id
+        else row
+        for row in rows
+    ]
+    vectors = dict(source.vectors)
+    for name in ("real", "shuffled"):
+        status = "status" if name == "real" else "shuffled_status"
+        there = np.array([getattr(row, status) == "ok" for row in rows])
+        vectors[name] = np.where(there[:, None], vectors[name], 0).astype(np.float32)
+    facts = source.run.model_dump(by_alias=True, exclude_unset=True)
+    del facts["rows_sha256"], facts["vectors_sha256"]
+    cut = write_evidence(tmp_path / "cut", rows, vectors, RunFacts.model_validate(facts))
+    (found,) = sweep(
+        cut, {"own": readers["own"]}, tmp_path / "out", base=base, device="cpu"
+    ).values()
+
+    assert not found.vectors["real"][0].any()
+    assert found.rows[0].status == "empty"
+
+
+def test_an_ar_of_another_base_is_refused(source, base, readers, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(readers["own"], other)
+    sidecar = read_yaml(other / "nla_meta.yaml")
+    sidecar["nla_release"]["base"]["id"] = "someone/large"
+    (other / "nla_meta.yaml").write_text(dump_yaml(sidecar))
+
+    with pytest.raises(PairError, match="was trained on someone/large"):
+        sweep(source, {"other": other}, tmp_path / "out", base=base, device="cpu")
+
+
+def test_another_copy_of_the_base_is_refused(source, base, readers, tmp_path):
+    copy = tmp_path / "base"
+    shutil.copytree(base, copy)
+    with (copy / "config.json").open("a") as config:
+        config.write("\n")
+
+    with pytest.raises(ConfigError, match="is another copy of the base"):
+        sweep(source, readers, tmp_path / "out", base=copy, device="cpu")
+
+
+def test_the_av_does_not_run(source, base, readers, tmp_path, monkeypatch):
+    def asked(self, vectors, **options):
+        raise AssertionError("the texts are there")
+
+    monkeypatch.setattr(Pair, "verbalize", asked)
+    assert sweep(source, {"own": readers["own"]}, tmp_path, base=base, device="cpu")
+
+
+def test_the_command_reads_and_compares(good_release, readers, tool, tmp_path):
+    done = tool(
+        "sweep", good_release, "--ar", readers["own"], "--ar", readers["worse"],
+        "--out", tmp_path / "sweep", "--device", "cpu",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "C against A: the same texts, another AR" in done.stdout
+    assert "C reconstructs worse than A" in done.stdout
+    assert sorted(each.name for each in (tmp_path / "sweep").iterdir()) == ["ar", "worse"]
+    again = tool("compare", good_release, tmp_path / "sweep" / "worse")
+    assert "B reconstructs worse than A" in again.stdout
+
+
+def test_folders_are_named_as_briefly_as_tells_them_apart(tmp_path):
+    folders = tuple(tmp_path / name for name in ("one/ar", "two/ar", "two/last"))
+
+    assert names(folders[:1]) == ["ar"]
+    assert names(folders[1:]) == ["ar", "last"]
+    assert names(folders) == ["one-ar", "two-ar", "two-last"]
+    with pytest.raises(ConfigError, match="names one folder twice"):
+        names((folders[0], folders[0]))
