@@ -1,12 +1,24 @@
 """From what a run left behind to numbers, each with its control. Needs neither torch nor a network.
 
+What a run leaves:
+
 * `records` are the typed contents of the folder `evidence/`: a row per activation, and the run.
-* `evidence` reads and writes the folder: rows a person can read, vectors, and the run's settings
-  with the hashes that bind the three together. It refuses what does not add up.
-* `statistics` holds the formulas as functions of arrays, and knows nothing of files.
+* `vectors` are its tensors, and `evidence` reads and writes the folder: rows a person can read,
+  vectors, and the run's settings with the hashes that bind the three together. It refuses what does
+  not add up.
+* `texts` makes the texts that probes give to the AR: gibberish, other orders, claims.
+
+What follows from it:
+
+* `statistics` and `tfidf` hold the formulas as functions of arrays, and know nothing of files.
+* `blocks` are what reports are built of, `measures` makes them, and `enough` says when there is too
+  little to make one of.
+* `probes` has a module per probe, `contamination` and `multiplicity` what must be known besides.
 * `report` is the shape of `calibration.json`, a description on every field.
 * `label` turns the deciding numbers into one word and one sentence.
 * `calibrate` joins them: evidence in, report out, the same bytes every time.
+* `compare` takes several releases on the rows that they have in common; `comparison` is its shape,
+  `measured` reads a release, `settings` what it depends on, and `versions` sets them side by side.
 
 Two decisions run through all of it. A row whose text failed stays in every denominator, at cosine 0
 (mse 2): dropping it would flatter the pair that fails most. And an interval resamples documents,

@@ -6,13 +6,28 @@ from collections.abc import Callable
 import numpy as np
 
 from nla_release import __version__
+from nla_release.calibration.blocks import BOOTSTRAP
+from nla_release.calibration.contamination import contamination
+from nla_release.calibration.enough import NO_VARIANCE
 from nla_release.calibration.evidence import Condition, Evidence
 from nla_release.calibration.label import label
+from nla_release.calibration.measures import controls, intervals
+from nla_release.calibration.multiplicity import multiplicity
+from nla_release.calibration.probes import (
+    ceiling,
+    claims,
+    discrimination,
+    injection,
+    paraphrase,
+    retrieval,
+    structural,
+    templates,
+    text_controls,
+    text_retrieval,
+)
 from nla_release.calibration.report import (
     CONTROL_NAMES,
-    Bootstrap,
     Calibration,
-    Control,
     ControlName,
     CosineSummary,
     CosineSurvivors,
@@ -22,23 +37,18 @@ from nla_release.calibration.report import (
     Fve,
     InjectionCounts,
     Mse,
+    Probes,
     ReferenceSet,
     Retrieval,
 )
 from nla_release.calibration.statistics import (
     Floats,
     Interval,
-    clustered_bootstrap,
     cosine_rows,
     normalised_mse,
     retrieved,
     wilson,
 )
-
-BOOTSTRAP = Bootstrap(draws=2000, seed=0, cluster="document", level=0.95)
-
-# The denominators are 0 when all training activations point one way; six decimals are published.
-_NO_VARIANCE = 1e-6
 
 
 def calibrate(evidence: Evidence) -> Calibration:
@@ -48,29 +58,16 @@ def calibrate(evidence: Evidence) -> Calibration:
     """
     run = evidence.run
     cosines = _cosines(evidence, "real")
-    controls = _control_cosines(evidence)
-    cosine_interval, *difference_intervals = clustered_bootstrap(
-        np.stack([cosines, *(cosines - control for control in controls.values())]),
-        evidence.documents,
-        draws=BOOTSTRAP.draws,
-        seed=BOOTSTRAP.seed,
-        level=BOOTSTRAP.level,
+    (cosine_interval,) = intervals(cosines[np.newaxis], evidence.documents)
+    others = _control_cosines(evidence)
+    control_reports = controls(
+        cosines, others, evidence.documents, {name: _failed(evidence, name) for name in others}
     )
-    control_reports = {
-        name: Control(
-            mean=control.mean(),
-            difference=(cosines - control).mean(),
-            interval=interval,
-            n=len(control),
-            failed=_failed(evidence, name),
-        )
-        for (name, control), interval in zip(controls.items(), difference_intervals, strict=True)
-    }
     denominators = _denominators(evidence)
-    retrieval = _retrieval(evidence)
+    found = _retrieval(evidence)
     mean_norm = float(np.linalg.norm(evidence.vectors["reference_mean"].astype(np.float64)))
-    return Calibration(
-        schema_=1,
+    calibration = Calibration(
+        schema_=2,
         tool_version=__version__,
         evidence=EvidenceHashes(
             rows_sha256=run.rows_sha256,
@@ -110,11 +107,33 @@ def calibrate(evidence: Evidence) -> Calibration:
             "1 - mean(mse) / (2 (1 - ||mean u(v)||)) over the reference set",
         ),
         controls=control_reports,
-        retrieval=retrieval,
+        retrieval=found,
         diversity=_diversity(evidence),
         injection=_injection(evidence),
-        label=label(denominators, control_reports["shuffled"], retrieval),
+        label=label(denominators, control_reports["shuffled"], found),
+        probes=_probes(evidence),
+        contamination=contamination(evidence),
     )
+    tried = multiplicity(run.attempts, calibration.model_dump(), BOOTSTRAP.level)
+    return calibration.model_copy(update={"multiplicity": tried})
+
+
+def _probes(evidence: Evidence) -> Probes:
+    """The reports of what ran; the others stay absent."""
+    reports = {
+        "text_controls": text_controls.report(evidence),
+        "injection": injection.report(evidence),
+        "retrieval": retrieval.report(evidence),
+        "text_retrieval": text_retrieval.report(evidence),
+        "claims": claims.report(evidence),
+        "paraphrase": paraphrase.report(evidence),
+        "structural": structural.report(evidence),
+        "discrimination": discrimination.report(evidence),
+        "templates": templates.report(evidence),
+        "ceiling": ceiling.report(evidence),
+    }
+    ran = {name: report for name, report in reports.items() if report is not None}
+    return Probes.model_validate(ran)
 
 
 def _cosines(evidence: Evidence, condition: Condition) -> Floats:
@@ -158,7 +177,7 @@ def _fve(cosines: Floats, interval: Interval | None, denominator: float, definit
     def explained(cosine: float) -> float:
         return 1 - normalised_mse(cosine) / denominator
 
-    varies = denominator >= _NO_VARIANCE
+    varies = denominator >= NO_VARIANCE
     return Fve(
         value=explained(cosines.mean()) if varies else None,
         interval=_image(explained, interval) if varies else None,

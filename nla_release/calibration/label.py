@@ -4,11 +4,15 @@ It is decided on the rounded numbers that are published, so that a reader of `ca
 arrives at the same word.
 """
 
-from nla_release.calibration.report import Control, Denominators, Label, Retrieval
+from nla_release.calibration.blocks import Control
+from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.calibration.report import Denominators, Label, Retrieval
 
-# Below these an interval over resampled documents says little about documents not drawn.
-MIN_ROWS = 20
-MIN_DOCUMENTS = 5
+RULE = (
+    f"inconclusive below {MIN_ROWS} rows or {MIN_DOCUMENTS} documents; else format-only unless the"
+    " interval of controls.shuffled lies above 0; else content-reading if the interval of retrieval"
+    " lies above denominators.documents / denominators.rows; else topic-level"
+)
 
 
 def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -> Label:
@@ -26,6 +30,7 @@ def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -
             name="inconclusive",
             sentence=f"Inconclusive: {asked} are too few to tell"
             f" (it takes {MIN_ROWS} from {MIN_DOCUMENTS}).",
+            rule=RULE,
         )
     low, high = shuffled.interval
     difference = (
@@ -38,6 +43,7 @@ def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -
             name="format-only",
             sentence="Format-only: another row's explanation reconstructs the activation"
             f" {comparison} the row's own ({difference}).",
+            rule=RULE,
         )
     better = (
         "the row's own explanation reconstructs the activation better than another row's"
@@ -54,11 +60,13 @@ def label(denominators: Denominators, shuffled: Control, retrieval: Retrieval) -
             name="content-reading",
             sentence=f"Content-reading: {better} and is traced back to its own activation more"
             f" often than a text that tells only the document ({found}).",
+            rule=RULE,
         )
     return Label(
         name="topic-level",
         sentence=f"Topic-level: {better} but is not shown to be traced back to its own activation"
         f" more often than a text that tells only the document ({found}).",
+        rule=RULE,
     )
 
 

@@ -1,16 +1,37 @@
 """The shape of `calibration.json`.
 
-Numbers are rounded to six decimals when they enter the report, so that the last bits, in which
-linear algebra libraries differ, do not change its bytes. What cannot be computed is null, never
-NaN.
+Format 2 adds probes, contamination, multiplicity and the label's rule; what format 1 has keeps its
+key and its value. What was not run is absent, and what cannot be computed is null or says why.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
+from nla_release.calibration.blocks import (
+    Bootstrap,
+    Control,
+    Cosine,
+    Inconclusive,
+    Interval,
+    Number,
+    Proportion,
+    Rows,
+)
+from nla_release.calibration.contamination import Contamination
+from nla_release.calibration.multiplicity import Multiplicity
+from nla_release.calibration.probes.ceiling import Ceiling
+from nla_release.calibration.probes.claims import Claims
+from nla_release.calibration.probes.discrimination import Discrimination
+from nla_release.calibration.probes.injection import Injection
+from nla_release.calibration.probes.paraphrase import Paraphrase
+from nla_release.calibration.probes.retrieval import Retrieval as RetrievalProbe
+from nla_release.calibration.probes.structural import Structural
+from nla_release.calibration.probes.templates import Templates
+from nla_release.calibration.probes.text_controls import TextControls
+from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.records import Sha256
 from nla_release.errors import EvidenceError
 from nla_release.files import dump_json, read_json
@@ -24,35 +45,12 @@ CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
 LabelName = Literal["content-reading", "topic-level", "format-only", "inconclusive"]
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), 6) + 0.0  # the sum turns -0.0 into 0.0
-
-
-Number = Annotated[FiniteFloat, AfterValidator(_rounded)]
-Cosine = Annotated[Number, Field(ge=-1, le=1)]
-Proportion = Annotated[Number, Field(ge=0, le=1)]
-Interval = Annotated[
-    tuple[Number, Number] | None,
-    Field(description="[low, high], resampling documents; null with fewer than two documents"),
-]
-Rows = Annotated[PositiveInt, Field(description="rows it was computed over, failures included")]
-
-
 class EvidenceHashes(Strict):
     """The evidence that the numbers were computed from, file by file."""
 
     rows_sha256: Sha256 = Field(description="rows.jsonl")
     vectors_sha256: Sha256 = Field(description="vectors.safetensors")
     run_sha256: Sha256 = Field(description="run.json")
-
-
-class Bootstrap(Strict):
-    """How the intervals of means were made."""
-
-    draws: PositiveInt = Field(description="resamples")
-    seed: NonNegativeInt = Field(description="of the draws")
-    cluster: Literal["document"] = Field(description="what is resampled, with all of its rows")
-    level: Proportion = Field(description="of every interval in this report")
 
 
 class Denominators(Strict):
@@ -109,16 +107,6 @@ class Fve(Strict):
     definition: str = Field(description="the formula")
 
 
-class Control(Strict):
-    """The cosine with the meaning taken out, paired with the real one row by row."""
-
-    mean: Cosine = Field(description="cosine of the control over all rows")
-    difference: Number = Field(description="mean of real - control")
-    interval: Interval = Field(description="of the difference")
-    n: Rows
-    failed: NonNegativeInt = Field(description="rows where the control had no text, at cosine 0")
-
-
 class Retrieval(Strict):
     """How often a reconstruction is closest to its own activation among all of them."""
 
@@ -155,12 +143,48 @@ class Label(Strict):
 
     name: LabelName = Field(description="the verdict in a word")
     sentence: str = Field(description="the verdict with the numbers that decide it")
+    rule: str = Field(default="", description="how the numbers decide; absent in format 1")
+
+
+class Probes(Strict):
+    """One report per probe that ran. Those that need nothing beyond the evidence always do."""
+
+    text_controls: TextControls | Inconclusive | None = Field(
+        default=None, description="gibberish, shuffled words and the source text through the AR"
+    )
+    injection: Injection | Inconclusive | None = Field(
+        default=None, description="what the AV says of other vectors"
+    )
+    retrieval: RetrievalProbe | Inconclusive | None = Field(
+        default=None, description="reconstructions to activations"
+    )
+    text_retrieval: TextRetrieval | Inconclusive | None = Field(
+        default=None, description="explanations to source documents"
+    )
+    claims: Claims | Inconclusive | None = Field(
+        default=None, description="what each statement of an explanation carries"
+    )
+    paraphrase: Paraphrase | Inconclusive | None = Field(
+        default=None, description="the same said otherwise"
+    )
+    structural: Structural | Inconclusive | None = Field(
+        default=None, description="how much of the cosine controls already give"
+    )
+    discrimination: Discrimination | Inconclusive | None = Field(
+        default=None, description="facts from gibberish"
+    )
+    templates: Templates | Inconclusive | None = Field(
+        default=None, description="how often explanations repeat each other"
+    )
+    ceiling: Ceiling | Inconclusive | None = Field(
+        default=None, description="what raw activations would allow"
+    )
 
 
 class Calibration(Strict):
     """Numbers computed from evidence alone, each with its control, interval and n."""
 
-    schema_: Literal[1] = Field(alias="schema", description="version of this format")
+    schema_: Literal[1, 2] = Field(alias="schema", description="version of this format")
     tool_version: str = Field(description="of nla_release")
     evidence: EvidenceHashes
     bootstrap: Bootstrap
@@ -176,6 +200,11 @@ class Calibration(Strict):
     diversity: Diversity
     injection: InjectionCounts
     label: Label
+    probes: Probes = Field(default=Probes(), description="absent in format 1")
+    contamination: Contamination | None = Field(
+        default=None, description="null when nothing was compared; absent in format 1"
+    )
+    multiplicity: Multiplicity | None = Field(default=None, description="absent in format 1")
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
@@ -195,11 +224,15 @@ class Calibration(Strict):
 
     def dump(self) -> str:
         """Its JSON text, the same for the same numbers."""
-        return dump_json(self.model_dump(by_alias=True, mode="json"))
+        return dump_json(self._document())
 
     def leaves(self) -> dict[str, Any]:
         """Its numbers and words by dotted name, such as `controls.shuffled.mean`."""
-        return dict(_leaves(self.model_dump(mode="json", by_alias=True)))
+        return dict(_leaves(self._document()))
+
+    def _document(self) -> dict[str, Any]:
+        """What was given, and no more: an older format stays as it was written."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:

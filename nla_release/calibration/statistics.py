@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -80,20 +81,123 @@ def clustered_bootstrap(
         return [None] * len(values)
     counts = np.bincount(index)
     sums = np.stack([np.bincount(index, weights=statistic) for statistic in values])
-    # The legacy generator is the one whose stream numpy promises never to change (NEP 19): whoever
-    # recomputes a calibration with another numpy must get the same bytes.
-    random = np.random.RandomState(seed)
-    times_drawn = np.stack(
-        [
-            np.bincount(
-                random.randint(len(names), size=len(names), dtype=np.int64), minlength=len(names)
-            )
-            for _ in range(draws)
-        ]
-    )
+    times_drawn = _times_drawn(len(names), draws, seed)
     means = (times_drawn @ sums.T) / (times_drawn @ counts)[:, np.newaxis]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def bootstrap_ratio(
+    numerators: Floats,
+    denominator: Floats,
+    clusters: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+    level: float = 0.95,
+) -> list[Interval | None]:
+    """Percentile intervals of K ratios of means, `mean(numerator) / mean(denominator)`, paired.
+
+    Both means of a ratio are of the same draw of whole clusters, as in `clustered_bootstrap`.
+
+    Args:
+        numerators: [K, N], one statistic per row of the array.
+        denominator: [N].
+        clusters: [N], the cluster of each column.
+        draws: number of resamples.
+        seed: the same seed gives the same draws on every machine.
+        level: of the interval.
+
+    Returns:
+        K intervals, or K times None with fewer than two clusters, or when any draw's denominator
+        is not above 0: then the ratio has no finite interval.
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(names) < 2:
+        return [None] * len(numerators)
+    sums = np.stack([np.bincount(index, weights=row) for row in (*numerators, denominator)])
+    drawn = _times_drawn(len(names), draws, seed) @ sums.T
+    if drawn[:, -1].min() <= 0:
+        return [None] * len(numerators)
+    low, high = np.quantile(
+        drawn[:, :-1] / drawn[:, -1:], [(1 - level) / 2, (1 + level) / 2], axis=0
+    )
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def area_under_curve(positive: Floats, negative: Floats) -> float:
+    """Probability that a positive scores above a negative, ties counting half.
+
+    Source: Hanley and McNeil, Radiology 143 (1982): it is Mann and Whitney's U over the pairs.
+    """
+    return float(_wins(positive, negative).mean())
+
+
+def bootstrap_area(
+    positive: Floats, negative: Floats, *, draws: int, seed: int, level: float = 0.95
+) -> Interval | None:
+    """Percentile interval of the area under the curve of [M] positives and [M] negatives.
+
+    Positive and negative i belong together and are drawn together; None with fewer than two.
+    """
+    size = len(positive)
+    if size < 2:
+        return None
+    times_drawn = _times_drawn(size, draws, seed)
+    areas = np.sum((times_drawn @ _wins(positive, negative)) * times_drawn, axis=1) / size**2
+    low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def ranks(scores: Floats, own: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    """[N] place of candidate `own` [N] in each row of scores [N, M], 1 for the best.
+
+    A tie counts against the own candidate, so that a row of equal scores ranks it last.
+    """
+    mine = scores[np.arange(len(scores)), own][:, np.newaxis]
+    places: npt.NDArray[np.int64] = np.sum(scores >= mine - TIE, axis=1)
+    return places
+
+
+def first_alone(scores: Floats) -> npt.NDArray[np.int64]:
+    """[N] the candidate that scores above all others in each row of [N, M >= 2]; -1 for a tie."""
+    best = scores.argmax(axis=1)
+    runner_up, first = np.partition(scores, -2, axis=1)[:, -2:].T
+    found: npt.NDArray[np.int64] = np.where(first > runner_up + TIE, best, -1)
+    return found
+
+
+def permuted_hits(
+    found: npt.NDArray[np.int64],
+    own: npt.NDArray[np.intp],
+    candidates: int,
+    *,
+    draws: int,
+    seed: int,
+) -> npt.NDArray[np.int64]:
+    """[draws] hits when the candidates change their names at random.
+
+    All rows that share a candidate keep sharing one, so rows of a document move together.
+
+    Args:
+        found: [N], the candidate that each row finds, or -1.
+        own: [N], the candidate that it should find.
+        candidates: how many there are.
+        draws: number of permutations.
+        seed: the same seed gives the same permutations on every machine.
+    """
+    random = np.random.RandomState(seed)
+    return np.array(
+        [np.sum(found == random.permutation(candidates)[own]) for _ in range(draws)], np.int64
+    )
+
+
+def permutation_p(null: npt.NDArray[Any], observed: float) -> float:
+    """`(#{null >= observed} + 1) / (B + 1)` over B draws of the null, at least `1 / (B + 1)`.
+
+    Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010).
+    """
+    return float((np.sum(null >= observed) + 1) / (len(null) + 1))
 
 
 def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:
@@ -109,3 +213,22 @@ def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:
     low = centre - margin if hits > 0 else 0.0
     high = centre + margin if hits < n else 1.0
     return low, high
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(size: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
+    """[draws, size] how often each of `size` things is drawn in `size` draws with replacement."""
+    # The legacy generator is the one whose stream numpy promises never to change (NEP 19): whoever
+    # recomputes a calibration with another numpy must get the same bytes.
+    drawn = np.random.RandomState(seed).randint(size, size=(draws, size), dtype=np.int64)
+    offsets = size * np.arange(draws)[:, np.newaxis]
+    times = np.bincount((drawn + offsets).ravel(), minlength=draws * size).reshape(draws, size)
+    times.flags.writeable = False
+    return times
+
+
+def _wins(positive: Floats, negative: Floats) -> Floats:
+    """[P, Q] 1 where the positive scores above the negative, 1/2 for a tie."""
+    gaps = positive[:, np.newaxis] - negative[np.newaxis]
+    wins: Floats = (gaps > TIE) + 0.5 * (np.abs(gaps) <= TIE)
+    return wins

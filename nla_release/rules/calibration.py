@@ -8,14 +8,6 @@ from nla_release.rules.model import Page, Problem, Skip, rule
 from nla_release.rules.scopes import MEASURED
 from nla_release.rules.subject import Measurement
 
-# SolshineCode/nla-gemma-4-e2b: its tripwire wants 3 different prefixes in 10 rows, and its
-# diversity test calls fewer than 8 in 30 rows collapsed. How many different things there are to
-# say is a matter of the data, so the demand stops growing there.
-PREFIXES_PER_ROW = 3 / 10
-ENOUGH_PREFIXES = 8
-
-MAX_SAME_AS_RANDOM = 0.5
-
 _NO_TEXT = Skip("no row has an explanation, see NLA609")
 
 
@@ -114,7 +106,8 @@ def retrieves(measurement: Measurement) -> Iterator[Problem]:
     each=MEASURED,
     page=Page(
         checks="Among the explanations there are at least 3 different beginnings (60 characters)"
-        " per 10 rows, up to 8 in all.",
+        " per 10 rows, up to 8 in all, unless gates.min_prefixes_per_row and gates.min_prefixes"
+        " say otherwise.",
         why="A collapsed AV passes gates of loss and cosine: one of SolshineCode's gates passed"
         " with a single text in 68 rows. The numbers are those of the tripwire and the diversity"
         " test that it adopted afterwards.",
@@ -130,7 +123,8 @@ def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
     if counts.n == 0:
         yield _NO_TEXT
         return
-    needed = min(math.ceil(PREFIXES_PER_ROW * counts.n), ENOUGH_PREFIXES)
+    gates = measurement.gates
+    needed = min(math.ceil(gates.min_prefixes_per_row * counts.n), gates.min_prefixes)
     if counts.distinct_prefixes_60 < needed:
         yield Problem(
             measurement.evidence_folder / ROWS_NAME,
@@ -146,8 +140,9 @@ def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
     "what is injected changes what is said",
     each=MEASURED,
     page=Page(
-        checks="Fewer than half of the explanations are word for word what the AV says when a"
-        " random direction of the same norm is injected instead.",
+        checks="Less than gates.max_same_as_random of the explanations, half unless release.yaml"
+        " sets it, are word for word what the AV says when a random direction of the same norm is"
+        " injected instead.",
         why="When the injection does not reach the marker the AV describes its prompt, always"
         " alike; the reference calls this the first thing to rule out"
         " (kitft/natural_language_autoencoders, docs/inference.md).",
@@ -162,7 +157,7 @@ def injection_matters(measurement: Measurement) -> Iterator[Problem | Skip]:
     counts = measurement.recomputed.injection
     if counts.n == 0:
         yield _NO_TEXT
-    elif counts.random_vector_same_text >= MAX_SAME_AS_RANDOM * counts.n:
+    elif counts.random_vector_same_text >= measurement.gates.max_same_as_random * counts.n:
         yield Problem(
             measurement.evidence_folder / ROWS_NAME,
             f"{counts.random_vector_same_text} of {counts.n} explanations are what a random vector"

@@ -9,7 +9,17 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
 from nla_release.errors import EvidenceError
+from nla_release.files import dump_json
 from tests.builders import evidence_parts, make_evidence, verbalization
+
+EVERY_PROBE = (
+    "text-controls",
+    "injection",
+    "text-retrieval",
+    "claims",
+    "paraphrase",
+    "discrimination",
+)
 
 
 def calibration_of(folder, rows, vectors, run):
@@ -256,8 +266,9 @@ def test_repeated_rows_of_a_document_do_not_narrow_the_interval(tmp_path):
     assert result_tenfold.cosine.interval == result_once.cosine.interval
 
 
-def test_two_calibrations_are_the_same_bytes(tmp_path):
-    evidence = make_evidence(tmp_path / "evidence", failed={3: "empty"})
+@pytest.mark.parametrize("probes", [(), EVERY_PROBE])
+def test_two_calibrations_are_the_same_bytes(tmp_path, probes):
+    evidence = make_evidence(tmp_path / "evidence", failed={3: "empty"}, probes=probes)
     assert calibrate(evidence).dump() == calibrate(evidence).dump()
 
 
@@ -287,9 +298,18 @@ def test_the_file_has_exactly_the_documented_keys(measured):
         "retrieval": {"hits", "n", "candidates", "top1", "interval", "chance"},
         "diversity": {"distinct_explanations", "distinct_prefixes_60", "n"},
         "injection": {"random_vector_same_text", "zero_vector_same_text", "n"},
-        "label": {"name", "sentence"},
+        "label": {"name", "sentence", "rule"},
+        "probes": {
+            "ceiling",
+            "injection",
+            "retrieval",
+            "structural",
+            "templates",
+            "text_retrieval",
+        },
+        "multiplicity": {"attempts", "metrics", "note"},
     }
-    assert set(document) == {*keys, "controls", "schema", "tool_version"}
+    assert set(document) == {*keys, "controls", "contamination", "schema", "tool_version"}
     for control in document["controls"].values():
         assert set(control) == {"mean", "difference", "interval", "n", "failed"}
 
@@ -304,7 +324,7 @@ def test_what_is_dumped_reads_back(measured, tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("schema", 2), ("cosine", {"mean": 1.5}), ("label", {"name": "great", "sentence": ""})],
+    [("schema", 3), ("cosine", {"mean": 1.5}), ("label", {"name": "great", "sentence": ""})],
 )
 def test_a_calibration_that_breaks_the_format_is_named(measured, tmp_path, key, value):
     path = tmp_path / "calibration.json"
@@ -320,3 +340,77 @@ def test_every_field_is_described():
         assert "description" in definition, name
         for field, entry in definition["properties"].items():
             assert "description" in entry, f"{name}.{field}"
+
+
+def test_a_probe_that_did_not_run_is_absent_and_not_zero(tmp_path):
+    without = json.loads(calibrate(make_evidence(tmp_path / "one")).dump())["probes"]
+    with_all = calibrate(make_evidence(tmp_path / "two", rows=60, documents=30, probes=EVERY_PROBE))
+    every = json.loads(with_all.dump())["probes"]
+
+    assert {*every} - {*without} == {"text_controls", "claims", "paraphrase", "discrimination"}
+    assert not [name for name, report in every.items() if "inconclusive" in report]
+
+
+@pytest.mark.parametrize(
+    "options", [{"rows": 1, "documents": 1}, {"documents": 1}, {"rows": 19, "documents": 10}]
+)
+def test_too_little_for_a_probe_gives_a_reason_and_never_a_number(measured, options):
+    probes = json.loads(measured(**options, probes=EVERY_PROBE).dump())["probes"]
+
+    assert len(probes) == 10
+    assert {tuple(report) for report in probes.values()} == {("inconclusive",)}
+
+
+def test_all_rows_failed_with_every_probe(measured):
+    failed = dict.fromkeys(range(60), "empty")
+    result = measured(rows=60, documents=30, failed=failed, probes=EVERY_PROBE)
+
+    assert "NaN" not in result.dump()
+    assert result.probes.claims.inconclusive
+    assert result.probes.templates.inconclusive
+
+
+def as_format_1(calibration):
+    """The file as the tool of format 1 wrote it."""
+    document = json.loads(calibration.dump())
+    for key in ("probes", "contamination", "multiplicity"):
+        del document[key]
+    del document["label"]["rule"]
+    return document | {"schema": 1}
+
+
+def test_a_calibration_of_format_1_reads_and_is_written_as_it_was(measured, tmp_path):
+    path = tmp_path / "calibration.json"
+    path.write_text(dump_json(as_format_1(measured())))
+    old = Calibration.read(path)
+
+    assert old.dump() == path.read_text()
+    assert (old.multiplicity, old.probes.retrieval) == (None, None)
+    assert not [name for name in old.leaves() if name.startswith("probes")]
+
+
+def test_what_format_1_had_keeps_its_values(tmp_path):
+    """Probes add to the report and change nothing in it."""
+    bare, probed = (
+        calibrate(make_evidence(tmp_path / name, probes=probes))
+        for name, probes in (("one", ()), ("two", EVERY_PROBE))
+    )
+    first, second = as_format_1(bare), as_format_1(probed)
+
+    assert {**first, "evidence": None} == {**second, "evidence": None}
+
+
+def test_the_rule_of_the_label_is_printed(measured):
+    rule = measured().label.rule
+
+    for part in ("inconclusive below 20 rows or 5 documents", "format-only", "topic-level"):
+        assert part in rule
+
+
+def test_how_much_was_tried_is_part_of_the_record(tmp_path):
+    rows, vectors, run = evidence_parts()
+    run = run.model_copy(update={"attempts": 14})
+    result = calibration_of(tmp_path, rows, vectors, run)
+
+    assert result.multiplicity.attempts == 14
+    assert result.multiplicity.metrics > 20

@@ -84,3 +84,33 @@ def test_what_cannot_be_computed_is_a_dash(folder):
     table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=1, documents=1)))
     assert "nan" not in table.lower()
     assert " -  " in table
+
+
+def test_every_probe_stands_in_the_table(folder):
+    probes = ("text-controls", "injection", "claims", "paraphrase", "discrimination")
+    calibration = calibrate(
+        make_evidence(folder / "evidence", rows=60, documents=30, probes=probes)
+    )
+    lines = calibration_table(calibration).splitlines()
+    report = calibration.probes
+
+    def cells(start):
+        return next(line for line in lines if line.startswith(start)).split()
+
+    assert cells("worst of 4 draws")[4] == f"{report.retrieval.drawn.hits}/60"
+    assert cells("mse without claim")[3] == f"{report.claims.change:.3f}"
+    assert cells("share of shuffled")[3] == f"{report.structural.shares['shuffled'].share:.3f}"
+    assert cells("linear probe")[2] == f"{report.ceiling.probe.hits}/60"
+    assert cells("CJK")[1:4] == ["0/60", "0.000", "source"]
+    gibberish = report.text_controls.controls["gibberish"]
+    assert any(line.split()[2:4] == ["gibberish", f"{gibberish.mean:.3f}"] for line in lines)
+    assert report.paraphrase.rewordings["paraphrase"].sentence in lines
+    assert "text retrieval, encoder: skipped, no encoder was named." in lines
+    assert "-0.000" not in calibration_table(calibration)
+    assert lines[-1] == calibration.label.sentence
+
+
+def test_a_probe_without_a_number_says_why(folder):
+    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=1, documents=1)))
+
+    assert "retrieval: inconclusive, 1 rows of 1 documents are too few to tell" in table

@@ -3,12 +3,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import binomtest
+from scipy.stats import binomtest, mannwhitneyu
 
 from nla_release.calibration.statistics import (
+    area_under_curve,
+    bootstrap_area,
+    bootstrap_ratio,
     clustered_bootstrap,
     cosine_rows,
+    first_alone,
     normalised_mse,
+    permutation_p,
+    permuted_hits,
+    ranks,
     retrieved,
     unit_rows,
     wilson,
@@ -159,3 +166,138 @@ def test_wilson_agrees_with_scipy(counts):
     expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
 
     assert wilson(hits, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def ratios(numerators, denominator, clusters):
+    return bootstrap_ratio(np.atleast_2d(numerators), denominator, clusters, draws=2000, seed=0)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000), st.floats(0.1, 10))
+def test_a_fixed_share_has_an_interval_of_no_width(seed, share):
+    whole = np.random.default_rng(seed).uniform(0.5, 1, size=30)
+    clusters = [f"d{i % 6}" for i in range(30)]
+
+    assert ratios(share * whole, whole, clusters) == [pytest.approx((share, share))]
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_a_ratio_does_not_depend_on_the_order_of_rows_or_the_unit(seed):
+    random = np.random.default_rng(seed)
+    part, whole = random.normal(size=30), random.uniform(1, 2, size=30)
+    clusters = np.array([f"d{i}" for i in random.integers(6, size=30)])
+    shuffle = random.permutation(30)
+
+    expected = ratios(part, whole, clusters)
+    np.testing.assert_allclose(ratios(part[shuffle], whole[shuffle], clusters[shuffle]), expected)
+    np.testing.assert_allclose(ratios(7 * part, 7 * whole, clusters), expected)
+
+
+def test_a_ratio_over_ones_is_the_mean():
+    values, clusters = np.random.default_rng(0).normal(size=24), [f"d{i % 6}" for i in range(24)]
+
+    assert ratios(values, np.ones(24), clusters) == [pytest.approx(bootstrap(values, clusters)[0])]
+
+
+def test_a_ratio_over_what_may_be_nothing_has_no_interval():
+    clusters = [f"d{i}" for i in range(6)]
+
+    assert ratios(np.ones(6), np.array([1, 1, 1, -1, -1, -0.5]), clusters) == [None]
+    assert ratios(np.ones(6), np.ones(6), ["d"] * 6) == [None]
+
+
+def test_a_ratio_covers_the_true_one_about_as_often_as_said():
+    """400 replications of 40 documents, five rows each."""
+    clusters, covered = [f"d{i // 5}" for i in range(200)], 0
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        whole = 1 + np.repeat(0.3 * random.normal(size=40), 5) + 0.1 * random.normal(size=200)
+        part = 0.4 * whole + 0.1 * random.normal(size=200)
+        ((low, high),) = ratios(part, whole, clusters)
+        covered += low <= 0.4 <= high
+
+    assert 0.90 < covered / 400 < 0.98
+
+
+scores = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12).map(np.array)
+
+
+@given(scores, scores)
+def test_area_under_the_curve_is_mann_and_whitneys_u(positive, negative):
+    u = mannwhitneyu(positive, negative).statistic
+
+    assert area_under_curve(positive, negative) == pytest.approx(u / positive.size / negative.size)
+
+
+@given(scores)
+def test_a_score_that_does_not_tell_apart_has_half_of_the_area(both):
+    assert area_under_curve(both, both) == 0.5
+
+
+def test_the_interval_of_an_area_holds_it_and_is_pinned():
+    random = np.random.default_rng(0)
+    positive, negative = random.normal(1, 1, size=40), random.normal(0, 1, size=40)
+    low, high = bootstrap_area(positive, negative, draws=2000, seed=0)
+
+    assert low < area_under_curve(positive, negative) < high
+    assert 0.1 < high - low < 0.3
+    assert bootstrap_area(positive, negative, draws=2000, seed=0) == (low, high)
+    assert bootstrap_area(positive[:1], negative[:1], draws=2000, seed=0) is None
+
+
+tables = st.tuples(st.integers(1, 8), st.integers(2, 8)).flatmap(
+    lambda shape: arrays(np.float64, shape, elements=st.integers(-2, 2).map(float))
+)
+
+
+@given(tables, st.integers(0, 7))
+def test_a_rank_counts_who_is_as_good_or_better(table, own):
+    own = np.full(len(table), own % table.shape[1])
+    found = ranks(table, own)
+
+    for row, mine, rank in zip(table, own, found, strict=True):
+        assert rank == sum(row >= row[mine])
+    assert found.tolist() == ranks(table * 7 + 1, own).tolist()
+
+
+@given(tables)
+def test_only_the_first_alone_is_found(table):
+    for row, found in zip(table, first_alone(table), strict=True):
+        best = np.flatnonzero(row == row.max())
+        assert found == (best[0] if len(best) == 1 else -1)
+
+
+@given(tables)
+def test_the_candidate_that_is_found_is_the_one_of_rank_one(table):
+    own = np.arange(len(table)) % table.shape[1]
+
+    assert (first_alone(table) == own).tolist() == (ranks(table, own) == 1).tolist()
+
+
+def test_chance_hits_as_often_as_there_are_rows_per_candidate():
+    found = np.arange(50) % 10
+    null = permuted_hits(found, np.arange(50) % 10, 10, draws=2000, seed=0)
+
+    assert null.mean() == pytest.approx(5, abs=0.3)
+    assert set(null % 5) == {0}  # the rows of a candidate move together
+    assert (
+        null.tolist() == permuted_hits(found, np.arange(50) % 10, 10, draws=2000, seed=0).tolist()
+    )
+
+
+def test_p_is_never_below_its_floor_and_never_above_one():
+    null = np.zeros(1999)
+
+    assert permutation_p(null, 1) == 1 / 2000
+    assert permutation_p(null, 0) == 1
+
+
+def test_p_is_below_a_level_no_more_often_than_that():
+    """Of exchangeable data: 1,000 replications."""
+    random = np.random.default_rng(0)
+    draws = random.normal(size=(1000, 200))
+    p = np.array([permutation_p(null[1:], null[0]) for null in draws])
+
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean(p <= level) < level + 0.02

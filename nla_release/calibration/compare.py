@@ -1,0 +1,252 @@
+"""Releases compared on the rows that they have in common.
+
+A row is common when its id, its document and its activation, to the last bit, are the same. Then
+two pairs, or two readers of one text, answered the same question, and their difference can be
+taken row by row, which is far sharper than two intervals held against each other: "this one
+significant, that one not" is no comparison. Where no row is common nothing is subtracted.
+
+Differences are `second - first`. Means get intervals from the document-clustered bootstrap of the
+paired differences, retrieval an exact McNemar test: under the null hypothesis, the rows that only
+one of the two retrieves fall to either with probability 1/2.
+
+Source: McNemar, Psychometrika 12 (1947); exact form as in Fagerland, Lydersen and Laake, BMC
+Medical Research Methodology 13 (2013).
+"""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release import __version__
+from nla_release.calibration.blocks import BOOTSTRAP
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.comparison import (
+    Comparison,
+    Paired,
+    PairedFigure,
+    PairedRetrieval,
+    PairedVerdict,
+    Relation,
+    Unpaired,
+)
+from nla_release.calibration.enough import NO_VARIANCE, too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measured import Measured
+from nla_release.calibration.measures import intervals
+from nla_release.calibration.records import TextCondition
+from nla_release.calibration.report import CONTROL_NAMES
+from nla_release.calibration.settings import differing
+from nla_release.calibration.statistics import Floats, cosine_rows, retrieved
+from nla_release.calibration.versions import side_by_side
+
+_CONTROLS = (*CONTROL_NAMES, *get_args(TextCondition))
+
+# What decides whether two measurements can have a row in common.
+_DECISIVE = ("base", "base revision", "layer", "evaluation data")
+
+
+def compare(releases: Sequence[Measured]) -> Comparison:
+    """Every release against the first, on the rows that each has in common with it.
+
+    Args:
+        releases: two or more.
+    """
+    first, *others = releases
+    results = [compare_two(first, other) for other in others]
+    calibrations = [calibrate(each.evidence) for each in releases]
+    return Comparison(
+        schema_=1,
+        tool_version=__version__,
+        bootstrap=BOOTSTRAP,
+        evidence=[each.evidence for each in calibrations],
+        releases=side_by_side(
+            [(each.name, found) for each, found in zip(releases, calibrations, strict=True)]
+        ),
+        differing=differing([each.settings for each in releases]),
+        against_first=results,
+        multiplicity=_multiplicity([each for each in results if isinstance(each, Paired)]),
+    )
+
+
+def compare_two(first: Measured, second: Measured) -> Paired | Unpaired:
+    """The second release against the first, or why they cannot be compared."""
+    one, other = _common(first.evidence, second.evidence)
+    if not len(one):
+        reason = _why_nothing_is_common(first, second)
+        return Unpaired(first=first.name, second=second.name, reason=reason)
+    sides = _Side(first.evidence, one), _Side(second.evidence, other)
+    figures, left_out = _figures(*sides)
+    return Paired(
+        first=first.name,
+        second=second.name,
+        relation=_relation(*sides),
+        rows=len(one),
+        documents=len(set(sides[0].documents)),
+        only_first=len(first.evidence.rows) - len(one),
+        only_second=len(second.evidence.rows) - len(one),
+        first_failed=int(sides[0].failed.sum()),
+        second_failed=int(sides[1].failed.sum()),
+        figures=figures,
+        left_out=left_out,
+        retrieval=_retrieval(*sides),
+        verdict=_verdict(figures[0], sides[0].documents),
+    )
+
+
+class _Side:
+    """One release's part of the common rows, in the order of their ids."""
+
+    def __init__(self, evidence: Evidence, positions: npt.NDArray[np.intp]) -> None:
+        self.evidence = evidence
+        self.positions = positions
+        self.documents = [evidence.rows[at].document for at in positions]
+        self.texts = [evidence.rows[at].explanation for at in positions]
+        self.failed = evidence.failed("real")[positions]
+        self.retrieved = retrieved(self.vectors("real"), self.vectors("gold"))
+
+    def vectors(self, name: str) -> npt.NDArray[np.float32]:
+        """[n, d] of a condition."""
+        return self.evidence.vectors[name][self.positions]
+
+    def cosines(self, name: str) -> Floats:
+        """[n] cosines under a control, or under `real`; failed rows hold zeros and score 0."""
+        gold = self.vectors("gold")
+        if name == "predict_mean":
+            return cosine_rows(
+                gold, np.broadcast_to(self.evidence.vectors["reference_mean"], gold.shape)
+            )
+        return cosine_rows(gold, self.vectors(name))
+
+    def hashes(self, role: str) -> dict[str, str]:
+        """Of the files of one adapter."""
+        files = self.evidence.run.files.items()
+        return {name: digest for name, digest in files if name.startswith(f"{role}/")}
+
+
+def _common(first: Evidence, second: Evidence) -> tuple[npt.NDArray[np.intp], ...]:
+    """Positions of the common rows in both, in the order of their ids."""
+    places = {row.id: at for at, row in enumerate(second.rows)}
+    gold, other_gold = first.vectors["gold"], second.vectors["gold"]
+    pairs = sorted(
+        (row.id, at, there)
+        for at, row in enumerate(first.rows)
+        if (there := places.get(row.id)) is not None
+        and row.document == second.rows[there].document
+        and np.array_equal(gold[at], other_gold[there])
+    )
+    positions = np.array([(at, there) for _, at, there in pairs], dtype=np.intp).reshape(-1, 2)
+    return positions[:, 0], positions[:, 1]
+
+
+def _why_nothing_is_common(first: Measured, second: Measured) -> str:
+    ids = {row.id for row in first.evidence.rows} & {row.id for row in second.evidence.rows}
+    found = (
+        f"{len(ids)} ids are in both, but with other activations or documents"
+        if ids
+        else "no row has the same id"
+    )
+    others = [
+        f"{each.setting} {' against '.join(value or 'unknown' for value in each.values)}"
+        for each in differing([first.settings, second.settings])
+        if each.setting in _DECISIVE
+    ]
+    return f"no row is common: {found}" + (f" ({'; '.join(others)})" if others else "")
+
+
+def _relation(first: _Side, second: _Side) -> Relation:
+    same_av = first.hashes("av") == second.hashes("av")
+    same_ar = first.hashes("ar") == second.hashes("ar")
+    if first.evidence.run_sha256 == second.evidence.run_sha256:
+        return "the same evidence"
+    if same_av and same_ar:
+        return "the same pair, measured again"
+    if same_ar:
+        return "another AV, the same AR"
+    if first.texts == second.texts:
+        return "the same texts, another AR"
+    return "another pair on the same activations"
+
+
+def _figures(first: _Side, second: _Side) -> tuple[list[PairedFigure], list[str]]:
+    """Means of both and of their differences; and what was left out, with the reason."""
+    frozen = np.array_equal(
+        first.evidence.vectors["reference_mean"], second.evidence.vectors["reference_mean"]
+    )
+    real = [side.cosines("real") for side in (first, second)]
+    columns = {"cosine": real, "mse": [2 * (1 - cosines) for cosines in real]}
+    left_out = []
+    if not frozen:
+        left_out.append("FVE and the mean vector: the releases name other reference sets")
+    elif (variance := first.evidence.run.reference.variance) < NO_VARIANCE:
+        left_out.append("FVE: the reference set does not vary")
+    else:
+        columns["fve"] = [1 - 2 * (1 - cosines) / variance for cosines in real]
+    for name in _CONTROLS:
+        if _in_both(name, first, second, frozen=frozen):
+            columns[f"cosine - {name.replace('_', ' ')}"] = [
+                cosines - side.cosines(name)
+                for cosines, side in zip(real, (first, second), strict=True)
+            ]
+    columns["top-1 retrieval"] = [side.retrieved.astype(np.float64) for side in (first, second)]
+    differences = np.stack([after - before for before, after in columns.values()])
+    figures = [
+        PairedFigure(
+            name=name,
+            first=before.mean(),
+            second=after.mean(),
+            difference=(after - before).mean(),
+            interval=interval,
+            n=len(before),
+        )
+        for (name, (before, after)), interval in zip(
+            columns.items(), intervals(differences, first.documents), strict=True
+        )
+    ]
+    return figures, left_out
+
+
+def _verdict(cosine: PairedFigure, documents: Sequence[str]) -> PairedVerdict:
+    """On the published numbers, so that a reader arrives at the same word."""
+    if cosine.interval is None or too_few(documents):
+        return "inconclusive"
+    low, high = cosine.interval
+    if high < 0:
+        return "worse"
+    return "better" if low > 0 else "no difference shown"
+
+
+def _in_both(name: str, first: _Side, second: _Side, *, frozen: bool) -> bool:
+    if name == "predict_mean":
+        return frozen
+    return name in first.evidence.vectors and name in second.evidence.vectors
+
+
+def _retrieval(first: _Side, second: _Side) -> PairedRetrieval:
+    before, after = first.retrieved, second.retrieved
+    only_first, only_second = int((before & ~after).sum()), int((after & ~before).sum())
+    return PairedRetrieval(
+        first_hits=int(before.sum()),
+        second_hits=int(after.sum()),
+        only_first=only_first,
+        only_second=only_second,
+        n=len(before),
+        p=mcnemar(only_first, only_second),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p of the rows on which two releases disagree; 1 when there are none."""
+    from scipy.stats import binomtest  # takes a second, and a check seldom needs it
+
+    disagreeing = only_first + only_second
+    return float(binomtest(only_first, disagreeing).pvalue) if disagreeing else 1.0
+
+
+def _multiplicity(paired: Sequence[Paired]) -> str:
+    count = f"{len(paired)} comparison{'s' * (len(paired) != 1)}"
+    figures = max((len(each.figures) + 1 for each in paired), default=0)
+    if not figures:
+        return count
+    return f"{count} of up to {figures} figures; neither intervals nor p are adjusted for that"

@@ -1,0 +1,102 @@
+"""The shape of a comparison: releases on their common rows, and what differs between them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
+
+from nla_release.calibration.blocks import Bootstrap, Interval, Number
+from nla_release.calibration.report import EvidenceHashes
+from nla_release.calibration.settings import Differing
+from nla_release.calibration.versions import Version
+from nla_release.files import dump_json
+from nla_release.schema import Strict
+
+Relation = Literal[
+    "the same evidence",
+    "the same pair, measured again",
+    "the same texts, another AR",
+    "another AV, the same AR",
+    "another pair on the same activations",
+]
+
+
+# Decided on the interval of the difference of cosines.
+PairedVerdict = Literal["better", "worse", "no difference shown", "inconclusive"]
+
+
+# Three digits that count: six decimals would turn a small one into an impossible 0.
+PValue = Annotated[
+    FiniteFloat, Field(ge=0, le=1), AfterValidator(lambda value: float(f"{value:.3g}"))
+]
+
+
+class PairedFigure(Strict):
+    """One mean over the common rows, of both releases, and the mean of the paired differences."""
+
+    name: str = Field(description="what is averaged")
+    first: Number = Field(description="mean of the first release")
+    second: Number = Field(description="mean of the second release")
+    difference: Number = Field(description="second - first")
+    interval: Interval = Field(description="of the difference")
+    n: PositiveInt = Field(description="common rows, failures included")
+
+
+class PairedRetrieval(Strict):
+    """Top-1 retrieval among the activations of the common rows, row against row."""
+
+    first_hits: NonNegativeInt = Field(description="rows that the first release retrieves")
+    second_hits: NonNegativeInt = Field(description="rows that the second release retrieves")
+    only_first: NonNegativeInt = Field(description="rows that the first alone retrieves")
+    only_second: NonNegativeInt = Field(description="rows that the second alone retrieves")
+    n: PositiveInt = Field(description="common rows, which are the candidates too")
+    p: PValue = Field(description="two-sided, exact McNemar test; it takes rows as independent")
+
+
+class Paired(Strict):
+    """Two releases on their common rows."""
+
+    first: str = Field(description="name of the first release")
+    second: str = Field(description="name of the second release")
+    relation: Relation = Field(description="what the second is to the first")
+    rows: PositiveInt = Field(description="common rows")
+    documents: PositiveInt = Field(description="documents of the common rows")
+    only_first: NonNegativeInt = Field(description="rows of the first that the second lacks")
+    only_second: NonNegativeInt = Field(description="rows of the second that the first lacks")
+    first_failed: NonNegativeInt = Field(description="common rows without an explanation, first")
+    second_failed: NonNegativeInt = Field(description="common rows without an explanation, second")
+    figures: list[PairedFigure] = Field(description="means, cosine first")
+    left_out: list[str] = Field(description="figures that cannot be compared, and why")
+    retrieval: PairedRetrieval
+    verdict: PairedVerdict = Field(description="of the second: what its cosine shows")
+
+
+class Unpaired(Strict):
+    """Two releases without a common row, of which nothing is subtracted."""
+
+    first: str = Field(description="name of the first release")
+    second: str = Field(description="name of the second release")
+    reason: str = Field(description="why no row is common")
+
+
+class Comparison(Strict):
+    """Several releases against the first, with what differs between them."""
+
+    schema_: Literal[1] = Field(alias="schema", description="version of this format")
+    tool_version: str = Field(description="of nla_release")
+    bootstrap: Bootstrap
+    evidence: list[EvidenceHashes] = Field(description="what was compared, in order")
+    releases: list[Version] = Field(description="each on its own rows, in order")
+    differing: list[Differing] = Field(description="settings that are not the same everywhere")
+    against_first: list[Paired | Unpaired] = Field(
+        description="each release but the first, in order, against the first"
+    )
+    multiplicity: str = Field(description="how many comparisons were made")
+
+    def dump(self) -> str:
+        """Its JSON text, the same for the same evidence."""
+        return dump_json(self.model_dump(by_alias=True, mode="json"))
+
+    @property
+    def paired(self) -> list[Paired]:
+        """The releases that have rows in common with the first."""
+        return [each for each in self.against_first if isinstance(each, Paired)]

@@ -1,0 +1,51 @@
+"""How much was tried: with enough checkpoints and enough intervals something looks good."""
+
+from typing import Any
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from nla_release.schema import Strict
+
+
+class Multiplicity(Strict):
+    """What a reader must know to discount the best of many."""
+
+    attempts: PositiveInt | None = Field(
+        description="checkpoints or settings tried, this one included; null when not recorded"
+    )
+    metrics: NonNegativeInt = Field(description="intervals in this report")
+    note: str = Field(description="what follows, in words")
+
+
+def multiplicity(attempts: int | None, report: Any, level: float) -> Multiplicity:
+    """Count the intervals of a report, as JSON gives it.
+
+    Args:
+        attempts: as `run.json` records them.
+        report: the rest of the calibration.
+        level: of the intervals.
+    """
+    metrics = _intervals(report)
+    tried = (
+        "How many checkpoints or settings were tried before is not recorded"
+        " (release.yaml, evaluation.attempts)."
+        if attempts is None
+        else "Nothing was tried before this pair."
+        if attempts == 1
+        else f"This pair is one of {attempts} that were tried; the best of many flatters."
+    )
+    return Multiplicity(
+        attempts=attempts,
+        metrics=metrics,
+        note=f"{tried} None of the {metrics} intervals is widened for the others: of as many at"
+        f" {level:.0%} about {metrics * (1 - level):.0f} miss their true value by chance.",
+    )
+
+
+def _intervals(document: Any) -> int:
+    if not isinstance(document, dict):
+        return 0
+    return sum(
+        int(key.endswith("interval") and value is not None) + _intervals(value)
+        for key, value in document.items()
+    )

@@ -1,0 +1,120 @@
+"""Whether what is injected reaches what is said, and whether the marker leaks into it.
+
+An AV that does not take up the vector describes its prompt: alike for every vector, often naming
+the marker, and often in the marker's script. yulonglin's proxies found 24% to 35% of one AV's
+outputs to be Chinese for no other reason. The shares are of the AV's whole outputs, failed ones
+included, since a leak is often why they failed.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from nla_release.calibration.blocks import Inconclusive, Ratio
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import ratio
+from nla_release.calibration.records import Row, VectorCondition
+from nla_release.explanation import Status
+from nla_release.schema import Strict
+
+VectorName = Literal["random_vector", "zero_vector", "half_scale", "double_scale"]
+OutputName = Literal["real", "random_vector", "half_scale", "double_scale"]
+
+# Han, Kana and Hangul with their extensions and half-width forms (Unicode 16, Blocks.txt). The
+# enclosed CJK letters, where markers such as U+3297 come from, are not among them.
+_CJK = re.compile(
+    "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    "\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"
+)
+
+# A marker itself, or words by which outputs were seen to describe one.
+_MARKER = re.compile(
+    "[\u3200-\u33ff]"
+    r"|\b(?:special|unusual|unknown|strange|foreign|placeholder|unicode|chinese|japanese|korean|cjk)"
+    r" (?:characters?|symbols?|tokens?|glyphs?)\b"
+    r"|\b(?:marker|placeholder) (?:character|symbol|token|tag)s?\b"
+    r"|\bconcept tags?\b|</?concept>",
+    re.IGNORECASE,
+)
+
+
+class ZeroOutput(Strict):
+    """What the AV said of the zero vector, which is one output for all rows."""
+
+    status: Status = Field(description="what became of it")
+    cjk: bool = Field(description="whether it holds CJK characters")
+    marker: bool = Field(description="whether it shows or describes the marker")
+
+
+class Injection(Strict):
+    """What the AV says of other vectors, and what should not be in what it says."""
+
+    same_text: dict[VectorName, Ratio] = Field(
+        description="explanations that are word for word what the AV says of a random direction, of"
+        " the zero vector, and of the row's own vector at half and at double the scale; over rows"
+        " with an explanation"
+    )
+    cjk: dict[OutputName | Literal["source"], Ratio] = Field(
+        description="outputs with Chinese, Japanese or Korean characters, and source texts with"
+        " them; over all rows, and all rows with a source text"
+    )
+    marker: dict[OutputName, Ratio] = Field(
+        description="outputs that show or describe the marker, over all rows"
+    )
+    zero_vector: ZeroOutput = Field(description="the one output for the zero vector")
+
+
+def report(evidence: Evidence) -> Injection | Inconclusive:
+    """Random and zero vectors are in all evidence; the other scales only when the probe ran."""
+    if few := too_few(evidence.documents):
+        return few
+    rows = evidence.rows
+    scales = [name for name in get_args(VectorCondition) if name in rows[0].spoken]
+    outputs: dict[OutputName, list[str]] = {
+        "real": [row.raw for row in rows],
+        "random_vector": [row.random_vector.raw for row in rows],
+        **{name: [row.spoken[name].raw for row in rows] for name in scales},
+    }
+    sources = [row.text for row in rows if row.text is not None]
+    zero = evidence.run.zero_vector
+    return Injection(
+        same_text=_same_text(evidence, scales),
+        cjk={
+            **{name: _share(_CJK, texts) for name, texts in outputs.items()},
+            **({"source": _share(_CJK, sources)} if sources else {}),
+        },
+        marker={name: _share(_MARKER, texts) for name, texts in outputs.items()},
+        zero_vector=ZeroOutput(
+            status=zero.status,
+            cjk=bool(_CJK.search(zero.raw)),
+            marker=bool(_MARKER.search(zero.raw)),
+        ),
+    )
+
+
+def _same_text(evidence: Evidence, scales: Iterable[VectorCondition]) -> dict[VectorName, Ratio]:
+    explained = [row for row in evidence.rows if row.status == "ok"]
+    zero = evidence.run.zero_vector.explanation
+
+    def said(row: Row, vector: VectorName) -> str:
+        match vector:
+            case "random_vector":
+                return row.random_vector.explanation
+            case "zero_vector":
+                return zero
+            case _:
+                return row.spoken[vector].explanation
+
+    names: tuple[VectorName, ...] = ("random_vector", "zero_vector", *scales)
+    return {
+        name: ratio(sum(said(row, name) == row.explanation for row in explained), len(explained))
+        for name in names
+        if explained
+    }
+
+
+def _share(pattern: re.Pattern[str], texts: list[str]) -> Ratio:
+    return ratio(sum(bool(pattern.search(text)) for text in texts), len(texts))

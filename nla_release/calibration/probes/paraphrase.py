@@ -1,0 +1,131 @@
+"""Whether saying the same otherwise leaves the reconstruction where it was.
+
+A change of wording that keeps the meaning should cost little. That is good only of an AR that
+reads: one that ignores its text is moved by nothing. So the change is held against the cost of
+another row's text, and says nothing unless the content controls separate.
+
+Fraser-Taliente et al. read a large drop as a sign of steganography: the words would carry more than
+they say. SolshineCode/nla-gemma-4-e2b read a small one as a failure, which is the test inverted.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from pydantic import Field, NonNegativeInt
+
+from nla_release.calibration.blocks import (
+    Cosine,
+    Inconclusive,
+    Interval,
+    Number,
+    Rows,
+)
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import intervals, ratio_intervals
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.schema import Strict
+
+RewordingName = Literal["paraphrase", "sentence_shuffled"]
+_WORDS = {"paraphrase": "A paraphrase", "sentence_shuffled": "Another order of sentences"}
+
+# Half of what another row's text costs: above it wording decides more than meaning.
+SMALL = 0.5
+
+_CONTENT_CONTROLS = ("shuffled", "empty", "gibberish")
+
+
+class Rewording(Strict):
+    """What it costs to say the same otherwise, over rows whose text the rule changed."""
+
+    mean: Cosine = Field(description="cosine of the reworded text")
+    difference: Number = Field(description="mean of real - reworded")
+    interval: Interval = Field(description="of the difference")
+    n: Rows = Field(description="rows whose text changed")
+    unchanged: NonNegativeInt = Field(description="rows whose text no rule changed, left out")
+    failed: NonNegativeInt = Field(description="rows without an explanation, left out")
+    share: Number | None = Field(
+        description="difference over that of another row's text on the same rows; null when that"
+        " is not above 0"
+    )
+    share_interval: Interval = Field(description="of the share")
+    sentence: str = Field(description="what follows, in words")
+
+
+class Paraphrase(Strict):
+    """Rewordings, and whether there is any content whose survival they could show."""
+
+    separates: bool = Field(
+        description="whether another row's text, the empty text and gibberish, where it was given,"
+        " all score below the own one by intervals above 0"
+    )
+    rewordings: dict[RewordingName, Rewording | Inconclusive] = Field(
+        description="a paraphrase by rules or from the data, and the sentences in another order"
+    )
+
+
+def report(evidence: Evidence) -> Paraphrase | Inconclusive | None:
+    """Over rows whose text changed: the others would only dilute the change."""
+    names = [name for name in get_args(RewordingName) if name in evidence.vectors]
+    if not names:
+        return None
+    if few := too_few(evidence.documents):
+        return few
+    separates = _separates(evidence)
+    return Paraphrase(
+        separates=separates,
+        rewordings={name: _rewording(evidence, name, separates) for name in names},
+    )
+
+
+def _separates(evidence: Evidence) -> bool:
+    gold, vectors = evidence.vectors["gold"], evidence.vectors
+    real = cosine_rows(gold, vectors["real"])
+    gaps = [
+        real - cosine_rows(gold, vectors[name]) for name in _CONTENT_CONTROLS if name in vectors
+    ]
+    found = intervals(np.stack(gaps), evidence.documents)
+    return all(interval is not None and interval[0] > 0 for interval in found)
+
+
+def _rewording(
+    evidence: Evidence, name: RewordingName, separates: bool
+) -> Rewording | Inconclusive:
+    explained = ~evidence.failed("real")
+    changed = np.array([row.texts[name] != row.explanation for row in evidence.rows]) & explained
+    documents = [evidence.documents[i] for i in np.flatnonzero(changed)]
+    if few := too_few(documents, "texts changed"):
+        return few
+    gold, real, reworded, shuffled = (
+        evidence.vectors[key][changed] for key in ("gold", "real", name, "shuffled")
+    )
+    own, other = cosine_rows(gold, real), cosine_rows(gold, reworded)
+    loss, gap = own - other, own - cosine_rows(gold, shuffled)
+    (interval,) = intervals(loss[np.newaxis], documents)
+    (share_interval,) = ratio_intervals(loss[np.newaxis], gap, documents)
+    cost = (
+        f"{_WORDS[name]} costs {round(loss.mean(), 3) + 0.0:.3f} of the cosine, another row's text"
+        f" {round(gap.mean(), 3) + 0.0:.3f} (n = {len(documents)})"
+    )
+    return Rewording(
+        mean=other.mean(),
+        difference=loss.mean(),
+        interval=interval,
+        n=len(documents),
+        unchanged=int((explained & ~changed).sum()),
+        failed=int((~explained).sum()),
+        share=loss.mean() / gap.mean() if gap.mean() > 0 else None,
+        share_interval=share_interval,
+        sentence=f"{cost}: {_meaning(share_interval, separates)}.",
+    )
+
+
+def _meaning(share: tuple[float, float] | None, separates: bool) -> str:
+    if not separates:
+        return (
+            "this says nothing, because texts without the content do not score below the"
+            " explanation, and an AR that ignores its text is not moved by wording either"
+        )
+    if share is not None and share[1] < SMALL:
+        return "the wording may change and most of the content stays"
+    return "the wording is not shown to matter less than the content"

@@ -1,0 +1,75 @@
+"""Whether a reconstruction finds its own activation among others, and how near it comes.
+
+Ten candidates flatter: chance is then one in ten, and one lucky row is a tenth. So all rows are
+candidates once, and then 100 at a time, several times over, of which the worst draw is shown.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveInt
+
+from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import against_chance, ranking
+from nla_release.calibration.statistics import Floats, unit_rows
+from nla_release.schema import Strict
+
+# As many as the reference set of metrics asks for in one draw, so that pairs measured on more rows
+# than that can be compared. Four draws are what SolshineCode/gpu-poor-nla took the worst of.
+CANDIDATES = 100
+DRAWS = 4
+
+
+class Retrieval(Strict):
+    """Reconstructions to activations, by cosine."""
+
+    all: Ranking = Field(description="among the activations of all rows")
+    drawn: Ranking = Field(description="among the rows of one draw: the worst of all draws")
+    draws: PositiveInt = Field(description="draws of rows; with few rows each holds them all")
+    margin: AgainstChance | None = Field(
+        description="mean of cosine to the own activation - cosine to the nearest other, over rows"
+        " with an explanation; null when there are none"
+    )
+
+
+def report(evidence: Evidence) -> Retrieval | Inconclusive:
+    """Identity retrieval, over rows in the order of their ids, so that draws follow from them."""
+    if few := too_few(evidence.documents):
+        return few
+    order = sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id)
+    gold, real = (unit_rows(evidence.vectors[name][order]) for name in ("gold", "real"))
+    scores, documents = real @ gold.T, [evidence.documents[row] for row in order]
+    random = np.random.RandomState(BOOTSTRAP.seed)
+    size = min(CANDIDATES, len(order))
+    drawn = [np.sort(random.permutation(len(order))[:size]) for _ in range(DRAWS)]
+    return Retrieval(
+        all=_ranking(scores, documents),
+        drawn=min(
+            (_ranking(scores[np.ix_(rows, rows)], _at(documents, rows)) for rows in drawn),
+            key=lambda found: (found.hits, found.mrr.mean),
+        ),
+        draws=DRAWS,
+        margin=_margin(scores, documents, np.flatnonzero(~evidence.failed("real")[order])),
+    )
+
+
+def _ranking(scores: Floats, documents: Sequence[str]) -> Ranking:
+    return ranking(scores, np.arange(len(scores)), documents)
+
+
+def _margin(
+    scores: Floats, documents: Sequence[str], explained: npt.NDArray[np.intp]
+) -> AgainstChance | None:
+    if not len(explained):
+        return None
+    others = scores.copy()
+    np.fill_diagonal(others, -np.inf)
+    margins = scores.diagonal() - others.max(axis=1)
+    return against_chance(margins[explained], 0, _at(documents, explained))
+
+
+def _at(documents: Sequence[str], rows: npt.NDArray[np.intp]) -> list[str]:
+    return [documents[row] for row in rows]

@@ -1,0 +1,46 @@
+"""What the AR makes of texts that are not the explanation: its letters, its words, its source.
+
+Gibberish and shuffled words ask whether the AR reads or only counts; the source text, given to the
+AR as if it were an explanation, is what a perfect quotation would score.
+"""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from nla_release.calibration.blocks import Control, Cosine, Inconclusive
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import controls
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.schema import Strict
+
+TextControlName = Literal["gibberish", "word_shuffled", "source_text"]
+
+
+class TextControls(Strict):
+    """Cosines of what the AR makes of other texts, paired with the explanation's own."""
+
+    real: Cosine = Field(description="of the explanation itself, over all rows")
+    controls: dict[TextControlName, Control] = Field(
+        description="random letters of equal length, the words in another order, and the source"
+        " text; source_text only when every row has one"
+    )
+
+
+def report(evidence: Evidence) -> TextControls | Inconclusive | None:
+    """The text controls that the AR was given."""
+    gold, vectors = evidence.vectors["gold"], evidence.vectors
+    names = [name for name in get_args(TextControlName) if name in vectors]
+    if not names:
+        return None
+    real = cosine_rows(gold, vectors["real"])
+    return too_few(evidence.documents) or TextControls(
+        real=real.mean(),
+        controls=controls(
+            real,
+            {name: cosine_rows(gold, vectors[name]) for name in names},
+            evidence.documents,
+            {name: int(evidence.failed(name).sum()) for name in names},
+        ),
+    )

@@ -1,0 +1,86 @@
+"""Whether an explanation finds the document that its activation is from, by text alone.
+
+The AR plays no part: this asks what a reader would get from the words. Words in common are a
+lexical match; an encoder, when the user named one, matches what is meant. Rows of one document
+share their candidate, so the permutation test moves whole documents.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nla_release.calibration.blocks import Inconclusive, Ranking
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import ranking
+from nla_release.calibration.statistics import Floats, unit_rows
+from nla_release.calibration.tfidf import tfidf_cosines
+from nla_release.schema import Strict
+
+
+class Skipped(Strict):
+    """Why a part of a probe was not run."""
+
+    skipped: str = Field(description="the reason")
+
+
+class TextRetrieval(Strict):
+    """Explanations to source documents."""
+
+    lexical: Ranking = Field(description="by cosine of TF-IDF weights")
+    encoder: Ranking | Skipped = Field(description="by cosine of an encoder's vectors")
+
+
+def report(evidence: Evidence) -> TextRetrieval | Inconclusive:
+    """Among the documents with a source text, each at its longest; other rows are left out."""
+    source = _longest(evidence)
+    rows = np.array(
+        [i for i, row in enumerate(evidence.rows) if row.document in source], dtype=np.intp
+    )
+    documents = [evidence.documents[i] for i in rows]
+    if few := too_few(documents, "rows with a source text"):
+        return few
+    names = sorted(source)
+    position = {name: candidate for candidate, name in enumerate(names)}
+    own = np.array([position[document] for document in documents], dtype=np.intp)
+    lexical = tfidf_cosines(
+        [evidence.rows[i].explanation for i in rows],
+        [evidence.rows[source[name]].text or "" for name in names],
+    )
+    return TextRetrieval(
+        lexical=ranking(lexical, own, documents),
+        encoder=_encoder(evidence, rows, [source[name] for name in names], own, documents),
+    )
+
+
+def _longest(evidence: Evidence) -> dict[str, int]:
+    """The row of each document whose text reaches farthest into it."""
+    longest: dict[str, int] = {}
+    for position, row in enumerate(evidence.rows):
+        if row.text:
+            best = evidence.rows[longest.setdefault(row.document, position)]
+            if (len(row.text), row.text) > (len(best.text or ""), best.text or ""):
+                longest[row.document] = position
+    return longest
+
+
+def _encoder(
+    evidence: Evidence,
+    rows: npt.NDArray[np.intp],
+    sources: Sequence[int],
+    own: npt.NDArray[np.intp],
+    documents: Sequence[str],
+) -> Ranking | Skipped:
+    if "encoder_explanation" not in evidence.vectors:
+        return Skipped(skipped=_why_not(evidence))
+    said: Floats = unit_rows(evidence.vectors["encoder_explanation"][rows])
+    said[evidence.failed("real")[rows]] = 0
+    meant = unit_rows(evidence.vectors["encoder_source"][sources])
+    return ranking(said @ meant.T, own, documents)
+
+
+def _why_not(evidence: Evidence) -> str:
+    reasons = [probe.skipped for probe in evidence.run.probes if probe.name == "text-retrieval"]
+    return next((reason for reason in reasons if reason), "no encoder was named")

@@ -1,0 +1,49 @@
+"""How alike two texts are by the words they share, rare words counting more.
+
+A word's weight in a text is its count times `ln((1 + n) / (1 + df)) + 1`, where df of the n
+documents hold it; texts are compared by cosine.
+
+Source: Manning, Raghavan and Schuetze, Introduction to Information Retrieval (2008), section 6.2;
+the smoothed idf is that of scikit-learn's TfidfVectorizer, whose numbers these are.
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from nla_release.calibration.statistics import Floats
+
+_WORD = re.compile(r"\w\w+")
+
+
+def tfidf_cosines(queries: Sequence[str], documents: Sequence[str]) -> Floats:
+    """[Q, D] cosines of queries to documents; 0 for a query without a word of any document."""
+    counts = [_words(document) for document in documents]
+    holding = Counter(word for words in counts for word in words)
+    weight = {
+        word: math.log((1 + len(documents)) / (1 + found)) + 1 for word, found in holding.items()
+    }
+    postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for position, words in enumerate(counts):
+        for word, value in _unit(words, weight).items():
+            postings[word].append((position, value))
+    cosines = np.zeros((len(queries), len(documents)))
+    for row, query in zip(cosines, queries, strict=True):
+        for word, value in _unit(_words(query), weight).items():
+            for position, other in postings[word]:
+                row[position] += value * other
+    return cosines
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(_WORD.findall(text.lower()))
+
+
+def _unit(words: Counter[str], weight: dict[str, float]) -> dict[str, float]:
+    """The weights of the words that any document holds, at length 1."""
+    known = {word: count * weight[word] for word, count in words.items() if word in weight}
+    norm = math.sqrt(math.fsum(value**2 for value in known.values()))
+    return {word: value / norm for word, value in sorted(known.items())}

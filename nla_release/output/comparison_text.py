@@ -1,0 +1,179 @@
+"""A comparison as text and as Markdown: the same tables, the same sentences.
+
+The releases are lettered A, B, C, because what people call them is longer than any column.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from nla_release.calibration.comparison import Comparison, Paired, PairedVerdict
+from nla_release.calibration.settings import Differing
+from nla_release.calibration.versions import Version
+from nla_release.cards.markdown import inline
+from nla_release.cards.numbers import interval, number, signed
+
+_HASH = re.compile(r"[0-9a-f]{40,64}")
+_SHOWN_OF_A_HASH = 12
+
+_SENTENCES: dict[PairedVerdict, str] = {
+    "better": "{letter} reconstructs better than A: the interval of the cosine lies above 0.",
+    "worse": "{letter} reconstructs worse than A: the interval of the cosine lies below 0.",
+    "no difference shown": "No difference of cosine is shown: its interval holds 0.",
+    "inconclusive": "Inconclusive: the common rows or their documents are too few to tell.",
+}
+
+_Line = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines of cells under a header; the first `words` columns are words, the others numbers."""
+
+    header: _Line
+    lines: Sequence[_Line]
+    words: int = 1
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Aligned tables and sentences, without a final newline."""
+    parts = (
+        part if isinstance(part, str) else "\n".join(_aligned(part))
+        for part in comparison_parts(comparison)
+    )
+    return "\n\n".join(parts)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The same as Markdown, without a final newline."""
+    return "\n\n".join(
+        inline(part) if isinstance(part, str) else _piped(part)
+        for part in comparison_parts(comparison)
+    )
+
+
+def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
+    """Sentences and tables, in order, for any rendering."""
+    letters = ascii_uppercase[: len(comparison.releases)]
+    yield _releases(comparison.releases, letters)
+    yield _settings(comparison.differing, letters)
+    for letter, each in zip(letters[1:], comparison.against_first, strict=True):
+        if isinstance(each, Paired):
+            yield _opening(letter, each)
+            yield _differences(letter, each)
+            yield from (f"Left out: {what}." for what in each.left_out)
+            yield _verdict(letter, each)
+        else:
+            yield f"{letter} and A are not compared: {each.reason}."
+    yield f"{comparison.multiplicity}."
+
+
+def _releases(releases: Sequence[Version], letters: str) -> Table:
+    """Each on its own rows."""
+    return Table(
+        (
+            "",
+            "release",
+            "label",
+            "rows",
+            "documents",
+            "cosine",
+            "mean vector",
+            "- shuffled",
+            "95% interval of it",
+            "FVE",
+            "top-1",
+            "chance",
+        ),
+        [
+            (
+                letter,
+                each.name,
+                each.label,
+                str(each.rows),
+                str(each.documents),
+                number(each.cosine.mean),
+                number(each.predict_mean),
+                signed(each.shuffled.difference),
+                interval(each.shuffled.interval),
+                number(each.fve.value),
+                f"{each.retrieval.hits}/{each.retrieval.n}",
+                f"1/{each.retrieval.candidates}",
+            )
+            for letter, each in zip(letters, releases, strict=True)
+        ],
+        words=3,
+    )
+
+
+def _settings(settings: Sequence[Differing], letters: str) -> Table | str:
+    if not settings:
+        return "No recorded setting differs."
+    lines = [
+        (each.setting, *("not recorded" if it is None else _short(it) for it in each.values))
+        for each in settings
+    ]
+    return Table(("what differs", *letters), lines, words=1 + len(letters))
+
+
+def _opening(letter: str, paired: Paired) -> str:
+    apart = (
+        f"; {paired.only_first} rows only in A, {paired.only_second} only in {letter}"
+        if paired.only_first or paired.only_second
+        else ""
+    )
+    return (
+        f"{letter} against A: {paired.relation}, on {paired.rows} common rows of"
+        f" {paired.documents} documents{apart}. Rows without an explanation:"
+        f" {paired.first_failed} in A, {paired.second_failed} in {letter}."
+    )
+
+
+def _differences(letter: str, paired: Paired) -> Table:
+    return Table(
+        ("", "A", letter, f"{letter} - A", "95% interval of it", "n"),
+        [
+            (
+                "mse (less is better)" if each.name == "mse" else each.name,
+                number(each.first),
+                number(each.second),
+                signed(each.difference),
+                interval(each.interval),
+                str(each.n),
+            )
+            for each in paired.figures
+        ],
+    )
+
+
+def _verdict(letter: str, paired: Paired) -> str:
+    found = paired.retrieval
+    retrieval = (
+        f"Of {found.n} rows A retrieves {found.first_hits} and {letter} {found.second_hits}:"
+        f" {found.only_first} only A, {found.only_second} only {letter}, exact McNemar"
+        f" p = {found.p:.3g}."
+    )
+    return f"{_SENTENCES[paired.verdict].format(letter=letter)} {retrieval}"
+
+
+def _short(value: str) -> str:
+    return f"{value[:_SHOWN_OF_A_HASH]}..." if _HASH.fullmatch(value) else value
+
+
+def _aligned(table: Table) -> list[str]:
+    lines = [table.header, *table.lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if position < table.words else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _piped(table: Table) -> str:
+    rule = ["---" if at < table.words else "--:" for at in range(len(table.header))]
+    lines = [table.header, rule, *(tuple(map(inline, line)) for line in table.lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,324 @@
+"""Releases are compared row by row on what both measured, and not at all otherwise."""
+
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.compare import compare, compare_two, mcnemar
+from nla_release.calibration.comparison import Comparison, Paired, Unpaired
+from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.measured import Measured, read_measured
+from nla_release.calibration.statistics import retrieved
+from nla_release.calibration.versions import side_by_side
+from nla_release.errors import ConfigError, NothingCheckedError
+from tests.builders import evidence_parts, make_evidence
+from tests.builders_pair import make_release
+from tests.pairs.zoo import edited_yaml
+
+OTHER_HASH = "9" * 64
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A release of synthetic evidence, whose parts a function may change first."""
+
+    def make(name, change=lambda parts: parts, **options):
+        parts = change(evidence_parts(**{"rows": 60, "documents": 12} | options))
+        return Measured(name, write_evidence(tmp_path / name, *parts))
+
+    return make
+
+
+def noisier(parts, *, by=0.2, seed=1):
+    """Reconstructions by a worse AR of the same texts."""
+    real = parts.vectors["real"]
+    noise = by * np.random.default_rng(seed).normal(size=real.shape)
+    worse = np.where(real.any(axis=1, keepdims=True), real + noise, 0).astype(np.float32)
+    files = parts.run.files | {"ar/adapter_model.safetensors": OTHER_HASH}
+    return parts._replace(
+        vectors=parts.vectors | {"real": worse}, run=parts.run.model_copy(update={"files": files})
+    )
+
+
+def only(parts, positions):
+    """The parts of some rows, each standing in for the next in the shuffled control."""
+    rows = [parts.rows[at] for at in positions]
+    n = len(rows)
+    rows = [
+        row.model_copy(
+            update={
+                "shuffled_from": rows[(at + 1) % n].id,
+                "shuffled_status": rows[(at + 1) % n].status,
+            }
+        )
+        for at, row in enumerate(rows)
+    ]
+    vectors = {
+        name: values if values.ndim == 1 else values[list(positions)]
+        for name, values in parts.vectors.items()
+    }
+    asked = parts.run.evaluation.model_copy(
+        update={"rows": n, "documents": len({row.document for row in rows})}
+    )
+    return parts._replace(
+        rows=rows, vectors=vectors, run=parts.run.model_copy(update={"evaluation": asked})
+    )
+
+
+def test_a_release_does_not_differ_from_itself(measured):
+    release = measured("a", failed={3: "empty"})
+    found = compare_two(release, release)
+
+    assert found.relation == "the same evidence"
+    assert all(each.difference == 0 and each.interval == (0, 0) for each in found.figures)
+    assert (found.retrieval.only_first, found.retrieval.only_second, found.retrieval.p) == (0, 0, 1)
+    assert found.verdict == "no difference shown"
+
+
+def test_the_figures_of_a_release_are_those_of_its_calibration(measured):
+    release = measured("a", failed={3: "empty"})
+    figures = {each.name: each.first for each in compare_two(release, release).figures}
+    calibration = calibrate(release.evidence)
+
+    assert figures["cosine"] == calibration.cosine.mean
+    assert figures["mse"] == calibration.mse.mean
+    assert figures["fve"] == calibration.fve.value
+    assert figures["top-1 retrieval"] == calibration.retrieval.top1
+    for name, control in calibration.controls.items():
+        assert figures[f"cosine - {name.replace('_', ' ')}"] == control.difference
+
+
+def test_seen_from_the_other_side_every_difference_changes_its_sign(measured):
+    one, two = measured("a", failed={3: "empty"}), measured("b", noisier, failed={9: "truncated"})
+    there, back = compare_two(one, two), compare_two(two, one)
+
+    for forth, reverse in zip(there.figures, back.figures, strict=True):
+        assert (forth.first, forth.second) == (reverse.second, reverse.first)
+        assert forth.difference == -reverse.difference
+        low, high = forth.interval
+        assert reverse.interval == pytest.approx((-high, -low), abs=2e-6)
+    assert there.retrieval.only_first == back.retrieval.only_second
+    assert there.retrieval.p == back.retrieval.p
+    assert (there.verdict, back.verdict) == ("worse", "better")
+
+
+def test_the_order_of_rows_does_not_matter(measured):
+    order = np.random.default_rng(0).permutation(60)
+
+    def permuted(parts):
+        parts = noisier(parts)
+        vectors = {
+            name: values if values.ndim == 1 else values[order]
+            for name, values in parts.vectors.items()
+        }
+        return parts._replace(rows=[parts.rows[at] for at in order], vectors=vectors)
+
+    first = measured("a")
+    plain, shuffled = measured("b", noisier), measured("c", permuted)
+    expected = compare_two(first, plain).model_dump(exclude={"second"})
+    assert compare_two(first, shuffled).model_dump(exclude={"second"}) == expected
+
+
+def test_another_ar_on_the_same_texts_is_named(measured):
+    found = compare_two(measured("a"), measured("b", noisier))
+
+    assert found.relation == "the same texts, another AR"
+    assert found.verdict == "worse"
+    assert found.figures[0].interval[1] < 0
+    assert (found.rows, found.documents, found.only_first, found.only_second) == (60, 12, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("files", "said", "relation"),
+    [
+        ({}, "other", "the same pair, measured again"),
+        ({"av/adapter_model.safetensors": OTHER_HASH}, "other", "another AV, the same AR"),
+        ({"av/adapter_model.safetensors": OTHER_HASH, "ar/adapter_model.safetensors": OTHER_HASH},
+         "other", "another pair on the same activations"),
+        ({"av/adapter_model.safetensors": OTHER_HASH, "ar/adapter_model.safetensors": OTHER_HASH},
+         "same", "the same texts, another AR"),
+    ],
+)  # fmt: skip
+def test_what_the_second_is_to_the_first_is_named(measured, files, said, relation):
+    def change(parts):
+        rows = [
+            row if said == "same" else row.model_copy(update={"explanation": f"again {at}"})
+            for at, row in enumerate(parts.rows)
+        ]
+        run = parts.run.model_copy(update={"files": parts.run.files | files})
+        return parts._replace(rows=rows, run=run)
+
+    assert compare_two(measured("a"), measured("b", change)).relation == relation
+
+
+def test_only_common_rows_count_and_compete(measured):
+    """Ten rows measured first, fifty later: the ten are compared, among each other."""
+    few = measured("few", lambda parts: only(parts, range(30)))
+    many = measured("many", noisier)
+    found = compare_two(few, many)
+
+    assert (found.rows, found.only_first, found.only_second) == (30, 0, 30)
+    assert {each.n for each in found.figures} == {30}
+    real, gold = (many.evidence.vectors[name][:30] for name in ("real", "gold"))
+    assert found.retrieval.second_hits == retrieved(real, gold).sum()
+
+
+def test_a_row_that_failed_counts_against_the_release_in_which_it_failed(measured):
+    failed = dict.fromkeys(range(24), "empty")
+    found = compare_two(measured("a"), measured("b", failed=failed))
+
+    assert (found.first_failed, found.second_failed, found.rows) == (0, 24, 60)
+    assert found.figures[0].difference < -0.3
+
+
+def test_another_reference_set_leaves_fve_out_and_says_so(measured):
+    def other_reference(parts):
+        mean = (parts.vectors["reference_mean"] * 0.9).astype(np.float32)
+        variance = 1 - float(mean.astype(np.float64) @ mean.astype(np.float64))
+        reference = parts.run.reference.model_copy(update={"variance": variance})
+        run = parts.run.model_copy(update={"reference": reference})
+        return parts._replace(vectors=parts.vectors | {"reference_mean": mean}, run=run)
+
+    found = compare_two(measured("a"), measured("b", other_reference))
+
+    assert found.left_out == ["FVE and the mean vector: the releases name other reference sets"]
+    assert not {"fve", "cosine - predict mean"} & {each.name for each in found.figures}
+    assert found.figures[0].difference == 0
+
+
+def test_a_control_that_only_one_has_is_not_compared(measured):
+    found = compare_two(measured("a"), measured("b", gold_text=False))
+
+    assert "cosine - gold text" not in {each.name for each in found.figures}
+
+
+@pytest.mark.parametrize(("rows", "documents"), [(19, 10), (40, 4), (30, 1)])
+def test_too_few_common_rows_decide_nothing(measured, rows, documents):
+    options = {"rows": rows, "documents": documents}
+    found = compare_two(measured("a", **options), measured("b", noisier, **options))
+
+    assert found.verdict == "inconclusive"
+    assert found.figures[0].difference < -0.1
+
+
+def test_other_activations_are_not_compared_and_what_differs_is_named(measured):
+    def other_base(parts):
+        base = parts.run.base.model_copy(update={"id": "someone/large"})
+        return parts._replace(run=parts.run.model_copy(update={"base": base}))
+
+    found = compare_two(measured("a"), measured("b", other_base, seed=1))
+
+    assert isinstance(found, Unpaired)
+    assert found.reason == (
+        "no row is common: 60 ids are in both, but with other activations or documents"
+        " (base someone/tiny against someone/large)"
+    )
+
+
+def test_one_bit_of_an_activation_makes_it_another_row(measured):
+    def nudged(parts):
+        gold = parts.vectors["gold"].copy()
+        gold[7, 0] = np.nextafter(gold[7, 0], np.float32(np.inf))
+        return parts._replace(vectors=parts.vectors | {"gold": gold})
+
+    assert compare_two(measured("a"), measured("b", nudged)).rows == 59
+
+
+def test_several_releases_stand_against_the_first_with_what_differs(measured):
+    releases = [measured("a"), measured("b", noisier), measured("c", seed=1)]
+    found = compare(releases)
+
+    assert [each.name for each in found.releases] == ["a", "b", "c"]
+    assert [type(each) for each in found.against_first] == [Paired, Unpaired]
+    assert [(each.setting, each.values) for each in found.differing] == [
+        ("AR adapter", ["2" * 64, OTHER_HASH, "2" * 64])
+    ]
+    assert found.multiplicity.startswith("1 comparison of up to 11 figures; neither")
+    assert found.releases[1].cosine.mean == calibrate(releases[1].evidence).cosine.mean
+
+
+def test_a_comparison_is_the_same_bytes_twice_and_reads_back(measured):
+    releases = [measured("a"), measured("b", noisier), measured("c", seed=1)]
+    found = compare(releases)
+
+    assert compare(releases).dump() == found.dump()
+    assert Comparison.model_validate_json(found.dump()) == found
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"), [(0, 0, 1), (5, 5, 1), (0, 5, 0.0625), (1, 7, 0.0703125)]
+)
+def test_mcnemar_is_the_exact_one(only_first, only_second, p):
+    assert mcnemar(only_first, only_second) == pytest.approx(p)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_counts_the_splits_that_are_as_uneven(only_first, only_second):
+    n = only_first + only_second
+    tail = sum(comb(n, k) for k in range(min(only_first, only_second) + 1))
+
+    assert mcnemar(only_first, only_second) == pytest.approx(min(1, 2 * tail / 2**n))
+
+
+def test_a_tiny_p_is_not_shown_as_zero(measured):
+    found = compare_two(measured("a", noise=0), measured("b", lambda parts: noisier(parts, by=9)))
+
+    assert 0 < found.retrieval.p < 1e-6
+
+
+def test_versions_side_by_side_keep_their_own_rows_and_intervals(measured):
+    calibrations = [
+        (each.name, calibrate(each.evidence))
+        for each in (measured("v1"), measured("v2", rows=30, documents=6))
+    ]
+    one, two = side_by_side(calibrations)
+
+    assert [(each.name, each.rows, each.documents) for each in (one, two)] == [
+        ("v1", 60, 12), ("v2", 30, 6),
+    ]  # fmt: skip
+    assert one.cosine == calibrations[0][1].cosine
+    assert two.shuffled == calibrations[1][1].controls["shuffled"]
+    assert two.retrieval.n == two.cosine.n == 30
+
+
+def test_a_release_is_found_in_each_of_its_folders(tmp_path):
+    release = make_release(tmp_path / "release")
+    hashes = {
+        read_measured(folder, "it").evidence.run_sha256
+        for folder in (release.folder, release.evidence)
+    }
+
+    assert len(hashes) == 1
+    facts = read_measured(release.folder, "it").facts
+    assert facts["layer"] == "3"
+    assert facts["AV training: steps"] == facts["AR training: steps"] == "120"
+    assert read_measured(release.evidence, "it").facts == {}
+
+
+def test_a_folder_without_evidence_says_what_to_give(tmp_path):
+    with pytest.raises(NothingCheckedError, match="holds no evidence"):
+        read_measured(tmp_path, "it")
+
+
+def test_the_layer_and_the_training_are_among_what_differs(tmp_path):
+    one, two = (make_release(tmp_path / name) for name in ("one", "two"))
+    with edited_yaml(two.adapter("ar") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["training"]["steps"] = 60
+    found = compare([read_measured(each.folder, each.folder.name) for each in (one, two)])
+
+    assert [(each.setting, each.values) for each in found.differing] == [
+        ("AR training: steps", ["120", "60"])
+    ]
+
+
+def test_a_wrong_release_yaml_is_named(tmp_path):
+    make_evidence(tmp_path / "evidence")
+    (tmp_path / "release.yaml").write_text("name: 7")
+
+    with pytest.raises(ConfigError, match=r"release\.yaml"):
+        read_measured(tmp_path, "it")
