@@ -1,6 +1,5 @@
 """Where a pair comes from: two folders, one with `av/` and `ar/` in it, or Hub repositories."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ from nla_release.dialects.folder import (
     PICKLED_ADAPTER,
     SIDECAR_NAMES,
 )
-from nla_release.dialects.values import hub_id
-from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.errors import ConfigError
+from nla_release.hub.place import download, read_place
 from nla_release.release import ROLES
 from nla_release.sidecar import HEAD_FILE_NAME, Role
 from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
@@ -33,13 +32,6 @@ _FILES = (
     "*head*.pkl",
 )
 _FOLDERS = ("", "adapter/", *(f"{role}/{inner}" for role in ROLES for inner in ("", "adapter/")))
-
-# As git writes a path in a revision, `REVISION:PATH`. Neither part can be a pattern or lead up.
-_HUB_PLACE = re.compile(
-    r"(?P<repo>[^@:]+)(?:@(?P<revision>\w[\w./-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
-    re.ASCII,
-)
-_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -82,38 +74,9 @@ def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Source]
 def _source(place: str, target: Path) -> Source:
     if (path := Path(place)).is_dir():
         return Source(path)
-    parts = _HUB_PLACE.fullmatch(place)
-    try:
-        repo = hub_id(parts and parts["repo"])
-    except ValueError as error:
-        raise ConfigError(
-            f"{place} is neither a folder nor a Hub id",
-            hint="a Hub id is namespace/name, and may go on with @REVISION and :FOLDER",
-        ) from error
-    assert parts is not None, "hub_id takes text only"
-    source = _download(repo, parts["revision"], parts["folder"], target)
+    names = [f"{folder}{name}" for folder in _FOLDERS for name in _FILES]
+    found = download(read_place(place), names, target)
+    source = Source(target / found.inside, str(found))
     if not source.folder.is_dir():
         raise ConfigError(f"{source.origin} is no folder with files of an adapter")
     return source
-
-
-def _download(repo: str, revision: str | None, folder: str | None, target: Path) -> Source:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from huggingface_hub.utils import httpx
-
-    inside = f"{folder}/" if folder else ""
-    patterns = [f"{inside}{deeper}{name}" for deeper in _FOLDERS for name in _FILES]
-    try:
-        commit = HfApi().model_info(repo, revision=revision, timeout=_SECONDS).sha
-        snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
-    except HFValidationError as error:
-        raise ConfigError(f"{repo} is neither a folder nor a Hub id: {error}") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise EnvironmentProblem(
-            f"{repo} is no folder here and cannot be fetched from the Hub: {reason}",
-            hint="check the path or the id, the revision, the network and HF_TOKEN",
-        ) from error
-    source = Source(target, f"{repo}@{commit}")
-    return source.inside(folder) if folder else source

@@ -51,7 +51,12 @@ def edit_release(folder: Path) -> None:
     """What a person writes into release.yaml: where the data and the base are, and how much."""
     path = folder / "release.yaml"
     document = read_yaml(path)
-    document["evaluation"] |= {"rows": ROWS, "max_new_tokens": 48, "batch_size": 32}
+    document["evaluation"] |= {
+        "rows": ROWS,
+        "max_new_tokens": 48,
+        "batch_size": 32,
+        "training": ["data/training_documents.jsonl"],
+    }
     document |= {
         "base_path": str(BASE),
         "notes": None,

@@ -1,0 +1,73 @@
+"""`nla-release compare`."""
+
+import tempfile
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+
+from nla_release.calibration.compare import compare
+from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
+from nla_release.errors import NothingCheckedError
+from nla_release.hub.place import download, read_place
+from nla_release.output.comparison_text import comparison_markdown, comparison_text
+
+Format = Literal["text", "json", "markdown"]
+
+
+@click.command("compare")
+@click.argument("first")
+@click.argument("others", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(get_args(Format)),
+    default="text",
+    show_default=True,
+    help="Each is one document on stdout.",
+)
+def command(first: str, others: tuple[str, ...], output_format: Format) -> None:
+    """Compare releases with the FIRST on the rows that they have in common.
+
+    Each is the folder of release.yaml, a rendered dist/ or repository, an evidence/ folder, or a
+    place on the Hub, namespace/name@v0.0.1, of which evidence and sidecar are downloaded. Rows are
+    matched by id and activation, and differences are paired by row. Releases without a common row
+    are shown beside each other with what differs; nothing is subtracted.
+
+    Exits with 3 when no release has a row in common with the first.
+    """
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as downloads:
+        releases = [
+            _measured(place, Path(downloads) / str(at)) for at, place in enumerate((first, *others))
+        ]
+    show(compare(releases), output_format)
+
+
+def show(comparison: Comparison, output_format: Format) -> None:
+    """The comparison on stdout.
+
+    Raises:
+        NothingCheckedError: nothing in it could be compared.
+    """
+    match output_format:
+        case "text":
+            click.echo(comparison_text(comparison))
+        case "json":
+            click.echo(comparison.dump(), nl=False)
+        case "markdown":
+            click.echo(comparison_markdown(comparison))
+    if not comparison.paired:
+        raise NothingCheckedError(
+            "nothing was compared: no release has a row in common with the first",
+            hint="measure both on the same held-out activations, `evaluation.data` in release.yaml",
+        )
+
+
+def _measured(place: str, target: Path) -> Measured:
+    if Path(place).exists():
+        return read_measured(Path(place), place)
+    asked = read_place(place)
+    click.echo(f"{place}: downloading its evidence", err=True)
+    found = download(asked, PUBLISHED_FILES, target)
+    return read_measured(target / found.inside, str(found))

@@ -1,0 +1,85 @@
+"""`nla-release sweep`."""
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from nla_release.calibration.compare import compare
+from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
+from nla_release.cli.compare import Format, show
+from nla_release.errors import ConfigError
+from nla_release.release import FILE_NAME, read_release
+from nla_release.sidecar import read_sidecar
+
+
+@click.command("sweep")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--ar",
+    "folders",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    multiple=True,
+    required=True,
+    help="Folder of an AR to read with. Repeatable.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the evidence of every AR.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A local copy of the base; that of release.yaml, or the Hub's, by default.",
+)
+@click.option("--device", help="Torch device; CUDA when there is one, by default.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(get_args(Format)),
+    default="text",
+    show_default=True,
+    help="Of the comparison, on stdout.",
+)
+def command(
+    path: Path,
+    folders: tuple[Path, ...],
+    out: Path,
+    base: Path | None,
+    device: str | None,
+    output_format: Format,
+) -> None:
+    """Let other ARs read the texts of the evidence in PATH, and compare them.
+
+    PATH is the folder of release.yaml, a rendered repository, or evidence/. The AV does not run:
+    its texts are taken from there, and so are those of the controls. Every AR gets an evidence
+    folder in --out, which `compare` takes too.
+    """
+    source = read_measured(path, str(path))
+    readers = dict(zip(names(folders), folders, strict=True))
+    if base is None and (path / FILE_NAME).exists():
+        base = read_release(path).base_path
+    from nla_release.engine.sweep import sweep
+
+    found = sweep(source.evidence, readers, out, base=base, device=device)
+    swept = [
+        Measured(str(out / name), evidence, sidecar_facts(read_sidecar(readers[name], "ar")))
+        for name, evidence in found.items()
+    ]
+    show(compare([source, *swept]), output_format)
+
+
+def names(folders: tuple[Path, ...]) -> list[str]:
+    """A name per folder: as many of its last parts as tell all of them apart.
+
+    Raises:
+        ConfigError: a folder is given twice.
+    """
+    parts = [folder.resolve().parts[1:] for folder in folders]
+    for count in range(1, max(map(len, parts)) + 1):
+        found = ["-".join(each[-count:]) for each in parts]
+        if len(set(found)) == len(found):
+            return found
+    raise ConfigError("--ar names one folder twice")
