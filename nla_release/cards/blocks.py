@@ -1,14 +1,18 @@
-"""The generated parts of a card: rendered from calibration.json alone, and found again by markers.
+"""The generated parts of a card: rendered from results alone, and found again by markers.
+
+All come from calibration.json, but for the list of retracted numbers, which is HISTORY.md's.
 
 A check renders `expected_blocks` again and compares them with the `generated_blocks` of a README,
 so a number that was edited by hand, or that comes from another calibration, cannot stay.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nla_release.calibration.report import Calibration
 from nla_release.cards.environment import render_template
+from nla_release.cards.history import Entry
+from nla_release.cards.retractions import retracted_block
 from nla_release.cards.sentences import limitations
 from nla_release.errors import InputError
 
@@ -17,13 +21,19 @@ NAMES = ("label", "calibration", "limitations")
 _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
 
 
-def expected_blocks(calibration: Calibration) -> dict[str, str]:
-    """The text between the markers of every generated block, by name."""
+def expected_blocks(calibration: Calibration, log: Sequence[Entry] = ()) -> dict[str, str]:
+    """The text between the markers of every generated block, by name.
+
+    Args:
+        calibration: which the numbers are from.
+        log: HISTORY.md; when it retracts a number, there is a block that says so.
+    """
     context = {
         "calibration": calibration.model_dump(mode="json", by_alias=True),
         "limitations": limitations(calibration),
     }
-    return {name: render_template(f"blocks/{name}.md.jinja", context).strip() for name in NAMES}
+    blocks = {name: render_template(f"blocks/{name}.md.jinja", context).strip() for name in NAMES}
+    return blocks | retracted_block(log)
 
 
 def marked(name: str, text: str) -> str:

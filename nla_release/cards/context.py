@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from nla_release.calibration.label import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.cards.blocks import expected_blocks, marked
 from nla_release.cards.examples import examples
 from nla_release.cards.figures import cosine_distributions_alt, training_loss_alt

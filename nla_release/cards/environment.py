@@ -33,15 +33,20 @@ def render_template(name: str, context: Mapping[str, Any]) -> str:
     return _sandbox(TEMPLATES).get_template(name).render(context)
 
 
-def render_note(path: Path, context: Mapping[str, Any]) -> str:
+def render_note(path: Path, context: Mapping[str, Any], text: str | None = None) -> str:
     """A hand-written note, in which `{{ ... }}` may quote the context but reach nothing else.
+
+    Args:
+        path: of the note.
+        context: what it may quote.
+        text: the part of the file that is the note; all of it by default.
 
     Raises:
         InputError: it cannot be read.
         ConfigError: it is not a valid template, or asks for something that is not there or not
             allowed; names the file and the line.
     """
-    sandbox = _sandbox({path.name: read_text(path)})
+    sandbox = _sandbox({path.name: read_text(path) if text is None else text})
     try:
         return sandbox.get_template(path.name).render(context).strip()
     except Exception as error:  # a note is a program of its author and may raise anything

@@ -1,16 +1,126 @@
-"""HISTORY.md: one entry per release, only ever appended to.
+"""HISTORY.md: a log of dated entries, only ever appended to.
 
-What was published stays, byte for byte. A mistake is corrected by a new entry that names what it
-supersedes, and a version that is in the log can only be rendered again as it was.
+What was published stays, byte for byte. A release writes the entry of its version, under the
+heading `## v0.0.1, 2026-11-22`. Every other entry comes from a fragment (see `fragments`) and
+follows a comment that no reader sees, `<!-- nla-release:entry {...} -->`: its `Record`, by which
+anybody who has downloaded a repository can tell what was retracted.
+
+A retraction points both ways although nothing published changes: its entry links to the entry
+that it supersedes, and from then on every card lists the number as retracted, with a link back
+(see `retractions`).
 """
 
+import html
+import json
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from nla_release.cards.markdown import inline
-from nla_release.errors import InputError, RefusedError
+from nla_release.errors import ConfigError, InputError, RefusedError
+from nla_release.release import check_version
+from nla_release.schema import Strict, parse
 
-_HEADING = re.compile(r"^## (?P<tag>v\S+), ", re.MULTILINE)
+Kind = Literal["release", "finding", "correction", "retraction", "process"]
+
+# What begins an entry: the heading of a version, or the comment before any other entry.
+_START = re.compile(r"^(?:## (?P<tag>v\S+), |<!-- nla-release:)", re.MULTILINE)
+_RECORD = re.compile(r"<!-- nla-release:entry (?P<record>\{.*\}) -->\r?\n## (?P<heading>.*)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+# No log of a person's is near either; whoever reads one of a stranger's must come to an end.
+_MAX_RECORDS = 200
+_MAX_VALUE = 1e9
+
+
+def _is_line(text: str) -> str:
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise ValueError("must be plain text")
+    return line
+
+
+def _is_version(version: str) -> str:
+    try:
+        return check_version(version)
+    except ConfigError as error:
+        raise ValueError(error.message) from error
+
+
+Line = Annotated[str, Field(max_length=300), AfterValidator(_is_line)]
+NormalVersion = Annotated[str, Field(max_length=60), AfterValidator(_is_version)]
+Day = Annotated[date, Field(strict=True)]
+
+
+class Superseded(Strict):
+    """A number that does not stand any more.
+
+    `metric` is its dotted name in calibration.json, or any name for what is not in there.
+    """
+
+    version: NormalVersion
+    metric: Line
+    value: float = Field(strict=True, ge=-_MAX_VALUE, le=_MAX_VALUE)
+    reason: Line
+
+    @property
+    def shown(self) -> str:
+        """The value as documents write it."""
+        return f"{self.value:.12g}"
+
+    @cached_property
+    def decimals(self) -> int:
+        """How many decimals are shown."""
+        return max(0, -int(Decimal(self.shown).as_tuple().exponent))
+
+
+class Record(Strict):
+    """What the comment before an entry says of it; `source` is the sha256 of its fragment."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    date: Day
+    kind: Kind
+    version: NormalVersion | None = None
+    supersedes: Superseded | None = None
+    source: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    def comment(self) -> str:
+        """The line that `read_log` finds again; nothing in it can end the comment."""
+        text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        text = text.replace("<", r"\u003c").replace(">", r"\u003e")
+        return f"<!-- nla-release:entry {text} -->"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the log: its heading without `## `, and all of its text.
+
+    A release's own entry has a `tag`, one made from a fragment a `record`.
+    """
+
+    heading: str
+    text: str
+    tag: str | None = None
+    record: Record | None = None
+
+    @property
+    def day(self) -> str:
+        """The ISO date in its heading; empty when somebody wrote a heading without one."""
+        found = _DATE.search(self.heading)
+        return found[0] if found else ""
+
+    @property
+    def anchor(self) -> str:
+        """Its heading's id on the rendered page, by the rule that GitHub and the Hub share."""
+        plain = html.unescape(self.heading).lower()
+        return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
 
 
 def read_history(path: Path) -> str | None:
@@ -27,41 +137,95 @@ def read_history(path: Path) -> str | None:
         raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
 
 
-def append(history: str | None, title: str, tag: str, entry: str) -> str:
-    """The log with this version's entry in it.
-
-    Args:
-        history: the log as last published; None before the first release.
-        title: of the pair, for the heading of a new log.
-        tag: of the version.
-        entry: its text, which begins with `## {tag}, `.
-
-    Returns:
-        The log unchanged when the entry is there already, otherwise with the entry at its end.
+def read_log(history: str) -> list[Entry]:
+    """Every entry in order.
 
     Raises:
-        RefusedError: the log has this version with other words or numbers.
+        InputError: a comment of ours is no record of an entry, or two have the same id.
     """
-    if history is None:
-        return f"{_preamble(title)}\n{entry}"
-    if (published := entries(history).get(tag)) is None:
-        return f"{history}{_gap(history)}{entry}"
-    if not published.replace("\r\n", "\n").startswith(entry.rstrip()):
-        raise RefusedError(
-            f"HISTORY.md already has {tag}, with other results than this release",
-            hint="what was published is not rewritten: render the next version instead",
-        )
-    return history
+    log = [_entry(found, text) for found, text in _parts(history)]
+    ids = [entry.record.id for entry in log if entry.record]
+    if len(ids) > _MAX_RECORDS:
+        raise InputError(f"the log has more than {_MAX_RECORDS} entries from fragments")
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        raise InputError(f"the log has two entries {twice[0]}")
+    return log
 
 
 def entries(history: str) -> dict[str, str]:
     """The first entry of every version by tag, heading and hand-written additions included."""
-    headings = list(_HEADING.finditer(history))
-    starts = [heading.start() for heading in headings]
     found: dict[str, str] = {}
-    for heading, start, end in zip(headings, starts, [*starts[1:], len(history)], strict=False):
-        found.setdefault(heading["tag"], history[start:end])
+    for start, text in _parts(history):
+        if start["tag"]:
+            found.setdefault(start["tag"], text)
     return found
+
+
+def append(history: str | None, title: str, additions: Sequence[str]) -> str:
+    """The log with these entries in it.
+
+    Args:
+        history: the log as last published; None before the first release.
+        title: of the pair, for the heading of a new log.
+        additions: texts of entries: a version's, and those of fragments.
+
+    Returns:
+        The log with the entries that it lacks at its end, in the order of their dates.
+
+    Raises:
+        InputError: the log is damaged.
+        RefusedError: the log has one of them with other words or numbers.
+    """
+    log = _preamble(title) if history is None else history
+    published = read_log(log)
+    new = [entry for text in additions for entry in read_log(text)]
+    for entry in sorted(new, key=lambda entry: entry.day):
+        if not _is_in(published, entry):
+            log = f"{log}{_gap(log)}{entry.text}"
+    return log
+
+
+def _parts(history: str) -> Iterator[tuple[re.Match[str], str]]:
+    """What begins each entry, and its text up to the next."""
+    found = list(_START.finditer(history))
+    ends = [*(start.start() for start in found[1:]), len(history)]
+    for start, end in zip(found, ends, strict=False):
+        yield start, history[start.start() : end]
+
+
+def _entry(start: re.Match[str], text: str) -> Entry:
+    if start["tag"]:
+        heading = text.partition("\n")[0].removeprefix("## ").rstrip()
+        return Entry(heading, text, tag=start["tag"])
+    where = f"the log's comment {text.partition(chr(10))[0].rstrip()[:80]!r}"
+    found = _RECORD.match(text)
+    if found is None:
+        raise InputError(f"{where} does not record the entry under it")
+    try:
+        document = json.loads(found["record"])
+        # Out of JSON, a date is a string.
+        document["date"] = date.fromisoformat(document["date"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{where} cannot be read: {error}") from error
+    record = parse(Record, document, where)
+    return Entry(found["heading"].rstrip(), text, record=record)
+
+
+def _is_in(published: list[Entry], entry: Entry) -> bool:
+    """Whether the log has an entry already, as it is.
+
+    Raises:
+        RefusedError: it has the entry, and it is another.
+    """
+    if entry.record is None:
+        same = next((each for each in published if each.tag == entry.tag), None)
+        if same and not same.text.replace("\r\n", "\n").startswith(entry.text.rstrip()):
+            raise RefusedError(
+                f"HISTORY.md already has {entry.tag}, with other results than this release",
+                hint="what was published is not rewritten: render the next version instead",
+            )
+        return same is not None
+    return any(each.record and each.record.id == entry.record.id for each in published)
 
 
 def _preamble(title: str) -> str:

@@ -8,12 +8,15 @@ from nla_release.base.cache import base_facts
 from nla_release.base.facts import FILE_NAME as BASE_NAME
 from nla_release.base.facts import BaseFacts, dump_base_facts
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.cards.blocks import marked
 from nla_release.cards.context import PARTNERS, Context, pair_context, role_context
 from nla_release.cards.environment import render_template
 from nla_release.cards.figures import cosine_distributions, training_loss
-from nla_release.cards.history import append, read_history
+from nla_release.cards.fragments import fragment_entry, pending, read_fragments
+from nla_release.cards.history import append, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.references import check_licence, licence_files
+from nla_release.cards.retractions import retracted_block
 from nla_release.files import dump_json, replacing_folder, write_atomic
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
@@ -48,12 +51,13 @@ def render(release: Release, version: str) -> RenderedRelease:
     The same inputs give the same bytes. When anything is wrong, an older `dist/` is as it was.
 
     Raises:
-        ConfigError: the version, a note, a citation or the licence is wrong, or release.yaml names
-            another base than the pair was trained on.
+        ConfigError: the version, a note, a fragment, a citation or the licence is wrong, or
+            release.yaml names another base than the pair was trained on.
         InputError: a file is missing or damaged.
         EvidenceError: the evidence is of other weights, or the calibration of other evidence.
         PairError: AV and AR are not one pair.
-        RefusedError: HISTORY.md has this version with other results.
+        RefusedError: HISTORY.md has this version with other results, or a fragment as it was before
+            somebody edited it.
         EnvironmentProblem: `dist/` cannot be written, or base.json is missing and the base cannot
             be reached.
     """
@@ -62,7 +66,11 @@ def render(release: Release, version: str) -> RenderedRelease:
     base = base_facts(release)
     shared = pair_context(inputs, version)
     _check_licence(release, base, shared)
-    documents = _pair_documents(inputs, base, shared)
+    history = _history(inputs, shared)
+    shared["blocks"] |= {
+        name: marked(name, text) for name, text in retracted_block(read_log(history)).items()
+    }
+    documents = _pair_documents(inputs, base, shared) | {HISTORY_FILE_NAME: history}
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
@@ -98,16 +106,22 @@ def _check_licence(release: Release, base: BaseFacts, shared: Context) -> None:
             check_licence(release.config.license, base.license, repo)
 
 
+def _history(inputs: Inputs, shared: Context) -> str:
+    """The log as last published, with this version's entry and those of new fragments."""
+    release = inputs.release
+    published = read_history(release.history)
+    own = render_template("history_entry.md.jinja", shared)
+    log = [*read_log(published or ""), *read_log(own)]
+    new = pending(read_fragments(release.fragments), log)
+    quotable = {name: shared[name] for name in ("version", "release", "calibration")}
+    additions = [own, *(fragment_entry(fragment, quotable, log) for fragment in new)]
+    return append(published, release.config.title, additions)
+
+
 def _pair_documents(inputs: Inputs, base: BaseFacts, shared: Context) -> Files:
     """What is the same in both repositories."""
     return {
         **licence_files(inputs.release.config.license),
-        HISTORY_FILE_NAME: append(
-            read_history(inputs.release.history),
-            inputs.release.config.title,
-            shared["tag"],
-            render_template("history_entry.md.jinja", shared),
-        ),
         "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", shared),
         BASE_NAME: dump_base_facts(base),
         "figures/cosine_real_vs_controls.png": cosine_distributions(

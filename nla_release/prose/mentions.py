@@ -79,6 +79,12 @@ def mentions(sentence: Sentence) -> Iterator[Mention]:
             yield Mention(*place, "fve" if metric == "r2" else metric, word)
 
 
+def metrics_named(text: str) -> set[str]:
+    """The metrics that a text names by their words."""
+    named = {str(found.lastgroup) for found in _MENTION.finditer(text)}
+    return {"fve" if metric == "r2" else metric for metric in named}
+
+
 def clause(literal: LiteralNumber, text: str) -> Clause:
     """What stands between the commas, opening brackets and dashes around a number."""
     first, last = max(0, literal.start - _REACH), min(len(text), literal.end + _REACH)

@@ -41,6 +41,11 @@ class Quantity:
     edge: bool = False
 
 
+def metric_of(name: str) -> Metric | None:
+    """The metric that a number of calibration.json belongs to, by its dotted name."""
+    return _METRIC_OF.get(name.partition(".")[0])
+
+
 def quantities(calibration: Calibration) -> list[Quantity]:
     """What calibration.json gives, and the differences, shares and rates that follow from it.
 
@@ -59,7 +64,7 @@ def quantities(calibration: Calibration) -> list[Quantity]:
 def _given(calibration: Calibration) -> Iterator[Quantity]:
     """Every number of the file, whole numbers as counts, and intervals by their ends."""
     for name, value in calibration.leaves().items():
-        metric = _METRIC_OF.get(name.partition(".")[0])
+        metric = metric_of(name)
         if metric is None:
             continue
         if isinstance(value, int):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nla_release.cards.blocks import block_places
+from nla_release.cards.retractions import RETRACTING
 from nla_release.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class _Inline:
 
 @lru_cache(maxsize=8)  # both repositories hold some documents, and more than one rule reads them
 def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
-    """The passages of a document in order, all but the quotations under the heading `QUOTING`.
+    """The passages of a document in order, but no quotations under `QUOTING`, and no retractions.
 
     Args:
         markdown: the document, with or without front matter.
@@ -95,8 +96,7 @@ def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
     # Only here: whoever checks what is not rendered yet needs no Markdown parser.
     from markdown_it import MarkdownIt
 
-    if skip_generated:
-        markdown = _without_blocks(markdown)
+    markdown = _without_blocks(markdown, retracting_alone=not skip_generated)
     front_matter = _FRONT_MATTER.match(markdown)
     if front_matter:
         markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
@@ -104,14 +104,16 @@ def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
     return tuple(_passages(_not_quoted(tokens)))
 
 
-def _without_blocks(markdown: str) -> str:
+def _without_blocks(markdown: str, *, retracting_alone: bool) -> str:
     """The document with blank lines for the text of its generated blocks, whose lines it keeps."""
     try:
         places = block_places(markdown)
     except InputError:
         # NLA502 refuses such a card and compares nothing of it, so all of it is read.
         return markdown
-    for place in places.values():
+    for name, place in places.items():
+        if retracting_alone and name != RETRACTING:
+            continue
         blank = "".join(char if char == "\n" else " " for char in markdown[place])
         markdown = markdown[: place.start] + blank + markdown[place.stop :]
     return markdown

@@ -4,8 +4,8 @@
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
-  `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references` and `prose` (5),
-  `evidence` and `calibration` (6), `publishing` (7).
+  `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and `history` (5),
+  `evidence`, `calibration`, `probes` and `regression` (6), `publishing` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -20,14 +20,17 @@ from nla_release.rules import (
     calibration,
     card,
     evidence,
+    history,
     hygiene,
     lora,
     modules,
     pair,
+    probes,
     prompt,
     prose,
     publishing,
     references,
+    regression,
     sidecar,
     waivers,
     weights,
@@ -60,11 +63,12 @@ RULES: tuple[Rule, ...] = (
     card.blocks_generated,
     hygiene.nothing_pending,
     hygiene.nothing_private,
-    card.history_appended,
+    history.history_appended,
     references.licence_fits,
     prose.claims_have_sources,
     prose.numbers_are_the_calibrations,
     references.citations_as_published,
+    history.nothing_retracted_shown,
     evidence.evidence_of_these_files,
     evidence.calibration_recomputed,
     calibration.own_text_wins,
@@ -75,6 +79,12 @@ RULES: tuple[Rule, ...] = (
     evidence.enough_measured,
     evidence.outputs_explain,
     evidence.evidence_of_one_run,
+    probes.labels_reconstruct,
+    probes.nothing_trained_on,
+    probes.retrievals_vary,
+    probes.script_does_not_leak,
+    probes.texts_belong_to_documents,
+    regression.no_regression,
     publishing.files_listed,
     publishing.one_release,
     publishing.files_allowed,

@@ -15,6 +15,7 @@ from nla_release.adapter_config import AdapterConfig
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base.facts import BaseFacts, read_base_facts
 from nla_release.calibration.report import Calibration
+from nla_release.cards.history import Entry, read_log
 from nla_release.errors import InputError, NothingCheckedError
 from nla_release.files import read_json, read_text, sha256_file
 from nla_release.lora import LoraModule, lora_modules
@@ -162,6 +163,13 @@ class Adapter:
     def calibration(self) -> Calibration:
         """The numbers as a rendered repository publishes them."""
         return read_calibration(self.folder / CALIBRATION_FILE_NAME)
+
+    @read_once
+    def log(self) -> list[Entry]:
+        """The entries of the HISTORY.md of a rendered repository."""
+        text = self.text(HISTORY_FILE_NAME)
+        with reading(self.folder / HISTORY_FILE_NAME, "NLA505"):
+            return read_log(text)
 
     @read_once
     def manifest(self) -> Manifest:

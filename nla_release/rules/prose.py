@@ -20,10 +20,10 @@ from nla_release.rules.scopes import REPOSITORIES
 CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 # Ten times the longest card known; taking Markdown apart costs time and memory by the character.
-_MAX_PROSE = 128 * 1024
+MAX_PROSE = 128 * 1024
 
 # One wrong number is told as it is; of a thousand, the first few tell the same.
-_MAX_FINDINGS = 20
+MAX_FINDINGS = 20
 
 _HUB = "https://huggingface.co/"
 # [@key], [^note], \cite{key}, or a BibTeX key as Scholar and this package make them: author2026word
@@ -53,8 +53,8 @@ class _Document:
     "claims of priority or superiority name their source",
     each=REPOSITORIES,
     page=Page(
-        checks="No sentence of README.md, RELEASE_CALIBRATION.md or this version's entry of"
-        " HISTORY.md claims to be the first, the only one, the best or the state of the art"
+        checks="No sentence of README.md, RELEASE_CALIBRATION.md or the entries of HISTORY.md about"
+        " this version claims to be the first, the only one, the best or the state of the art"
         " without a link or a citation key in it. A link to the repository itself, its partner or"
         " its base is no source, and a claim that is denied is none.",
         why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA and"
@@ -76,7 +76,7 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
             for sentence in passage.sentences
             if (words := claim(sentence.text)) and not _sourced(sentence, own)
         )
-        yield from itertools.islice(found, _MAX_FINDINGS)
+        yield from itertools.islice(found, MAX_FINDINGS)
 
 
 @rule(
@@ -85,13 +85,13 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
     "numbers in prose are the calibration's",
     each=REPOSITORIES,
     page=Page(
-        checks="A number in README.md, RELEASE_CALIBRATION.md or this version's entry of HISTORY.md"
-        " that stands in a sentence or table cell about a measured quantity (cosine, variance"
-        " explained, error, retrieval, a control, an interval, n) is one that calibration.json"
-        " gives, or follows from it, rounded to the digits that are written. Code, unless it"
-        " is a number alone, quoted rows and the generated blocks of the card, which NLA502 holds"
-        " to the character, are not read. A sentence with a link or a citation key, or about"
-        " another version of HISTORY.md, speaks of somebody else's numbers.",
+        checks="A number in README.md, RELEASE_CALIBRATION.md or the entries of HISTORY.md about"
+        " this version that stands in a sentence or table cell about a measured quantity (cosine,"
+        " variance explained, error, retrieval, a control, an interval, n) is one that"
+        " calibration.json gives, or follows from it, rounded to the digits that are written. Code,"
+        " unless it is a number alone, quoted rows and the generated blocks of the card, which"
+        " NLA502 holds to the character, are not read. A sentence with a link or a citation key, or"
+        " about another version of HISTORY.md, speaks of somebody else's numbers.",
         why="SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 beside the cosine of"
         " v0.1, n = 10 where 50 were measured, and calls one share about 80, 95 and 97 per cent"
         " structural. Prose does not follow when a pair is measured again.",
@@ -105,7 +105,7 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
 def numbers_are_the_calibrations(adapter: Adapter) -> Iterator[Problem]:
     """Every number of a sentence that speaks of something measured."""
     documents, own = list(_documents(adapter)), _own_addresses(adapter)
-    level, known = adapter.calibration.bootstrap.level, _known(adapter)
+    level, known = adapter.calibration.bootstrap.level, known_quantities(adapter)
     other_tags = set(entries(adapter.text(HISTORY_FILE_NAME))) - {adapter.manifest.tag}
 
     def found(document: _Document) -> Iterator[Problem]:
@@ -119,10 +119,15 @@ def numbers_are_the_calibrations(adapter: Adapter) -> Iterator[Problem]:
                     yield Problem(document.at(number.line), number.message)
 
     for document in documents:
-        yield from itertools.islice(found(document), _MAX_FINDINGS)
+        yield from itertools.islice(found(document), MAX_FINDINGS)
 
 
-def _known(adapter: Adapter) -> list[Quantity]:
+def known_quantities(adapter: Adapter) -> list[Quantity]:
+    """The numbers that a repository's calibration gives.
+
+    Raises:
+        UnreadableError: it holds none, or impossible ones.
+    """
     calibration = adapter.calibration
     try:
         return quantities(calibration)
@@ -140,16 +145,24 @@ def _documents(adapter: Adapter) -> Iterator[_Document]:
         page = read_text(path)
     yield _document(path, page)
     history = adapter.text(HISTORY_FILE_NAME)
-    entry = entries(history).get(adapter.manifest.tag, "")
-    lines_before = history.count("\n", 0, history.find(entry))
-    yield _document(adapter.folder / HISTORY_FILE_NAME, entry, offset=lines_before)
+    for entry in (entries(history).get(adapter.manifest.tag, ""), *_fragments(adapter)):
+        lines_before = history.count("\n", 0, history.find(entry))
+        yield _document(adapter.folder / HISTORY_FILE_NAME, entry, offset=lines_before)
+
+
+def _fragments(adapter: Adapter) -> Iterator[str]:
+    """The other entries about this version, but for those that name a number that was wrong."""
+    for entry in adapter.log:
+        record = entry.record
+        if record and record.version == adapter.manifest.version and not record.supersedes:
+            yield entry.text
 
 
 def _document(
     path: Path, markdown: str, *, offset: int = 0, skip_generated: bool = False
 ) -> _Document:
-    if len(markdown) > _MAX_PROSE:
-        raise UnreadableError("NLA508", path, f"holds more prose than {_MAX_PROSE} characters")
+    if len(markdown) > MAX_PROSE:
+        raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
     return _Document(path, markdown, offset, skip_generated)
 
 

@@ -100,7 +100,7 @@ def test_an_entry_has_date_headline_control_n_and_a_link(release: Release) -> No
 
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\n\n\n"])
 def test_a_new_entry_stands_after_an_empty_line(ending: str) -> None:
-    log = append(f"old{ending}", "T", "v1", "## v1, 2026-01-01\n")
+    log = append(f"old{ending}", "T", ["## v1, 2026-01-01\n"])
 
     assert log.startswith(f"old{ending}")
     assert "\n\n## v1, 2026-01-01\n" in log

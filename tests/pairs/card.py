@@ -142,19 +142,6 @@ def filler_text(dist: Path) -> None:
     append_text(dist / "av" / "RELEASE_CALIBRATION.md", "\nLorem ipsum dolor sit amet.\n")
 
 
-@defect("NLA505", "release")
-def history_rewritten(folder: Path) -> None:
-    path = folder / "HISTORY.md"
-    path.write_text(path.read_text().replace("Append-only", "append-only"))
-
-
-@defect("NLA505", "dist")
-def version_without_an_entry(dist: Path) -> None:
-    path = dist / "ar" / "HISTORY.md"
-    path.write_text(path.read_text().replace("## v0.0.1,", "## v0.0.0,"))
-    list_anew(dist / "ar")
-
-
 def told(dist: Path, text: str, name: str = "README.md", role: str = "av") -> None:
     """Add a paragraph of the author's to a document."""
     append_text(dist / role / name, f"\n{text}\n")

@@ -1,14 +1,18 @@
 """NLA6xx: the evidence, broken in one way each."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nla_release.calibration.evidence import write_evidence
 from nla_release.release import read_release
-from tests.builders_pair import measure
+from tests.builders import evidence_parts
+from tests.builders_pair import WIDTH, measure
 from tests.pairs.zoo import (
+    PREVIOUS,
     ROWS,
     WEIGHTS,
     damaged_weights,
@@ -17,6 +21,16 @@ from tests.pairs.zoo import (
     in_sidecar,
     measured_as,
 )
+
+
+def said_of_rows(folder: Path, changes: Callable[[int], dict[str, Any]]) -> None:
+    """Measure the pair again, with other fields in its rows."""
+
+    def change(parts: Any) -> None:
+        for index, row in enumerate(parts.rows):
+            parts.rows[index] = row.model_copy(update=changes(index))
+
+    measured_as(folder, change)
 
 
 @defect("NLA601", "release")
@@ -113,11 +127,10 @@ def right_topic_wrong_row(folder: Path) -> None:
 
 @defect("NLA606", "release")
 def seven_texts(folder: Path) -> None:
-    def repeat(parts: Any) -> None:
-        for index, row in enumerate(parts.rows):
-            parts.rows[index] = row.model_copy(update={"explanation": f"text {index % 7}"})
-
-    measured_as(folder, repeat)
+    said_of_rows(
+        folder,
+        lambda index: {"explanation": f"text {48 + index % 7}", "gold": f"label {index % 7}"},
+    )
 
 
 @defect("NLA607", "release")
@@ -149,3 +162,71 @@ def a_quarter_says_nothing(folder: Path) -> None:
 @defect("NLA610", "release")
 def dist_of_an_older_run(folder: Path) -> None:
     measure(read_release(folder), **ROWS, seed=1)
+
+
+@defect("NLA611", "release")
+def labels_reconstruct_worse(folder: Path) -> None:
+    def swap(parts: Any) -> None:
+        parts.vectors["gold_text"] = parts.vectors["shuffled"].copy()
+
+    measured_as(folder, swap)
+
+
+def overlapping(folder: Path, **overlap: list[str]) -> None:
+    """Record what of the evaluation was trained on."""
+    with edited_json(folder / "evidence" / "run.json") as run:
+        run["training"] |= overlap
+    shutil.rmtree(folder / "dist")
+    (folder / "calibration.json").unlink()
+
+
+@defect("NLA612", "release")
+def a_document_was_trained_on(folder: Path) -> None:
+    overlapping(folder, ids_overlapping=["d3"])
+
+
+@defect("NLA612", "release")
+def a_text_was_trained_on_under_another_id(folder: Path) -> None:
+    overlapping(folder, texts_overlapping=["r7"])
+
+
+@defect("NLA613", "release")
+def all_documents_have_one_text(folder: Path) -> None:
+    said_of_rows(folder, lambda index: {"text": "the same words everywhere"})
+
+
+@defect("NLA613", "release")
+def no_explanation_shares_a_word_with_a_source(folder: Path) -> None:
+    said_of_rows(folder, lambda index: {"text": f"quelle{index}"})
+
+
+@defect("NLA614", "release")
+def a_quarter_is_in_the_markers_script(folder: Path) -> None:
+    said_of_rows(folder, lambda index: {"raw": f"\u8fd9\u662f {index}"} if index % 4 == 0 else {})
+
+
+@defect("NLA615", "release")
+def twenty_texts_for_twelve_documents(folder: Path) -> None:
+    said_of_rows(folder, lambda index: {"explanation": f"word {40 + index % 20} of some text"})
+
+
+@defect("NLA616", "release")
+def worse_than_the_release_before(folder: Path) -> None:
+    parts = evidence_parts(**ROWS, width=WIDTH, noise=0.3)
+    write_evidence(folder / PREVIOUS, *parts)
+
+
+@defect("NLA616", "release")
+def the_release_before_is_lost(folder: Path) -> None:
+    shutil.rmtree(folder / PREVIOUS)
+
+
+@defect("NLA616", "release")
+def the_release_before_is_damaged(folder: Path) -> None:
+    path = folder / PREVIOUS / "vectors.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+@defect("NLA616", "release")
+def the_release_before_is_described_wrongly(folder: Path) -> None:
+    (folder / PREVIOUS / "release.yaml").write_text("name: 7")

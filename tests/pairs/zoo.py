@@ -29,6 +29,7 @@ from tests.builders import evidence_parts
 from tests.builders_pair import (
     AR_TEMPLATE,
     AV_TEMPLATE,
+    HELD_OUT,
     WIDTH,
     make_release,
     measure,
@@ -43,6 +44,7 @@ HEAD = "value_head.safetensors"
 FACTS = "base.json"
 
 ROWS = {"rows": 60, "documents": 12}
+PREVIOUS = "previous/evidence"
 
 What = Literal["pair", "release", "dist"]
 
@@ -94,7 +96,9 @@ def good_release(folder: Path) -> Release:
                     "marker_position": prompt.position,
                 }
     with edited_yaml(folder / "release.yaml") as document:
-        document["base_path"] = "base"
+        document |= {"base_path": "base", "previous": PREVIOUS}
+    # The pair before it read the same rows far less exactly, so that no defect but one is a loss.
+    write_evidence(folder / PREVIOUS, *evidence_parts(**ROWS, width=WIDTH, noise=3))
     release = read_release(folder)
     measure(release, **ROWS)
     render(release, "0.0.1")
@@ -198,7 +202,8 @@ def measured_as(folder: Path, change: Callable[[Any], None], **options: Any) -> 
     release = read_release(folder)
     parts = evidence_parts(**ROWS | {"width": WIDTH} | options)
     change(parts)
-    run = parts.run.model_copy(update={"files": pair_digests(release)})
+    training = parts.run.training or HELD_OUT
+    run = parts.run.model_copy(update={"files": pair_digests(release), "training": training})
     evidence = write_evidence(release.evidence, parts.rows, parts.vectors, run)
     write_atomic(release.calibration, calibrate(evidence).dump())
     shutil.rmtree(release.dist)

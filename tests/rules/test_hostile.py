@@ -26,6 +26,7 @@ FILES = (
     f"dist/av/{SIDECAR}",
     f"dist/av/{MANIFEST}",
     "dist/av/base.json",
+    "dist/av/HISTORY.md",
     "dist/ar/README.md",
     "dist/ar/calibration.json",
     "dist/ar/evidence/run.json",
@@ -37,6 +38,7 @@ MORSELS = st.sampled_from(
         b"!!bool x", b"!!timestamp x", b"!!int x", b"2026-13-45", b"&a [*a]", b"[" * 3000,
         b".nan", b".inf", b"1e999", b"-1", b"9" * 5000, b"null", b'"\\ud800"', b"\x00", b"\xff",
         b"---\n", b"\x1b[31m", b"<!-- nla-release:begin label -->",
+        b"\n<!-- nla-release:entry {} -->\n## x\n",
     ]
 )  # fmt: skip
 

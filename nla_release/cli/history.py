@@ -1,0 +1,124 @@
+"""`nla-release history`."""
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nla_release.cards.fragments import FrontMatter, pending, read_fragments, write_fragment
+from nla_release.cards.history import read_history, read_log
+from nla_release.cards.retracting import check_retractable
+from nla_release.errors import ConfigError, NothingCheckedError
+from nla_release.output.history_text import history_lines
+from nla_release.release import read_release
+from nla_release.schema import parse
+
+_FOLDER = click.argument("path", type=click.Path(path_type=Path), default=".")
+_DATE = click.option(
+    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the entry; today (UTC) by default."
+)
+
+
+@click.group("history")
+def command() -> None:
+    """Write fragments of HISTORY.md, which the next `render` appends to it.
+
+    A fragment is a small file in history/, beside release.yaml: it may be edited until it is
+    published, and never after.
+    """
+
+
+@command.command("add")
+@click.argument("kind", type=click.Choice(["release", "finding", "correction", "process"]))
+@click.option("--title", required=True, help="One line: what happened.")
+@click.option("--version", help="The version that the entry is about, such as 0.0.1.")
+@click.option("--message", help="The entry's text in Markdown; read from stdin without it.")
+@_DATE
+@_FOLDER
+def add(
+    kind: str,
+    title: str,
+    version: str | None,
+    message: str | None,
+    day: datetime | None,
+    path: Path,
+) -> None:
+    """Write an entry of a KIND: what was released, found, corrected, or done otherwise.
+
+    PATH is the folder of release.yaml. To withdraw a number, use `history retract`.
+    """
+    release = read_release(path)
+    if message is None:
+        if sys.stdin.isatty():
+            raise click.UsageError("give the entry's text as --message, or on stdin")
+        message = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+    if not message.strip():
+        raise ConfigError("the entry has no text", hint="give it as --message, or on stdin")
+    matter = _front_matter(day, kind=kind, title=title, version=version)
+    _say_written(write_fragment(release.fragments, matter, message))
+
+
+@command.command("retract")
+@click.option("--version", required=True, help="The version that published the number.")
+@click.option(
+    "--metric", required=True, help="Its name in calibration.json (cosine.mean), or any other."
+)
+@click.option("--value", type=float, required=True, help="The number as it was published.")
+@click.option("--reason", required=True, help="One line: why it does not stand.")
+@click.option("--title", help="One line; the metric and version by default.")
+@_DATE
+@_FOLDER
+def retract(
+    version: str,
+    metric: str,
+    value: float,
+    reason: str,
+    title: str | None,
+    day: datetime | None,
+    path: Path,
+) -> None:
+    """Withdraw a number that a version published.
+
+    PATH is the folder of release.yaml. Once it is rendered, cards list the number as retracted, and
+    `check` finds every text that goes on showing it.
+    """
+    release = read_release(path)
+    matter = _front_matter(
+        day,
+        kind="retraction",
+        title=title or f"{metric} of v{version}",
+        supersedes={"version": version, "metric": metric, "value": value, "reason": reason},
+    )
+    if matter.supersedes:
+        check_retractable(release, matter.supersedes)
+    _say_written(write_fragment(release.fragments, matter))
+
+
+@command.command("show")
+@_FOLDER
+def show(path: Path) -> None:
+    """List the entries of the log, and the fragments that are not in it yet.
+
+    PATH is the folder of release.yaml.
+    """
+    release = read_release(path)
+    log = read_log(read_history(release.history) or "")
+    lines = list(history_lines(log, pending(read_fragments(release.fragments), log)))
+    if not lines:
+        raise NothingCheckedError(
+            f"{release.history} does not exist, and there are no fragments",
+            hint="nla-release render writes a log, nla-release history add a fragment",
+        )
+    for line in lines:
+        click.echo(line)
+
+
+def _front_matter(day: datetime | None, **keys: Any) -> FrontMatter:
+    written: date = (day or datetime.now(UTC)).date()
+    return parse(FrontMatter, {"date": written, **keys}, "the entry", error=ConfigError)
+
+
+def _say_written(path: Path) -> None:
+    click.echo(f"wrote {path}: the next `nla-release render` appends it to HISTORY.md", err=True)

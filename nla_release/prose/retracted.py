@@ -1,0 +1,73 @@
+"""Retracted numbers that prose still shows as if they stood."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from nla_release.cards.history import Superseded
+from nla_release.prose.literals import LiteralNumber, literals
+from nla_release.prose.mentions import metrics_named
+from nla_release.prose.quantities import Quantity, metric_of
+from nla_release.prose.reader import Passage
+from nla_release.release import tag
+
+_REPORTS = re.compile(r"\b(?:retract|supersed|withdr[ae]w|correct(?:s|ed|ions?)\b)", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]{3,}")
+
+# Fewer decimals than these are too common to be known by: 0.4 is no way to write 0.438.
+_DECIMALS = 2
+
+
+def restated(
+    passage: Passage, retracted: Sequence[Superseded], own: Collection[Quantity]
+) -> Iterator[tuple[int, LiteralNumber, Superseded]]:
+    """Where a passage shows a retracted number: the line, how it is written there, and which it is.
+
+    It does when it names the metric and writes the value, at any precision that tells it from
+    others, in a sentence that does not report a retraction.
+
+    Args:
+        passage: a paragraph, a list item or a row of a table.
+        retracted: the numbers to look for.
+        own: the numbers of the version that the passage is about. One of them, under its metric,
+            is that version's own, even when it is the same as a retracted one, unless the sentence
+            names the other version.
+    """
+    words = " ".join([passage.text, *(sentence.label for sentence in passage.sentences)])
+    named = metrics_named(words)
+    asked = [each for each in retracted if _names(words, named, each.metric)]
+    theirs = [each.value for each in own if _is_stated(each, named)] if asked else []
+    for sentence in passage.sentences if asked else ():
+        if _REPORTS.search(sentence.text):
+            continue
+        for literal in literals(sentence.text):
+            found = next((each for each in asked if _is(literal, each)), None)
+            if found and (
+                tag(found.version) in sentence.text
+                or not any(literal.means(each) for each in theirs)
+            ):
+                line = sentence.line + sentence.text.count("\n", 0, literal.start)
+                yield line, literal, found
+
+
+def _names(text: str, named: set[str], metric: str) -> bool:
+    """Whether a text names a metric: by the words that documents use, or by any of its own."""
+    known = metric_of(metric)
+    if known not in (None, "count"):
+        return known in named
+    words = set(_WORD.findall(text.lower()))
+    return not words.isdisjoint(_WORD.findall(metric.lower()))
+
+
+def _is_stated(quantity: Quantity, named: set[str]) -> bool:
+    metrics = named | ({"control"} if "cosine" in named else set())
+    return quantity.metric in metrics and not (quantity.derived or quantity.edge)
+
+
+def _is(literal: LiteralNumber, superseded: Superseded) -> bool:
+    """Whether a literal writes the value, rounded to the fewer digits of the two."""
+    written = superseded.decimals
+    decimals = written if literal.kind == "fraction" else literal.decimals
+    if decimals < min(_DECIMALS, written):
+        return False
+    # Both are rounded decimals: a last digit of 5 may lie on either side by the float's error.
+    return abs(literal.value - superseded.value) <= 10.0 ** -min(decimals, written) / 2 + 1e-9

@@ -1,0 +1,170 @@
+"""`nla-release history`: a few words, and what must not be forgotten is in the log."""
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from nla_release.cards.fragments import read_fragments
+from nla_release.cards.render import render
+from nla_release.cli.history import command
+from nla_release.files import read_json, write_atomic
+from nla_release.release import read_release
+from tests.builders_pair import make_release
+from tests.cli.test_bad_input import complains, snapshot
+
+FINDING = ["add", "finding", "--title", "Names are read", "--date", "2026-11-25"]
+RETRACT = ["retract", "--version", "0.0.1", "--metric", "cosine.mean", "--date", "2026-12-01"]
+REASON = ["--reason", "measured at the wrong scale"]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A release whose 0.0.1 is published, as far as the log is concerned."""
+    release = make_release(tmp_path_factory.mktemp("small") / "release", rows=60, documents=12)
+    render(release, "0.0.1")
+    write_atomic(release.history, (release.dist / "av" / "HISTORY.md").read_bytes())
+    return release.folder
+
+
+@pytest.fixture
+def folder(published, tmp_path):
+    return shutil.copytree(published, tmp_path / "release")
+
+
+@pytest.fixture
+def cosine(folder):
+    return read_json(folder / "calibration.json")["cosine"]["mean"]
+
+
+def test_an_entry_is_a_fragment_and_its_path_is_told(tool, folder):
+    done = tool("history", *FINDING, "--version", "0.0.1", "--message", "In *most* rows.", folder)
+
+    path = folder / "history" / "2026-11-25-names-are-read.md"
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"wrote {path}: ")
+    assert path.read_text() == (
+        "---\ndate: 2026-11-25\nkind: finding\ntitle: Names are read\nversion: 0.0.1\n---\n"
+        "In *most* rows.\n"
+    )
+
+
+def test_the_text_may_come_on_stdin(folder):
+    done = CliRunner().invoke(command, [*FINDING, str(folder)], input="In most rows: ㊗\n")
+
+    assert done.exit_code == 0, done.output
+    (fragment,) = read_fragments(folder / "history")
+    assert fragment.body == "In most rows: ㊗"
+
+
+def test_an_entry_that_exists_is_not_overwritten(tool, folder):
+    tool("history", *FINDING, "--message", "In most rows.", folder)
+    before = snapshot(folder)
+    done = tool("history", *FINDING, "--message", "In all rows.", folder)
+
+    complains(done, 1, "2026-11-25-names-are-read.md exists and is not overwritten")
+    assert snapshot(folder) == before
+
+
+def test_a_retraction_goes_all_the_way_to_the_card_and_the_check(tool, folder, cosine):
+    """The number that was withdrawn is still this version's own, and `check` says so."""
+    done = tool("history", *RETRACT, "--value", f"{cosine:.3f}", *REASON, folder)
+    assert done.returncode == 0, done.stderr
+    assert tool("render", "--version", "0.0.1", folder).returncode == 0
+    checked = tool("check", folder / "dist")
+
+    assert checked.returncode == 1
+    words = f"shows {cosine:.3f}, the cosine.mean of v0.0.1 that HISTORY.md retracts"
+    assert words in checked.stdout
+    card = (folder / "dist" / "av" / "README.md").read_text()
+    assert f"- `cosine.mean` = {cosine:.3f} of v0.0.1: measured at the wrong scale" in card
+
+
+def test_a_metric_that_calibration_does_not_have_is_taken_by_name(tool, folder):
+    line = ["history", "retract", "--version", "0.0.1", "--metric", "content match"]
+    done = tool(*line, "--value", "1.23", *REASON, folder)
+
+    assert done.returncode == 0, done.stderr
+    (fragment,) = read_fragments(folder / "history")
+    assert fragment.matter.title == "content match of v0.0.1"
+
+
+def test_a_version_of_long_ago_is_known_by_its_entry_alone(tool, folder):
+    """Its calibration is not here any more."""
+    shutil.rmtree(folder / "dist")
+    done = tool("history", *RETRACT, "--value", "0.438", *REASON, folder)
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["add", "rumour", "--title", "x", "--message", "x"], 2, "'rumour' is not one of"),
+        (["add", "retraction", "--title", "x", "--message", "x"], 2, "'retraction' is not one"),
+        (["add", "finding", "--message", "x"], 2, "Missing option '--title'"),
+        ([*FINDING, "--message", " "], 2, "the entry has no text"),
+        ([*FINDING, "--message", "x", "--version", "v1"], 2, "version 'v1' must be written '1'"),
+        (["add", "finding", "--title", "a\nb\x1b", "--message", "x"], 2, "title: must be plain"),
+        ([*FINDING, "--message", "x", "--date", "soon"], 2, "Invalid value for '--date'"),
+        ([*RETRACT, *REASON], 2, "Missing option '--value'"),
+        ([*RETRACT, *REASON, "--value", "0.438"], 2, "cosine.mean of v0.0.1 is 0."),
+        ([*RETRACT, *REASON, "--value", "nan"], 2, "supersedes.value: Input should be"),
+        ([*RETRACT, "--value", "1", "--reason", ""], 2, "supersedes.reason: must be plain text"),
+        (
+            [*RETRACT, *REASON, "--value", "1", "--metric", "cosine.maen"],
+            2,
+            "hint: did you mean cosine.mean",
+        ),
+        (
+            [*RETRACT, *REASON, "--value", "1", "--version", "0.0.9"],
+            2,
+            "HISTORY.md has no v0.0.9",
+        ),
+        (["erase"], 2, "No such command 'erase'"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_written(tool, folder, arguments, code, words):
+    before = snapshot(folder)
+    done = tool("history", *arguments, *([folder] if arguments != ["erase"] else []))
+
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert snapshot(folder) == before
+
+
+def test_the_log_is_shown_with_what_is_to_come(tool, folder, cosine):
+    tool("history", *FINDING, "--message", "In most rows.", folder)
+    tool("history", *RETRACT, "--value", f"{cosine:.3f}", *REASON, folder)
+    before = tool("history", "show", folder)
+    render(read_release(folder), "0.0.1")
+    write_atomic(folder / "HISTORY.md", (folder / "dist" / "av" / "HISTORY.md").read_bytes())
+    after = tool("history", "show", folder)
+
+    superseded = f"  supersedes cosine.mean = {cosine:.3f} of v0.0.1: measured at the wrong scale"
+    assert before.stdout.splitlines() == [
+        "v0.0.1, 2026-11-22",
+        "2026-11-25, finding: Names are read (not published yet)",
+        "2026-12-01, retraction: cosine.mean of v0.0.1 (not published yet)",
+        superseded,
+    ]
+    assert after.stdout.splitlines() == [
+        "v0.0.1, 2026-11-22",
+        "2026-11-25, finding: Names are read",
+        "2026-12-01, retraction: cosine.mean of v0.0.1",
+        superseded,
+    ]
+
+
+def test_no_log_is_nothing_to_show(tool, folder):
+    (folder / "HISTORY.md").unlink()
+
+    complains(tool("history", "show", folder), 3, "HISTORY.md does not exist, and there are no")
+
+
+def test_a_traceback_is_shown_on_demand(tool, tmp_path):
+    done = tool("history", "show", "--debug", tmp_path)
+
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
