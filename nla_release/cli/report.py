@@ -1,0 +1,37 @@
+"""`nla-release report`."""
+
+from pathlib import Path
+
+import click
+
+from nla_release.files import write_atomic
+from nla_release.report.render import render_report
+from nla_release.rules import judge
+from nla_release.rules.subject import find_subject
+
+
+@click.command("report")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The file to write.",
+)
+def command(path: Path, output: Path) -> None:
+    """Write what is known of PATH into one HTML file to look at and to send.
+
+    PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file holds
+    the verdict, every rule, the numbers beside their controls, and the rows, worst first. It needs
+    no network and no script. Without evidence it shows the gate alone.
+
+    Its path goes to stdout. Exits with 0 whatever the verdict is; `check` is what fails.
+    """
+    # Resolved, so that the same release gives the same bytes however its folder was named.
+    subject = find_subject(path.resolve())
+    verdict = judge(subject)
+    write_atomic(output, render_report(subject, verdict))
+    click.echo(f"verdict: {verdict.verdict}", err=True)
+    click.echo(output)

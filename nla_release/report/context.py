@@ -1,0 +1,288 @@
+"""What the report's template is given: plain data, section by section."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nla_release import __version__
+from nla_release.calibration.blocks import Inconclusive
+from nla_release.calibration.compare import compare
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measured import Measured, read_measured
+from nla_release.calibration.records import ProbeRecord, Row
+from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.cards.numbers import count, interval, number, signed
+from nla_release.errors import NlaReleaseError
+from nla_release.output.comparison_text import Table, comparison_parts
+from nla_release.output.json import verdict_json
+from nla_release.output.metric_line import HEADER as METRIC_HEADER
+from nla_release.output.probe_lines import probe_lines, probe_sentences
+from nla_release.output.text import totals_line
+from nla_release.report.described import Entry, described, shown
+from nla_release.report.figure import controls_figure
+from nla_release.report.texts import everywhere, placeless, shortened, visible
+from nla_release.rules.model import State, UnreadableError, Verdict
+from nla_release.rules.subject import Measurement, Subject
+
+MAX_ROWS = 500
+
+Context = dict[str, Any]
+Found = TypeVar("Found")
+
+_ORDER: tuple[State, ...] = ("failed", "warned", "waived", "skipped", "passed")
+# Shown in sections of their own, or no number at all.
+_ELSEWHERE = {
+    "schema_", "tool_version", "evidence", "denominators", "reference", "controls", "label",
+    "probes",
+}  # fmt: skip
+
+
+def report_context(subject: Subject, verdict: Verdict) -> Context:
+    """All that the report shows, in texts that are safe to show but not yet escaped.
+
+    Args:
+        subject: what was judged, in an absolute folder.
+        verdict: of the gate.
+    """
+    evidence, no_evidence = _read(subject, lambda each: each.evidence)
+    calibration, no_numbers = _read(subject, lambda each: each.calibration)
+    if calibration and (doubts := _doubts(verdict)):
+        calibration, no_numbers = None, f"those of calibration.json cannot be trusted, see {doubts}"
+    messages = {
+        "totals": totals_line(verdict),
+        "gate": _gate(verdict),
+        "no_evidence": no_evidence,
+        "no_numbers": no_numbers,
+        "comparison": _comparison(subject, evidence, no_evidence),
+        "data": json.loads(verdict_json(verdict)),
+    }
+    context: Context = {
+        "title": subject.release.config.title if subject.release else subject.folder.name,
+        "folder": subject.folder.name,
+        "verdict": verdict.verdict,
+        "tool_version": __version__,
+        "waivers": _waivers(subject, verdict),
+        "numbers": _numbers(calibration) if calibration else None,
+        "rows": _rows(evidence) if evidence else None,
+        "max_rows": MAX_ROWS,
+        "environment": _environment(evidence) if evidence else None,
+        "provenance": _provenance(subject, evidence, calibration),
+        **everywhere(placeless(subject.folder), messages),
+    }
+    return {key: everywhere(visible, value) for key, value in context.items()} | {
+        "data": {
+            "verdict": context["data"],
+            "calibration": json.loads(calibration.dump()) if calibration else None,
+        }
+    }
+
+
+def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found | None, str]:
+    """A part of the first measurement; or None, and why."""
+    if not subject.measurements:
+        return None, "nothing was measured yet; nla-release roundtrip measures"
+    try:
+        return part(subject.measurements[0]), ""
+    except UnreadableError as error:
+        return None, f"{error.path} cannot be used, see {error.rule}"
+
+
+def _doubts(verdict: Verdict) -> str:
+    """The rules by which the numbers are not what these files gave: then none is shown."""
+    failed = (each.rule.code for each in verdict.outcomes if each.state == "failed")
+    return ", ".join(code for code in failed if code in ("NLA601", "NLA602"))
+
+
+def _gate(verdict: Verdict) -> list[Context]:
+    """The rules with what became of them: what needs looking at first, in the order of codes."""
+    outcomes = sorted(verdict.outcomes, key=lambda outcome: _ORDER.index(outcome.state))
+    return [
+        {
+            "code": outcome.rule.code,
+            "title": outcome.rule.title,
+            "severity": outcome.rule.severity,
+            "state": outcome.state,
+            "findings": [asdict(finding) for finding in outcome.findings],
+            "skipped": list(outcome.skipped),
+        }
+        for outcome in outcomes
+    ]
+
+
+def _waivers(subject: Subject, verdict: Verdict) -> list[Context]:
+    """Every waiver that is named, with how many findings it lets stand."""
+    standing = [finding.code for finding, _ in verdict.waived]
+    named = subject.release.config.waivers if subject.release else []
+    return [
+        {
+            "code": waiver.code,
+            "reason": waiver.reason,
+            "until": waiver.until.isoformat(),
+            "findings": count(standing.count(waiver.code), "finding"),
+        }
+        for waiver in named
+    ]
+
+
+def _numbers(calibration: Calibration) -> Context:
+    """Everything that calibration.json says, in words and in lines."""
+    controls = {
+        name: calibration.controls[name] for name in CONTROL_NAMES if name in calibration.controls
+    }
+    return {
+        "label": calibration.label.name,
+        "sentence": calibration.label.sentence,
+        "rule": calibration.label.rule,
+        "real": number(calibration.cosine.mean),
+        "real_interval": interval(calibration.cosine.interval),
+        "controls": [
+            {
+                "name": name.replace("_", " "),
+                "mean": number(each.mean),
+                "difference": signed(each.difference),
+                "interval": interval(each.interval),
+                "n": each.n,
+                "failed": each.failed,
+            }
+            for name, each in controls.items()
+        ],
+        "figure": controls_figure(controls),
+        "denominators": described(calibration.denominators),
+        "others": list(_others(calibration)),
+        "probe_header": METRIC_HEADER,
+        "probe_lines": probe_lines(calibration.probes),
+        "probe_sentences": probe_sentences(calibration.probes),
+        "probes": list(_probes(calibration)),
+    }
+
+
+def _others(calibration: Calibration) -> Iterator[Entry]:
+    for name in type(calibration).model_fields:
+        block = getattr(calibration, name)
+        if name not in _ELSEWHERE and block is not None:
+            for entry in described(block):
+                yield entry | {"name": f"{name.replace('_', ' ')}: {entry['name']}"}
+
+
+def _probes(calibration: Calibration) -> Iterator[Context]:
+    """Every value of the probes that have any."""
+    for name, field in type(calibration.probes).model_fields.items():
+        report = getattr(calibration.probes, name)
+        if report is not None and not isinstance(report, Inconclusive):
+            yield {
+                "name": name.replace("_", " "),
+                "meaning": field.description or "",
+                "entries": described(report),
+            }
+
+
+def _rows(evidence: Evidence) -> Context:
+    """The rows that reconstruct worst, worst first."""
+    gold = evidence.vectors["gold"]
+    real = cosine_rows(gold, evidence.vectors["real"])
+    control = cosine_rows(gold, evidence.vectors["shuffled"])
+    # Rounded as they are shown, so that the last bits of a machine do not decide the order.
+    worst = np.argsort(np.round(real, 3), kind="stable")[:MAX_ROWS]
+    return {
+        "total": len(evidence.rows),
+        "shown": [
+            _row(evidence.rows[at], f"{real[at] + 0.0:.3f}", f"{control[at] + 0.0:.3f}")
+            for at in worst
+        ],
+    }
+
+
+def _row(row: Row, cosine: str, control: str) -> Context:
+    return {
+        "id": shortened(row.id),
+        "document": shortened(row.document),
+        "cosine": cosine,
+        "control": control,
+        "status": row.status,
+        "text": None if row.text is None else shortened(row.text),
+        "explanation": shortened(row.explanation if row.status == "ok" else row.raw),
+        "gold": None if row.gold is None else shortened(row.gold),
+    }
+
+
+def _comparison(
+    subject: Subject, evidence: Evidence | None, no_evidence: str
+) -> list[str | Context]:
+    """Sentences and tables against the release before, or one sentence why there are none."""
+    release = subject.release
+    if release is None or release.previous is None:
+        return ["No previous release is named; `previous` in release.yaml names one."]
+    if evidence is None:
+        return [f"Not compared with the previous release: {no_evidence}."]
+    try:
+        before = read_measured(release.previous, f"previous: {release.previous.name}")
+        facts = read_measured(subject.folder, "this release").facts
+    except NlaReleaseError as error:
+        return [f"Not compared with the previous release: {error.message}."]
+    parts = comparison_parts(compare([before, Measured("this release", evidence, facts)]))
+    return [_table(part) if isinstance(part, Table) else part for part in parts]
+
+
+def _table(table: Table) -> Context:
+    return {"header": table.header, "lines": list(table.lines), "words": table.words}
+
+
+def _environment(evidence: Evidence) -> list[tuple[str, str]]:
+    """What the run depended on."""
+    run = evidence.run
+    precision = run.precision
+    decoding = run.decoding
+    return [
+        ("base", f"{run.base.id} at {run.base.revision or 'no revision'}"),
+        ("device", run.device),
+        ("weights", f"{precision.quantization or 'not quantized'}, {precision.dtype}"),
+        ("injection", f"{run.injection.op} at {run.injection.site}, scale {run.injection.scale:g}"),
+        ("decoding", "greedy" if decoding.greedy else "sampled"),
+        ("tokens at most", str(decoding.max_new_tokens)),
+        ("batch size", str(decoding.batch_size)),
+        ("seed", str(run.seed)),
+        *sorted(run.libraries.items()),
+        *((f"probe {probe.name}", _cost(probe)) for probe in run.probes),
+    ]
+
+
+def _cost(probe: ProbeRecord) -> str:
+    if probe.skipped:
+        return f"skipped: {probe.skipped}"
+    settings = "; ".join(f"{key} {shown(value)}" for key, value in probe.settings.items())
+    cost = f"{count(probe.av_vectors, 'vector')} and {count(probe.ar_texts, 'text')} more"
+    return f"{cost}; {settings}" if settings else cost
+
+
+def _provenance(
+    subject: Subject, evidence: Evidence | None, calibration: Calibration | None
+) -> list[tuple[str, str]]:
+    """Hashes of all that the numbers were made of."""
+    lines = [("report", f"nla-release {__version__}, nla-release report {subject.folder.name}")]
+    if calibration:
+        lines += [
+            ("calibration.json", f"computed by nla-release {calibration.tool_version}"),
+            *((f"calibration.json: {name}", digest) for name, digest in calibration.evidence),
+        ]
+    if evidence:
+        lines += _run_hashes(evidence)
+    return lines
+
+
+def _run_hashes(evidence: Evidence) -> Sequence[tuple[str, str]]:
+    run = evidence.run
+    return [
+        ("measured", f"{run.started_at} to {run.finished_at}, nla-release {run.tool_version}"),
+        ("evidence/rows.jsonl", run.rows_sha256),
+        ("evidence/vectors.safetensors", run.vectors_sha256),
+        ("evidence/run.json", evidence.run_sha256),
+        ("evaluation data", run.evaluation.sha256),
+        ("training activations", run.reference.sha256),
+        ("tokenizer", run.tokenizer_sha256),
+        *sorted(run.files.items()),
+        *((f"base: {name}", digest) for name, digest in sorted(run.base.local_files.items())),
+    ]
