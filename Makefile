@@ -24,8 +24,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# One process per core of a small machine, a file at a time: session fixtures train pairs. One thread
+# each, because matrices this small wait for each other.
 unit: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What the gate costs, beside sha256sum of the same files: a minute on a quiet machine.
 bench: setup

@@ -81,7 +81,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: missing, unreadable, not valid YAML, or not a mapping.
     """
-    text = read_text(path, limit=MAX_YAML_BYTES)
+    return parse_yaml(read_text(path, limit=MAX_YAML_BYTES), path)
+
+
+def parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """The YAML mapping in a text of at most `MAX_YAML_BYTES`, as `read_yaml` reads it.
+
+    Args:
+        text: the YAML.
+        path: where it is from, for messages.
+
+    Raises:
+        InputError: not valid YAML, or not a mapping.
+    """
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
     except RecursionError as error:

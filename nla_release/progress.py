@@ -17,6 +17,12 @@ class Advance(Protocol):
         """`done` of the total are done; `note` is shown beside."""
 
 
+def tell(line: str) -> None:
+    """Say something about the work to come."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """Show work that has `total` steps; the block gets a function to report with."""
@@ -60,12 +66,7 @@ def _lines(title: str, total: int, unit: str) -> Iterator[Advance]:
         if done < total and now - spoke >= SECONDS_BETWEEN_LINES:
             spoke = now
             left = (now - started) / done * (total - done) if done else 0.0
-            _say(f"{title}: {done} of {total} {unit}, about {left:.0f} s left {note}".rstrip())
+            tell(f"{title}: {done} of {total} {unit}, about {left:.0f} s left {note}".rstrip())
 
     yield advance
-    _say(f"{title}: {total} {unit} in {time.monotonic() - started:.1f} s {last_note}".rstrip())
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    tell(f"{title}: {total} {unit} in {time.monotonic() - started:.1f} s {last_note}".rstrip())

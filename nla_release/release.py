@@ -5,14 +5,17 @@ Paths in it are relative to its folder. Results lie beside it: `base.json`, `evi
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from string import Formatter
+from typing import Annotated, Literal, get_args
 
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, PositiveInt, field_validator
 
+from nla_release.calibration.records import ProbeName
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
 from nla_release.schema import Strict, parse
@@ -27,11 +30,32 @@ ROLES: tuple[Role, Role] = ("av", "ar")
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+# A probe, every probe, or those that cost least for what they tell.
+ProbeChoice = ProbeName | Literal["all", "quick"]
+QUICK: tuple[ProbeName, ...] = ("text-controls", "injection")
+
+
+def chosen_probes(choices: Iterable[ProbeChoice]) -> list[ProbeName]:
+    """The probes that choices stand for, each once, in the order in which they run."""
+    chosen = set(choices)
+    every: tuple[ProbeName, ...] = get_args(ProbeName)
+    return [
+        name
+        for name in every
+        if name in chosen or "all" in chosen or ("quick" in chosen and name in QUICK)
+    ]
+
+
 class Evaluation(Strict):
     """The held-out activations, the training reference, and how the pair is run on them.
 
     `data` is a parquet file of held-out activations; `reference` the training activations' mean
-    direction, as `train.extract` writes it.
+    direction and `training` the lists of training documents, as `train.extract` writes them.
+    `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the probe
+    text-retrieval: a model of the sentence-transformers library, or `module:function`. `attempts`
+    is how many checkpoints or settings were tried before this one was chosen, itself included.
     """
 
     data: str
@@ -42,13 +66,26 @@ class Evaluation(Strict):
     quantization: Quantization | None = None
     dtype: Dtype = "float32"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    probes: list[ProbeChoice] = Field(default_factory=list)
+    encoder: str | None = Field(default=None, min_length=1)
+    training: list[str] = Field(default_factory=list)
+    attempts: PositiveInt | None = None
 
 
 class Gates(Strict):
-    """Thresholds of the evidence rules; `nla-release explain` gives each one's reason."""
+    """Thresholds of the evidence rules; docs/calibration.md gives each one's reason.
+
+    Shares are of rows. A pair's label does not depend on them: it has thresholds of its own.
+    """
 
     min_rows: PositiveInt = 50
     min_documents: PositiveInt = 10
+    max_failed: Share = 0.2
+    min_prefixes: PositiveInt = 8
+    min_prefixes_per_row: Share = 0.3
+    max_same_as_random: Share = 0.5
+    max_cjk: Share = 0.2
+    max_duplicates: Share = 0.5
 
 
 class Waiver(Strict):
@@ -74,6 +111,7 @@ class ReleaseConfig(Strict):
     """The keys of `release.yaml`.
 
     `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
+    `previous` is the folder of the release before: its own, its evidence/, or one repository.
     """
 
     name: str = Field(pattern=NAME)
@@ -91,6 +129,7 @@ class ReleaseConfig(Strict):
     notes: str | None = None
     gates: Gates = Field(default_factory=Gates)
     waivers: list[Waiver] = Field(default_factory=list)
+    previous: str | None = Field(default=None, min_length=1)
     repo: str = "{namespace}/{name}-{role}-v{version}"
 
     @field_validator("repo")
@@ -168,6 +207,16 @@ class Release:
         return self.folder / self.config.evaluation.reference
 
     @property
+    def training_documents(self) -> list[Path]:
+        """The lists of documents that the pair was trained on."""
+        return [self.folder / path for path in self.config.evaluation.training]
+
+    @property
+    def previous(self) -> Path | None:
+        """Where the evidence of the release before is, when one is named."""
+        return self.folder / self.config.previous if self.config.previous else None
+
+    @property
     def notes(self) -> Path | None:
         """The folder of hand-written notes for the cards."""
         return self.folder / self.config.notes if self.config.notes else None
@@ -186,6 +235,11 @@ class Release:
     def history(self) -> Path:
         """The append-only log as last published."""
         return self.folder / HISTORY_FILE_NAME
+
+    @property
+    def fragments(self) -> Path:
+        """The folder of what is to be appended to the log."""
+        return self.folder / "history"
 
     @property
     def dist(self) -> Path:

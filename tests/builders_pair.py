@@ -15,6 +15,7 @@ from nla_release.base.facts import dump_base_facts
 from nla_release.base.measure import measure_base
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.records import TrainingOverlap
 from nla_release.files import dump_json, dump_yaml, sha256_file, write_atomic
 from nla_release.release import ROLES, Release, read_release
 from nla_release.sidecar import (
@@ -42,6 +43,10 @@ AV_TEMPLATE = (
     "<concept>{injection_char}</concept>"
 )
 AR_TEMPLATE = "Summary of the following text: <text>{explanation}</text> <summary>"
+
+
+# Nothing that was measured was trained on.
+HELD_OUT = TrainingOverlap(sha256="6" * 64, documents=250, ids_overlapping=[], texts_overlapping=[])
 
 
 def make_pair(folder: Path) -> Path:
@@ -128,7 +133,7 @@ def base_modules() -> dict[str, tuple[int, int]]:
 def measure(release: Release, **options: Any) -> None:
     """Write evidence that belongs to the release's pair as it is now, and its calibration."""
     parts = evidence_parts(**{"width": WIDTH} | options)
-    run = parts.run.model_copy(update={"files": pair_digests(release)})
+    run = parts.run.model_copy(update={"files": pair_digests(release), "training": HELD_OUT})
     evidence = write_evidence(release.evidence, parts.rows, parts.vectors, run)
     write_atomic(release.calibration, calibrate(evidence).dump())
 

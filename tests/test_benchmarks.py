@@ -1,14 +1,25 @@
-"""The benchmark measures; how fast things are is nothing that a test could hold."""
+"""The benchmarks measure; how fast things are is nothing that a test could hold."""
 
 from click.testing import CliRunner
 
-from benchmarks.check import command
+from benchmarks.check import command as check
+from benchmarks.roundtrip import command as roundtrip
 
 
 def test_the_benchmark_compares_a_check_with_sha256sum():
-    done = CliRunner().invoke(command, ["--small", "--runs", "2"])
+    done = CliRunner().invoke(check, ["--small", "--runs", "2"])
 
     assert done.exit_code == 0, done.output
     for words in ("0.4 MB in 3 files", "median ratio", "most memory", "tiny pair: median"):
         assert words in done.output
     assert len(done.output.splitlines()) == 7
+
+
+def test_the_benchmark_compares_the_engine_with_a_usage_snippets_loop(good_release):
+    done = CliRunner().invoke(
+        roundtrip, ["--release", str(good_release), "--rows", "6", "--runs", "1"]
+    )
+
+    assert done.exit_code == 0, done.output
+    for words in ("rows per second", "peak of memory, MB", "texts identical", "what bounds"):
+        assert words in done.output

@@ -18,8 +18,12 @@ VERBS = {
     "base": "Measure the base from headers and a sample of its embedding; leaves base.json.",
     "roundtrip": "Run held-out activations through the pair and its controls; leaves evidence/.",
     "calibrate": "Compute calibration.json from the evidence alone.",
+    "compare": "Compare releases on the rows they have in common, paired by row.",
+    "sweep": "Let other ARs read the texts of measured evidence, and compare them.",
+    "history": "Write entries of HISTORY.md, retract a published number, or show the log.",
     "render": "Write cards, figures, HISTORY and both repositories to dist/.",
     "check": "Judge a release, a dist/ or one repository against every rule.",
+    "report": "Write verdict, numbers and rows into one HTML file to look at and to send.",
     "explain": "Show what a rule checks, why, and how to fix what it finds.",
     "push": "Publish both repositories as one unit, or rehearse it on loopback.",
     "hub": "Run the embedded Hub on 127.0.0.1.",
@@ -47,8 +51,9 @@ class _Verbs(click.Group):
             return None
         module = importlib.import_module(f"nla_release.cli.{cmd_name}")
         command: click.Command = module.command
-        if not any(option.name == "debug" for option in command.params):
-            command.params.append(debug_option())
+        for each in (command, *getattr(command, "commands", {}).values()):
+            if not any(option.name == "debug" for option in each.params):
+                each.params.append(debug_option())
         return command
 
     def resolve_command(

@@ -1,5 +1,6 @@
 """Publishing a pair to the Hugging Face Hub, and a small Hub of our own to rehearse on.
 
+* `place` reads how people write a place on the Hub, and brings files from there.
 * `remote` is one repository on a Hub, through the real client.
 * `plan` says what a push would do, `push` does it, `verify` downloads and judges the result.
 * `card_metadata` and `licenses` are what the Hub accepts at the head of a card.
