@@ -58,7 +58,7 @@ def training_overlap(
         lists: the files, one at least.
         ids: of the evaluation's rows.
         documents: the document of each row.
-        digests: `text_digest` of each row's document, null where it is not known.
+        digests: `text_digest` of each row's whole document, null where it is not known.
 
     Raises:
         DataError: a list cannot be read, or they hold no document.
@@ -67,7 +67,7 @@ def training_overlap(
     trained = [
         _document(line, f"{path} line {number}")
         for path, text in zip(lists, texts, strict=True)
-        for number, line in enumerate(text.splitlines(), start=1)
+        for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1)
     ]
     if not trained:
         raise DataError(f"{', '.join(map(str, lists))}: no training documents are listed")
@@ -80,6 +80,7 @@ def training_overlap(
         texts_overlapping=[
             name for name, digest in zip(ids, digests, strict=True) if digest in trained_texts
         ],
+        texts_compared=sum(digest is not None for digest in digests),
     )
 
 

@@ -146,6 +146,7 @@ def _probed(
         vectors["source_text"] = read(gold, 0.5)
     if "claims" in probes:
         without = real.repeat([len(row.claims) for row in rows], axis=0)
+        vectors |= {"claims_joined": real[[bool(row.claims) for row in rows]]}
         vectors |= {"claims_without": read(without, 0.3)}
         vectors |= {"claims_with_unrelated": read(without, 0.2)}
     if "discrimination" in probes:

@@ -30,9 +30,18 @@ def test_documents_of_the_same_id_or_text_are_found(tmp_path):
     found = training_overlap([one, two], **EVALUATED, digests=digests)
 
     assert (found.documents, found.ids_overlapping) == (3, ["b"])
-    assert found.texts_overlapping == ["r0"]
+    assert (found.texts_overlapping, found.texts_compared) == (["r0"], 2)
     alone = training_overlap([one], **EVALUATED, digests=digests)
     assert alone.sha256 == sha256_file(one) != found.sha256
+
+
+def test_an_id_may_hold_any_character_that_json_can_write(tmp_path):
+    """Also those at which Python, and not JSON Lines, begins a new line."""
+    path = tmp_path / "list.jsonl"
+    write_training_documents(path, [("a\u2028b\x85c", "text"), ("d", "other")])
+
+    found = training_overlap([path], **EVALUATED, digests=[None] * 3)
+    assert found.documents == 2
 
 
 @pytest.mark.parametrize(

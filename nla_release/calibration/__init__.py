@@ -6,13 +6,15 @@ What a run leaves:
 * `vectors` are its tensors, and `evidence` reads and writes the folder: rows a person can read,
   vectors, and the run's settings with the hashes that bind the three together. It refuses what does
   not add up.
-* `texts` makes the texts that probes give to the AR: gibberish, other orders, claims.
+* `texts` makes the texts that probes give to the AR: gibberish, other orders, claims; `shuffle`
+  says which row's explanation stands in for another's.
 
 What follows from it:
 
 * `statistics` and `tfidf` hold the formulas as functions of arrays, and know nothing of files.
 * `blocks` are what reports are built of, `measures` makes them, and `enough` says when there is too
   little to make one of.
+* `controls` are what stands beside the real reconstruction, and what a failed one scores.
 * `probes` has a module per probe, `contamination` and `multiplicity` what must be known besides.
 * `report` is the shape of `calibration.json`, a description on every field.
 * `label` turns the deciding numbers into one word and one sentence.
@@ -22,6 +24,6 @@ What follows from it:
 
 Two decisions run through all of it. A row whose text failed stays in every denominator, at cosine 0
 (mse 2): dropping it would flatter the pair that fails most. And an interval resamples documents,
-not rows, because positions of one document are not independent observations; with fewer than two
+not rows, because positions of one document are not independent observations; with fewer than five
 documents there is no interval, and the report says null.
 """

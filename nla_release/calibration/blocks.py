@@ -20,7 +20,7 @@ Cosine = Annotated[Number, Field(ge=-1, le=1)]
 Proportion = Annotated[Number, Field(ge=0, le=1)]
 Interval = Annotated[
     tuple[Number, Number] | None,
-    Field(description="[low, high], resampling documents; null with fewer than two documents"),
+    Field(description="[low, high], resampling documents; null with fewer than 5 documents"),
 ]
 Rows = Annotated[PositiveInt, Field(description="rows it was computed over, failures included")]
 
@@ -48,9 +48,16 @@ class Control(Strict):
 
     mean: Cosine = Field(description="cosine of the control over all rows")
     difference: Number = Field(description="mean of real - control")
-    interval: Interval = Field(description="of the difference")
+    interval: Interval = Field(description="of the difference; null when it decides nothing")
     n: Rows
-    failed: NonNegativeInt = Field(description="rows where the control had no text, at cosine 0")
+    failed: NonNegativeInt = Field(
+        description="rows where the control had no text: the empty text stands in for another"
+        " row's and for what the AV says of other vectors; a text made of the row's own explanation"
+        " counts 0, as the explanation does"
+    )
+    inconclusive: str | None = Field(
+        default=None, description="why the control decides nothing; absent when it does"
+    )
 
 
 class Ratio(Strict):
@@ -66,18 +73,21 @@ class AgainstChance(Strict):
     """A mean beside what guessing gives."""
 
     mean: Number = Field(description="over all n")
-    chance: Number = Field(description="what guessing gives")
+    chance: Number = Field(description="what guessing gives, the mean over all n")
     difference: Number = Field(description="mean - chance")
     interval: Interval = Field(description="of the difference")
     n: Rows
 
 
 class Permutation(Strict):
-    """How often a chance assignment does as well: (#{null >= observed} + 1) / (draws + 1)."""
+    """How often a chance assignment does as well: (#{null >= observed} + 1) / (draws + 1).
+
+    Documents with equally many candidates change places, each with all of its candidates.
+    """
 
     p: Proportion = Field(description="one-sided")
     floor: Proportion = Field(description="1 / (draws + 1), below which p cannot fall")
-    draws: PositiveInt = Field(description="permutations of the candidates")
+    draws: PositiveInt = Field(description="permutations of the documents")
 
 
 class Ranking(Strict):

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from nla_release import __version__
-from nla_release.calibration.blocks import BOOTSTRAP
+from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control, Inconclusive
 from nla_release.calibration.contamination import contamination
-from nla_release.calibration.enough import NO_VARIANCE
-from nla_release.calibration.evidence import Condition, Evidence
+from nla_release.calibration.controls import cosines as cosines_of
+from nla_release.calibration.controls import failures, has
+from nla_release.calibration.enough import NO_VARIANCE, refuse_single
+from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.label import label
 from nla_release.calibration.measures import controls, intervals
 from nla_release.calibration.multiplicity import multiplicity
@@ -28,7 +31,6 @@ from nla_release.calibration.probes import (
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     Calibration,
-    ControlName,
     CosineSummary,
     CosineSurvivors,
     Denominators,
@@ -47,6 +49,7 @@ from nla_release.calibration.statistics import (
     cosine_rows,
     normalised_mse,
     retrieved,
+    unit_rows,
     wilson,
 )
 
@@ -55,16 +58,20 @@ def calibrate(evidence: Evidence) -> Calibration:
     """Every number of `calibration.json`.
 
     A row whose text failed counts cosine 0, mse 2 and a retrieval miss.
+
+    Raises:
+        NothingCheckedError: there is a single row, or a single document.
     """
+    refuse_single(evidence.documents)
     run = evidence.run
-    cosines = _cosines(evidence, "real")
+    cosines = cosines_of(evidence, "real")
     (cosine_interval,) = intervals(cosines[np.newaxis], evidence.documents)
-    others = _control_cosines(evidence)
+    others = {name: cosines_of(evidence, name) for name in CONTROL_NAMES if has(evidence, name)}
     control_reports = controls(
-        cosines, others, evidence.documents, {name: _failed(evidence, name) for name in others}
+        cosines, others, evidence.documents, {name: failures(evidence, name) for name in others}
     )
     denominators = _denominators(evidence)
-    found = _retrieval(evidence)
+    found, probes = _retrieval(evidence), _probes(evidence)
     mean_norm = float(np.linalg.norm(evidence.vectors["reference_mean"].astype(np.float64)))
     calibration = Calibration(
         schema_=2,
@@ -78,7 +85,7 @@ def calibrate(evidence: Evidence) -> Calibration:
         denominators=denominators,
         cosine=CosineSummary(
             mean=cosines.mean(),
-            sd=cosines.std(ddof=1) if len(cosines) > 1 else None,
+            sd=cosines.std(ddof=1),
             median=np.median(cosines),
             interval=cosine_interval,
             n=len(cosines),
@@ -93,6 +100,7 @@ def calibrate(evidence: Evidence) -> Calibration:
             sha256=run.reference.sha256,
             rows=run.reference.rows,
             variance=run.reference.variance,
+            other_documents=_other_documents(evidence),
         ),
         fve=_fve(
             cosines,
@@ -110,8 +118,8 @@ def calibrate(evidence: Evidence) -> Calibration:
         retrieval=found,
         diversity=_diversity(evidence),
         injection=_injection(evidence),
-        label=label(denominators, control_reports["shuffled"], found),
-        probes=_probes(evidence),
+        label=label(denominators, control_reports["shuffled"], found, _percentile(probes)),
+        probes=probes,
         contamination=contamination(evidence),
     )
     tried = multiplicity(run.attempts, calibration.model_dump(), BOOTSTRAP.level)
@@ -136,24 +144,10 @@ def _probes(evidence: Evidence) -> Probes:
     return Probes.model_validate(ran)
 
 
-def _cosines(evidence: Evidence, condition: Condition) -> Floats:
-    """[N] cosines under a condition; failed rows hold zero vectors, whose cosine is 0."""
-    return cosine_rows(evidence.vectors["gold"], evidence.vectors[condition])
-
-
-def _control_cosines(evidence: Evidence) -> dict[ControlName, Floats]:
-    gold, mean = evidence.vectors["gold"], evidence.vectors["reference_mean"]
-    return {
-        name: cosine_rows(gold, np.broadcast_to(mean, gold.shape))
-        if name == "predict_mean"
-        else _cosines(evidence, name)
-        for name in CONTROL_NAMES
-        if name == "predict_mean" or name in evidence.vectors
-    }
-
-
-def _failed(evidence: Evidence, control: ControlName) -> int:
-    return 0 if control == "predict_mean" else int(evidence.failed(control).sum())
+def _percentile(probes: Probes) -> AgainstChance | None:
+    """How near reconstructions come to their own activations, of all rows."""
+    ranked = probes.retrieval
+    return None if ranked is None or isinstance(ranked, Inconclusive) else ranked.all.percentile
 
 
 def _denominators(evidence: Evidence) -> Denominators:
@@ -169,8 +163,30 @@ def _denominators(evidence: Evidence) -> Denominators:
 
 
 def _survivors(evidence: Evidence, cosines: Floats) -> CosineSurvivors:
-    survivors = cosines[~evidence.failed("real")]
-    return CosineSurvivors(mean=survivors.mean() if len(survivors) else None, n=len(survivors))
+    explained = ~evidence.failed("real")
+    n = int(explained.sum())
+    survivors = CosineSurvivors(mean=cosines[explained].mean() if n else None, n=n)
+    if n == 0 or not has(evidence, "gold_text"):
+        return survivors
+    return survivors.model_copy(
+        update={"gold_text": _labels(evidence, cosines, np.flatnonzero(explained))}
+    )
+
+
+def _labels(evidence: Evidence, cosines: Floats, rows: npt.NDArray[np.intp]) -> Control:
+    """The positive control where there is an explanation to compare it with."""
+    gold_text = {"gold_text": cosines_of(evidence, "gold_text")[rows]}
+    documents = [evidence.documents[row] for row in rows]
+    return controls(cosines[rows], gold_text, documents, {"gold_text": 0})["gold_text"]
+
+
+def _other_documents(evidence: Evidence) -> float:
+    """Mean cosine of each activation with the mean direction of all other documents'."""
+    units = unit_rows(evidence.vectors["gold"])
+    _, label = np.unique(evidence.documents, return_inverse=True)
+    sums = np.zeros((label.max() + 1, units.shape[1]))
+    np.add.at(sums, label, units)
+    return float(cosine_rows(units, units.sum(axis=0) - sums[label]).mean())
 
 
 def _fve(cosines: Floats, interval: Interval | None, denominator: float, definition: str) -> Fve:
@@ -196,8 +212,13 @@ def _image(function: Callable[[float], float], interval: Interval | None) -> Int
 
 
 def _retrieval(evidence: Evidence) -> Retrieval:
-    hits = int(retrieved(evidence.vectors["real"], evidence.vectors["gold"]).sum())
-    n = len(evidence.rows)
+    found = retrieved(evidence.vectors["real"], evidence.vectors["gold"]).astype(np.float64)
+    n, rows_of = len(found), Counter(evidence.documents)
+    telling_document = np.array([1 / rows_of[document] for document in evidence.documents])
+    above_chance, above_document = intervals(
+        np.stack([found - 1 / n, found - telling_document]), evidence.documents
+    )
+    hits = int(found.sum())
     return Retrieval(
         hits=hits,
         n=n,
@@ -205,6 +226,8 @@ def _retrieval(evidence: Evidence) -> Retrieval:
         top1=hits / n,
         interval=wilson(hits, n, level=BOOTSTRAP.level),
         chance=1 / n,
+        above_chance_interval=above_chance,
+        above_document_interval=above_document,
     )
 
 

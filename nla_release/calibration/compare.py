@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release import __version__
+from nla_release.calibration import controls
 from nla_release.calibration.blocks import BOOTSTRAP
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.comparison import (
@@ -38,10 +39,10 @@ from nla_release.calibration.measures import intervals
 from nla_release.calibration.records import TextCondition
 from nla_release.calibration.report import CONTROL_NAMES
 from nla_release.calibration.settings import differing
-from nla_release.calibration.statistics import Floats, cosine_rows, retrieved
+from nla_release.calibration.statistics import Floats, retrieved
 from nla_release.calibration.versions import side_by_side
 
-_CONTROLS = (*CONTROL_NAMES, *get_args(TextCondition))
+_CONTROLS: tuple[controls.Answer, ...] = (*CONTROL_NAMES, *get_args(TextCondition))
 
 # What decides whether two measurements can have a row in common.
 _DECISIVE = ("base", "base revision", "layer", "evaluation data")
@@ -110,14 +111,9 @@ class _Side:
         """[n, d] of a condition."""
         return self.evidence.vectors[name][self.positions]
 
-    def cosines(self, name: str) -> Floats:
-        """[n] cosines under a control, or under `real`; failed rows hold zeros and score 0."""
-        gold = self.vectors("gold")
-        if name == "predict_mean":
-            return cosine_rows(
-                gold, np.broadcast_to(self.evidence.vectors["reference_mean"], gold.shape)
-            )
-        return cosine_rows(gold, self.vectors(name))
+    def cosines(self, name: controls.Answer) -> Floats:
+        """[n] cosines under a control, or under `real`."""
+        return controls.cosines(self.evidence, name)[self.positions]
 
     def hashes(self, role: str) -> dict[str, str]:
         """Of the files of one adapter."""
@@ -217,10 +213,10 @@ def _verdict(cosine: PairedFigure, documents: Sequence[str]) -> PairedVerdict:
     return "better" if low > 0 else "no difference shown"
 
 
-def _in_both(name: str, first: _Side, second: _Side, *, frozen: bool) -> bool:
+def _in_both(name: controls.Answer, first: _Side, second: _Side, *, frozen: bool) -> bool:
     if name == "predict_mean":
         return frozen
-    return name in first.evidence.vectors and name in second.evidence.vectors
+    return controls.has(first.evidence, name) and controls.has(second.evidence, name)
 
 
 def _retrieval(first: _Side, second: _Side) -> PairedRetrieval:

@@ -2,19 +2,19 @@
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Cosine, Ratio
+from nla_release.calibration.blocks import Cosine, Inconclusive, Ratio
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import ratio
-from nla_release.calibration.records import Sha256
+from nla_release.calibration.records import Sha256, TrainingOverlap
 from nla_release.calibration.statistics import cosine_rows
 from nla_release.schema import Strict
 
 
 class Clean(Strict):
-    """The cosine without the rows that overlap."""
+    """The cosine without the documents that overlap, by id or by text."""
 
-    mean: Cosine | None = Field(description="null when every row overlaps")
-    n: NonNegativeInt = Field(description="rows that do not overlap, failures included")
+    mean: Cosine | None = Field(description="null when every document overlaps")
+    n: NonNegativeInt = Field(description="rows of the others, failures included")
 
 
 class Contamination(Strict):
@@ -23,8 +23,11 @@ class Contamination(Strict):
     training_sha256: Sha256 = Field(description="of the list of training documents")
     training_documents: PositiveInt = Field(description="in that list")
     documents: Ratio = Field(description="evaluation documents whose id is in it")
-    texts: Ratio = Field(description="rows whose document has the text of one in it")
-    clean: Clean = Field(description="the cosine without the rows that overlap")
+    texts: Ratio | Inconclusive = Field(
+        description="rows whose document has the text of one in it, of the rows whose document's"
+        " text was compared"
+    )
+    clean: Clean = Field(description="the cosine without the documents that overlap")
 
 
 def contamination(evidence: Evidence) -> Contamination | None:
@@ -32,17 +35,31 @@ def contamination(evidence: Evidence) -> Contamination | None:
     training = evidence.run.training
     if training is None:
         return None
-    ids, texts = set(training.ids_overlapping), set(training.texts_overlapping)
+    texts = set(training.texts_overlapping)
+    dirty = {*training.ids_overlapping, *(row.document for row in evidence.rows if row.id in texts)}
     cosines = cosine_rows(evidence.vectors["gold"], evidence.vectors["real"])
     clean = [
         cosine
         for row, cosine in zip(evidence.rows, cosines, strict=True)
-        if row.document not in ids and row.id not in texts
+        if row.document not in dirty
     ]
     return Contamination(
         training_sha256=training.sha256,
         training_documents=training.documents,
-        documents=ratio(len(ids), len(set(evidence.documents))),
-        texts=ratio(len(texts), len(evidence.rows)),
+        documents=ratio(len(set(training.ids_overlapping)), len(set(evidence.documents))),
+        texts=_texts(evidence, training),
         clean=Clean(mean=sum(clean) / len(clean) if clean else None, n=len(clean)),
     )
+
+
+def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusive:
+    """Rows that overlap, of those that could have been found to."""
+    overlapping = set(training.texts_overlapping)
+    compared = training.texts_compared
+    if compared is None:
+        compared = sum(row.text is not None or row.id in overlapping for row in evidence.rows)
+    if compared == 0:
+        return Inconclusive(
+            inconclusive="of no row is the whole document's text known, so none was compared"
+        )
+    return ratio(len(overlapping), compared)

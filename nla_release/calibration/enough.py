@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 from nla_release.calibration.blocks import Inconclusive
+from nla_release.errors import NothingCheckedError
 
-# Below these an interval over resampled documents says little about documents not drawn: with 5
-# documents one of nominally 95% covers 84% (measured, see `clustered_bootstrap`), and a Wilson
-# interval of 20 rows is up to 0.4 wide.
+# What a label and a probe take. A Wilson interval of 20 rows is up to 0.4 wide. With 10 documents
+# an interval of nominally 95% over resampled documents covers 90%, and one in 20 lies wholly above
+# the true mean, where it should be one in 40; with 5 documents it is 84%, and one in 15 (measured,
+# see `clustered_bootstrap`).
 MIN_ROWS = 20
-MIN_DOCUMENTS = 5
+MIN_DOCUMENTS = 10
+
+# With fewer documents there is no interval: what it would cover was not measured.
+MIN_DOCUMENTS_OF_INTERVAL = 5
 
 # Fraction of variance explained divides by a variance, which is 0 when all training activations
 # point one way. Six decimals are published.
@@ -29,3 +34,21 @@ def too_few(documents: Sequence[str], what: str = "rows") -> Inconclusive | None
         inconclusive=f"{len(documents)} {what} of {found} documents are too few to tell;"
         f" it takes {MIN_ROWS} of {MIN_DOCUMENTS}"
     )
+
+
+def refuse_single(documents: Sequence[str]) -> None:
+    """Two rows of two documents are the least that have a spread, and another row's text.
+
+    Args:
+        documents: [N] the document of every row.
+
+    Raises:
+        NothingCheckedError: there are fewer.
+    """
+    rows, found = len(documents), len(set(documents))
+    if rows < 2 or found < 2:
+        raise NothingCheckedError(
+            f"{rows} row{'s' * (rows != 1)} of {found} document{'s' * (found != 1)}: nothing can"
+            " be said, and no number is given",
+            hint="hold out activations of more documents, and run `nla-release roundtrip`",
+        )

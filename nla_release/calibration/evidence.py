@@ -21,17 +21,19 @@ from nla_release.calibration.records import (
     RunFacts,
     TextCondition,
 )
+from nla_release.calibration.shuffle import check_shuffle
 from nla_release.calibration.vectors import (
     CLAIM_TENSORS,
     DISCRIMINATION_TENSORS,
     ENCODER_TENSORS,
+    JOINED_CLAIMS,
     Condition,
     Vectors,
     first_with_text,
     read_vectors,
     row_name,
 )
-from nla_release.errors import EvidenceError, InputError, NothingCheckedError
+from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.files import (
     dump_json,
     read_json,
@@ -48,13 +50,14 @@ __all__ = ["Condition", "Evidence", "Vectors", "read_evidence", "write_evidence"
 ROWS_NAME = "rows.jsonl"
 VECTORS_NAME = "vectors.safetensors"
 RUN_NAME = "run.json"
+NAMES = (ROWS_NAME, VECTORS_NAME, RUN_NAME)
 
 # What each probe leaves: always, and where every row has a source text.
 _LEFT_BY: dict[ProbeName, tuple[set[str], set[str]]] = {
     "text-controls": ({"gibberish", "word_shuffled"}, {"source_text"}),
     "injection": ({"half_scale", "double_scale"}, set()),
     "text-retrieval": (set(ENCODER_TENSORS), set()),
-    "claims": (set(CLAIM_TENSORS), set()),
+    "claims": (set(CLAIM_TENSORS), {JOINED_CLAIMS}),
     "paraphrase": ({"paraphrase", "sentence_shuffled"}, set()),
     "discrimination": (set(DISCRIMINATION_TENSORS), set()),
 }
@@ -113,9 +116,13 @@ def read_evidence(folder: Path) -> Evidence:
         NothingCheckedError: it holds no rows.
     """
     try:
-        for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
-            if not (folder / name).is_file():
+        if not folder.parent.exists():
+            raise EvidenceError(f"{folder.parent} does not exist")
+        for name in NAMES:
+            if not (folder / name).exists():
                 raise EvidenceError(f"{folder / name} does not exist")
+            if not (folder / name).is_file():
+                raise EvidenceError(f"{folder / name} is not a regular file, and is not read")
         run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
         rows = _read_rows(folder / ROWS_NAME)
         vectors = read_vectors(folder / VECTORS_NAME, rows)
@@ -124,12 +131,29 @@ def read_evidence(folder: Path) -> Evidence:
         evidence = Evidence(rows, vectors, run, sha256_file(folder / RUN_NAME))
         _check_parts(folder / ROWS_NAME, evidence)
         _check_probes(folder / RUN_NAME, evidence)
-        _check_shuffle(folder / ROWS_NAME, rows)
+        check_shuffle(folder / ROWS_NAME, rows, run)
+        _check_controls(folder / VECTORS_NAME, evidence)
         _check_failures_hold_zeros(folder / VECTORS_NAME, evidence)
         _check_run(folder / RUN_NAME, evidence)
     except InputError as error:
         raise EvidenceError(error.message, hint=error.hint or _AGAIN) from error
     return evidence
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a place for evidence that holds anything but evidence: writing would delete it.
+
+    Raises:
+        ConfigError: it is a file, or a folder with other files in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file, where a folder of evidence would be written")
+    other = sorted(path.name for path in folder.glob("*") if path.name not in NAMES)
+    if other:
+        raise ConfigError(
+            f"{folder} holds {other[0]}, which writing evidence there would delete",
+            hint="move it away, or name another folder",
+        )
 
 
 def write_evidence(
@@ -143,10 +167,12 @@ def write_evidence(
     The same arguments give the same bytes.
 
     Raises:
+        ConfigError: the folder holds other things than evidence.
         EvidenceError: the parts do not fit together; an older folder is as it was.
         NothingCheckedError: there are no rows.
         EnvironmentProblem: the folder cannot be written.
     """
+    check_replaceable(folder)
     row_bytes = "".join(
         json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n" for row in rows
     ).encode()
@@ -228,23 +254,20 @@ def _keys(parts: Iterable[str]) -> str:
     return ", ".join(sorted(parts)) or "nothing"
 
 
-def _check_shuffle(path: Path, rows: Sequence[Row]) -> None:
-    by_id = {row.id: row for row in rows}
-    several_documents = len({row.document for row in rows}) > 1
-    for number, row in enumerate(rows, start=1):
-        where = f"{path} line {number}"
-        source = by_id.get(row.shuffled_from)
-        if source is None:
-            raise EvidenceError(f"{where}: shuffled_from {row.shuffled_from!r} is no row's id")
-        if source.status != row.shuffled_status:
+def _check_controls(path: Path, evidence: Evidence) -> None:
+    """Since the rule of the shuffle is frozen, a text that is read twice has one reconstruction."""
+    if evidence.run.shuffle is None:
+        return
+    position = {row.id: index for index, row in enumerate(evidence.rows)}
+    sources = [position[row.shuffled_from] for row in evidence.rows]
+    same = {name: [0] * len(evidence.rows) for name in ("empty", "zero_vector")}
+    for name, rows in {"shuffled": sources, **same}.items():
+        read = evidence.vectors["real" if name == "shuffled" else name][rows]
+        wrong = (evidence.vectors[name] != read).any(axis=1)
+        if wrong.any():
             raise EvidenceError(
-                f"{where}: shuffled_status is {row.shuffled_status}, but row {source.id!r}"
-                f" has status {source.status}"
-            )
-        if several_documents and source.document == row.document:
-            raise EvidenceError(
-                f"{where}: shuffled_from {source.id!r} is of the same document"
-                f" {row.document!r}, which is no control"
+                f"{path} tensor {name} is not, in {row_name(evidence.rows, wrong)}, what the AR"
+                " made of the same text elsewhere"
             )
 
 
@@ -276,7 +299,15 @@ def _check_run(path: Path, evidence: Evidence) -> None:
             raise EvidenceError(
                 f"{path}: training overlaps with {min(foreign)!r}, which {ROWS_NAME} lacks"
             )
+        overlapping, compared = len(training.texts_overlapping), training.texts_compared
+        if compared is not None and not overlapping <= compared <= len(evidence.rows):
+            raise EvidenceError(
+                f"{path}: training.texts_compared is {compared}, of {len(evidence.rows)} rows and"
+                f" with {overlapping} that overlap"
+            )
     mean = evidence.vectors["reference_mean"].astype(np.float64)
+    if not mean.any():
+        raise EvidenceError(f"{path}: reference_mean is zero, which no activations have for a mean")
     variance = 1 - float(mean @ mean)
     if abs(variance - evidence.run.reference.variance) > _VARIANCE_TOLERANCE:
         raise EvidenceError(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from nla_release.calibration.evidence import RUN_NAME, Evidence, read_evidence
 from nla_release.calibration.settings import Settings, run_settings
-from nla_release.errors import NothingCheckedError
+from nla_release.errors import EvidenceError, NothingCheckedError
+from nla_release.files import sha256_file
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, read_release
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import Sidecar, read_sidecar
+from nla_release.sidecar import Sidecar, contract_digest, read_sidecar
 
 # What a comparison takes from a repository, as patterns for a download.
 PUBLISHED_FILES = ("evidence/*", "calibration.json", "release.json", SIDECAR_FILE_NAME)
@@ -23,7 +24,8 @@ _OUTCOMES = frozenset({"seconds", "first_loss", "final_loss"})
 class Measured:
     """A release to compare: how the reader knows it, its evidence, and what else is known of it.
 
-    `facts` are settings that evidence does not record: the layer, and how the pair was trained.
+    `facts` are settings that sidecars record: the layer, which older evidence does not, and how
+    the pair was trained.
     """
 
     name: str
@@ -41,21 +43,49 @@ def read_measured(folder: Path, name: str) -> Measured:
 
     Raises:
         NothingCheckedError: there is no evidence.
-        InputError: the evidence or a sidecar is damaged.
+        InputError: the evidence or a sidecar is damaged, or they do not belong together.
         ConfigError: release.yaml is wrong.
     """
-    evidence, adapters = _parts(folder)
-    if not evidence.is_dir():
+    place, adapters = _parts(folder)
+    if not place.is_dir():
         raise NothingCheckedError(
             f"{folder} holds no evidence",
             hint="give the folder of release.yaml, a rendered repository, or evidence/; it is made"
             " by `nla-release roundtrip`",
         )
+    evidence = read_evidence(place)
     facts: Settings = {}
     for adapter in adapters:
         if (adapter / SIDECAR_FILE_NAME).exists():
-            facts |= sidecar_facts(read_sidecar(adapter))
-    return Measured(name, read_evidence(evidence), facts)
+            sidecar = read_sidecar(adapter)
+            _check_measured_on(evidence, adapter, sidecar)
+            facts |= sidecar_facts(sidecar)
+    return Measured(name, evidence, facts)
+
+
+def evidence_of(folder: Path) -> Path:
+    """Where the evidence of such a folder is, or would be.
+
+    Raises:
+        ConfigError: release.yaml is wrong.
+    """
+    return _parts(folder)[0]
+
+
+def _check_measured_on(evidence: Evidence, adapter: Path, sidecar: Sidecar) -> None:
+    """The files beside evidence, as many as there are, are those that it was measured on."""
+    for key, recorded in evidence.run.files.items():
+        role, _, name = key.partition("/")
+        path = adapter / name
+        if role != sidecar.role or not path.exists():
+            continue
+        found = contract_digest(sidecar) if name == SIDECAR_FILE_NAME else sha256_file(path)
+        if found != recorded:
+            raise EvidenceError(
+                f"{path} is {found[:8]}..., the evidence beside it was measured on"
+                f" {recorded[:8]}...",
+                hint="measure it again with `nla-release roundtrip`, or give evidence/ alone",
+            )
 
 
 def _parts(folder: Path) -> tuple[Path, list[Path]]:

@@ -1,5 +1,6 @@
 """Statistics as the blocks of a report, all at the report's bootstrap and level."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from nla_release.calibration.blocks import (
     Ranking,
     Ratio,
 )
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.statistics import (
     Floats,
     Interval,
@@ -29,9 +31,15 @@ from nla_release.calibration.statistics import (
 
 _Name = TypeVar("_Name", bound=str)
 
+UNEQUAL = Inconclusive(
+    inconclusive="no two documents have equally many candidates, so none can change places"
+)
+
 
 def intervals(values: Floats, documents: Sequence[str]) -> list[Interval | None]:
-    """Of the means of K statistics [K, N], resampling documents."""
+    """Of the means of K statistics [K, N], resampling documents; None with few documents."""
+    if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
+        return [None] * len(values)
     return clustered_bootstrap(
         values, documents, draws=BOOTSTRAP.draws, seed=BOOTSTRAP.seed, level=BOOTSTRAP.level
     )
@@ -40,7 +48,9 @@ def intervals(values: Floats, documents: Sequence[str]) -> list[Interval | None]
 def ratio_intervals(
     numerators: Floats, denominator: Floats, documents: Sequence[str]
 ) -> list[Interval | None]:
-    """Of K ratios of means, [K, N] over [N], resampling documents."""
+    """Of K ratios of means, [K, N] over [N], resampling documents; None with few documents."""
+    if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
+        return [None] * len(numerators)
     return bootstrap_ratio(
         numerators,
         denominator,
@@ -57,22 +67,25 @@ def controls(
     documents: Sequence[str],
     failed: Mapping[_Name, int],
 ) -> dict[_Name, Control]:
-    """Each control's cosines [N] against the real ones [N]."""
+    """Each control's cosines [N] against the real ones [N]; mostly failed, it decides nothing."""
     if not others:
         return {}
     differences = np.stack([real - other for other in others.values()])
-    return {
-        name: Control(
+    found = {}
+    for (name, other), difference, interval in zip(
+        others.items(), differences, intervals(differences, documents), strict=True
+    ):
+        found[name] = Control(
             mean=other.mean(),
             difference=difference.mean(),
             interval=interval,
             n=len(other),
             failed=failed[name],
         )
-        for (name, other), difference, interval in zip(
-            others.items(), differences, intervals(differences, documents), strict=True
-        )
-    }
+        if 2 * failed[name] > len(other):
+            reason = f"{failed[name]} of its {len(other)} texts failed"
+            found[name] = found[name].model_copy(update={"interval": None, "inconclusive": reason})
+    return found
 
 
 def ratio(hits: int, n: int) -> Ratio:
@@ -80,22 +93,36 @@ def ratio(hits: int, n: int) -> Ratio:
     return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))
 
 
-def against_chance(values: Floats, chance: float, documents: Sequence[str]) -> AgainstChance:
-    """The mean of [N] beside a fixed value."""
-    (interval,) = intervals(values[np.newaxis] - chance, documents)
+def against_chance(
+    values: Floats, chance: float | Floats, documents: Sequence[str]
+) -> AgainstChance:
+    """The mean of [N] beside what guessing gives: everywhere the same, or [N]."""
+    differences = values - chance
+    (interval,) = intervals(differences[np.newaxis], documents)
     return AgainstChance(
         mean=values.mean(),
-        chance=chance,
-        difference=values.mean() - chance,
+        chance=float(np.mean(chance)),
+        difference=differences.mean(),
         interval=interval,
         n=len(values),
     )
 
 
-def ranking(scores: Floats, own: npt.NDArray[np.intp], documents: Sequence[str]) -> Ranking:
+def ranking(
+    scores: Floats,
+    own: npt.NDArray[np.intp],
+    documents: Sequence[str],
+    candidate_documents: Sequence[str],
+) -> Ranking:
     """How well scores [N, M] find each row's own candidate, `own` [N], among M of at least two.
 
     A row of zeros found nothing: it is a miss and ranks last. Ties count against the own one.
+
+    Args:
+        scores: [N, M].
+        own: [N] the candidate that each row should find.
+        documents: [N] of the rows, for the intervals.
+        candidate_documents: [M], for the permutation.
     """
     n, candidates = scores.shape
     rank = ranks(scores, own)
@@ -107,19 +134,20 @@ def ranking(scores: Floats, own: npt.NDArray[np.intp], documents: Sequence[str])
         top1=hits / n,
         interval=wilson(hits, n, level=BOOTSTRAP.level),
         chance=1 / candidates,
-        permutation=_permutation(scores, own, hits),
+        permutation=_permutation(scores, own, candidate_documents, hits),
         mrr=against_chance(1 / rank, float(np.mean(1 / np.arange(1, candidates + 1))), documents),
         percentile=against_chance((candidates - rank) / (candidates - 1), 0.5, documents),
     )
 
 
 def _permutation(
-    scores: Floats, own: npt.NDArray[np.intp], hits: int
+    scores: Floats, own: npt.NDArray[np.intp], documents: Sequence[str], hits: int
 ) -> Permutation | Inconclusive:
+    sizes = Counter(documents).values()
+    if len(set(sizes)) == len(sizes):
+        return UNEQUAL
     draws = BOOTSTRAP.draws
-    null = permuted_hits(
-        first_alone(scores), own, scores.shape[1], draws=draws, seed=BOOTSTRAP.seed
-    )
+    null = permuted_hits(first_alone(scores), own, documents, draws=draws, seed=BOOTSTRAP.seed)
     if null.min() == null.max():
         return Inconclusive(
             inconclusive=f"every chance assignment gives the same {int(null[0])} hits, so that hits"

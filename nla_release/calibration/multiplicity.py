@@ -1,4 +1,4 @@
-"""How much was tried: with enough checkpoints and enough intervals something looks good."""
+"""How much was tried: with enough checkpoints and enough numbers something looks good."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ class Multiplicity(Strict):
     attempts: PositiveInt | None = Field(
         description="checkpoints or settings tried, this one included; null when not recorded"
     )
-    metrics: NonNegativeInt = Field(description="intervals in this report")
+    metrics: NonNegativeInt = Field(description="intervals and p values in this report")
     note: str = Field(description="what follows, in words")
 
 
 def multiplicity(attempts: int | None, report: Any, level: float) -> Multiplicity:
-    """Count the intervals of a report, as JSON gives it.
+    """Count the intervals and p values of a report, as JSON gives it.
 
     Args:
         attempts: as `run.json` records them.
         report: the rest of the calibration.
         level: of the intervals.
     """
-    metrics = _intervals(report)
+    metrics = _tests(report)
     tried = (
         "How many checkpoints or settings were tried before is not recorded"
         " (release.yaml, evaluation.attempts)."
@@ -37,15 +37,15 @@ def multiplicity(attempts: int | None, report: Any, level: float) -> Multiplicit
     return Multiplicity(
         attempts=attempts,
         metrics=metrics,
-        note=f"{tried} None of the {metrics} intervals is widened for the others: of as many at"
-        f" {level:.0%} about {metrics * (1 - level):.0f} miss their true value by chance.",
+        note=f"{tried} Of the {metrics} intervals and p values none is adjusted for the others: of"
+        f" as many at {level:.0%} confidence about {metrics * (1 - level):.0f} mislead by chance.",
     )
 
 
-def _intervals(document: Any) -> int:
+def _tests(document: Any) -> int:
     if not isinstance(document, dict):
         return 0
     return sum(
-        int(key.endswith("interval") and value is not None) + _intervals(value)
+        int((key == "p" or key.endswith("interval")) and value is not None) + _tests(value)
         for key, value in document.items()
     )

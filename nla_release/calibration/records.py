@@ -55,7 +55,7 @@ ProbeName = Literal[
 
 # What format 1 does not know, in a row and in a run.
 _ROW_PARTS = frozenset({"texts", "spoken", "claims"})
-_RUN_PARTS = frozenset({"probes", "training", "attempts"})
+_RUN_PARTS = frozenset({"probes", "training", "attempts", "layer", "shuffle"})
 
 
 class Verbalization(Strict):
@@ -202,13 +202,15 @@ class TrainingOverlap(Strict):
 
     `sha256` is of the list of training documents, `documents` its length. `ids_overlapping` are the
     evaluation's documents whose id stands in it, `texts_overlapping` the ids of rows whose document
-    has the text of one in it.
+    has the text of one in it. `texts_compared` is how many rows are of a document whose whole text
+    was known and compared; null in evidence from before it was recorded.
     """
 
     sha256: Sha256
     documents: PositiveInt
     ids_overlapping: list[Name]
     texts_overlapping: list[Name]
+    texts_compared: NonNegativeInt | None = None
 
 
 class RunFacts(Strict):
@@ -217,6 +219,9 @@ class RunFacts(Strict):
     `files` maps each file of the pair, such as `av/adapter_model.safetensors`, to its sha256.
     `training` is null when nothing was compared; the record of the probe "contamination" says why.
     `attempts` is how many checkpoints or settings were tried before this one, itself included.
+    `layer` is K, the block whose output the activations are; null in evidence from before it was
+    recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.calibration.shuffle`;
+    null in evidence from before there was one.
     """
 
     schema_: Literal[1, 2] = Field(alias="schema")
@@ -238,6 +243,8 @@ class RunFacts(Strict):
     probes: list[ProbeRecord] = Field(default_factory=list)
     training: TrainingOverlap | None = None
     attempts: PositiveInt | None = None
+    layer: NonNegativeInt | None = None
+    shuffle: Literal["v2"] | None = None
 
     @model_validator(mode="after")
     def _holds_what_its_format_knows(self) -> "RunFacts":

@@ -79,6 +79,10 @@ class CosineSurvivors(Strict):
 
     mean: Cosine | None = Field(description="null when every row failed")
     n: NonNegativeInt = Field(description="rows with an explanation")
+    gold_text: Control | None = Field(
+        default=None,
+        description="the labelled explanation on these rows; absent without labels and in format 1",
+    )
 
 
 class Mse(Strict):
@@ -95,6 +99,11 @@ class ReferenceSet(Strict):
     sha256: Sha256 = Field(description="of their file")
     rows: PositiveInt = Field(description="activations in it")
     variance: Proportion = Field(description="1 - ||mean of unit vectors||^2")
+    other_documents: Cosine | None = Field(
+        default=None,
+        description="cosine of each activation with the mean of the other documents' ones: what"
+        " predict_mean scores, or less, with a reference set of the same kind; absent in format 1",
+    )
 
 
 class Fve(Strict):
@@ -116,6 +125,14 @@ class Retrieval(Strict):
     top1: Proportion = Field(description="hits / n")
     interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1")
     chance: Proportion = Field(description="1 / candidates")
+    above_chance_interval: Interval = Field(
+        default=None, description="of hit - chance, resampling documents; absent in format 1"
+    )
+    above_document_interval: Interval = Field(
+        default=None,
+        description="of hit - 1 / rows of the row's document, which is what a text retrieves that"
+        " tells the document and nothing more; resampling documents; absent in format 1",
+    )
 
 
 class Diversity(Strict):
@@ -171,7 +188,7 @@ class Probes(Strict):
         default=None, description="how much of the cosine controls already give"
     )
     discrimination: Discrimination | Inconclusive | None = Field(
-        default=None, description="facts from gibberish"
+        default=None, description="ordinary text from gibberish"
     )
     templates: Templates | Inconclusive | None = Field(
         default=None, description="how often explanations repeat each other"

@@ -1,5 +1,6 @@
 """What a measurement depends on, as words, and in which of it several measurements differ."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import Field
@@ -17,6 +18,20 @@ _PARTS = {
 }
 
 
+_KINDS = {
+    "base": "base",
+    "base revision": "base revision",
+    "layer": "layer",
+    "quantization": "precision",
+    "dtype": "precision",
+    "reference set": "training",
+    "evaluation data": "activations",
+}
+_ORDER = ("base", "base revision", "layer", "precision", "training", "activations")
+_WITH_VALUES = frozenset({"base", "layer", "precision"})
+_TRAINING = re.compile(r"A[VR] (?:training:|adapter$|head$)")
+
+
 class Differing(Strict):
     """One setting that is not the same everywhere."""
 
@@ -29,6 +44,7 @@ def run_settings(run: Run) -> Settings:
     return {
         "base": run.base.id,
         "base revision": run.base.revision or "none",
+        **({} if run.layer is None else {"layer": str(run.layer)}),
         **{f"base {name}": digest for name, digest in sorted(run.base.local_files.items())},
         "tokenizer": run.tokenizer_sha256,
         "quantization": run.precision.quantization or "none",
@@ -59,6 +75,24 @@ def differing(settings: Sequence[Settings]) -> list[Differing]:
         for name, values in rows.items()
         if len(set(values) - {None}) > 1
     ]
+
+
+def what_differs(settings: Sequence[Differing], at: int) -> str:
+    """In what the release `at` is another than the first, in a few words; the rest is detail.
+
+    Base, layer and precision with their values, activations and training in a word each: beside a
+    figure, this is what keeps it from being compared as if it were of the same thing.
+    """
+    kinds: dict[str, list[str]] = {}
+    for each in settings:
+        first, value = each.values[0], each.values[at]
+        if value in (None, first) or first is None:
+            continue
+        kind = "training" if _TRAINING.match(each.setting) else _KINDS.get(each.setting)
+        if kind:
+            kinds.setdefault(kind, []).extend([value] if kind in _WITH_VALUES else [])
+    words = [" ".join([kind, *kinds[kind]]) for kind in _ORDER if kind in kinds]
+    return ", ".join(words) or "nothing recorded"
 
 
 def _part(name: str) -> str:

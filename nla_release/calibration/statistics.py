@@ -12,8 +12,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
-# Inputs are float32 (relative error 6e-8): cosines closer than this differ by rounding alone.
-TIE = 1e-9
+# Inputs are float32, whose rounding (6e-8) moves a cosine by about as much: what is closer than
+# this may be the same.
+TIE = 1e-7
 
 
 def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -170,26 +171,32 @@ def first_alone(scores: Floats) -> npt.NDArray[np.int64]:
 def permuted_hits(
     found: npt.NDArray[np.int64],
     own: npt.NDArray[np.intp],
-    candidates: int,
+    documents: Sequence[str],
     *,
     draws: int,
     seed: int,
 ) -> npt.NDArray[np.int64]:
-    """[draws] hits when the candidates change their names at random.
+    """[draws] hits when documents with equally many candidates change places at random.
 
-    All rows that share a candidate keep sharing one, so rows of a document move together.
+    The candidates of a document move together and keep their order. Moved one by one, as if they
+    were independent, rows that are alike would hit together more often than chance is told to.
 
     Args:
         found: [N], the candidate that each row finds, or -1.
         own: [N], the candidate that it should find.
-        candidates: how many there are.
+        documents: [M], the document of each candidate.
         draws: number of permutations.
         seed: the same seed gives the same permutations on every machine.
     """
     random = np.random.RandomState(seed)
-    return np.array(
-        [np.sum(found == random.permutation(candidates)[own]) for _ in range(draws)], np.int64
-    )
+    blocks = _blocks(documents)
+    places = np.arange(len(documents))
+    hits = np.empty(draws, np.int64)
+    for draw in range(draws):
+        for block in blocks:
+            places[block] = block[random.permutation(len(block))]
+        hits[draw] = np.sum(found == places[own])
+    return hits
 
 
 def permutation_p(null: npt.NDArray[Any], observed: float) -> float:
@@ -225,6 +232,14 @@ def _times_drawn(size: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
     times = np.bincount((drawn + offsets).ravel(), minlength=draws * size).reshape(draws, size)
     times.flags.writeable = False
     return times
+
+
+def _blocks(clusters: Sequence[str]) -> list[npt.NDArray[np.intp]]:
+    """Positions [k, s] of the k clusters of size s, for every size."""
+    _, label, sizes = np.unique(np.asarray(clusters), return_inverse=True, return_counts=True)
+    order = np.argsort(label, kind="stable")
+    size = sizes[label[order]]
+    return [order[size == each].reshape(-1, each) for each in np.unique(size)]
 
 
 def _wins(positive: Floats, negative: Floats) -> Floats:

@@ -113,7 +113,8 @@ def paraphrase(text: str, key: str, seed: int) -> str:
     and a last clause such as "set in Oslo" moves to the front. Nothing between quotation marks or
     brackets changes. Names, numbers and content words stay, so this is a weaker test than a
     paraphrase by a person or a model; and a synonym can be wrong where a phrase has a second
-    meaning ("on" a subject, "set in" stone). A text that no rule fits is returned as it is.
+    meaning ("on" a subject, "set in" stone). What stands between sentences stays. A text that no
+    rule fits is returned as it is.
     """
     random = _random("paraphrase", key, seed)
 
@@ -128,12 +129,14 @@ def paraphrase(text: str, key: str, seed: int) -> str:
         *first, last = _reordered(items, random)
         return f"{match['before']}{', '.join(first)}{match['comma']} {match['join']} {last}"
 
-    sentences = []
-    for sentence in _sentences(text):
+    def reworded(sentence: str) -> str:
         parts = _PROTECTED.split(sentence)
         parts[::2] = [_PHRASES.sub(synonym, _LIST.sub(relisted, part)) for part in parts[::2]]
-        sentences.append(_clause_first("".join(parts)))
-    return " ".join(sentences) if sentences else text
+        return _clause_first("".join(parts))
+
+    pieces = _parted(text, _SENTENCE_END)
+    pieces[::2] = [reworded(sentence) for sentence in pieces[::2]]
+    return "".join(pieces)
 
 
 def split_claims(text: str) -> list[str]:
@@ -211,13 +214,18 @@ def _clauses(text: str) -> list[str]:
 
 def _cut(text: str, where: re.Pattern[str]) -> list[str]:
     """Cut at the matches that lie outside quotation marks and brackets."""
+    return _parted(text, where)[::2]
+
+
+def _parted(text: str, where: re.Pattern[str]) -> list[str]:
+    """The pieces of `_cut` at even places, and what was cut out at odd ones."""
     protected = [match.span() for match in _PROTECTED.finditer(text)]
-    pieces, start = [], 0
+    parts, start = [], 0
     for match in where.finditer(text):
         if not any(low < match.start() < high for low, high in protected):
-            pieces.append(text[start : match.start()])
+            parts += [text[start : match.start()], match.group()]
             start = match.end()
-    return [*pieces, text[start:]]
+    return [*parts, text[start:]]
 
 
 def _clause_first(sentence: str) -> str:

@@ -20,6 +20,7 @@ Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "
 
 Vectors = dict[str, npt.NDArray[np.float32]]
 
+JOINED_CLAIMS = "claims_joined"
 CLAIM_TENSORS = ("claims_without", "claims_with_unrelated")
 DISCRIMINATION_TENSORS = ("discrimination_factual", "discrimination_gibberish")
 ENCODER_TENSORS = ("encoder_explanation", "encoder_source")
@@ -29,6 +30,7 @@ _KNOWN = {
     *_BASE,
     "gold_text",
     *get_args(TextCondition),
+    JOINED_CLAIMS,
     *CLAIM_TENSORS,
     *DISCRIMINATION_TENSORS,
     *ENCODER_TENSORS,
@@ -106,6 +108,7 @@ def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor])
     encoded = (len(rows), *header.get(ENCODER_TENSORS[0], header["gold"]).shape[1:])
     expected = {
         "reference_mean": (width,),
+        JOINED_CLAIMS: (sum(bool(row.probed_claims) for row in rows), width),
         **dict.fromkeys(CLAIM_TENSORS, claims),
         **dict.fromkeys(DISCRIMINATION_TENSORS, documents),
         **dict.fromkeys(ENCODER_TENSORS, encoded),

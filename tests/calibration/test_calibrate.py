@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
-from nla_release.errors import EvidenceError
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.errors import EvidenceError, NothingCheckedError
 from nla_release.files import dump_json
 from tests.builders import evidence_parts, make_evidence, verbalization
 
@@ -130,21 +131,62 @@ def test_failures_stay_in_every_denominator(measured):
     assert result.diversity.n == result.injection.n == 30
 
 
-def test_a_failed_control_counts_zero_and_is_counted(tmp_path):
+def test_a_failed_control_scores_what_the_empty_text_does(tmp_path):
+    """A zero would flatter: the worse the AV speaks of noise, the better the pair would look."""
     rows, vectors, run = evidence_parts(noise=0)
     rows[3] = rows[3].model_copy(update={"random_vector": verbalization("", "empty")})
     vectors["random_vector"][3] = 0
+    result = calibration_of(tmp_path, rows, vectors, run)
+    vectors["random_vector"][3] = vectors["empty"][3]
+    rows[3] = rows[3].model_copy(update={"random_vector": verbalization("said of noise")})
+    told = calibration_of(tmp_path, rows, vectors, run).controls["random_vector"]
+    assert result.controls["random_vector"].failed == 1
+    assert result.controls["random_vector"] == told.model_copy(update={"failed": 1})
+
+
+def test_other_rows_that_failed_score_what_the_empty_text_does(tmp_path):
+    rows, vectors, run = evidence_parts(failed=dict.fromkeys(range(0, 40, 4), "empty"))
+    result = calibration_of(tmp_path, rows, vectors, run)
+    gone = [row.shuffled_status != "ok" for row in rows]
+    gold, other = vectors["gold"], np.where(np.c_[gone], vectors["empty"], vectors["shuffled"])
+    assert result.controls["shuffled"].failed == sum(gone) == 10
+    assert result.controls["shuffled"].mean == pytest.approx(
+        cosine_rows(gold, other).mean(), abs=1e-6
+    )
+    assert result.probes.structural.shares["shuffled"].share == pytest.approx(
+        result.controls["shuffled"].mean / result.cosine.mean, abs=1e-5
+    )
+
+
+def test_a_control_that_mostly_failed_decides_nothing_and_says_so(tmp_path):
+    rows, vectors, run = evidence_parts(noise=0)
     run = run.model_copy(update={"zero_vector": verbalization("", "unparsed")})
     vectors["zero_vector"][:] = 0
+    zero = calibration_of(tmp_path, rows, vectors, run).controls["zero_vector"]
+    assert (zero.failed, zero.interval) == (40, None)
+    assert zero.inconclusive == "40 of its 40 texts failed"
+
+
+def test_the_empty_text_does_not_lend_content_to_a_pair_without_any(tmp_path):
+    """Every other row failed, and the pair says the same of everything: no label for that."""
+    rows, vectors, run = evidence_parts(collapsed=True, failed={0: "empty", 1: "empty"})
+    for index, row in enumerate(rows):
+        source = 1 if row.document == "d0" else 0
+        rows[index] = row.model_copy(
+            update={"shuffled_from": f"r{source}", "shuffled_status": "empty"}
+        )
+    vectors["shuffled"][:] = 0
     result = calibration_of(tmp_path, rows, vectors, run)
-    assert result.controls["random_vector"].failed == 1
-    zero = result.controls["zero_vector"]
-    assert (zero.failed, zero.mean, zero.difference) == (40, 0, 1)
+    assert result.label.name == "inconclusive"
+    assert "40 of its 40 texts failed" in result.label.sentence
 
 
 def test_every_control_is_paired_with_the_real_rows(measured):
     result = measured()
     assert set(result.controls) == set(CONTROL_NAMES)
+    assert all(
+        "inconclusive" not in control.model_fields_set for control in result.controls.values()
+    )
     for control in result.controls.values():
         assert control.difference == pytest.approx(result.cosine.mean - control.mean, abs=2e-6)
         assert control.interval[0] <= control.difference <= control.interval[1]
@@ -163,9 +205,9 @@ def test_a_collapsed_pair_is_format_only_and_at_chance(measured):
     assert result.injection.zero_vector_same_text == 40
     assert result.label.name == "format-only"
     assert result.label.sentence == (
-        "Format-only: another row's explanation reconstructs the activation as well as the row's"
-        " own (difference 0.000, 95% interval 0.000 to 0.000, n = 40 activations from 10"
-        " documents)."
+        "Format-only: the row's own explanation is not shown to reconstruct the activation better"
+        " than another row's (difference 0.000, 95% interval 0.000 to 0.000, n = 40 activations"
+        " from 10 documents)."
     )
 
 
@@ -201,23 +243,82 @@ def test_few_rows_or_documents_are_inconclusive_however_good(measured, options):
 
 
 def test_the_least_that_can_be_told_from(measured):
-    assert measured(noise=0, rows=20, documents=5).label.name == "content-reading"
+    assert measured(noise=0, rows=20, documents=10).label.name == "content-reading"
 
 
-def test_a_single_row_has_no_spread_and_no_interval(measured):
-    result = measured(rows=1, documents=1)
-    assert result.cosine.n == 1
-    assert result.cosine.sd is None
+@pytest.mark.parametrize("options", [{"rows": 1, "documents": 1}, {"rows": 30, "documents": 1}])
+def test_a_single_row_or_document_gives_no_number(measured, options):
+    with pytest.raises(NothingCheckedError, match="no number is given"):
+        measured(**options)
+
+
+def test_below_five_documents_there_is_no_interval(measured):
+    """What it would cover was not measured; two documents would give next to nothing."""
+    result = measured(rows=40, documents=4)
     assert result.cosine.interval is result.mse.interval is result.fve.interval is None
     assert result.controls["shuffled"].interval is None
-    assert result.retrieval.chance == 1
+    assert result.retrieval.above_chance_interval is None
     assert result.label.name == "inconclusive"
+    assert measured(rows=40, documents=5).cosine.interval is not None
 
 
-def test_one_document_has_no_interval(measured):
-    result = measured(rows=30, documents=1)
-    assert result.cosine.interval is None
-    assert result.label.name == "inconclusive"
+def test_rows_that_are_retrieved_together_are_no_independent_hits(tmp_path):
+    """7 of 20 documents hit with all of their rows: as rows, 35 of 100 is surely above 1 in 5."""
+    rows, vectors, run = evidence_parts(rows=100, documents=20, width=64)
+    vectors["real"] = np.roll(vectors["gold"], 1, axis=0)
+    chosen = [int(row.document[1:]) < 7 for row in rows]
+    vectors["real"][chosen] = vectors["gold"][chosen]
+    vectors["shuffled"] = -vectors["gold"]
+    result = calibration_of(tmp_path, rows, vectors, run)
+    assert (result.retrieval.hits, result.retrieval.n) == (35, 100)
+    assert result.retrieval.interval[0] > 20 / 100
+    assert result.retrieval.above_document_interval[0] < 0
+    assert result.label.name == "topic-level"
+    assert "above_document_interval" in result.label.rule
+
+
+def test_what_a_text_retrieves_that_tells_its_document_depends_on_how_many_rows_that_has(tmp_path):
+    rows, vectors, run = evidence_parts(rows=40, documents=10, noise=0)
+    for index in (0, 10, 20):
+        rows[index] = rows[index].model_copy(update={"document": "d1", "shuffled_from": "r5"})
+    result = calibration_of(tmp_path, rows, vectors, run)
+    sizes = [1] + [7] * 7 + [4] * 32
+    expected = np.mean([1 - 1 / size for size in sizes])
+    low, high = result.retrieval.above_document_interval
+    assert low < expected < high
+    assert result.retrieval.above_chance_interval == (0.975, 0.975)
+
+
+def test_with_one_row_per_document_content_and_topic_cannot_be_told_apart(measured):
+    result = measured(rows=60, documents=60, noise=0)
+    assert result.retrieval.hits == 60
+    assert result.label.name == "topic-level"
+    assert "telling the document is telling the row" in result.label.sentence
+
+
+def test_no_row_has_an_explanation(measured):
+    result = measured(failed=dict.fromkeys(range(40), "truncated"))
+    assert result.label.sentence == (
+        "Inconclusive: none of 40 activations from 10 documents has an explanation."
+    )
+
+
+def test_labels_are_compared_where_there_is_an_explanation(tmp_path):
+    """Failures would hide that the labels' own text does worse than the pair's."""
+    rows, vectors, run = evidence_parts(noise=0.3, failed=dict.fromkeys(range(0, 40, 3), "empty"))
+    vectors["gold_text"] = vectors["empty"]
+    result = calibration_of(tmp_path, rows, vectors, run)
+    there = result.cosine_survivors.gold_text
+    assert there.n == result.cosine_survivors.n == 26
+    assert there.difference > result.controls["gold_text"].difference
+    assert there.difference == pytest.approx(result.cosine_survivors.mean - there.mean, abs=2e-6)
+
+
+def test_the_reference_mean_stands_beside_what_the_other_documents_give(measured):
+    result = measured(rows=400, documents=40)
+    assert result.reference.other_documents == pytest.approx(
+        result.controls["predict_mean"].mean, abs=0.02
+    )
 
 
 def test_all_rows_failed(measured):
@@ -226,7 +327,7 @@ def test_all_rows_failed(measured):
     assert result.cosine_survivors.mean is None
     assert result.retrieval.hits == 0
     assert result.diversity.n == result.diversity.distinct_explanations == 0
-    assert result.label.name == "format-only"
+    assert result.label.name == "inconclusive"
 
 
 def test_an_activation_of_zero_norm_scores_zero(tmp_path):
@@ -290,12 +391,21 @@ def test_the_file_has_exactly_the_documented_keys(measured):
         "bootstrap": {"draws", "seed", "cluster", "level"},
         "denominators": {"rows", "documents", "ok", "empty", "truncated", "unparsed"},
         "cosine": {"mean", "sd", "median", "interval", "n"},
-        "cosine_survivors": {"mean", "n"},
+        "cosine_survivors": {"mean", "n", "gold_text"},
         "mse": {"mean", "interval", "n"},
-        "reference": {"sha256", "rows", "variance"},
+        "reference": {"sha256", "rows", "variance", "other_documents"},
         "fve": {"value", "interval", "n", "denominator", "definition"},
         "fve_mean_norm": {"value", "interval", "n", "denominator", "definition"},
-        "retrieval": {"hits", "n", "candidates", "top1", "interval", "chance"},
+        "retrieval": {
+            "hits",
+            "n",
+            "candidates",
+            "top1",
+            "interval",
+            "chance",
+            "above_chance_interval",
+            "above_document_interval",
+        },
         "diversity": {"distinct_explanations", "distinct_prefixes_60", "n"},
         "injection": {"random_vector_same_text", "zero_vector_same_text", "n"},
         "label": {"name", "sentence", "rule"},
@@ -352,7 +462,7 @@ def test_a_probe_that_did_not_run_is_absent_and_not_zero(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"rows": 1, "documents": 1}, {"documents": 1}, {"rows": 19, "documents": 10}]
+    "options", [{"rows": 2, "documents": 2}, {"documents": 9}, {"rows": 19, "documents": 10}]
 )
 def test_too_little_for_a_probe_gives_a_reason_and_never_a_number(measured, options):
     probes = json.loads(measured(**options, probes=EVERY_PROBE).dump())["probes"]
@@ -376,6 +486,10 @@ def as_format_1(calibration):
     for key in ("probes", "contamination", "multiplicity"):
         del document[key]
     del document["label"]["rule"]
+    del document["cosine_survivors"]["gold_text"]
+    del document["reference"]["other_documents"]
+    del document["retrieval"]["above_chance_interval"]
+    del document["retrieval"]["above_document_interval"]
     return document | {"schema": 1}
 
 
@@ -403,7 +517,7 @@ def test_what_format_1_had_keeps_its_values(tmp_path):
 def test_the_rule_of_the_label_is_printed(measured):
     rule = measured().label.rule
 
-    for part in ("inconclusive below 20 rows or 5 documents", "format-only", "topic-level"):
+    for part in ("inconclusive, fewer than 20 rows or 10 documents", "format-only", "topic-level"):
         assert part in rule
 
 

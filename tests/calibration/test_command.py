@@ -2,8 +2,9 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.report import Calibration
 from nla_release.cli.calibrate import command
-from nla_release.errors import EvidenceError
+from nla_release.errors import EvidenceError, NothingCheckedError
 from nla_release.output.calibration_text import calibration_table
 from tests.builders import make_evidence
 
@@ -80,8 +81,37 @@ def test_every_metric_stands_beside_its_control(folder):
     assert lines[-1] == calibration.label.sentence
 
 
+@pytest.mark.parametrize(
+    ("rows", "documents", "asked"),
+    [(1, 1, "1 row of 1 document"), (30, 1, "30 rows of 1 document")],
+)
+def test_of_a_single_row_or_document_nothing_is_said_and_nothing_written(
+    tmp_path, rows, documents, asked
+):
+    make_evidence(tmp_path / "evidence", rows=rows, documents=documents)
+
+    result = CliRunner().invoke(command, [str(tmp_path)])
+
+    assert isinstance(result.exception, NothingCheckedError)
+    assert result.exception.exit_code == 3
+    assert result.exception.message.startswith(f"{asked}: nothing can be said, and no number")
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_ten_rows_give_numbers_and_no_label(tmp_path):
+    """As many as the seed's first tests had."""
+    make_evidence(tmp_path / "evidence", rows=10, documents=10)
+
+    result = CliRunner().invoke(command, [str(tmp_path)])
+
+    assert result.exit_code == 0
+    found = Calibration.read(tmp_path / "calibration.json")
+    assert found.cosine.interval is not None
+    assert found.label.name == "inconclusive"
+
+
 def test_what_cannot_be_computed_is_a_dash(folder):
-    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=1, documents=1)))
+    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=4, documents=2)))
     assert "nan" not in table.lower()
     assert " -  " in table
 
@@ -97,7 +127,7 @@ def test_every_probe_stands_in_the_table(folder):
     def cells(start):
         return next(line for line in lines if line.startswith(start)).split()
 
-    assert cells("worst of 4 draws")[4] == f"{report.retrieval.drawn.hits}/60"
+    assert cells("worst of 4 draws")[4] == f"{report.retrieval.drawn.hits}/30"
     assert cells("mse without claim")[3] == f"{report.claims.change:.3f}"
     assert cells("share of shuffled")[3] == f"{report.structural.shares['shuffled'].share:.3f}"
     assert cells("linear probe")[2] == f"{report.ceiling.probe.hits}/60"
@@ -111,6 +141,6 @@ def test_every_probe_stands_in_the_table(folder):
 
 
 def test_a_probe_without_a_number_says_why(folder):
-    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=1, documents=1)))
+    table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=4, documents=2)))
 
-    assert "retrieval: inconclusive, 1 rows of 1 documents are too few to tell" in table
+    assert "retrieval: inconclusive, 4 rows of 2 documents are too few to tell" in table

@@ -14,9 +14,9 @@ from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.statistics import retrieved
 from nla_release.calibration.versions import side_by_side
-from nla_release.errors import ConfigError, NothingCheckedError
+from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
 from tests.builders import evidence_parts, make_evidence
-from tests.builders_pair import make_release
+from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_yaml
 
 OTHER_HASH = "9" * 64
@@ -309,11 +309,40 @@ def test_the_layer_and_the_training_are_among_what_differs(tmp_path):
     one, two = (make_release(tmp_path / name) for name in ("one", "two"))
     with edited_yaml(two.adapter("ar") / "nla_meta.yaml") as sidecar:
         sidecar["nla_release"]["training"]["steps"] = 60
+    measure(two)
     found = compare([read_measured(each.folder, each.folder.name) for each in (one, two)])
+    differing = {each.setting: each.values for each in found.differing}
 
-    assert [(each.setting, each.values) for each in found.differing] == [
-        ("AR training: steps", ["120", "60"])
-    ]
+    assert set(differing) == {"AR sidecar", "AR training: steps"}
+    assert differing["AR training: steps"] == ["120", "60"]
+
+
+def test_evidence_of_other_files_than_those_beside_it_is_not_compared(tmp_path):
+    release = make_release(tmp_path / "release")
+    with edited_yaml(release.adapter("ar") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["training"]["steps"] = 60
+
+    with pytest.raises(
+        EvidenceError, match=r"ar/nla_meta\.yaml is \w+\.\.\., the evidence beside it"
+    ):
+        read_measured(release.folder, "it")
+    assert read_measured(release.evidence, "it").facts == {}
+
+
+def test_the_layer_differs_even_where_only_evidence_is_left(measured):
+    def at(layer):
+        def change(parts):
+            return parts._replace(run=parts.run.model_copy(update={"layer": layer}))
+
+        return change
+
+    one, two, old = measured("one", at(17)), measured("two", at(23), seed=1), measured("old")
+
+    assert [each.values for each in compare([one, two]).differing] == [["17", "23"]]
+    unpaired = compare_two(one, two)
+    assert isinstance(unpaired, Unpaired)
+    assert "layer 17 against 23" in unpaired.reason
+    assert compare([one, old]).differing == []
 
 
 def test_a_wrong_release_yaml_is_named(tmp_path):

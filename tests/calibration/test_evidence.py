@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.records import Row
-from nla_release.errors import EvidenceError, NothingCheckedError
+from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
 from nla_release.files import sha256_file
 from tests.builders import evidence_parts, make_evidence, verbalization
 
@@ -116,6 +117,29 @@ def test_a_missing_file_is_named(folder, name):
 
 def test_a_missing_folder_is_named(tmp_path):
     refused(tmp_path / "evidence", "evidence/rows.jsonl does not exist")
+    refused(tmp_path / "nope" / "evidence", f"{tmp_path / 'nope'} does not exist")
+
+
+def test_what_is_no_file_is_named_as_that_and_not_opened(folder):
+    """A pipe would wait for ever, and this device never ends."""
+    (folder / "rows.jsonl").unlink()
+    os.mkfifo(folder / "rows.jsonl")
+    refused(folder, "rows.jsonl is not a regular file")
+    (folder / "rows.jsonl").unlink()
+    (folder / "rows.jsonl").symlink_to("/dev/zero")
+    refused(folder, "rows.jsonl is not a regular file")
+
+
+def test_nothing_but_evidence_is_replaced(tmp_path):
+    """An adapter that lies where evidence would go is not deleted."""
+    adapter = tmp_path / "ar" / "adapter_model.safetensors"
+    adapter.parent.mkdir()
+    adapter.write_bytes(b"weights")
+    with pytest.raises(ConfigError, match=r"ar holds adapter_model\.safetensors"):
+        write_evidence(tmp_path / "ar", *evidence_parts())
+    with pytest.raises(ConfigError, match="is a file, where a folder of evidence"):
+        write_evidence(adapter, *evidence_parts())
+    assert adapter.read_bytes() == b"weights"
 
 
 def test_no_rows_is_nothing_checked(folder):
@@ -311,3 +335,11 @@ def test_a_row_cannot_be_made_with_an_explanation_and_a_failure():
     row = evidence_parts(rows=1, documents=1).rows[0]
     with pytest.raises(ValueError, match="exactly when the status is ok"):
         Row(**{**row.model_dump(), "status": "empty"})
+
+
+def test_a_reference_mean_of_zero_is_refused(folder):
+    """It has no direction: the baseline would score 0, which flatters any pair."""
+    edit_vectors(folder, reference_mean=np.zeros(16, np.float32))
+    run = json.loads((folder / "run.json").read_text())
+    edit_run(folder, reference=run["reference"] | {"variance": 1.0})
+    refused(folder, "reference_mean is zero")

@@ -67,7 +67,9 @@ def test_evidence_of_the_old_format_is_read(tmp_path):
     assert all((row.texts, row.spoken, row.claims) == ({}, {}, []) for row in evidence.rows)
 
 
-@pytest.mark.parametrize("part", [{"probes": []}, {"training": None}, {"attempts": 3}])
+@pytest.mark.parametrize(
+    "part", [{"probes": []}, {"training": None}, {"attempts": 3}, {"layer": 3}]
+)
 def test_a_run_of_the_old_format_has_no_parts_of_the_new(tmp_path, part):
     folder = old_format(tmp_path / "evidence")
     edit_run(folder, **part)

@@ -277,13 +277,36 @@ def test_the_candidate_that_is_found_is_the_one_of_rank_one(table):
 
 def test_chance_hits_as_often_as_there_are_rows_per_candidate():
     found = np.arange(50) % 10
-    null = permuted_hits(found, np.arange(50) % 10, 10, draws=2000, seed=0)
+    documents = [f"d{i}" for i in range(10)]
+    null = permuted_hits(found, found, documents, draws=2000, seed=0)
 
     assert null.mean() == pytest.approx(5, abs=0.3)
     assert set(null % 5) == {0}  # the rows of a candidate move together
-    assert (
-        null.tolist() == permuted_hits(found, np.arange(50) % 10, 10, draws=2000, seed=0).tolist()
-    )
+    assert null.tolist() == permuted_hits(found, found, documents, draws=2000, seed=0).tolist()
+
+
+def test_candidates_of_a_document_change_places_with_as_many_of_another():
+    documents = ["a", "b", "b", "c", "c", "d", "d", "d"]
+    own = np.arange(8)
+    null = permuted_hits(own, own, documents, draws=2000, seed=0)
+
+    # a and d are alone in their size and stay; b and c change places half of the time, whole.
+    assert set(null) == {4, 8}
+    assert np.mean(null == 8) == pytest.approx(0.5, abs=0.05)
+
+
+def test_rows_that_hit_together_are_significant_no_more_often_than_the_level():
+    """Each document's rows find those of one document at random: a null of whole documents."""
+    random = np.random.default_rng(0)
+    documents = [f"{row // 5:02}" for row in range(60)]
+    own = np.arange(60)
+    p = []
+    for _ in range(300):
+        found = np.arange(60).reshape(12, 5)[random.permutation(12)].ravel()
+        null = permuted_hits(found, own, documents, draws=200, seed=0)
+        p.append(permutation_p(null, int(np.sum(found == own))))
+
+    assert np.mean(np.array(p) <= 0.05) < 0.08
 
 
 def test_p_is_never_below_its_floor_and_never_above_one():

@@ -179,3 +179,16 @@ def test_an_unrelated_claim_in_a_list_is_an_item():
 
 def _words(text):
     return [word.strip(".,;!?") for word in text.split() if word.strip(".,;!?")]
+
+
+@pytest.mark.parametrize(
+    "text", ["Zebras run.\n\nNobody sleeps here.", "One.  Two.", "Only this\nand that."]
+)
+def test_a_paraphrase_that_finds_nothing_to_say_otherwise_leaves_the_text_as_it_is(text):
+    assert paraphrase(text, "r0", 0) == text
+
+
+def test_a_paraphrase_keeps_what_stands_between_sentences():
+    found = paraphrase("It describes Oslo.\n\nIt mentions a river.  It ends.", "r0", 0)
+
+    assert found == "It depicts Oslo.\n\nIt names a river.  It ends."

@@ -1,23 +1,26 @@
 """Whether the statements of an explanation carry the reconstruction, one by one.
 
-A statement is left out, and the error should rise. Two controls stand beside it. An unrelated
-statement, of another document, is put in and left out again: its loss should lower the error if
-anything. And the very same shortened texts are held against another document's activation, where
-the statement should not be missed: an AR that any change of its text disturbs, or that likes long
-texts, is disturbed there too.
+The statements are joined to one text, one is left out, and the error should rise. Two controls
+stand beside it. An unrelated statement, of another document, is put in and left out again: its loss
+should lower the error if anything. And the very same texts are held against another document's
+activation, where the statement should not be missed: an AR that any change of its text disturbs, or
+that likes long texts, is disturbed there too.
 """
 
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.calibration.blocks import Inconclusive, Interval, Number, Ratio
 from nla_release.calibration.enough import NO_VARIANCE, too_few
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import intervals, ratio
+from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import TIE, Floats, cosine_rows
-from nla_release.calibration.vectors import CLAIM_TENSORS
+from nla_release.calibration.texts import join_claims
+from nla_release.calibration.vectors import CLAIM_TENSORS, JOINED_CLAIMS
 from nla_release.schema import Strict
 
 ClaimControlName = Literal["unrelated_claim", "other_activation"]
@@ -64,6 +67,11 @@ def report(evidence: Evidence) -> Claims | Inconclusive | None:
     probed = [document for document, n in zip(evidence.documents, claims, strict=True) if n]
     if few := too_few(probed, "explanations of two or more claims"):
         return few
+    if JOINED_CLAIMS not in evidence.vectors and any(map(_claims_differ, evidence.rows)):
+        return Inconclusive(
+            inconclusive="the claims of some row, joined, are not its explanation, and what the AR"
+            " makes of them was not kept; measure it again"
+        )
     own, others = _changes(evidence, claims)
     documents = np.repeat(evidence.documents, claims).tolist()
     interval, *apart = intervals(
@@ -101,12 +109,27 @@ def _changes(
     position = {row.id: index for index, row in enumerate(evidence.rows)}
     source = [position[row.shuffled_from] for row in evidence.rows]
     gold = evidence.vectors["gold"]
-    own, other, full = (
-        np.repeat(vectors, claims, axis=0)
-        for vectors in (gold, gold[source], evidence.vectors["real"])
-    )
+    own, other = (np.repeat(vectors, claims, axis=0) for vectors in (gold, gold[source]))
+    full = np.repeat(_joined(evidence), [n for n in claims if n], axis=0)
     without, added = (evidence.vectors[name] for name in CLAIM_TENSORS)
     return 2 * (cosine_rows(own, full) - cosine_rows(own, without)), {
         "unrelated_claim": 2 * (cosine_rows(own, added) - cosine_rows(own, full)),
         "other_activation": 2 * (cosine_rows(other, full) - cosine_rows(other, without)),
     }
+
+
+def _joined(evidence: Evidence) -> npt.NDArray[np.float32]:
+    """[rows, d] what the AR makes of the joined claims of each probed row.
+
+    Claims that the data gives are other words than the explanation: against that, leaving one out
+    would cost what the rewording costs.
+    """
+    if JOINED_CLAIMS in evidence.vectors:
+        return evidence.vectors[JOINED_CLAIMS]
+    probed = [bool(row.probed_claims) for row in evidence.rows]
+    return evidence.vectors["real"][probed]
+
+
+def _claims_differ(row: Row) -> bool:
+    """Whether the joined claims are another text than the explanation, beyond white space."""
+    return bool(row.probed_claims) and join_claims(row.claims).split() != row.explanation.split()

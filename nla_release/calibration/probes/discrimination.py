@@ -74,5 +74,7 @@ def report(evidence: Evidence) -> Discrimination | Inconclusive | None:
             seed=BOOTSTRAP.seed,
             level=BOOTSTRAP.level,
         ),
-        cross_row=ranking(unit_rows(read) @ unit_rows(gold).T, np.arange(len(rows)), documents),
+        cross_row=ranking(
+            unit_rows(read) @ unit_rows(gold).T, np.arange(len(rows)), documents, documents
+        ),
     )

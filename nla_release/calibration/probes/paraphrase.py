@@ -8,11 +8,14 @@ Fraser-Taliente et al. read a large drop as a sign of steganography: the words w
 they say. SolshineCode/nla-gemma-4-e2b read a small one as a failure, which is the test inverted.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt
 
+from nla_release.calibration import controls
 from nla_release.calibration.blocks import (
     Cosine,
     Inconclusive,
@@ -23,16 +26,17 @@ from nla_release.calibration.blocks import (
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import intervals, ratio_intervals
+from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import cosine_rows
 from nla_release.schema import Strict
 
 RewordingName = Literal["paraphrase", "sentence_shuffled"]
-_WORDS = {"paraphrase": "A paraphrase", "sentence_shuffled": "Another order of sentences"}
+_NAMES = {"paraphrase": "A paraphrase", "sentence_shuffled": "Another order of sentences"}
 
 # Half of what another row's text costs: above it wording decides more than meaning.
 SMALL = 0.5
 
-_CONTENT_CONTROLS = ("shuffled", "empty", "gibberish")
+_CONTENT_CONTROLS: tuple[controls.Answer, ...] = ("shuffled", "empty", "gibberish")
 
 
 class Rewording(Strict):
@@ -41,9 +45,11 @@ class Rewording(Strict):
     mean: Cosine = Field(description="cosine of the reworded text")
     difference: Number = Field(description="mean of real - reworded")
     interval: Interval = Field(description="of the difference")
-    n: Rows = Field(description="rows whose text changed")
+    n: Rows = Field(description="rows whose text changed, in more than case and white space")
     unchanged: NonNegativeInt = Field(description="rows whose text no rule changed, left out")
-    failed: NonNegativeInt = Field(description="rows without an explanation, left out")
+    failed: NonNegativeInt = Field(
+        description="rows without an explanation, or whose other row has none, left out"
+    )
     share: Number | None = Field(
         description="difference over that of another row's text on the same rows; null when that"
         " is not above 0"
@@ -79,10 +85,11 @@ def report(evidence: Evidence) -> Paraphrase | Inconclusive | None:
 
 
 def _separates(evidence: Evidence) -> bool:
-    gold, vectors = evidence.vectors["gold"], evidence.vectors
-    real = cosine_rows(gold, vectors["real"])
+    real = controls.cosines(evidence, "real")
     gaps = [
-        real - cosine_rows(gold, vectors[name]) for name in _CONTENT_CONTROLS if name in vectors
+        real - controls.cosines(evidence, name)
+        for name in _CONTENT_CONTROLS
+        if controls.has(evidence, name)
     ]
     found = intervals(np.stack(gaps), evidence.documents)
     return all(interval is not None and interval[0] > 0 for interval in found)
@@ -91,8 +98,8 @@ def _separates(evidence: Evidence) -> bool:
 def _rewording(
     evidence: Evidence, name: RewordingName, separates: bool
 ) -> Rewording | Inconclusive:
-    explained = ~evidence.failed("real")
-    changed = np.array([row.texts[name] != row.explanation for row in evidence.rows]) & explained
+    compared = ~(evidence.failed("real") | evidence.failed("shuffled"))
+    changed = _changed(evidence.rows, name) & compared
     documents = [evidence.documents[i] for i in np.flatnonzero(changed)]
     if few := too_few(documents, "texts changed"):
         return few
@@ -104,7 +111,7 @@ def _rewording(
     (interval,) = intervals(loss[np.newaxis], documents)
     (share_interval,) = ratio_intervals(loss[np.newaxis], gap, documents)
     cost = (
-        f"{_WORDS[name]} costs {round(loss.mean(), 3) + 0.0:.3f} of the cosine, another row's text"
+        f"{_NAMES[name]} costs {round(loss.mean(), 3) + 0.0:.3f} of the cosine, another row's text"
         f" {round(gap.mean(), 3) + 0.0:.3f} (n = {len(documents)})"
     )
     return Rewording(
@@ -112,12 +119,21 @@ def _rewording(
         difference=loss.mean(),
         interval=interval,
         n=len(documents),
-        unchanged=int((explained & ~changed).sum()),
-        failed=int((~explained).sum()),
+        unchanged=int((compared & ~changed).sum()),
+        failed=int((~compared).sum()),
         share=loss.mean() / gap.mean() if gap.mean() > 0 else None,
         share_interval=share_interval,
         sentence=f"{cost}: {_meaning(share_interval, separates)}.",
     )
+
+
+def _changed(rows: Sequence[Row], name: RewordingName) -> npt.NDArray[np.bool_]:
+    """[N] whether another word is said, or in another place."""
+    return np.array([_words(row.texts[name]) != _words(row.explanation) for row in rows])
+
+
+def _words(text: str) -> list[str]:
+    return text.casefold().split()
 
 
 def _meaning(share: tuple[float, float] | None, separates: bool) -> str:

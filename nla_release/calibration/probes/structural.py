@@ -9,11 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 from pydantic import Field
 
+from nla_release.calibration import controls
 from nla_release.calibration.blocks import Cosine, Inconclusive, Interval, Number, Rows
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import ratio_intervals
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.schema import Strict
 
 StructuralName = Literal["predict_mean", "empty", "shuffled"]
@@ -42,20 +42,13 @@ def report(evidence: Evidence) -> Structural | Inconclusive:
     """Ratios of means over the same rows."""
     if few := too_few(evidence.documents):
         return few
-    gold = evidence.vectors["gold"]
-    real = cosine_rows(gold, evidence.vectors["real"])
+    real = controls.cosines(evidence, "real")
     if real.mean() <= 0:
         return Inconclusive(
             inconclusive=f"the mean cosine is {real.mean():.3f}, of which nothing can be a share"
         )
-    mean = np.broadcast_to(evidence.vectors["reference_mean"], gold.shape)
     names: tuple[StructuralName, ...] = get_args(StructuralName)
-    others = np.stack(
-        [
-            cosine_rows(gold, mean if name == "predict_mean" else evidence.vectors[name])
-            for name in names
-        ]
-    )
+    others = np.stack([controls.cosines(evidence, name) for name in names])
     intervals = ratio_intervals(others, real, evidence.documents)
     return Structural(
         real=real.mean(),

@@ -5,7 +5,7 @@ lexical match; an encoder, when the user named one, matches what is meant. Rows 
 share their candidate, so the permutation test moves whole documents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,8 @@ def report(evidence: Evidence) -> TextRetrieval | Inconclusive:
         [evidence.rows[source[name]].text or "" for name in names],
     )
     return TextRetrieval(
-        lexical=ranking(lexical, own, documents),
-        encoder=_encoder(evidence, rows, [source[name] for name in names], own, documents),
+        lexical=ranking(lexical, own, documents, names),
+        encoder=_encoder(evidence, rows, source, own, documents),
     )
 
 
@@ -69,7 +69,7 @@ def _longest(evidence: Evidence) -> dict[str, int]:
 def _encoder(
     evidence: Evidence,
     rows: npt.NDArray[np.intp],
-    sources: Sequence[int],
+    source: Mapping[str, int],
     own: npt.NDArray[np.intp],
     documents: Sequence[str],
 ) -> Ranking | Skipped:
@@ -77,8 +77,9 @@ def _encoder(
         return Skipped(skipped=_why_not(evidence))
     said: Floats = unit_rows(evidence.vectors["encoder_explanation"][rows])
     said[evidence.failed("real")[rows]] = 0
-    meant = unit_rows(evidence.vectors["encoder_source"][sources])
-    return ranking(said @ meant.T, own, documents)
+    names = sorted(source)
+    meant = unit_rows(evidence.vectors["encoder_source"][[source[name] for name in names]])
+    return ranking(said @ meant.T, own, documents, names)
 
 
 def _why_not(evidence: Evidence) -> str:

@@ -20,16 +20,16 @@ def documents_apart(spread):
 
 
 def test_activations_that_know_their_document_tell_it(measured):
-    found = report(measured(documents_apart(0.1), documents=6, width=64))
+    found = report(measured(documents_apart(0.1), documents=10, width=64))
 
-    assert (found.documents, found.nearest.hits, found.probe.hits) == (6, 60, 60)
-    assert found.nearest_chance == pytest.approx(9 / 59, abs=1e-6)
-    assert found.probe_chance == pytest.approx(1 / 6, abs=1e-6)
+    assert (found.documents, found.nearest.hits, found.probe.hits) == (10, 60, 60)
+    assert found.nearest_chance == pytest.approx(5 / 59, abs=1e-6)
+    assert found.probe_chance == pytest.approx(1 / 10, abs=1e-6)
     assert found.nearest_of_reconstructions.share < found.nearest.share
 
 
 def test_activations_that_do_not_are_at_chance(measured):
-    found = report(measured(documents_apart(100), rows=300, documents=6, width=64))
+    found = report(measured(documents_apart(100), rows=300, documents=10, width=64))
 
     assert found.nearest.interval[0] < found.nearest_chance < found.nearest.interval[1]
     assert found.probe.interval[0] < found.probe_chance < found.probe.interval[1]

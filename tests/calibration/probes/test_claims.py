@@ -55,11 +55,55 @@ def test_a_drop_that_is_the_same_for_any_activation_is_no_content(measured):
         parts.vectors["real"][:] = units[0] + units[1]  # as near to the one as to the other
         position = [source[row.shuffled_from] for row in parts.rows]
         parts.vectors["shuffled"] = parts.vectors["real"][position]
+        parts.vectors["claims_joined"] = parts.vectors["real"]
 
     found = report(measured(forget, probes=["claims"]))
 
     assert found.interval[0] > 0
     assert found.controls["other_activation"].difference == pytest.approx(0, abs=1e-6)
+
+
+def test_claims_in_other_words_are_compared_with_themselves(measured):
+    """Claims of the data, none of which matters: the rewording costs, and no claim does."""
+
+    def reword(parts):
+        random = np.random.default_rng(0)
+        real = parts.vectors["real"]
+        reworded = (real + random.normal(size=real.shape)).astype(np.float32)
+        parts.vectors["claims_joined"] = reworded
+        for name in ("claims_without", "claims_with_unrelated"):
+            parts.vectors[name] = reworded.repeat([len(row.claims) for row in parts.rows], axis=0)
+
+    found = report(measured(reword, probes=["claims"]))
+
+    assert (found.change, found.positive.hits) == (0, 0)
+    assert [control.difference for control in found.controls.values()] == [0, 0]
+
+
+def without_joined(parts):
+    del parts.vectors["claims_joined"]
+
+
+def test_older_evidence_of_claims_in_other_words_is_inconclusive(measured):
+    found = report(measured(without_joined, probes=["claims"]))
+
+    assert isinstance(found, Inconclusive)
+    assert "are not its explanation" in found.inconclusive
+
+
+def test_older_evidence_of_claims_that_were_cut_from_the_explanation_still_counts(measured):
+    def cut(parts):
+        without_joined(parts)
+        for index, row in enumerate(parts.rows):
+            claims = [f"{row.explanation},", "and more"]
+            joined = {"explanation": "\n".join(claims), "claims": claims}
+            parts.rows[index] = row.model_copy(update=joined)
+        for name in ("claims_without", "claims_with_unrelated"):
+            parts.vectors[name] = repeated(parts)
+
+    found = report(measured(cut, probes=["claims"]))
+
+    assert (found.rows, found.n, found.change) == (60, 120, 0)
 
 
 def test_change_in_other_units_is_the_fraction_of_variance(measured):
@@ -75,6 +119,7 @@ def test_rows_that_cannot_be_probed_are_counted(measured):
     def shorten(parts):
         row = parts.rows[5]
         parts.rows[5] = row.model_copy(update={"claims": [row.explanation]})
+        parts.vectors["claims_joined"] = parts.vectors["claims_joined"][1:]
         for name in ("claims_without", "claims_with_unrelated"):
             parts.vectors[name] = parts.vectors[name][2:]
 

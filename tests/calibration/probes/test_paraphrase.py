@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.probes.paraphrase import report
@@ -66,8 +67,32 @@ def test_rows_whose_text_did_not_change_do_not_dilute_the_change(measured):
 
     found = paraphrased(measured, leave, failed={59: "empty"}).rewordings["paraphrase"]
 
-    assert (found.n, found.unchanged, found.failed) == (39, 20, 1)
+    # The row that failed, and the one whose other row it is.
+    assert (found.n, found.unchanged, found.failed) == (38, 20, 2)
     assert found.difference > 0
+
+
+def test_white_space_and_case_are_no_rewording(measured):
+    def space(parts):
+        for index, row in enumerate(parts.rows):
+            texts = row.texts | {"paraphrase": row.explanation.upper().replace(" ", "\n ")}
+            parts.rows[index] = row.model_copy(update={"texts": texts})
+
+    found = paraphrased(measured, space).rewordings["paraphrase"]
+
+    assert isinstance(found, Inconclusive)
+    assert "0 texts changed" in found.inconclusive
+
+
+def test_other_rows_that_failed_do_not_cheapen_a_rewording(measured):
+    """A failed other row would cost the whole cosine, and any rewording a small share of it."""
+
+    failed = dict.fromkeys(range(0, 60, 3), "empty")
+    whole, failing = (
+        paraphrased(measured, failed=failed).rewordings["paraphrase"] for failed in (None, failed)
+    )
+
+    assert failing.share == pytest.approx(whole.share, rel=0.1)
 
 
 def test_texts_that_never_change_are_inconclusive(measured):
@@ -79,7 +104,7 @@ def test_texts_that_never_change_are_inconclusive(measured):
     found = paraphrased(measured, leave).rewordings
 
     assert found["sentence_shuffled"] == Inconclusive(
-        inconclusive="0 texts changed of 0 documents are too few to tell; it takes 20 of 5"
+        inconclusive="0 texts changed of 0 documents are too few to tell; it takes 20 of 10"
     )
     assert not isinstance(found["paraphrase"], Inconclusive)
 

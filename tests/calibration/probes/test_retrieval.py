@@ -3,14 +3,16 @@ import pytest
 
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.measures import UNEQUAL
 from nla_release.calibration.probes.retrieval import report
 
 
 def test_perfect_reconstructions_are_first_everywhere(measured):
     found = report(measured(noise=0))
 
+    assert (found.all.hits, found.drawn.hits) == (60, 30)
     for ranking in (found.all, found.drawn):
-        assert (ranking.hits, ranking.mrr.mean, ranking.percentile.mean) == (60, 1, 1)
+        assert (ranking.top1, ranking.mrr.mean, ranking.percentile.mean) == (1, 1, 1)
         assert (
             ranking.permutation.p == ranking.permutation.floor == pytest.approx(1 / 2001, abs=1e-6)
         )
@@ -31,11 +33,11 @@ def test_chance_is_what_random_reconstructions_get(measured):
         for name in ("gold", "real"):
             parts.vectors[name] = random.normal(size=parts.vectors[name].shape).astype(np.float32)
 
-    found = report(measured(guess, rows=300, width=64)).all
+    found = report(measured(guess, rows=300, width=64))
 
-    for measure in (found.mrr, found.percentile):
+    for measure in (found.all.mrr, found.all.percentile, found.margin):
         assert measure.interval[0] < 0 < measure.interval[1]
-    assert found.permutation.p > 0.05
+    assert found.all.permutation.p > 0.05
 
 
 def test_a_failure_is_a_miss_and_ranks_last(measured):
@@ -47,18 +49,43 @@ def test_a_failure_is_a_miss_and_ranks_last(measured):
     assert found.margin.n == 45
 
 
-def test_the_worst_draw_of_a_hundred_rows_is_shown(measured):
-    found = report(measured(rows=400, documents=40, noise=2))
+@pytest.mark.parametrize(("rows", "candidates"), [(60, 30), (100, 50), (400, 50)])
+def test_the_worst_draw_is_of_fifty_rows_or_of_half(measured, rows, candidates):
+    """At 100 rows too the four draws differ, or the worst of them would be the only one."""
+    found = report(measured(rows=rows, documents=20, noise=2))
 
-    assert found.drawn.n == found.drawn.candidates == 100
-    assert found.drawn.chance == 0.01
-    assert found.all.candidates == 400
+    assert found.drawn.n == found.drawn.candidates == candidates
+    assert found.drawn.chance == pytest.approx(1 / candidates, abs=1e-6)
+    assert found.all.candidates == rows
 
 
-def test_draws_of_few_rows_hold_them_all(measured):
-    found = report(measured(noise=2))
+def test_the_margin_of_an_activation_at_random_is_what_it_stands_beside(measured):
+    evidence = measured(noise=1, rows=20, documents=10)
+    found = report(evidence).margin
 
-    assert found.drawn.model_copy(update={"mrr": found.all.mrr}) == found.all
+    units = [
+        v / np.linalg.norm(v, axis=1, keepdims=True)
+        for v in (evidence.vectors[name].astype(float) for name in ("real", "gold"))
+    ]
+    scores = units[0] @ units[1].T
+    others = [[max(np.delete(row, at)) for at in range(20)] for row in scores]
+    assert found.chance == pytest.approx(np.mean(scores - others), abs=1e-6)
+    assert found.mean == pytest.approx(np.mean((scores - others).diagonal()), abs=1e-6)
+    assert found.chance < 0
+
+
+def test_documents_of_as_many_rows_each_as_no_other_cannot_change_places(measured):
+    def of_all_sizes(parts):
+        documents = [f"d{size}" for size in range(1, 11) for _ in range(size)]
+        for index, row in enumerate(parts.rows):
+            other = (index + 12) % 55  # farther away than any document is large
+            parts.rows[index] = row.model_copy(
+                update={"document": documents[index], "shuffled_from": f"r{other}"}
+            )
+
+    found = report(measured(of_all_sizes, rows=55, documents=10, noise=0)).all
+
+    assert found.permutation == UNEQUAL
 
 
 def test_a_collapsed_pair_retrieves_one_whatever_the_assignment(measured):

@@ -4,11 +4,14 @@ from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.probes.text_retrieval import Skipped, report
 from nla_release.calibration.records import ProbeRecord
 
-WORDS = ("moon", "savanna", "violin", "harbour", "lantern", "glacier")
+WORDS = (
+    *("moon", "savanna", "violin", "harbour", "lantern", "glacier"),
+    *("orchard", "thunder", "saddle", "compass", "meadow", "anchor"),
+)
 
 
-def about_documents(explain, text=lambda row: f"long ago {WORDS[row % 6]} in {WORDS[row % 6]}"):
-    """Six documents, each about one word."""
+def about_documents(explain, text=lambda row: f"long ago {WORDS[row % 12]} in {WORDS[row % 12]}"):
+    """Twelve documents, each about one word."""
 
     def change(parts):
         for index, row in enumerate(parts.rows):
@@ -20,16 +23,18 @@ def about_documents(explain, text=lambda row: f"long ago {WORDS[row % 6]} in {WO
 
 
 def test_explanations_in_the_words_of_their_document_find_it(measured):
-    found = report(measured(about_documents(lambda row: f"a {WORDS[row % 6]}"), documents=6))
+    found = report(measured(about_documents(lambda row: f"a {WORDS[row % 12]}"), documents=12))
 
-    assert (found.lexical.hits, found.lexical.n, found.lexical.candidates) == (60, 60, 6)
-    assert found.lexical.chance == pytest.approx(1 / 6, abs=1e-6)
-    # Whole documents change places, of which one order in 720 is the right one.
-    assert found.lexical.permutation.p < 0.01
+    assert (found.lexical.hits, found.lexical.n, found.lexical.candidates) == (60, 60, 12)
+    assert found.lexical.chance == pytest.approx(1 / 12, abs=1e-6)
+    # Whole documents change places, and no drawn order is the right one.
+    assert found.lexical.permutation.p == found.lexical.permutation.floor
 
 
 def test_explanations_of_other_documents_do_not(measured):
-    found = report(measured(about_documents(lambda row: f"a {WORDS[(row + 1) % 6]}"), documents=6))
+    found = report(
+        measured(about_documents(lambda row: f"a {WORDS[(row + 1) % 12]}"), documents=12)
+    )
 
     assert found.lexical.hits == 0
     assert found.lexical.permutation.p == 1
@@ -37,16 +42,16 @@ def test_explanations_of_other_documents_do_not(measured):
 
 def test_a_row_without_explanation_misses(measured):
     def explain(row):
-        return f"a {WORDS[row % 6]}" if row % 4 else ""
+        return f"a {WORDS[row % 12]}" if row % 4 else ""
 
     failed = dict.fromkeys(range(0, 60, 4), "empty")
-    found = report(measured(about_documents(explain), documents=6, failed=failed)).lexical
+    found = report(measured(about_documents(explain), documents=12, failed=failed)).lexical
 
     assert (found.hits, found.n) == (45, 60)
 
 
 def test_texts_without_a_word_in_common_decide_nothing(measured):
-    found = report(measured(about_documents(lambda row: "etwas anderes"), documents=6)).lexical
+    found = report(measured(about_documents(lambda row: "etwas anderes"), documents=12)).lexical
 
     assert (found.hits, found.percentile.mean) == (0, 0)
     assert isinstance(found.permutation, Inconclusive)
@@ -54,20 +59,22 @@ def test_texts_without_a_word_in_common_decide_nothing(measured):
 
 def test_a_document_is_its_longest_text(measured):
     def grow(row):
-        return "long ago" if row < 30 else f"long ago {WORDS[row % 6]}"
+        return "long ago" if row < 30 else f"long ago {WORDS[row % 12]}"
 
-    found = report(measured(about_documents(lambda row: WORDS[row % 6], grow), documents=6))
+    found = report(measured(about_documents(lambda row: WORDS[row % 12], grow), documents=12))
 
     assert found.lexical.hits == 60
 
 
 def test_documents_without_a_source_text_are_no_candidates(measured):
     def text(row):
-        return None if row % 6 == 0 else f"long ago {WORDS[row % 6]}"
+        return None if row % 12 == 0 else f"long ago {WORDS[row % 12]}"
 
-    found = report(measured(about_documents(lambda row: WORDS[row % 6], text), documents=6)).lexical
+    found = report(
+        measured(about_documents(lambda row: WORDS[row % 12], text), documents=12)
+    ).lexical
 
-    assert (found.hits, found.n, found.candidates) == (50, 50, 5)
+    assert (found.hits, found.n, found.candidates) == (55, 55, 11)
 
 
 def test_without_source_texts_there_is_a_reason_and_no_number(measured):

@@ -1,0 +1,50 @@
+"""What stands beside the real reconstruction, and what a control scores that has no text.
+
+A failed control is not a control at 0: the AR was asked nothing there, and a zero would make it the
+easier to beat the more often it fails. Where another row, a random direction or the zero vector has
+no explanation, the AR's answer to the empty text stands in: that is what it makes of nothing said.
+"""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import TextCondition
+from nla_release.calibration.statistics import Floats, cosine_rows
+from nla_release.calibration.vectors import Condition
+
+Answer = Condition | TextCondition | Literal["predict_mean"]
+
+_WITHOUT_OWN_TEXT = frozenset({"shuffled", "random_vector", "zero_vector"})
+
+
+def reconstructions(evidence: Evidence, name: Answer) -> npt.NDArray[np.float32]:
+    """[N, d] the AR's answers under a condition, or the mean that is always the same answer.
+
+    Zeros, which score 0, remain where the row's own explanation failed and the condition is made
+    of it: there the real one scores 0 too.
+    """
+    if name == "predict_mean":
+        mean = evidence.vectors["reference_mean"]
+        return np.broadcast_to(mean, evidence.vectors["gold"].shape)
+    found = evidence.vectors[name]
+    if name not in _WITHOUT_OWN_TEXT:
+        return found
+    return np.where(evidence.failed(name)[:, np.newaxis], evidence.vectors["empty"], found)
+
+
+def cosines(evidence: Evidence, name: Answer) -> Floats:
+    """[N] cosines of the activations with `reconstructions`."""
+    return cosine_rows(evidence.vectors["gold"], reconstructions(evidence, name))
+
+
+def failures(evidence: Evidence, name: Answer) -> int:
+    """Rows where the condition had no text."""
+    return 0 if name == "predict_mean" else int(evidence.failed(name).sum())
+
+
+def has(evidence: Evidence, name: Answer) -> bool:
+    """Whether the evidence holds the condition."""
+    return name == "predict_mean" or name in evidence.vectors
