@@ -89,7 +89,7 @@ def load_base(
             quantization_config=config,
             device_map={"": device} if config else None,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last: weights of other shapes
         reason = " ".join(str(error).split())
         raise EnvironmentProblem(
             f"base model {source} (revision {revision or 'default'}) cannot be loaded: {reason}",

@@ -60,26 +60,6 @@ def control_texts(said: Said, data: Activations, other: Sequence[int]) -> dict[s
     return texts
 
 
-def other_rows(documents: Sequence[str], seed: int) -> list[int]:
-    """For each row, the row whose explanation stands in for its own: one of another document.
-
-    Rows are laid out document by document, in a random order, and shifted by the largest
-    document's size. Where one document holds more than half of all rows, some would still meet
-    their own; those get any row of another. A single document can only offer its other rows.
-    """
-    generator = np.random.default_rng(seed)
-    names, labels, counts = np.unique(documents, return_inverse=True, return_counts=True)
-    rank = generator.permutation(len(names))[labels]
-    order = np.lexsort((generator.random(len(documents)), rank))
-    shift = int(counts.max()) if len(names) > 1 else 1
-    source = np.empty(len(documents), dtype=int)
-    source[order] = np.roll(order, -shift)
-    if len(names) > 1:
-        for row in np.flatnonzero(labels[source] == labels):
-            source[row] = generator.choice(np.flatnonzero(labels != labels[row]))
-    return [int(row) for row in source]
-
-
 def text_or_none(explanations: Iterable[Explanation]) -> Texts:
     """What the AR can read of explanations."""
     return [said.text if said.status == "ok" else None for said in explanations]

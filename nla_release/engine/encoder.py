@@ -1,8 +1,8 @@
 """A text encoder that the user names, for the probe text-retrieval. None is a dependency.
 
 `module:function` is a function of N texts that gives `[N, e]` numbers, found on Python's path or
-beside release.yaml. Anything else is a model of the sentence-transformers library: its Hub id, or
-its folder.
+beside release.yaml. Anything else is a model of the sentence-transformers library: its folder, or
+its Hub id, of which the commit is found first and then used, so that what is recorded is what ran.
 """
 
 import importlib
@@ -12,12 +12,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import torch
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem
+from nla_release.files import dump_json, sha256_bytes, sha256_file
 
 Encoder = Callable[[Sequence[str]], torch.Tensor]
 
@@ -34,6 +38,34 @@ def why_no_encoder(name: str | None) -> str | None:
     return None
 
 
+def encoder_version(name: str, folder: Path) -> dict[str, str]:
+    """Which encoder it is, for the record: its name, and what tells it from others of that name.
+
+    `encoder_revision` is the commit of a Hub id; `encoder_sha256` is that of a function's module,
+    or of the list of a folder's files with their sha256.
+
+    Args:
+        name: `module:function`, or a model of sentence-transformers.
+        folder: where release.yaml is.
+
+    Raises:
+        ConfigError: there is no such function.
+        EnvironmentProblem: the Hub has no such model, or cannot be reached.
+    """
+    found = {"encoder": name}
+    if named := _FUNCTION.fullmatch(name):
+        source = _module(named, folder).__file__
+        return found | ({"encoder_sha256": sha256_file(Path(source))} if source else {})
+    if (model := folder / name).is_dir():
+        files = {
+            path.relative_to(model).as_posix(): sha256_file(path)
+            for path in sorted(model.rglob("*"))
+            if path.is_file()
+        }
+        return found | {"encoder_sha256": sha256_bytes(dump_json(files).encode())}
+    return found | {"encoder_revision": _commit(name)}
+
+
 def load_encoder(name: str, folder: Path) -> Encoder:
     """The encoder: N texts to `[N, e]` float32, checked to be that.
 
@@ -42,14 +74,20 @@ def load_encoder(name: str, folder: Path) -> Encoder:
         folder: where release.yaml is.
 
     Raises:
-        ConfigError: there is no such function.
+        ConfigError: there is no such function, or, when it is called, it fails.
         EnvironmentProblem: the model cannot be loaded here.
     """
     named = _FUNCTION.fullmatch(name)
-    encode = _function(named, folder) if named else _model(name)
+    encode = _function(named, folder) if named else _model(name, folder)
 
     def checked(texts: Sequence[str]) -> torch.Tensor:
-        embedded = np.asarray(encode(list(texts)), dtype=np.float32)
+        try:
+            embedded = np.asarray(encode(list(texts)), dtype=np.float32)
+        except Exception as error:  # a function of the user's may raise anything
+            raise ConfigError(
+                f"evaluation.encoder {name} failed: {type(error).__name__}: {error}",
+                hint="it is called with a list of texts, and gives as many rows of numbers",
+            ) from error
         if embedded.ndim != 2 or len(embedded) != len(texts) or not np.isfinite(embedded).all():
             raise DataError(
                 f"evaluation.encoder {name} gave {list(embedded.shape)} for {len(texts)} texts,"
@@ -60,32 +98,55 @@ def load_encoder(name: str, folder: Path) -> Encoder:
     return checked
 
 
-def _function(named: re.Match[str], folder: Path) -> Callable[[list[str]], Any]:
+def _module(named: re.Match[str], folder: Path) -> ModuleType:
+    """The module, which has the function."""
     with _importing_from(folder):
         try:
-            found = getattr(importlib.import_module(named["module"]), named["function"])
-        except (ImportError, AttributeError) as error:
+            module = importlib.import_module(named["module"])
+            getattr(module, named["function"])
+        except Exception as error:  # a module of the user's may raise anything
             raise ConfigError(
                 f"evaluation.encoder {named[0]} cannot be imported: {error}",
                 hint="name a function that is beside release.yaml or installed",
             ) from error
-    return found  # type: ignore[no-any-return]
+    return module
 
 
-def _model(name: str) -> Callable[[list[str]], Any]:
-    library = importlib.import_module(_LIBRARY)
+def _function(named: re.Match[str], folder: Path) -> Callable[[list[str]], Any]:
+    return getattr(_module(named, folder), named["function"])  # type: ignore[no-any-return]
+
+
+def _commit(name: str) -> str:
+    """The commit that the Hub, or without a network its cache, has for a model."""
     try:
-        model = library.SentenceTransformer(name)
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns="*.json")).name
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise _not_loaded(name, error) from error
+
+
+def _model(name: str, folder: Path) -> Callable[[list[str]], Any]:
+    library = importlib.import_module(_LIBRARY)
+    place = folder / name
+    try:
+        model = (
+            library.SentenceTransformer(str(place))
+            if place.is_dir()
+            else library.SentenceTransformer(name, revision=_commit(name))
+        )
     except (OSError, ValueError) as error:
-        raise EnvironmentProblem(
-            f"evaluation.encoder {name} cannot be loaded: {' '.join(str(error).split())}",
-            hint="check the id, HF_ENDPOINT and HF_HUB_OFFLINE",
-        ) from error
+        raise _not_loaded(name, error) from error
 
     def encode(texts: list[str]) -> Any:
         return model.encode(texts, show_progress_bar=False)
 
     return encode
+
+
+def _not_loaded(name: str, error: Exception) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"evaluation.encoder {name} cannot be loaded: {' '.join(str(error).split())}",
+        hint="check the folder or the id, HF_ENDPOINT and HF_HUB_OFFLINE",
+    )
 
 
 @contextmanager

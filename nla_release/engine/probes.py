@@ -14,6 +14,7 @@ from nla_release.calibration.vectors import (
     CLAIM_TENSORS,
     DISCRIMINATION_TENSORS,
     ENCODER_TENSORS,
+    JOINED_CLAIMS,
 )
 from nla_release.engine.activations import Activations
 from nla_release.engine.controls import Texts, text_or_none
@@ -72,14 +73,14 @@ class Plan:
 
 
 def plan(
-    name: ProbeName, seen: Seen, *, encoder: str | None, unusable: Mapping[ProbeName, str]
+    name: ProbeName, seen: Seen, *, encoder: Mapping[str, str], unusable: Mapping[ProbeName, str]
 ) -> Plan:
     """What the probe asks for; those that follow from the base run ask for nothing.
 
     Args:
         name: the probe.
         seen: the base run.
-        encoder: who embeds texts, for the record.
+        encoder: who embeds texts and in which version, for the record.
         unusable: probes that cannot run for reasons outside the base run.
     """
     if reason := unusable.get(name):
@@ -97,9 +98,6 @@ def plan(
             return _paraphrase(seen)
         case "discrimination":
             return _discrimination(seen)
-        case "contamination":
-            known = zip(seen.data.texts, seen.data.document_digests, strict=True)
-            return Plan({"rows_with_text": sum(pair != (None, None) for pair in known)})
         case _:
             return Plan()
 
@@ -139,6 +137,7 @@ def _claims(seen: Seen) -> Plan:
         (mine or say_again.split_claims(text)) if text else []
         for text, mine in zip(explained, given, strict=True)
     ]
+    joined: Texts = []
     without: Texts = []
     unrelated: Texts = []
     for row, mine in enumerate(claims):
@@ -147,6 +146,7 @@ def _claims(seen: Seen) -> Plan:
         others = _unrelated_claims(seen, claims, row)
         if not others:
             return Plan(skipped="no row has a claim that is unrelated to another row's")
+        joined.append(say_again.join_claims(mine))
         for k in range(len(mine)):
             without.append(say_again.without_claim(mine, k))
             unrelated.append(say_again.with_unrelated(mine, k, others[k % len(others)]))
@@ -157,7 +157,8 @@ def _claims(seen: Seen) -> Plan:
             bool(mine and text) for mine, text in zip(given, explained, strict=True)
         ),
     }
-    texts = dict(zip(CLAIM_TENSORS, (without, unrelated), strict=True))
+    read = zip(CLAIM_TENSORS, (without, unrelated), strict=True)
+    texts = {JOINED_CLAIMS: joined, **dict(read)}
     return Plan(settings, texts=texts, claims=claims)
 
 
@@ -194,9 +195,9 @@ def _discrimination(seen: Seen) -> Plan:
     return Plan({"seed": seen.seed, "documents": len(first)}, texts=texts)
 
 
-def _text_retrieval(seen: Seen, encoder: str | None) -> Plan:
+def _text_retrieval(seen: Seen, encoder: Mapping[str, str]) -> Plan:
     if None in seen.data.texts:
         return Plan(skipped="rows of the data have no source text")
     explained: Texts = [text for _, text in seen.rows()]
     encoded = dict(zip(ENCODER_TENSORS, (explained, list(seen.data.texts)), strict=True))
-    return Plan({"encoder": encoder}, encoded=encoded)
+    return Plan(dict(encoder), encoded=encoded)

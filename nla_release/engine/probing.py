@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import ProbeName, ProbeRecord, VectorCondition
+from nla_release.calibration.records import ProbeName, ProbeRecord, Setting, VectorCondition
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import Texts, explanation
@@ -78,7 +78,7 @@ class Probing:
                 answers.vectors[tensor] = (
                     before.vectors[tensor]
                     if before and name in kept
-                    else self._encode(column, str(plan.settings["encoder"]))
+                    else self._encode(column, plan.settings)
                 )
             record = ProbeRecord(
                 name=name,
@@ -139,15 +139,15 @@ class Probing:
             f" about {max(seconds, 1):.0f} s on this device"
         )
 
-    def _encode(self, column: Texts, name: str) -> Floats:
+    def _encode(self, column: Texts, encoder: Mapping[str, Setting]) -> Floats:
         """The column's embeddings `[N, e]`; zeros where there is no text."""
         assert self._encoder is not None
         texts = sorted({text for text in column if text is not None})
         pieces = []
-        with progress(f"{name} embeds", len(texts), "texts") as advance:
+        with progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
             for at in range(0, len(texts), _TEXTS_PER_PIECE):
                 piece = texts[at : at + _TEXTS_PER_PIECE]
-                asked = sha256_bytes(dump_json([name, *piece]).encode())
+                asked = sha256_bytes(dump_json([encoder, *piece]).encode())
                 compute = partial(self._encoder, piece)
                 pieces.append(self._work.tensor(f"encoder-{asked[:32]}", compute).numpy())
                 advance(at + len(piece))

@@ -18,6 +18,8 @@ from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Sidecar, contract_digest
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
+_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "numpy")
+
 
 def run_inputs(
     release: Release, pair: Pair, data: Activations, reference: Reference
@@ -81,8 +83,8 @@ def adapter_files(folder: Path, sidecar: Sidecar) -> dict[str, str]:
 
 
 def library_versions() -> dict[str, str]:
-    """Of the libraries that decide what a model computes."""
-    return {name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")}
+    """Of the libraries that decide what a model computes, and on what."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def base_files(folder: Path | None) -> dict[str, str]:

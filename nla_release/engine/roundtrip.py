@@ -7,24 +7,34 @@ once, and `checkpoint` keeps the answers until all of them are there.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from nla_release.calibration.evidence import Evidence, read_evidence, write_evidence
+from nla_release.calibration.evidence import (
+    Evidence,
+    check_replaceable,
+    read_evidence,
+    write_evidence,
+)
 from nla_release.calibration.records import (
     ProbeName,
     Row,
     RunFacts,
     TrainingOverlap,
 )
+from nla_release.calibration.shuffle import SHUFFLE, other_rows
 from nla_release.engine.activations import Activations, read_activations, read_reference
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import (
     Said,
     control_texts,
     explain,
-    other_rows,
     recall,
     verbalization,
 )
-from nla_release.engine.encoder import Encoder, load_encoder, why_no_encoder
+from nla_release.engine.encoder import (
+    Encoder,
+    encoder_version,
+    load_encoder,
+    why_no_encoder,
+)
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.probes import Plan, Seen, plan
@@ -33,7 +43,7 @@ from nla_release.engine.provenance import now, run_inputs
 from nla_release.errors import NlaReleaseError
 from nla_release.release import ROLES, ProbeChoice, Release, chosen_probes
 from nla_release.sidecar import read_sidecar
-from nla_release.training_documents import text_digest, training_overlap
+from nla_release.training_documents import training_overlap
 
 PARTIAL_FOLDER_NAME = "evidence.partial"
 
@@ -68,9 +78,11 @@ def roundtrip(
     Raises:
         InputError: the pair or the data cannot be used.
         PairError: the pair's parts do not belong together.
-        ConfigError: release.yaml names another base than the pair was trained on.
+        ConfigError: release.yaml names another base than the pair was trained on, or evidence/
+            holds something else.
         NothingCheckedError: there are no held-out activations.
     """
+    check_replaceable(release.evidence)
     settings = release.config.evaluation
     sidecar = read_sidecar(release.adapter("av"), "av")
     for role in ROLES:
@@ -98,7 +110,8 @@ def roundtrip(
     other = other_rows(data.documents, settings.seed)
     texts = control_texts(said, data, other)
     if before:
-        for tensor, column in texts.items():
+        # By the pairs of rows of then: what was read is known by its text, wherever it stood.
+        for tensor, column in control_texts(said, data, _paired_with(before)).items():
             memory.recall_read(column, before.vectors[tensor])
     memory.read((text for column in texts.values() for text in column), "AR reconstructs")
 
@@ -107,7 +120,13 @@ def roundtrip(
     plans = _plans(release, wanted, Seen(data, said.real, other, settings.seed))
     answers = Probing(plans, memory, work, data, _encoder(release, plans)).run(before)
 
-    more = {"probes": answers.records, "training": training, "attempts": settings.attempts}
+    more = {
+        "probes": answers.records,
+        "training": training,
+        "attempts": settings.attempts,
+        "layer": sidecar.extraction_layer_index,
+        "shuffle": SHUFFLE,
+    }
     if (
         before
         and before.run.schema_ == 2
@@ -139,18 +158,21 @@ def roundtrip(
     return evidence
 
 
+def _paired_with(evidence: Evidence) -> list[int]:
+    """For each row of evidence, the position of the row that its shuffled control is from."""
+    position = {row.id: index for index, row in enumerate(evidence.rows)}
+    return [position[row.shuffled_from] for row in evidence.rows]
+
+
 def _training(release: Release, data: Activations) -> TrainingOverlap | None:
-    """The evaluation against the training documents: by the whole document's text where known."""
+    """The evaluation against the training documents: by id, and by whole text where known."""
     if not release.training_documents:
         return None
     return training_overlap(
         release.training_documents,
         ids=data.ids,
         documents=data.documents,
-        digests=[
-            digest or (None if text is None else text_digest(text))
-            for digest, text in zip(data.document_digests, data.texts, strict=True)
-        ],
+        digests=data.document_digests,
     )
 
 
@@ -173,11 +195,14 @@ def _begun_with(
 def _plans(release: Release, names: Sequence[ProbeName], seen: Seen) -> dict[ProbeName, Plan]:
     settings = release.config.evaluation
     unusable: dict[ProbeName, str] = {}
+    encoder: dict[str, str] = {}
     if reason := why_no_encoder(settings.encoder):
         unusable["text-retrieval"] = reason
+    elif settings.encoder and "text-retrieval" in names:
+        encoder = encoder_version(settings.encoder, release.folder)
     if not settings.training:
         unusable["contamination"] = "release.yaml names no evaluation.training"
-    return {name: plan(name, seen, encoder=settings.encoder, unusable=unusable) for name in names}
+    return {name: plan(name, seen, encoder=encoder, unusable=unusable) for name in names}
 
 
 def _encoder(release: Release, plans: dict[ProbeName, Plan]) -> Encoder | None:

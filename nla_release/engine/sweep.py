@@ -12,9 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 import nla_release
-from nla_release.calibration.evidence import Evidence, read_evidence, write_evidence
+from nla_release.calibration.evidence import (
+    Evidence,
+    check_replaceable,
+    read_evidence,
+    write_evidence,
+)
 from nla_release.calibration.records import RunFacts
-from nla_release.calibration.vectors import CLAIM_TENSORS, DISCRIMINATION_TENSORS, Vectors
+from nla_release.calibration.vectors import Vectors
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import Base, decoder_of, load_base
 from nla_release.engine.provenance import (
@@ -26,12 +31,19 @@ from nla_release.engine.provenance import (
 )
 from nla_release.engine.reader import Reader
 from nla_release.errors import ConfigError, NlaReleaseError, PairError
+from nla_release.files import make_folder
 from nla_release.progress import progress
 from nla_release.prompt import check_suffix
 from nla_release.sidecar import Sidecar, read_sidecar
 
-# They ask for texts that the evidence does not keep.
-_NOT_READ_AGAIN = {"claims": CLAIM_TENSORS, "discrimination": DISCRIMINATION_TENSORS}
+# Two ask for texts that the evidence does not keep, and the training documents are another AR's.
+_NOT_READ_AGAIN = {
+    "claims": "not read again by another AR",
+    "discrimination": "not read again by another AR",
+    "contamination": "this AR's training documents were not compared",
+}
+# What was found and tried for the pair that the texts are from, and says nothing of another.
+_OF_THE_PAIR = ("training", "attempts")
 _FROM_THE_AV = frozenset({"gold", "reference_mean", "encoder_explanation", "encoder_source"})
 
 _Column = list[str | None]
@@ -57,11 +69,15 @@ def sweep(
         device: torch device; CUDA when there is one, by default.
 
     Raises:
-        PairError: an AR is of another base or width.
-        ConfigError: the local base is another copy than the evidence was measured on.
+        PairError: an AR is of another base, layer or width.
+        ConfigError: the local base is another copy than the evidence was measured on, or a place
+            to write in holds other things than evidence.
         InputError: a file of an AR is missing or damaged.
-        EnvironmentProblem: the base cannot be loaded here.
+        EnvironmentProblem: the base cannot be loaded here, or `out` cannot be written in.
     """
+    for name in readers:
+        check_replaceable(out / name)
+    make_folder(out)
     sidecars = {name: _fitting(source, folder) for name, folder in readers.items()}
     copies = base_files(base)
     if (measured_on := source.run.base.local_files) and copies and copies != measured_on:
@@ -86,6 +102,12 @@ def _fitting(source: Evidence, folder: Path) -> Sidecar:
         raise PairError(
             f"{folder} was trained on {declared.id} at {declared.revision}, the texts are of"
             f" {measured.id} at {measured.revision}"
+        )
+    layer = sidecar.extraction_layer_index
+    if source.run.layer not in (None, layer):
+        raise PairError(
+            f"{folder} reconstructs activations of layer {layer}, the texts are of layer"
+            f" {source.run.layer}"
         )
     if sidecar.d_model != (width := source.vectors["gold"].shape[1]):
         raise PairError(
@@ -112,8 +134,8 @@ def _inputs(
 ) -> dict[str, Any]:
     """What the evidence was made with, and what is another now."""
     kept = source.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    for name in ("rows_sha256", "vectors_sha256", "started_at", "finished_at"):
-        del kept[name]
+    for name in ("rows_sha256", "vectors_sha256", "started_at", "finished_at", *_OF_THE_PAIR):
+        kept.pop(name, None)
     files = {name: digest for name, digest in kept["files"].items() if name.startswith("av/")}
     probes = {"probes": [_probe(each) for each in kept["probes"]]} if "probes" in kept else {}
     return (
@@ -131,9 +153,10 @@ def _inputs(
 
 
 def _probe(record: dict[str, Any]) -> dict[str, Any]:
-    if record["name"] in _NOT_READ_AGAIN and not record.get("skipped"):
-        return {"name": record["name"], "skipped": "not read again by another AR"}
-    return record
+    reason = _NOT_READ_AGAIN.get(record["name"])
+    if reason is None or record.get("skipped"):
+        return record
+    return {"name": record["name"], "skipped": reason}
 
 
 def _done(folder: Path, inputs: dict[str, Any]) -> Evidence | None:

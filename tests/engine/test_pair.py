@@ -1,6 +1,7 @@
 """A pair on its base: what it gives, and what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
-from nla_release.engine.base import block_output, decoder_of
+from nla_release.engine.base import block_output, decoder_of, load_base
 from nla_release.errors import (
     ConfigError,
     DataError,
@@ -280,6 +281,17 @@ def test_a_base_that_is_not_there_is_the_environments_fault(good_release):
         Pair.from_pretrained(
             good_release / "pair" / "av", good_release / "pair" / "ar", base="/nowhere/at/all"
         )
+
+
+def test_a_base_whose_weights_do_not_fit_its_configuration_is_told(tmp_path):
+    base = tmp_path / "base"
+    shutil.copytree(TINY_BASE, base)
+    config = json.loads((base / "config.json").read_text())
+    config["text_config"]["intermediate_size"] *= 2
+    (base / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(EnvironmentProblem, match="cannot be loaded: .*mismatched"):
+        load_base(str(base), None, quantization=None, dtype="float32", device="cpu")
 
 
 def test_a_repository_that_is_not_there_is_the_environments_fault():

@@ -14,14 +14,17 @@ import torch
 from safetensors.numpy import load_file
 
 from nla_release.calibration import texts
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.records import RunFacts
+from nla_release.calibration.shuffle import other_rows
 from nla_release.engine import pair as pair_module
-from nla_release.engine.encoder import load_encoder
+from nla_release.engine.encoder import encoder_version, load_encoder
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, EvidenceError
 from nla_release.explanation import Explanation
-from nla_release.files import write_atomic
+from nla_release.files import sha256_bytes, write_atomic
+from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.release import read_release
 from nla_release.training_documents import write_training_documents
 from tests.pairs.zoo import edited_yaml
@@ -93,6 +96,49 @@ def test_a_run_without_probes_records_those_that_cost_nothing(base_run):
 
     assert run.probed == {"retrieval", "templates", "ceiling", "structural", "contamination"}
     assert all((it.av_vectors, it.ar_texts, it.seconds) == (0, 0, 0) for it in run.probes)
+
+
+def test_rows_paired_otherwise_since_then_are_read_again_and_change_nothing_else(
+    base_run, tmp_path
+):
+    """What was read is known by its text, so a control's vector never becomes a row's own."""
+    before = read_evidence(base_run / "evidence")
+    shutil.copytree(base_run, tmp_path / "release")
+    source = other_rows([row.document for row in before.rows], before.run.seed + 1)
+    facts = before.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for name in ("rows_sha256", "vectors_sha256", "shuffle"):
+        del facts[name]
+    rows = [
+        row.model_copy(update={"shuffled_from": before.rows[it].id, "shuffled_status": "ok"})
+        for row, it in zip(before.rows, source, strict=True)
+    ]
+    vectors = before.vectors | {"shuffled": before.vectors["real"][source]}
+    write_evidence(tmp_path / "release" / "evidence", rows, vectors, RunFacts.model_validate(facts))
+    found = roundtrip(read_release(tmp_path / "release"), device="cpu", probes=["text-controls"])
+
+    assert (
+        [row.shuffled_from for row in found.rows]
+        == [row.shuffled_from for row in before.rows]
+        != [row.shuffled_from for row in rows]
+    )
+    assert np.array_equal(found.vectors["real"], before.vectors["real"])
+    own = {row.id: vector for row, vector in zip(found.rows, found.vectors["real"], strict=True)}
+    expected = np.stack([own[row.shuffled_from] for row in found.rows])
+    assert np.array_equal(found.vectors["shuffled"], expected)
+
+
+def test_claims_are_held_against_the_claims_that_they_were_taken_from(probed_run):
+    """Not against the explanation, whose words and layout the joined claims need not have."""
+    evidence = read_evidence(probed_run / "evidence")
+    probed = [row for row in evidence.rows if len(row.claims) > 1]
+
+    assert len(evidence.vectors["claims_joined"]) == len(probed)
+    same = [texts.join_claims(row.claims) == row.explanation for row in evidence.rows]
+    real = dict(zip([row.id for row in evidence.rows], evidence.vectors["real"], strict=True))
+    for row, joined in zip(probed, evidence.vectors["claims_joined"], strict=True):
+        if texts.join_claims(row.claims) == row.explanation:
+            assert np.array_equal(joined, real[row.id])
+    assert any(same)
 
 
 def test_probes_leave_the_base_run_as_it_was(base_run, probed_run):
@@ -168,7 +214,10 @@ def test_the_record_says_what_each_probe_cost(probed_run):
          if name in ("gibberish", "word_shuffled", "source_text")}
     )  # fmt: skip
     assert all(records[name].seconds > 0 for name in ASKED)
-    assert records["text-retrieval"].settings == {"encoder": "an_encoder:embed"}
+    assert records["text-retrieval"].settings == {
+        "encoder": "an_encoder:embed",
+        "encoder_sha256": sha256_bytes(ENCODER.encode()),
+    }
     assert evidence.vectors["encoder_source"].shape == (ROWS, 3)
     assert evidence.run.attempts == 14
 
@@ -386,6 +435,8 @@ def test_the_demos_own_training_documents_are_others(base_run):
     [
         (ENCODER, "an_encoder:nothing", ConfigError, "an_encoder:nothing cannot be imported"),
         (ENCODER, "no_such_encoder:embed", ConfigError, "No module named 'no_such_encoder'"),
+        ("1 / 0", "bad_encoder:embed", ConfigError, "bad_encoder:embed cannot be imported: div"),
+        (ENCODER, "os:system", ConfigError, "evaluation.encoder os:system failed: TypeError"),
         (FLAT_ENCODER, "flat_encoder:embed", DataError, r"gave \[1\] for"),
     ],
 )
@@ -409,13 +460,14 @@ def test_a_model_of_a_library_that_is_not_there_is_skipped(base_run, copy_of, mo
     assert "sentence-transformers is not installed" in records[0].skipped
 
 
-def test_a_model_of_sentence_transformers_embeds(base_run, copy_of, monkeypatch):
-    """The library is no dependency, so something of its shape takes its place."""
+@pytest.fixture
+def sentence_transformers(monkeypatch):
+    """The library is no dependency, so something of its shape takes its place: what it loaded."""
+    loaded = []
 
     class SentenceTransformer:
-        def __init__(self, name):
-            if name == "missing/model":
-                raise OSError("no such model")
+        def __init__(self, name, revision=None):
+            loaded.append((name, revision))
 
         def encode(self, texts, *, show_progress_bar):
             return torch.ones(len(texts), 4).numpy()
@@ -424,9 +476,57 @@ def test_a_model_of_sentence_transformers_embeds(base_run, copy_of, monkeypatch)
     library.SentenceTransformer = SentenceTransformer
     library.__spec__ = types.SimpleNamespace(name="sentence_transformers")
     monkeypatch.setitem(sys.modules, "sentence_transformers", library)
+    return loaded
+
+
+def test_a_model_of_the_hub_is_recorded_by_the_commit_that_embeds(
+    base_run, copy_of, sentence_transformers, tmp_path, monkeypatch
+):
+    write_atomic(tmp_path / "model" / "config.json", "{}\n")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     release = settings(read_release(copy_of(base_run)), encoder="some/model")
-    evidence = roundtrip(release, device="cpu", probes=["text-retrieval"])
+    with LoopbackHub(tmp_path / "hub") as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+        monkeypatch.setattr(
+            "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+            hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        commit = hub.store.import_folder("some/model", tmp_path / "model")
+        evidence = roundtrip(release, device="cpu", probes=["text-retrieval"])
 
     assert evidence.vectors["encoder_explanation"].shape == (ROWS, 4)
-    with pytest.raises(EnvironmentProblem, match="missing/model cannot be loaded"):
-        load_encoder("missing/model", release.folder)
+    assert evidence.run.probes[0].settings == {"encoder": "some/model", "encoder_revision": commit}
+    assert sentence_transformers == [("some/model", commit)]
+
+
+def test_a_model_in_a_folder_is_recorded_by_what_is_in_it(base_run, copy_of, sentence_transformers):
+    release = settings(read_release(copy_of(base_run)), encoder="encoders/mine")
+    model = release.folder / "encoders" / "mine"
+    write_atomic(model / "weights" / "model.safetensors", b"some weights")
+    first = encoder_version("encoders/mine", release.folder)
+    evidence = roundtrip(release, device="cpu", probes=["text-retrieval"])
+    write_atomic(model / "weights" / "model.safetensors", b"other weights")
+
+    assert evidence.run.probes[0].settings == first
+    assert sentence_transformers == [(str(model), None)]
+    again = roundtrip(release, device="cpu", probes=["text-retrieval"])
+    assert again.run.probes[0].settings["encoder_sha256"] != first["encoder_sha256"]
+
+
+def test_a_model_that_nobody_has_is_named(base_run, sentence_transformers):
+    for asked in (encoder_version, load_encoder):
+        with pytest.raises(EnvironmentProblem, match="missing/model cannot be loaded"):
+            asked("missing/model", base_run)
+
+
+def test_the_layer_is_recorded_and_added_to_evidence_that_lacks_it(base_run, copy_of, asked):
+    folder = copy_of(base_run)
+    before = read_evidence(folder / "evidence")
+    facts = before.run.model_dump(by_alias=True, exclude_unset=True)
+    del facts["layer"], facts["rows_sha256"], facts["vectors_sha256"]
+    write_evidence(folder / "evidence", before.rows, before.vectors, RunFacts.model_validate(facts))
+    after = roundtrip(read_release(folder), device="cpu")
+
+    assert before.run.layer == after.run.layer == 3
+    assert after.run.vectors_sha256 == before.run.vectors_sha256
+    assert asked == {"vectors": [], "texts": []}

@@ -3,33 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nla_release.calibration.evidence import read_evidence
-from nla_release.engine.controls import other_rows
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EvidenceError, NothingCheckedError
 from nla_release.release import read_release
-
-
-@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40), st.integers(0, 5))
-def test_the_shuffled_explanation_is_of_another_document_whenever_there_is_one(documents, seed):
-    source = other_rows(documents, seed)
-
-    assert len(source) == len(documents)
-    if len(set(documents)) > 1:
-        assert all(documents[row] != documents[at] for at, row in enumerate(source))
-    elif len(documents) > 1:
-        assert all(row != at for at, row in enumerate(source))
-
-
-@given(st.integers(2, 9), st.integers(1, 4))
-def test_the_shuffle_uses_every_explanation_once_when_documents_allow_it(documents, rows):
-    names = [str(document) for document in range(documents) for _ in range(rows)]
-
-    assert sorted(other_rows(names, 0)) == list(range(len(names)))
 
 
 def small(release):

@@ -91,6 +91,26 @@ def test_what_was_read_is_not_read_again(source, base, readers, tmp_path, monkey
     assert sweep(source, one, tmp_path, base=base, device="cpu")["own"].run == before["own"].run
 
 
+def test_what_was_found_of_the_pair_is_not_said_of_another_ar(source, base, readers, tmp_path):
+    """Its training documents were never compared, and nobody counted what was tried for it."""
+    facts = source.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    del facts["rows_sha256"], facts["vectors_sha256"]
+    compared = {"sha256": "1" * 64, "documents": 9, "ids_overlapping": [], "texts_overlapping": []}
+    kept = [each for each in facts.get("probes", []) if each["name"] != "contamination"]
+    probes = [*kept, {"name": "contamination"}]
+    run = RunFacts.model_validate(
+        facts | {"schema": 2, "training": compared, "attempts": 14, "probes": probes}
+    )
+    told = write_evidence(tmp_path / "told", source.rows, source.vectors, run)
+    (found,) = sweep(
+        told, {"worse": readers["worse"]}, tmp_path / "out", base=base, device="cpu"
+    ).values()
+
+    assert (found.run.training, found.run.attempts) == (None, None)
+    (record,) = [each for each in found.run.probes if each.name == "contamination"]
+    assert record.skipped == "this AR's training documents were not compared"
+
+
 def test_a_failed_text_stays_failed(source, base, readers, tmp_path):
     failed = source.rows[0].model_copy(update={"explanation": "", "status": "empty", "raw": ""})
     rows = [failed, *source.rows[1:]]
@@ -114,6 +134,16 @@ def test_a_failed_text_stays_failed(source, base, readers, tmp_path):
 
     assert not found.vectors["real"][0].any()
     assert found.rows[0].status == "empty"
+
+
+def test_an_ar_of_another_layer_is_refused(source, base, readers, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(readers["own"], other)
+    sidecar = read_yaml(other / "nla_meta.yaml")
+    sidecar["extraction_layer_index"] = 2
+    (other / "nla_meta.yaml").write_text(dump_yaml(sidecar))
+    with pytest.raises(PairError, match="activations of layer 2, the texts are of layer 3"):
+        sweep(source, {"other": other}, tmp_path / "out", base=base, device="cpu")
 
 
 def test_an_ar_of_another_base_is_refused(source, base, readers, tmp_path):
