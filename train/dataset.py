@@ -86,6 +86,22 @@ def write_rows(path: Path, rows: list[Row], recipe: Recipe, base: Base, split: S
     write_atomic(_sidecar_path(path), dump_yaml(_sidecar(path, rows, recipe, base, split)))
 
 
+def read_explanations(path: Path) -> list[str]:
+    """The explanations of a split's rows, in order."""
+    return list(pq.read_table(path, columns=["explanation"]).column("explanation").to_pylist())
+
+
+def write_relabelled(path: Path, source: Path, explanations: list[str]) -> None:
+    """Write the rows of `source` with other explanations, one a row, and the sidecar that fits."""
+    table = pq.read_table(source)
+    at = table.schema.get_field_index("explanation")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.set_column(at, "explanation", pa.array(explanations, pa.string())), sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+    document = read_yaml(_sidecar_path(source)) | {"data_sha256": sha256_file(path)}
+    write_atomic(_sidecar_path(path), dump_yaml(document))
+
+
 def write_reference(path: Path, rows: list[Row], data: Path) -> None:
     """Write the mean of the rows' unit vectors, with the count and hash of its data."""
     vectors = np.stack([row.activation for row in rows]).astype(np.float64)

@@ -1,0 +1,148 @@
+"""The calibration tells pairs of known worth apart: five recorded seeds, and one made here."""
+
+import shutil
+
+import pytest
+
+from train.tiny.known import LESSONS, PAIRS
+from train.tiny.outcomes import page_with, read_record
+from train.tiny.validity import PAGE, RECORD, ROWS, outcomes
+
+GOOD = "good"
+
+
+@pytest.fixture(scope="module")
+def folder(good_release, tmp_path_factory):
+    """Seed 0, whose corpus and good pair the demo has made."""
+    folder = tmp_path_factory.mktemp("validity") / "seed-0"
+    for part in ("data", "pair"):
+        shutil.copytree(good_release / part, folder / part)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    return list(outcomes(folder, 0))
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return read_record(RECORD).outcomes
+
+
+@pytest.fixture(scope="module", params=["made", "recorded"])
+def found(request):
+    """The outcomes, one dictionary by name for each seed."""
+    outcomes = request.getfixturevalue(request.param)
+    return [
+        {it.pair: it for it in outcomes if it.seed == seed}
+        for seed in sorted({it.seed for it in outcomes})
+    ]
+
+
+def test_five_seeds_are_recorded_and_another_is_made(made, recorded):
+    assert {it.seed for it in recorded} == {1, 2, 3, 4, 5}
+    assert {it.seed for it in made} == {0}
+
+
+def test_every_pair_is_measured_on_100_held_out_rows(found):
+    for seed in found:
+        assert list(seed) == [known.name for known in PAIRS]
+        assert {it.rows for it in seed.values()} == {ROWS} == {100}
+        assert "NLA612" not in {code for it in seed.values() for code in it.codes}
+
+
+def test_every_pair_gets_a_label_that_it_deserves(found):
+    got = [(it.seed, it.pair, it.label) for seed in found for it in seed.values()]
+    deserved = {known.name: known.deserves for known in PAIRS}
+
+    assert [it for it in got if it[2] not in deserved[it[1]]] == []
+
+
+def test_the_good_pair_is_first_by_difference_and_by_retrieval(found):
+    """Of all that are known to be worse."""
+    worse = [known.name for known in PAIRS if "content-reading" not in known.deserves]
+    for seed in found:
+        good, others = seed[GOOD], [seed[name] for name in worse]
+
+        assert good.difference > max(it.difference for it in others)
+        assert good.hits > max(it.hits for it in others)
+
+
+def test_a_whisper_comes_between_the_good_pair_and_those_that_carry_nothing(found):
+    """A pair that still hears something is worth more than any that hears nothing."""
+    for seed in found:
+        nothing = [it for it in PAIRS if it.deserves == ("format-only",)]
+
+        assert seed["scale 100 times too small"].interval[0] > max(
+            seed[it.name].difference for it in nothing
+        )
+
+
+def test_the_good_pair_passes_every_rule_and_the_others_fail_theirs(found):
+    for seed in found:
+        assert seed[GOOD].codes == []
+        for known in PAIRS:
+            assert set(known.codes) <= set(seed[known.name].codes), known.name
+
+
+def test_neither_loss_nor_cosine_tells_them_apart(found):
+    """What is wrong with these pairs cannot be seen where people look first."""
+    for seed in found:
+        deaf, one_thing, foreign, shuffled = (
+            seed[name]
+            for name in (
+                "AR ignores its text",
+                "AV says one thing",
+                "AR of another pair",
+                "labels shuffled",
+            )
+        )
+
+        assert one_thing.final_loss["av"] < seed[GOOD].final_loss["av"]
+        # Below half the loss of an AR that answers with the mean: it has learned its language.
+        assert foreign.final_loss["ar"] < 0.5 * deaf.final_loss["ar"]
+        assert abs(shuffled.cosine - shuffled.predict_mean) < 0.02
+
+
+def test_the_difference_alone_would_have_flattered_three_of_them(recorded):
+    """As the page says, and why the label asks for the percentile too."""
+    flattered = [it for it in recorded if it.label == "format-only" and it.interval[0] > 0]
+
+    assert [(it.seed, it.pair) for it in flattered] == [
+        (1, "AV ignores its vector"),
+        (3, "labels shuffled"),
+        (5, "AV ignores its vector"),
+    ]
+
+
+def test_what_is_made_is_not_made_again(made, folder):
+    adapters = sorted(folder.rglob("adapter_model.safetensors"))
+    before = [path.stat().st_mtime_ns for path in adapters if "pairs" not in path.parts]
+
+    assert list(outcomes(folder, 0)) == made
+    assert before == [path.stat().st_mtime_ns for path in adapters if "pairs" not in path.parts]
+
+
+def test_the_page_shows_what_is_recorded():
+    """`python -m train.tiny.validity` renews it."""
+    text = PAGE.read_text()
+
+    assert page_with(text, read_record(RECORD)) == text
+
+
+def test_a_lesson_keeps_the_rows_and_changes_what_is_said_of_them():
+    labels = [
+        "the word moon in a text about weather, set in Lima",
+        "the word moon in a text about weather, set in Oslo",
+        "the word lens in a text about astronomy, set in Cairo",
+    ]
+
+    assert LESSONS["own"](labels, 0) == labels
+    assert sorted(LESSONS["others"](labels, 0)) == sorted(labels)
+    assert len(set(LESSONS["one"](labels, 0))) == 1
+    foreign = LESSONS["foreign"](labels, 0)
+    assert len(set(foreign)) == len(labels)
+    for label, other in zip(labels, foreign, strict=True):
+        same = [a == b for a, b in zip(label.split(), other.split(), strict=True)]
+        assert [at for at, it in enumerate(same) if not it] == [2, 7, 10]

@@ -1,0 +1,152 @@
+"""`python -m train.tiny.validity`: whether the calibration tells good pairs from bad.
+
+Makes the pairs of `known` for every seed, each seed on a corpus of its own, and measures them on
+100 held-out activations as `nla-release roundtrip`, `calibrate` and `check` do. What came out is
+recorded in `validity.json` beside this file and shown in docs/calibration.md.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import torch
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import run as run_at_the_edge
+from nla_release.engine.roundtrip import roundtrip
+from nla_release.files import dump_yaml, read_text, read_yaml, write_atomic
+from nla_release.progress import tell
+from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release import ROLES, Release, read_release
+from nla_release.rules import judge
+from nla_release.rules.subject import find_subject
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.sidecar import Role
+from nla_release.training_log import read_log
+from train.ar import train_ar
+from train.av import train_av
+from train.dataset import (
+    parquet_path,
+    read_explanations,
+    reference_path,
+    training_list_path,
+    write_relabelled,
+)
+from train.demo import BASE, RECIPE, TINY
+from train.extract import extract
+from train.recipe import Recipe, read_recipe
+from train.tiny.corpus import generate, write_jsonl
+from train.tiny.known import LESSONS, PAIRS, Known, Lesson
+from train.tiny.outcomes import Outcome, Record, outcome, page_with, read_record, write_record
+
+RECORD = TINY / "validity.json"
+PAGE = TINY.parents[1] / "docs" / "calibration.md"
+
+ROWS = 100
+
+
+def outcomes(folder: Path, seed: int) -> Iterator[Outcome]:
+    """Make and measure every pair of a seed; what `folder` holds already is not made again."""
+    recipe = _seeded(read_recipe(RECIPE), seed)
+    _take_activations(folder, recipe, seed)
+    for known in PAIRS:
+        av = _taught(folder, recipe, seed, "av", known.av)
+        ar = _taught(folder, recipe, seed, "ar", known.ar)
+        found = _measured(_release(known, folder, av, ar), known, seed)
+        tell(f"seed {seed}, {known.name}: {found.label}, {' '.join(found.codes) or 'no finding'}")
+        yield found
+
+
+def _seeded(recipe: Recipe, seed: int) -> Recipe:
+    av, ar = (settings.model_copy(update={"seed": seed}) for settings in (recipe.av, recipe.ar))
+    return recipe.model_copy(update={"av": av, "ar": ar})
+
+
+def _take_activations(folder: Path, recipe: Recipe, seed: int) -> None:
+    if not parquet_path(folder, "eval").exists():
+        write_jsonl(folder / recipe.extract.corpus, generate(seed))
+        extract(recipe, folder, device="cpu")
+
+
+def _taught(folder: Path, recipe: Recipe, seed: int, role: Role, lesson: Lesson) -> Path:
+    """The adapter that learned from the training rows as the lesson labels them."""
+    school = folder if lesson == "own" else folder / lesson
+    adapter = school / "pair" / role
+    if not adapter.exists():
+        if lesson != "own":
+            labelled = parquet_path(folder, "train")
+            labels = LESSONS[lesson](read_explanations(labelled), seed)
+            write_relabelled(parquet_path(school, "train"), labelled, labels)
+        train = train_av if role == "av" else train_ar
+        train(recipe, school, device="cpu")
+    return adapter
+
+
+def _release(known: Known, folder: Path, av: Path, ar: Path) -> Release:
+    """The demo's release with other adapters, in a folder of its own."""
+    place = folder / "pairs" / known.name.replace(" ", "-")
+    if known.loudness != 1:
+        av = _at_loudness(known.loudness, av, place / "av")
+
+    def seen(path: Path) -> str:
+        return os.path.relpath(path.resolve(), place.resolve())
+
+    document = read_yaml(TINY / "release" / RELEASE_FILE_NAME)
+    del document["notes"]
+    document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
+    document["evaluation"] |= {
+        "data": seen(parquet_path(folder, "eval")),
+        "reference": seen(reference_path(folder)),
+        "training": [seen(training_list_path(folder))],
+        "rows": ROWS,
+    }
+    write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
+    return read_release(place)
+
+
+def _at_loudness(loudness: float, av: Path, target: Path) -> Path:
+    """A copy of an AV whose sidecar says another injection scale."""
+    shutil.copytree(av, target, dirs_exist_ok=True)
+    document = read_yaml(av / SIDECAR_FILE_NAME)
+    document["extraction"]["injection_scale"] *= loudness
+    document["nla_release"]["injection"]["scale"] *= loudness
+    write_atomic(target / SIDECAR_FILE_NAME, dump_yaml(document))
+    return target
+
+
+def _measured(release: Release, known: Known, seed: int) -> Outcome:
+    calibration = calibrate(roundtrip(release, device="cpu"))
+    write_atomic(release.calibration, calibration.dump())
+    verdict = judge(find_subject(release.folder))
+    return outcome(
+        known,
+        seed,
+        calibration,
+        final_loss={role: read_log(release.adapter(role))[-1].loss for role in ROLES},
+        codes=sorted({finding.code for finding in verdict.findings}),
+    )
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where pairs are made, and found again; without it only the page is written anew.",
+)
+@click.option("--seeds", default=5, show_default=True, help="How many, from 1 on.")
+def command(out: Path | None, seeds: int) -> None:
+    """Measure pairs of known worth; renews train/tiny/validity.json and docs/calibration.md."""
+    if out:
+        torch.set_num_threads(1)  # in matrices this small two threads mostly wait for each other
+        numbers = range(1, seeds + 1)
+        found = [it for seed in numbers for it in outcomes(out / f"seed-{seed}", seed)]
+        write_record(RECORD, Record(outcomes=found))
+    write_atomic(PAGE, page_with(read_text(PAGE), read_record(RECORD)))
+
+
+if __name__ == "__main__":
+    command.params.append(debug_option())
+    run_at_the_edge(command, "python -m train.tiny.validity")
