@@ -1,18 +1,35 @@
 """`nla-release calibrate`: from evidence to calibration.json."""
 
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.report import Calibration
+from nla_release.cards.adding import Added, add_evidence
+from nla_release.cards.numbers import count
+from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
 from nla_release.output.calibration_text import calibration_table
-from nla_release.release import CALIBRATION_FILE_NAME
+from nla_release.release import CALIBRATION_FILE_NAME, read_release
+from nla_release.rules.hygiene import unpublishable
 
 
 @click.command("calibrate")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "--addendum",
+    metavar="TEXT",
+    help="Add the evidence to the version in dist/, which is published; says why, in a sentence.",
+)
+@click.option(
+    "--date",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Of the addendum; today (UTC) by default.",
+)
 @click.option(
     "--format",
     "output_format",
@@ -21,16 +38,66 @@ from nla_release.release import CALIBRATION_FILE_NAME
     show_default=True,
     help="json prints calibration.json on stdout.",
 )
-def command(path: Path, output_format: str) -> None:
+def command(path: Path, addendum: str | None, day: datetime | None, output_format: str) -> None:
     """Compute calibration.json from the evidence in PATH.
 
     PATH is the folder that holds release.yaml, evidence/ and, afterwards, calibration.json. Only
     the evidence is read: the same evidence gives the same bytes, on any machine, without torch.
+
+    With --addendum the evidence is new, of the weights in dist/ to the byte. What it supersedes is
+    kept in addenda/, calibration and evidence whole; the next `render` of the same version writes
+    both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. The same command with
+    other words rewords the addendum, until the HISTORY.md in PATH, which is what was published,
+    tells of it. Exits with 3 when the evidence says nothing new, or decides nothing where what it
+    would supersede did.
     """
-    calibration = calibrate(read_evidence(path / "evidence"))
-    text = calibration.dump()
-    write_atomic(path / CALIBRATION_FILE_NAME, text)
-    click.echo(calibration_table(calibration), err=True)
-    click.echo(f"\nwrote {path / 'calibration.json'}", err=True)
+    if addendum is None:
+        if day is not None:
+            raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
+        calibration = calibrate(read_evidence(path / "evidence"))
+        write_atomic(path / CALIBRATION_FILE_NAME, calibration.dump())
+        _show(calibration, path)
+    else:
+        if not addendum.strip():
+            raise ConfigError(
+                "the addendum has no text", hint="say why evidence was added, in a sentence"
+            )
+        if found := unpublishable(addendum):
+            raise ConfigError(
+                f"the text of the addendum holds {found}",
+                hint="it would be published: say why evidence was added in plain words",
+            )
+        added = add_evidence(read_release(path), addendum, _past(day))
+        calibration = added.calibration
+        _show(calibration, path)
+        _show_addendum(added)
     if output_format == "json":
-        click.echo(text, nl=False)
+        click.echo(calibration.dump(), nl=False)
+
+
+def _past(day: datetime | None) -> date:
+    today = datetime.now(UTC).date()
+    # Somewhere it is tomorrow already.
+    if day and day.date() > today + timedelta(days=1):
+        raise ConfigError(f"--date {day.date()} is not past yet")
+    return day.date() if day else today
+
+
+def _show(calibration: Calibration, path: Path) -> None:
+    click.echo(calibration_table(calibration), err=True)
+    click.echo(f"\nwrote {path / CALIBRATION_FILE_NAME}", err=True)
+
+
+def _show_addendum(added: Added) -> None:
+    record, before = added.record, added.former.denominators
+    asked = added.calibration.denominators
+    fewer = ": fewer rows than before" if asked.rows < before.rows else ""
+    click.echo(
+        f"{record.tag}, {record.date}: {count(asked.rows, 'row')} of"
+        f" {count(asked.documents, 'document')}, superseding {record.former_name} of"
+        f" {count(before.rows, 'row')} of {count(before.documents, 'document')}{fewer}",
+        err=True,
+    )
+    verdicts = added.former.label.name, added.calibration.label.name
+    click.echo(f"verdict: {verdicts[0]} before, {verdicts[1]} now", err=True)
+    click.echo(f"next: nla-release render --version {record.version}", err=True)

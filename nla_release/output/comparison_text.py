@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from nla_release.calibration.comparison import Comparison, Paired, PairedVerdict
-from nla_release.calibration.settings import Differing
-from nla_release.calibration.versions import Version
+from nla_release.calibration.settings import Differing, what_differs
 from nla_release.cards.markdown import inline
 from nla_release.cards.numbers import interval, number, signed
 
@@ -56,7 +55,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
     """Sentences and tables, in order, for any rendering."""
     letters = ascii_uppercase[: len(comparison.releases)]
-    yield _releases(comparison.releases, letters)
+    yield _releases(comparison, letters)
     yield _settings(comparison.differing, letters)
     for letter, each in zip(letters[1:], comparison.against_first, strict=True):
         if isinstance(each, Paired):
@@ -69,12 +68,13 @@ def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
     yield f"{comparison.multiplicity}."
 
 
-def _releases(releases: Sequence[Version], letters: str) -> Table:
-    """Each on its own rows."""
+def _releases(comparison: Comparison, letters: str) -> Table:
+    """Each on its own rows, and beside its figures what they are not of the same thing in."""
     return Table(
         (
             "",
             "release",
+            "differs from A in",
             "label",
             "rows",
             "documents",
@@ -90,6 +90,7 @@ def _releases(releases: Sequence[Version], letters: str) -> Table:
             (
                 letter,
                 each.name,
+                what_differs(comparison.differing, at) if at else "-",
                 each.label,
                 str(each.rows),
                 str(each.documents),
@@ -101,9 +102,9 @@ def _releases(releases: Sequence[Version], letters: str) -> Table:
                 f"{each.retrieval.hits}/{each.retrieval.n}",
                 f"1/{each.retrieval.candidates}",
             )
-            for letter, each in zip(letters, releases, strict=True)
+            for at, (letter, each) in enumerate(zip(letters, comparison.releases, strict=True))
         ],
-        words=3,
+        words=4,
     )
 
 

@@ -1,0 +1,74 @@
+"""This release beside others, which `compared_with` in release.yaml names.
+
+`comparison.json` holds every figure, what it was computed from by hash, and what differs between
+the releases. The block of RELEASE_CALIBRATION.md says the same: no figure of another release stands
+there without what it is another in beside it.
+"""
+
+from pathlib import Path
+
+from nla_release.calibration.compare import compare
+from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
+from nla_release.errors import EvidenceError
+from nla_release.files import read_json
+from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.manifest import read_manifest
+from nla_release.output.comparison_text import comparison_markdown
+from nla_release.release import ROLES, Release, tag
+from nla_release.schema import parse
+from nla_release.sidecar import Sidecar
+
+FILE_NAME = "comparison.json"
+COMPARISON = "comparison"
+
+_SAID_FIRST = (
+    "A is this release. A cosine depends on what the activations of a layer share, and a fraction"
+    " of variance on its denominator: where base, layer, precision or activations differ, the"
+    " figures are of different things, and only what stands under common rows is compared. Every"
+    " figure is in [comparison.json](comparison.json), with the hashes of the evidence that"
+    " `nla-release compare` computes it from."
+)
+
+
+def compared(
+    release: Release, version: str, evidence: Evidence, sidecars: list[Sidecar]
+) -> Comparison | None:
+    """This release against those that release.yaml names; None when it names none.
+
+    Raises:
+        NothingCheckedError: one of them has no evidence.
+        InputError: the evidence or a sidecar of one is damaged.
+    """
+    if not release.compared_with:
+        return None
+    facts = {name: value for each in sidecars for name, value in sidecar_facts(each).items()}
+    others = [read_measured(folder, _name(folder)) for folder in release.compared_with]
+    return compare([Measured(tag(version), evidence, facts), *others])
+
+
+def read_comparison(folder: Path) -> Comparison | None:
+    """The comparison of a rendered repository, when it has one.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = folder / FILE_NAME
+    return parse(Comparison, read_json(path), path, error=EvidenceError) if path.exists() else None
+
+
+def comparison_block(comparison: Comparison | None) -> dict[str, str]:
+    """The block of RELEASE_CALIBRATION.md by its name; nothing when nothing is compared."""
+    if comparison is None:
+        return {}
+    return {COMPARISON: f"{_SAID_FIRST}\n\n{comparison_markdown(comparison)}"}
+
+
+def _name(folder: Path) -> str:
+    """The repository and tag of what was published, the folder's name of anything else."""
+    for place in (folder, folder / ROLES[0], folder / "dist" / ROLES[0]):
+        if (place / MANIFEST_FILE_NAME).is_file():
+            manifest = read_manifest(place)
+            return f"{manifest.repo}@{manifest.tag}"
+    return folder.resolve().name
