@@ -1,4 +1,12 @@
 "use strict";
+// The data behind the page, as a file to keep.
+const data = new Blob([document.getElementById("data").textContent], { type: "application/json" });
+const link = document.createElement("a");
+link.href = URL.createObjectURL(data);
+link.download = "report.json";
+link.textContent = "Save the verdict and all numbers as JSON";
+document.querySelector("main").append(link);
+
 // Sorting by a click on a column's name. Without it the rows stay worst first.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];

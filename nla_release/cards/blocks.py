@@ -1,39 +1,103 @@
-"""The generated parts of a card: rendered from results alone, and found again by markers.
+"""The generated parts of both documents: rendered from results alone, found again by markers.
 
-All come from calibration.json, but for the list of retracted numbers, which is HISTORY.md's.
+All come from calibration.json, but for the list of retracted numbers, which is HISTORY.md's, and
+for what addenda say of the numbers that they superseded.
 
-A check renders `expected_blocks` again and compares them with the `generated_blocks` of a README,
-so a number that was edited by hand, or that comes from another calibration, cannot stay.
+A check renders `expected_blocks` and `expected_page_blocks` again and compares them with the
+`generated_blocks` of both documents, so a number that was edited by hand, or that comes from
+another calibration, cannot stay.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
+from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.label import CONDITIONS
 from nla_release.calibration.report import Calibration
+from nla_release.cards.addenda import Addendum
+from nla_release.cards.compared import comparison_block
 from nla_release.cards.environment import render_template
+from nla_release.cards.gaps import gaps
 from nla_release.cards.history import Entry
+from nla_release.cards.markdown import inline
+from nla_release.cards.probe_sentences import contamination_sentence
+from nla_release.cards.probe_summary import telling_rows, telling_sentences
+from nla_release.cards.probes import probe_tables, without_numbers
 from nla_release.cards.retractions import retracted_block
 from nla_release.cards.sentences import limitations
+from nla_release.cards.shown import shown
+from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import InputError
 
-NAMES = ("label", "calibration", "limitations")
+# The blocks of each document, but for the probes', which a calibration of format 1 lacks.
+CARD_NAMES = ("label", "shows", "calibration", "limitations")
+PAGE_NAMES = ("label", "shows", "rule", "calibration", "gaps")
+PROBES = "probes"
+TABLES = "tables"
 
 _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
 
 
-def expected_blocks(calibration: Calibration, log: Sequence[Entry] = ()) -> dict[str, str]:
-    """The text between the markers of every generated block, by name.
+def expected_blocks(
+    calibration: Calibration, log: Sequence[Entry] = (), addenda: Sequence[Addendum] = ()
+) -> dict[str, str]:
+    """The text between the markers of every generated block of a card, by name.
 
     Args:
         calibration: which the numbers are from.
         log: HISTORY.md; when it retracts a number, there is a block that says so.
+        addenda: to this version; when there is one, a block names the last.
     """
+    blocks = _blocks(CARD_NAMES, calibration)
+    if remarks := _remarks(calibration):
+        rows, said = telling_rows(calibration.probes), telling_sentences(calibration.probes)
+        blocks |= _block(PROBES, {"rows": rows, "remarks": [*said, *remarks]})
+    return blocks | retracted_block(log) | addendum_block(addenda)
+
+
+def expected_page_blocks(
+    calibration: Calibration,
+    log: Sequence[Entry] = (),
+    addenda: Sequence[Addendum] = (),
+    comparison: Comparison | None = None,
+) -> dict[str, str]:
+    """The same of RELEASE_CALIBRATION.md, which has the probes in full."""
+    blocks = _blocks(PAGE_NAMES, calibration)
+    if remarks := _remarks(calibration):
+        tables = [asdict(table) for table in probe_tables(calibration.probes)]
+        blocks |= _block(TABLES, {"tables": tables, "remarks": remarks})
+    return blocks | retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
+
+
+def _blocks(names: Sequence[str], calibration: Calibration) -> dict[str, str]:
     context = {
         "calibration": calibration.model_dump(mode="json", by_alias=True),
         "limitations": limitations(calibration),
+        "conditions": CONDITIONS,
+        "gaps": [asdict(gap) for gap in gaps(calibration)],
+        **asdict(shown(calibration)),
     }
-    blocks = {name: render_template(f"blocks/{name}.md.jinja", context).strip() for name in NAMES}
-    return blocks | retracted_block(log)
+    blocks: dict[str, str] = {}
+    for name in names:
+        blocks |= _block(name, context)
+    return blocks
+
+
+def _block(name: str, context: Mapping[str, Any]) -> dict[str, str]:
+    return {name: render_template(f"blocks/{name}.md.jinja", context).strip()}
+
+
+def _remarks(calibration: Calibration) -> list[str]:
+    """What a reader of probes should know; nothing for a calibration of format 1, without any."""
+    if calibration.multiplicity is None:
+        return []
+    return [
+        *without_numbers(calibration.probes),
+        contamination_sentence(calibration.contamination),
+        inline(calibration.multiplicity.note),
+    ]
 
 
 def marked(name: str, text: str) -> str:

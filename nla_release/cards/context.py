@@ -1,17 +1,22 @@
 """What templates are given: plain data, the same for both roles or of one role."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
-from nla_release.cards.blocks import expected_blocks, marked
+from nla_release.cards.blocks import expected_blocks, expected_page_blocks, marked
+from nla_release.cards.datasets import dataset_facts
 from nla_release.cards.examples import examples
-from nla_release.cards.figures import cosine_distributions_alt, training_loss_alt
+from nla_release.cards.figures import Plot
 from nla_release.cards.front_matter import front_matter
 from nla_release.cards.inputs import Adapter, Inputs
+from nla_release.cards.loosened import loosened_section
+from nla_release.cards.method import alignment, customized
 from nla_release.cards.notes import read_notes
+from nla_release.cards.numbers import count
 from nla_release.cards.references import citations, licence
+from nla_release.cards.released import Released
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
 from nla_release.lora import lora_modules
@@ -31,8 +36,16 @@ PARTNERS: dict[Role, Role] = {"av": "ar", "ar": "av"}
 _BLOCK = re.compile(r"\.layers\.(\d+)\.")
 
 
-def pair_context(inputs: Inputs, version: str) -> Context:
+def pair_context(
+    inputs: Inputs, version: str, plots: Sequence[Plot], before: Released | None
+) -> Context:
     """What is the same on both cards.
+
+    Args:
+        inputs: the release as it lies on disk.
+        version: of the release.
+        plots: the figures of the pair.
+        before: this version beside the previous one, when there is one.
 
     Raises:
         ConfigError: a note, a citation or the licence is wrong.
@@ -40,6 +53,13 @@ def pair_context(inputs: Inputs, version: str) -> Context:
     """
     release, run = inputs.release, inputs.evidence.run
     adapters, calibration = inputs.adapters, inputs.calibration
+    lora = {role: _lora(adapter) for role, adapter in adapters.items()}
+    components = alignment(
+        {role: adapter.sidecar for role, adapter in adapters.items()},
+        {role: _adapted(each) for role, each in lora.items()},
+        run,
+        calibration,
+    )
     quotable = {
         "version": version,
         "calibration": calibration.model_dump(mode="json", by_alias=True),
@@ -50,24 +70,26 @@ def pair_context(inputs: Inputs, version: str) -> Context:
         "tag": tag(version),
         "date": run.finished_at[:10],
         "evidence": run.model_dump(mode="json", by_alias=True),
-        "blocks": {name: marked(name, text) for name, text in expected_blocks(calibration).items()},
+        "blocks": _marked(expected_blocks(calibration)),
+        "page_blocks": _marked(expected_page_blocks(calibration)),
+        "loosened": loosened_section(release.config.gates),
         "waivers": waivers_section(release.config.waivers),
-        "label_rule": {"rows": MIN_ROWS, "documents": MIN_DOCUMENTS},
         "examples": [asdict(example) for example in examples(inputs.evidence)],
-        "figures": {"cosine_real_vs_controls": cosine_distributions_alt(calibration)},
-        "lora": {role: _lora(adapter) for role, adapter in adapters.items()},
-        "stages": {role: adapter.sidecar.stage for role, adapter in adapters.items()},
+        "figures": _figures(plots),
+        "released": before.plain() if before else None,
+        "components": [asdict(each) for each in components],
+        "customized": [asdict(each) for each in customized(components)],
+        "lora": lora,
         "layer": adapters["av"].sidecar.extraction_layer_index,
         "injection_scale": adapters["av"].sidecar.injection.scale,
-        "ar_head": adapters["ar"].sidecar.head.model_dump(mode="json"),
         "notes": read_notes(release.notes, quotable),
         "citations": citations(release.config.citations),
         "licence": licence(release.config.license).model_dump(),
     }
 
 
-def role_context(inputs: Inputs, shared: Context, role: Role) -> Context:
-    """What one card says besides: `shared`, and the facts of this role."""
+def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Plot]) -> Context:
+    """What one card says besides: `shared`, and the facts and figures of this role."""
     adapter, partner = inputs.adapters[role], PARTNERS[role]
     repos, year = shared["release"]["repos"], shared["date"][:4]
     key = f"{inputs.release.config.namespace}{year}{inputs.release.config.name}{role}"
@@ -82,7 +104,9 @@ def role_context(inputs: Inputs, shared: Context, role: Role) -> Context:
         },
         "sidecar": adapter.sidecar.model_dump(mode="json", by_alias=True),
         "lora": shared["lora"][role],
-        "loss": _loss(role, adapter.log) if adapter.log else None,
+        "loss": _loss(adapter.log) if adapter.log else None,
+        "figures": shared["figures"] | _figures(plots),
+        "datasets": dataset_facts(adapter.sidecar.nla_release.training),
         "snippet": asdict(snippet(adapter.sidecar, inputs.evidence)),
         "year": year,
         "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),
@@ -107,11 +131,23 @@ def _lora(adapter: Adapter) -> Context:
     }
 
 
-def _loss(role: Role, log: list[Step]) -> Context:
+def _adapted(lora: Context) -> str:
+    return f"rank {lora['rank']}, on {count(lora['modules'], 'module')}"
+
+
+def _figures(plots: Sequence[Plot]) -> dict[str, str]:
+    """What each figure says in words, by its name."""
+    return {plot.name: plot.alt for plot in plots}
+
+
+def _marked(blocks: dict[str, str]) -> dict[str, str]:
+    return {name: marked(name, text) for name, text in blocks.items()}
+
+
+def _loss(log: list[Step]) -> Context:
     first, last = log[0], log[-1]
     return asdict(judge(log)) | {
         "rule": RULE,
-        "figure": training_loss_alt(role, log),
         "first": first.loss,
         "first_step": first.step,
         "last": last.loss,

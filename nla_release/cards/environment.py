@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nla_release import resources
+from nla_release.cards.bounds import bounded
 from nla_release.cards.markdown import (
     bibtex,
     code_cell,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 TEMPLATES = resources.folder("model_cards")
 
+# Ten pages; a document that a check reads may have a few such notes.
+MAX_NOTE = 32 * 1024
+
 
 def render_template(name: str, context: Mapping[str, Any]) -> str:
     """A document from one of our templates in `model_cards/`."""
@@ -43,12 +47,16 @@ def render_note(path: Path, context: Mapping[str, Any], text: str | None = None)
 
     Raises:
         InputError: it cannot be read.
-        ConfigError: it is not a valid template, or asks for something that is not there or not
-            allowed; names the file and the line.
+        ConfigError: it is not a valid template, asks for something that is not there or not
+            allowed, or does not come to an end; names the file and the line.
     """
     sandbox = _sandbox({path.name: read_text(path) if text is None else text})
     try:
-        return sandbox.get_template(path.name).render(context).strip()
+        with bounded():
+            note = sandbox.get_template(path.name).render(context).strip()
+        if len(note) > MAX_NOTE:
+            raise ValueError(f"makes {len(note)} characters, more than {MAX_NOTE}")
+        return note
     except Exception as error:  # a note is a program of its author and may raise anything
         raise ConfigError(
             f"{path} line {_line(error)}: {type(error).__name__}: {error}",

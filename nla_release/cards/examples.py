@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from nla_release.calibration.controls import cosines
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.records import Row
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.explanation import Status
 
 # The activation is taken at the end of its text; this much of it lets a reader judge.
@@ -30,13 +30,11 @@ class Example:
 
 def examples(evidence: Evidence) -> list[Example]:
     """Best, median and worst row by cosine, ties in the order of the rows, no row twice."""
-    gold = evidence.vectors["gold"]
-    cosines = cosine_rows(gold, evidence.vectors["real"])
-    controls = cosine_rows(gold, evidence.vectors["shuffled"])
-    order = sorted(range(len(cosines)), key=lambda position: -cosines[position])
+    own, others = cosines(evidence, "real"), cosines(evidence, "shuffled")
+    order = sorted(range(len(own)), key=lambda position: -own[position])
     ranks = {order[len(order) // 2]: "median", order[-1]: "worst", order[0]: "best"}
     return [
-        _example(rank, evidence.rows[position], float(cosines[position]), float(controls[position]))
+        _example(rank, evidence.rows[position], float(own[position]), float(others[position]))
         for position in order
         if (rank := ranks.get(position))
     ]

@@ -1,6 +1,6 @@
 """Fragments: what is to stand in HISTORY.md besides releases, one small file per entry.
 
-`history/2026-12-01-scale.md` beside release.yaml is the entry `2026-12-01-scale`: front matter,
+`history/2026-11-23-scale.md` beside release.yaml is the entry `2026-11-23-scale`: front matter,
 then prose in Markdown, in which `{{ ... }}` may quote the numbers as in a note. The next `render`
 appends it. Once that is published the file must stay as it is: the log is not rewritten.
 """
@@ -8,12 +8,14 @@ appends it. Once that is published the file must stay as it is: the log is not r
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
 from nla_release.cards.environment import render_note, render_template
+from nla_release.cards.hiding import hiding
 from nla_release.cards.history import (
     Day,
     Entry,
@@ -42,10 +44,17 @@ _NAME = re.compile(r"[^a-z0-9]+")
 _NAME_LENGTH = 60
 
 
+def _is_past(day: date) -> date:
+    # Somewhere it is tomorrow already.
+    if day > datetime.now(UTC).date() + timedelta(days=1):
+        raise ValueError(f"{day} is not past yet")
+    return day
+
+
 class FrontMatter(Strict):
     """The keys at the top of a fragment."""
 
-    date: Day
+    date: Annotated[Day, AfterValidator(_is_past)]
     kind: Kind
     title: Line
     version: NormalVersion | None = None
@@ -74,10 +83,43 @@ def read_fragments(folder: Path) -> list[Fragment]:
     """Every fragment, by date and name; none when there is no folder.
 
     Raises:
-        InputError: a Markdown file in it is no fragment; says why.
+        InputError: a Markdown file in it is no fragment, or it is no folder; says why.
     """
-    fragments = [_read(path) for path in sorted(folder.glob("*.md"))]
+    fragments = [read_fragment(path) for path in fragment_files(folder)]
     return sorted(fragments, key=lambda each: (each.matter.date, each.record.id))
+
+
+def fragment_files(folder: Path) -> list[Path]:
+    """The Markdown files of a folder of fragments; none when there is no folder.
+
+    Raises:
+        InputError: it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, and not a folder of fragments")
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() == ".md")
+
+
+def read_fragment(path: Path) -> Fragment:
+    """One fragment.
+
+    Raises:
+        InputError: it is no text file, or no fragment; says why.
+    """
+    text = read_text(path, limit=MAX_YAML_BYTES).removeprefix("\N{BYTE ORDER MARK}")
+    found = _FRONT_MATTER.match(text)
+    if found is None:
+        raise InputError(
+            f"{path} does not begin with front matter between two lines of ---",
+            hint="nla-release history add writes it",
+        )
+    matter = parse(FrontMatter, parse_yaml(found["yaml"], path), path)
+    record = {
+        "id": path.stem,
+        **matter.model_dump(include={"date", "kind", "version", "supersedes"}),
+        "source": sha256_bytes(text.encode()),
+    }
+    return Fragment(path, matter, text[found.end() :].strip(), parse(Record, record, path))
 
 
 def write_fragment(folder: Path, matter: FrontMatter, body: str = "") -> Path:
@@ -129,7 +171,8 @@ def fragment_entry(fragment: Fragment, context: Mapping[str, Any], log: Sequence
         log: the entries that it may link to.
 
     Raises:
-        ConfigError: its prose is no valid template, or it supersedes what is not in the log.
+        ConfigError: its prose is no valid template or would hide the entries after it, or it
+            supersedes what is not in the log.
     """
     matter = fragment.matter
     about = matter.version
@@ -139,13 +182,19 @@ def fragment_entry(fragment: Fragment, context: Mapping[str, Any], log: Sequence
         if name != "calibration" or about in (None, context["version"])
     }
     prose = render_note(fragment.path, quotable, fragment.body) if fragment.body else ""
+    prose = _harmless(prose)
+    if what := hiding(prose):
+        raise ConfigError(
+            f"{fragment.path} holds {what}: the entries after it could not be seen",
+            hint="say it in Markdown, or show it as code between backticks",
+        )
     return render_template(
         "history_fragment.md.jinja",
         {
             "comment": fragment.record.comment(),
             "about": tag(about) if about else None,
             "supersedes": _superseded(fragment, log),
-            "prose": _harmless(prose),
+            "prose": prose,
             **matter.model_dump(mode="json", include={"date", "kind", "title"}),
         },
     )
@@ -169,22 +218,3 @@ def _superseded(fragment: Fragment, log: Sequence[Entry]) -> dict[str, Any] | No
 def _harmless(prose: str) -> str:
     """Prose that can neither begin an entry of its own nor hide the next in a comment."""
     return _LIKE_A_VERSION.sub("###", prose.replace("<!--", "&lt;!--"))
-
-
-def _read(path: Path) -> Fragment:
-    if not path.is_file():
-        raise InputError(f"{path} is not a regular file")
-    text = read_text(path, limit=MAX_YAML_BYTES)
-    found = _FRONT_MATTER.match(text)
-    if found is None:
-        raise InputError(
-            f"{path} does not begin with front matter between two lines of ---",
-            hint="nla-release history add writes it",
-        )
-    matter = parse(FrontMatter, parse_yaml(found["yaml"], path), path)
-    record = {
-        "id": path.stem,
-        **matter.model_dump(include={"date", "kind", "version", "supersedes"}),
-        "source": sha256_bytes(text.encode()),
-    }
-    return Fragment(path, matter, text[found.end() :].strip(), parse(Record, record, path))

@@ -1,9 +1,10 @@
 """HISTORY.md: a log of dated entries, only ever appended to.
 
 What was published stays, byte for byte. A release writes the entry of its version, under the
-heading `## v0.0.1, 2026-11-22`. Every other entry comes from a fragment (see `fragments`) and
-follows a comment that no reader sees, `<!-- nla-release:entry {...} -->`: its `Record`, by which
-anybody who has downloaded a repository can tell what was retracted.
+heading `## v0.0.1, 2026-11-22`, which names its evidence by hash. Every other
+entry comes from a fragment (see `fragments`) and follows a comment that no reader sees,
+`<!-- nla-release:entry {...} -->`: its `Record`, by which anybody who has downloaded a repository
+can tell what was retracted.
 
 A retraction points both ways although nothing published changes: its entry links to the entry
 that it supersedes, and from then on every card lists the number as retracted, with a link back
@@ -23,8 +24,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from nla_release.calibration.records import Sha256
 from nla_release.cards.markdown import inline
 from nla_release.errors import ConfigError, InputError, RefusedError
+from nla_release.files import read_text
 from nla_release.release import check_version
 from nla_release.schema import Strict, parse
 
@@ -34,6 +37,8 @@ Kind = Literal["release", "finding", "correction", "retraction", "process"]
 _START = re.compile(r"^(?:## (?P<tag>v\S+), |<!-- nla-release:)", re.MULTILINE)
 _RECORD = re.compile(r"<!-- nla-release:entry (?P<record>\{.*\}) -->\r?\n## (?P<heading>.*)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+# By what a version's entry names the measurement; the first releases' entries name none.
+_EVIDENCE = re.compile(r"^\* Evidence: `evidence/run\.json` with sha256 `\w+`\.\n", re.MULTILINE)
 
 # No log of a person's is near either; whoever reads one of a stranger's must come to an end.
 _MAX_RECORDS = 200
@@ -63,12 +68,15 @@ class Superseded(Strict):
     """A number that does not stand any more.
 
     `metric` is its dotted name in calibration.json, or any name for what is not in there.
+    `run_sha256` is of the evidence that gave it, where that was known: whatever version is made of
+    the same evidence, the number does not stand in it either.
     """
 
     version: NormalVersion
     metric: Line
     value: float = Field(strict=True, ge=-_MAX_VALUE, le=_MAX_VALUE)
     reason: Line
+    run_sha256: Sha256 | None = None
 
     @property
     def shown(self) -> str:
@@ -80,6 +88,10 @@ class Superseded(Strict):
         """How many decimals are shown."""
         return max(0, -int(Decimal(self.shown).as_tuple().exponent))
 
+    def writes(self, number: float) -> bool:
+        """Whether the value is a number, rounded to the digits that are shown."""
+        return abs(number - self.value) <= 10.0**-self.decimals / 2 + 1e-9
+
 
 class Record(Strict):
     """What the comment before an entry says of it; `source` is the sha256 of its fragment."""
@@ -90,6 +102,11 @@ class Record(Strict):
     version: NormalVersion | None = None
     supersedes: Superseded | None = None
     source: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @property
+    def about(self) -> str | None:
+        """The version that the entry is about, when it says."""
+        return self.version or (self.supersedes.version if self.supersedes else None)
 
     def comment(self) -> str:
         """The line that `read_log` finds again; nothing in it can end the comment."""
@@ -127,14 +144,17 @@ def read_history(path: Path) -> str | None:
     """The log as last published, to the byte (line ends included); None when there is none yet.
 
     Raises:
-        InputError: it is not UTF-8 text.
+        InputError: it is not a text file, or tells of no version.
     """
     if not path.exists():
         return None
-    try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error.reason}") from error
+    history = read_text(path, newline="")
+    if not entries(history):
+        raise InputError(
+            f"{path} tells of no version, so it is no log that was published",
+            hint="restore it as it was published, or remove it before the first release",
+        )
+    return history
 
 
 def read_log(history: str) -> list[Entry]:
@@ -219,13 +239,21 @@ def _is_in(published: list[Entry], entry: Entry) -> bool:
     """
     if entry.record is None:
         same = next((each for each in published if each.tag == entry.tag), None)
-        if same and not same.text.replace("\r\n", "\n").startswith(entry.text.rstrip()):
+        if same and not _begins_with(same.text.replace("\r\n", "\n"), entry.text):
             raise RefusedError(
                 f"HISTORY.md already has {entry.tag}, with other results than this release",
-                hint="what was published is not rewritten: render the next version instead",
+                hint="what was published is not rewritten: add new evidence with"
+                " `nla-release calibrate --addendum`, or render the next version",
             )
         return same is not None
     return any(each.record and each.record.id == entry.record.id for each in published)
+
+
+def _begins_with(published: str, entry: str) -> bool:
+    """Whether an entry is the published one, which may name no evidence and be added to."""
+    if not _EVIDENCE.search(published):
+        entry = _EVIDENCE.sub("", entry)
+    return published.startswith(entry.rstrip())
 
 
 def _preamble(title: str) -> str:

@@ -7,7 +7,21 @@ from typing import Any
 from nla_release.cards.environment import render_note
 from nla_release.errors import ConfigError
 
-NAMES = ("summary", "distinctive", "limitations", "intended_use")
+# The first seven stand on both cards, the others in RELEASE_CALIBRATION.md.
+NAMES = (
+    "summary",
+    "customizations",
+    "datasets",
+    "distinctive",
+    "rationale",
+    "limitations",
+    "intended_use",
+    "positioning",
+    "gaps",
+    "alternatives",
+    "comparison",
+    "acknowledgments",
+)
 
 
 def read_notes(folder: Path | None, context: Mapping[str, Any]) -> dict[str, str | None]:

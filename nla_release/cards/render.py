@@ -1,6 +1,7 @@
 """`render`: a measured pair becomes two repositories in `dist/`, whole or not at all."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,15 +9,37 @@ from nla_release.base.cache import base_facts
 from nla_release.base.facts import FILE_NAME as BASE_NAME
 from nla_release.base.facts import BaseFacts, dump_base_facts
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.cards.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
+from nla_release.cards.addenda import (
+    Addendum,
+    addendum_entry,
+    changed_files,
+    contradictions,
+    missing_from,
+    not_added,
+    read_addenda,
+)
 from nla_release.cards.blocks import marked
+from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
+from nla_release.cards.compared import compared, comparison_block
 from nla_release.cards.context import PARTNERS, Context, pair_context, role_context
 from nla_release.cards.environment import render_template
-from nla_release.cards.figures import cosine_distributions, training_loss
+from nla_release.cards.figures import (
+    Plot,
+    cosine_distributions,
+    own_against_other,
+    retrieval_vs_chance,
+    training_loss,
+    versions_side_by_side,
+)
 from nla_release.cards.fragments import fragment_entry, pending, read_fragments
-from nla_release.cards.history import append, read_history, read_log
+from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.references import check_licence, licence_files
+from nla_release.cards.released import Released, released
 from nla_release.cards.retractions import retracted_block
+from nla_release.cards.superseded import addenda_block, addendum_block
+from nla_release.errors import RefusedError
 from nla_release.files import dump_json, replacing_folder, write_atomic
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
@@ -56,28 +79,46 @@ def render(release: Release, version: str) -> RenderedRelease:
         InputError: a file is missing or damaged.
         EvidenceError: the evidence is of other weights, or the calibration of other evidence.
         PairError: AV and AR are not one pair.
-        RefusedError: HISTORY.md has this version with other results, or a fragment as it was before
-            somebody edited it.
+        RefusedError: HISTORY.md has this version with other results, or a fragment or addendum as
+            it was before somebody edited it; or the evidence or a file of the pair is not what the
+            last addendum says.
         EnvironmentProblem: `dist/` cannot be written, or base.json is missing and the base cannot
             be reached.
     """
     check_version(version)
     inputs = read_inputs(release)
     base = base_facts(release)
-    shared = pair_context(inputs, version)
+    before = released(inputs, version)
+    plots = _pair_plots(inputs, before)
+    shared = pair_context(inputs, version, plots, before)
     _check_licence(release, base, shared)
-    history = _history(inputs, shared)
-    shared["blocks"] |= {
-        name: marked(name, text) for name, text in retracted_block(read_log(history)).items()
-    }
-    documents = _pair_documents(inputs, base, shared) | {HISTORY_FILE_NAME: history}
+    addenda = read_addenda(release.addenda(version), release.folder)
+    if why := not_added(addenda, version, inputs.calibration.evidence):
+        raise RefusedError(
+            why, hint='nla-release calibrate --addendum "..." adds what was measured since'
+        )
+    sidecars = [inputs.adapters[role].sidecar for role in ROLES]
+    comparison = compared(release, version, inputs.evidence, sidecars)
+    history = _history(inputs, shared, addenda)
+    retracted = retracted_block(read_log(history))
+    for blocks, later in (
+        ("blocks", retracted | addendum_block(addenda)),
+        ("page_blocks", retracted | addenda_block(addenda) | comparison_block(comparison)),
+    ):
+        shared[blocks] |= {name: marked(name, text) for name, text in later.items()}
+    documents = _pair_documents(inputs, base, shared, plots) | {HISTORY_FILE_NAME: history}
+    if comparison:
+        documents[COMPARISON_NAME] = comparison.dump()
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
+            if addenda:
+                shutil.copytree(release.addenda(version), dist / role / ADDENDA_FOLDER_NAME)
             for name, content in (documents | _role_documents(inputs, shared, role)).items():
                 write_atomic(dist / role / name, content)
             manifest = _manifest(inputs, shared, role, dist / role)
-            write_atomic(dist / role / MANIFEST_NAME, manifest)
+            _check_unchanged(addenda, manifest)
+            write_atomic(dist / role / MANIFEST_NAME, dump_manifest(manifest))
     return RenderedRelease(
         tag(version), shared["release"]["repos"], {role: release.dist / role for role in ROLES}
     )
@@ -99,6 +140,15 @@ def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     shutil.copyfile(release.calibration, folder / CALIBRATION_FILE_NAME)
 
 
+def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
+    """Refuse a repository whose weights or sidecar are not those that an addendum is to."""
+    if changed := changed_files(addenda, manifest):
+        raise RefusedError(
+            f"{', '.join(changed)} would not be as {manifest.tag} was published",
+            hint="restore the pair: an addendum is to the same weights, others are a new version",
+        )
+
+
 def _check_licence(release: Release, base: BaseFacts, shared: Context) -> None:
     """Refuse what NLA506 would refuse of the finished repositories, unless it is waived."""
     if not any(waiver.code == "NLA506" for waiver in release.config.waivers):
@@ -106,36 +156,80 @@ def _check_licence(release: Release, base: BaseFacts, shared: Context) -> None:
             check_licence(release.config.license, base.license, repo)
 
 
-def _history(inputs: Inputs, shared: Context) -> str:
-    """The log as last published, with this version's entry and those of new fragments."""
+def _history(inputs: Inputs, shared: Context, addenda: list[Addendum]) -> str:
+    """The log as last published, with the entries of this version, its addenda and fragments."""
     release = inputs.release
     published = read_history(release.history)
-    own = render_template("history_entry.md.jinja", shared)
+    own = _own_entry(published, shared, addenda)
     log = [*read_log(published or ""), *read_log(own)]
+    if wrong := contradictions(log, shared["version"], addenda):
+        raise RefusedError(
+            wrong[0], hint=f"restore {release.addenda(shared['version'])}: it is only added to"
+        )
     new = pending(read_fragments(release.fragments), log)
     quotable = {name: shared[name] for name in ("version", "release", "calibration")}
-    additions = [own, *(fragment_entry(fragment, quotable, log) for fragment in new)]
+    additions = [
+        own,
+        *map(addendum_entry, missing_from(log, addenda)),
+        *(fragment_entry(fragment, quotable, log) for fragment in new),
+    ]
     return append(published, release.config.title, additions)
 
 
-def _pair_documents(inputs: Inputs, base: BaseFacts, shared: Context) -> Files:
+def _own_entry(published: str | None, shared: Context, addenda: list[Addendum]) -> str:
+    """The entry of this version, which tells what it was published with.
+
+    After an addendum the numbers are others: the entry stays the one that is published, or is made
+    from what the first addendum superseded.
+    """
+    if not addenda:
+        return render_template("history_entry.md.jinja", shared)
+    if entry := entries(published or "").get(shared["tag"]):
+        return entry
+    first = addenda[0]
+    then = first.former.calibration.model_dump(mode="json", by_alias=True)
+    return render_template(
+        "history_entry.md.jinja",
+        shared | {"calibration": then, "date": first.record.supersedes.measured},
+    )
+
+
+def _pair_plots(inputs: Inputs, before: Released | None) -> list[Plot]:
+    """The figures of both repositories."""
+    evidence, calibration = inputs.evidence, inputs.calibration
+    plots = [
+        cosine_distributions(evidence, calibration),
+        own_against_other(evidence, calibration),
+        retrieval_vs_chance(calibration),
+    ]
+    return [*plots, versions_side_by_side(before.versions)] if before else plots
+
+
+def _files(plots: Sequence[Plot]) -> Files:
+    return {name: content for plot in plots for name, content in plot.files().items()}
+
+
+def _pair_documents(
+    inputs: Inputs, base: BaseFacts, shared: Context, plots: Sequence[Plot]
+) -> Files:
     """What is the same in both repositories."""
+    page = shared | {"blocks": shared["page_blocks"]}
     return {
         **licence_files(inputs.release.config.license),
-        "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", shared),
+        "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", page),
         BASE_NAME: dump_base_facts(base),
-        "figures/cosine_real_vs_controls.png": cosine_distributions(
-            inputs.evidence, inputs.calibration
-        ),
+        **_files(plots),
     }
 
 
 def _role_documents(inputs: Inputs, shared: Context, role: Role) -> Files:
     """What only one repository has."""
     log = inputs.adapters[role].log
-    figures: Files = {"figures/training_loss.png": training_loss(role, log)} if log else {}
-    return figures | {
-        "README.md": render_template(f"{role}.md.jinja", role_context(inputs, shared, role)),
+    plots = [training_loss(role, log)] if log else []
+    context = role_context(inputs, shared, role, plots)
+    return {
+        **_files(plots),
+        "README.md": render_template(f"{role}.md.jinja", context),
         SIDECAR_NAME: _sidecar(inputs, shared, role),
         CONFIG_FILE_NAME: _adapter_config(inputs, role),
     }
@@ -174,21 +268,19 @@ def _adapter_config(inputs: Inputs, role: Role) -> str | bytes:
     return dump_json(ready)
 
 
-def _manifest(inputs: Inputs, shared: Context, role: Role, folder: Path) -> str:
+def _manifest(inputs: Inputs, shared: Context, role: Role, folder: Path) -> Manifest:
     """What the repository is, and every other file that is in its folder by now."""
     config, partner, repos = inputs.release.config, PARTNERS[role], shared["release"]["repos"]
-    return dump_manifest(
-        Manifest(
-            role=role,
-            repo=repos[role],
-            version=shared["version"],
+    return Manifest(
+        role=role,
+        repo=repos[role],
+        version=shared["version"],
+        tag=shared["tag"],
+        base=BaseRecord(id=config.base_model, revision=config.base_revision),
+        files=record_files(folder),
+        partner=PartnerRecord(
+            repo=repos[partner],
             tag=shared["tag"],
-            base=BaseRecord(id=config.base_model, revision=config.base_revision),
-            files=record_files(folder),
-            partner=PartnerRecord(
-                repo=repos[partner],
-                tag=shared["tag"],
-                adapter_sha256=inputs.adapters[partner].sha256,
-            ),
-        )
+            adapter_sha256=inputs.adapters[partner].sha256,
+        ),
     )

@@ -3,12 +3,10 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from nla_release.calibration.report import Calibration
-
-Metric = Literal["cosine", "control", "mse", "fve", "retrieval", "diversity", "failure", "count"]
+from nla_release.prose.probe_quantities import PROBE_METRICS, of_probes, part_of
+from nla_release.prose.quantity import Metric, Quantity
 
 _METRIC_OF: dict[str, Metric] = {
     "denominators": "count",
@@ -25,25 +23,16 @@ _METRIC_OF: dict[str, Metric] = {
 }
 
 
-@dataclass(frozen=True)
-class Quantity:
-    """A number of a calibration, or one that follows from it.
-
-    `derived` ones are not proposed to somebody who got a number wrong. An `edge` is the end or
-    the half-width of an interval, a deviation, or what lies between two controls: stated only
-    where a spread is spoken of.
-    """
-
-    metric: Metric
-    name: str
-    value: float
-    derived: bool = False
-    edge: bool = False
-
-
 def metric_of(name: str) -> Metric | None:
     """The metric that a number of calibration.json belongs to, by its dotted name."""
-    return _METRIC_OF.get(name.partition(".")[0])
+    return next(iter(_metrics_of(name)), None)
+
+
+def _metrics_of(name: str) -> tuple[Metric, ...]:
+    """The metric, and those beside which a number of a probe is read."""
+    if metric := _METRIC_OF.get(name.partition(".")[0]):
+        return (metric,)
+    return next((found for part, found in PROBE_METRICS.items() if name.startswith(part)), ())
 
 
 def quantities(calibration: Calibration) -> list[Quantity]:
@@ -58,27 +47,28 @@ def quantities(calibration: Calibration) -> list[Quantity]:
         *_of_controls(calibration),
         *_of_retrieval(calibration),
         *_of_counts(calibration),
+        *of_probes(calibration.probes),
     ]
 
 
 def _given(calibration: Calibration) -> Iterator[Quantity]:
     """Every number of the file, whole numbers as counts, and intervals by their ends."""
     for name, value in calibration.leaves().items():
-        metric = metric_of(name)
-        if metric is None:
+        metrics, part = _metrics_of(name), part_of(name)
+        if isinstance(value, int) and not isinstance(value, bool) and metrics:
+            yield Quantity("count", name, float(value), part=part)
             continue
-        if isinstance(value, int):
-            yield Quantity("count", name, float(value))
-        elif isinstance(value, float):
-            yield Quantity(metric, name, value, edge=name.endswith(".sd"))
-            if name.endswith(".difference"):
-                yield Quantity(metric, f"-{name}", -value, derived=True)
-        elif isinstance(value, list):
-            low, high = value
-            ends = {name: low, f"{name}, upper end": high, f"{name}, half": (high - low) / 2}
-            for end, bound in ends.items():
-                yield Quantity(metric, end, bound, derived=True, edge=True)
-                yield Quantity(metric, f"-{end}", -bound, derived=True, edge=True)
+        for metric in metrics:
+            if isinstance(value, float):
+                yield Quantity(metric, name, value, edge=name.endswith(".sd"), part=part)
+                if name.endswith(".difference"):
+                    yield Quantity(metric, f"-{name}", -value, derived=True, part=part)
+            elif isinstance(value, list):
+                low, high = value
+                ends = {name: low, f"{name}, upper end": high, f"{name}, half": (high - low) / 2}
+                for end, bound in ends.items():
+                    yield Quantity(metric, end, bound, True, edge=True, part=part)
+                    yield Quantity(metric, f"-{end}", -bound, True, edge=True, part=part)
 
 
 def _of_cosine(calibration: Calibration) -> Iterator[Quantity]:

@@ -1,9 +1,11 @@
 """The prose of a document, sentence by sentence, as whoever reads the rendered page sees it.
 
-Metadata, code, HTML tags, comments and link targets are not prose. markdown-it takes the Markdown
-apart: where a code span, a table cell or a link ends is CommonMark's to say, not a regex's.
+Metadata, code, HTML tags but for what they describe, comments and link targets are not prose.
+markdown-it takes the Markdown apart: where a code span, a table cell or a link ends is CommonMark's
+to say, not a regex's.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nla_release.cards.blocks import block_places
 from nla_release.cards.retractions import RETRACTING
+from nla_release.cards.superseded import ADDENDA
 from nla_release.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +29,15 @@ _QUOTED_ROW = re.compile(
     r" with another row's explanation -?\d\.\d+\."
 )
 
+# Generated blocks whose numbers do not stand.
+_OF_OTHER_NUMBERS = frozenset({RETRACTING, ADDENDA})
+
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?---(?:\n|\Z)")
 _TAG = re.compile(r"<[^<>]*>")
+# What a tag shows: a description in place of an image, or words beside the pointer.
+_SHOWN_BY_A_TAG = re.compile(
+    r"""\s(?:alt|title|aria-label)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE
+)
 _URL = re.compile(r"https?://[^\s<>]+")
 _AFTER_A_URL = ".,;:!?)]'\"*_"
 _BLANKS = re.compile(r"[^\S\n]+")
@@ -75,6 +85,11 @@ class Passage:
         """All of it."""
         return " ".join(sentence.text for sentence in self.sentences)
 
+    @property
+    def words(self) -> str:
+        """All of it, and the labels of its cells."""
+        return " ".join([self.text, *(sentence.label for sentence in self.sentences)])
+
 
 @dataclass(frozen=True)
 class _Inline:
@@ -87,7 +102,7 @@ class _Inline:
 
 @lru_cache(maxsize=8)  # both repositories hold some documents, and more than one rule reads them
 def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
-    """The passages of a document in order, but no quotations under `QUOTING`, and no retractions.
+    """The passages of a document in order, but no quotations under `QUOTING`, and no old numbers.
 
     Args:
         markdown: the document, with or without front matter.
@@ -96,7 +111,7 @@ def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
     # Only here: whoever checks what is not rendered yet needs no Markdown parser.
     from markdown_it import MarkdownIt
 
-    markdown = _without_blocks(markdown, retracting_alone=not skip_generated)
+    markdown = _without_blocks(markdown, None if skip_generated else _OF_OTHER_NUMBERS)
     front_matter = _FRONT_MATTER.match(markdown)
     if front_matter:
         markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
@@ -104,15 +119,15 @@ def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
     return tuple(_passages(_not_quoted(tokens)))
 
 
-def _without_blocks(markdown: str, *, retracting_alone: bool) -> str:
-    """The document with blank lines for the text of its generated blocks, whose lines it keeps."""
+def _without_blocks(markdown: str, names: frozenset[str] | None) -> str:
+    """The document with blank lines for the text of these generated blocks, or of all of them."""
     try:
         places = block_places(markdown)
     except InputError:
         # NLA502 refuses such a card and compares nothing of it, so all of it is read.
         return markdown
     for name, place in places.items():
-        if retracting_alone and name != RETRACTING:
+        if names is not None and name not in names:
             continue
         blank = "".join(char if char == "\n" else " " for char in markdown[place])
         markdown = markdown[: place.start] + blank + markdown[place.stop :]
@@ -207,14 +222,16 @@ def _shown(child: "Token") -> str:
         case "text":
             return _as_it_looks(child.content)
         case "image":
-            return f" {_as_it_looks(child.content)} "
+            return f" {_as_it_looks(child.content)} {_title(child)}"
+        case "link_open":
+            return _title(child)
         case "code_inline":
             code = _as_it_looks(child.content)
             return code if _NUMBER.fullmatch(code) else "`"
         case "softbreak" | "hardbreak":
             return "\n"
         case "html_inline":
-            return " "
+            return _without_tags(child.content)
         case _:
             return ""
 
@@ -225,8 +242,24 @@ def _html(token: "Token") -> _Inline:
     for piece in pieces:
         comment, _, after = piece.partition("-->")
         shown += "\n" * comment.count("\n") + after
-    text, links = _without_addresses(_BLANKS.sub(" ", _TAG.sub(" ", _as_it_looks(shown))))
+    text, links = _without_addresses(_BLANKS.sub(" ", _without_tags(shown)))
     return _Inline(_line(token), text, links)
+
+
+def _title(child: "Token") -> str:
+    """What is shown beside the pointer over a link or an image."""
+    title = str(child.attrs.get("title", ""))
+    return f"{_as_it_looks(title)}: " if title else ""
+
+
+def _without_tags(markup: str) -> str:
+    """HTML as it is seen, descriptions and titles of its tags included."""
+
+    def shown(tag: re.Match[str]) -> str:
+        values = (found.strip("\"'") for found in _SHOWN_BY_A_TAG.findall(tag[0]))
+        return f" {' '.join(values)} "
+
+    return _as_it_looks(html.unescape(_TAG.sub(shown, markup)))
 
 
 def _as_it_looks(text: str) -> str:

@@ -12,7 +12,7 @@ from nla_release.prose.counts import among_them, counted, of_something_else
 from nla_release.prose.literals import LiteralNumber, literals
 from nla_release.prose.mentions import Clause, Mention, clause, inside, mentions, nearest, of_a_fit
 from nla_release.prose.otherwise import named_otherwise
-from nla_release.prose.quantities import Metric, Quantity
+from nla_release.prose.quantity import Metric, Quantity
 from nla_release.prose.reader import Passage, Sentence
 from nla_release.release import CALIBRATION_FILE_NAME
 
@@ -68,7 +68,7 @@ _FAR = 200
 _WHOLES = (".n", ".rows", ".documents", ".ok", ".candidates")
 _PARTS = {
     "failure": ("rows without an explanation", ".empty", ".truncated", ".unparsed", ".failed"),
-    "retrieval": ("retrieval.hits", "rows not retrieved"),
+    "retrieval": (".hits", "rows not retrieved"),
 }
 _NEGATION = re.compile(r"\b(?:not|never|no|without|nothing|none|\w{1,8}n['’]t)\b", re.IGNORECASE)
 

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.report import Calibration
-from nla_release.cards.blocks import NAMES, expected_blocks, generated_blocks, marked
+from nla_release.cards.blocks import (
+    CARD_NAMES,
+    PAGE_NAMES,
+    PROBES,
+    TABLES,
+    expected_blocks,
+    expected_page_blocks,
+    generated_blocks,
+    marked,
+)
 from nla_release.cards.numbers import number
 from nla_release.errors import InputError
 from nla_release.files import read_json
@@ -46,7 +55,18 @@ def test_the_blocks_of_a_card_are_those_of_its_calibration(
     calibration = Calibration.read(release.dist / role / "calibration.json")
 
     assert generated_blocks(cards[role]) == expected_blocks(calibration)
-    assert set(expected_blocks(calibration)) == set(NAMES)
+    assert set(expected_blocks(calibration)) == {*CARD_NAMES, PROBES}
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_blocks_of_the_calibrations_page_are_those_of_its_calibration(
+    release: Release, role: str
+) -> None:
+    calibration = Calibration.read(release.dist / role / "calibration.json")
+    page = (release.dist / role / "RELEASE_CALIBRATION.md").read_text(encoding="utf-8")
+
+    assert generated_blocks(page) == expected_page_blocks(calibration)
+    assert set(expected_page_blocks(calibration)) == {*PAGE_NAMES, TABLES}
 
 
 def test_every_number_in_the_calibration_block_is_in_calibration_json(release: Release) -> None:
@@ -96,11 +116,15 @@ def test_an_edited_number_is_no_longer_what_is_expected(
 
 
 def test_what_could_not_be_computed_is_a_dash(tmp_path: Path) -> None:
-    """One row has no interval, no standard deviation, and a reference set that does not vary."""
-    release = make_release(tmp_path, rows=1, documents=1, gold_text=False)
-    block = expected_blocks(Calibration.read(release.calibration))["calibration"]
+    """Such as the variance explained of a reference set that does not vary."""
+    found = Calibration.read(make_release(tmp_path, gold_text=False).calibration)
+    nothing = {
+        "fve": found.fve.model_copy(update={"value": None, "interval": None}),
+        "cosine": found.cosine.model_copy(update={"sd": None, "interval": None}),
+    }
+    block = expected_blocks(found.model_copy(update=nothing))["calibration"]
 
-    assert "| - | 0: the mean training vector, by definition | - | - | 1 |" in block
+    assert "| - | 0: the mean training vector, by definition | - | - | 40 |" in block
     assert "standard deviation -)" in block
     assert "None" not in block
 

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.report import Calibration
-from nla_release.cards.blocks import NAMES, expected_blocks, generated_blocks, marked
+from nla_release.cards.blocks import CARD_NAMES, PROBES, expected_blocks, generated_blocks, marked
 from nla_release.cards.render import render
 from nla_release.files import dump_yaml, write_atomic
 from nla_release.release import Release, read_release
@@ -23,8 +23,9 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 SECTIONS = [
     "Headline calibration",
     "How to use",
-    "Training setup",
     "What was measured",
+    "Customizations vs the source methodology",
+    "Training setup",
     "What makes this release distinctive",
     "Examples",
     "Limitations",
@@ -33,6 +34,20 @@ SECTIONS = [
     "History and calibration",
     "Citation",
     "License",
+]
+
+PAGE_SECTIONS = [
+    "Verdict",
+    "Numbers",
+    "Gaps",
+    "Probes",
+    "What each comparison shows",
+    "How it was made",
+    "What is measured, and what is not",
+    "What this is, and what it is not",
+    "Use this for, use something else for",
+    "Beside the method",
+    "Acknowledgments",
 ]
 
 ATTACK = """</td>|<script>alert(1)</script> ![x](http://evil.example/p.png) `rm` {{ 7 * 7 }}
@@ -71,6 +86,46 @@ def test_a_card_has_every_section_in_order_and_no_ragged_space(
     assert "None" not in text
 
 
+def test_the_calibrations_page_is_word_for_word_the_one_that_was_read_and_approved(
+    release: Release,
+) -> None:
+    page = (release.dist / "av" / "RELEASE_CALIBRATION.md").read_text(encoding="utf-8")
+    golden = GOLDEN / "RELEASE_CALIBRATION.md"
+    if os.environ.get("NLA_RELEASE_UPDATE_GOLDEN"):
+        golden.write_text(page, encoding="utf-8")
+
+    assert page == golden.read_text(encoding="utf-8")
+    assert page == (release.dist / "ar" / "RELEASE_CALIBRATION.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == PAGE_SECTIONS
+    assert "\n\n\n" not in page
+    assert not re.search(r"[ \t]$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_verdict_table_and_snippet_come_before_all_else(cards: dict[str, str], role: str) -> None:
+    text = cards[role].split("---\n", 2)[2]
+    lines = text.splitlines()
+    first = {
+        words: next(at for at, line in enumerate(lines) if line.startswith(words))
+        for words in ("> **Content-reading:**", "| metric |", "```python")
+    }
+
+    assert list(first.values()) == sorted(first.values())
+    assert first["> **Content-reading:**"] < 10
+    assert first["| metric |"] < 25
+    assert first["```python"] < 70
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_no_heading_stands_over_nothing(tmp_path: Path, role: str) -> None:
+    release = make_release(tmp_path, rows=2, documents=2, gold_text=False)
+    render(release, "0.0.1")
+    folder = release.dist / role
+    for name in ("README.md", "RELEASE_CALIBRATION.md"):
+        text = _without_code((folder / name).read_text(encoding="utf-8"))
+        assert not re.search(r"^#+ .*\n+(?:#|\Z)", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize(("role", "partner"), [("av", "ar"), ("ar", "av")])
 def test_a_card_names_its_partner_at_the_same_tag(
     cards: dict[str, str], role: str, partner: str
@@ -84,7 +139,7 @@ def test_a_card_names_its_partner_at_the_same_tag(
 def test_every_link_inside_the_repository_leads_to_a_file_in_it(
     release: Release, cards: dict[str, str], role: str
 ) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)]+)\)", cards[role])
+    links = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[a-z-]+)?\)", cards[role])
 
     assert "figures/training_loss.png" in links
     assert "figures/cosine_real_vs_controls.png" in links
@@ -152,11 +207,11 @@ def test_best_median_and_worst_row_are_shown_verbatim_with_their_control(
     assert "&lt;explanation&gt;the word that never" in examples
 
 
-def test_a_single_row_is_shown_once(tmp_path: Path) -> None:
-    release = make_release(tmp_path, rows=1, documents=1)
+def test_no_row_is_shown_twice(tmp_path: Path) -> None:
+    release = make_release(tmp_path, rows=2, documents=2)
     render(release, "0.0.1")
 
-    assert card(release, "av").count(", row r0: cosine") == 1
+    assert [card(release, "av").count(f", row r{at}: cosine") for at in range(2)] == [1, 1]
 
 
 def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
@@ -164,7 +219,7 @@ def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
     render(release, "0.0.1")
     text = card(release, "av")
 
-    assert "> **Format-only:** another row's explanation reconstructs the activation" in text
+    assert "> **Format-only:** the row's own explanation is not shown to reconstruct" in text
     assert "**The explanations are not shown to carry content.**" in text
     assert "**The injected activation makes no difference that was measured.**" in text
     assert "**Meant as a negative example only.**" in text
@@ -187,11 +242,15 @@ def test_hostile_explanations_texts_and_titles_cannot_leave_their_place(tmp_path
     tokens = _tokens(text.split("---\n", 2)[2])
 
     assert {token.content.strip() for token in tokens if token.type.startswith("html")} == {
-        marker for name in NAMES for marker in marked(name, "").split("\n") if marker
+        marker
+        for name in (*CARD_NAMES, PROBES)
+        for marker in marked(name, "").split("\n")
+        if marker
     }
     assert [token.attrs["src"] for token in tokens if token.type == "image"] == [
-        "figures/training_loss.png",
         "figures/cosine_real_vs_controls.png",
+        "figures/retrieval_vs_chance.png",
+        "figures/training_loss.png",
     ]
     assert sum(token.type == "heading_open" for token in tokens) == 1 + len(SECTIONS) - 1
     assert [token.info for token in tokens if token.type == "fence"] == ["python", "bibtex"]

@@ -1,19 +1,26 @@
-"""Figures: the same picture, to the byte, from the same numbers, with words beside it."""
+"""Figures: the same picture, to the byte, from the same numbers, with words and numbers beside."""
 
+import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import matplotlib.image
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.controls import cosines
+from nla_release.calibration.versions import side_by_side
 from nla_release.cards.figures import (
+    Plot,
     cosine_distributions,
-    cosine_distributions_alt,
+    own_against_other,
+    retrieval_vs_chance,
     training_loss,
-    training_loss_alt,
+    versions_side_by_side,
 )
 from nla_release.training_log import Step
 from tests.builders import make_evidence
@@ -21,66 +28,175 @@ from tests.builders import make_evidence
 LOG = [Step(step=step, loss=3 - step / 100 + (step % 7) / 20, lr=0.001) for step in range(1, 200)]
 
 
-def drawn(folder: Path, **evidence: Any) -> bytes:
-    measured = make_evidence(folder / "evidence", **evidence)
-    return cosine_distributions(measured, calibrate(measured))
+def plots(folder: Path, **options: Any) -> dict[str, Plot]:
+    """Every figure of a release, by name."""
+    evidence = make_evidence(folder / "evidence", **options)
+    other = calibrate(make_evidence(folder / "other", **options | {"seed": 7}))
+    calibration = calibrate(evidence)
+    return {
+        plot.name: plot
+        for plot in (
+            training_loss("av", LOG),
+            cosine_distributions(evidence, calibration),
+            own_against_other(evidence, calibration),
+            retrieval_vs_chance(calibration),
+            versions_side_by_side(side_by_side([("v0.2.0", calibration), ("v0.1.0", other)])),
+        )
+    }
+
+
+def files(plot: Plot) -> tuple[bytes, bytes, str]:
+    """PNG, SVG and CSV."""
+    made = plot.files()
+    assert list(made) == [f"figures/{plot.name}.{kind}" for kind in ("png", "svg", "csv")]
+    png, svg, table = made.values()
+    assert isinstance(png, bytes)
+    assert isinstance(svg, bytes)
+    assert isinstance(table, str)
+    return png, svg, table
+
+
+def table(plot: Plot) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(files(plot)[2])))
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
-    assert training_loss("av", LOG) == training_loss("av", list(LOG))
-    assert drawn(tmp_path / "one") == drawn(tmp_path / "two")
+    first, second = plots(tmp_path / "one"), plots(tmp_path / "two")
+
+    assert [plot.files() for plot in first.values()] == [plot.files() for plot in second.values()]
 
 
 def test_the_users_own_style_changes_nothing() -> None:
-    plain = training_loss("av", LOG)
-    with mpl.rc_context({"font.size": 30, "axes.facecolor": "black"}):
-        styled = training_loss("av", LOG)
+    plain = training_loss("av", LOG).files()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "none"}):
+        styled = training_loss("av", LOG).files()
 
     assert styled == plain
 
 
-def test_other_numbers_give_another_picture(tmp_path: Path) -> None:
-    assert training_loss("av", LOG) != training_loss("av", LOG[:-1])
-    assert drawn(tmp_path / "one") != drawn(tmp_path / "two", seed=1)
+def test_other_numbers_give_another_picture_and_another_table(tmp_path: Path) -> None:
+    for name, plot in plots(tmp_path / "one").items():
+        if name != "training_loss":
+            other = plots(tmp_path / "two", noise=1.5)[name]
+            assert all(a != b for a, b in zip(files(plot), files(other), strict=True))
 
 
-def test_a_picture_says_nothing_of_who_drew_it_and_when(tmp_path: Path) -> None:
-    for png in (training_loss("av", LOG), drawn(tmp_path)):
+def test_a_file_says_nothing_of_who_drew_it_and_when(tmp_path: Path) -> None:
+    for plot in plots(tmp_path).values():
+        png, svg, _ = files(plot)
         assert png.startswith(b"\x89PNG")
         assert b"tEXt" not in png
         assert b"tIME" not in png
+        assert b"dc:date" not in svg
+        assert b"atplotlib v" not in svg
 
 
-def test_pictures_are_twice_as_wide_as_a_readme_column(tmp_path: Path) -> None:
-    for png in (training_loss("ar", LOG), drawn(tmp_path)):
-        height, width, _ = matplotlib.image.imread(io.BytesIO(png)).shape
+def test_pictures_are_twice_as_wide_as_a_readme_column_and_opaque(tmp_path: Path) -> None:
+    for plot in plots(tmp_path).values():
+        pixels = matplotlib.image.imread(io.BytesIO(files(plot)[0]))
+        height, width, _ = pixels.shape
         assert width == 1350
-        assert 500 <= height <= 800
+        assert 400 <= height <= 1000
+        # White to the last corner, so that black words can be read on a dark page.
+        assert pixels[0, 0].tolist() == [1, 1, 1, 1]
+        assert pixels[..., 3].min() == 1
+
+
+def test_a_vector_graphic_has_the_same_shape_and_runs_no_code(tmp_path: Path) -> None:
+    for plot in plots(tmp_path).values():
+        png, svg, _ = files(plot)
+        height, width, _ = matplotlib.image.imread(io.BytesIO(png)).shape
+        root = ET.fromstring(svg)
+        _, _, wide, high = map(float, root.attrib["viewBox"].split())
+        assert wide / high == pytest.approx(width / height, rel=0.01)
+        assert not re.search(rb"<script|\son\w+=|href=\"(?!#)", svg)
+
+
+def test_many_rows_are_drawn_as_pixels_in_a_vector_graphic(tmp_path: Path) -> None:
+    _, svg, rows = files(plots(tmp_path, rows=2400, documents=60)["own_vs_another"])
+
+    assert b"data:image/png;base64," in svg
+    assert len(svg) < 300_000
+    assert rows.count("\n") == 2401
 
 
 @pytest.mark.parametrize(
-    "evidence",
+    "options",
     [
-        {"rows": 1, "documents": 1},
+        {"rows": 2, "documents": 2},
         {"rows": 6, "documents": 3, "failed": dict.fromkeys(range(6), "empty")},
         {"collapsed": True},
     ],
-    ids=["one row", "nothing explained", "collapsed"],
+    ids=["two rows", "nothing explained", "collapsed"],
 )
-def test_a_poor_pair_is_drawn_like_any_other(tmp_path: Path, evidence: dict[str, Any]) -> None:
-    assert drawn(tmp_path, **evidence).startswith(b"\x89PNG")
+def test_a_poor_pair_is_drawn_like_any_other(tmp_path: Path, options: dict[str, Any]) -> None:
+    for plot in plots(tmp_path, **options).values():
+        assert files(plot)[0].startswith(b"\x89PNG")
+        assert "nan" not in files(plot)[2].lower()
 
 
 def test_a_log_of_one_step_is_drawn() -> None:
-    assert training_loss("av", LOG[:1]).startswith(b"\x89PNG")
+    assert files(training_loss("av", LOG[:1]))[0].startswith(b"\x89PNG")
 
 
 def test_the_words_beside_a_picture_hold_its_numbers(tmp_path: Path) -> None:
     calibration = calibrate(make_evidence(tmp_path / "evidence"))
-    words = cosine_distributions_alt(calibration)
+    words = plots(tmp_path)["cosine_real_vs_controls"].alt
 
     assert f"n = 40: mean {calibration.cosine.mean:.3f} for the row's own explanation" in words
     assert f"{calibration.controls['shuffled'].mean:.3f} for another row's explanation" in words
     assert f"{calibration.controls['predict_mean'].mean:.3f} for the mean training" in words
-    assert training_loss_alt("av", LOG).startswith("Raw AV training loss over 199 logged steps")
-    assert training_loss_alt("av", LOG).endswith("descending.")
+    assert training_loss("av", LOG).alt.startswith("Raw AV training loss over 199 logged steps")
+    assert training_loss("av", LOG).alt.endswith("descending.")
+
+
+def test_the_table_of_the_loss_is_the_log_and_its_line() -> None:
+    rows = table(training_loss("av", LOG))
+
+    assert [(int(row["step"]), float(row["loss"])) for row in rows] == [
+        (step.step, step.loss) for step in LOG
+    ]
+    assert float(rows[0]["line"]) > float(rows[-1]["line"])
+
+
+def test_the_table_of_the_rows_is_the_evidence(tmp_path: Path) -> None:
+    evidence = make_evidence(tmp_path / "evidence", failed={3: "empty"})
+    rows = table(own_against_other(evidence, calibrate(evidence)))
+    own, other = cosines(evidence, "real"), cosines(evidence, "shuffled")
+
+    assert [int(row["line_of_rows_jsonl"]) for row in rows] == list(range(1, 41))
+    assert [row["status"] for row in rows] == [row.status for row in evidence.rows]
+    assert [float(row["cosine_own"]) for row in rows] == pytest.approx(own.tolist(), abs=1e-6)
+    assert [float(row["cosine_another_rows"]) for row in rows] == pytest.approx(
+        other.tolist(), abs=1e-6
+    )
+
+
+def test_the_tables_of_summaries_are_the_calibration(tmp_path: Path) -> None:
+    calibration = calibrate(make_evidence(tmp_path / "evidence"))
+    made = plots(tmp_path)
+    means = {
+        row["condition"]: float(row["mean_cosine"])
+        for row in table(made["cosine_real_vs_controls"])
+    }
+    found, before = table(made["versions"])
+    headline = table(made["retrieval_vs_chance"])[0]
+
+    assert means["the row's own explanation"] == calibration.cosine.mean
+    assert means["another row's explanation"] == calibration.controls["shuffled"].mean
+    assert means["the mean training direction"] == calibration.controls["predict_mean"].mean
+    assert (found["version"], before["version"]) == ("v0.2.0", "v0.1.0")
+    assert float(found["cosine"]) == calibration.cosine.mean
+    assert found["label"] == calibration.label.name
+    assert (int(headline["hits"]), int(headline["n"])) == (calibration.retrieval.hits, 40)
+    assert float(headline["interval_low"]) == calibration.retrieval.interval[0]
+
+
+def test_retrieval_is_told_beside_its_chance(tmp_path: Path) -> None:
+    probes = ["text-retrieval", "discrimination"]
+    calibration = calibrate(make_evidence(tmp_path, rows=120, documents=30, probes=probes))
+    words, found = retrieval_vs_chance(calibration).alt, calibration.retrieval
+
+    assert f"reconstruction to activation: {found.hits} of 120, {found.top1:.3f}" in words
+    for name in ("worst of 4 draws", "by words", "by an encoder", "source text to activation"):
+        assert name in words

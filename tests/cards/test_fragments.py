@@ -56,7 +56,7 @@ def release(tmp_path: Path) -> Release:
 
 def test_fragments_and_the_release_stand_in_the_order_of_their_dates(release: Release) -> None:
     """The release is dated 2026-11-22, when it was measured, and comes first on its day."""
-    fragment(release, "later", FINDING | {"date": "2026-11-25", "title": "Later"}, "Text.")
+    fragment(release, "later", FINDING | {"date": "2026-11-23", "title": "Later"}, "Text.")
     fragment(release, "day", FINDING | {"date": "2026-11-22", "version": "0.0.1"}, "Text.")
     fragment(release, "earlier", FINDING | {"kind": "process", "title": "Earlier"}, "Text.")
 
@@ -64,7 +64,7 @@ def test_fragments_and_the_release_stand_in_the_order_of_their_dates(release: Re
         "2026-11-20, process: Earlier",
         "v0.0.1, 2026-11-22",
         "2026-11-22, finding about v0.0.1: Names are read",
-        "2026-11-25, finding: Later",
+        "2026-11-23, finding: Later",
     ]
 
 
@@ -146,7 +146,7 @@ def test_a_retraction_points_to_what_it_supersedes_and_every_card_points_back(
     )
     back = (
         "- `cosine.mean` = 0.438 of v0.0.1: measured at the wrong injection scale"
-        " ([2026-12-01](HISTORY.md#2026-12-01-retraction-the-cosine-of-v001))"
+        " ([2026-11-23](HISTORY.md#2026-11-23-retraction-the-cosine-of-v001))"
     )
     for role in ("av", "ar"):
         for name in ("README.md", "RELEASE_CALIBRATION.md"):
@@ -175,6 +175,7 @@ def test_a_retraction_of_a_version_that_is_not_in_the_log_is_refused(release: Re
         (fragment_text(FINDING | {"date": 5}), "date: Input should be a valid date"),
         (fragment_text(FINDING | {"date": "soon"}), "date: Input should be a valid date"),
         ("---\ndate: 2026-11-20 10:00:00\nkind: finding\ntitle: x\n---\n", "date: Input"),
+        (fragment_text(FINDING | {"date": "9999-12-31"}), "date: 9999-12-31 is not past yet"),
         (fragment_text(FINDING | {"kind": "rumour"}), "kind: Input should be 'release'"),
         (fragment_text(FINDING | {"titel": "x"}), "titel is not a known key"),
         (fragment_text(FINDING | {"title": "a\x1b[31m"}), "title: must be plain text"),
@@ -277,6 +278,43 @@ def test_prose_cannot_forge_an_entry(entry_of: Callable[[str, str], str], prose:
     assert text.count("<!--") == 1
 
 
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "<style>",
+        "<script>",
+        "<?php",
+        "<![CDATA[",
+        "<details>\n\nMore.",
+        "<div hidden>",
+        "A word, <span hidden>",
+        "~~~\nx",
+        "```\nx",
+        "{{ '~' * 3 }}\nx",
+        "Before.\n\n````\n```",
+    ],
+)
+def test_prose_cannot_hide_the_entries_after_it(
+    entry_of: Callable[[str, str], str], prose: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"one\.md holds .*: the entries after it could not be"):
+        entry_of("Names", prose)
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        "```\n<style>\n```",
+        "`<concept>` is said.",
+        "> a\n\n- b\n  - c",
+        "1 < 2",
+        "| a |\n|-|\n| b |",
+    ],
+)
+def test_prose_that_ends_is_taken_as_it_is(entry_of: Callable[[str, str], str], prose: str) -> None:
+    assert prose in entry_of("Names", prose)
+
+
 @given(
     st.lists(
         st.sampled_from(
@@ -330,6 +368,20 @@ def test_no_file_is_more_than_an_error(
     for front in (b"", b"---\n"):
         (folder / "one.md").write_bytes(front + content + b"\n---\n")
         assert "one.md" in complaint(lambda: read_fragments(folder))
+
+
+def test_a_fragment_of_another_editor_is_one(tmp_path: Path) -> None:
+    """Windows writes a byte order mark, and some write the suffix in capitals."""
+    (tmp_path / "one.MD").write_bytes(b"\xef\xbb\xbf" + fragment_text(FINDING, "Text.").encode())
+
+    assert [each.body for each in read_fragments(tmp_path)] == ["Text."]
+
+
+def test_a_file_is_no_folder_of_fragments(tmp_path: Path) -> None:
+    (tmp_path / "history").write_text("x")
+
+    with pytest.raises(InputError, match="history is a file, and not a folder of fragments"):
+        read_fragments(tmp_path / "history")
 
 
 @given(st.text(st.sampled_from('<!-> nlreas:ty{}\n#v1,"'), max_size=60))

@@ -68,6 +68,30 @@ def test_huggingface_hub_reads_every_result_back(
     assert {each.dataset_config for each in data.eval_results} == {"block-3"}
 
 
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_metadata_survives_a_round_trip_through_huggingface_hub(
+    cards: dict[str, str], role: str
+) -> None:
+    """The Hub's own tools read a card and write it again; no number, name or text may be lost."""
+    written = metadata(cards[role])
+    card = huggingface_hub.ModelCard(cards[role])
+    again = huggingface_hub.ModelCard(str(card))
+
+    assert yaml.safe_load(card.data.to_yaml()) == written
+    assert metadata(str(again)) == written
+    assert again.text.strip() == cards[role].split("---\n", 2)[2].strip()
+    assert again.data.eval_results == card.data.eval_results
+    report = check_card(str(again))
+    assert (report.errors, report.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_huggingface_hub_finds_the_metadata_of_the_file(release: Release, role: str) -> None:
+    path = release.dist / role / "README.md"
+
+    assert huggingface_hub.metadata_load(path) == metadata(path.read_text(encoding="utf-8"))
+
+
 def test_every_metric_stands_beside_its_control(cards: dict[str, str]) -> None:
     metrics = metadata(cards["av"])["model-index"][0]["results"][0]["metrics"]
     names = [each["name"] for each in metrics]

@@ -7,7 +7,7 @@ import pytest
 from nla_release.cards.history import append, entries, read_history
 from nla_release.cards.render import render
 from nla_release.errors import InputError, RefusedError
-from nla_release.files import write_atomic
+from nla_release.files import sha256_file, write_atomic
 from nla_release.release import Release
 from tests.builders_pair import make_release, measure
 
@@ -47,6 +47,33 @@ def test_a_published_version_is_not_rewritten_with_other_numbers(tmp_path: Path)
     published(release)
     measure(release, seed=3)
 
+    with pytest.raises(RefusedError, match=r"already has v0\.0\.1, with other results"):
+        render(release, "0.0.1")
+
+
+def test_a_published_version_is_not_rewritten_with_other_evidence(tmp_path: Path) -> None:
+    """Every number of its entry is the same, to the digits shown; the measurement is another."""
+    release = make_release(tmp_path)
+    render(release, "0.0.1")
+    published(release)
+    measure(release, probes=["injection"])
+
+    with pytest.raises(RefusedError, match=r"already has v0\.0\.1, with other results"):
+        render(release, "0.0.1")
+
+
+def test_an_entry_that_was_published_without_its_evidence_stays_as_it_is(tmp_path: Path) -> None:
+    """As releases wrote it before; its numbers are still held to."""
+    release = make_release(tmp_path)
+    render(release, "0.0.1")
+    lines = published(release).splitlines(keepends=True)
+    older = "".join(line for line in lines if not line.startswith("* Evidence: "))
+    assert older.count("\n") == len(lines) - 1
+    write_atomic(release.history, older)
+    render(release, "0.0.1")
+
+    assert (release.dist / "av" / "HISTORY.md").read_text(encoding="utf-8") == older
+    measure(release, seed=3)
     with pytest.raises(RefusedError, match=r"already has v0\.0\.1, with other results"):
         render(release, "0.0.1")
 
@@ -96,6 +123,8 @@ def test_an_entry_has_date_headline_control_n_and_a_link(release: Release) -> No
     assert "for the mean training direction (difference" in entry
     assert "n = 60 rows from 20 documents, 3 of them without an explanation" in entry
     assert "/blob/v0.0.1/RELEASE_CALIBRATION.md" in entry
+    run = sha256_file(release.evidence / "run.json")
+    assert f"\n* Evidence: `evidence/run.json` with sha256 `{run}`.\n" in entry
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n", "\n\n\n"])

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from nla_release.calibration.report import Calibration
-from nla_release.cards.notes import read_notes
+from nla_release.cards.notes import NAMES, read_notes
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
-from tests.builders_pair import make_release
-from tests.cards.conftest import NOTES, card
+from tests.builders_pair import make_release, measure
+from tests.cards.conftest import card
 
 CONTEXT = {"version": "0.0.1", "calibration": {"cosine": {"mean": 0.5}}, "release": {"name": "x"}}
 
@@ -27,8 +27,8 @@ def test_a_note_follows_the_numbers(tmp_path: Path) -> None:
 
 
 def test_notes_are_optional_one_by_one(tmp_path: Path) -> None:
-    assert read_notes(None, CONTEXT) == dict.fromkeys(NOTES)
-    assert note(tmp_path, "Hello.", "distinctive") == dict.fromkeys(NOTES) | {
+    assert read_notes(None, CONTEXT) == dict.fromkeys(NAMES)
+    assert note(tmp_path, "Hello.", "distinctive") == dict.fromkeys(NAMES) | {
         "distinctive": "Hello."
     }
 
@@ -111,3 +111,59 @@ def test_the_real_numbers_are_there_to_quote(tmp_path: Path) -> None:
     assert f"\n{empty.mean:.3f} content-reading someone/tiny-nla-L3-ar-v0_0_1\n" in card(
         release, "av"
     )
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{{ f(n - 1) ~ f(n - 1) if n else '' }}{% endmacro %}{{ f(60) }}",
+        "{{ 9 ** (9 ** 9) }}",
+        "{{ 'a' * 10 ** 10 }}",
+        "{{ 'a'.ljust(10 ** 10) }}",
+        "{{ 'a' | center(10 ** 10) }}",
+        "{{ '%10000000000d' % 1 }}",
+        "{% set s = 'a' * 99 %}" + "{% set s = s ~ s %}" * 40 + "{{ s }}",
+        "{% for a in range(99999) %}{{ a }}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    ],
+    ids=[
+        "loops", "tree", "power", "times", "method", "filter", "format", "doubling", "long", "deep",
+    ],
+)  # fmt: skip
+def test_a_note_that_comes_to_no_end_is_refused_by_file_and_line(
+    tmp_path: Path, endless: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"summary\.md line \d+: .* more than|summary.*Recursion"):
+        note(tmp_path, f"Harmless.\n\n{endless}\n")
+
+    assert note(tmp_path, "{{ 'a' * 1000 }}")["summary"] == "a" * 1000
+
+
+def test_notes_stay_when_the_pair_is_measured_and_rendered_again(tmp_path: Path) -> None:
+    text = "Cosine {{ calibration.cosine.mean | number }}, by hand."
+    release = make_release(tmp_path, notes={"summary": text})
+    shown = []
+    for seed in (0, 1):
+        measure(release, seed=seed)
+        render(release, "0.0.1")
+        mean = Calibration.read(release.calibration).cosine.mean
+        assert f"\nCosine {mean:.3f}, by hand.\n" in card(release, "av")
+        shown.append(mean)
+
+    assert shown[0] != shown[1]
+    assert (tmp_path / "notes" / "summary.md").read_text() == text
+
+
+def test_every_note_has_its_place_in_one_of_the_documents(tmp_path: Path) -> None:
+    release = make_release(tmp_path, notes={name: f"Here is {name}." for name in NAMES})
+    render(release, "0.0.1")
+    page = (release.dist / "av" / "RELEASE_CALIBRATION.md").read_text()
+
+    for role in ("av", "ar"):
+        text = card(release, role)
+        places = {
+            name: (f"\nHere is {name}.\n" in text, f"\nHere is {name}.\n" in page) for name in NAMES
+        }
+        assert {name for name, (on_card, _) in places.items() if on_card} == set(NAMES[:7])
+        assert {name for name, (_, on_page) in places.items() if on_page} == set(NAMES[7:])

@@ -28,8 +28,16 @@ SHARED = {
     "evidence/rows.jsonl",
     "evidence/run.json",
     "evidence/vectors.safetensors",
-    "figures/cosine_real_vs_controls.png",
-    "figures/training_loss.png",
+    *(
+        f"figures/{name}.{kind}"
+        for name in (
+            "cosine_real_vs_controls",
+            "own_vs_another",
+            "retrieval_vs_chance",
+            "training_loss",
+        )
+        for kind in ("png", "svg", "csv")
+    ),
     "nla_meta.yaml",
     "release.json",
     "training_log.jsonl",
@@ -241,7 +249,8 @@ def test_an_adapter_without_a_training_log_is_released_without_one(tmp_path: Pat
     release = make_release(tmp_path)
     (release.adapter("ar") / "training_log.jsonl").unlink()
     render(release, "0.0.1")
-    of_the_log = {"training_log.jsonl", "figures/training_loss.png"}
+    figures = {f"figures/training_loss.{kind}" for kind in ("png", "svg", "csv")}
+    of_the_log = {"training_log.jsonl", *figures}
 
     assert set(contents(release.dist / "av")) == SHARED
     assert set(contents(release.dist / "ar")) == SHARED - of_the_log | {"value_head.safetensors"}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.probes.paraphrase import Paraphrase
 from nla_release.calibration.report import Calibration
 from nla_release.cards.sentences import ALWAYS, limitations
 from tests.builders import make_evidence
@@ -113,8 +114,56 @@ def test_retrieval_must_beat_knowing_the_document(good: Calibration) -> None:
     found = good.retrieval.model_copy(update={"interval": (0.33, 0.5)})
     text = "\n".join(limitations(good.model_copy(update={"retrieval": found})))
 
-    assert "**Explanations do not single out their activation.**" in text
+    assert "**Explanations are not shown to single out their activation.**" in text
     assert "knowing the document alone would give 0.333" in text
+
+
+def test_with_one_row_per_document_nothing_false_is_said_of_documents(tmp_path: Path) -> None:
+    """43 of 60 retrieved is no failure to single out, and 1.000 no rate of knowing a document."""
+    calibration = calibrate(make_evidence(tmp_path, rows=60, documents=60))
+    chance = calibration.retrieval.model_copy(update={"hits": 1, "interval": (0.003, 0.089)})
+    text = "\n".join(limitations(calibration))
+    lost = "\n".join(limitations(calibration.model_copy(update={"retrieval": chance})))
+
+    assert "**Rows of one document were not told apart.**" in text
+    assert "single out" not in text
+    assert "**Explanations are not shown to single out their activation.**" in lost
+    for said in (text, lost):
+        assert "knowing the document" not in said
+        assert "topic, not" not in said
+
+
+def test_a_difference_that_brings_nothing_nearer_has_a_limitation_of_its_own(
+    good: Calibration,
+) -> None:
+    """Another's text does not serve as well there, and yet no content is shown."""
+    label = good.label.model_copy(update={"name": "format-only"})
+    text = "\n".join(limitations(good.model_copy(update={"label": label})))
+
+    assert good.controls["shuffled"].difference > 0
+    assert "**The explanations are not shown to carry content.**" in text
+    assert "And yet the reconstruction is not shown to be nearer to its own activation" in text
+    assert "the form of the text" not in text
+
+
+def test_what_a_paraphrase_costs_is_said_unless_it_is_small(tmp_path: Path) -> None:
+    cheap = calibrate(make_evidence(tmp_path, **WELL_MEASURED, probes=["paraphrase"]))
+    probe = cheap.probes.paraphrase
+    assert isinstance(probe, Paraphrase)
+    found = probe.rewordings["paraphrase"]
+    changes = {"difference": 0.271, "share": 0.498, "share_interval": (0.45, 0.561)}
+    dear = found.model_copy(update=changes)
+    reworded = probe.model_copy(update={"rewordings": {"paraphrase": dear}})
+    probes = cheap.probes.model_copy(update={"paraphrase": reworded})
+    text = "\n".join(limitations(cheap.model_copy(update={"probes": probes})))
+    words = (
+        "**That meaning rather than wording carries it is not shown:** a paraphrase costs 0.271 of"
+        " the cosine, a share of 0.498 of what another row's text costs (95% interval 0.450 to"
+        " 0.561) in 120 rows."
+    )
+
+    assert words in text
+    assert "paraphrase" not in "\n".join(limitations(cheap))
 
 
 def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None:
@@ -128,7 +177,7 @@ def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None
     ("label", "words"),
     [
         ("content-reading", "Single statements were not judged."),
-        ("topic-level", "The topic, not the instance"),
+        ("topic-level", "What tells documents apart is shown to carry over, and nothing finer."),
         ("format-only", "The right form is all that was shown."),
         ("inconclusive", "What output is realistic is not known"),
     ],

@@ -45,7 +45,7 @@ def test_a_paragraph_is_read_sentence_by_sentence():
         "<!-- 0.46 -->",
         "a <!-- 0.46 --> b",
         "<!--\n0.46\n\n0.46",
-        '<img alt="0.46">',
+        '<img src="0.46.png">',
         "[a](https://example.org/0.46)",
         "https://example.org/0.46",
         "<https://example.org/0.46>",

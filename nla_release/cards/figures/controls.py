@@ -1,0 +1,137 @@
+"""The rows: their cosines under each condition, and with their own text against another's."""
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nla_release.calibration.controls import cosines
+from nla_release.calibration.evidence import Condition, Evidence
+from nla_release.calibration.report import Calibration
+from nla_release.calibration.statistics import Floats
+from nla_release.cards.figures.plot import BLUE, GREY, MANY, VERMILION, Plot, canvas, named_rows
+from nla_release.cards.numbers import count, number
+
+_CONDITIONS: dict[Condition, str] = {
+    "real": "its own explanation",
+    "shuffled": "another row's explanation",
+    "random_vector": "a random direction's\nexplanation",
+    "empty": "the empty explanation",
+}
+
+# Successive multiples of the golden ratio, modulo 1, spread points evenly without a random draw.
+_GOLDEN_RATIO = (np.sqrt(5) - 1) / 2
+
+
+def cosine_distributions(evidence: Evidence, calibration: Calibration) -> Plot:
+    """Cosine of the real explanation and of its controls, row by row, with means."""
+    controls = calibration.controls
+    means = {
+        "the row's own explanation": calibration.cosine.mean,
+        "another row's explanation": controls["shuffled"].mean,
+        "the explanation of a random direction": controls["random_vector"].mean,
+        "the empty explanation": controls["empty"].mean,
+        "the mean training direction": controls["predict_mean"].mean,
+    }
+    told = ", ".join(f"{number(mean)} for {words}" for words, mean in means.items())
+    n = calibration.cosine.n
+    return Plot(
+        "cosine_real_vs_controls",
+        f"Cosine per row, n = {n}: mean {told}.",
+        ("condition", "mean_cosine", "n"),
+        [(words, mean, n) for words, mean in means.items()],
+        lambda: _distributions(evidence, calibration),
+    )
+
+
+def own_against_other(evidence: Evidence, calibration: Calibration) -> Plot:
+    """Each row's cosine with its own explanation against that with another row's."""
+    own, other = cosines(evidence, "real"), cosines(evidence, "shuffled")
+    shuffled = calibration.controls["shuffled"]
+    alt = (
+        f"Each row's cosine with its own explanation, mean {number(calibration.cosine.mean)},"
+        f" against that with another row's, mean {number(shuffled.mean)}, n = {shuffled.n}. Where"
+        " the text belongs to its activation, points lie above the diagonal."
+    )
+    rows = [
+        (line, row.status, round(float(mine), 6), round(float(others), 6))
+        for line, (row, mine, others) in enumerate(zip(evidence.rows, own, other, strict=True), 1)
+    ]
+    return Plot(
+        "own_vs_another",
+        alt,
+        ("line_of_rows_jsonl", "status", "cosine_own", "cosine_another_rows"),
+        rows,
+        lambda: _scatter(own, other, evidence.failed("real")),
+    )
+
+
+def _distributions(evidence: Evidence, calibration: Calibration) -> Figure:
+    figure, axes = canvas(4.2)
+    mean = calibration.controls["predict_mean"].mean
+    axes.axvline(mean, color=VERMILION, linewidth=2, linestyle="--", zorder=1)
+    axes.annotate(
+        f"the mean direction scores {number(mean)}",
+        (mean, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right" if mean > 0.5 else "left",
+        color=VERMILION,
+    )
+    labels = []
+    for place, (condition, words) in enumerate(_CONDITIONS.items()):
+        found = cosines(evidence, condition)
+        _strip(axes, -place, found, BLUE if condition == "real" else GREY)
+        labels.append(f"{words}\nmean {number(found.mean())}")
+    named_rows(axes, labels)
+    axes.set_xlabel(
+        "cosine of activation and reconstruction; a failed explanation of the row counts as 0"
+    )
+    asked = calibration.denominators
+    axes.set_title(
+        f"Round trip and its controls, n = {count(asked.rows, 'row')} of"
+        f" {count(asked.documents, 'document')}",
+        pad=24,
+    )
+    return figure
+
+
+def _strip(axes: Axes, height: float, values: Floats, color: str) -> None:
+    """One point per row, spread around `height`, and their mean as a tick."""
+    spread = 0.5 * ((np.arange(len(values)) * _GOLDEN_RATIO) % 1) - 0.25
+    axes.plot(
+        values,
+        height + spread,
+        "o",
+        color=color,
+        markersize=4,
+        alpha=0.45,
+        markeredgewidth=0,
+        rasterized=len(values) > MANY,
+    )
+    axes.vlines(values.mean(), height - 0.36, height + 0.36, color="black", linewidth=3)
+
+
+def _scatter(own: Floats, other: Floats, failed: npt.NDArray[np.bool_]) -> Figure:
+    figure, axes = canvas(5.4)
+    low = min(0.0, float(own.min()), float(other.min())) - 0.04
+    axes.plot([low, 1.04], [low, 1.04], color=VERMILION, linewidth=2, linestyle="--", zorder=1)
+    for rows, mark, color, words in (
+        (~failed, "o", BLUE, "explained"),
+        (failed, "X", "black", "without an explanation"),
+    ):
+        if rows.any():
+            axes.plot(
+                other[rows], own[rows], mark, color=color, markersize=6, alpha=0.55,
+                markeredgewidth=0, label=words, rasterized=len(own) > MANY,
+            )  # fmt: skip
+    axes.set(xlim=(low, 1.04), ylim=(low, 1.04), aspect="equal")
+    axes.grid(axis="y", color="#E0E0E0", linewidth=0.8)
+    axes.set_xlabel("cosine with another row's explanation")
+    axes.set_ylabel("cosine with its own explanation")
+    axes.set_title(f"Own explanation against another's, n = {count(len(own), 'row')}")
+    above = "above the dashed line the\nown explanation does better"
+    axes.text(1.03, 0.98, above, transform=axes.transAxes, va="top", color=VERMILION)
+    axes.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0), frameon=False)
+    return figure

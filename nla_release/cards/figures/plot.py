@@ -1,0 +1,89 @@
+"""What every figure has in common: its files, its canvas, its colours.
+
+The object API of matplotlib on its Agg canvas, in its default style whatever the user's own is: no
+display, no date and no program's name in a file. The background is opaque white, so that a figure
+reads the same on a dark page. Colours are Okabe and Ito's, told apart by colour-blind readers, and
+never the only thing that tells two marks apart.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#595959"
+
+# 1350 pixels wide, twice what a README column shows, so that it stays sharp on dense screens. At
+# 7.5 inches a font of 10 points is 12 pixels high there.
+WIDTH, DPI = 7.5, 180
+
+# More marks than this are drawn as pixels in an SVG, which would else grow by 100 bytes each.
+MANY = 2000
+
+# SVG ids are hashes salted with this, by default with a random number.
+_STYLE = {"svg.hashsalt": "nla_release", "svg.fonttype": "path"}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure.
+
+    `alt` tells it in words, `columns` and `rows` are the numbers that it shows, and `draw` makes
+    the picture.
+    """
+
+    name: str
+    alt: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str | int | float | None, ...]]
+    draw: Callable[[], Figure]
+
+    def files(self) -> dict[str, str | bytes]:
+        """PNG, SVG and CSV, by their names in a repository."""
+        with style.context(["default", _STYLE]):
+            figure = self.draw()
+            png, svg = (
+                _saved(figure, "png", ["Software"]),
+                _saved(figure, "svg", ["Creator", "Date"]),
+            )
+        return {
+            f"figures/{self.name}.png": png,
+            f"figures/{self.name}.svg": svg,
+            f"figures/{self.name}.csv": self._table(),
+        }
+
+    def _table(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure of the common width, `height` inches high, with one pair of axes."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color="#E0E0E0", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def named_rows(axes: Axes, names: Sequence[str]) -> None:
+    """One name per row of marks, the first on top, at heights 0, -1, -2 and so on."""
+    axes.set_yticks([-place for place in range(len(names))], names)
+    axes.set_ylim(0.5 - len(names), 0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def _saved(figure: Figure, kind: str, unsaid: Sequence[str]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, metadata=dict.fromkeys(unsaid))
+    return buffer.getvalue()

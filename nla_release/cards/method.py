@@ -1,0 +1,160 @@
+"""The release beside the method it follows, component by component.
+
+The method is that of kitft/natural_language_autoencoders and its paper. What is here is read from
+the pair's files, the run and the calibration; what neither knows is not claimed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from nla_release.calibration.blocks import Inconclusive
+from nla_release.calibration.records import RunFacts
+from nla_release.calibration.report import Calibration
+from nla_release.cards.markdown import code_cell
+from nla_release.cards.numbers import count
+from nla_release.sidecar import Role, Sidecar
+
+Status = Literal["implemented", "adapted", "extension", "out of scope", "not recorded"]
+
+# Words by which sidecars name a stage: `rl`, `grpo-step60`; `sl`, `av_sft`.
+_BY_REINFORCEMENT = {"rl", "rlhf", "grpo", "ppo", "rloo", "reinforce", "reinforcement"}
+_SUPERVISED = {"sl", "sft", "supervised"}
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of the method: what was done about it here, in Markdown."""
+
+    name: str
+    status: Status
+    notes: str
+
+
+def alignment(
+    sidecars: dict[Role, Sidecar],
+    adapted: dict[Role, str],
+    run: RunFacts,
+    calibration: Calibration,
+) -> list[Component]:
+    """Every component of the method, in its order: training, reading, measuring.
+
+    Args:
+        sidecars: of both adapters.
+        adapted: how much of the base each adapts, in words.
+        run: the measurement.
+        calibration: the numbers, which tell what was asked.
+    """
+    return [
+        *_trained(sidecars, adapted),
+        *_read(sidecars),
+        *_measured(run, calibration),
+    ]
+
+
+def customized(components: list[Component]) -> list[Component]:
+    """Where the release goes another way than the method, or beyond it."""
+    return [each for each in components if each.status in ("adapted", "extension")]
+
+
+def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterator[Component]:
+    head = sidecars["ar"].head
+    yield Component(
+        "Verbalizer (AV): the model, fine-tuned in full", "adapted", f"LoRA, {adapted['av']}"
+    )
+    yield Component(
+        "Reconstructor (AR): the first blocks with a linear head, fine-tuned in full",
+        "adapted",
+        f"{count(head.blocks, 'block')} with LoRA, {adapted['ar']}, and a linear head"
+        f" {'with' if head.bias else 'without'} bias",
+    )
+    for role, sidecar in sidecars.items():
+        base = sidecar.nla_release.base
+        yield Component(
+            f"Base of the {role.upper()} in training: bfloat16",
+            "implemented" if (base.quantization, base.dtype) == (None, "bfloat16") else "adapted",
+            f"NF4 (4 bits), computing in {base.dtype}" if base.quantization else base.dtype,
+        )
+    for role, sidecar in sidecars.items():
+        warm, reinforced = _stages(sidecar.stage)
+        told = f"last stage of training: {code_cell(sidecar.stage)}"
+        yield Component(f"Supervised warm start of the {role.upper()}", warm, told)
+        yield Component(
+            f"Reinforcement learning of the {role.upper()} on reconstruction", reinforced, told
+        )
+
+
+def _stages(last: str) -> tuple[Status, Status]:
+    """What the last stage tells of the warm start, and of reinforcement learning after it."""
+    words = set(re.findall("[a-z]+", last.casefold()))
+    if words & _BY_REINFORCEMENT:
+        return "implemented" if words & _SUPERVISED else "not recorded", "implemented"
+    if words & _SUPERVISED:
+        return "implemented", "out of scope"
+    return "not recorded", "not recorded"
+
+
+def _read(sidecars: dict[Role, Sidecar]) -> Iterator[Component]:
+    injection = sidecars["av"].injection
+    yield Component(
+        "Injection: replaces the marker's embedding, rescaled",
+        "implemented",
+        f"{injection.op} at the {injection.site}, L2 norm {injection.scale}",
+    )
+    raw = injection.prompt_encoding == "raw"
+    yield Component(
+        "AV prompt: one turn of a chat",
+        "adapted" if raw else "implemented",
+        "encoded as plain text with its special tokens" if raw else "by the base's chat template",
+    )
+
+
+def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
+    reference = count(calibration.reference.rows, "training activation")
+    yield Component(
+        "Variance explained, against the variance of training activations",
+        "implemented",
+        f"frozen on {reference}; both denominators, each under its name",
+    )
+    yield Component(
+        "Failed explanations count against the pair",
+        "implemented",
+        "at cosine 0, in every mean",
+    )
+    yield Component(
+        "Precision and decoding of a measurement",
+        "extension",
+        "recorded with hashes of every file: "
+        f"{'NF4, ' if run.precision.quantization else ''}{run.precision.dtype},"
+        f" {'greedy' if run.decoding.greedy else 'sampled'}",
+    )
+    yield Component(
+        "Controls: another row's text, no text, a random direction, the mean direction",
+        "extension",
+        f"paired by row, intervals over {calibration.bootstrap.cluster}s",
+    )
+    yield Component(
+        "Retrieval of the own activation among all", "extension", "with Wilson interval and chance"
+    )
+    probes = calibration.probes
+    yield _probe("Weight of single claims", probes.claims, "split by rules, not by a model")
+    yield _probe(
+        "Paraphrase and sentence order, against hidden codes",
+        probes.paraphrase,
+        "reworded by rules or as the data gives it, not by a model",
+    )
+    for name in (
+        "Truth of single claims, judged by a model",
+        "Steering by edited explanations",
+        "Prediction of behaviour from explanations",
+    ):
+        yield Component(name, "out of scope", "not measured for this release")
+
+
+def _probe(name: str, report: object, how: str) -> Component:
+    if report is None:
+        return Component(name, "out of scope", "the probe was not run")
+    if isinstance(report, Inconclusive):
+        return Component(name, "adapted", f"{how}; too few rows to tell")
+    return Component(name, "adapted", how)

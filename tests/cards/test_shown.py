@@ -1,0 +1,193 @@
+"""What a release shows and does not show: chosen by its label, from its numbers, and no more."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from nla_release.calibration.blocks import Permutation
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.probes.paraphrase import Paraphrase
+from nla_release.calibration.probes.text_retrieval import TextRetrieval
+from nla_release.calibration.report import Calibration, LabelName
+from nla_release.cards.blocks import expected_blocks, expected_page_blocks
+from nla_release.cards.shown import shown
+from nla_release.prose.claims import claim
+from nla_release.prose.probe_quantities import spoken_of
+from nla_release.prose.quantities import quantities
+from nla_release.prose.reader import read_prose
+from nla_release.prose.statements import compares, unfounded
+from tests.builders import make_evidence
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "shows"
+
+# Evidence that gets each label.
+OPTIONS: dict[LabelName, dict[str, Any]] = {
+    "content-reading": {"rows": 120, "documents": 30, "probes": ["claims"]},
+    "topic-level": {"rows": 60, "documents": 20, "noise": 2.5},
+    "format-only": {"rows": 60, "documents": 20, "collapsed": True},
+    "inconclusive": {"rows": 12, "documents": 3},
+}
+
+
+def measured(folder: Path, **options: Any) -> Calibration:
+    return calibrate(make_evidence(folder, **options))
+
+
+def words(calibration: Calibration) -> str:
+    found = shown(calibration)
+    return " ".join([*found.shows, *found.does_not_show])
+
+
+@pytest.mark.parametrize("label", get_args(LabelName))
+def test_the_block_of_each_label_is_the_one_that_was_read_and_approved(
+    tmp_path: Path, label: LabelName
+) -> None:
+    """Read the difference, then accept it with NLA_RELEASE_UPDATE_GOLDEN=1 pytest tests/cards."""
+    calibration = measured(tmp_path, **OPTIONS[label])
+    assert calibration.label.name == label
+    block = expected_blocks(calibration)["shows"] + "\n"
+    golden = GOLDEN / f"{label}.md"
+    if os.environ.get("NLA_RELEASE_UPDATE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(block, encoding="utf-8")
+
+    assert block == golden.read_text(encoding="utf-8")
+    assert expected_page_blocks(calibration)["shows"] + "\n" == block
+
+
+@pytest.mark.parametrize("label", get_args(LabelName))
+def test_every_label_says_something_on_either_side(tmp_path: Path, label: LabelName) -> None:
+    found = shown(measured(tmp_path, **OPTIONS[label]))
+
+    assert found.shows
+    assert found.does_not_show
+    for sentence in (*found.shows, *found.does_not_show):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+        assert claim(sentence) is None
+
+
+@pytest.mark.parametrize("label", get_args(LabelName))
+def test_no_number_of_it_contradicts_the_calibration(tmp_path: Path, label: LabelName) -> None:
+    calibration = measured(tmp_path, **OPTIONS[label])
+
+    assert [
+        number.message
+        for passage in read_prose(expected_blocks(calibration)["shows"], skip_generated=False)
+        for known in [spoken_of(passage.words, quantities(calibration))]
+        for sentence in passage.sentences
+        for number in unfounded(sentence, known, level=0.95, comparing=compares(passage))
+    ] == []
+
+
+def test_a_pair_of_which_only_the_form_is_shown_shows_no_content(tmp_path: Path) -> None:
+    """A cosine of 0.8 that a constant reaches too is no success."""
+    text = words(measured(tmp_path, **OPTIONS["format-only"]))
+
+    assert "How much of the cosine is there without the content." in text
+    assert "belongs to its activation." not in text
+    assert "what is injected matters" not in text
+
+
+def test_a_topic_is_no_instance(tmp_path: Path) -> None:
+    found = shown(measured(tmp_path, **OPTIONS["topic-level"]))
+
+    assert not any("more than its document" in sentence for sentence in found.shows)
+    assert "from others of the same document" in found.does_not_show[0]
+
+
+def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path: Path) -> None:
+    found = shown(measured(tmp_path, rows=60, documents=60))
+
+    assert found.does_not_show[0] == (
+        "That an explanation tells its activation from others of the same document. With one row"
+        " per document, telling the document is telling the row; hold out two rows or more."
+    )
+    assert "1.000" not in found.does_not_show[0]
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((-0.01, 0.31), "it is not shown to say more about it than another's does"),
+        ((-0.3, -0.1), "another's reconstructs it better"),
+        ((0.11, 0.19), "the reconstruction is not shown to be nearer to its own activation"),
+    ],
+    ids=["not shown", "worse", "better and yet no nearer"],
+)
+def test_format_only_says_why_and_calls_nothing_equal(
+    tmp_path: Path, interval: tuple[float, float], words: str
+) -> None:
+    calibration = measured(tmp_path, **OPTIONS["format-only"])
+    shuffled = calibration.controls["shuffled"].model_copy(update={"interval": interval})
+    controls = dict(calibration.controls) | {"shuffled": shuffled}
+    found = shown(calibration.model_copy(update={"controls": controls}))
+
+    assert words in found.does_not_show[0]
+    assert not re.search(r"as well|as high", " ".join(found.does_not_show))
+
+
+def test_content_may_be_the_token_alone(tmp_path: Path) -> None:
+    assert any(
+        "more than the token it was read at" in sentence
+        for sentence in shown(measured(tmp_path, **OPTIONS["content-reading"])).does_not_show
+    )
+
+
+def test_wording_that_may_carry_it_is_said(tmp_path: Path) -> None:
+    """As where a paraphrase costs half of what another row's text does."""
+    calibration = measured(tmp_path, rows=120, documents=30, probes=["paraphrase"])
+    probe = calibration.probes.paraphrase
+    assert isinstance(probe, Paraphrase)
+    dear = probe.rewordings["paraphrase"].model_copy(update={"share_interval": (0.4, 0.5)})
+    reworded = probe.model_copy(update={"rewordings": {"paraphrase": dear}})
+    probes = calibration.probes.model_copy(update={"paraphrase": reworded})
+    changed = calibration.model_copy(update={"probes": probes})
+
+    assert "That meaning rather than wording carries it:" in words(changed)
+    assert "wording" not in words(calibration)
+
+
+def test_too_little_evidence_shows_nothing_of_the_content(tmp_path: Path) -> None:
+    found = shown(measured(tmp_path, **OPTIONS["inconclusive"]))
+
+    assert found.shows == [
+        "That the pair runs: asked for 12 activations, the AV explained 12 of them."
+    ]
+    assert "cosine" not in words(measured(tmp_path, **OPTIONS["inconclusive"]))
+
+
+def test_a_pair_below_the_mean_is_not_said_to_beat_it(tmp_path: Path) -> None:
+    better = measured(tmp_path / "better", rows=60, documents=20)
+    below = measured(tmp_path / "below", rows=60, documents=20, noise=1.5)
+
+    assert below.controls["predict_mean"].difference < 0
+    assert "reading beats not reading" in words(better)
+    assert "reading beats not reading" not in words(below)
+
+
+def test_words_that_lead_nowhere_are_said_to(tmp_path: Path) -> None:
+    """What the AR finds in a text need not be what a reader finds in it."""
+    calibration = measured(tmp_path, rows=60, documents=20)
+    found = calibration.probes.text_retrieval
+    assert isinstance(found, TextRetrieval)
+    lost = found.lexical.model_copy(update={"hits": 3, "interval": (0.01, 0.14)})
+    probes = calibration.probes.model_copy(
+        update={"text_retrieval": found.model_copy(update={"lexical": lost})}
+    )
+    changed = calibration.model_copy(update={"probes": probes})
+
+    unsure = found.lexical.model_copy(
+        update={"permutation": Permutation(p=0.05, floor=0.0005, draws=2000)}
+    )
+    by_chance = calibration.probes.model_copy(
+        update={"text_retrieval": found.model_copy(update={"lexical": unsure})}
+    )
+
+    assert any(re.match("That the words alone", sentence) for sentence in shown(calibration).shows)
+    assert "words alone, without" not in words(calibration.model_copy(update={"probes": by_chance}))
+    assert any("in a way of its own" in sentence for sentence in shown(changed).does_not_show)
+    assert not any("words alone" in sentence for sentence in shown(changed).shows)
