@@ -1,10 +1,13 @@
-"""JSON Schemas of the sidecar and of the evidence, for editors and readers in other languages.
+"""JSON Schemas of sidecar, evidence and calibration, for editors and readers in other languages.
 
 `python -m nla_release.sidecar_schema` writes all of them to `sidecars/` again.
 """
 
+from typing import Any
+
 from nla_release import resources
 from nla_release.calibration.records import Row, Run
+from nla_release.calibration.report import Calibration
 from nla_release.files import dump_json, write_atomic
 from nla_release.schema import Open, Strict
 from nla_release.sidecar import Sidecar
@@ -13,15 +16,38 @@ MODELS: dict[str, type[Open | Strict]] = {
     "nla_meta.schema.json": Sidecar,
     "evidence.row.schema.json": Row,
     "evidence.run.schema.json": Run,
+    "calibration.schema.json": Calibration,
 }
 
 # The draft that pydantic generates.
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+# What pydantic calls bounds of numbers that a function has changed first, such as rounded.
+_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+}
+
 
 def schema_text(name: str) -> str:
     """The schema of a file of `MODELS` as JSON text, the same for the same model."""
-    return dump_json({"$schema": _DIALECT} | MODELS[name].model_json_schema(by_alias=True))
+    schema = MODELS[name].model_json_schema(by_alias=True)
+    return dump_json({"$schema": _DIALECT} | _with_bounds(schema))
+
+
+def _with_bounds(schema: Any) -> Any:
+    """The schema with every bound of a number under the name that readers know."""
+    if isinstance(schema, list):
+        return [_with_bounds(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    of_a_number = schema.get("type") == "number"
+    return {
+        _BOUNDS.get(key, key) if of_a_number else key: _with_bounds(value)
+        for key, value in schema.items()
+    }
 
 
 def main() -> None:

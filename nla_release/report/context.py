@@ -1,7 +1,7 @@
 """What the report's template is given: plain data, section by section."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -10,20 +10,22 @@ import numpy as np
 from nla_release import __version__
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.compare import compare
+from nla_release.calibration.controls import cosines
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured
-from nla_release.calibration.records import ProbeRecord, Row
+from nla_release.calibration.records import Row
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.errors import NlaReleaseError
+from nla_release.output.calibration_text import headline_lines
 from nla_release.output.comparison_text import Table, comparison_parts
 from nla_release.output.json import verdict_json
 from nla_release.output.metric_line import HEADER as METRIC_HEADER
 from nla_release.output.probe_lines import probe_lines, probe_sentences
 from nla_release.output.text import totals_line
-from nla_release.report.described import Entry, described, shown
+from nla_release.report.described import Entry, described
 from nla_release.report.figure import controls_figure
+from nla_release.report.provenance import environment, provenance
 from nla_release.report.texts import everywhere, placeless, shortened, visible
 from nla_release.rules.model import State, UnreadableError, Verdict
 from nla_release.rules.subject import Measurement, Subject
@@ -49,7 +51,7 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         verdict: of the gate.
     """
     evidence, no_evidence = _read(subject, lambda each: each.evidence)
-    calibration, no_numbers = _read(subject, lambda each: each.calibration)
+    calibration, no_numbers = _read(subject, _calibration)
     if calibration and (doubts := _doubts(verdict)):
         calibration, no_numbers = None, f"those of calibration.json cannot be trusted, see {doubts}"
     messages = {
@@ -69,8 +71,8 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         "numbers": _numbers(calibration) if calibration else None,
         "rows": _rows(evidence) if evidence else None,
         "max_rows": MAX_ROWS,
-        "environment": _environment(evidence) if evidence else None,
-        "provenance": _provenance(subject, evidence, calibration),
+        "environment": environment(evidence) if evidence else None,
+        "provenance": provenance(subject.folder.name, evidence, calibration),
         **everywhere(placeless(subject.folder), messages),
     }
     return {key: everywhere(visible, value) for key, value in context.items()} | {
@@ -89,6 +91,12 @@ def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found
         return part(subject.measurements[0]), ""
     except UnreadableError as error:
         return None, f"{error.path} cannot be used, see {error.rule}"
+
+
+def _calibration(measurement: Measurement) -> Calibration:
+    """What calibration.json says, where the evidence allows any number at all."""
+    _, calibration = measurement.recomputed, measurement.calibration
+    return calibration
 
 
 def _doubts(verdict: Verdict) -> str:
@@ -151,9 +159,10 @@ def _numbers(calibration: Calibration) -> Context:
             for name, each in controls.items()
         ],
         "figure": controls_figure(controls),
+        "metric_header": METRIC_HEADER,
+        "headline_lines": headline_lines(calibration),
         "denominators": described(calibration.denominators),
         "others": list(_others(calibration)),
-        "probe_header": METRIC_HEADER,
         "probe_lines": probe_lines(calibration.probes),
         "probe_sentences": probe_sentences(calibration.probes),
         "probes": list(_probes(calibration)),
@@ -182,13 +191,12 @@ def _probes(calibration: Calibration) -> Iterator[Context]:
 
 def _rows(evidence: Evidence) -> Context:
     """The rows that reconstruct worst, worst first."""
-    gold = evidence.vectors["gold"]
-    real = cosine_rows(gold, evidence.vectors["real"])
-    control = cosine_rows(gold, evidence.vectors["shuffled"])
+    real, control = cosines(evidence, "real"), cosines(evidence, "shuffled")
     # Rounded as they are shown, so that the last bits of a machine do not decide the order.
     worst = np.argsort(np.round(real, 3), kind="stable")[:MAX_ROWS]
     return {
         "total": len(evidence.rows),
+        "labelled": any(row.gold is not None for row in evidence.rows),
         "shown": [
             _row(evidence.rows[at], f"{real[at] + 0.0:.3f}", f"{control[at] + 0.0:.3f}")
             for at in worst
@@ -221,68 +229,11 @@ def _comparison(
     try:
         before = read_measured(release.previous, f"previous: {release.previous.name}")
         facts = read_measured(subject.folder, "this release").facts
+        found = compare([before, Measured("this release", evidence, facts)])
     except NlaReleaseError as error:
         return [f"Not compared with the previous release: {error.message}."]
-    parts = comparison_parts(compare([before, Measured("this release", evidence, facts)]))
-    return [_table(part) if isinstance(part, Table) else part for part in parts]
+    return [_table(part) if isinstance(part, Table) else part for part in comparison_parts(found)]
 
 
 def _table(table: Table) -> Context:
     return {"header": table.header, "lines": list(table.lines), "words": table.words}
-
-
-def _environment(evidence: Evidence) -> list[tuple[str, str]]:
-    """What the run depended on."""
-    run = evidence.run
-    precision = run.precision
-    decoding = run.decoding
-    return [
-        ("base", f"{run.base.id} at {run.base.revision or 'no revision'}"),
-        ("device", run.device),
-        ("weights", f"{precision.quantization or 'not quantized'}, {precision.dtype}"),
-        ("injection", f"{run.injection.op} at {run.injection.site}, scale {run.injection.scale:g}"),
-        ("decoding", "greedy" if decoding.greedy else "sampled"),
-        ("tokens at most", str(decoding.max_new_tokens)),
-        ("batch size", str(decoding.batch_size)),
-        ("seed", str(run.seed)),
-        *sorted(run.libraries.items()),
-        *((f"probe {probe.name}", _cost(probe)) for probe in run.probes),
-    ]
-
-
-def _cost(probe: ProbeRecord) -> str:
-    if probe.skipped:
-        return f"skipped: {probe.skipped}"
-    settings = "; ".join(f"{key} {shown(value)}" for key, value in probe.settings.items())
-    cost = f"{count(probe.av_vectors, 'vector')} and {count(probe.ar_texts, 'text')} more"
-    return f"{cost}; {settings}" if settings else cost
-
-
-def _provenance(
-    subject: Subject, evidence: Evidence | None, calibration: Calibration | None
-) -> list[tuple[str, str]]:
-    """Hashes of all that the numbers were made of."""
-    lines = [("report", f"nla-release {__version__}, nla-release report {subject.folder.name}")]
-    if calibration:
-        lines += [
-            ("calibration.json", f"computed by nla-release {calibration.tool_version}"),
-            *((f"calibration.json: {name}", digest) for name, digest in calibration.evidence),
-        ]
-    if evidence:
-        lines += _run_hashes(evidence)
-    return lines
-
-
-def _run_hashes(evidence: Evidence) -> Sequence[tuple[str, str]]:
-    run = evidence.run
-    return [
-        ("measured", f"{run.started_at} to {run.finished_at}, nla-release {run.tool_version}"),
-        ("evidence/rows.jsonl", run.rows_sha256),
-        ("evidence/vectors.safetensors", run.vectors_sha256),
-        ("evidence/run.json", evidence.run_sha256),
-        ("evaluation data", run.evaluation.sha256),
-        ("training activations", run.reference.sha256),
-        ("tokenizer", run.tokenizer_sha256),
-        *sorted(run.files.items()),
-        *((f"base: {name}", digest) for name, digest in sorted(run.base.local_files.items())),
-    ]

@@ -13,7 +13,7 @@ from nla_release.calibration.report import ControlName
 from nla_release.cards.numbers import interval, signed
 
 _WIDTH = 480
-_LEFT, _RIGHT = 120.0, 410.0
+_LEFT, _RIGHT = 120.0, 390.0
 _TOP, _ROW, _AXIS = 8, 30, 40
 _TICKS = 5
 _NAMED = 'aria-labelledby="figure-title figure-text"'

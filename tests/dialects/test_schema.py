@@ -23,3 +23,10 @@ def test_the_schema_requires_the_contract_and_leaves_room_for_other_blocks():
     assert schema["additionalProperties"] is True
     assert schema["$defs"]["Ours"]["additionalProperties"] is False
     assert "injection_scale" in schema["$defs"]["Extraction"]["required"]
+
+
+def test_bounds_of_numbers_have_the_names_that_json_schema_gives_them():
+    cosine = json.loads(schema_text("calibration.schema.json"))["$defs"]["CosineSummary"]
+
+    assert cosine["properties"]["mean"]["minimum"] == -1
+    assert cosine["properties"]["mean"]["maximum"] == 1

@@ -1,0 +1,76 @@
+"""What a run depended on, and the hashes of all that it was made of, as names and values."""
+
+from collections.abc import Sequence
+
+from nla_release import __version__
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import ProbeRecord
+from nla_release.calibration.report import Calibration
+from nla_release.cards.numbers import count
+from nla_release.report.described import shown
+
+
+def environment(evidence: Evidence) -> list[tuple[str, str]]:
+    """What the run depended on."""
+    run = evidence.run
+    precision = run.precision
+    decoding = run.decoding
+    return [
+        ("base", f"{run.base.id} at {run.base.revision or 'no revision'}"),
+        ("layer", "not recorded" if run.layer is None else f"output of block {run.layer}"),
+        ("device", run.device),
+        ("weights", f"{precision.quantization or 'not quantized'}, {precision.dtype}"),
+        ("injection", f"{run.injection.op} at {run.injection.site}, scale {run.injection.scale:g}"),
+        ("decoding", "greedy" if decoding.greedy else "sampled"),
+        ("tokens at most", str(decoding.max_new_tokens)),
+        ("batch size", str(decoding.batch_size)),
+        ("seed", str(run.seed)),
+        *sorted(run.libraries.items()),
+        *((f"probe {probe.name}", _cost(probe)) for probe in run.probes),
+    ]
+
+
+def _cost(probe: ProbeRecord) -> str:
+    if probe.skipped:
+        return f"skipped: {probe.skipped}"
+    settings = "; ".join(
+        f"{key.replace('_', ' ')} {shown(value)}" for key, value in probe.settings.items()
+    )
+    cost = f"{count(probe.av_vectors, 'vector')} and {count(probe.ar_texts, 'text')} more"
+    return f"{cost}; {settings}" if settings else cost
+
+
+def provenance(
+    folder: str, evidence: Evidence | None, calibration: Calibration | None
+) -> list[tuple[str, str]]:
+    """Hashes of all that the numbers were made of.
+
+    Args:
+        folder: name of what was judged.
+        evidence: when there is some.
+        calibration: when it can be trusted.
+    """
+    lines = [("report", f"nla-release {__version__}, nla-release report {folder}")]
+    if calibration:
+        lines += [
+            ("calibration.json", f"computed by nla-release {calibration.tool_version}"),
+            *((f"calibration.json: {name}", digest) for name, digest in calibration.evidence),
+        ]
+    if evidence:
+        lines += _run_hashes(evidence)
+    return lines
+
+
+def _run_hashes(evidence: Evidence) -> Sequence[tuple[str, str]]:
+    run = evidence.run
+    return [
+        ("measured", f"{run.started_at} to {run.finished_at}, nla-release {run.tool_version}"),
+        ("evidence/rows.jsonl", run.rows_sha256),
+        ("evidence/vectors.safetensors", run.vectors_sha256),
+        ("evidence/run.json", evidence.run_sha256),
+        ("evaluation data", run.evaluation.sha256),
+        ("training activations", run.reference.sha256),
+        ("tokenizer", run.tokenizer_sha256),
+        *sorted(run.files.items()),
+        *((f"base: {name}", digest) for name, digest in sorted(run.base.local_files.items())),
+    ]
