@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,16 +42,26 @@ def sha256_file(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES) -> str:
-    """A UTF-8 text file of at most `limit` bytes.
+def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = None) -> str:
+    """A UTF-8 text file of at most `limit` bytes, which must be a regular file or a link to one.
+
+    Args:
+        path: of the file.
+        limit: in bytes.
+        newline: as of `open`: line ends are read as one character by default, and kept with "".
 
     Raises:
-        InputError: missing, unreadable, larger than the limit, or not UTF-8.
+        InputError: missing, unreadable, no file, larger than the limit, or not UTF-8.
     """
     try:
-        if path.stat().st_size > limit:
+        found = path.stat()
+        # A pipe waits for ever, and a device never ends.
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path} is not a regular file, and is not read")
+        if found.st_size > limit:
             raise InputError(f"{path} is larger than {limit} bytes and is not read")
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8", newline=newline) as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
@@ -138,6 +149,20 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that is missing, and find out now whether it can be written in.
+
+    Raises:
+        EnvironmentProblem: it cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from packaging.version import InvalidVersion, Version
 from pydantic import Field, PositiveInt, field_validator
 
+from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
-from nla_release.schema import Strict, parse
+from nla_release.schema import Number, Strict, parse
 from nla_release.sidecar import Base, Dtype, Quantization, Role
 
 FILE_NAME = "release.yaml"
@@ -29,8 +30,11 @@ ROLES: tuple[Role, Role] = ("av", "ar")
 # Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
 
+# A comparison letters its releases, this one first.
+MAX_COMPARED = 25
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Whole = Annotated[int, Field(strict=True)]
 
 # A probe, every probe, or those that cost least for what they tell.
 ProbeChoice = ProbeName | Literal["all", "quick"]
@@ -75,17 +79,32 @@ class Evaluation(Strict):
 class Gates(Strict):
     """Thresholds of the evidence rules; docs/calibration.md gives each one's reason.
 
-    Shares are of rows. A pair's label does not depend on them: it has thresholds of its own.
+    Shares are of rows. A pair's label does not depend on them: it has thresholds of its own, and
+    below those no gate can be set. Nor can one be set where it would stop nothing: above half of
+    the rows failed or the same as of a random vector, or below three ways to begin.
     """
 
-    min_rows: PositiveInt = 50
-    min_documents: PositiveInt = 10
-    max_failed: Share = 0.2
-    min_prefixes: PositiveInt = 8
-    min_prefixes_per_row: Share = 0.3
-    max_same_as_random: Share = 0.5
+    min_rows: Whole = Field(default=50, ge=MIN_ROWS)
+    min_documents: Whole = Field(default=10, ge=MIN_DOCUMENTS)
+    max_failed: Number = Field(default=0.2, ge=0, le=0.5)
+    min_prefixes: Whole = Field(default=8, ge=3)
+    min_prefixes_per_row: Number = Field(default=0.3, gt=0, le=1)
+    max_same_as_random: Number = Field(default=0.5, ge=0, le=0.5)
     max_cjk: Share = 0.2
     max_duplicates: Share = 0.5
+
+    @property
+    def loosened(self) -> dict[str, tuple[float, float]]:
+        """The gates that let more pass than their defaults do: value and default by name."""
+        default = Gates()
+        values = {
+            name: (getattr(self, name), getattr(default, name)) for name in Gates.model_fields
+        }
+        return {
+            name: (value, usual)
+            for name, (value, usual) in values.items()
+            if (value < usual if name.startswith("min_") else value > usual)
+        }
 
 
 class Waiver(Strict):
@@ -111,7 +130,8 @@ class ReleaseConfig(Strict):
     """The keys of `release.yaml`.
 
     `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
-    `previous` is the folder of the release before: its own, its evidence/, or one repository.
+    `previous` is the folder of the release before: its own, its evidence/, or one repository;
+    `compared_with` are folders of others to set beside this one on RELEASE_CALIBRATION.md.
     """
 
     name: str = Field(pattern=NAME)
@@ -130,7 +150,16 @@ class ReleaseConfig(Strict):
     gates: Gates = Field(default_factory=Gates)
     waivers: list[Waiver] = Field(default_factory=list)
     previous: str | None = Field(default=None, min_length=1)
+    compared_with: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, max_length=MAX_COMPARED
+    )
     repo: str = "{namespace}/{name}-{role}-v{version}"
+
+    @field_validator("gates", mode="before")
+    @classmethod
+    def _may_be_empty(cls, gates: Any) -> Any:
+        """In YAML, `gates:` with every line under it commented out is nothing."""
+        return {} if gates is None else gates
 
     @field_validator("repo")
     @classmethod
@@ -217,6 +246,11 @@ class Release:
         return self.folder / self.config.previous if self.config.previous else None
 
     @property
+    def compared_with(self) -> list[Path]:
+        """Where other releases are, to set beside this one."""
+        return [self.folder / path for path in self.config.compared_with]
+
+    @property
     def notes(self) -> Path | None:
         """The folder of hand-written notes for the cards."""
         return self.folder / self.config.notes if self.config.notes else None
@@ -240,6 +274,10 @@ class Release:
     def fragments(self) -> Path:
         """The folder of what is to be appended to the log."""
         return self.folder / "history"
+
+    def addenda(self, version: str) -> Path:
+        """The folder of what was added to a version after it was published."""
+        return self.folder / "addenda" / tag(version)
 
     @property
     def dist(self) -> Path:

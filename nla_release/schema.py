@@ -22,6 +22,7 @@ def _read_exponent(value: Any) -> Any:
 _MOST = 2**31 - 1
 Count = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
 Size = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+Number = Annotated[float, Field(strict=True), BeforeValidator(_read_exponent)]
 Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_exponent)]
 Flag = Annotated[bool, Field(strict=True)]
 

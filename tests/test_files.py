@@ -61,7 +61,7 @@ def test_bad_json_is_one_clear_error(tmp_path, content):
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     with pytest.raises(InputError, match="nowhere does not exist"):
         read_text(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is not a regular file"):
         read_text(tmp_path)
 
 

@@ -8,6 +8,7 @@ import click
 
 from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
 from nla_release.errors import NothingCheckedError
 from nla_release.hub.place import download, read_place
@@ -35,7 +36,7 @@ def command(first: str, others: tuple[str, ...], output_format: Format) -> None:
     matched by id and activation, and differences are paired by row. Releases without a common row
     are shown beside each other with what differs; nothing is subtracted.
 
-    Exits with 3 when no release has a row in common with the first.
+    Exits with 3 when no release has a row in common with the first, or too few to decide.
     """
     with tempfile.TemporaryDirectory(prefix="nla-release-") as downloads:
         releases = [
@@ -48,7 +49,7 @@ def show(comparison: Comparison, output_format: Format) -> None:
     """The comparison on stdout.
 
     Raises:
-        NothingCheckedError: nothing in it could be compared.
+        NothingCheckedError: nothing in it could be compared, or nothing decided.
     """
     match output_format:
         case "text":
@@ -61,6 +62,11 @@ def show(comparison: Comparison, output_format: Format) -> None:
         raise NothingCheckedError(
             "nothing was compared: no release has a row in common with the first",
             hint="measure both on the same held-out activations, `evaluation.data` in release.yaml",
+        )
+    if all(each.verdict == "inconclusive" for each in comparison.paired):
+        raise NothingCheckedError(
+            "nothing was decided: too few rows are common to compare",
+            hint=f"it takes {MIN_ROWS} common rows of {MIN_DOCUMENTS} documents",
         )
 
 

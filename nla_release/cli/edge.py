@@ -53,7 +53,7 @@ def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
         problem.show()
         return problem.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _say("error: interrupted; the same command continues")
+        _say("error: interrupted; run the same command again")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()

@@ -9,10 +9,10 @@ import click
 
 from nla_release.cards.fragments import FrontMatter, pending, read_fragments, write_fragment
 from nla_release.cards.history import read_history, read_log
-from nla_release.cards.retracting import check_retractable
+from nla_release.cards.retracting import check_version_known, retractable
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.output.history_text import history_lines
-from nla_release.release import read_release
+from nla_release.release import Release, read_release
 from nla_release.schema import parse
 
 _FOLDER = click.argument("path", type=click.Path(path_type=Path), default=".")
@@ -35,6 +35,12 @@ def command() -> None:
 @click.option("--title", required=True, help="One line: what happened.")
 @click.option("--version", help="The version that the entry is about, such as 0.0.1.")
 @click.option("--message", help="The entry's text in Markdown; read from stdin without it.")
+@click.option(
+    "--supersedes",
+    metavar="METRIC=VALUE",
+    help="Of a correction: the number of that version that does not stand, such as fve.value=0.31.",
+)
+@click.option("--reason", help="Of --supersedes, one line: why it does not stand.")
 @_DATE
 @_FOLDER
 def add(
@@ -42,12 +48,15 @@ def add(
     title: str,
     version: str | None,
     message: str | None,
+    supersedes: str | None,
+    reason: str | None,
     day: datetime | None,
     path: Path,
 ) -> None:
     """Write an entry of a KIND: what was released, found, corrected, or done otherwise.
 
-    PATH is the folder of release.yaml. To withdraw a number, use `history retract`.
+    PATH is the folder of release.yaml. To withdraw a number, use `history retract`; to put another
+    in its place, a correction that --supersedes it.
     """
     release = read_release(path)
     if message is None:
@@ -56,8 +65,11 @@ def add(
         message = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     if not message.strip():
         raise ConfigError("the entry has no text", hint="give it as --message, or on stdin")
-    matter = _front_matter(day, kind=kind, title=title, version=version)
-    _say_written(write_fragment(release.fragments, matter, message))
+    number = _number(version, supersedes, reason) if supersedes or reason else None
+    matter = _front_matter(day, kind=kind, title=title, version=version, supersedes=number)
+    if version:
+        check_version_known(release, version)
+    _say_written(write_fragment(release.fragments, _checked(release, matter), message))
 
 
 @command.command("retract")
@@ -91,9 +103,7 @@ def retract(
         title=title or f"{metric} of v{version}",
         supersedes={"version": version, "metric": metric, "value": value, "reason": reason},
     )
-    if matter.supersedes:
-        check_retractable(release, matter.supersedes)
-    _say_written(write_fragment(release.fragments, matter))
+    _say_written(write_fragment(release.fragments, _checked(release, matter)))
 
 
 @command.command("show")
@@ -118,6 +128,27 @@ def show(path: Path) -> None:
 def _front_matter(day: datetime | None, **keys: Any) -> FrontMatter:
     written: date = (day or datetime.now(UTC)).date()
     return parse(FrontMatter, {"date": written, **keys}, "the entry", error=ConfigError)
+
+
+def _number(version: str | None, supersedes: str | None, reason: str | None) -> dict[str, Any]:
+    """What a correction supersedes, out of its options."""
+    if not (version and supersedes and reason):
+        raise ConfigError("a number is superseded by --version, --supersedes and --reason")
+    metric, _, value = supersedes.partition("=")
+    try:
+        return {"version": version, "metric": metric, "value": float(value), "reason": reason}
+    except ValueError as error:
+        raise ConfigError(f"--supersedes {supersedes} is not METRIC=VALUE") from error
+
+
+def _checked(release: Release, matter: FrontMatter) -> FrontMatter:
+    """The front matter, with the number that it supersedes as it was published."""
+    if matter.supersedes is None:
+        return matter
+    found = retractable(release, matter.supersedes)
+    if found.note:
+        click.echo(f"note: {found.note}", err=True)
+    return matter.model_copy(update={"supersedes": found.superseded})
 
 
 def _say_written(path: Path) -> None:

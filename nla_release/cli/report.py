@@ -4,10 +4,17 @@ from pathlib import Path
 
 import click
 
+from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
 from nla_release.report.render import render_report
 from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
+
+# What the head of every report holds, and how long a head is.
+_MARK = (
+    """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-"""
+)
+_HEAD = 4096
 
 
 @click.command("report")
@@ -25,13 +32,33 @@ def command(path: Path, output: Path) -> None:
 
     PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file holds
     the verdict, every rule, the numbers beside their controls, and the rows, worst first. It needs
-    no network and no script. Without evidence it shows the gate alone.
+    no network and no script. Without evidence it shows the gate alone. An older report is replaced,
+    and nothing else.
 
     Its path goes to stdout. Exits with 0 whatever the verdict is; `check` is what fails.
     """
     # Resolved, so that the same release gives the same bytes however its folder was named.
+    _check_replaceable(output)
     subject = find_subject(path.resolve())
     verdict = judge(subject)
     write_atomic(output, render_report(subject, verdict))
     click.echo(f"verdict: {verdict.verdict}", err=True)
     click.echo(output)
+
+
+def _check_replaceable(output: Path) -> None:
+    """Refuse to write over anything but an older report.
+
+    Raises:
+        ConfigError: there is something else.
+    """
+    if not output.exists():
+        return
+    if output.is_file():
+        with output.open(encoding="utf-8", errors="replace") as file:
+            if _MARK in file.read(_HEAD):
+                return
+    raise ConfigError(
+        f"{output} exists and is no report of nla-release, so it is not replaced",
+        hint="give another file as --output",
+    )

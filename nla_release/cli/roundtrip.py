@@ -49,6 +49,9 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
 
     _keep_base_facts(release)
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
+    for record in evidence.run.probes:
+        if record.skipped:
+            click.echo(f"probe {record.name} is skipped: {record.skipped}", err=True)
     click.echo(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
         err=True,

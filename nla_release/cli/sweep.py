@@ -1,12 +1,18 @@
 """`nla-release sweep`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
 import click
 
 from nla_release.calibration.compare import compare
-from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
+from nla_release.calibration.measured import (
+    Measured,
+    evidence_of,
+    read_measured,
+    sidecar_facts,
+)
 from nla_release.cli.compare import Format, show
 from nla_release.errors import ConfigError
 from nla_release.release import FILE_NAME, read_release
@@ -55,10 +61,11 @@ def command(
 
     PATH is the folder of release.yaml, a rendered repository, or evidence/. The AV does not run:
     its texts are taken from there, and so are those of the controls. Every AR gets an evidence
-    folder in --out, which `compare` takes too.
+    folder in --out, which `compare` takes too; nothing but evidence of a sweep is replaced there.
     """
     source = read_measured(path, str(path))
     readers = dict(zip(names(folders), folders, strict=True))
+    check_apart([out / name for name in readers], [evidence_of(path), *folders])
     if base is None and (path / FILE_NAME).exists():
         base = read_release(path).base_path
     from nla_release.engine.sweep import sweep
@@ -69,6 +76,23 @@ def command(
         for name, evidence in found.items()
     ]
     show(compare([source, *swept]), output_format)
+
+
+def check_apart(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write where something is read from, around it or inside of it.
+
+    Raises:
+        ConfigError: it would replace what the sweep is made of.
+    """
+    sources = [(folder, folder.resolve()) for folder in inputs]
+    for target in targets:
+        place = target.resolve()
+        for folder, source in sources:
+            if place.is_relative_to(source) or source.is_relative_to(place):
+                raise ConfigError(
+                    f"{target}, where evidence would be written, is in the way of {folder}",
+                    hint="give a folder of its own as --out, such as sweep/",
+                )
 
 
 def names(folders: tuple[Path, ...]) -> list[str]:

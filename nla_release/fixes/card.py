@@ -31,7 +31,7 @@ def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:
             mended, said = mended_front_matter(card, _fields(adapter, found, measured=measured))
         told = _stale_blocks(adapter, mended) if measured else []
         if told:
-            mended = regenerated(mended, expected_blocks(adapter.calibration, adapter.log))
+            mended = regenerated(mended, _blocks(adapter))
         if not (said or told):
             return []
         after = mended.encode()
@@ -63,12 +63,16 @@ def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
     """What is to be said of the blocks that calibration.json gives otherwise."""
     with reading(adapter.folder / CARD_FILE_NAME, "NLA502"):
         found = generated_blocks(card)
-    expected = expected_blocks(adapter.calibration, adapter.log)
+    expected = _blocks(adapter)
     return [
         f"block {name} of calibration.json"
         for name in sorted(found.keys() & expected)
         if found[name] != expected[name]
     ]
+
+
+def _blocks(adapter: Adapter) -> dict[str, str]:
+    return expected_blocks(adapter.calibration, adapter.log, adapter.addenda)
 
 
 def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:

@@ -1,7 +1,14 @@
 """A calibration as plain text: what was asked, every metric beside its control, and the label."""
 
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, Denominators
-from nla_release.output.metric_line import HEADER, aligned, cosine_line, fve_line, retrieval_line
+from nla_release.output.metric_line import (
+    HEADER,
+    Line,
+    aligned,
+    cosine_line,
+    fve_line,
+    retrieval_line,
+)
 from nla_release.output.probe_lines import probe_lines, probe_sentences
 
 
@@ -14,9 +21,7 @@ def calibration_table(calibration: Calibration) -> str:
             for name in CONTROL_NAMES
             if name in calibration.controls
         ),
-        fve_line("fve", "mean vector", calibration.fve),
-        fve_line("fve, mean norm", "mean direction", calibration.fve_mean_norm),
-        retrieval_line("retrieval", calibration.retrieval),
+        *headline_lines(calibration),
         *probe_lines(calibration.probes),
     ]
     sentences = probe_sentences(calibration.probes)
@@ -30,6 +35,15 @@ def calibration_table(calibration: Calibration) -> str:
             calibration.label.sentence,
         ]
     )
+
+
+def headline_lines(calibration: Calibration) -> list[Line]:
+    """What a card's headline has besides the cosine: variance explained, and retrieval."""
+    return [
+        fve_line("fve", "mean vector", calibration.fve),
+        fve_line("fve, mean norm", "mean direction", calibration.fve_mean_norm),
+        retrieval_line("retrieval", calibration.retrieval),
+    ]
 
 
 def denominators_line(denominators: Denominators) -> str:

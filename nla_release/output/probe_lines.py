@@ -1,6 +1,7 @@
 """The probes of a calibration as lines of its table, and what they say in words."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 from nla_release.calibration.blocks import Inconclusive, Ranking
 from nla_release.calibration.probes.ceiling import Ceiling
@@ -9,7 +10,7 @@ from nla_release.calibration.probes.discrimination import Discrimination
 from nla_release.calibration.probes.injection import Injection
 from nla_release.calibration.probes.paraphrase import Paraphrase, Rewording
 from nla_release.calibration.probes.retrieval import Retrieval
-from nla_release.calibration.probes.structural import Structural
+from nla_release.calibration.probes.structural import Structural, StructuralName
 from nla_release.calibration.probes.templates import Templates
 from nla_release.calibration.probes.text_controls import TextControls
 from nla_release.calibration.probes.text_retrieval import Skipped, TextRetrieval
@@ -54,9 +55,7 @@ def _lines(report: object) -> Iterator[Line]:
             yield chance_line("reciprocal rank", report.all.mrr)
             yield chance_line("percentile", report.all.percentile)
             if report.margin:
-                yield line(
-                    "margin", report.margin.mean, "tie", 0, report.margin.interval, report.margin.n
-                )
+                yield chance_line("margin", report.margin)
         case TextRetrieval():
             yield retrieval_line("text, lexical", report.lexical)
             if isinstance(report.encoder, Ranking):
@@ -76,7 +75,8 @@ def _lines(report: object) -> Iterator[Line]:
                 if isinstance(reworded, Rewording):
                     yield _reworded(wording, reworded)
         case Structural():
-            for given, share in report.shares.items():
+            for given in get_args(StructuralName):
+                share = report.shares[given]
                 words = f"share of {given.replace('_', ' ')}"
                 yield line(words, share.share, "none", 0, share.interval, share.n)
         case Discrimination():

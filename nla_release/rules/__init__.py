@@ -5,7 +5,8 @@
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
   `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and `history` (5),
-  `evidence`, `calibration`, `probes` and `regression` (6), `publishing` (7).
+  `evidence`, `calibration`, `probes`, `regression`, `addenda`,
+  `compared` and `gates` (6), `publishing` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -16,10 +17,13 @@ from collections.abc import Sequence
 
 from nla_release.release import Waiver
 from nla_release.rules import (
+    addenda,
     base,
     calibration,
     card,
+    compared,
     evidence,
+    gates,
     history,
     hygiene,
     lora,
@@ -85,6 +89,9 @@ RULES: tuple[Rule, ...] = (
     probes.script_does_not_leak,
     probes.texts_belong_to_documents,
     regression.no_regression,
+    addenda.addenda_kept,
+    compared.comparisons_stand,
+    gates.gates_told,
     publishing.files_listed,
     publishing.one_release,
     publishing.files_allowed,

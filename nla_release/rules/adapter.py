@@ -14,7 +14,12 @@ from pathlib import Path
 from nla_release.adapter_config import AdapterConfig
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base.facts import BaseFacts, read_base_facts
+from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.report import Calibration
+from nla_release.cards.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
+from nla_release.cards.addenda import Addendum, read_addenda
+from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
+from nla_release.cards.compared import read_comparison
 from nla_release.cards.history import Entry, read_log
 from nla_release.errors import InputError, NothingCheckedError
 from nla_release.files import read_json, read_text, sha256_file
@@ -35,6 +40,7 @@ from nla_release.weights import (
 )
 
 CARD_FILE_NAME = "README.md"
+CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 # The rule that reports that a file of an adapter is missing or damaged.
 _REPORTED_BY = {
@@ -170,6 +176,25 @@ class Adapter:
         text = self.text(HISTORY_FILE_NAME)
         with reading(self.folder / HISTORY_FILE_NAME, "NLA505"):
             return read_log(text)
+
+    @read_once
+    def addenda(self) -> list[Addendum]:
+        """The addenda of a rendered repository."""
+        folder = self.folder / ADDENDA_FOLDER_NAME
+        for path in self.files:
+            if path.is_relative_to(folder):
+                regular_file(path, "NLA617")
+        with reading(folder, "NLA617"):
+            return read_addenda(folder, self.folder)
+
+    @read_once
+    def comparison(self) -> Comparison | None:
+        """What a rendered repository says of other releases."""
+        path = self.folder / COMPARISON_FILE_NAME
+        if path in self.files:
+            regular_file(path, "NLA618")
+        with reading(path, "NLA618"):
+            return read_comparison(self.folder)
 
     @read_once
     def manifest(self) -> Manifest:

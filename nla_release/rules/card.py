@@ -1,16 +1,39 @@
 """NLA5xx, first half: what the card says against what the files say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from nla_release.cards.blocks import expected_blocks, generated_blocks
+from nla_release.cards.addenda import FOLDER_NAME
+from nla_release.cards.blocks import expected_blocks, expected_page_blocks, generated_blocks
+from nla_release.cards.compared import COMPARISON
+from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.retractions import RETRACTING
+from nla_release.cards.superseded import ADDENDA, ADDENDUM
+from nla_release.files import read_text
 from nla_release.hub.card_metadata import check_card
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
+from nla_release.rules.adapter import (
+    CALIBRATION_PAGE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    reading,
+    regular_file,
+)
 from nla_release.rules.model import Page, Problem, listed, rule
 from nla_release.rules.scopes import REPOSITORIES
+
+# What a generated block is made from, when that is not calibration.json.
+_SOURCES = {
+    RETRACTING: HISTORY_FILE_NAME,
+    ADDENDUM: FOLDER_NAME,
+    ADDENDA: FOLDER_NAME,
+    COMPARISON: COMPARISON_NAME,
+}
+
+# NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md.
+_OF_OTHER_RULES = frozenset({RETRACTING})
 
 
 @rule(
@@ -61,12 +84,13 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA502",
     "error",
-    "the generated parts of the card are what calibration.json gives",
+    "the generated parts of both documents are what calibration.json gives",
     each=REPOSITORIES,
     page=Page(
-        checks="Between its markers the card holds every generated block, and each is, to the"
-        " character, what calibration.json renders to; the list of retracted numbers is what"
-        " HISTORY.md gives.",
+        checks="Between their markers README.md and RELEASE_CALIBRATION.md hold every generated"
+        " block, and each is, to the character, what calibration.json renders to; the card's list"
+        " of retracted numbers is what HISTORY.md gives, and the addendum that it names is the last"
+        " one.",
         why="Numbers in prose rot: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b"
         " call the same share about 80, 95 and 97 per cent structural.",
         fix="Run `nla-release render` again. Write prose into the notes, where `{{ calibration..."
@@ -77,16 +101,29 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
 )
 def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
     """Rendering the blocks again."""
-    path = adapter.folder / CARD_FILE_NAME
-    expected = expected_blocks(adapter.calibration, adapter.log)
     text = adapter.text(CARD_FILE_NAME)
+    expected = expected_blocks(adapter.calibration, adapter.log, adapter.addenda)
+    yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
+    page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
+    with reading(page, "NLA502"):
+        text = read_text(page)
+    expected = expected_page_blocks(
+        adapter.calibration, addenda=adapter.addenda, comparison=adapter.comparison
+    )
+    yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
+
+
+def _stale(
+    path: Path, text: str, expected: Mapping[str, str], but: frozenset[str] = frozenset()
+) -> Iterator[Problem]:
+    """The blocks of a document that are missing, or not what they should be."""
     with reading(path, "NLA502"):
         found = generated_blocks(text)
-    for name in sorted({*expected, *found}):
+    for name in sorted({*expected, *found} - but):
         if name not in found:
             yield Problem(path, f"the block {name} is missing")
         elif found[name] != expected.get(name):
-            source = HISTORY_FILE_NAME if name == RETRACTING else CALIBRATION_FILE_NAME
+            source = _SOURCES.get(name, CALIBRATION_FILE_NAME)
             yield Problem(path, f"the block {name} is not what {source} gives")
 
 

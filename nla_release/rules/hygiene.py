@@ -58,9 +58,9 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
             code = False
             for number, line in enumerate(text.decode(errors="replace").split("\n"), start=1):
                 code ^= line.startswith("```")
-                match = _PLACEHOLDERS.search(line) or (not code and _NOTES.search(line))
-                if match and not line.startswith(">"):
-                    yield Problem(f"{path}:{number}", f"holds the placeholder {match[0]!r}")
+                found = _placeholder(line, code=code)
+                if found and not line.startswith(">"):
+                    yield Problem(f"{path}:{number}", f"holds {found}")
 
 
 @rule(
@@ -98,6 +98,17 @@ def nothing_private(adapter: Adapter) -> Iterator[Problem]:
         for line, kind in leaks(text, _kinds(path)):
             place = path if path.suffix in _WITHOUT_LINES else f"{path}:{line}"
             yield Problem(place, f"holds {kind}", _severity(path, kind))
+
+
+def unpublishable(text: str) -> str | None:
+    """What NLA503 or NLA504 would find in an author's words once they stand in a release."""
+    private = leaks(text.encode(errors="replace"), _kinds(Path("record.json")))
+    return _placeholder(text) or next((kind for _, kind in private), None)
+
+
+def _placeholder(line: str, *, code: bool = False) -> str | None:
+    match = _PLACEHOLDERS.search(line) or (not code and _NOTES.search(line))
+    return f"the placeholder {match[0]!r}" if match else None
 
 
 def _severity(path: Path, kind: str) -> Severity | None:

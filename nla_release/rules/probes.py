@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from nla_release.calibration.blocks import Inconclusive, Ranking
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
+from nla_release.calibration.measures import UNEQUAL
 from nla_release.rules.model import Page, Problem, Skip, rule
 from nla_release.rules.scopes import MEASURED
 from nla_release.rules.subject import Measurement
 
 _TOO_FEW = Skip("too few rows for the probe, see NLA608")
+_NO_TEXT = Skip("no row has an explanation, see NLA609")
 
 
 @rule(
@@ -18,7 +20,8 @@ _TOO_FEW = Skip("too few rows for the probe, see NLA608")
     each=MEASURED,
     page=Page(
         checks="Where the data has labelled explanations, the 95% interval of cosine(AV's"
-        " explanation) - cosine(label) is not wholly above 0.",
+        " explanation) - cosine(label), over the rows that have an explanation, is not wholly above"
+        " 0. Failed rows would hide it: there every label does better.",
         why="A label is what the AV was taught to say, and is the positive control of the AR: the"
         " reference paper compares with it (kitft/natural_language_autoencoders). An AR that does"
         " better on the AV's words than on good ones has learned a code of the pair.",
@@ -32,17 +35,19 @@ _TOO_FEW = Skip("too few rows for the probe, see NLA608")
 )
 def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
     """The gold-text control."""
-    control = measurement.recomputed.controls.get("gold_text")
+    survivors = measurement.recomputed.cosine_survivors
+    control = survivors.gold_text
     if control is None:
-        yield Skip("not every row has a labelled explanation")
+        labelled = "gold_text" in measurement.recomputed.controls
+        yield _NO_TEXT if labelled else Skip("not every row has a labelled explanation")
     elif control.interval is None:
-        yield Skip("rows of a single document give no interval, see NLA608")
+        yield Skip("explanations of so few documents give no interval, see NLA608")
     elif control.interval[0] > 0:
         low, high = control.interval
         yield Problem(
             measurement.calibration_path,
             f"label {control.mean:.3f}, the pair's own text"
-            f" {measurement.recomputed.cosine.mean:.3f}: difference {control.difference:.3f}, 95%"
+            f" {survivors.mean:.3f}: difference {control.difference:.3f}, 95%"
             f" interval {low:.3f} to {high:.3f}",
         )
 
@@ -54,7 +59,8 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
     each=MEASURED,
     page=Page(
         checks="No document of the evaluation has the id or the text of a document that the pair"
-        " was trained on. It takes the lists of training documents, evaluation.training.",
+        " was trained on. It takes the lists of training documents, evaluation.training, and of the"
+        " evaluation's documents the whole text or its hash.",
         why="The first evaluation of SolshineCode's Gemma-3-1B pair had 4 of 10 rows from its own"
         " training data.",
         fix="Hold out other documents, or take these out of evaluation.data, and measure again.",
@@ -71,11 +77,17 @@ def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
         reasons = [record.skipped for record in records if record.name == "contamination"]
         reason = next((reason for reason in reasons if reason), "the run compared nothing")
         yield Skip(f"the evaluation was not compared with the training data: {reason}")
-    elif found.documents.hits or found.texts.hits:
+        return
+    path, ids, texts = measurement.evidence_folder / RUN_NAME, found.documents, found.texts
+    if isinstance(texts, Inconclusive):
+        yield Skip(f"the texts were not compared with the training data: {texts.inconclusive}")
+        if ids.hits:
+            yield Problem(path, f"{ids.hits} of {ids.n} documents have the id of a training one")
+    elif ids.hits or texts.hits:
         yield Problem(
-            measurement.evidence_folder / RUN_NAME,
-            f"{found.documents.hits} of {found.documents.n} documents have the id, and"
-            f" {found.texts.hits} of {found.texts.n} rows the text, of a training document",
+            path,
+            f"{ids.hits} of {ids.n} documents have the id, and {texts.hits} of {texts.n} rows the"
+            " text, of a training document",
         )
 
 
@@ -104,7 +116,9 @@ def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
     if not rankings:
         yield _TOO_FEW
     for name, ranking in rankings.items():
-        if isinstance(ranking.permutation, Inconclusive):
+        if ranking.permutation == UNEQUAL:
+            yield Skip(f"{name}: {UNEQUAL.inconclusive}")
+        elif isinstance(ranking.permutation, Inconclusive):
             yield Problem(
                 measurement.calibration_path, f"{name}: {ranking.permutation.inconclusive}"
             )

@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nla_release.cards.history import entries
+from nla_release.calibration.report import Calibration
+from nla_release.cards.history import Entry, entries
 from nla_release.files import read_text
 from nla_release.prose.claims import claim
-from nla_release.prose.quantities import Quantity, quantities
+from nla_release.prose.probe_quantities import spoken_of
+from nla_release.prose.quantities import metric_of, quantities
+from nla_release.prose.quantity import Quantity
 from nla_release.prose.reader import Passage, Sentence, read_prose
 from nla_release.prose.statements import compares, unfounded
-from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, Release, tag
+from nla_release.rules.adapter import (
+    CALIBRATION_PAGE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    reading,
+    regular_file,
+)
+from nla_release.rules.entries import new_entries
 from nla_release.rules.model import Page, Problem, UnreadableError, rule
-from nla_release.rules.scopes import REPOSITORIES
-
-CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
+from nla_release.rules.scopes import RENDERINGS
 
 # Ten times the longest card known; taking Markdown apart costs time and memory by the character.
 MAX_PROSE = 128 * 1024
@@ -33,12 +41,16 @@ _TAG = re.compile(r"\bv\d+(?:\.\w+){1,8}")
 
 @dataclass(frozen=True)
 class _Document:
-    """A text of a repository; what `read_prose` finds on its line 1 is on line `offset` + 1."""
+    """A text of a repository; what `read_prose` finds on its line 1 is on line `offset` + 1.
+
+    `about` is the tag of the version that an entry of the log is about, when it says.
+    """
 
     path: Path
     markdown: str
     offset: int = 0
     skip_generated: bool = False
+    about: str | None = None
 
     def passages(self) -> tuple[Passage, ...]:
         return read_prose(self.markdown, skip_generated=self.skip_generated)
@@ -51,12 +63,13 @@ class _Document:
     "NLA507",
     "warning",
     "claims of priority or superiority name their source",
-    each=REPOSITORIES,
+    each=RENDERINGS,
     page=Page(
-        checks="No sentence of README.md, RELEASE_CALIBRATION.md or the entries of HISTORY.md about"
-        " this version claims to be the first, the only one, the best or the state of the art"
-        " without a link or a citation key in it. A link to the repository itself, its partner or"
-        " its base is no source, and a claim that is denied is none.",
+        checks="No sentence of README.md, RELEASE_CALIBRATION.md, or the entries of HISTORY.md that"
+        " are about this version or not published yet, claims to be the first, the only one, the"
+        " best or the state of the art without a link or a citation key in it. A link to the"
+        " repository itself, its partner or its base is no source, and a claim that is denied is"
+        " none.",
         why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA and"
         " the only NLA that reads Gemma-4-E2B. Nobody had looked: many forks and ports of"
         " kitft/natural_language_autoencoders were public.",
@@ -66,10 +79,11 @@ class _Document:
         waive="The warning may stand for words that only look like a claim.",
     ),
 )
-def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
+def claims_have_sources(target: tuple[Adapter, Release | None]) -> Iterator[Problem]:
     """Sentence by sentence; one finding each."""
+    adapter, release = target
     own = _own_addresses(adapter)
-    for document in _documents(adapter):
+    for document in _documents(adapter, release):
         found = (
             Problem(document.at(sentence.line), f"claims {words!r} and names no source")
             for passage in document.passages()
@@ -83,15 +97,17 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
     "NLA508",
     "error",
     "numbers in prose are the calibration's",
-    each=REPOSITORIES,
+    each=RENDERINGS,
     page=Page(
-        checks="A number in README.md, RELEASE_CALIBRATION.md or the entries of HISTORY.md about"
-        " this version that stands in a sentence or table cell about a measured quantity (cosine,"
-        " variance explained, error, retrieval, a control, an interval, n) is one that"
-        " calibration.json gives, or follows from it, rounded to the digits that are written. Code,"
-        " unless it is a number alone, quoted rows and the generated blocks of the card, which"
-        " NLA502 holds to the character, are not read. A sentence with a link or a citation key, or"
-        " about another version of HISTORY.md, speaks of somebody else's numbers.",
+        checks="A number in README.md, RELEASE_CALIBRATION.md, or the entries of HISTORY.md that"
+        " are about this version or not published yet, that stands in a sentence or table cell"
+        " about a measured quantity (cosine, variance explained, error, retrieval, a control, an"
+        " interval, n) is one that calibration.json gives, or follows from it, rounded to the"
+        " digits that are written. Code, unless it is a number alone, quoted rows and the generated"
+        " blocks, which NLA502 holds to the character, are not read. A sentence with a link or a"
+        " citation key, or about another version of HISTORY.md, speaks of somebody else's numbers,"
+        " and so does an entry about one; an entry about this one may tell of those that were"
+        " superseded.",
         why="SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 beside the cosine of"
         " v0.1, n = 10 where 50 were measured, and calls one share about 80, 95 and 97 per cent"
         " structural. Prose does not follow when a pair is measured again.",
@@ -102,24 +118,35 @@ def claims_have_sources(adapter: Adapter) -> Iterator[Problem]:
         waive="For a measurement that this package does not make, until it has a page to link to.",
     ),
 )
-def numbers_are_the_calibrations(adapter: Adapter) -> Iterator[Problem]:
+def numbers_are_the_calibrations(target: tuple[Adapter, Release | None]) -> Iterator[Problem]:
     """Every number of a sentence that speaks of something measured."""
-    documents, own = list(_documents(adapter)), _own_addresses(adapter)
+    adapter, release = target
+    documents, own = list(_documents(adapter, release)), _own_addresses(adapter)
     level, known = adapter.calibration.bootstrap.level, known_quantities(adapter)
+    formerly = [each.former.calibration for each in adapter.addenda]
+    known_then = [
+        *known,
+        *(found for each in formerly for found in _quantities(adapter, each)),
+        *_superseded(adapter),
+    ]
     other_tags = set(entries(adapter.text(HISTORY_FILE_NAME))) - {adapter.manifest.tag}
 
     def found(document: _Document) -> Iterator[Problem]:
         for passage in document.passages():
-            comparing = compares(passage)
+            may_tell = known_then if document.path.name == HISTORY_FILE_NAME else known
+            comparing, stated = compares(passage), spoken_of(passage.words, may_tell)
             for sentence in passage.sentences:
-                of_another = other_tags.intersection(_TAG.findall(sentence.text))
+                of_another = other_tags & {
+                    *_TAG.findall(" ".join([sentence.text, *sentence.links]))
+                }
                 if of_another or _sourced(sentence, own):
                     continue
-                for number in unfounded(sentence, known, level=level, comparing=comparing):
+                for number in unfounded(sentence, stated, level=level, comparing=comparing):
                     yield Problem(document.at(number.line), number.message)
 
     for document in documents:
-        yield from itertools.islice(found(document), MAX_FINDINGS)
+        if document.about not in other_tags:
+            yield from itertools.islice(found(document), MAX_FINDINGS)
 
 
 def known_quantities(adapter: Adapter) -> list[Quantity]:
@@ -128,7 +155,10 @@ def known_quantities(adapter: Adapter) -> list[Quantity]:
     Raises:
         UnreadableError: it holds none, or impossible ones.
     """
-    calibration = adapter.calibration
+    return _quantities(adapter, adapter.calibration)
+
+
+def _quantities(adapter: Adapter, calibration: Calibration) -> list[Quantity]:
     try:
         return quantities(calibration)
     except ArithmeticError as error:
@@ -136,34 +166,49 @@ def known_quantities(adapter: Adapter) -> list[Quantity]:
         raise UnreadableError("NLA602", path, f"holds impossible numbers: {error}") from error
 
 
-def _documents(adapter: Adapter) -> Iterator[_Document]:
-    """The card, the calibration's page, and what this version's entry adds to the history."""
+def _superseded(adapter: Adapter) -> Iterator[Quantity]:
+    """The numbers of this version that its log supersedes, which may be told there."""
+    for entry in adapter.log:
+        superseded = entry.record.supersedes if entry.record else None
+        if superseded and superseded.version == adapter.manifest.version:
+            metric = metric_of(superseded.metric)
+            if metric:
+                yield Quantity(metric, superseded.metric, superseded.value, derived=True)
+
+
+def _documents(adapter: Adapter, release: Release | None) -> Iterator[_Document]:
+    """The card, the calibration's page, and what this version adds to the history."""
     card = adapter.text(CARD_FILE_NAME)
     yield _document(adapter.folder / CARD_FILE_NAME, card, skip_generated=True)
     path = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
     with reading(path, "NLA508"):
         page = read_text(path)
-    yield _document(path, page)
+    yield _document(path, page, skip_generated=True)
+    path = adapter.folder / HISTORY_FILE_NAME
+    own = (entry for entry in adapter.log if entry.tag == adapter.manifest.tag)
+    for entry in (*itertools.islice(own, 1), *new_entries(adapter, release)):
+        about = entry.record.about if entry.record else None
+        offset = lines_before(adapter, entry)
+        yield _document(path, entry.text, offset=offset, about=tag(about) if about else None)
+
+
+def lines_before(adapter: Adapter, entry: Entry) -> int:
+    """How many lines of the log stand before an entry of it."""
     history = adapter.text(HISTORY_FILE_NAME)
-    for entry in (entries(history).get(adapter.manifest.tag, ""), *_fragments(adapter)):
-        lines_before = history.count("\n", 0, history.find(entry))
-        yield _document(adapter.folder / HISTORY_FILE_NAME, entry, offset=lines_before)
-
-
-def _fragments(adapter: Adapter) -> Iterator[str]:
-    """The other entries about this version, but for those that name a number that was wrong."""
-    for entry in adapter.log:
-        record = entry.record
-        if record and record.version == adapter.manifest.version and not record.supersedes:
-            yield entry.text
+    return history.count("\n", 0, history.find(entry.text))
 
 
 def _document(
-    path: Path, markdown: str, *, offset: int = 0, skip_generated: bool = False
+    path: Path,
+    markdown: str,
+    *,
+    offset: int = 0,
+    skip_generated: bool = False,
+    about: str | None = None,
 ) -> _Document:
     if len(markdown) > MAX_PROSE:
         raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
-    return _Document(path, markdown, offset, skip_generated)
+    return _Document(path, markdown, offset, skip_generated, about)
 
 
 def _sourced(sentence: Sentence, own: tuple[str, ...]) -> bool:

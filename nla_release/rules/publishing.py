@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.cards.addenda import FOLDER_NAME
+from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.references import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.errors import ConfigError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
@@ -34,7 +36,8 @@ _DEMANDED = (
     f"evidence/{RUN_NAME}",
 )
 
-# What a release may hold besides: what it was trained as, and what a base's licence asks for.
+# What a release may hold besides: what it was trained as, what a base's licence asks for, and what
+# it is set beside.
 _ALLOWED = (
     *_DEMANDED,
     MANIFEST_FILE_NAME,
@@ -42,8 +45,14 @@ _ALLOWED = (
     LICENCE_FILE_NAME,
     NOTICE_FILE_NAME,
     "USE_POLICY.md",
+    COMPARISON_FILE_NAME,
 )
-_FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.png", re.ASCII)
+_ADDENDUM = re.compile(
+    rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"
+    rf"|evidence/(?:{'|'.join(map(re.escape, (ROWS_NAME, VECTORS_NAME, RUN_NAME)))})))",
+    re.ASCII,
+)
+_FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.(?:png|svg|csv)", re.ASCII)
 
 # What the Hub and its client add to a repository by themselves.
 _OF_THE_HUB = re.compile(
@@ -142,9 +151,9 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
     "only the files of a release are published",
     each=REPOSITORIES,
     page=Page(
-        checks="The repository holds nothing but the files of a release of its role, PNG figures,"
-        " the files that a licence asks for, and what the Hub adds (.gitattributes). Names are"
-        " exact, and no two differ in case alone.",
+        checks="The repository holds nothing but the files of a release of its role, figures (PNG,"
+        " SVG, and their numbers as CSV), addenda, the files that a licence asks for, and what the"
+        " Hub adds (.gitattributes). Names are exact, and no two differ in case alone.",
         why="Whatever lies in the folder goes up with it: training_args.bin and optimizer.pt, which"
         " the Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
         " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
@@ -160,6 +169,7 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
     allowed = {*_ALLOWED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
     names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
     figures = {name for name in names if _FIGURE.fullmatch(name)}
+    allowed |= {name for name in names if _ADDENDUM.fullmatch(name)}
     twins = Counter(figure.casefold() for figure in figures)
     for name in names:
         path = adapter.folder / name

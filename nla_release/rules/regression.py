@@ -7,6 +7,7 @@ from nla_release.calibration.compare import compare_two
 from nla_release.calibration.comparison import Unpaired
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.errors import ConfigError
+from nla_release.release import FILE_NAME
 from nla_release.rules.adapter import reading
 from nla_release.rules.model import Page, Problem, Skip, UnreadableError, rule
 from nla_release.rules.scopes import SUBJECT
@@ -22,7 +23,7 @@ from nla_release.rules.subject import Subject
         checks="On the activations that both were measured on, the 95% interval of cosine(this"
         " release) - cosine(the previous one), paired by row and resampled by document, does not"
         " lie below 0. `previous` in release.yaml names the folder of the previous release, of its"
-        " evidence, or of one of its repositories.",
+        " evidence, or of one of its repositories, and not this release's own evidence.",
         why="SolshineCode/gpu-poor-nla sets 9 hits of 580 beside 3 of 580 for another model, one"
         " called significant and the other not, which is no comparison: counted apart the two do"
         " not separate (Fisher p = 0.14). The same rows in pairs tell a loss from noise.",
@@ -45,6 +46,12 @@ def no_regression(subject: Subject) -> Iterator[Problem | Skip]:
         return
     measurement = subject.measurements[0]
     before = _previous(release.previous, str(release.config.previous))
+    if before.evidence.run_sha256 == measurement.evidence.run_sha256:
+        yield Problem(
+            release.folder / FILE_NAME,
+            f"previous, {before.name}, holds the evidence of this release",
+        )
+        return
     found = compare_two(before, Measured("this release", measurement.evidence))
     if isinstance(found, Unpaired):
         yield Skip(f"{before.name} cannot be compared: {found.reason}")

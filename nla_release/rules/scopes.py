@@ -1,5 +1,6 @@
 """What rules look at, and what to say when it is not there."""
 
+from nla_release.release import FILE_NAME, Release
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.facts import OnBase
 from nla_release.rules.model import Scope
@@ -30,6 +31,17 @@ PAIRS = Scope[tuple[Adapter, Adapter]](
 
 REPOSITORIES = Scope[Adapter](
     lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
+)
+
+# A repository, and the release that it was rendered of where that is here too.
+RENDERINGS = Scope[tuple[Adapter, Release | None]](
+    lambda subject: [(each, subject.release) for each in subject.rendered], REPOSITORIES.absent
+)
+
+# A release, and the repositories rendered of it.
+RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
+    lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
+    f"there is no {FILE_NAME} here",
 )
 
 # The whole subject, for rules that compare its repositories with each other or release.yaml.

@@ -72,7 +72,11 @@ class Measurement:
     @read_once
     def recomputed(self) -> Calibration:
         """The numbers as the evidence gives them now."""
-        return calibrate(self.evidence)
+        evidence = self.evidence
+        try:
+            return calibrate(evidence)
+        except NothingCheckedError as error:
+            raise UnreadableError("NLA608", self.evidence_folder, error.message) from error
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,27 @@ a stranger finds it, is judged without waivers; its card shows them.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from nla_release.cards.waivers import waivers_section
 from nla_release.errors import ConfigError
 from nla_release.release import FILE_NAME, Release, Waiver
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter
-from nla_release.rules.model import Outcome, Page, Problem, Rule, Scope, rule
+from nla_release.rules.model import Outcome, Page, Problem, Rule, rule
+from nla_release.rules.scopes import RELEASES
 
-# A release, and the repositories rendered of it.
-_RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
-    lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
-    f"there is no {FILE_NAME} here",
-)
+LONGEST = timedelta(days=366)
 
 
 @rule(
     "NLA104",
     "error",
     "waivers are of known rules, current, and on the card",
-    each=_RELEASES,
+    each=RELEASES,
     page=Page(
         checks="Each waiver in release.yaml names a rule that exists and can be waived, its day"
-        " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past, and every rendered card shows"
-        " it.",
+        " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past and at most a year ahead, and"
+        " every rendered card shows it.",
         why="An exception without an end outlives its reason, and one that only its author knows"
         " of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that had"
         " failed out of its mean.",
@@ -54,8 +51,12 @@ def waivers_current(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Pro
             yield Problem(path, f"there is no rule {waiver.code} to waive")
         elif not can_be_waived(waived):
             yield Problem(path, f"{waiver.code} cannot be waived: {waived.title}")
-        elif not is_current(waiver):
+        elif today() > waiver.until:
             yield Problem(path, f"the waiver of {waiver.code} ended on {waiver.until}")
+        elif not is_current(waiver):
+            yield Problem(
+                path, f"the waiver of {waiver.code} lasts until {waiver.until}, more than a year"
+            )
     section = waivers_section(release.config.waivers)
     for adapter in repositories if section else ():
         if section not in adapter.text(CARD_FILE_NAME):
@@ -80,8 +81,8 @@ def can_be_waived(judged: Rule) -> bool:
 
 
 def is_current(waiver: Waiver) -> bool:
-    """Whether the last day of a waiver is not past."""
-    return today() <= waiver.until
+    """Whether the last day of a waiver is not past, and near enough to be an end."""
+    return today() <= waiver.until <= today() + LONGEST
 
 
 def today() -> date:

@@ -3,31 +3,11 @@
 import json
 import os
 import re
-import shutil
-from pathlib import Path
 
-import pytest
-from click.testing import CliRunner
-
-from nla_release.cli.check import command
-from tests.pairs.zoo import good_release, in_sidecar, measured_as
+from tests.pairs.zoo import in_sidecar, measured_as
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> Path:
-    return good_release(tmp_path_factory.mktemp("good") / "release").folder
-
-
-@pytest.fixture
-def release(good, tmp_path) -> Path:
-    return Path(shutil.copytree(good, tmp_path / "release"))
-
-
-def check(*arguments: object):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
-
-
-def test_a_good_release_passes(good):
+def test_a_good_release_passes(check, good):
     done = check(good)
 
     assert done.exit_code == 0
@@ -35,7 +15,7 @@ def test_a_good_release_passes(good):
     assert done.stderr == ""
 
 
-def test_an_error_fails_and_names_the_page_to_read(release):
+def test_an_error_fails_and_names_the_page_to_read(check, release):
     in_sidecar(release / "pair", "av", ["extraction", "injection_scale"], ...)
 
     done = check(release)
@@ -48,7 +28,7 @@ def test_an_error_fails_and_names_the_page_to_read(release):
     )
 
 
-def test_json_is_one_document_on_stdout_and_skips_go_to_stderr(good):
+def test_json_is_one_document_on_stdout_and_skips_go_to_stderr(check, good):
     done = check(good / "pair", "--format", "json", "--tokenizer", good / "base/tokenizer.json")
 
     document = json.loads(done.stdout)
@@ -59,7 +39,7 @@ def test_json_is_one_document_on_stdout_and_skips_go_to_stderr(good):
     )
 
 
-def test_too_little_evidence_is_inconclusive(release):
+def test_too_little_evidence_is_inconclusive(check, release):
     measured_as(release, lambda _: None, rows=10, documents=10)
 
     done = check(release)
@@ -67,14 +47,14 @@ def test_too_little_evidence_is_inconclusive(release):
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (3, "verdict: inconclusive")
 
 
-def test_strict_counts_warnings_as_failures(release):
+def test_strict_counts_warnings_as_failures(check, release):
     measured_as(release, lambda _: None, failed={0: "empty"})
 
     assert check(release).exit_code == 0
     assert check(release, "--strict").exit_code == 1
 
 
-def test_the_current_folder_is_checked_by_default(good, monkeypatch):
+def test_the_current_folder_is_checked_by_default(check, good, monkeypatch):
     monkeypatch.chdir(good)
 
     assert check().exit_code == 0
@@ -94,7 +74,7 @@ def test_a_wrong_tokenizer_is_a_usage_error(tool, good):
     assert "is not a tokenizer" in done.stderr
 
 
-def test_an_unknown_format_is_a_usage_error(good):
+def test_an_unknown_format_is_a_usage_error(check, good):
     assert check(good, "--format", "xml").exit_code == 2
 
 

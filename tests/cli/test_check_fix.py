@@ -1,33 +1,14 @@
 """`nla-release check --diff` shows, `--fix` writes and judges again."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from nla_release.cli.check import command
 from tests.fixes.steps import contents
 from tests.pairs.card import ar_as_text_generation, block_removed, number_edited_by_hand
-from tests.pairs.zoo import good_release
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> Path:
-    return good_release(tmp_path_factory.mktemp("good") / "release").folder
-
-
-@pytest.fixture
-def release(good, tmp_path) -> Path:
-    return Path(shutil.copytree(good, tmp_path / "release"))
-
-
-def check(*arguments: object):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
-
-
-def test_a_diff_shows_every_fix_and_writes_nothing(release):
+def test_a_diff_shows_every_fix_and_writes_nothing(check, release):
     ar_as_text_generation(release / "dist")
     before = contents(release)
 
@@ -42,7 +23,7 @@ def test_a_diff_shows_every_fix_and_writes_nothing(release):
     assert contents(release) == before
 
 
-def test_a_fix_is_told_and_the_verdict_is_that_of_what_was_written(release, good):
+def test_a_fix_is_told_and_the_verdict_is_that_of_what_was_written(check, release, good):
     number_edited_by_hand(release / "dist")
 
     done = check(release, "--fix")
@@ -58,7 +39,7 @@ def test_a_fix_is_told_and_the_verdict_is_that_of_what_was_written(release, good
 
 
 @pytest.mark.parametrize("option", ["--fix", "--diff"])
-def test_nothing_to_fix_is_said(good, option):
+def test_nothing_to_fix_is_said(check, good, option):
     before = contents(good)
 
     done = check(good, option)
@@ -68,7 +49,7 @@ def test_nothing_to_fix_is_said(good, option):
     assert contents(good) == before
 
 
-def test_what_is_not_fixed_still_fails(release):
+def test_what_is_not_fixed_still_fails(check, release):
     block_removed(release / "dist")
     number_edited_by_hand(release / "dist")
 
@@ -79,7 +60,7 @@ def test_what_is_not_fixed_still_fails(release):
     assert "fixed" in done.stderr
 
 
-def test_what_a_fix_would_mend_is_hinted_at(release):
+def test_what_a_fix_would_mend_is_hinted_at(check, release):
     number_edited_by_hand(release / "dist")
     block_removed(release / "dist")
 
@@ -90,7 +71,7 @@ def test_what_a_fix_would_mend_is_hinted_at(release):
     assert "--fix" not in check(release).stderr, "nobody else can put back a block"
 
 
-def test_json_stays_one_document(release):
+def test_json_stays_one_document(check, release):
     ar_as_text_generation(release / "dist")
 
     done = check(release, "--fix", "--format", "json")
@@ -100,14 +81,14 @@ def test_json_stays_one_document(release):
 
 
 @pytest.mark.parametrize("other", [["--fix"], ["--format", "json"]])
-def test_a_diff_goes_alone(good, other):
+def test_a_diff_goes_alone(check, good, other):
     done = check(good, "--diff", *other)
 
     assert done.exit_code == 2
     assert "--diff goes with neither --fix nor another --format" in done.stderr
 
 
-def test_fixing_twice_is_fixing_once(release):
+def test_fixing_twice_is_fixing_once(check, release):
     ar_as_text_generation(release / "dist")
     check(release, "--fix")
     before = contents(release)

@@ -100,6 +100,15 @@ def test_a_place_that_is_none_is_named(tool, release, place, code, words):
     assert words in done.stderr
 
 
+def test_too_few_common_rows_decide_nothing(tool, tmp_path):
+    few = [make_release(tmp_path / name, rows=12, documents=6).folder for name in ("one", "two")]
+    done = tool("compare", *few)
+
+    assert done.returncode == 3
+    assert "B against A: " in done.stdout
+    assert "error: nothing was decided: too few rows are common to compare\n" in done.stderr
+
+
 def test_a_folder_that_was_not_measured_is_named(tool, release):
     done = tool("compare", release.folder, release.folder / "pair" / "av")
 

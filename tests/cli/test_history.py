@@ -13,8 +13,8 @@ from nla_release.release import read_release
 from tests.builders_pair import make_release
 from tests.cli.test_bad_input import complains, snapshot
 
-FINDING = ["add", "finding", "--title", "Names are read", "--date", "2026-11-25"]
-RETRACT = ["retract", "--version", "0.0.1", "--metric", "cosine.mean", "--date", "2026-12-01"]
+FINDING = ["add", "finding", "--title", "Names are read", "--date", "2026-11-22"]
+RETRACT = ["retract", "--version", "0.0.1", "--metric", "cosine.mean", "--date", "2026-11-23"]
 REASON = ["--reason", "measured at the wrong scale"]
 
 
@@ -40,11 +40,11 @@ def cosine(folder):
 def test_an_entry_is_a_fragment_and_its_path_is_told(tool, folder):
     done = tool("history", *FINDING, "--version", "0.0.1", "--message", "In *most* rows.", folder)
 
-    path = folder / "history" / "2026-11-25-names-are-read.md"
+    path = folder / "history" / "2026-11-22-names-are-read.md"
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith(f"wrote {path}: ")
     assert path.read_text() == (
-        "---\ndate: 2026-11-25\nkind: finding\ntitle: Names are read\nversion: 0.0.1\n---\n"
+        "---\ndate: 2026-11-22\nkind: finding\ntitle: Names are read\nversion: 0.0.1\n---\n"
         "In *most* rows.\n"
     )
 
@@ -62,7 +62,7 @@ def test_an_entry_that_exists_is_not_overwritten(tool, folder):
     before = snapshot(folder)
     done = tool("history", *FINDING, "--message", "In all rows.", folder)
 
-    complains(done, 1, "2026-11-25-names-are-read.md exists and is not overwritten")
+    complains(done, 1, "2026-11-22-names-are-read.md exists and is not overwritten")
     assert snapshot(folder) == before
 
 
@@ -77,7 +77,48 @@ def test_a_retraction_goes_all_the_way_to_the_card_and_the_check(tool, folder, c
     words = f"shows {cosine:.3f}, the cosine.mean of v0.0.1 that HISTORY.md retracts"
     assert words in checked.stdout
     card = (folder / "dist" / "av" / "README.md").read_text()
-    assert f"- `cosine.mean` = {cosine:.3f} of v0.0.1: measured at the wrong scale" in card
+    assert f"- `cosine.mean` = {cosine} of v0.0.1: measured at the wrong scale" in card
+    (fragment,) = read_fragments(folder / "history")
+    run = read_json(folder / "calibration.json")["evidence"]["run_sha256"]
+    assert fragment.matter.supersedes.run_sha256 == run
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_either_end_of_an_interval_is_a_number(tool, folder, end):
+    bound = read_json(folder / "calibration.json")["cosine"]["interval"][end]
+    line = ["history", "retract", "--version", "0.0.1", "--metric", "cosine.interval"]
+    done = tool(*line, "--value", f"{bound:.3f}", *REASON, folder)
+
+    assert done.returncode == 0, done.stderr
+    (fragment,) = read_fragments(folder / "history")
+    assert fragment.matter.supersedes.value == bound
+
+
+def test_a_number_is_retracted_once(tool, folder, cosine):
+    """Whether the first retraction is published or still a fragment."""
+    tool("history", *RETRACT, "--value", f"{cosine:.3f}", *REASON, folder)
+    again = ["history", *RETRACT, "--value", f"{cosine:.4f}", *REASON, "--title", "Again"]
+    pending = tool(*again, folder)
+    render(read_release(folder), "0.0.1")
+    write_atomic(folder / "HISTORY.md", (folder / "dist" / "av" / "HISTORY.md").read_bytes())
+    shutil.rmtree(folder / "history")
+    published = tool(*again, folder)
+
+    for done in (pending, published):
+        complains(done, 1, f"cosine.mean = {cosine} of v0.0.1 is superseded already")
+
+
+def test_a_correction_names_the_number_that_it_supersedes(tool, folder, cosine):
+    line = ["history", "add", "correction", "--title", "The scale", "--message", "It was 80000."]
+    number = ["--version", "0.0.1", "--supersedes", f"cosine.mean={cosine:.3f}", *REASON]
+    done = tool(*line, *number, folder)
+
+    assert done.returncode == 0, done.stderr
+    (fragment,) = read_fragments(folder / "history")
+    assert fragment.matter.kind == "correction"
+    assert fragment.matter.supersedes.value == cosine
+    complains(tool(*line, *number[2:], folder), 2, "by --version, --supersedes and --reason")
+    complains(tool(*line, *number[:3], "x", *REASON, folder), 2, "x is not METRIC=VALUE")
 
 
 def test_a_metric_that_calibration_does_not_have_is_taken_by_name(tool, folder):
@@ -90,11 +131,19 @@ def test_a_metric_that_calibration_does_not_have_is_taken_by_name(tool, folder):
 
 
 def test_a_version_of_long_ago_is_known_by_its_entry_alone(tool, folder):
-    """Its calibration is not here any more."""
+    """Its calibration is not here any more, so nobody knows whether that was the number."""
     shutil.rmtree(folder / "dist")
     done = tool("history", *RETRACT, "--value", "0.438", *REASON, folder)
 
     assert done.returncode == 0, done.stderr
+    assert "note: 0.438 is not checked: dist/ holds no version\n" in done.stderr
+
+
+def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, cosine):
+    shutil.rmtree(folder / "dist")
+    done = tool("history", *RETRACT, "--value", f"{cosine:.3f}", *REASON, folder)
+
+    assert (done.returncode, "note: " in done.stderr) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +158,11 @@ def test_a_version_of_long_ago_is_known_by_its_entry_alone(tool, folder):
         ([*FINDING, "--message", "x", "--date", "soon"], 2, "Invalid value for '--date'"),
         ([*RETRACT, *REASON], 2, "Missing option '--value'"),
         ([*RETRACT, *REASON, "--value", "0.438"], 2, "cosine.mean of v0.0.1 is 0."),
+        ([*RETRACT, *REASON, "--value", "1"], 2, "1 could be many numbers"),
+        ([*RETRACT, *REASON, "--value", "0.87", "--metric", "cosine"], 2, "such as cosine.mean"),
+        ([*RETRACT, *REASON, "--value", "0.87", "--metric", "FVE"], 2, "such as fve.value"),
+        ([*RETRACT, *REASON, "--value", "1", "--date", "9999-12-31"], 2, "is not past yet"),
+        ([*FINDING, "--message", "x", "--version", "9.9.9"], 2, "HISTORY.md has no v9.9.9"),
         ([*RETRACT, *REASON, "--value", "nan"], 2, "supersedes.value: Input should be"),
         ([*RETRACT, "--value", "1", "--reason", ""], 2, "supersedes.reason: must be plain text"),
         (
@@ -142,17 +196,17 @@ def test_the_log_is_shown_with_what_is_to_come(tool, folder, cosine):
     write_atomic(folder / "HISTORY.md", (folder / "dist" / "av" / "HISTORY.md").read_bytes())
     after = tool("history", "show", folder)
 
-    superseded = f"  supersedes cosine.mean = {cosine:.3f} of v0.0.1: measured at the wrong scale"
+    superseded = f"  supersedes cosine.mean = {cosine} of v0.0.1: measured at the wrong scale"
     assert before.stdout.splitlines() == [
         "v0.0.1, 2026-11-22",
-        "2026-11-25, finding: Names are read (not published yet)",
-        "2026-12-01, retraction: cosine.mean of v0.0.1 (not published yet)",
+        "2026-11-22, finding: Names are read (not published yet)",
+        "2026-11-23, retraction: cosine.mean of v0.0.1 (not published yet)",
         superseded,
     ]
     assert after.stdout.splitlines() == [
         "v0.0.1, 2026-11-22",
-        "2026-11-25, finding: Names are read",
-        "2026-12-01, retraction: cosine.mean of v0.0.1",
+        "2026-11-22, finding: Names are read",
+        "2026-11-23, retraction: cosine.mean of v0.0.1",
         superseded,
     ]
 

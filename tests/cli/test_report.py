@@ -1,18 +1,10 @@
 """`nla-release report`: a file, its path on stdout, and no judgement in the exit code."""
 
-from pathlib import Path
-
-import pytest
 from click.testing import CliRunner
 
 from nla_release.cli.report import command
-from nla_release.errors import NothingCheckedError
-from tests.pairs.zoo import good_release, in_sidecar
-
-
-@pytest.fixture
-def release(tmp_path) -> Path:
-    return good_release(tmp_path / "release").folder
+from nla_release.errors import ConfigError, NothingCheckedError
+from tests.pairs.zoo import in_sidecar
 
 
 def test_it_prints_the_path_and_says_the_verdict_beside(release, tmp_path):
@@ -39,6 +31,18 @@ def test_however_the_folder_is_named_the_bytes_are_the_same(release, tmp_path, m
     CliRunner().invoke(command, [str(release), "-o", str(tmp_path / "there.html")])
 
     assert (tmp_path / "here.html").read_bytes() == (tmp_path / "there.html").read_bytes()
+
+
+def test_an_older_report_is_replaced_and_nothing_else(release, tmp_path):
+    line = [str(release), "-o", str(tmp_path / "report.html")]
+    first = CliRunner().invoke(command, line)
+    again = CliRunner().invoke(command, line)
+    before = (release / "release.yaml").read_bytes()
+    wrong = CliRunner().invoke(command, [str(release), "-o", str(release / "release.yaml")])
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert isinstance(wrong.exception, ConfigError)
+    assert (release / "release.yaml").read_bytes() == before
 
 
 def test_nothing_to_check_writes_nothing(tmp_path):

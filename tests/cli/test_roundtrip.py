@@ -60,3 +60,13 @@ def test_a_probe_is_added_to_what_was_measured(tool, good_release, copy_of):
         f"holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}"
     )
     assert not any(line.startswith("AV explains") for line in lines), "nothing was asked again"
+
+
+def test_a_probe_that_is_skipped_is_named_with_its_reason(tool, good_release, copy_of):
+    folder = copy_of(good_release)
+    done = tool("roundtrip", folder, "--device", "cpu", "--probe", "text-retrieval")
+
+    assert done.returncode == 0
+    assert (
+        "probe text-retrieval is skipped: release.yaml names no evaluation.encoder\n" in done.stderr
+    )

@@ -6,8 +6,10 @@ rules each.
 """
 
 from tests.pairs import (
+    addenda,
     base,
     card,
+    compared,
     evidence,
     history,
     leaks,
@@ -23,8 +25,10 @@ from tests.pairs.zoo import DEFECTS
 
 __all__ = [
     "DEFECTS",
+    "addenda",
     "base",
     "card",
+    "compared",
     "evidence",
     "history",
     "leaks",

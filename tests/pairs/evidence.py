@@ -10,7 +10,7 @@ import numpy as np
 from nla_release.calibration.evidence import write_evidence
 from nla_release.release import read_release
 from tests.builders import evidence_parts
-from tests.builders_pair import WIDTH, measure
+from tests.builders_pair import WIDTH, measure, pair_digests
 from tests.pairs.zoo import (
     PREVIOUS,
     ROWS,
@@ -18,6 +18,7 @@ from tests.pairs.zoo import (
     damaged_weights,
     defect,
     edited_json,
+    edited_yaml,
     in_sidecar,
     measured_as,
 )
@@ -112,17 +113,39 @@ def below_the_mean(folder: Path) -> None:
     measured_as(folder, lambda parts: None, noise=1.5)
 
 
+@defect("NLA604", "release")
+def reference_of_another_layer(folder: Path) -> None:
+    def turn(parts: Any) -> None:
+        parts.vectors["reference_mean"] = np.roll(parts.vectors["reference_mean"], 1)
+
+    measured_as(folder, turn)
+
+
+@defect("NLA605", "release")
+def one_document_is_retrieved_whole(folder: Path) -> None:
+    """Five hits of sixty, of rows that hit together: by rows that is above chance."""
+
+    def one_document(parts: Any) -> None:
+        nearer_to_the_next(parts, but="d0")
+
+    measured_as(folder, one_document)
+
+
 @defect("NLA605", "release")
 def right_topic_wrong_row(folder: Path) -> None:
-    def nearer_to_the_next(parts: Any) -> None:
-        gold, rows = parts.vectors["gold"], parts.rows
-        units = gold / np.linalg.norm(gold, axis=1, keepdims=True)
-        real = 0.6 * units + 0.7 * np.roll(units, -1, axis=0)
-        position = {row.id: index for index, row in enumerate(rows)}
-        parts.vectors["real"] = real
-        parts.vectors["shuffled"] = real[[position[row.shuffled_from] for row in rows]]
-
     measured_as(folder, nearer_to_the_next)
+
+
+def nearer_to_the_next(parts: Any, but: str | None = None) -> None:
+    """Reconstructions lean to the own activation, and more to the next; but for one document."""
+    gold, rows = parts.vectors["gold"], parts.rows
+    units = gold / np.linalg.norm(gold, axis=1, keepdims=True)
+    real = 0.6 * units + 0.7 * np.roll(units, -1, axis=0)
+    exact = [row.document == but for row in rows]
+    real[exact] = units[exact]
+    position = {row.id: index for index, row in enumerate(rows)}
+    parts.vectors["real"] = real
+    parts.vectors["shuffled"] = real[[position[row.shuffled_from] for row in rows]]
 
 
 @defect("NLA606", "release")
@@ -150,6 +173,26 @@ def ten_rows(folder: Path) -> None:
 
 
 @defect("NLA608", "release")
+def thirty_rows(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, rows=30, documents=10)
+
+
+@defect("NLA608", "release")
+def one_document(folder: Path) -> None:
+    single(folder, rows=60, documents=1)
+
+
+def single(folder: Path, *, rows: int, documents: int) -> None:
+    """Measure so little that nothing can be calibrated."""
+    release = read_release(folder)
+    parts = evidence_parts(rows=rows, documents=documents, width=WIDTH)
+    run = parts.run.model_copy(update={"files": pair_digests(release)})
+    write_evidence(release.evidence, parts.rows, parts.vectors, run)
+    release.calibration.unlink()
+    shutil.rmtree(release.dist)
+
+
+@defect("NLA608", "release")
 def three_documents(folder: Path) -> None:
     measured_as(folder, lambda parts: None, documents=3)
 
@@ -172,7 +215,7 @@ def labels_reconstruct_worse(folder: Path) -> None:
     measured_as(folder, swap)
 
 
-def overlapping(folder: Path, **overlap: list[str]) -> None:
+def overlapping(folder: Path, **overlap: Any) -> None:
     """Record what of the evaluation was trained on."""
     with edited_json(folder / "evidence" / "run.json") as run:
         run["training"] |= overlap
@@ -188,6 +231,11 @@ def a_document_was_trained_on(folder: Path) -> None:
 @defect("NLA612", "release")
 def a_text_was_trained_on_under_another_id(folder: Path) -> None:
     overlapping(folder, texts_overlapping=["r7"])
+
+
+@defect("NLA612", "release")
+def a_document_was_trained_on_and_no_text_compared(folder: Path) -> None:
+    overlapping(folder, ids_overlapping=["d3"], texts_compared=0)
 
 
 @defect("NLA613", "release")
@@ -230,3 +278,9 @@ def the_release_before_is_damaged(folder: Path) -> None:
 @defect("NLA616", "release")
 def the_release_before_is_described_wrongly(folder: Path) -> None:
     (folder / PREVIOUS / "release.yaml").write_text("name: 7")
+
+
+@defect("NLA619", "release")
+def a_gate_was_loosened_and_the_card_does_not_say_so(folder: Path) -> None:
+    with edited_yaml(folder / "release.yaml") as document:
+        document["gates"] = {"max_failed": 0.3}

@@ -1,18 +1,28 @@
 """NLA505 and NLA510: the log, and the numbers that it retracts, broken in one way each."""
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nla_release.cards.render import render
-from nla_release.files import dump_yaml, write_atomic
+from nla_release.files import dump_yaml, read_json, write_atomic
 from nla_release.release import read_release
+from tests.builders_pair import measure
 from tests.pairs.card import told
-from tests.pairs.zoo import append_text, defect, edited_yaml, list_anew
+from tests.pairs.zoo import (
+    PREVIOUS,
+    ROWS,
+    append_text,
+    defect,
+    edited_json,
+    edited_yaml,
+    list_anew,
+)
 
 RETRACTION = {
-    "date": "2026-12-01",
+    "date": "2026-11-23",
     "kind": "retraction",
     "title": "The cosine of v0.0.1",
     "supersedes": {
@@ -35,6 +45,30 @@ def retracting(folder: Path, version: str = "0.0.2", **superseded: Any) -> None:
     matter = RETRACTION | {"supersedes": RETRACTION["supersedes"] | superseded}
     write_atomic(folder / "history" / "scale.md", fragment_text(matter))
     render(read_release(folder), version)
+
+
+def told_in_history(folder: Path, body: str, rendered: str = "0.0.1", **matter: Any) -> None:
+    """Say something in a fragment, and render a version."""
+    matter = {"date": "2026-11-23", "kind": "finding", "title": "More"} | matter
+    write_atomic(folder / "history" / "more.md", fragment_text(matter, body))
+    render(read_release(folder), rendered)
+
+
+def published_before(folder: Path) -> None:
+    """Leave a repository as it was published, of evidence of its own, in `before`."""
+    before = folder / "before"
+    shutil.copytree(folder / PREVIOUS, before / "evidence")
+    for name in ("HISTORY.md", "release.json"):
+        shutil.copyfile(folder / "dist" / "av" / name, before / name)
+
+
+def rendered_after(folder: Path, previous: str | None) -> None:
+    """Render a version with this `previous`, and name the release in `before` afterwards."""
+    with edited_yaml(folder / "release.yaml") as document:
+        document["previous"] = previous
+    render(read_release(folder), "0.0.2")
+    with edited_yaml(folder / "release.yaml") as document:
+        document["previous"] = "before"
 
 
 def without_the_list(document: Path) -> None:
@@ -68,6 +102,22 @@ def record_cut_short(dist: Path) -> None:
 
 
 @defect("NLA505", "dist")
+def entry_hidden_in_a_fence(dist: Path) -> None:
+    """Nobody who opens the page learns of the retraction."""
+    retracting(dist.parent)
+    path = dist / "ar" / "HISTORY.md"
+    path.write_text(
+        path.read_text().replace("<!-- nla-release:entry", "~~~\n\n<!-- nla-release:entry")
+    )
+    list_anew(path.parent)
+
+
+@defect("NLA505", "dist")
+def entry_hidden_in_html(dist: Path) -> None:
+    append_text(dist / "av" / "HISTORY.md", "\n<details><summary>More</summary>\n\n")
+
+
+@defect("NLA505", "dist")
 def one_entry_twice(dist: Path) -> None:
     retracting(dist.parent)
     path = dist / "ar" / "HISTORY.md"
@@ -81,6 +131,63 @@ def retraction_of_an_unknown_version(dist: Path) -> None:
     path = dist / "av" / "HISTORY.md"
     path.write_text(path.read_text().replace("## v0.0.1,", "## v0.0.0,"))
     list_anew(dist / "av")
+
+
+@defect("NLA505", "release")
+def published_measurement_replaced(folder: Path) -> None:
+    """Every number of the entry is the same, to the digits shown; the evidence is another."""
+    published = (folder / "HISTORY.md").read_bytes()
+    (folder / "HISTORY.md").unlink()
+    release = read_release(folder)
+    measure(release, **ROWS, probes=["injection"])
+    render(release, "0.0.1")
+    (folder / "HISTORY.md").write_bytes(published)
+
+
+@defect("NLA505", "release")
+def history_emptied(folder: Path) -> None:
+    (folder / "HISTORY.md").write_text("")
+
+
+@defect("NLA505", "release")
+def history_is_a_folder(folder: Path) -> None:
+    (folder / "HISTORY.md").unlink()
+    (folder / "HISTORY.md").mkdir()
+
+
+@defect("NLA505", "release")
+def history_never_ends(folder: Path) -> None:
+    (folder / "HISTORY.md").unlink()
+    (folder / "HISTORY.md").symlink_to("/dev/zero")
+
+
+@defect("NLA505", "release")
+def history_of_the_previous_release_begun_anew(folder: Path) -> None:
+    """The file that was published is gone, and so is all that it told."""
+    published_before(folder)
+    (folder / "HISTORY.md").unlink()
+    rendered_after(folder, None)
+
+
+@defect("NLA505", "release")
+def history_of_the_previous_release_rewritten(folder: Path) -> None:
+    published_before(folder)
+    path = folder / "HISTORY.md"
+    path.write_text(path.read_text().replace("Append-only", "append-only"))
+    rendered_after(folder, "before")
+
+
+@defect("NLA505", "release")
+def previous_version_not_in_the_history(folder: Path) -> None:
+    published_before(folder)
+    with edited_json(folder / "before" / "release.json") as manifest:
+        manifest["tag"] = "v0.0.0"
+    rendered_after(folder, None)
+
+
+@defect("NLA505", "release")
+def fragments_are_a_file(folder: Path) -> None:
+    (folder / "history").write_text("Nothing.")
 
 
 @defect("NLA505", "release")
@@ -103,9 +210,42 @@ def fragment_of_no_date(folder: Path) -> None:
 
 @defect("NLA508", "release")
 def number_of_nothing_in_a_fragment(folder: Path) -> None:
-    matter = {"date": "2026-12-01", "kind": "finding", "title": "More", "version": "0.0.1"}
-    write_atomic(folder / "history" / "more.md", fragment_text(matter, "The cosine is 0.46."))
+    told_in_history(folder, "The cosine is 0.46.", version="0.0.1")
+
+
+@defect("NLA508", "release")
+def number_of_nothing_in_a_fragment_about_no_version(folder: Path) -> None:
+    told_in_history(folder, "The FVE is 0.99.")
+
+
+@defect("NLA508", "release")
+def number_of_nothing_in_a_fragment_about_a_version_that_is_none(folder: Path) -> None:
+    told_in_history(folder, "The FVE is 0.99.", version="9.9.9")
+
+
+@defect("NLA508", "release")
+def number_of_nothing_in_a_correction(folder: Path) -> None:
+    write_atomic(folder / "history" / "scale.md", fragment_text(RETRACTION, "FVE: 0.99."))
     render(read_release(folder), "0.0.1")
+
+
+@defect("NLA507", "release")
+def best_of_all_in_a_fragment(folder: Path) -> None:
+    told_in_history(folder, "It is the best NLA.", "0.0.2", version="0.0.1")
+
+
+@defect("NLA510", "release")
+def retracted_number_in_a_fragment(folder: Path) -> None:
+    retracting(folder)
+    told_in_history(folder, "The cosine of v0.0.1 is 0.438.", "0.0.2", version="0.0.1")
+
+
+@defect("NLA510", "release")
+def retracted_number_under_another_version(folder: Path) -> None:
+    """The evidence is the same, so the number is: a version is no new measurement."""
+    calibration = read_json(folder / "calibration.json")
+    run = calibration["evidence"]["run_sha256"]
+    retracting(folder, value=calibration["cosine"]["mean"], run_sha256=run)
 
 
 @defect("NLA502", "release")

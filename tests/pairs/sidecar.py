@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from nla_release.release import ROLES
+from nla_release.cards.render import render
+from nla_release.release import ROLES, read_release
 from tests.pairs.zoo import (
     CONFIG,
     SIDECAR,
@@ -99,6 +100,12 @@ def base_on_a_branch(pair: Path) -> None:
 @defect("NLA104", "release")
 def waiver_expired(folder: Path) -> None:
     waived(folder, "NLA604", until="2001-01-01")
+
+
+@defect("NLA104", "release")
+def waiver_without_an_end_in_sight(folder: Path) -> None:
+    waived(folder, "NLA604", until="9999-12-31")
+    render(read_release(folder), "0.0.1")
 
 
 @defect("NLA104", "release")

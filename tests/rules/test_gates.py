@@ -1,13 +1,17 @@
 """The thresholds of the evidence rules are the author's, within what the rule can mean."""
 
+import shutil
+
 import pytest
 
 from nla_release.calibration.report import Calibration
+from nla_release.cards.render import render
 from nla_release.errors import ConfigError
 from nla_release.files import read_json, write_atomic
-from nla_release.release import read_release
+from nla_release.release import Gates, read_release
 from tests.pairs import DEFECTS
-from tests.pairs.zoo import dump_json, edited_yaml, judged
+from tests.pairs.evidence import single
+from tests.pairs.zoo import dump_json, edited_yaml, judged, measured_as
 
 
 def gated(folder, **gates):
@@ -20,8 +24,7 @@ def gated(folder, **gates):
     [
         ("a_quarter_says_nothing", {"max_failed": 0.25}),
         ("seven_texts", {"min_prefixes": 7}),
-        ("random_vector_says_the_same", {"max_same_as_random": 0.6}),
-        ("ten_rows", {"min_rows": 10, "min_documents": 10}),
+        ("thirty_rows", {"min_rows": 30}),
         ("a_quarter_is_in_the_markers_script", {"max_cjk": 0.25}),
         ("twenty_texts_for_twelve_documents", {"max_duplicates": 1.0}),
     ],
@@ -48,13 +51,93 @@ def test_a_narrower_gate_stops_what_the_default_lets_pass(release, gates, code):
 
 
 @pytest.mark.parametrize(
-    "gates", [{"max_failed": 1.1}, {"min_rows": 0}, {"max_cjk": -0.1}, {"x": 1}]
+    "gates",
+    [
+        {"max_failed": 0.51},
+        {"min_rows": 19},
+        {"min_documents": 9},
+        {"min_rows": 50.0},
+        {"min_rows": True},
+        {"max_failed": True},
+        {"max_failed": "0.2"},
+        {"max_cjk": -0.1},
+        {"min_prefixes": 2},
+        {"min_prefixes_per_row": 0},
+        {"max_same_as_random": 0.51},
+        {"max_failed": float("nan")},
+        {"x": 1},
+    ],
 )
-def test_a_gate_that_means_nothing_is_refused(release, gates):
+def test_a_gate_that_means_nothing_or_buys_a_pass_is_refused(release, gates):
     gated(release, **gates)
 
     with pytest.raises(ConfigError, match=f"gates.{next(iter(gates))}"):
         read_release(release)
+
+
+def test_gates_without_any_are_the_defaults(release):
+    gated(release, x=1)
+    text = (release / "release.yaml").read_text()
+    (release / "release.yaml").write_text(text.replace("gates:\n  x: 1\n", "gates:\n"))
+
+    assert read_release(release).config.gates == Gates()
+
+
+def test_what_a_gate_lets_pass_is_told_in_the_verdict_and_on_the_card(release):
+    gated(release, min_rows=20, max_failed=0.5, max_cjk=0.1)
+    config = read_release(release)
+    shutil.rmtree(config.dist)
+    render(config, "0.0.1")
+
+    found = judged(release)
+
+    assert found.verdict == "pass"
+    assert [(finding.code, finding.severity, finding.message) for finding in found.findings] == [
+        ("NLA619", "warning", "gates.min_rows is 20, and 50 by default"),
+        ("NLA619", "warning", "gates.max_failed is 0.5, and 0.2 by default"),
+    ]
+    for role in ("av", "ar"):
+        card = (config.dist / role / "README.md").read_text(encoding="utf-8")
+        told = "`min_rows` is 20, and 50 by default; `max_failed` is 0.5, and 0.2 by default"
+        assert told in card[card.index("## Limitations") : card.index("## Intended use")]
+
+
+def test_a_gate_at_its_default_or_stricter_is_nothing_to_tell(release):
+    gated(release, min_rows=60, min_documents=10, max_failed=0.1)
+
+    assert judged(release).findings == []
+
+
+def test_who_loosened_a_gate_cannot_waive_that_it_is_told(release):
+    with edited_yaml(release / "release.yaml") as document:
+        document["gates"] = {"min_rows": 20}
+        document["waivers"] = [{"code": "NLA619", "reason": "hush", "until": "2100-01-01"}]
+
+    assert {"NLA104", "NLA619"} == {finding.code for finding in judged(release).findings}
+
+
+@pytest.mark.parametrize("options", [{"rows": 19, "documents": 10}, {"documents": 9}])
+def test_too_little_for_a_label_is_inconclusive_whatever_the_gates(release, options):
+    gated(release, min_rows=20, min_documents=10)
+    measured_as(release, lambda parts: None, **options)
+
+    found = judged(release)
+
+    assert (found.verdict, found.exit_code) == ("inconclusive", 3)
+
+
+@pytest.mark.parametrize(("rows", "documents"), [(1, 1), (60, 1)], ids=["one row", "one document"])
+def test_a_single_row_or_document_is_inconclusive_and_no_rule_gives_a_number(
+    release, rows, documents
+):
+    single(release, rows=rows, documents=documents)
+
+    found = judged(release)
+
+    assert found.verdict == "inconclusive"
+    (finding,) = [each for each in found.findings if each.code.startswith("NLA6")]
+    assert finding.code == "NLA608"
+    assert finding.message.endswith("nothing can be said, and no number is given")
 
 
 def as_format_1(release):
@@ -63,6 +146,10 @@ def as_format_1(release):
     for key in ("probes", "contamination", "multiplicity"):
         del document[key]
     del document["label"]["rule"]
+    del document["cosine_survivors"]["gold_text"]
+    del document["reference"]["other_documents"]
+    del document["retrieval"]["above_chance_interval"]
+    del document["retrieval"]["above_document_interval"]
     return document | {"schema": 1}
 
 

@@ -8,6 +8,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.cards.render import render
 from nla_release.prose.claims import claim
 from nla_release.prose.literals import literals
+from nla_release.prose.probe_quantities import spoken_of
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded
@@ -42,7 +43,10 @@ def objections(calibration):
             for passage in read_prose(markdown, skip_generated=True)
             for sentence in passage.sentences
             for number in unfounded(
-                sentence, known, level=calibration.bootstrap.level, comparing=compares(passage)
+                sentence,
+                spoken_of(passage.words, known),
+                level=calibration.bootstrap.level,
+                comparing=compares(passage),
             )
         ]
 
@@ -285,13 +289,13 @@ def test_hostile_prose_gets_a_verdict(release, text):
     "options",
     [
         {"collapsed": True},
-        {"rows": 12, "documents": 1},
+        {"rows": 12, "documents": 2},
         {"rows": 20, "failed": dict.fromkeys(range(20), "empty")},
         {"rows": 200, "documents": 40, "noise": 1.5},
         {"rows": 33, "documents": 7, "gold_text": False},
         {"rows": 25, "documents": 25, "noise": 5.0},
     ],
-    ids=["collapsed", "one document", "all failed", "below the mean", "no gold", "no signal"],
+    ids=["collapsed", "two documents", "all failed", "below the mean", "no gold", "no signal"],
 )
 def test_nothing_that_is_rendered_is_found(tmp_path, options):
     """Every generated sentence and table is read in RELEASE_CALIBRATION.md and HISTORY.md."""
@@ -454,3 +458,22 @@ def test_a_claim_with_a_source_may_stand(release):
 
     append_text(card, "\nThe first open NLA. See [search](https://example.org/search).\n")
     assert len(findings(claims_have_sources, release)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sentence", "name"),
+    [
+        ("The mean reciprocal rank of retrieval is {}.", "probes.retrieval.all.mrr.mean"),
+        ("Chance retrieval by TF-IDF is {}.", "probes.text_retrieval.lexical.chance"),
+        ("A linear map of raw activations retrieves {}.", "probes.ceiling.probe.share"),
+        ("Share of the cosine from another row: {}.", "probes.structural.shares.shuffled.share"),
+        ("The margin above the shuffled control: {}.", "probes.retrieval.margin.mean"),
+    ],
+)
+def test_a_number_of_a_probe_is_accepted_beside_its_name_alone(
+    objections, calibration, sentence, name
+):
+    shown = f"{calibration.leaves()[name]:.4f}"
+
+    assert objections(sentence.format(shown)) == []
+    assert len(objections(f"Round-trip cosine {shown}.")) == 1

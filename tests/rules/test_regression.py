@@ -2,6 +2,8 @@
 
 import shutil
 
+import pytest
+
 from nla_release.calibration.evidence import write_evidence
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH
@@ -21,11 +23,14 @@ def test_a_loss_is_told_with_its_numbers(release):
     assert finding.message.endswith("n = 60 rows of 12 documents")
 
 
-def test_the_same_evidence_is_no_loss(release):
+@pytest.mark.parametrize("place", [".", "evidence", "dist", "dist/av"])
+def test_this_release_is_not_the_one_before_it(release, place):
     with edited_yaml(release / "release.yaml") as document:
-        document["previous"] = "dist/av"
+        document["previous"] = place
+    (finding,) = outcome(release).findings
 
-    assert outcome(release).state == "passed"
+    assert finding.path == str(release / "release.yaml")
+    assert finding.message == f"previous, {place}, holds the evidence of this release"
 
 
 def test_a_first_release_has_nothing_before_it(release):

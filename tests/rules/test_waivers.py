@@ -71,6 +71,16 @@ def test_a_waiver_holds_to_the_end_of_its_day_and_not_longer(failing, monkeypatc
     assert verdict.findings[0].message == "the waiver of NLA609 ended on 2026-06-30"
 
 
+def test_a_waiver_without_an_end_in_sight_is_none(failing, monkeypatch):
+    waived(failing, "NLA609", until="9999-12-31")
+    verdict = judged(failing)
+
+    assert states(verdict)["NLA609"] == "failed"
+    assert verdict.findings[0].message == (
+        "the waiver of NLA609 lasts until 9999-12-31, more than a year"
+    )
+
+
 def test_without_being_told_today_is_the_day_in_utc(monkeypatch):
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     before = datetime.now(UTC).date()
