@@ -1,14 +1,13 @@
 """`nla-release hub`: a Hub on this machine, to rehearse a release on."""
 
-import os
+import shlex
 from pathlib import Path
 
 import click
 
+from nla_release.hub.loopback.owner import owner_token, token_file
 from nla_release.hub.loopback.server import serve
 from nla_release.hub.loopback.store import Store
-
-TOKEN_VARIABLE = "NLA_RELEASE_HUB_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def _split(
@@ -49,23 +48,27 @@ def _split(
 def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
     """Run a Hub on 127.0.0.1 until Ctrl-C.
 
-    Everyone on this machine may read its public repositories. Writing takes the token that
-    NLA_RELEASE_HUB_TOKEN holds when the Hub starts; without it nobody may write.
+    It prints what points any client at it. Everyone on this machine may read its public
+    repositories; writing takes its own token, which lies in ROOT/token and is never shown.
     """
-    token = os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    store, token = Store(root), owner_token(root)
     for repo_id, folder in imports:
-        commit = Store(root).import_folder(repo_id, folder)
+        commit = store.import_folder(repo_id, folder)
         click.echo(f"Imported {folder} as {repo_id} at {commit}", err=True)
-    if token is None:
-        click.echo(f"Read-only: set {TOKEN_VARIABLE} before starting it to allow writes", err=True)
+
+    def announce(endpoint: str) -> None:
+        click.echo(f"Serving on {endpoint}")
+        click.echo(f"export HF_ENDPOINT={endpoint}")
+        click.echo(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
+        click.echo("export HF_HUB_DISABLE_XET=1")
+        click.echo(
+            "This Hub takes large files through LFS only, and other programs than nla-release do"
+            " not turn to it by themselves: HF_HUB_DISABLE_XET=1 makes them. Stop with Ctrl-C",
+            err=True,
+        )
+
     try:
-        serve(root, port=port, token=token, ready=_announce)
+        serve(store, port=port, token=token, ready=announce)
     except KeyboardInterrupt:
         # The way to end a server, not the interruption of one.
         click.echo("Stopped", err=True)
-
-
-def _announce(endpoint: str) -> None:
-    click.echo(f"Serving on {endpoint}")
-    click.echo(f"export HF_ENDPOINT={endpoint}")
-    click.echo("Stop with Ctrl-C", err=True)

@@ -1,14 +1,11 @@
 """Who a request comes from, and which repository it may read or write.
 
-One token owns everything. Without a token the Hub is read-only and looks at no credentials, so
-that a token meant for the real Hub, sent along out of habit, does no harm and is not compared.
+One token owns everything. A token that a trusted publisher was given writes to one repository.
 """
 
 import hmac
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import cast
 from urllib.parse import unquote
 
@@ -17,10 +14,12 @@ from starlette.requests import Request
 from nla_release.hub.loopback.errors import (
     BadRequestError,
     ForbiddenError,
+    GatedRepoError,
     RepoNotFoundError,
     UnauthorizedError,
 )
-from nla_release.hub.loopback.repository import Repository
+from nla_release.hub.loopback.publishers import TrustedPublishers
+from nla_release.hub.loopback.repository import OWNER, Repository
 from nla_release.hub.loopback.store import Store
 
 # The real Hub's words. The client tells a wrong token from a missing repository by the second.
@@ -29,38 +28,56 @@ _WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a m
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who asks: nobody in particular, the owner, or a job that may write to one repository."""
+
+    name: str | None = None
+    only: str | None = None
+
+    def may_write(self, repo_id: str) -> bool:
+        """Whether this caller may change a repository, and so see it if it is private."""
+        return self.name is not None and self.only in {None, repo_id}
+
+
+_NOBODY = Caller()
+
+
+@dataclass(frozen=True)
 class Access:
-    """The store, and the token that may write to it (`None`: nobody may)."""
+    """The store, the token that owns it, and the jobs that may write to parts of it.
+
+    Objects of more than `part_size` bytes are uploaded in parts of that size.
+    """
 
     store: Store
-    token: str | None = field(repr=False)
-    upload_key: bytes = field(default_factory=partial(secrets.token_bytes, 32), repr=False)
+    token: str = field(repr=False)
+    publishers: TrustedPublishers
+    part_size: int
 
-    def is_owner(self, request: Request) -> bool:
-        """Whether the request carries the token; False for an anonymous one.
+    def caller(self, request: Request) -> Caller:
+        """Who sent the request.
 
         Raises:
             UnauthorizedError: it carries a wrong token.
         """
         header = request.headers.get("authorization")
-        if self.token is None or header is None:
-            return False
+        if header is None:
+            return _NOBODY
         scheme, _, given = header.partition(" ")
-        expected = self.token.encode()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), expected):
-            raise UnauthorizedError(_WRONG_TOKEN)
-        return True
+        if scheme.lower() == "bearer":
+            if hmac.compare_digest(given.strip().encode(), self.token.encode()):
+                return Caller(OWNER)
+            if only := self.publishers.repo_of(given.strip()):
+                return Caller("[OIDC]", only)
+        raise UnauthorizedError(_WRONG_TOKEN)
 
     def require_owner(self, request: Request) -> None:
         """Let only the owner pass.
 
         Raises:
-            UnauthorizedError: the request is anonymous, or carries a wrong token.
-            ForbiddenError: this Hub has no owner.
+            UnauthorizedError: it is somebody else. To a job the real Hub answers the same.
         """
-        if self.token is None:
-            raise ForbiddenError("This Hub is read-only: it was started without a token")
-        if not self.is_owner(request):
+        if self.caller(request) != Caller(OWNER):
             raise UnauthorizedError(_ANONYMOUS)
 
     def readable(self, request: Request) -> Repository:
@@ -69,14 +86,27 @@ class Access:
         Raises:
             RepoNotFoundError: missing, or private and not this caller's: the answer is the same.
         """
-        owner = self.is_owner(request)
+        caller, wanted = self.caller(request), repo_id(request)
         with suppress(RepoNotFoundError):
-            repository = self.store.repo(repo_id(request))
-            if owner or not repository.state().private:
+            repository = self.store.repo(wanted)
+            if caller.may_write(wanted) or not repository.state().private:
                 return repository
+        anonymous = caller == _NOBODY
         raise RepoNotFoundError(
-            "Repository not found" if owner else _ANONYMOUS, anonymous=not owner
+            _ANONYMOUS if anonymous else "Repository not found", anonymous=anonymous
         )
+
+    def downloadable(self, request: Request) -> Repository:
+        """The repository in the address, when this caller may have its files.
+
+        Raises:
+            RepoNotFoundError: as for `readable`.
+            GatedRepoError: the repository is gated.
+        """
+        repository = self.readable(request)
+        if repository.state().gated and not self.caller(request).may_write(repository.id):
+            raise GatedRepoError(f"Access to model {repository.id} is restricted.")
+        return repository
 
     def writable(self, request: Request) -> Repository:
         """The repository in the address, when this caller may change it.
@@ -84,16 +114,25 @@ class Access:
         Raises:
             RepoNotFoundError: missing, or the request is anonymous.
             UnauthorizedError: the request carries a wrong token.
-            ForbiddenError: this Hub has no owner.
+            ForbiddenError: the token is for another repository.
         """
-        if self.token is not None and not self.is_owner(request):
+        if self.caller(request) == _NOBODY:
             raise RepoNotFoundError(_ANONYMOUS, anonymous=True)
-        self.require_owner(request)
-        return self.readable(request)
+        repository = self.readable(request)
+        if not self.caller(request).may_write(repository.id):
+            raise ForbiddenError(f"This token does not write to {repository.id}")
+        return repository
+
+    def author(self, request: Request) -> str:
+        """Whose name a change goes by."""
+        return self.caller(request).name or OWNER
 
     def upload_signature(self, oid: str, size: int) -> str:
-        """What makes an upload address good for this one object: it needs no token besides."""
-        return hmac.digest(self.upload_key, f"{oid}:{size}".encode(), "sha256").hex()
+        """What makes an upload address good for this one object: it needs no token besides.
+
+        It comes from the token, so that an address is still good when the Hub is back after a kill.
+        """
+        return hmac.digest(self.token.encode(), f"upload:{oid}:{size}".encode(), "sha256").hex()
 
 
 def access(request: Request) -> Access:

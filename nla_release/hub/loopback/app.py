@@ -14,18 +14,40 @@ from nla_release.errors import EnvironmentProblem, NlaReleaseError
 from nla_release.hub.loopback.access import Access
 from nla_release.hub.loopback.errors import EntryNotFoundError, HubError
 from nla_release.hub.loopback.log import LoggedRequest, RequestLog
-from nla_release.hub.loopback.routes import lfs, reading, refs, repositories, uploads
+from nla_release.hub.loopback.publishers import TrustedPublishers
+from nla_release.hub.loopback.routes import (
+    collections,
+    discussions,
+    lfs,
+    reading,
+    refs,
+    repositories,
+    tokens,
+    uploads,
+)
 from nla_release.hub.loopback.store import Store
 
+# The most that one request of an upload may bring, as on the Hub.
+PART_SIZE = 5 * 1000**3
+_TOPICS = (repositories, refs, uploads, lfs, discussions, reading, collections, tokens)
 
-def create_app(store: Store, *, token: str | None, log: RequestLog | None = None) -> ASGIApp:
+
+def create_app(
+    store: Store,
+    *,
+    token: str,
+    publishers: TrustedPublishers | None = None,
+    log: RequestLog | None = None,
+    part_size: int = PART_SIZE,
+) -> ASGIApp:
     """The Hub as an ASGI application.
 
-    `token` is what a writer must present; with `None` the Hub is read-only. It answers only to
-    loopback host names, so no web page can reach it under a name of its own.
+    `token` is what its owner presents, `publishers` who else may write. It answers only to loopback
+    host names, so no web page can reach it under a name of its own. Objects of more than
+    `part_size` bytes are uploaded in parts.
     """
     app = Starlette(
-        routes=[*repositories.ROUTES, *refs.ROUTES, *uploads.ROUTES, *lfs.ROUTES, *reading.ROUTES],
+        routes=[route for topic in _TOPICS for route in topic.ROUTES],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
             Middleware(_RouteOnRawPath),
@@ -37,7 +59,7 @@ def create_app(store: Store, *, token: str | None, log: RequestLog | None = None
         },
     )
     app.router.redirect_slashes = False
-    app.state.access = Access(store, token)
+    app.state.access = Access(store, token, publishers or TrustedPublishers(), part_size)
     return _Recorder(app, log)
 
 

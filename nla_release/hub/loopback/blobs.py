@@ -4,12 +4,13 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from nla_release.errors import EnvironmentProblem, InputError
+from nla_release.hub.loopback.durable import sync_folder
 from nla_release.hub.loopback.errors import BrokenUploadError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -45,6 +46,7 @@ class IncomingBlob:
         os.fsync(self._stream.fileno())
         self._stream.close()
         self._temporary.replace(self._objects / sha256)
+        sync_folder(self._objects)
         return sha256
 
 
@@ -90,6 +92,22 @@ class Blobs:
             while piece := stream.read(_PIECE):
                 blob.write(piece)
             return blob.keep()
+
+    def join(self, parts: Iterable[str], *, expected: str) -> None:
+        """Keep the content that is these contents one after the other.
+
+        Raises:
+            BrokenUploadError: a part is not here, or the whole has another hash.
+        """
+        paths = [self.path(part) for part in parts]
+        if not all(path.is_file() for path in paths):
+            raise BrokenUploadError(f"a part of object {expected} was not uploaded")
+        with self.incoming() as blob:
+            for path in paths:
+                with path.open("rb") as stream:
+                    while piece := stream.read(_PIECE):
+                        blob.write(piece)
+            blob.keep(expected=expected)
 
     @contextmanager
     def incoming(self) -> Iterator[IncomingBlob]:

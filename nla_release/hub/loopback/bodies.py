@@ -34,15 +34,27 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     return parse_json(await read(request), model, "the request body")
 
 
-async def read_lines(request: Request, longest: int) -> AsyncIterator[bytes]:
+async def read_optional_json(request: Request, model: type[Model]) -> Model | None:
+    """The JSON body as `model`, or None when there is none or it is null.
+
+    Raises:
+        BadRequestError: not JSON, or not of that shape.
+    """
+    body = await read(request)
+    return None if body in {b"", b"null"} else parse_json(body, model, "the request body")
+
+
+async def read_lines(request: Request, longest: int, most: int) -> AsyncIterator[bytes]:
     """The lines of a body, held in memory one at a time.
 
     Raises:
-        TooLargeError: a line is longer than `longest` bytes.
+        TooLargeError: a line is longer than `longest` bytes, or all are longer than `most`.
     """
-    pending = bytearray()
+    pending, total = bytearray(), 0
     async for piece in request.stream():
-        searched = len(pending)
+        searched, total = len(pending), total + len(piece)
+        if total > most:
+            raise TooLargeError(f"the request body is longer than {most} bytes")
         pending += piece
         while (end := pending.find(b"\n", searched)) >= 0:
             yield bytes(pending[:end])

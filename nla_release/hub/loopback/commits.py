@@ -93,6 +93,15 @@ def apply(changes: Iterable[Change], base: Commit) -> dict[str, Entry]:
                     )
                 for each in gone:
                     del tree[each]
+    return checked(tree)
+
+
+def checked(tree: dict[str, Entry]) -> dict[str, Entry]:
+    """The tree itself, when it can lie on a disk.
+
+    Raises:
+        BadRequestError: a path is both a file and a folder.
+    """
     if both := folders(tree) & tree.keys():
         raise BadRequestError(f"{min(both)!r} cannot be both a file and a folder")
     return tree

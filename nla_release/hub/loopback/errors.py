@@ -2,12 +2,16 @@
 
 HubError
 ├── BadRequestError        400  a name, path, body or card that no Hub takes
+├── InvalidGrantError      400  an ID token that gets its bearer nothing
 ├── UnauthorizedError      401  no token, or a wrong one
-├── ForbiddenError         403  this Hub is read-only, or an upload address is not one of its own
+├── ForbiddenError         403  a token for another repository, or a forged upload address
+├── GatedRepoError         403  its files are for those who were let in
+├── NotFoundError          404  no collection, item or discussion of that name
 ├── RepoNotFoundError      404  (401 to a caller without a token, who may not know)
 ├── RevisionNotFoundError  404
 ├── EntryNotFoundError     404
 ├── AlreadyExistsError     409  a repository, branch or tag of that name
+├── ConflictError          409  both sides of a pull request changed the same file
 ├── StaleParentError       412  the branch moved since the caller looked
 ├── TooLargeError          413  a body that belongs in LFS, or in no request at all
 ├── BrokenUploadError      422  an LFS object is missing, or not what its hash and size promise
@@ -30,6 +34,10 @@ class BadRequestError(HubError):
     exit_code = 2
 
 
+class InvalidGrantError(HubError):
+    """An ID token that gets its bearer nothing."""
+
+
 class UnauthorizedError(HubError):
     """No token, or a wrong one."""
 
@@ -37,9 +45,21 @@ class UnauthorizedError(HubError):
 
 
 class ForbiddenError(HubError):
-    """This Hub is read-only, or an upload address is not one that it gave out."""
+    """A token that is for another repository, or an upload address that this Hub never gave out."""
 
     status = 403
+
+
+class GatedRepoError(ForbiddenError):
+    """The repository may be seen, and its files are for those who were let in."""
+
+    code = "GatedRepo"
+
+
+class NotFoundError(HubError):
+    """No collection, item or discussion of that name."""
+
+    status = 404
 
 
 class RepoNotFoundError(HubError):
@@ -72,6 +92,12 @@ class EntryNotFoundError(HubError):
 
 class AlreadyExistsError(HubError):
     """A repository, branch or tag of that name exists."""
+
+    status = 409
+
+
+class ConflictError(HubError):
+    """Both sides of a pull request changed the same file."""
 
     status = 409
 

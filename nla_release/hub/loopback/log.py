@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 # Questions that the client asks by POST; they change nothing.
 _QUESTIONS = re.compile(
-    r"/api/validate-yaml|.*/(?:preupload|paths-info)/[^/]+|.*\.git/info/lfs/objects/\w+"
+    r"/api/validate-yaml|/oauth/token|.*/(?:preupload|paths-info)/[^/]+|.*\.git/info/lfs/objects/\w+"
 )
 
 

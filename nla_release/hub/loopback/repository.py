@@ -6,38 +6,27 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from filelock import BaseFileLock
 
-from nla_release.files import dump_json, read_json, write_atomic
-from nla_release.hub.loopback import git
+from nla_release.files import dump_json, read_json
+from nla_release.hub.loopback import durable, git
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.commits import Change, Commit, Entry, Put, Tree, apply, now
 from nla_release.hub.loopback.errors import (
     AlreadyExistsError,
     BadRequestError,
     RepoNotFoundError,
-    RevisionNotFoundError,
     StaleParentError,
 )
 from nla_release.hub.loopback.names import COMMIT_ID, SHORT_COMMIT_ID, check_ref_name
+from nla_release.hub.loopback.state import MAIN, State, unknown
 
-MAIN = "main"
 OWNER = "loopback"
 _IMPORTER = "import"
-
-
-@dataclass
-class State:
-    """What changes about a repository; branches and tags point at commit ids."""
-
-    private: bool
-    created: str
-    branches: dict[str, str]
-    tags: dict[str, str]
 
 
 class Repository:
@@ -63,27 +52,20 @@ class Repository:
         with self._lock:
             if self.exists():
                 raise AlreadyExistsError(f"You already created this model repo: {self.id}")
-            first = Commit(
-                tree={".gitattributes": self._attributes(git.ATTRIBUTES)},
-                parents=(),
+            first = self.record(
+                {".gitattributes": self._attributes(git.ATTRIBUTES)},
+                [],
                 title="initial commit",
-                description="",
                 author="system",
                 date=date,
             )
-            self._record(first)
             self._save(State(private, date, branches={MAIN: first.id}, tags={}))
 
     def state(self) -> State:
         """Visibility, branches and tags as they are now."""
         if not self.exists():
             raise RepoNotFoundError(f"Repository {self.id} not found")
-        return State(**read_json(self._file))
-
-    def set_private(self, private: bool) -> None:
-        """Change the visibility."""
-        with self._changing() as state:
-            state.private = private
+        return State.from_json(read_json(self._file))
 
     def resolve(self, revision: str) -> Commit:
         """The commit that a branch, a tag, a full ref, or a full or short commit id means.
@@ -91,16 +73,13 @@ class Repository:
         Raises:
             RevisionNotFoundError: none of these.
         """
-        state = self.state()
-        for refs, prefix in ((state.branches, "refs/heads/"), (state.tags, "refs/tags/")):
-            name = revision.removeprefix(prefix)
-            if name in refs:
-                return self._commit(refs[name])
+        if commit := self.state().find(revision):
+            return self._commit(commit)
         if COMMIT_ID.fullmatch(revision) or SHORT_COMMIT_ID.fullmatch(revision):
             found = list(self._commits.glob(f"{revision}*.json"))
             if len(found) == 1:
                 return self._commit(found[0].stem)
-        raise _unknown(revision)
+        raise unknown(revision)
 
     def history(self, revision: str) -> Iterator[Commit]:
         """The commit and its ancestors, newest first."""
@@ -118,8 +97,9 @@ class Repository:
         title: str,
         description: str = "",
         parent: str | None = None,
+        author: str = OWNER,
     ) -> Commit:
-        """Put the changes on a branch, all or none.
+        """Put the changes on a branch or a pull request's ref, all or none.
 
         `parent` is the tip (or the beginning of its id) that the caller built on.
 
@@ -129,23 +109,47 @@ class Repository:
             EntryNotFoundError: a deletion of something that is not there.
             BadRequestError: a path is unacceptable, or is both a file and a folder.
         """
-        with self._changing() as state:
-            if branch not in state.branches:
-                raise _unknown(branch)
-            tip = self._commit(state.branches[branch])
+        with self.changing() as state:
+            tip = self._commit(state.tip(branch))
             if parent is not None and not tip.id.startswith(parent.lower()):
                 raise StaleParentError("The branch was updated since you opened this page")
-            made = Commit(
-                tree=self._tracked(apply(changes, tip)),
-                parents=(tip.id,),
-                title=title,
-                description=description,
-                author=OWNER,
-                date=now(),
+            made = self.record(
+                apply(changes, tip), [tip], title=title, description=description, author=author
             )
-            self._record(made)
-            state.branches[branch] = made.id
+            state.move(branch, made.id)
             return made
+
+    def squash(self, branch: str, *, title: str) -> None:
+        """Make a branch one commit of what it holds; older commits stay for who knows their id.
+
+        Raises:
+            RevisionNotFoundError: no such branch.
+        """
+        with self.changing() as state:
+            tip = self._commit(state.tip(branch))
+            state.move(branch, self.record(tip.tree, [], title=title).id)
+
+    def record(
+        self,
+        tree: Tree,
+        parents: Sequence[Commit],
+        *,
+        title: str,
+        description: str = "",
+        author: str = OWNER,
+        date: str | None = None,
+    ) -> Commit:
+        """Keep a commit that no ref points at yet."""
+        commit = Commit(
+            tree=self._tracked(tree),
+            parents=tuple(parent.id for parent in parents),
+            title=title,
+            description=description,
+            author=author,
+            date=date or now(),
+        )
+        durable.write(self._commits / f"{commit.id}.json", dump_json(asdict(commit)))
+        return commit
 
     def import_tree(self, tree: Tree, *, title: str, date: str) -> Commit:
         """Make `main` the initial commit and this one tree on it, whatever was imported before.
@@ -153,22 +157,20 @@ class Repository:
         Raises:
             AlreadyExistsError: `main` holds pushed commits, which an import must not hide.
         """
-        with self._changing() as state:
+        with self.changing() as state:
             *later, first = self.history(MAIN)
             if any(commit.author != _IMPORTER for commit in later):
                 raise AlreadyExistsError(
                     f"{self.id} holds pushed commits and cannot be imported over",
                     hint="import under another name, or into another folder",
                 )
-            made = Commit(
-                tree=self._tracked(apply([Put(*each) for each in tree.items()], first)),
-                parents=(first.id,),
+            made = self.record(
+                apply([Put(*each) for each in tree.items()], first),
+                [first],
                 title=title,
-                description="",
                 author=_IMPORTER,
                 date=date,
             )
-            self._record(made)
             state.branches[MAIN] = made.id
             return made
 
@@ -181,7 +183,7 @@ class Repository:
             RevisionNotFoundError: nothing to point at.
         """
         check_ref_name(name)
-        with self._changing() as state:
+        with self.changing() as state:
             refs = getattr(state, kind)
             if name in refs:
                 raise AlreadyExistsError(f"Reference {name} already exists")
@@ -196,12 +198,12 @@ class Repository:
         """
         if (kind, name) == ("branches", MAIN):
             raise BadRequestError(f"Cannot delete refs/heads/{MAIN}")
-        with self._changing() as state:
+        with self.changing() as state:
             if getattr(state, kind).pop(name, None) is None:
-                raise _unknown(name)
+                raise unknown(name)
 
     @contextmanager
-    def _changing(self) -> Iterator[State]:
+    def changing(self) -> Iterator[State]:
         """The state to change; saved when the block ends well, while nobody else can change it."""
         with self._lock:
             state = self.state()
@@ -209,15 +211,12 @@ class Repository:
             self._save(state)
 
     def _save(self, state: State) -> None:
-        write_atomic(self._file, dump_json(asdict(state)))
-
-    def _record(self, commit: Commit) -> None:
-        write_atomic(self._commits / f"{commit.id}.json", dump_json(asdict(commit)))
+        durable.write(self._file, dump_json(asdict(state)))
 
     def _commit(self, commit_id: str) -> Commit:
         return Commit.from_json(read_json(self._commits / f"{commit_id}.json"))
 
-    def _tracked(self, tree: dict[str, Entry]) -> dict[str, Entry]:
+    def _tracked(self, tree: Tree) -> Tree:
         """The tree with every LFS file named in `.gitattributes`, as the Hub sees to."""
         attributes = tree.get(".gitattributes")
         try:
@@ -230,7 +229,3 @@ class Repository:
     def _attributes(self, text: str) -> Entry:
         content = text.encode()
         return Entry(self._blobs.add(content), len(content), git.blob_id(content), lfs=False)
-
-
-def _unknown(revision: str) -> RevisionNotFoundError:
-    return RevisionNotFoundError(f"Invalid rev id: {revision!r}")

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Self
 
 from nla_release.errors import EnvironmentProblem
 from nla_release.hub.loopback.log import RequestLog
+from nla_release.hub.loopback.publishers import TrustedPublishers
 from nla_release.hub.loopback.store import Store
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
 _START_SECONDS = 30
@@ -33,7 +35,8 @@ class LoopbackHub:
     """A Hub for the length of a `with` block: ready when entered, gone when left.
 
     `root` keeps its repositories and may be used again. `port` 0 picks a free one. `token` is what
-    a writer must present; by default a new one that only this object knows.
+    a writer must present; by default a new one that only this object knows. `publishers` are the
+    CI jobs that may write to one repository each.
     """
 
     endpoint: str
@@ -43,6 +46,7 @@ class LoopbackHub:
     def __init__(self, root: Path, *, port: int = 0, token: str | None = None) -> None:
         self.root = root
         self.token = token or f"hf_{secrets.token_hex(16)}"
+        self.publishers = TrustedPublishers()
         self._port = port
 
     def __enter__(self) -> Self:
@@ -53,18 +57,7 @@ class LoopbackHub:
         """
         _require_extra()
         self.store, self.log = Store(self.root), RequestLog()
-        listener = _bind(self._port)
-        self.endpoint = _address(listener)
-        self._server = _uvicorn(self.store, self.token, self.log)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="loopback-hub", daemon=True
-        )
-        self._thread.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise EnvironmentProblem(f"the loopback Hub did not start on {self.endpoint}")
-            time.sleep(0.01)
+        self.start()
         return self
 
     def __exit__(
@@ -74,40 +67,69 @@ class LoopbackHub:
         trace: TracebackType | None,
     ) -> None:
         """Finish the requests that are running, and stop."""
+        self.stop()
+
+    def application(self) -> "ASGIApp":
+        """What answers the requests."""
+        from nla_release.hub.loopback.app import create_app
+
+        return create_app(self.store, token=self.token, publishers=self.publishers, log=self.log)
+
+    def start(self) -> None:
+        """Accept connections; after a stop, at the same address as before.
+
+        Raises:
+            EnvironmentProblem: the port is taken.
+        """
+        listener = _bind(self._port)
+        self._port = listener.getsockname()[1]
+        self.endpoint = _address(listener)
+        self._server = _uvicorn(self.application())
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="loopback-hub", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise EnvironmentProblem(f"the loopback Hub did not start on {self.endpoint}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Finish the requests that are running, and accept no more."""
         self._server.should_exit = True
         self._thread.join()
 
 
-def serve(root: Path, *, port: int, token: str | None, ready: Callable[[str], None]) -> None:
+def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) -> None:
     """Run a Hub until it is interrupted; `ready` gets its address once it accepts connections.
 
-    With `token` None nobody may write.
-
     Raises:
-        EnvironmentProblem: the `hub` extra is missing, the port is taken, or no disk.
+        EnvironmentProblem: the `hub` extra is missing, or the port is taken.
         KeyboardInterrupt: when that is how it was ended.
     """
     _require_extra()
-    server = _uvicorn(Store(root), token, log=None)
+    from nla_release.hub.loopback.app import create_app
+
+    server = _uvicorn(create_app(store, token=token))
     listener = _bind(port)
     ready(_address(listener))
     server.run([listener])
 
 
-def _uvicorn(store: Store, token: str | None, log: RequestLog | None) -> "uvicorn.Server":
+def _uvicorn(application: "ASGIApp") -> "uvicorn.Server":
     import uvicorn
-
-    from nla_release.hub.loopback.app import create_app
 
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(store, token=token, log=log),
+            application,
             loop="asyncio",
             http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=_STOP_SECONDS,
         )
     )

@@ -2,6 +2,7 @@
 
 <root>/blobs/<sha256>                     content
 <root>/repos/<namespace>/<name>/          one repository
+<root>/collections/<id>.json              one collection
 <root>/incoming/                          content on its way in, repositories on their way out
 <root>/lock                               held while a ref changes, across processes
 """
@@ -16,6 +17,7 @@ from filelock import FileLock
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.hub.loopback import git
 from nla_release.hub.loopback.blobs import Blobs
+from nla_release.hub.loopback.collections import Collections
 from nla_release.hub.loopback.commits import Entry, now
 from nla_release.hub.loopback.errors import BrokenUploadError, RepoNotFoundError
 from nla_release.hub.loopback.names import check_repo_id
@@ -33,13 +35,24 @@ class Store:
     """Model repositories under one folder, made when first needed."""
 
     def __init__(self, root: Path) -> None:
+        """Open the store.
+
+        Raises:
+            EnvironmentProblem: the folder cannot be made or written.
+        """
         self.root = root
         self.blobs = Blobs(root)
+        self._lock = FileLock(root / "lock")
+        self.collections = Collections(root, self._lock)
         try:
             root.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                pass  # taken once, so that a folder that cannot be written is found now
         except OSError as error:
-            raise EnvironmentProblem(f"{root} cannot be made: {error.strerror}") from error
-        self._lock = FileLock(root / "lock")
+            raise EnvironmentProblem(
+                f"{root} cannot hold a Hub: {error.strerror or error}",
+                hint="choose a folder that you may write to",
+            ) from error
 
     def repo(self, repo_id: str) -> Repository:
         """The repository of that id.

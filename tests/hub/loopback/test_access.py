@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import get_session
 
 from nla_release.hub.loopback.server import LoopbackHub
@@ -55,6 +55,28 @@ def test_a_private_repository_looks_missing_to_everyone_else(hub, api, anyone):
     assert get_session().get(address).status_code == 401
     api.update_repo_settings("team/secret", private=False)
     assert not anyone.model_info("team/secret").private
+
+
+def test_a_gated_repository_can_be_seen_and_only_its_owner_has_the_files(
+    api, anyone, repo, tmp_path
+):
+    api.update_repo_settings(repo, gated="auto")
+    assert anyone.model_info(repo).gated == "auto"
+    with pytest.raises(GatedRepoError):
+        anyone.hf_hub_download(repo, ".gitattributes", cache_dir=tmp_path / "anyone")
+    api.hf_hub_download(repo, ".gitattributes", cache_dir=tmp_path / "owner")
+    api.update_repo_settings(repo, gated=False)
+    anyone.hf_hub_download(repo, ".gitattributes", cache_dir=tmp_path / "anyone")
+
+
+def test_settings_that_no_hub_has_are_refused(api, hub, repo):
+    answer = get_session().put(
+        f"{hub.endpoint}/api/models/{repo}/settings",
+        json={"gated": "sometimes"},
+        headers={"authorization": f"Bearer {hub.token}"},
+    )
+    assert answer.status_code == 400
+    assert api.model_info(repo).gated is False
 
 
 def test_a_wrong_token_is_called_wrong_and_not_a_missing_repository(wrong, repo):

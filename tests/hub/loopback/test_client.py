@@ -18,6 +18,8 @@ from huggingface_hub.utils import get_session
 
 from nla_release.hub.loopback.server import LoopbackHub
 
+pytestmark = pytest.mark.wire
+
 CARD = b"---\nlicense: apache-2.0\nbase_model: team/base\ntags: [nla]\n---\n# Pair\n"
 HEADER = json.dumps(
     {"lora_A.weight": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}}
@@ -160,17 +162,17 @@ def test_branches_with_slashes_in_their_names_work_like_any_other(api, repo, pus
         api.delete_branch(repo, branch="main")
 
 
-def test_pull_requests_are_listed_as_none_and_refused(api, repo):
-    assert api.list_repo_refs(repo, include_pull_requests=True).pull_requests == []
-    with pytest.raises(HfHubHTTPError, match="no pull requests"):
-        api.create_commit(
-            repo,
-            [CommitOperationAdd("a.txt", b"a")],
-            commit_message="Propose",
-            create_pr=True,
-        )
+def test_a_squash_is_one_commit_and_a_tag_keeps_the_old_ones(api, repo, push):
+    push({"one.txt": b"1"})
+    old = push({"two.txt": b"2"})
+    api.create_tag(repo, tag="v0.0.1")
+    api.super_squash_history(repo, commit_message="All of it")
+    assert [each.title for each in api.list_repo_commits(repo)] == ["All of it"]
+    assert api.list_repo_files(repo) == [".gitattributes", "one.txt", "two.txt"]
+    assert api.model_info(repo, revision="v0.0.1").sha == old
+    assert len(api.list_repo_commits(repo, revision="v0.0.1")) == 3
     with pytest.raises(RevisionNotFoundError):
-        api.model_info(repo, revision="refs/pr/1")
+        api.super_squash_history(repo, branch="nowhere")
 
 
 @pytest.mark.parametrize("pin", ["tag", "commit"])
@@ -273,8 +275,6 @@ def test_a_deleted_repository_is_gone_and_its_name_free(api, repo, push):
 def test_only_model_repositories_exist(api):
     with pytest.raises(HfHubHTTPError, match="no repositories of type 'dataset'"):
         api.create_repo("team/data", repo_type="dataset")
-    with pytest.raises(HfHubHTTPError, match="no gated repositories"):
-        api.update_repo_settings(str(api.create_repo("team/open").repo_id), gated="auto")
 
 
 def test_large_files_can_be_staged_before_the_commit(api, repo, tmp_path):

@@ -8,6 +8,7 @@ from huggingface_hub import CommitOperationAdd
 from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.hub.loopback.git import LARGEST_REGULAR_FILE
+from nla_release.hub.loopback.routes import uploads
 
 HEADER = {"key": "header", "value": {"summary": "Release"}}
 
@@ -94,3 +95,37 @@ def test_a_card_without_metadata_is_taken(api, repo):
     with pytest.warns(UserWarning, match="empty or missing yaml metadata"):
         api.create_commit(repo, [card], commit_message="Release")
     assert api.file_exists(repo, "README.md")
+
+
+def test_a_body_that_is_too_long_is_refused_whatever_it_holds(hub, repo, send, monkeypatch):
+    monkeypatch.setattr(uploads, "_LARGEST_COMMIT", 10_000)
+    answer = send(HEADER, *(put(f"{number}.txt", bytes(1000)) for number in range(10)))
+    assert answer.status_code == 413
+    assert "longer than 10000 bytes" in answer.json()["error"]
+    tag = get_session().post(
+        f"{hub.endpoint}/api/models/{repo}/tag/main",
+        content=b" " * (17 * 1024 * 1024),
+        headers=build_hf_headers(token=hub.token),
+    )
+    assert tag.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "{repo}/resolve/main/..%2F..%2F..%2Frepository.json",
+        "{repo}/resolve/main/%2e%2e/%2e%2e/token",
+        "{repo}/resolve/..%2Fcommits/x",
+        "{repo}/resolve/main/a%00b",
+        "{repo}/resolve/main/..%5Ctoken",
+        "..%2F..%2Fx/resolve/main/y",
+        "api/models/team%2F..%2F../{repo}",
+        "api/models/team/..%00",
+        "api/models/{repo}/tree/main/..%2F..",
+    ],
+)
+def test_no_address_leads_out_of_a_repository(hub, repo, address):
+    target = f"{hub.endpoint}/{address.format(repo=repo)}"
+    answer = get_session().get(target, headers=build_hf_headers(token=hub.token))
+    assert answer.status_code in {400, 404}
+    assert "error" in answer.json()

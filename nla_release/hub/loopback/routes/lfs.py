@@ -1,9 +1,15 @@
-"""Large files by their sha256, before a commit names them: git-lfs batch API, basic transfer."""
+"""Large files by their sha256, before a commit names them: git-lfs batch API, basic and in parts.
+
+An upload address is good for one object of one size and needs no token, as on the real Hub. An
+object too large for one request comes in parts, each with an address of its own; asking to complete
+it puts them together.
+"""
 
 import hmac
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,6 +19,10 @@ from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.bodies import read_json
 from nla_release.hub.loopback.errors import BrokenUploadError, ForbiddenError
 from nla_release.schema import Open
+
+# The most that one file of the Hub may have.
+LARGEST_OBJECT = 50 * 1000**3
+_PART_NUMBER = "{:05d}"
 
 
 class _Object(Open):
@@ -26,30 +36,49 @@ class _Batch(Open):
     hash_algo: Literal["sha256"] = "sha256"
 
 
+class _Part(Open):
+    partNumber: PositiveInt  # noqa: N815 - the Hub's spelling
+    etag: str
+
+
+class _Completion(Open):
+    oid: str
+    parts: list[_Part]
+
+
 async def batch(request: Request) -> Response:
     """Where to send each object; nowhere, when its content is here already."""
-    gate = access(request)
-    repository = gate.writable(request)
+    repository = access(request).writable(request)
+    verify = {"href": f"{request.base_url}{repository.id}.git/info/lfs/objects/verify"}
     answers: list[dict[str, Any]] = []
     for wanted in (await read_json(request, _Batch)).objects:
         answer: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size}
-        if gate.store.blobs.size(wanted.oid) is None:
-            signature = gate.upload_signature(wanted.oid, wanted.size)
-            upload = f"{request.base_url}lfs/{wanted.oid}/{wanted.size}/{signature}"
-            verify = f"{request.base_url}{repository.id}.git/info/lfs/objects/verify"
-            answer["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
+        if wanted.size > LARGEST_OBJECT:
+            message = f"a file has at most {LARGEST_OBJECT} bytes"
+            answer["error"] = {"code": 413, "message": message}
+        elif access(request).store.blobs.size(wanted.oid) is None:
+            answer["actions"] = {"upload": _addresses(request, wanted), "verify": verify}
         answers.append(answer)
     return JSONResponse(
         {"transfer": "basic", "objects": answers}, media_type="application/vnd.git-lfs+json"
     )
 
 
+def _addresses(request: Request, wanted: _Object) -> dict[str, Any]:
+    gate = access(request)
+    signature = gate.upload_signature(wanted.oid, wanted.size)
+    href = f"{request.base_url}lfs/{wanted.oid}/{wanted.size}/{signature}"
+    if wanted.size <= gate.part_size:
+        return {"href": href}
+    numbers = range(1, math.ceil(wanted.size / gate.part_size) + 1)
+    parts = {_PART_NUMBER.format(number): f"{href}/{number}" for number in numbers}
+    return {"href": href, "header": {"chunk_size": str(gate.part_size), **parts}}
+
+
 async def upload(request: Request) -> Response:
     """Take an object's bytes, at an address that `batch` signed; refuse any others."""
-    gate, oid, size = access(request), part(request, "oid"), request.path_params["size"]
-    if not hmac.compare_digest(part(request, "signature"), gate.upload_signature(oid, size)):
-        raise ForbiddenError("This is not an upload address of this Hub")
-    with gate.store.blobs.incoming() as blob:
+    oid, size = _signed(request)
+    with access(request).store.blobs.incoming() as blob:
         async for piece in request.stream():
             blob.write(piece)
             if blob.size > size:
@@ -60,6 +89,32 @@ async def upload(request: Request) -> Response:
     return Response(headers={"ETag": f'"{oid}"'})
 
 
+async def upload_part(request: Request) -> Response:
+    """Take one part; its ETag is what completing the object names it by."""
+    oid, size = _signed(request)
+    number, part_size = request.path_params["number"], access(request).part_size
+    expected = min(part_size, size - part_size * (number - 1))
+    with access(request).store.blobs.incoming() as blob:
+        async for piece in request.stream():
+            blob.write(piece)
+            if blob.size > expected:
+                break
+        if blob.size != expected:
+            raise BrokenUploadError(f"part {number} of {oid} must have {expected} bytes")
+        etag = await run_in_threadpool(blob.keep)
+    return Response(headers={"ETag": f'"{etag}"'})
+
+
+async def complete(request: Request) -> Response:
+    """Put the parts together, in their order."""
+    oid, _ = _signed(request)
+    named = sorted((await read_json(request, _Completion)).parts, key=lambda each: each.partNumber)
+    await run_in_threadpool(
+        access(request).store.blobs.join, [each.etag.strip('"') for each in named], expected=oid
+    )
+    return Response()
+
+
 async def verify(request: Request) -> Response:
     """Empty, when the object is here with the size that the caller knows."""
     access(request).writable(request)
@@ -68,9 +123,25 @@ async def verify(request: Request) -> Response:
     return Response()
 
 
+def _signed(request: Request) -> tuple[str, int]:
+    """The object that an upload address is for.
+
+    Raises:
+        ForbiddenError: this Hub never gave the address out.
+    """
+    oid, size = part(request, "oid"), request.path_params["size"]
+    expected = access(request).upload_signature(oid, size)
+    if not hmac.compare_digest(part(request, "signature").encode(), expected.encode()):
+        raise ForbiddenError("This is not an upload address of this Hub")
+    return oid, size
+
+
 _OBJECTS = "/{namespace}/{name}.git/info/lfs/objects"
+_ADDRESS = "/lfs/{oid}/{size:int}/{signature}"
 ROUTES = [
     Route(f"{_OBJECTS}/batch", batch, methods=["POST"]),
     Route(f"{_OBJECTS}/verify", verify, methods=["POST"]),
-    Route("/lfs/{oid}/{size:int}/{signature}", upload, methods=["PUT"]),
+    Route(_ADDRESS, upload, methods=["PUT"]),
+    Route(_ADDRESS, complete, methods=["POST"]),
+    Route(f"{_ADDRESS}/{{number:int}}", upload_part, methods=["PUT"]),
 ]

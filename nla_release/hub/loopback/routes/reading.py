@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,7 +17,8 @@ from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.bodies import read
 from nla_release.hub.loopback.commits import Commit, Entry, Tree, folders
 from nla_release.hub.loopback.errors import EntryNotFoundError
-from nla_release.hub.loopback.repository import MAIN
+from nla_release.hub.loopback.repository import Repository
+from nla_release.hub.loopback.state import MAIN
 
 # A config longer than this is not read for the repository's summary.
 _LONGEST_CONFIG = 1024 * 1024
@@ -35,7 +37,7 @@ def model_info(request: Request) -> Response:
         "author": repository.id.split("/")[0],
         "sha": commit.id,
         "private": state.private,
-        "gated": False,
+        "gated": state.gated,
         "disabled": False,
         "downloads": 0,
         "likes": 0,
@@ -72,32 +74,38 @@ def commits(request: Request) -> Response:
 
 def tree(request: Request) -> Response:
     """The files and folders in one folder, or with `recursive` in all below it."""
-    commit = access(request).readable(request).resolve(part(request, "revision"))
+    repository = access(request).readable(request)
+    commit = repository.resolve(part(request, "revision"))
     top = part(request, "path").strip("/") if "path" in request.path_params else ""
     if top and top not in folders(commit.tree):
         raise EntryNotFoundError(f"{top!r} does not exist on this revision", commit=commit.id)
     prefix = f"{top}/" if top else ""
-    recursive = request.query_params.get("recursive", "").lower() in {"1", "true"}
-    return JSONResponse(
-        [
-            _described(path, commit.tree)
-            for path in sorted({*commit.tree, *folders(commit.tree)})
-            if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])
-        ]
-    )
+    recursive = _is_true(request.query_params.get("recursive"))
+    found = [
+        _described(path, commit.tree)
+        for path in sorted({*commit.tree, *folders(commit.tree)})
+        if path.startswith(prefix) and (recursive or "/" not in path[len(prefix) :])
+    ]
+    if _is_true(request.query_params.get("expand")):
+        _expand(found, repository, commit)
+    return JSONResponse(found)
 
 
 async def paths_info(request: Request) -> Response:
     """The files and folders named in the form; those that are missing are left out."""
-    commit = access(request).readable(request).resolve(part(request, "revision"))
-    wanted = parse_qs((await read(request)).decode("utf-8", "replace")).get("paths", [])
+    repository = access(request).readable(request)
+    commit = repository.resolve(part(request, "revision"))
+    form = parse_qs((await read(request)).decode("utf-8", "replace"))
     present = {*commit.tree, *folders(commit.tree)}
-    return JSONResponse([_described(path, commit.tree) for path in wanted if path in present])
+    found = [_described(path, commit.tree) for path in form.get("paths", []) if path in present]
+    if _is_true(form.get("expand", [None])[0]):
+        _expand(found, repository, commit)
+    return JSONResponse(found)
 
 
 def resolve(request: Request) -> Response:
     """A file's bytes, or a range of them; the headers pin the commit and the content."""
-    commit = access(request).readable(request).resolve(part(request, "revision"))
+    commit = access(request).downloadable(request).resolve(part(request, "revision"))
     path = part(request, "path")
     entry = commit.tree.get(path)
     if entry is None:
@@ -125,6 +133,22 @@ def _described(path: str, files: Tree) -> dict[str, Any]:
     if entry.lfs:
         answer["lfs"] = {"oid": entry.sha256, **_lfs_sizes(entry)}
     return answer
+
+
+def _expand(found: list[dict[str, Any]], repository: Repository, commit: Commit) -> None:
+    """Add to each file which commit changed it last, and that nobody scans files here."""
+    missing = {each["path"]: each for each in found if each["type"] == "file"}
+    history = list(repository.history(commit.id))
+    for newer, older in zip_longest(history, history[1:]):
+        before = older.tree if older else {}
+        for path in [path for path in missing if newer.tree.get(path) != before.get(path)]:
+            last = {"id": newer.id, "title": newer.title, "date": newer.date}
+            status = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
+            missing.pop(path).update(lastCommit=last, securityFileStatus=status)
+
+
+def _is_true(value: str | None) -> bool:
+    return value is not None and value.lower() in {"1", "true"}
 
 
 def _siblings(commit: Commit, *, detailed: bool) -> list[dict[str, Any]]:

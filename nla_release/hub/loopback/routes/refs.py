@@ -1,5 +1,6 @@
-"""Branches and tags."""
+"""Branches and tags, and the refs of pull requests."""
 
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -7,7 +8,7 @@ from starlette.routing import Route
 
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.bodies import read_json
-from nla_release.hub.loopback.repository import MAIN
+from nla_release.hub.loopback.state import MAIN
 from nla_release.schema import Open
 
 
@@ -19,6 +20,10 @@ class _NewBranch(Open):
     startingPoint: str = MAIN  # noqa: N815 - the Hub's spelling
 
 
+class _Squash(Open):
+    message: str = Field(min_length=1)
+
+
 def list_refs(request: Request) -> Response:
     """Every branch and tag with the commit it points at; `pullRequests` only when asked."""
     state = access(request).readable(request).state()
@@ -28,7 +33,10 @@ def list_refs(request: Request) -> Response:
         "converts": [],
     }
     if "include_prs" in request.query_params:
-        answer["pullRequests"] = []
+        answer["pullRequests"] = [
+            {"name": ref.removeprefix("refs/"), "ref": ref, "targetCommit": commit}
+            for ref, commit in state.pulls.items()
+        ]
     return JSONResponse(answer)
 
 
@@ -62,6 +70,14 @@ def delete_branch(request: Request) -> Response:
     return Response()
 
 
+async def squash(request: Request) -> Response:
+    """Make a branch one commit."""
+    repository = access(request).writable(request)
+    wanted = await read_json(request, _Squash)
+    await run_in_threadpool(repository.squash, part(request, "branch"), title=wanted.message)
+    return Response()
+
+
 def _listed(prefix: str, refs: dict[str, str]) -> list[dict[str, str]]:
     return [
         {"name": name, "ref": f"{prefix}/{name}", "targetCommit": commit}
@@ -76,4 +92,5 @@ ROUTES = [
     Route(f"{_REPO}/tag/{{revision}}", delete_tag, methods=["DELETE"]),
     Route(f"{_REPO}/branch/{{branch}}", create_branch, methods=["POST"]),
     Route(f"{_REPO}/branch/{{branch}}", delete_branch, methods=["DELETE"]),
+    Route(f"{_REPO}/super-squash/{{branch}}", squash, methods=["POST"]),
 ]

@@ -10,7 +10,8 @@ from starlette.routing import Route
 from nla_release.hub.loopback.access import access
 from nla_release.hub.loopback.bodies import read_json
 from nla_release.hub.loopback.errors import AlreadyExistsError, NotOfferedError
-from nla_release.hub.loopback.repository import OWNER
+from nla_release.hub.loopback.repository import OWNER, Repository
+from nla_release.hub.loopback.state import State
 from nla_release.schema import Open
 
 Visibility = Literal["public", "private"]
@@ -39,7 +40,7 @@ class _NewRepository(_RepositoryName):
 
 class _Settings(Open):
     visibility: Visibility | None = None
-    gated: bool | str = False
+    gated: Literal["auto", "manual", False] | None = None
 
 
 def whoami(request: Request) -> Response:
@@ -85,14 +86,21 @@ async def delete(request: Request) -> Response:
 
 
 async def settings(request: Request) -> Response:
-    """Change the visibility."""
+    """Change who may see the repository, and who may have its files."""
     repository = access(request).writable(request)
+    access(request).require_owner(request)
     wanted = await read_json(request, _Settings)
-    if wanted.gated:
-        raise NotOfferedError("This Hub has no gated repositories")
-    if wanted.visibility is not None:
-        await run_in_threadpool(repository.set_private, wanted.visibility == "private")
-    return JSONResponse({"private": repository.state().private, "gated": False})
+    state = await run_in_threadpool(_set, repository, wanted)
+    return JSONResponse({"private": state.private, "gated": state.gated})
+
+
+def _set(repository: Repository, wanted: _Settings) -> State:
+    with repository.changing() as state:
+        if wanted.visibility is not None:
+            state.private = wanted.visibility == "private"
+        if wanted.gated is not None:
+            state.gated = wanted.gated
+        return state
 
 
 def may_read(request: Request) -> Response:

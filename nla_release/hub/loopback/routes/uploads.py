@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
@@ -11,12 +12,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nla_release.hub.card_metadata import check_card
-from nla_release.hub.loopback import git
+from nla_release.hub.loopback import discussions, git
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.bodies import parse_json, read_json, read_lines
-from nla_release.hub.loopback.commits import Change, Put, Remove
-from nla_release.hub.loopback.errors import BadRequestError, NotOfferedError, TooLargeError
+from nla_release.hub.loopback.commits import Change, Commit, Put, Remove
+from nla_release.hub.loopback.errors import BadRequestError, TooLargeError
 from nla_release.hub.loopback.names import check_path
+from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.store import Store
 from nla_release.schema import Model, Open, parse
 
@@ -24,6 +26,8 @@ _CARD = "README.md"
 _IGNORE_FILE = ".gitignore"
 # A file in a commit is one line of base64 (4 bytes for 3) with its path around it.
 _LONGEST_LINE = git.LARGEST_REGULAR_FILE * 4 // 3 + 64 * 1024
+# A commit of more than this is refused: large files go through LFS, ahead of it.
+_LARGEST_COMMIT = 256 * 1024 * 1024
 
 
 class _Card(Open):
@@ -77,7 +81,6 @@ async def validate_yaml(request: Request) -> Response:
 async def preupload(request: Request) -> Response:
     """For each file: by which way it should come, whether it is ignored, what is there now."""
     repository = access(request).writable(request)
-    _refuse_pull_request(request)
     candidates = await read_json(request, _Candidates)
     commit = repository.resolve(part(request, "revision"))
     ignore = candidates.gitIgnore
@@ -102,10 +105,9 @@ async def commit(request: Request) -> Response:
     """Make one commit of the header and operations in the body's lines."""
     store = access(request).store
     repository = access(request).writable(request)
-    _refuse_pull_request(request)
     header: _Header | None = None
     changes: list[Change] = []
-    async for text in read_lines(request, _LONGEST_LINE):
+    async for text in read_lines(request, _LONGEST_LINE, _LARGEST_COMMIT):
         line = parse_json(text, _Line, "a line of the commit")
         if line.key == "header":
             header = _read(_Header, line)
@@ -113,16 +115,26 @@ async def commit(request: Request) -> Response:
             changes.append(await run_in_threadpool(_change, line, store))
     if header is None:
         raise BadRequestError("the commit has no header")
-    made = await run_in_threadpool(
-        repository.commit,
+    make = partial(
+        discussions.propose if "create_pr" in request.query_params else _land,
+        repository,
         part(request, "revision"),
         changes,
         title=header.summary,
         description=header.description,
         parent=header.parentCommit,
+        author=access(request).author(request),
     )
-    url = f"{request.base_url}{repository.id}/commit/{made.id}"
-    return JSONResponse({"success": True, "commitOid": made.id, "commitUrl": url})
+    made, number = await run_in_threadpool(make)
+    url = f"{request.base_url}{repository.id}"
+    answer = {"success": True, "commitOid": made.id, "commitUrl": f"{url}/commit/{made.id}"}
+    if number is not None:
+        answer["pullRequestUrl"] = f"{url}/discussions/{number}"
+    return JSONResponse(answer)
+
+
+def _land(repository: Repository, *arguments: Any, **options: Any) -> tuple[Commit, None]:
+    return repository.commit(*arguments, **options), None
 
 
 def _change(line: _Line, store: Store) -> Change:
@@ -159,11 +171,6 @@ def _decode(text: str, path: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise BadRequestError(f"the content of {path!r} is not base64: {error}") from error
-
-
-def _refuse_pull_request(request: Request) -> None:
-    if "create_pr" in request.query_params:
-        raise NotOfferedError("This Hub has no pull requests")
 
 
 _REPO = "/api/models/{namespace}/{name}"
