@@ -1,5 +1,6 @@
 """`release.json`: what one repository of a release holds, byte for byte, and who its partner is."""
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -12,6 +13,9 @@ from nla_release.schema import Strict, parse
 from nla_release.sidecar import Role
 
 FILE_NAME = "release.json"
+
+# The record of an addendum, see cards.addenda.
+_ADDENDUM = re.compile(r"addenda/cal\.([1-9]\d?)\.json", re.ASCII)
 
 
 class FileRecord(Strict):
@@ -37,7 +41,10 @@ class PartnerRecord(Strict):
 
 
 class Manifest(Strict):
-    """The keys of release.json; `files` names every file but release.json itself."""
+    """The keys of release.json; `files` names every file but release.json itself.
+
+    `tag` and the partner's are of the version, which they stay after any addendum.
+    """
 
     schema_: Literal[1] = Field(1, alias="schema")
     tool_version: str = nla_release.__version__
@@ -57,6 +64,25 @@ class Manifest(Strict):
             if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
                 raise ValueError(f"{name!r} is not a plain path inside the repository")
         return files
+
+    @property
+    def addendum(self) -> str | None:
+        """The last addendum that is among the files, such as `cal.1`."""
+        numbers = [int(found[1]) for name in self.files if (found := _ADDENDUM.fullmatch(name))]
+        return f"cal.{max(numbers)}" if numbers else None
+
+    @property
+    def published_tag(self) -> str:
+        """The tag that these very files are published under: `v0.0.1`, `v0.0.1+cal.1`."""
+        return self._with_addendum(self.tag)
+
+    @property
+    def partner_tag(self) -> str:
+        """The tag of the partner's files that are published with these."""
+        return self._with_addendum(self.partner.tag)
+
+    def _with_addendum(self, tag: str) -> str:
+        return f"{tag}+{self.addendum}" if self.addendum else tag
 
 
 def read_manifest(folder: Path) -> Manifest:

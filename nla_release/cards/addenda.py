@@ -42,6 +42,9 @@ from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 FOLDER_NAME = "addenda"
 
+# The files of a repository that an addendum leaves as they are.
+UNCHANGED = (ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME)
+
 # No version is measured again as often; whoever reads a stranger's must come to an end.
 MAX_ADDENDA = 99
 
@@ -128,11 +131,10 @@ class Addendum:
 
 def unchanged_files(*manifests: Manifest) -> dict[str, str]:
     """The sha256 of every published file that an addendum leaves as it is."""
-    names = (ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME)
     return {
         f"{manifest.role}/{name}": manifest.files[name].sha256
         for manifest in manifests
-        for name in names
+        for name in UNCHANGED
         if name in manifest.files
     }
 

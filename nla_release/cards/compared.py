@@ -70,5 +70,5 @@ def _name(folder: Path) -> str:
     for place in (folder, folder / ROLES[0], folder / "dist" / ROLES[0]):
         if (place / MANIFEST_FILE_NAME).is_file():
             manifest = read_manifest(place)
-            return f"{manifest.repo}@{manifest.tag}"
+            return f"{manifest.repo}@{manifest.published_tag}"
     return folder.resolve().name

@@ -60,7 +60,7 @@ def released(inputs: Inputs, version: str) -> Released | None:
     found = compare_two(before, now)
     return Released(
         side_by_side([(now.name, inputs.calibration), (before.name, calibrate(before.evidence))]),
-        f"https://huggingface.co/{manifest.repo}/tree/{manifest.tag}",
+        f"https://huggingface.co/{manifest.repo}/tree/{manifest.published_tag}",
         *((found, None) if isinstance(found, Paired) else (None, found.reason)),
     )
 

@@ -61,7 +61,7 @@ Files = dict[str, str | bytes]
 
 @dataclass(frozen=True)
 class RenderedRelease:
-    """What was made: the tag, and each repository's id and folder."""
+    """What was made: the tag to publish it under, and each repository's id and folder."""
 
     tag: str
     repos: dict[Role, str]
@@ -120,7 +120,9 @@ def render(release: Release, version: str) -> RenderedRelease:
             _check_unchanged(addenda, manifest)
             write_atomic(dist / role / MANIFEST_NAME, dump_manifest(manifest))
     return RenderedRelease(
-        tag(version), shared["release"]["repos"], {role: release.dist / role for role in ROLES}
+        addenda[-1].record.tag if addenda else tag(version),
+        shared["release"]["repos"],
+        {role: release.dist / role for role in ROLES},
     )
 
 

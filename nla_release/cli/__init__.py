@@ -25,7 +25,9 @@ VERBS = {
     "check": "Judge a release, a dist/ or one repository against every rule.",
     "report": "Write verdict, numbers and rows into one HTML file to look at and to send.",
     "explain": "Show what a rule checks, why, and how to fix what it finds.",
+    "plan": "Show what a push would do to each file of both repositories.",
     "push": "Publish both repositories as one unit, or rehearse it on loopback.",
+    "verify": "Download a published release anew, and judge it as a stranger would.",
     "hub": "Run the embedded Hub on 127.0.0.1.",
 }
 
@@ -37,6 +39,7 @@ Exit codes:
   3    nothing was checked, or the result is inconclusive
   4    environment: token, network, missing extra, port, disk
   5    partly published: run the same command again
+  10   only with `plan --detailed-exitcode`: there is work to do
   130  interrupted"""
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -10,11 +9,9 @@ from typing import Any, NoReturn
 import click
 
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.hub.masking import known_secrets, masked
 
 INTERRUPTED = 130
-
-# Hub tokens (hf_..., hf_jwt_...) and bearer headers, wherever a library put them in a message.
-_SECRET = re.compile(r"hf_(?:jwt_)?[A-Za-z0-9.\-]{16,}|(?i:bearer)\s+[A-Za-z0-9_.\-]{8,}")
 
 
 def run(command: click.Command, name: str) -> NoReturn:
@@ -39,11 +36,6 @@ def debug_option() -> click.Option:
     )
 
 
-def mask(text: str) -> str:
-    """The text with anything that looks like a token blotted out."""
-    return _SECRET.sub("***", text)
-
-
 def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
     try:
         result = command.main(prog_name=name, standalone_mode=False, obj=state)
@@ -53,14 +45,14 @@ def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
         problem.show()
         return problem.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _say("error: interrupted; run the same command again")
+        say("error: interrupted; run the same command again")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:
         if state["debug"]:
-            _say(traceback.format_exc())
+            say(traceback.format_exc())
         return _explain(_known(error), error)
     return result if isinstance(result, int) else 0
 
@@ -75,14 +67,15 @@ def _known(error: Exception) -> NlaReleaseError | None:
 
 def _explain(known: NlaReleaseError | None, error: Exception) -> int:
     if known is None:
-        _say("hint: this is a defect of nla-release; run it with --debug and report the traceback")
-        _say(f"error: {type(error).__name__}: {error}")
+        say("hint: this is a defect of nla-release; run it with --debug and report the traceback")
+        say(f"error: {type(error).__name__}: {error}")
         return 1
     if known.hint:
-        _say(f"hint: {known.hint}")
-    _say(f"error: {known.message}")
+        say(f"hint: {known.hint}")
+    say(f"error: {known.message}")
     return known.exit_code
 
 
-def _say(text: str) -> None:
-    click.echo(mask(text), err=True)
+def say(text: str) -> None:
+    """Tell on stderr, with every secret blotted out."""
+    click.echo(masked(text, known_secrets()), err=True)

@@ -6,7 +6,9 @@ import click
 
 from nla_release.errors import ConfigError
 from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
-from nla_release.rules import RULES
+from nla_release.rules import RULES, RULES_ON_THE_HUB
+
+_ALL = RULES + RULES_ON_THE_HUB
 
 
 @click.command("explain")
@@ -22,9 +24,9 @@ from nla_release.rules import RULES
 def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        click.echo(rules_markdown(RULES) if output_format == "markdown" else rule_list(RULES))
+        click.echo(rules_markdown(_ALL) if output_format == "markdown" else rule_list(_ALL))
         return
-    pages = {rule.code: rule for rule in RULES}
+    pages = {rule.code: rule for rule in _ALL}
     if (rule := pages.get(code.upper())) is None:
         close = difflib.get_close_matches(code.upper(), pages)
         raise ConfigError(

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import click
 
+from nla_release.cli.edge import say
+from nla_release.cli.plan import show
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError
 from nla_release.files import read_text, write_atomic
-from nla_release.hub.plan import Plan, make_plan
+from nla_release.hub.client import quiet_client
+from nla_release.hub.collection import collect
+from nla_release.hub.journal import Journal
+from nla_release.hub.merging import take_over
+from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub, quiet_client
-from nla_release.hub.verify import verify_published
-from nla_release.output.plan_text import plan_text
+from nla_release.hub.remote import Hub
+from nla_release.hub.verify import Terms, verify_published
 from nla_release.release import Release, read_release
 from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
@@ -23,6 +28,11 @@ from nla_release.rules.subject import find_subject
 @click.command("push")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--version", required=True, help="The version that was rendered, such as 0.0.1.")
+@click.option(
+    "--addendum",
+    is_flag=True,
+    help="Add what `calibrate --addendum` measured to the version, which is published.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @click.option("--rehearse", is_flag=True, help="Publish to an embedded Hub on 127.0.0.1 instead.")
 @click.option(
@@ -30,33 +40,80 @@ from nla_release.rules.subject import find_subject
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the rehearsal's Hub keeps its files; a temporary folder by default.",
 )
-@click.option("--private", is_flag=True, help="Create missing repositories as private.")
+@click.option(
+    "--private/--public",
+    default=None,
+    help="Who may see repositories that have to be created; public without either.",
+)
+@click.option(
+    "--overwrite-card", is_flag=True, help="Drop what people edited in the cards on the Hub."
+)
+@click.option("--allow-lower", is_flag=True, help="Publish a version below the last one.")
+@click.option(
+    "--rebase", is_flag=True, help="When others commit meanwhile, go on top of their commits."
+)
+@click.option(
+    "--collection",
+    metavar="SLUG_OR_TITLE",
+    help="Put both into a collection of the Hub; one is made for a new title.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Of the plan that --dry-run shows.",
+)
 def command(
-    path: Path, version: str, dry_run: bool, rehearse: bool, hub_root: Path | None, private: bool
-) -> None:
+    path: Path,
+    version: str,
+    addendum: bool,
+    dry_run: bool,
+    rehearse: bool,
+    hub_root: Path | None,
+    private: bool | None,
+    overwrite_card: bool,
+    allow_lower: bool,
+    rebase: bool,
+    collection: str | None,
+    form: str,
+) -> int:
     """Publish both rendered repositories of PATH as one unit.
 
     Both are uploaded, committed once each and verified before either is tagged. The same command
     continues a push that was cut off; of what is published already it changes nothing. The token
     is taken from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
+
+    With --addendum the version is published already: cards, numbers, HISTORY and evidence are
+    brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have
+    to be those that the tag vX has on the Hub, and vX stays where it is.
     """
     if hub_root is not None and not rehearse:
         raise ConfigError("--hub-root belongs to --rehearse", hint="add --rehearse")
     release = read_release(path)
-    quiet_client()
+    waived = tuple(release.config.waivers)
+    wishes = Wishes(private, overwrite_card, allow_lower, rebase, waived, addendum)
+    quiet_client(say)
     with _rehearsal(hub_root) if rehearse else _real(dry_run) as hub:
-        plan = make_plan(release.dist, version, hub)
+        plan = make_plan(release.dist, version, hub, wishes)
         if dry_run:
-            click.echo(plan_text(plan))
-            _say("hint: nothing was written; run it again without --dry-run")
-            return
+            code = show(plan, form)
+            say("hint: nothing was written; run it again without --dry-run")
+            return code
+        if not plan.obstacles and (taken := take_over(plan)):
+            for line in taken:
+                say(line)
+            plan = make_plan(release.dist, version, hub, wishes)
         if not plan.done:
             _refuse_what_does_not_pass(release)
-        push(plan, hub, private=private, say=_say)
+        push(plan, hub, Journal(release.dist, plan.release_id, hub.endpoint), say)
+        if collection:
+            collect(plan, hub, collection, say)
         if rehearse:
             _verify(release, plan, hub)
-            return
+            return 0
     _keep_history(release)
+    return 0
 
 
 @contextmanager
@@ -69,7 +126,7 @@ def _rehearsal(root: Path | None) -> Iterator[Hub]:
         tempfile.TemporaryDirectory(prefix="nla-release-hub-") as temporary,
         LoopbackHub(root or Path(temporary)) as server,
     ):
-        _say(f"rehearsing on {server.endpoint}; nothing is published")
+        say(f"rehearsing on {server.endpoint}; nothing is published")
         yield Hub(server.endpoint, server.token)
 
 
@@ -89,12 +146,9 @@ def _refuse_what_does_not_pass(release: Release) -> None:
 
 
 def _verify(release: Release, plan: Plan, hub: Hub) -> None:
-    local = release.base_path / "tokenizer.json" if release.base_path else None
-    verdict = verify_published(plan, hub, tokenizer=local, waived=release.config.waivers)
+    verdict = verify_published(plan, hub, Terms.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
-    _say(
-        f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply"
-    )
+    say(f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply")
 
 
 def _keep_history(release: Release) -> None:
@@ -106,7 +160,3 @@ def _keep_history(release: Release) -> None:
             f"both repositories are published, but {error.message}",
             hint="copy dist/av/HISTORY.md beside release.yaml; the next version appends to it",
         ) from error
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

@@ -5,6 +5,7 @@
 * `hooks` injects activations into prompts.
 * `pair` is the public face: `Pair.from_pretrained`, `explain`, `reconstruct`, `score`.
 * `sweep` lets other ARs read texts that are there; `reader` is an AR alone.
+* `trial` loads what was published, to see that it loads.
 * `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
   for `controls` and `probes`, through `memory`, which keeps answers in a `checkpoint`.
 """

@@ -10,7 +10,7 @@ from nla_release.errors import ConfigError, EnvironmentProblem
 # As git writes a path in a revision, `REVISION:PATH`. Neither part can be a pattern or lead up.
 _PLACE = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})"
-    r"(?:@(?P<revision>\w[\w./-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
+    r"(?:@(?P<revision>\w[\w./+-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
     re.ASCII,
 )
 _SECONDS = 20

@@ -1,47 +1,81 @@
 """What a push would do, as data: the rendered release against what is on the Hub."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
-from nla_release.errors import InputError, RefusedError
-from nla_release.files import read_text
-from nla_release.hub.remote import Hub, RemoteState
-from nla_release.manifest import FILE_NAME, Manifest, differences, read_manifest, record_files
-from nla_release.release import HISTORY_FILE_NAME, ROLES, check_version
+from nla_release.errors import ConfigError, InputError
+from nla_release.files import sha256_bytes
+from nla_release.hub import obstacles
+from nla_release.hub.adoption import own_commit
+from nla_release.hub.comparison import SYMBOLS, Change, FileChange, compare
+from nla_release.hub.hand_written import NOTHING, HandWritten, hand_written
+from nla_release.hub.obstacles import Obstacle
+from nla_release.hub.release_id import read_id, release_id
+from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteState
+from nla_release.hub.staging import small_differences
+from nla_release.manifest import FILE_NAME, FileRecord, Manifest, read_manifest
+from nla_release.release import ROLES, Waiver, check_version
 from nla_release.schema import parse
 from nla_release.sidecar import Role
 
-Change = Literal["add", "change", "remove", "keep"]
-SYMBOLS: dict[Change, str] = {"add": "+", "change": "~", "remove": "-", "keep": "="}
+CARD_NAME = "README.md"
 
 
 @dataclass(frozen=True)
-class FileChange:
-    """What happens to one file; `size` in bytes, `sha256` of the new content."""
+class Wishes:
+    """What a person asked for: who may see new repositories, and what may be overridden.
 
-    name: str
-    change: Change
-    size: int
-    sha256: str | None
+    With `private` None new repositories are public, and existing ones are as they are. `waived` are
+    the findings that release.yaml lets stand. With `addendum` the release is a version that is
+    published with an addendum to it, and without it is none.
+    """
+
+    private: bool | None = None
+    overwrite_card: bool = False
+    allow_lower: bool = False
+    rebase: bool = False
+    waived: tuple[Waiver, ...] = ()
+    addendum: bool = False
 
 
 @dataclass(frozen=True)
 class RepoPlan:
     """What happens to one repository.
 
-    `head` is the commit of main that the plan was made against, None when there is no repository;
-    `tagged` the commit that the release's tag already points at.
+    `private` is what it is or will be; `head` the commit of main that the plan was made against,
+    None when there is no repository; `committed` the commit of main that holds exactly the
+    release already; `tagged` the one that the release's tag points at. `files` are compared with
+    `tagged`, else `committed`, else `head`. `original` is the commit that the version's own tag
+    points at, when an addendum is to be published that has been seen to leave its weights alone.
     """
 
     role: Role
     repo: str
     folder: Path
     manifest: Manifest
+    private: bool
     head: str | None
-    tagged: str | None
     files: list[FileChange]
+    committed: str | None = None
+    tagged: str | None = None
+    original: str | None = None
+    card: HandWritten = NOTHING
+    obstacles: list[Obstacle] = field(default_factory=list)
+
+    @property
+    def visibility(self) -> str:
+        """`private` in a word."""
+        return "private" if self.private else "public"
+
+    @property
+    def left_alone(self) -> str | None:
+        """What an addendum leaves as it is published, in words."""
+        if self.original is None:
+            return None
+        version = f"{self.manifest.tag} ({self.original[:12]})"
+        return f"weights, configuration and sidecar are those of {version}"
 
     def named(self, *changes: Change) -> list[str]:
         """Names of the files with one of these changes."""
@@ -54,28 +88,185 @@ class Plan:
 
     version: str
     tag: str
+    release_id: str
+    endpoint: str
+    wishes: Wishes
     repos: list[RepoPlan]
 
     @property
     def done(self) -> bool:
         """Whether both tags are there already, with these bytes."""
-        return all(repo.tagged is not None for repo in self.repos)
+        return all(repo.tagged and not repo.named("add", "change", "remove") for repo in self.repos)
+
+    @property
+    def obstacles(self) -> list[Obstacle]:
+        """Why the push would be refused."""
+        return [each for repo in self.repos for each in repo.obstacles]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many files are to be added, changed and so on, repositories created and tags set."""
+        left = [repo for repo in self.repos if repo.tagged is None]
+        files: dict[str, int] = {
+            change: sum(len(repo.named(change)) for repo in left) for change in SYMBOLS
+        }
+        return {**files, "create": sum(repo.head is None for repo in left), "tag": len(left)}
 
 
-def make_plan(dist: Path, version: str, hub: Hub) -> Plan:
+def make_plan(dist: Path, version: str, hub: Hub, wishes: Wishes | None = None) -> Plan:
     """Compare `dist/av` and `dist/ar` with the Hub; reads only.
 
     Raises:
+        ConfigError: dist holds an addendum and none was asked for, or the other way round.
         InputError: dist is missing, of another version, or its files are not as listed.
-        RefusedError: the tag exists with other bytes, the repository holds files of others, or
-            its history is not the beginning of this one.
         EnvironmentProblem: the Hub cannot be reached.
     """
     check_version(version)
-    folders = {role: dist / role for role in ROLES}
-    manifests = {role: _checked_manifest(folder, version) for role, folder in folders.items()}
-    repos = [_plan_repo(role, folders[role], manifests[role], hub) for role in ROLES]
-    return Plan(version, manifests["av"].tag, repos)
+    wishes = wishes or Wishes()
+    manifests = {role: _checked_manifest(dist / role, version) for role in ROLES}
+    for manifest in manifests.values():
+        _check_asked_for(dist, manifest, wishes)
+    identity = release_id(manifests.values())
+    repos = [
+        plan_repo(dist / role, manifest, identity, hub, wishes)
+        for role, manifest in manifests.items()
+    ]
+    return Plan(version, manifests["av"].published_tag, identity, hub.endpoint, wishes, repos)
+
+
+def plan_repo(
+    folder: Path, manifest: Manifest, identity: str, hub: Hub, wishes: Wishes
+) -> RepoPlan:
+    """The plan of one repository as it is now.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    state = hub.state(manifest.repo)
+    plan = RepoPlan(
+        manifest.role,
+        manifest.repo,
+        folder,
+        manifest,
+        private=state.private if state else bool(wishes.private),
+        head=state.head if state else None,
+        files=compare(folder, manifest, state),
+    )
+    if manifest.addendum:
+        if found := list(obstacles.nothing_to_add_to(hub, folder, manifest, state)):
+            return replace(plan, obstacles=found)
+        assert state is not None, "the version is published"
+        plan = replace(plan, original=state.tags[manifest.tag])
+    if state is None:
+        return replace(plan, obstacles=_versions(plan, {}, wishes))
+    if tagged := state.tags.get(manifest.published_tag):
+        return _plan_published(plan, tagged, state, hub)
+    if committed := _committed(plan, state, identity, hub):
+        return replace(plan, committed=committed, files=_kept(plan.files))
+    return _plan_change(plan, state, hub, wishes)
+
+
+def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -> RepoPlan:
+    """A version that has its tag stays as it is; only what was kept in its card is taken over."""
+    published = state if tagged == state.head else hub.state(plan.repo, tagged)
+    assert published is not None, "a repository with a tag exists"
+    plan = replace(plan, tagged=tagged, files=compare(plan.folder, plan.manifest, published))
+    if CARD_NAME in plan.named("change"):
+        card = hub.read(plan.repo, CARD_NAME, tagged)
+        written = hand_written(_rendered_card(plan), card, released=card)
+        if written.parts:
+            return replace(plan, card=written)
+    tag = plan.manifest.published_tag
+    return replace(plan, obstacles=list(obstacles.other_bytes(plan.repo, tag, plan.files)))
+
+
+def _committed(plan: RepoPlan, state: RemoteState, identity: str, hub: Hub) -> str | None:
+    """The commit that holds exactly the release already, by a push that was cut off or by hand."""
+    if not state.files:
+        return None
+    own = own_commit(hub, identity, plan.folder, plan.manifest)
+    return own or (None if plan.named("add", "change", "remove") else state.head)
+
+
+def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -> RepoPlan:
+    """What a commit on top of main would do, and what stands in its way."""
+    earlier = _earlier(hub, plan.repo, state)
+    card = _card(plan, state, earlier, hub)
+    found = [
+        *obstacles.foreign_files(plan.repo, plan.files, earlier),
+        *obstacles.altering_attributes(hub, plan.manifest, state),
+        *obstacles.lost_history(hub, plan.folder, plan.manifest, state),
+        *obstacles.other_visibility(plan.repo, state.private, wishes.private),
+        *_versions(plan, state.tags, wishes),
+    ]
+    if not wishes.overwrite_card:
+        found += obstacles.edited_card(plan.repo, state.head, card)
+    return replace(plan, card=card, obstacles=found)
+
+
+def _versions(plan: RepoPlan, tags: dict[str, str], wishes: Wishes) -> list[Obstacle]:
+    if wishes.allow_lower or plan.original:  # an older version may have an addendum, too
+        return []
+    return list(obstacles.lower_version(plan.folder, plan.manifest, tags))
+
+
+def _card(plan: RepoPlan, state: RemoteState, earlier: Manifest | None, hub: Hub) -> HandWritten:
+    """What people wrote into the card on main since our last push made it."""
+    if CARD_NAME not in plan.named("change"):
+        return NOTHING
+    remote = hub.read(plan.repo, CARD_NAME, state.head)
+    record = earlier.files.get(CARD_NAME) if earlier else None
+    if record is None:
+        return hand_written(_rendered_card(plan), remote, released=None)
+    if sha256_bytes(remote.encode()) == record.sha256:
+        return hand_written(_rendered_card(plan), remote, released=remote)
+    return hand_written(_rendered_card(plan), remote, _released_card(plan, state, record, hub))
+
+
+def _released_card(plan: RepoPlan, state: RemoteState, record: FileRecord, hub: Hub) -> str | None:
+    """The card as our last push made it: of the newest commit that has it so."""
+    for commit in hub.commits(plan.repo):
+        if read_id(commit.description) is not None or commit.id in state.tags.values():
+            then = hub.state(plan.repo, commit.id)
+            if then is None or CARD_NAME not in then.files:
+                continue
+            card = hub.read(plan.repo, CARD_NAME, commit.id)
+            if sha256_bytes(card.encode()) == record.sha256:
+                return card
+    return None
+
+
+def _rendered_card(plan: RepoPlan) -> str:
+    return (plan.folder / CARD_NAME).read_bytes().decode()
+
+
+def _earlier(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
+    """The release.json on main, when it is one of ours."""
+    if FILE_NAME not in state.files:
+        return None
+    try:
+        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
+    except (ValueError, InputError):  # somebody else's file of that name: so are all the others
+        return None
+
+
+def _kept(files: list[FileChange]) -> list[FileChange]:
+    """The files of a release that are all there."""
+    return [replace(file, change="keep") for file in files if file.sha256]
+
+
+def _check_asked_for(dist: Path, manifest: Manifest, wishes: Wishes) -> None:
+    if manifest.addendum and not wishes.addendum:
+        raise ConfigError(
+            f"{dist} holds {manifest.published_tag}, an addendum to a version that is published",
+            hint="add --addendum to publish it as such",
+        )
+    if wishes.addendum and not manifest.addendum:
+        raise ConfigError(
+            f"{dist / manifest.role} holds {manifest.tag} without an addendum",
+            hint='`nla-release calibrate --addendum "why"` adds evidence; then render the same'
+            " version again",
+        )
 
 
 def _checked_manifest(folder: Path, version: str) -> Manifest:
@@ -85,83 +276,9 @@ def _checked_manifest(folder: Path, version: str) -> Manifest:
             f"{folder} was rendered as version {manifest.version}, not {version}",
             hint=f"run `nla-release render --version {version}` first",
         )
-    if wrong := differences(manifest.files, record_files(folder)):
+    if wrong := small_differences(folder, manifest):
         raise InputError(
             f"{folder} is not as it was rendered: {'; '.join(wrong[:4])}",
             hint=f"run `nla-release render --version {version}` again",
         )
     return manifest
-
-
-def _plan_repo(role: Role, folder: Path, manifest: Manifest, hub: Hub) -> RepoPlan:
-    state = hub.state(manifest.repo)
-    tagged = state.tags.get(manifest.tag) if state else None
-    if tagged is not None:
-        _refuse_other_bytes(hub, folder, manifest)
-    files = compare(folder, manifest, state)
-    if state is not None and tagged is None:
-        _refuse_foreign_files(hub, manifest.repo, state, files)
-        _refuse_lost_history(hub, folder, manifest.repo, state)
-    return RepoPlan(
-        role, manifest.repo, folder, manifest, state.head if state else None, tagged, files
-    )
-
-
-def _refuse_foreign_files(hub: Hub, repo: str, state: RemoteState, files: list[FileChange]) -> None:
-    """Only what an earlier release put there may be removed."""
-    removed = {file.name for file in files if file.change == "remove"}
-    if removed and FILE_NAME in state.files:
-        earlier = parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
-        removed -= earlier.files.keys()
-    if removed:
-        raise RefusedError(
-            f"{repo} holds files that are no release's: {', '.join(sorted(removed)[:6])}",
-            hint="move them elsewhere first; a push makes the repository exactly the release",
-        )
-
-
-def _refuse_lost_history(hub: Hub, folder: Path, repo: str, state: RemoteState) -> None:
-    """What a tagged release said in its history stays."""
-    if not state.tags or HISTORY_FILE_NAME not in state.files:
-        return
-    published = hub.read(repo, HISTORY_FILE_NAME, state.head)
-    if not read_text(folder / HISTORY_FILE_NAME).startswith(published):
-        raise RefusedError(
-            f"{repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
-            f" {folder / HISTORY_FILE_NAME}",
-            hint=f"put the published {HISTORY_FILE_NAME} beside release.yaml and render again",
-        )
-
-
-def _refuse_other_bytes(hub: Hub, folder: Path, manifest: Manifest) -> None:
-    published = hub.state(manifest.repo, manifest.tag)
-    assert published is not None, "a repository with a tag exists"
-    changed = [file for file in compare(folder, manifest, published) if file.change != "keep"]
-    if changed:
-        listing = ", ".join(f"{SYMBOLS[file.change]} {file.name}" for file in changed[:6])
-        raise RefusedError(
-            f"{manifest.repo}: tag {manifest.tag} is published with other bytes ({listing})",
-            hint="tags are never moved; render and push under a new version",
-        )
-
-
-def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list[FileChange]:
-    """What makes a remote tree, or none, exactly the release in `folder`: a change per file."""
-    names = sorted([*manifest.files, FILE_NAME])
-    remote = state.files if state else {}
-    changes = []
-    for name in names:
-        path = folder / name
-        record = manifest.files.get(name)
-        if name not in remote:
-            change: Change = "add"
-        else:
-            change = "keep" if remote[name].is_same_as(path) else "change"
-        size = path.stat().st_size
-        changes.append(FileChange(name, change, size, record.sha256 if record else None))
-    removed = [
-        FileChange(name, "remove", file.size, None)
-        for name, file in sorted(remote.items())
-        if name not in names
-    ]
-    return changes + removed

@@ -1,147 +1,309 @@
 """Publishing a pair: both repositories complete before either is tagged.
 
 A reader loads a pair by its tag, so what lies on main before the tags are set is not yet released.
-Every step looks at what is there and does what is missing: the same command continues a push that
-was cut off, and a push of published bytes does nothing.
+The steps below stand in the order in which they are done. Each is told to the journal when it is
+finished, and each looks at what the Hub has and does what is missing: the same command continues a
+push that was cut off anywhere, and a push of published bytes does nothing.
 """
 
-import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
-from nla_release.errors import InputError, NlaReleaseError, PartlyPublishedError, RefusedError
-from nla_release.hub.plan import Plan, compare
+from nla_release.errors import (
+    EnvironmentProblem,
+    NlaReleaseError,
+    RefusedError,
+)
+from nla_release.files import read_text
+from nla_release.hub.act import Act
+from nla_release.hub.additions import Payload
+from nla_release.hub.adoption import changed_since, described, intruder, own_commit
+from nla_release.hub.client import Say
+from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
+from nla_release.hub.comparison import all_records, compare
+from nla_release.hub.journal import Journal
+from nla_release.hub.payload import checked_payload
+from nla_release.hub.plan import CARD_NAME, Plan, RepoPlan, plan_repo
+from nla_release.hub.release_id import trailers
 from nla_release.hub.remote import Hub
-from nla_release.manifest import differences, record_files
+from nla_release.hub.remote_state import RemoteState
+from nla_release.hub.staging import check_bytes, check_room, stage
 
-# What adds each repository's files to its commit.
-Uploaded = dict[str, list[CommitOperationAdd]]
-
-# Tells a person what was just done; the CLI prints it.
-Say = Callable[[str], None]
+# How often one commit is tried: after an answer that was lost, and with --rebase after a conflict.
+_TRIES = 3
+_PAUSE_SECONDS = 1.0
 
 
-def push(plan: Plan, hub: Hub, *, private: bool, say: Say) -> None:
+def push(plan: Plan, hub: Hub, journal: Journal, say: Say) -> None:
     """Carry a plan out.
 
     Raises:
-        RefusedError: the remote moved since the plan was made, or the Hub refuses the files.
-        EnvironmentProblem: the token may not write, or the Hub cannot be reached.
-        PartlyPublishedError: it broke off after something became public.
+        RefusedError: there are obstacles, the remote moved, or the Hub refuses the files.
+        InputError: a file is not as it was rendered.
+        EnvironmentProblem: the token may not write, the disk is full, or the Hub cannot be reached.
+        PartlyPublishedError: one of these, after something became public.
+        KeyboardInterrupt: after saying what is public.
     """
     if plan.done:
-        say(f"already published, nothing to do: {_names(plan)} at {plan.tag}")
+        _nothing_to_do(plan, say)
         return
-    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        plan = _stage(_untagged(plan, say), Path(name))
-        say("staged a private copy, hashes as in release.json")
-        plan = _prepare(plan, hub, private=private, say=say)
-        public: list[str] = []
-        try:
-            with ExitStack() as files:
-                uploaded = _upload(plan, hub, files, say)
-                _commit(plan, hub, uploaded, say, public)
-            commits = _verify(plan, hub, say)
-            _tag(plan, hub, commits, say, public)
-        except (NlaReleaseError, KeyboardInterrupt, OSError) as error:
-            if not public:
-                raise
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-            raise PartlyPublishedError(
-                f"{reason}. Public so far: {'; '.join(public)}",
-                hint="run the same command again; it continues where this one stopped",
-            ) from error
+    act = Act(plan, hub, journal, say)
+    act.say_what_is_left()
+    preflight(act)
+    try:
+        create(act)
+        with staged(act), ExitStack() as files:
+            commit(act, upload(act, files))
+            verify(act)
+            tag(act)
+            final_verify(act)
+    except KeyboardInterrupt:
+        say(f"interrupted. Public so far: {'; '.join(act.public) or 'nothing'}")
+        raise
+    except (NlaReleaseError, OSError) as error:
+        if act.public:
+            raise act.broken_off(error) from error
+        raise
 
 
-def _untagged(plan: Plan, say: Say) -> Plan:
-    """What is left to do of a push that was cut off between the two tags."""
-    for repo in plan.repos:
-        if repo.tagged is not None:
-            say(f"{repo.repo} is published at {plan.tag} already, with these bytes")
-    return replace(plan, repos=[repo for repo in plan.repos if repo.tagged is None])
-
-
-def _stage(plan: Plan, staging: Path) -> Plan:
-    """Copy what will be sent, and hash the copy: nobody edits a file between hash and upload."""
-    staged = []
-    for repo in plan.repos:
-        target = staging / repo.role
-        shutil.copytree(repo.folder, target)
-        if wrong := differences(repo.manifest.files, record_files(target)):
-            raise InputError(f"{repo.folder} changed while it was read: {'; '.join(wrong[:4])}")
-        staged.append(replace(repo, folder=target))
-    return replace(plan, repos=staged)
-
-
-def _prepare(plan: Plan, hub: Hub, *, private: bool, say: Say) -> Plan:
-    """Repositories exist and may be written to, both, before a byte is sent to either."""
-    ready = []
-    for repo in plan.repos:
+def preflight(act: Act) -> None:
+    """Everything that can be known before anything is written."""
+    _refuse_obstacles(act.plan.repos)
+    for repo in act.untagged:
         if repo.head is None:
-            hub.create(repo.repo, private=private)
-            say(f"created {repo.repo} ({'private' if private else 'public'})")
-        hub.check_write(repo.repo)
-        state = hub.state(repo.repo)
-        assert state is not None, "it was just created or seen"
-        if repo.head is not None and state.head != repo.head:
-            raise RefusedError(f"{repo.repo}: main moved while the plan was made", hint="run again")
-        ready.append(replace(repo, head=state.head))
-    return replace(plan, repos=ready)
+            act.hub.check_namespace(repo.repo)
+        else:
+            act.hub.check_write(repo.repo)
+    for repo in act.uncommitted:
+        act.hub.check_card(repo.repo, read_text(repo.folder / CARD_NAME))
+    copies = [(repo.folder, repo.manifest) for repo in act.uncommitted]
+    check_room(copies, Path(tempfile.gettempdir()))
+    for repo in act.untagged:
+        if repo.left_alone:
+            act.say(f"{repo.repo}: {repo.left_alone}")
+    act.journal.finished("preflight")
+    act.say("preflight passed: access, names, cards and disk")
 
 
-def _upload(plan: Plan, hub: Hub, files: ExitStack, say: Say) -> Uploaded:
-    """The bytes of both lie on the Hub before either is committed."""
-    uploaded: Uploaded = {}
-    for repo in plan.repos:
-        names = repo.named("add", "change")
-        uploaded[repo.repo] = files.enter_context(hub.additions(repo.folder, names))
-        hub.upload(repo.repo, uploaded[repo.repo])
-        size = sum(file.size for file in repo.files if file.name in names)
-        say(f"uploaded {len(names)} files ({size:,} bytes) for {repo.repo}")
+def create(act: Act) -> None:
+    """The repositories exist, empty or as planned; a new one is seen by whom it was meant for."""
+    for repo in act.untagged:
+        if repo.head is not None:
+            continue
+        try:
+            act.hub.create(repo.repo, private=repo.private)
+        except EnvironmentProblem:  # an answer that was lost, or somebody was quicker: look
+            if act.hub.state(repo.repo) is None:
+                raise
+        state = act.seen(repo.repo)
+        if state.private != repo.private:
+            raise RefusedError(
+                f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
+                hint="nothing was uploaded; change it on its settings page, and run it again",
+            )
+        act.hub.check_write(repo.repo)
+        act.now(_planned_again(act, repo) if state.files else replace(repo, head=state.head))
+        act.journal.finished("create", repo=repo.repo, commit=state.head)
+        act.say(f"created {repo.repo} ({repo.visibility})")
+
+
+@contextmanager
+def staged(act: Act) -> Iterator[None]:
+    """A private copy, hashed: nobody edits a file between its hash and its upload."""
+    before = act.plan
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
+        for repo in act.uncommitted:
+            stage(repo.folder, repo.manifest, Path(name) / repo.role)
+            checked_payload(Path(name) / repo.role, repo.role, before.wishes.waived)
+            act.now(replace(repo, folder=Path(name) / repo.role))
+            act.journal.finished("stage", repo=repo.repo)
+        if act.plan != before:
+            act.say("staged a private copy: hashes as in release.json, nothing that may not leave")
+        yield
+
+
+def upload(act: Act, files: ExitStack) -> dict[str, list[CommitOperationAdd]]:
+    """The bytes of both lie on the Hub before either is committed; gives what commits them."""
+    uploaded = {}
+    for repo in act.uncommitted:
+        additions = files.enter_context(act.hub.additions(repo.folder, _payload(repo)))
+        act.hub.upload(repo.repo, additions)
+        uploaded[repo.repo] = additions
+        act.journal.finished("upload", repo=repo.repo)
+        size = sum(record.size for record in _payload(repo).values())
+        act.say(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
     return uploaded
 
 
-def _commit(plan: Plan, hub: Hub, uploaded: Uploaded, say: Say, public: list[str]) -> None:
-    for repo in plan.repos:
-        additions, deletions = uploaded[repo.repo], repo.named("remove")
-        if not additions and not deletions:
-            say(f"{repo.repo} has these files already")
-            continue
-        assert repo.head is not None, "prepared"
-        message = f"Release {plan.tag}"
-        hub.commit(repo.repo, additions, deletions, message=message, parent=repo.head)
-        public.append(f"{repo.repo} is committed and not tagged")
-        say(f"committed {repo.repo}")
+def commit(act: Act, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
+    """One commit per repository, on top of the commit that the plan was made against."""
+    for repo in act.uncommitted:  # neither is begun when one of them cannot be had
+        if act.hub.head(repo.repo) != repo.head and not act.plan.wishes.rebase:
+            raise _moved(act, repo)
+    for repo in act.uncommitted:
+        made = _commit_once(act, repo, uploaded[repo.repo])
+        act.now(replace(repo, committed=made))
+        act.journal.finished("commit", repo=repo.repo, commit=made)
+        act.say(f"committed {repo.repo} ({made[:12]})")
 
 
-def _verify(plan: Plan, hub: Hub, say: Say) -> dict[str, str]:
-    """Both trees hold exactly the release; gives the commit of each."""
-    commits = {}
-    for repo in plan.repos:
-        state = hub.state(repo.repo)
-        assert state is not None, "it was just committed to"
-        files = compare(repo.folder, repo.manifest, state)
-        if wrong := [file.name for file in files if file.change != "keep"]:
+def _commit_once(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
+    """The release's commit, whoever made it: this try, or one whose answer was lost."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return _send(act, repo, additions)
+        except KeyboardInterrupt:
+            act.unsure = repo.repo
+            raise
+        except (ConflictError, OutcomeUnknownError) as error:
+            act.unsure = repo.repo
+            own = own_commit(act.hub, act.plan.release_id, repo.folder, repo.manifest)
+            act.unsure = None
+            if own:
+                act.say(f"the commit of {repo.repo} had arrived; its answer had not")
+                return own
+            moved = act.seen(repo.repo).head != repo.head
+            if moved and not act.plan.wishes.rebase:
+                raise _moved(act, repo) from error
+            if not left:
+                raise
+        additions = None  # the client's objects serve once
+        if moved:
+            act.say(f"{repo.repo}: main moved; trying again on top of it")
+            repo = _planned_again(act, repo)
+            if repo.committed:
+                return repo.committed
+        else:
+            act.say(f"{repo.repo}: the commit did not arrive; trying again")
+            time.sleep(_PAUSE_SECONDS)
+    raise AssertionError("the last try returns or raises")
+
+
+def _send(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
+    assert repo.head is not None, "created"
+    with ExitStack() as files:
+        if additions is None:
+            additions = files.enter_context(act.hub.additions(repo.folder, _payload(repo)))
+        return act.hub.commit(
+            repo.repo,
+            additions,
+            repo.named("remove"),
+            message=f"Release {act.plan.tag}",
+            description=trailers(act.plan.release_id, repo.head),
+            parent=repo.head,
+        )
+
+
+def verify(act: Act) -> None:
+    """Both commits hold exactly the release, and nobody's commit was overwritten for them."""
+    for repo in act.untagged:
+        assert repo.committed is not None, "committed"
+        state = act.seen(repo.repo, repo.committed)
+        _refuse_other_files(repo, state)
+        stranger = intruder(act.hub, repo.repo, repo.committed)
+        if stranger is not None and not act.plan.wishes.rebase:
             raise RefusedError(
-                f"{repo.repo}: what arrived is not what was sent: {', '.join(wrong[:6])}",
-                hint="no tag was set; look for a .gitignore in the repository",
+                f"{repo.repo}: the Hub put the release on top of a commit that it should have"
+                f" refused it for: {described(stranger)}",
+                hint="look at what that commit changed; --rebase goes on in spite of it",
             )
-        commits[repo.repo] = state.head
-        say(f"verified {repo.repo} at {state.head[:12]}: {len(files)} files")
-    return commits
+        act.journal.finished("verify", repo=repo.repo, commit=repo.committed)
+        act.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
 
 
-def _tag(plan: Plan, hub: Hub, commits: dict[str, str], say: Say, public: list[str]) -> None:
+def tag(act: Act) -> None:
+    """Both tags, now that both repositories are whole."""
+    for repo in act.untagged:
+        assert repo.committed is not None, "committed"
+        name, lost = act.plan.tag, None
+        try:
+            act.hub.tag(repo.repo, name, repo.committed, message=f"Release {name}")
+        except OutcomeUnknownError as error:
+            lost = error
+        found = act.seen_tag(repo.repo)
+        if found is None and lost is not None:
+            raise lost
+        if found != repo.committed:
+            raise RefusedError(
+                f"{repo.repo}: tag {name} points at {found or 'nothing'}, not at {repo.committed}",
+                hint="tags are never moved; look at who set it",
+            )
+        act.now(replace(repo, tagged=found))
+        act.journal.finished("tag", repo=repo.repo, commit=found)
+        act.say(f"tagged {repo.repo} {name}")
+
+
+def final_verify(act: Act) -> None:
+    """What a reader gets who asks for the tag, of both."""
+    for repo in act.plan.repos:
+        state, own = act.seen(repo.repo, act.plan.tag), repo.manifest.tag
+        if state.head != repo.tagged:
+            raise RefusedError(f"{repo.repo}: {act.plan.tag} is {state.head}, not {repo.tagged}")
+        if repo.original not in (None, state.tags.get(own)):
+            raise RefusedError(
+                f"{repo.repo}: {own} does not point at {repo.original} any more",
+                hint="this push sets no tag but its own; look at who moved it",
+            )
+        _refuse_other_files(repo, state)
+    act.journal.finished("final-verify")
+    act.say(f"published {act.plan.tag}, both verified by tag:")
+    for repo in act.plan.repos:
+        act.say(f"  {repo.role}  {act.hub.url(repo.repo, act.plan.tag)}")
+
+
+def _nothing_to_do(plan: Plan, say: Say) -> None:
     for repo in plan.repos:
-        hub.tag(repo.repo, plan.tag, commits[repo.repo], message=f"Release {plan.tag}")
-        public.append(f"{repo.repo} is tagged {plan.tag}")
-        say(f"tagged {repo.repo} {plan.tag}: {hub.url(repo.repo, plan.tag)}")
+        check_bytes(repo.folder, repo.manifest)
+    names = " and ".join(repo.repo for repo in plan.repos)
+    say(f"already published, nothing to do: {names} at {plan.tag}")
 
 
-def _names(plan: Plan) -> str:
-    return " and ".join(repo.repo for repo in plan.repos)
+def _refuse_obstacles(repos: list[RepoPlan]) -> None:
+    found = [obstacle for repo in repos for obstacle in repo.obstacles]
+    if found:
+        raise RefusedError("; ".join(each.message for each in found), hint=found[0].hint)
+    if any(repo.card.parts for repo in repos):
+        raise RefusedError(
+            "somebody wrote into the card on the Hub while this ran",
+            hint="run the same command again: it takes the text over",
+        )
+
+
+def _refuse_other_files(repo: RepoPlan, state: RemoteState) -> None:
+    files = compare(repo.folder, repo.manifest, state)
+    if wrong := [file.name for file in files if file.change != "keep"]:
+        raise RefusedError(
+            f"{repo.repo}: what arrived is not what was sent: {', '.join(wrong[:6])}",
+            hint="no reader should use this commit; look for who changed it",
+        )
+
+
+def _planned_again(act: Act, repo: RepoPlan) -> RepoPlan:
+    """The same release against a repository that is not what it was when it was planned.
+
+    Raises:
+        RefusedError: what others did stands in the way.
+    """
+    plan = plan_repo(repo.folder, repo.manifest, act.plan.release_id, act.hub, act.plan.wishes)
+    _refuse_obstacles([plan])
+    return plan
+
+
+def _moved(act: Act, repo: RepoPlan) -> RefusedError:
+    assert repo.head is not None, "created"
+    changes = changed_since(act.hub, repo.repo, repo.head)
+    return RefusedError(
+        f"{repo.repo}: somebody committed to main meanwhile, nothing was overwritten: {changes}",
+        hint="look at what changed there; --rebase puts the release on top of it",
+    )
+
+
+def _payload(repo: RepoPlan) -> Payload:
+    records = all_records(repo.folder, repo.manifest)
+    return {name: records[name] for name in repo.named("add", "change")}

@@ -6,19 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,  # of httpx or httpx2, as the client has it
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RevisionNotFoundError
 from huggingface_hub.utils import build_hf_headers, get_session
 
-from nla_release.errors import ConfigError, EnvironmentProblem, InputError
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
+from nla_release.hub.client_errors import translated
 
 _ELSEWHERE = (
     "run `nla-release base` where there is a network, and copy base.json beside release.yaml"
@@ -109,42 +101,23 @@ class HubFiles:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """The client's exceptions, and those of the library under it."""
+        """The client's exceptions, with what to do about them where a base is read."""
         try:
-            yield
-        except HFValidationError as error:
-            raise ConfigError(f"{self.repo} is not a repository id: {_words(error)}") from error
-        except GatedRepoError as error:
-            raise EnvironmentProblem(
-                f"{self.repo} is gated, and the token of this machine may not read it",
-                hint="accept its terms on its page, then set HF_TOKEN or run `hf auth login`",
-            ) from error
-        except RepositoryNotFoundError as error:
-            raise EnvironmentProblem(
-                f"{self.repo} does not exist on the Hub, or the token may not see it",
-                hint="check base_model in release.yaml, HF_ENDPOINT and HF_TOKEN",
-            ) from error
-        except RevisionNotFoundError as error:
-            raise ConfigError(
-                f"{self.repo} has no commit {self.commit}",
-                hint="correct base_revision in release.yaml, and in both sidecars",
-            ) from error
-        except OfflineModeIsEnabled as error:
-            raise EnvironmentProblem(
-                f"HF_HUB_OFFLINE is set, and the cache does not hold the card, configuration and"
-                f" weights of {self.repo} at {self.commit}",
-                hint=_ELSEWHERE,
-            ) from error
-        except HfHubHTTPError as error:
-            raise EnvironmentProblem(
-                f"{self.repo}: the Hub answered {error.response.status_code}", hint=_ELSEWHERE
-            ) from error
-        except (HTTPError, OSError) as error:
-            raise EnvironmentProblem(
-                f"{self.repo}: the Hub cannot be reached: {_words(error)}",
-                hint=f"check the network and HF_ENDPOINT, or {_ELSEWHERE}",
-            ) from error
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())
+            with translated(self.repo):
+                yield
+        except NlaReleaseError as error:
+            if isinstance(error.__cause__, RevisionNotFoundError):
+                raise ConfigError(
+                    f"{self.repo} has no commit {self.commit}",
+                    hint="correct base_revision in release.yaml, and in both sidecars",
+                ) from error
+            if isinstance(error.__cause__, OfflineModeIsEnabled):
+                raise EnvironmentProblem(
+                    f"HF_HUB_OFFLINE is set, and the cache does not hold the card, configuration"
+                    f" and weights of {self.repo} at {self.commit}",
+                    hint=_ELSEWHERE,
+                ) from error
+            if isinstance(error, EnvironmentProblem):
+                hint = f"{error.hint}; or {_ELSEWHERE}" if error.hint else _ELSEWHERE
+                raise EnvironmentProblem(error.message, hint=hint) from error
+            raise

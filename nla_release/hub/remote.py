@@ -1,35 +1,29 @@
 """One repository on a Hub, through the real client, with its errors in this package's words.
 
-Uploads: on huggingface.co the client's own path (Xet) is used. Any other endpoint may not speak
-Xet, and the client does not fall back by itself (huggingface_hub#4786), but it uses LFS for open
-files; so files are opened there.
+Questions are repeated when the Hub stumbles, acts only when it says that it did nothing (429).
+Whether another act that went wrong was done is for the caller to find out: `OutcomeUnknownError`.
 """
 
-import hashlib
-import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalTokenNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import (
-    disable_progress_bars,
-    httpx,  # the client's own, whichever major version it is on
-)
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
-from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError
-from nla_release.files import read_text, sha256_file
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError, RefusedError
+from nla_release.files import MAX_TEXT_BYTES
+from nla_release.hub.additions import Payload, additions, batches
+from nla_release.hub.client_errors import OutcomeUnknownError, RateLimitedError, translated
+from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteState
+from nla_release.hub.tokens import Tokens
 
 BRANCH = "main"
 CANONICAL_ENDPOINT = "https://huggingface.co"
@@ -37,63 +31,46 @@ CANONICAL_ENDPOINT = "https://huggingface.co"
 # Made by the Hub in every repository; it is the server's, not a release's.
 SERVER_FILES = frozenset({".gitattributes"})
 
+_TRIES = 3
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a remote tree: its size, and the hash the Hub keeps of it."""
-
-    size: int
-    sha256: str | None
-    git_sha1: str
-
-    def is_same_as(self, path: Path) -> bool:
-        """Whether a local file has these bytes."""
-        if path.stat().st_size != self.size:
-            return False
-        if self.sha256 is not None:
-            return sha256_file(path) == self.sha256
-        content = path.read_bytes()
-        header = f"blob {len(content)}\0".encode()
-        return hashlib.sha1(header + content, usedforsecurity=False).hexdigest() == self.git_sha1
-
-
-@dataclass(frozen=True)
-class RemoteState:
-    """A repository as it is: commit of main, files there, and the commit of every tag."""
-
-    head: str
-    files: dict[str, RemoteFile]
-    tags: dict[str, str]
+Answer = TypeVar("Answer")
 
 
 class Hub:
     """A Hub at an endpoint, written to with a token that is never shown."""
 
-    def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
+    def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
         self.endpoint = endpoint or constants.ENDPOINT
-        self._token = token
-        self._api = HfApi(endpoint=self.endpoint, token=token, library_name="nla_release")
+        self._tokens = token
+        self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
 
     @classmethod
     def from_environment(cls, *, writing: bool) -> "Hub":
-        """The Hub that HF_ENDPOINT and HF_TOKEN (or the login cache) name.
+        """The Hub that HF_ENDPOINT names, with the tokens of `Tokens.from_environment`.
 
         Raises:
+            ConfigError: HF_ENDPOINT holds a password.
             EnvironmentProblem: offline mode is on, or there is no token to write with.
         """
         if constants.HF_HUB_OFFLINE:
             raise EnvironmentProblem("HF_HUB_OFFLINE is set; publishing needs the network")
-        token = get_token()
-        if token is None and writing:
-            raise EnvironmentProblem(
-                "there is no Hub token",
-                hint="set HF_TOKEN or run `hf auth login`; `push --rehearse` needs neither",
-            )
-        return cls(token=token)
+        if "@" in urlsplit(constants.ENDPOINT).netloc:  # which journal and plan would tell
+            raise ConfigError("HF_ENDPOINT holds a name or a password", hint="use HF_TOKEN")
+        return cls(token=Tokens.from_environment(writing=writing))
 
     def url(self, repo: str, revision: str = BRANCH) -> str:
         """Where people see a repository."""
         return f"{self.endpoint}/{repo}/tree/{revision}"
+
+    def token(self, repo: str) -> str | bool:
+        """The token for a repository. False, and not None, keeps the client from looking for one.
+
+        Raises:
+            EnvironmentProblem: there is none to be had.
+        """
+        if self._tokens is None or isinstance(self._tokens, str):
+            return self._tokens or False
+        return self._tokens.for_repo(repo) or False
 
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
         """A repository at a revision, or None when there is none.
@@ -101,30 +78,65 @@ class Hub:
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
         """
-        with _translated(repo):
-            try:
-                refs = self._api.list_repo_refs(repo)
-                head = self._api.model_info(repo, revision=revision).sha
-                tree = self._api.list_repo_tree(repo, recursive=True, revision=head)
-                files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
-            except GatedRepoError:
-                raise
-            except RepositoryNotFoundError:
-                return None
-            assert head is not None, "the Hub names a commit for every revision"
-            mine = {name: file for name, file in files.items() if name not in SERVER_FILES}
-            return RemoteState(head, mine, {tag.name: tag.target_commit for tag in refs.tags})
+        return self._ask(repo, lambda token: self._state(repo, revision, token))
+
+    def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
+        """The commits of the branch, or those up to another revision, newest first.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        listed = self._ask(
+            repo,
+            lambda token: self._api.list_repo_commits(repo, revision=revision, token=token),
+        )
+        parents = [*(commit.commit_id for commit in listed[1:]), None]
+        return [
+            RemoteCommit(
+                commit.commit_id, parent, commit.title, commit.message or "", commit.authors
+            )
+            for commit, parent in zip(listed, parents, strict=True)
+        ]
+
+    def head(self, repo: str) -> str | None:
+        """The commit that main is at.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
+        heads = {branch.name: branch.target_commit for branch in refs.branches}
+        return heads.get(BRANCH)
+
+    def tags(self, repo: str) -> dict[str, str]:
+        """The commit of every tag.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
+        return {tag.name: tag.target_commit for tag in refs.tags}
 
     def read(self, repo: str, name: str, revision: str) -> str:
-        """A text file of a repository, past every cache.
+        """A text file of a repository, past every cache, to the byte (line ends included).
 
         Raises:
             InputError: it is not text, or too large to be one of ours.
             EnvironmentProblem: it is not there, or the Hub cannot be reached.
         """
-        with _translated(repo), tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
-            path = self._api.hf_hub_download(repo, name, revision=revision, local_dir=folder)
-            return read_text(Path(path))
+        with tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
+            path = self._ask(
+                repo,
+                lambda token: self._api.hf_hub_download(
+                    repo, name, revision=revision, local_dir=folder, token=token
+                ),
+            )
+            if Path(path).stat().st_size > MAX_TEXT_BYTES:
+                raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
+            try:
+                return Path(path).read_bytes().decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{repo}: {name} is not UTF-8 text") from error
 
     def check_write(self, repo: str) -> None:
         """Make sure the token may write to a repository.
@@ -132,38 +144,81 @@ class Hub:
         Raises:
             EnvironmentProblem: it may not.
         """
-        with _translated(repo):
-            self._api.auth_check(repo, write=True)
+        self._ask(repo, lambda token: self._api.auth_check(repo, write=True, token=token))
+
+    def check_namespace(self, repo: str) -> None:
+        """Make sure that the token's account may have repositories where this one is to be.
+
+        Only huggingface.co is asked: elsewhere, who may create what is known once it is tried.
+
+        Raises:
+            EnvironmentProblem: the namespace is somebody else's, or the token is not valid.
+        """
+        if self.endpoint != CANONICAL_ENDPOINT:
+            return
+        account = self._ask(repo, lambda token: self._api.whoami(token=token))
+        namespaces = [account["name"], *(each["name"] for each in account.get("orgs", []))]
+        namespace = repo.partition("/")[0]
+        if namespace.lower() not in (name.lower() for name in namespaces):
+            raise EnvironmentProblem(
+                f"{repo} does not exist, and the token's account may only create repositories in"
+                f" {', '.join(namespaces)}",
+                hint="correct namespace in release.yaml, or use a token of that account",
+            )
+
+    def check_card(self, repo: str, card: str) -> None:
+        """Let the Hub judge a card's metadata, before anything is uploaded.
+
+        Raises:
+            RefusedError: it would refuse the card.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        # The client has this question inside of create_commit, and anonymous in RepoCard.validate.
+        def ask(token: str | bool) -> None:
+            answer = get_session().post(
+                f"{self.endpoint}/api/validate-yaml",
+                json={"content": card, "repoType": "model"},
+                headers=build_hf_headers(token=token, library_name="nla_release"),
+            )
+            if answer.status_code == 400:
+                problems = "; ".join(each["message"] for each in answer.json()["errors"])
+                raise RefusedError(f"{repo}: the Hub refuses the card's metadata: {problems}")
+            hf_raise_for_status(answer)
+
+        self._ask(repo, ask)
 
     def create(self, repo: str, *, private: bool) -> None:
         """Create an empty model repository.
 
         Raises:
-            EnvironmentProblem: the token may not, or the Hub cannot be reached.
+            OutcomeUnknownError: it may have been created, or not.
+            EnvironmentProblem: the token may not, it exists, or the Hub cannot be reached.
         """
-        with _translated(repo):
-            self._api.create_repo(repo, private=private)
+        self._do(repo, lambda token: self._api.create_repo(repo, private=private, token=token))
 
     @contextmanager
-    def additions(self, folder: Path, names: list[str]) -> Iterator[list[CommitOperationAdd]]:
+    def additions(self, folder: Path, payload: Payload) -> Iterator[list[CommitOperationAdd]]:
         """What adds files of a folder to a commit; valid inside the block."""
-        with ExitStack() as stack:
-            if self.endpoint == CANONICAL_ENDPOINT:
-                yield [CommitOperationAdd(name, folder / name) for name in names]
-            else:
-                yield [
-                    CommitOperationAdd(name, stack.enter_context((folder / name).open("rb")))
-                    for name in names
-                ]
+        with additions(folder, payload, xet=self.endpoint == CANONICAL_ENDPOINT) as made:
+            yield made
 
     def upload(self, repo: str, additions: list[CommitOperationAdd]) -> None:
         """Bring the large files' bytes to the Hub ahead of the commit that names them.
 
         Raises:
+            RefusedError: the Hub would leave files out of the commit, or refuses them.
             EnvironmentProblem: the Hub cannot be reached or refuses.
         """
-        with _translated(repo):
-            self._api.preupload_lfs_files(repo, additions, revision=BRANCH)
+        for batch in batches(additions):
+            self._do(repo, partial(self._upload, repo, batch))
+        # The client keeps this answer of the Hub to itself, and would leave the files out.
+        ignored = [each.path_in_repo for each in additions if each._should_ignore]  # noqa: SLF001
+        if ignored:
+            raise RefusedError(
+                f"{repo}: the Hub would leave {', '.join(ignored[:6])} out of the commit",
+                hint="it goes by a .gitignore; remove it from the repository",
+            )
 
     def commit(
         self,
@@ -172,36 +227,48 @@ class Hub:
         deletions: list[str],
         *,
         message: str,
+        description: str,
         parent: str,
-    ) -> None:
+    ) -> str:
         """Put files into main, and take others out, as one commit on top of `parent`.
 
+        Returns:
+            The commit that the Hub says it made; whether it holds the files is to be seen there.
+
         Raises:
-            RefusedError: main is no longer at `parent`, or the Hub refuses the files.
+            ConflictError: main is no longer at `parent`.
+            OutcomeUnknownError: it may have been committed, or not.
+            RefusedError: the Hub refuses the files.
             EnvironmentProblem: the Hub cannot be reached or refuses.
         """
-        with _translated(repo):
-            self._api.create_commit(
+        made = self._do(
+            repo,
+            lambda token: self._api.create_commit(
                 repo,
                 [*additions, *(CommitOperationDelete(name) for name in deletions)],
                 commit_message=message,
+                commit_description=description,
                 parent_commit=parent,
                 revision=BRANCH,
-            )
+                token=token,
+            ),
+        )
+        return made.oid
 
     def tag(self, repo: str, tag: str, commit: str, *, message: str) -> None:
-        """Tag a commit, and make sure that the tag points there.
+        """Tag a commit. Whether the tag points there is to be read from `tags` afterwards.
 
         Raises:
-            RefusedError: the tag exists and points elsewhere.
+            OutcomeUnknownError: it may have been tagged, or not.
             EnvironmentProblem: the Hub cannot be reached or refuses.
         """
-        with _translated(repo):
-            # exist_ok also accepts a tag that points elsewhere, so the refs are read again
-            self._api.create_tag(repo, tag=tag, revision=commit, tag_message=message, exist_ok=True)
-            tags = {item.name: item.target_commit for item in self._api.list_repo_refs(repo).tags}
-        if tags.get(tag) != commit:
-            raise RefusedError(f"{repo}: tag {tag} points at {tags.get(tag)}, not at {commit}")
+        # exist_ok also accepts a tag that points elsewhere
+        self._do(
+            repo,
+            lambda token: self._api.create_tag(
+                repo, tag=tag, revision=commit, tag_message=message, exist_ok=True, token=token
+            ),
+        )
 
     def download(self, repo: str, revision: str, target: Path) -> None:
         """Download a revision's files into an empty folder, past every cache.
@@ -209,63 +276,60 @@ class Hub:
         Raises:
             EnvironmentProblem: not there, or the Hub cannot be reached.
         """
-        with _translated(repo):
-            self._api.snapshot_download(repo, revision=revision, local_dir=target)
+        self._ask(
+            repo,
+            lambda token: self._api.snapshot_download(
+                repo, revision=revision, local_dir=target, token=token
+            ),
+        )
+
+    def _upload(self, repo: str, batch: list[CommitOperationAdd], token: str | bool) -> None:
+        self._api.preupload_lfs_files(repo, batch, revision=BRANCH, token=token)
+
+    def _state(self, repo: str, revision: str, token: str | bool) -> RemoteState | None:
+        try:
+            refs = self._api.list_repo_refs(repo, token=token)
+        except HfHubHTTPError as error:
+            # To somebody without a token, a 401 is the Hub's word for "not there" too.
+            status = error.response.status_code
+            if status == 404 or (status == 401 and not token):
+                return None
+            raise
+        info = self._api.model_info(repo, revision=revision, token=token)
+        assert info.sha is not None, "the Hub names a commit for every revision"
+        tree = self._api.list_repo_tree(repo, recursive=True, revision=info.sha, token=token)
+        files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
+        return RemoteState(
+            info.sha,
+            {name: file for name, file in files.items() if name not in SERVER_FILES},
+            {tag.name: tag.target_commit for tag in refs.tags},
+            bool(info.private),
+            SERVER_FILES & files.keys(),
+        )
+
+    def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:
+        return _insist(lambda: self._do(repo, question))
+
+    def _do(self, repo: str, act: Callable[[str | bool], Answer]) -> Answer:
+        for left in reversed(range(_TRIES)):
+            try:
+                with translated(repo):
+                    return act(self.token(repo))
+            except RateLimitedError:  # the wait it asked for is over: see client.Patience
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
 
-def quiet_client() -> None:
-    """Keep the client's bars, advice and usage reports out of a command. For processes of ours."""
-    constants.HF_HUB_DISABLE_TELEMETRY = True
-    disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+def _insist(question: Callable[[], Answer]) -> Answer:
+    """Ask again when the Hub stumbles: a question changes nothing."""
+    for wait in (0.5, 1.0):
+        try:
+            return question()
+        except OutcomeUnknownError:
+            time.sleep(wait)
+    return question()
 
 
 def _file(entry: RepoFile) -> RemoteFile:
     return RemoteFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
-
-
-@contextmanager
-def _translated(repo: str) -> Iterator[None]:
-    """The client's exceptions, and those of the libraries under it, in this package's words."""
-    try:
-        yield
-    except HFValidationError as error:
-        raise ConfigError(f"{repo} is not a repository id: {error}") from error
-    except RepositoryNotFoundError as error:
-        raise EnvironmentProblem(
-            f"{repo}: {_words(error)}",
-            hint="the repository does not exist, or the token may not see it; check both",
-        ) from error
-    except RevisionNotFoundError as error:
-        raise EnvironmentProblem(f"{repo}: {_words(error)}") from error
-    except LocalTokenNotFoundError as error:
-        raise EnvironmentProblem("there is no Hub token", hint="set HF_TOKEN") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status == 412:
-            raise RefusedError(
-                f"{repo}: somebody committed to {BRANCH} meanwhile, nothing was overwritten",
-                hint="look at what changed there, then run the same command again",
-            ) from error
-        if status in (401, 403):
-            raise EnvironmentProblem(
-                f"{repo}: the token may not do this ({_answer(error)})",
-                hint="use a token with write access to both repositories",
-            ) from error
-        raise EnvironmentProblem(f"{repo}: the Hub answered {_answer(error)}") from error
-    except (httpx.HTTPError, OSError, RuntimeError) as error:  # network, hf_xet, upload threads
-        raise EnvironmentProblem(
-            f"{repo}: the Hub cannot be reached: {_words(error)}",
-            hint="check the network and HF_ENDPOINT, then run the same command again",
-        ) from error
-    except ValueError as error:  # the client's word for metadata or an object that was refused
-        raise RefusedError(f"{repo}: the Hub refuses the files: {_words(error)}") from error
-
-
-def _answer(error: HfHubHTTPError) -> str:
-    """Status and reason without the client's address, request id and further reading."""
-    return f"{error.response.status_code} {error.server_message or error.response.reason_phrase}"
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

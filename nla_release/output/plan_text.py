@@ -1,19 +1,31 @@
 """A plan as text: what happens to each file of each repository, and the totals."""
 
-from nla_release.hub.plan import SYMBOLS, FileChange, Plan, RepoPlan
+from nla_release.hub.comparison import SYMBOLS, FileChange
+from nla_release.hub.plan import Plan, RepoPlan
 
 
 def plan_text(plan: Plan) -> str:
     """The plan for a person; symbols are explained by the totals line."""
     blocks = [_repo(plan, repo) for repo in plan.repos]
-    return "\n\n".join([f"Release {plan.tag}", *blocks, _totals(plan)])
+    return "\n\n".join([f"Release {plan.tag}", *blocks, *_refusal(plan), _totals(plan)])
 
 
 def _repo(plan: Plan, repo: RepoPlan) -> str:
-    if repo.tagged is not None:
-        return f"{repo.repo}  (published at {plan.tag} with these bytes)"
-    state = "will be created" if repo.head is None else f"exists at {repo.head[:12]}"
-    return "\n".join([f"{repo.repo}  ({state})", *(f"  {_line(file)}" for file in repo.files)])
+    head = f"{repo.repo}  (model, {repo.visibility}, {_state(plan, repo)})"
+    if repo.tagged and not repo.obstacles and not repo.card.parts:
+        return head
+    if repo.left_alone:
+        head += f"\n  {repo.left_alone}"
+    return "\n".join([head, *(f"  {_line(file)}" for file in repo.files), *_drift(repo)])
+
+
+def _state(plan: Plan, repo: RepoPlan) -> str:
+    if repo.tagged:
+        same = "with other bytes" if repo.obstacles or repo.card.parts else "with these bytes"
+        return f"published at {plan.tag} {same}"
+    if repo.committed:
+        return f"committed at {repo.committed[:12]}, not tagged"
+    return "will be created" if repo.head is None else f"exists at {repo.head[:12]}"
 
 
 def _line(file: FileChange) -> str:
@@ -21,15 +33,32 @@ def _line(file: FileChange) -> str:
     return f"{SYMBOLS[file.change]} {file.name:<34} {file.size:>12,} B  {digest}".rstrip()
 
 
+def _drift(repo: RepoPlan) -> list[str]:
+    """What people wrote into the card on the Hub."""
+    lines = []
+    if repo.card.parts:
+        lines.append(f"  your text on the card is kept: {', '.join(sorted(repo.card.parts))}")
+    if repo.card.edits:
+        lines.append(
+            f"  drift: README.md on the Hub was edited in {repo.card.edits} places since the last"
+            " release"
+        )
+    return lines
+
+
+def _refusal(plan: Plan) -> list[str]:
+    if not plan.obstacles:
+        return []
+    lines = [f"  {each.message}\n    hint: {each.hint}" for each in plan.obstacles]
+    return ["\n".join(["This push would be refused:", *lines])]
+
+
 def _totals(plan: Plan) -> str:
     if plan.done:
         return "Plan: nothing to do."
-    left = [repo for repo in plan.repos if repo.tagged is None]
-    add, change, remove, keep = (
-        sum(len(repo.named(kind)) for repo in left) for kind in ("add", "change", "remove", "keep")
-    )
-    created = sum(repo.head is None for repo in left)
+    totals = plan.totals
     return (
-        f"Plan: {add} to add (+), {change} to change (~), {remove} to remove (-), {keep} unchanged"
-        f" (=); {created} repositories to create, {len(left)} tags to set."
+        f"Plan: {totals['add']} to add (+), {totals['change']} to change (~), {totals['remove']} to"
+        f" remove (-), {totals['keep']} unchanged (=); {totals['create']} repositories to create,"
+        f" {totals['tag']} tags to set."
     )

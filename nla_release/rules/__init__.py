@@ -6,7 +6,7 @@
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
   `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and `history` (5),
   `evidence`, `calibration`, `probes`, `regression`, `addenda`,
-  `compared` and `gates` (6), `publishing` (7).
+  `compared` and `gates` (6), `publishing` and `published` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -32,6 +32,7 @@ from nla_release.rules import (
     probes,
     prompt,
     prose,
+    published,
     publishing,
     references,
     regression,
@@ -97,6 +98,9 @@ RULES: tuple[Rule, ...] = (
     publishing.files_allowed,
 )
 
+# Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
+RULES_ON_THE_HUB: tuple[Rule, ...] = (published.tag_stands, published.one_push)
+
 
 def judge(
     subject: Subject, *, strict: bool = False, waived: Sequence[Waiver] | None = None
@@ -110,8 +114,9 @@ def judge(
     """
     if waived is None:
         waived = subject.release.config.waivers if subject.release else ()
-    outcomes = (rule.apply(subject, strict=strict) for rule in RULES)
+    rules = RULES + RULES_ON_THE_HUB if subject.published else RULES
+    outcomes = (rule.apply(subject, strict=strict) for rule in rules)
     return Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
 
 
-__all__ = ["RULES", "judge"]
+__all__ = ["RULES", "RULES_ON_THE_HUB", "judge"]

@@ -1,8 +1,9 @@
 """What is checked: a release's folder, both rendered repositories, or a single adapter's folder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base.facts import BaseFacts, read_base_facts
@@ -32,6 +33,9 @@ from nla_release.rules.model import UnreadableError, read_once
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, read_sidecar
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+if TYPE_CHECKING:
+    from nla_release.rules.published import Published
 
 _MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
 _MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
@@ -81,13 +85,18 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Subject:
-    """A folder to check, and what was found in it."""
+    """A folder to check, and what was found in it.
+
+    `published` is what the Hub says of the repositories that were downloaded into it.
+    """
 
     folder: Path
     release: Release | None
     trained: tuple[Adapter, ...]
     rendered: tuple[Adapter, ...]
     tokenizer: Path | None
+    gates: Gates = field(default_factory=Gates)
+    published: "tuple[Published, ...]" = ()
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -106,11 +115,11 @@ class Subject:
     @read_once
     def measurements(self) -> list[Measurement]:
         """Every evidence there is: the release's own, then each rendered repository's."""
-        gates = self.release.config.gates if self.release else Gates()
         copies = [
-            Measurement(each.folder, self.rendered, gates, rendered=True) for each in self.rendered
+            Measurement(each.folder, self.rendered, self.gates, rendered=True)
+            for each in self.rendered
         ]
-        own = Measurement(self.folder, self.trained, gates, rendered=False)
+        own = Measurement(self.folder, self.trained, self.gates, rendered=False)
         measured = own.evidence_folder.exists() or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
 
@@ -159,7 +168,7 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
         trained = tuple(Adapter(role, release.adapter(role), rendered=False) for role in ROLES)
         repositories = tuple(Adapter(role, release.dist / role, rendered=True) for role in ROLES)
         rendered = repositories if release.dist.is_dir() else ()
-        return Subject(folder, release, trained, rendered, tokenizer)
+        return Subject(folder, release, trained, rendered, tokenizer, release.config.gates)
     adapters = tuple(_found(folder))
     if not folder.is_dir():
         raise NothingCheckedError(

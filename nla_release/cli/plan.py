@@ -1,0 +1,60 @@
+"""`nla-release plan`."""
+
+from pathlib import Path
+
+import click
+
+from nla_release.cli.edge import say
+from nla_release.hub.client import quiet_client
+from nla_release.hub.plan import Plan, Wishes, make_plan
+from nla_release.hub.remote import Hub
+from nla_release.output.plan_json import plan_json
+from nla_release.output.plan_text import plan_text
+from nla_release.release import read_release
+
+_REFUSED = 1
+_PENDING = 10
+
+
+@click.command("plan")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--version", required=True, help="The version that was rendered, such as 0.0.1.")
+@click.option(
+    "--addendum",
+    is_flag=True,
+    help="As the push: dist/ is an addendum to what is published.",
+)
+@click.option(
+    "--private/--public", default=None, help="As the push would be asked to create repositories."
+)
+@click.option("--overwrite-card", is_flag=True, help="As the push: drop edits of the Hub's cards.")
+@click.option("--allow-lower", is_flag=True, help="As the push: accept a lower version.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is work to do.")
+def command(
+    path: Path,
+    version: str,
+    addendum: bool,
+    private: bool | None,
+    overwrite_card: bool,
+    allow_lower: bool,
+    form: str,
+    detailed_exitcode: bool,
+) -> int:
+    """Show what a push of PATH would do to each file of both repositories; write nothing.
+
+    Exits with 1 when the push would be refused. The Hub is that of HF_ENDPOINT.
+    """
+    quiet_client(say)
+    release = read_release(path)
+    wishes = Wishes(private, overwrite_card, allow_lower, addendum=addendum)
+    plan = make_plan(release.dist, version, Hub.from_environment(writing=False), wishes)
+    return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
+
+
+def show(plan: Plan, form: str) -> int:
+    """Print a plan, and give the exit code: 1 when the push would be refused."""
+    click.echo(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
+    return _REFUSED if plan.obstacles else 0

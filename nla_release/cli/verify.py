@@ -1,0 +1,110 @@
+"""`nla-release verify`."""
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from nla_release.cli.edge import say
+from nla_release.errors import ConfigError
+from nla_release.hub.client import quiet_client
+from nla_release.hub.place import read_place
+from nla_release.hub.remote import Hub
+from nla_release.hub.verify import Terms, Verified, verify
+from nla_release.output.json import verdict_json
+from nla_release.output.text import skipped_lines, verdict_text
+from nla_release.release import read_release
+
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command("verify")
+@click.argument("place", metavar="NAMESPACE/NAME@TAG")
+@click.option("--pair", is_flag=True, help="Download the partner too, and judge both as a pair.")
+@click.option(
+    "--expect",
+    metavar="SHA256",
+    help="The release id that it must have, as its publisher told you.",
+)
+@click.option("--load", is_flag=True, help="Load it with PEFT too; needs the engine extra.")
+@click.option(
+    "--base",
+    type=_FOLDER,
+    help="A copy of the base here: its tokenizer replays prompts, and --load loads it.",
+)
+@click.option(
+    "--release",
+    "author",
+    type=_FOLDER,
+    help="Judge by the gates and waivers of the release.yaml in this folder, which is yours.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def command(
+    place: str,
+    pair: bool,
+    expect: str | None,
+    load: bool,
+    base: Path | None,
+    author: Path | None,
+    form: str,
+) -> int:
+    """Download a published release anew, and judge it as a stranger would.
+
+    Every byte is compared with release.json, and release.json with the partner's and with the
+    commits that the tags point at; every number is computed again from the evidence; and every
+    rule of `check` is applied, by the default gates and without waivers. It needs no token for what
+    is public. The Hub is that of HF_ENDPOINT.
+    """
+    if load:
+        import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded
+    where = read_place(place)
+    quiet_client(say)
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
+        found = verify(
+            Hub.from_environment(writing=False),
+            where,
+            Path(name),
+            _terms(author, base, expect),
+            pair=pair,
+            say=say,
+        )
+        if load:
+            _load(found, base)
+    _show(found, form)
+    return found.verdict.exit_code
+
+
+def _terms(author: Path | None, base: Path | None, expect: str | None) -> Terms:
+    if expect is not None and not re.fullmatch("[0-9a-f]{64}", expect):
+        raise ConfigError(
+            f"--expect {expect} is not a release id",
+            hint="it is 64 hex digits; verify prints it of what passes",
+        )
+    terms = Terms.of(read_release(author)) if author else Terms()
+    tokenizer = base / "tokenizer.json" if base else terms.tokenizer
+    return replace(terms, tokenizer=tokenizer, expected=expect)
+
+
+def _load(found: Verified, base: Path | None) -> None:
+    from nla_release.engine.trial import load
+
+    if found.verdict.verdict == "pass":
+        say(f"loaded with PEFT: {load(found.folders, base)}")
+    else:
+        say("note: what does not pass is not loaded")
+
+
+def _show(found: Verified, form: str) -> None:
+    verdict = found.verdict
+    if form == "json":
+        click.echo(verdict_json(verdict), nl=False)
+        for line in skipped_lines(verdict):
+            say(line)
+    else:
+        click.echo(verdict_text(verdict))
+    if verdict.verdict == "pass":
+        say(f"release id: {found.release_id}")

@@ -1,0 +1,101 @@
+"""A push under way: how far it has come, and what it says when it begins again or breaks off."""
+
+import time
+from dataclasses import dataclass, replace
+
+from nla_release.errors import EnvironmentProblem, PartlyPublishedError, RefusedError
+from nla_release.hub.client import Say
+from nla_release.hub.journal import Journal
+from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub.remote import BRANCH, Hub
+from nla_release.hub.remote_state import RemoteState
+
+# A tag that was just set may not be listed at once.
+_LAG_SECONDS = (0.0, 0.2, 1.0)
+
+
+@dataclass
+class Act:
+    """The plan as far as it is carried out, and all that it is carried out with."""
+
+    plan: Plan
+    hub: Hub
+    journal: Journal
+    say: Say
+    # The repository that a commit was sent to, as long as nobody knows what became of it.
+    unsure: str | None = None
+
+    @property
+    def untagged(self) -> list[RepoPlan]:
+        """The repositories that the tag is not set in."""
+        return [repo for repo in self.plan.repos if repo.tagged is None]
+
+    @property
+    def uncommitted(self) -> list[RepoPlan]:
+        """Those of them that do not hold the release either."""
+        return [repo for repo in self.untagged if repo.committed is None]
+
+    @property
+    def public(self) -> list[str]:
+        """What anybody can see already, as clauses."""
+        clauses = []
+        for repo in self.plan.repos:
+            if repo.tagged:
+                clauses.append(f"{repo.repo} is tagged {self.plan.tag}")
+            elif repo.committed:
+                clauses.append(f"{repo.repo} is committed ({repo.committed[:12]}) and not tagged")
+        if self.unsure is not None:
+            clauses.append(f"whether {self.unsure} is committed is not known")
+        return clauses
+
+    def now(self, repo: RepoPlan) -> None:
+        """Take over what has become of one repository."""
+        repos = [repo if each.role == repo.role else each for each in self.plan.repos]
+        self.plan = replace(self.plan, repos=repos)
+
+    def seen(self, repo: str, revision: str = BRANCH) -> RemoteState:
+        """A repository that is known to exist.
+
+        Raises:
+            EnvironmentProblem: the Hub does not show it.
+        """
+        state = self.hub.state(repo, revision)
+        if state is None:
+            raise EnvironmentProblem(
+                f"{repo} should be there, and the Hub does not show it",
+                hint="may the token read it? Then run the same command again",
+            )
+        return state
+
+    def seen_tag(self, repo: str) -> str | None:
+        """What the release's tag points at; a Hub may take a moment to list a new one."""
+        for pause in _LAG_SECONDS:
+            time.sleep(pause)
+            if found := self.hub.tags(repo).get(self.plan.tag):
+                return found
+        return None
+
+    def say_what_is_left(self) -> None:
+        """Say what an earlier run has left to this one, if there was one."""
+        done = [
+            f"{repo.role} {word} ({commit[:12]})"
+            for repo in self.plan.repos
+            for word, commit in [("tagged", repo.tagged), ("committed", repo.committed)]
+            if commit and not (word == "committed" and repo.tagged)
+        ]
+        lines = self.journal.lines()
+        if done or lines:
+            begun = f" (begun {lines[0].at})" if lines else ""
+            next_ = " and ".join(repo.role for repo in self.uncommitted) or "the tags"
+            self.say(
+                f"resuming {self.plan.tag}{begun}: {', '.join(done) or 'nothing is public yet'};"
+                f" continuing with {next_}"
+            )
+
+    def broken_off(self, error: Exception) -> PartlyPublishedError:
+        """The error of a push that something stopped after a part of it was public."""
+        hint = error.hint if isinstance(error, RefusedError) else None
+        return PartlyPublishedError(
+            f"{error}. Public so far: {'; '.join(self.public)}",
+            hint=hint or "run the same command again; it continues where this one stopped",
+        )

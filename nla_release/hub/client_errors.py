@@ -1,0 +1,139 @@
+"""The client's exceptions, and those of the libraries under it, in this package's words.
+
+Two of them carry more than words: a conflict, and an outcome that nobody knows. The push looks at
+the Hub again before it believes either.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import JSONDecodeError
+
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
+
+from nla_release.errors import ConfigError, EnvironmentProblem, NlaReleaseError, RefusedError
+
+_AGAIN = "check the network and HF_ENDPOINT, then run the same command again"
+_LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class ConflictError(RefusedError):
+    """The branch is no longer at the commit that the request named: 412."""
+
+
+class OutcomeUnknownError(EnvironmentProblem):
+    """The request was sent, and whether it was done is not known: 5xx, timeout, reset."""
+
+
+class RateLimitedError(EnvironmentProblem):
+    """The Hub did nothing, because it was asked too often: 429."""
+
+
+@contextmanager
+def translated(repo: str) -> Iterator[None]:
+    """Raise what the client raises in the block as an error of this package, about `repo`."""
+    try:
+        yield
+    except (
+        HFValidationError,
+        LocalTokenNotFoundError,
+        HfHubHTTPError,
+        httpx.HTTPError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+    ) as error:
+        raise _in_our_words(repo, _root(error)) from error
+
+
+def words(error: BaseException) -> str:
+    """An exception's text in one line."""
+    return " ".join(str(error).split())
+
+
+def _root(error: BaseException) -> BaseException:
+    """The reason under the client's `RuntimeError: Error while uploading ...`."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
+    match error:
+        case NlaReleaseError():
+            return error
+        case HFValidationError():
+            return ConfigError(f"{repo} is not a repository id: {words(error)}")
+        case LocalTokenNotFoundError():
+            return EnvironmentProblem("there is no Hub token", hint="set HF_TOKEN")
+        case OfflineModeIsEnabled():
+            return EnvironmentProblem(f"HF_HUB_OFFLINE is set, and this needs the network: {repo}")
+        case GatedRepoError():
+            return EnvironmentProblem(
+                f"{repo} is gated, and the token may not read it",
+                hint="accept its terms on its page, then set HF_TOKEN or run `hf auth login`",
+            )
+        case RepositoryNotFoundError():
+            return EnvironmentProblem(
+                f"{repo} does not exist on the Hub, or the token may not see it",
+                hint="check the name, HF_ENDPOINT and HF_TOKEN",
+            )
+        case HfHubHTTPError():
+            return _answered(repo, error)
+        case OSError() if error.errno in _LOCAL:
+            return EnvironmentProblem(f"{error.filename or repo}: {error.strerror}")
+        case httpx.HTTPError() | OSError() | RuntimeError():  # network, hf_xet, upload threads
+            return OutcomeUnknownError(
+                f"{repo}: the Hub cannot be reached: {words(error) or type(error).__name__}",
+                hint=_AGAIN,
+            )
+        # no JSON, or not the keys of the protocol: a proxy's page, an answer that was cut off
+        case KeyError() | JSONDecodeError() | UnicodeDecodeError():
+            return _no_answer(repo, error)
+        case _:  # the client's ValueError, for metadata or an object that was refused
+            return RefusedError(f"{repo}: the Hub refuses the files: {words(error)}")
+
+
+def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
+    match error.response.status_code:
+        case 412:
+            return ConflictError(f"{repo}: somebody committed meanwhile, nothing was overwritten")
+        case 401 | 403:
+            return EnvironmentProblem(
+                f"{repo}: the token may not do this ({_answer(error)})",
+                hint="use a token with write access to both repositories",
+            )
+        case 429:
+            return RateLimitedError(
+                f"{repo}: the Hub answered {_answer(error)}", hint="run it again in a few minutes"
+            )
+        case 400 | 413 | 422:
+            return RefusedError(f"{repo}: the Hub refuses this: {_answer(error)}")
+        case 408:
+            return OutcomeUnknownError(f"{repo}: the Hub answered {_answer(error)}", hint=_AGAIN)
+        case status if status >= 500:
+            return OutcomeUnknownError(f"{repo}: the Hub answered {_answer(error)}", hint=_AGAIN)
+        case _:
+            return EnvironmentProblem(f"{repo}: the Hub answered {_answer(error)}")
+
+
+def _no_answer(repo: str, error: BaseException) -> NlaReleaseError:
+    return OutcomeUnknownError(
+        f"{repo}: the answer is not one of a Hub ({type(error).__name__}: {words(error)})",
+        hint="is HF_ENDPOINT a Hub, or a page in front of one? Then run the same command again",
+    )
+
+
+def _answer(error: HfHubHTTPError) -> str:
+    """Status and reason without the client's address, request id and further reading."""
+    reason = error.server_message or error.response.reason_phrase
+    return f"{error.response.status_code} {' '.join(reason.split())}".rstrip()

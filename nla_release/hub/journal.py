@@ -1,0 +1,79 @@
+"""The journal of a push, beside the release: a line of JSON for every step that was finished.
+
+It says what happened when. It is never asked what is true: that is what the Hub answers.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from nla_release.errors import EnvironmentProblem
+
+PATH = Path(".nla-release") / "journal.jsonl"
+
+Step = Literal["preflight", "create", "stage", "upload", "commit", "verify", "tag", "final-verify"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A finished step, of one repository where it is a step of one. `at` is UTC."""
+
+    at: str
+    release_id: str
+    step: Step
+    repo: str | None
+    commit: str | None
+    endpoint: str
+
+
+class Journal:
+    """The lines of one release at one Hub, in `dist/.nla-release/journal.jsonl`."""
+
+    def __init__(self, dist: Path, release_id: str, endpoint: str) -> None:
+        self.path = dist / PATH
+        self._release_id = release_id
+        self._endpoint = endpoint
+
+    def finished(self, step: Step, *, repo: str | None = None, commit: str | None = None) -> None:
+        """Append a line, and see it onto the disk.
+
+        Raises:
+            EnvironmentProblem: it cannot be written.
+        """
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = Line(at, self._release_id, step, repo, commit, self._endpoint)
+        try:
+            self.path.parent.mkdir(exist_ok=True)
+            with self.path.open("ab") as file:
+                # A process that was killed may have left half a line without an end.
+                begun = file.tell() > 0 and not self.path.read_bytes().endswith(b"\n")
+                file.write(b"\n" * begun + json.dumps(asdict(line)).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self.path} cannot be written: {error.strerror or error}"
+            ) from error
+
+    def lines(self) -> list[Line]:
+        """What an earlier run of this release at this Hub has finished; oldest first."""
+        return [
+            line
+            for line in self._readable()
+            if (line.release_id, line.endpoint) == (self._release_id, self._endpoint)
+        ]
+
+    def _readable(self) -> Iterator[Line]:
+        try:
+            texts = self.path.read_bytes().splitlines()
+        except OSError:  # there is none, or none that can be read: it is no more than a hint
+            return
+        for text in texts:
+            try:
+                yield Line(**json.loads(text))
+            except (ValueError, TypeError):  # cut off in the middle
+                continue

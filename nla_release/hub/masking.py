@@ -1,0 +1,44 @@
+"""Keeping secrets out of whatever is written: those that are known, and what looks like one."""
+
+import os
+import re
+from collections.abc import Iterable
+
+# What CI systems and people hand tokens over in.
+_VARIABLES = (
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_OIDC_ID_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+)
+# A shorter one would blot out words.
+_SHORTEST = 8
+
+# Hub tokens, JWTs, bearer headers, and the signatures of signed addresses.
+_LOOKS_SECRET = re.compile(
+    r"\b(?:hf_(?:jwt_|oauth_)?|api_org_)[A-Za-z0-9._-]{8,}"
+    r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+    r"|(?i:(?<=bearer )|(?<=basic ))[\w.~+/=-]{8,}"
+    r"|(?i:(?<=signature=)|(?<=credential=)|(?<=security-token=)|(?<=[?&]sig=)|(?<=[?&]token=))"
+    r"[^\s&\"'<>]{4,}"
+)
+
+_known: set[str] = set()
+
+
+def remember(secret: str) -> None:
+    """Let `masked` know a secret that this process was given."""
+    _known.add(secret)
+
+
+def known_secrets() -> set[str]:
+    """Every secret that this process was given, in its environment or later."""
+    return _known | {value for name in _VARIABLES if (value := os.environ.get(name))}
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text with `***` for each of the secrets, and for whatever looks like one."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
+    return _LOOKS_SECRET.sub("***", text)

@@ -1,0 +1,174 @@
+"""Why a push would be refused, from what is on the Hub: reads only, and each reason in full."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from nla_release.cards.addenda import UNCHANGED
+from nla_release.cards.history import read_log
+from nla_release.files import read_text
+from nla_release.hub.comparison import SYMBOLS, FileChange, compare
+from nla_release.hub.hand_written import HandWritten
+from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteState
+from nla_release.manifest import Manifest
+from nla_release.release import HISTORY_FILE_NAME
+
+IGNORE_FILE = ".gitignore"
+ATTRIBUTES_FILE = ".gitattributes"
+
+# Attributes by which git gives people other bytes than were committed, or none.
+_ALTERING = ("text", "eol", "crlf", "ident", "working-tree-encoding", "export-")
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One reason, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def other_bytes(repo: str, tag: str, files: list[FileChange]) -> Iterator[Obstacle]:
+    """A published version stays as it is."""
+    changed = [file for file in files if file.change != "keep"]
+    if changed:
+        listing = ", ".join(f"{SYMBOLS[file.change]} {file.name}" for file in changed[:_SHOWN])
+        yield Obstacle(
+            f"{repo}: tag {tag} is published with other bytes ({listing})",
+            "tags are never moved; render and push under a new version",
+        )
+
+
+def nothing_to_add_to(
+    hub: Hub, folder: Path, manifest: Manifest, state: RemoteState | None
+) -> Iterator[Obstacle]:
+    """An addendum is to a version that is published, and to its very weights and sidecar."""
+    original = state.tags.get(manifest.tag) if state else None
+    if state is None or original is None:
+        yield Obstacle(
+            f"{manifest.repo}: {manifest.tag} is not published, and {manifest.published_tag} is an"
+            " addendum to it",
+            f"publish {manifest.tag} first, as it was rendered without the addendum",
+        )
+        return
+    published = state if original == state.head else hub.state(manifest.repo, original)
+    changed = [
+        f"{SYMBOLS[file.change]} {file.name}"
+        for file in compare(folder, manifest, published)
+        if file.name in UNCHANGED and file.change != "keep"
+    ]
+    if changed:
+        yield Obstacle(
+            f"{manifest.repo}: {', '.join(changed)} would not be as {manifest.tag} is published",
+            "an addendum leaves these files as they are; other weights are another version",
+        )
+
+
+def lower_version(folder: Path, manifest: Manifest, tags: dict[str, str]) -> Iterator[Obstacle]:
+    """Versions go up, as far as the repository's tags and the release's own history know them."""
+    log = read_log(read_text(folder / HISTORY_FILE_NAME))
+    known = {*tags, *(entry.tag for entry in log if entry.tag)}
+    newest = max((version for version in map(_version, known) if version), default=None)
+    if newest is not None and Version(manifest.version) < newest:
+        yield Obstacle(
+            f"{manifest.repo}: version {manifest.version} is lower than {newest}, the last one",
+            "give a higher version, or --allow-lower if this is what you want",
+        )
+
+
+def foreign_files(
+    repo: str, files: list[FileChange], earlier: Manifest | None
+) -> Iterator[Obstacle]:
+    """Only what an earlier release put there may be removed."""
+    removed = {file.name for file in files if file.change == "remove"}
+    if earlier is not None:
+        removed -= earlier.files.keys()
+    if IGNORE_FILE in removed:
+        yield Obstacle(
+            f"{repo} holds {IGNORE_FILE}, by which the Hub may leave files out of the release",
+            f"remove {IGNORE_FILE} from the repository",
+        )
+        removed -= {IGNORE_FILE}
+    if removed:
+        yield Obstacle(
+            f"{repo} holds files that are no release's: {', '.join(sorted(removed)[:_SHOWN])}",
+            "move them elsewhere first; a push makes the repository exactly the release",
+        )
+
+
+def altering_attributes(hub: Hub, manifest: Manifest, state: RemoteState) -> Iterator[Obstacle]:
+    """A repository's .gitattributes may change what people get who clone it."""
+    if ATTRIBUTES_FILE not in state.server_files:
+        return
+    for line in hub.read(manifest.repo, ATTRIBUTES_FILE, state.head).splitlines():
+        pattern, *attributes = line.split() or ["#"]
+        wrong = [each for each in attributes if _alters(each)]
+        hit = [name for name in manifest.files if _matches(pattern, name)]
+        if wrong and hit and not pattern.startswith("#"):
+            yield Obstacle(
+                f"{manifest.repo}: the line {line.strip()!r} of {ATTRIBUTES_FILE} would alter"
+                f" {', '.join(hit[:_SHOWN])} for whoever clones the repository",
+                f"remove the line from {ATTRIBUTES_FILE} in the repository",
+            )
+
+
+def lost_history(
+    hub: Hub, folder: Path, manifest: Manifest, state: RemoteState
+) -> Iterator[Obstacle]:
+    """What a tagged release said in its history stays."""
+    if not state.tags or HISTORY_FILE_NAME not in state.files:
+        return
+    published = hub.read(manifest.repo, HISTORY_FILE_NAME, state.head)
+    if not (folder / HISTORY_FILE_NAME).read_bytes().startswith(published.encode()):
+        yield Obstacle(
+            f"{manifest.repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
+            f" {folder / HISTORY_FILE_NAME}",
+            f"put the published {HISTORY_FILE_NAME} beside release.yaml and render again",
+        )
+
+
+def edited_card(repo: str, head: str, card: HandWritten) -> Iterator[Obstacle]:
+    """What somebody wrote into the card on the Hub is not ours to overwrite."""
+    if card.edits:
+        yield Obstacle(
+            f"{repo}: README.md on the Hub (at {head[:12]}) was edited in {card.edits} places that"
+            " this push would overwrite",
+            "put the text into your notes, or between `<!-- nla-release:keep NAME -->` comments"
+            " there (docs/publishing.md); --overwrite-card drops it",
+        )
+
+
+def other_visibility(repo: str, private: bool, wanted: bool | None) -> Iterator[Obstacle]:
+    """A repository that exists keeps its visibility, and nobody publishes by mistake."""
+    if wanted is not None and private != wanted:
+        names = {True: "private", False: "public"}
+        yield Obstacle(
+            f"{repo} exists and is {names[private]}, and --{names[wanted]} was asked for",
+            "change it on the repository's settings page, or leave the option out",
+        )
+
+
+def _version(tag: str) -> Version | None:
+    """A tag's version, without what a version of addenda has after its `+`."""
+    try:
+        return Version(Version(tag.removeprefix("v")).public) if tag.startswith("v") else None
+    except InvalidVersion:
+        return None
+
+
+def _alters(attribute: str) -> bool:
+    if attribute.startswith("filter="):
+        return attribute != "filter=lfs"
+    return attribute.startswith(_ALTERING)  # what is unset, as in -text, alters nothing
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Whether a line of .gitattributes is about a file; `*` may match more than git has it do."""
+    if "/" in pattern:
+        return fnmatchcase(name, pattern.removeprefix("/"))
+    return fnmatchcase(name.rpartition("/")[2], pattern)
