@@ -1,8 +1,10 @@
 # `make demo` and `make test` are all the set-up there is: Python 3.11 or newer, and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+BIN1 := .venv-hub1/bin
+PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 
-.PHONY: setup demo test lint types unit bench clean
+.PHONY: setup demo test lint types unit hub1 fault-matrix bench bench-push clean
 
 setup: .venv/.installed
 
@@ -15,7 +17,7 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/python -m train.demo build/demo
 
-test: lint types unit
+test: lint types unit hub1
 
 lint: setup
 	$(BIN)/ruff check .
@@ -29,9 +31,31 @@ types: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The Hub's client has two majors in use, and .venv holds the newer. The tests of what the client says
+# to a Hub run with the older too: its own packages win, all else is .venv's.
+hub1: .venv-hub1/.installed
+	@echo "the tests of the Hub's client again, with huggingface_hub 1.33:"
+	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m wire tests/hub
+
+.venv-hub1/.installed: .venv/.installed constraints-hub1.txt
+	@echo "setting up .venv-hub1 ..."
+	@$(PYTHON) -m venv .venv-hub1
+	@$(BIN1)/pip install --quiet --disable-pip-version-check --no-deps -r constraints-hub1.txt
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c $(PURELIB))')" \
+	    > "$$($(BIN1)/python -c $(PURELIB))/all_else.pth"
+	@touch $@
+
+# Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 213.
+fault-matrix: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.hub.fault_matrix
+
 # What the gate costs, beside sha256sum of the same files: a minute on a quiet machine.
 bench: setup
 	@$(BIN)/python -m benchmarks.check
 
+# What a push costs, beside the client's own commit of the same files.
+bench-push: setup
+	@$(BIN)/python -m benchmarks.push
+
 clean:
-	rm -rf build .venv .mypy_cache .ruff_cache
+	rm -rf build .venv .venv-hub1 .mypy_cache .ruff_cache

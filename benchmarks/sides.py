@@ -6,7 +6,6 @@ every hidden state. It is written as such code is, and not to be slow.
 """
 
 import json
-import re
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import transformers
 from safetensors.torch import load_file
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.process import peak
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import quiet_libraries
@@ -145,7 +145,7 @@ def measure(side: str, folder: Path, rows: int, batch_size: int, *, profiled: bo
     release = read_release(folder)
     width = read_sidecar(release.adapter("av"), "av").d_model
     vectors = torch.from_numpy(read_activations(release.evaluation_data, width).vectors[:rows])
-    libraries = _peak()
+    libraries = peak()
     started = time.perf_counter()
     runs = EngineSide(release, batch_size) if side == "engine" else LoopSide(release)
     loaded = time.perf_counter()
@@ -166,18 +166,11 @@ def measure(side: str, folder: Path, rows: int, batch_size: int, *, profiled: bo
         finished - explained,
         time.process_time() - busy,
         loaded - started,
-        _peak(),
+        peak(),
         libraries,
         sum(_megabytes(model) for model in runs.models),
         shares,
     )
-
-
-def _peak() -> float:
-    """The most memory this process has held, in MB; getrusage would count its parent's too."""
-    status = Path("/proc/self/status").read_text()
-    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(kilobytes) / 1024
 
 
 def _megabytes(model: torch.nn.Module) -> float:

@@ -3,6 +3,7 @@
 from click.testing import CliRunner
 
 from benchmarks.check import command as check
+from benchmarks.push import command as push
 from benchmarks.roundtrip import command as roundtrip
 
 
@@ -11,6 +12,15 @@ def test_the_benchmark_compares_a_check_with_sha256sum():
 
     assert done.exit_code == 0, done.output
     for words in ("0.4 MB in 3 files", "median ratio", "most memory", "tiny pair: median"):
+        assert words in done.output
+    assert len(done.output.splitlines()) == 7
+
+
+def test_the_benchmark_compares_a_push_with_the_clients_own_commit():
+    done = CliRunner().invoke(push, ["--small", "--runs", "1"])
+
+    assert done.exit_code == 0, done.output
+    for words in ("0.4 MB in 2 repositories", "median ratio", "most memory", "published bytes"):
         assert words in done.output
     assert len(done.output.splitlines()) == 7
 

@@ -40,6 +40,7 @@ def complains(done, code, words):
 VERBS = {
     "roundtrip": ["roundtrip"],
     "render": ["render", "--version", "0.0.1"],
+    "plan": ["plan", "--version", "0.0.1"],
     "push": ["push", "--version", "0.0.1", "--rehearse"],
 }
 

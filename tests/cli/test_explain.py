@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.cli.explain import command
-from nla_release.rules import RULES
+from nla_release.rules import RULES, RULES_ON_THE_HUB
 
 
 @pytest.mark.parametrize("code", ["NLA102", "nla102"])
@@ -19,7 +19,8 @@ def test_a_rule_is_explained_by_its_code(code):
 def test_without_a_code_all_rules_are_listed():
     done = CliRunner().invoke(command, [])
 
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [rule.code for rule in RULES]
+    codes = [rule.code for rule in RULES + RULES_ON_THE_HUB]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == codes
 
 
 def test_an_unknown_code_suggests_the_close_ones(tool):

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
+from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.loopback.store import Store
-from nla_release.hub.remote import Hub, quiet_client
+from nla_release.hub.remote import Hub
 from nla_release.release import ROLES
 from nla_release.sidecar import read_sidecar
 from tests.builders_pair import make_base

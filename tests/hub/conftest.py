@@ -1,17 +1,19 @@
 """A rendered release and a Hub of its own, for everything that publishes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nla_release.cards.render import render
+from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.remote import Hub, quiet_client
-from nla_release.release import Release
+from nla_release.hub.remote import Hub
+from nla_release.release import Release, read_release
 from tests.builders_pair import make_release
-
-VERSION = "0.0.1"
+from tests.hub.faulty import FaultyHub
+from tests.hub.publishing import VERSION
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +36,18 @@ def server(tmp_path: Path) -> Iterator[LoopbackHub]:
 def client(server: LoopbackHub) -> Hub:
     """The product's client, as the owner of the Hub."""
     return Hub(server.endpoint, server.token)
+
+
+@pytest.fixture
+def release(rendered: Release, tmp_path: Path) -> Release:
+    """A rendered release of the test's own."""
+    return read_release(shutil.copytree(rendered.folder, tmp_path / "release"))
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[FaultyHub]:
+    """The loopback Hub, running, on which things can be made to go wrong."""
+    quiet_client()
+    with FaultyHub(tmp_path / "faulty") as running:
+        running.faults.inject()
+        yield running

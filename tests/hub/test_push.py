@@ -1,7 +1,5 @@
 """A pair is published as one unit: both repositories whole, then both tags, or no tag at all."""
 
-import shutil
-
 import pytest
 from huggingface_hub import HfApi
 
@@ -12,48 +10,24 @@ from nla_release.errors import (
     PartlyPublishedError,
     RefusedError,
 )
+from nla_release.hub.client_errors import ConflictError
 from nla_release.hub.loopback.errors import HubError
 from nla_release.hub.loopback.repository import Repository
-from nla_release.hub.plan import make_plan
-from nla_release.hub.push import push
+from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.remote import Hub
-from nla_release.hub.verify import verify_published
+from nla_release.hub.verify import Terms, verify_published
 from nla_release.manifest import FILE_NAME, read_manifest
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
-from tests.hub.conftest import VERSION
+from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags
+
+pytestmark = pytest.mark.wire
 
 
 class BrokenHubError(HubError):
     """The server's own failure."""
 
     status = 500
-
-
-@pytest.fixture
-def release(rendered, tmp_path):
-    target = tmp_path / "release"
-    shutil.copytree(rendered.folder, target)
-    return read_release(target)
-
-
-def publish(release, client, version=VERSION):
-    said = []
-    push(make_plan(release.dist, version, client), client, private=False, say=said.append)
-    return said
-
-
-def repos(release):
-    return [release.repo_id(role, VERSION) for role in ("av", "ar")]
-
-
-def commits(server, repo):
-    return HfApi(endpoint=server.endpoint, token=server.token).list_repo_commits(repo)
-
-
-def tags(server, repo):
-    refs = HfApi(endpoint=server.endpoint, token=server.token).list_repo_refs(repo)
-    return {tag.name: tag.target_commit for tag in refs.tags}
 
 
 def test_each_repository_gets_one_commit_and_the_tag_points_at_it(release, server, client):
@@ -186,27 +160,26 @@ def test_a_push_cut_off_at_a_commit_is_continued_by_the_same_command(
     release, server, client, monkeypatch, role
 ):
     commit = Repository.commit
-    done = []
 
     def failing(self, *arguments, **options):
-        done.append(1)
-        if len(done) == role + 1:
+        if self.id == repos(release)[role]:
             raise BrokenHubError("disk on fire")
         return commit(self, *arguments, **options)
 
-    plan = make_plan(release.dist, VERSION, client)
-    for repo in plan.repos:
-        client.create(repo.repo, private=False)
-    monkeypatch.setattr(Repository, "commit", failing)
-    expected = PartlyPublishedError if role else EnvironmentProblem
-    with pytest.raises(expected) as caught:
-        publish(release, client)
+    with monkeypatch.context() as broken:
+        broken.setattr(Repository, "commit", failing)
+        expected = PartlyPublishedError if role else EnvironmentProblem
+        with pytest.raises(expected) as caught:
+            publish(release, client)
     assert all(tags(server, repo) == {} for repo in repos(release)), "nothing is tagged"
     if role:
-        assert f"{repos(release)[0]} is committed and not tagged" in caught.value.message
+        assert f"{repos(release)[0]} is committed (" in caught.value.message
         assert caught.value.exit_code == 5
-    publish(release, client)
+    said = publish(release, client)
 
+    going_on = "av committed (" if role else "nothing is public yet; continuing with av and ar"
+    assert said[0].startswith("resuming v0.0.1 (begun ")
+    assert going_on in said[0]
     for repo in repos(release):
         assert len(commits(server, repo)) == 2
         assert "v0.0.1" in tags(server, repo)
@@ -214,20 +187,20 @@ def test_a_push_cut_off_at_a_commit_is_continued_by_the_same_command(
 
 def test_a_push_cut_off_between_the_tags_is_continued(release, server, client, monkeypatch):
     create_ref = Repository.create_ref
-    done = []
 
     def failing(self, *arguments, **options):
-        done.append(1)
-        if len(done) == 2:
+        if self.id == repos(release)[1]:
             raise BrokenHubError("network gone")
         return create_ref(self, *arguments, **options)
 
-    monkeypatch.setattr(Repository, "create_ref", failing)
-    with pytest.raises(PartlyPublishedError, match="is tagged v0.0.1"):
-        publish(release, client)
+    with monkeypatch.context() as broken:
+        broken.setattr(Repository, "create_ref", failing)
+        with pytest.raises(PartlyPublishedError, match="is tagged v0.0.1"):
+            publish(release, client)
     said = publish(release, client)
 
-    assert said[0] == f"{repos(release)[0]} is published at v0.0.1 already, with these bytes"
+    assert "av tagged (" in said[0]
+    assert said[0].endswith("continuing with the tags")
     assert all("v0.0.1" in tags(server, repo) for repo in repos(release))
     assert all(len(commits(server, repo)) == 2 for repo in repos(release))
 
@@ -238,8 +211,8 @@ def test_somebody_elses_commit_is_never_overwritten(release, server, client):
         api.create_repo(repo)
     plan = make_plan(release.dist, VERSION, client)
     api.upload_file(path_or_fileobj=b"x", path_in_repo="notes.md", repo_id=repos(release)[1])
-    with pytest.raises(RefusedError, match="main moved"):
-        push(plan, client, private=False, say=lambda line: None)
+    with pytest.raises(RefusedError, match="somebody committed to main meanwhile"):
+        carry_out(plan, release, client)
 
     assert all(tags(server, repo) == {} for repo in repos(release))
 
@@ -248,13 +221,15 @@ def test_a_stale_parent_is_the_servers_412_in_plain_words(release, server, clien
     repo = repos(release)[0]
     client.create(repo, private=False)
     head = client.state(repo).head
-    with client.additions(release.dist / "av", ["LICENSE"]) as files:
-        client.commit(repo, files, [], message="one", parent=head)
+    records = read_manifest(release.dist / "av").files
+    words = {"message": "one", "description": "", "parent": head}
+    with client.additions(release.dist / "av", {"LICENSE": records["LICENSE"]}) as files:
+        client.commit(repo, files, [], **words)
     with (
-        client.additions(release.dist / "av", ["README.md"]) as files,
-        pytest.raises(RefusedError, match="somebody committed to main meanwhile"),
+        client.additions(release.dist / "av", {"README.md": records["README.md"]}) as files,
+        pytest.raises(ConflictError, match="somebody committed meanwhile"),
     ):
-        client.commit(repo, files, [], message="two", parent=head)
+        client.commit(repo, files, [], **words)
 
 
 def test_a_remote_gitignore_that_would_drop_files_is_found_before_a_byte_is_sent(
@@ -264,7 +239,7 @@ def test_a_remote_gitignore_that_would_drop_files_is_found_before_a_byte_is_sent
     for repo in repos(release):
         api.create_repo(repo)
         api.upload_file(path_or_fileobj=b"*.png\n", path_in_repo=".gitignore", repo_id=repo)
-    with pytest.raises(RefusedError, match="no release's: .gitignore"):
+    with pytest.raises(RefusedError, match="holds .gitignore, by which"):
         publish(release, client)
 
     assert all(tags(server, repo) == {} for repo in repos(release))
@@ -310,14 +285,14 @@ def test_no_network_is_the_environments_fault(release):
 
 
 def test_a_private_push_creates_private_repositories(release, server, client):
-    push(make_plan(release.dist, VERSION, client), client, private=True, say=lambda line: None)
+    carry_out(make_plan(release.dist, VERSION, client, Wishes(private=True)), release, client)
 
     assert all(server.store.repo(repo).state().private for repo in repos(release))
 
 
 def test_published_files_pass_every_rule_that_applies(release, server, client):
     publish(release, client)
-    verdict = verify_published(make_plan(release.dist, VERSION, client), client, tokenizer=None)
+    verdict = verify_published(make_plan(release.dist, VERSION, client), client, Terms())
 
     assert verdict.verdict == "pass"
 
@@ -331,4 +306,4 @@ def test_a_published_file_that_was_changed_is_found(release, server, client):
     api.upload_file(path_or_fileobj=b"{}", path_in_repo="calibration.json", repo_id=repo)
     api.create_tag(repo, tag="v0.0.1")
     with pytest.raises(RefusedError, match="calibration.json has sha256"):
-        verify_published(plan, client, tokenizer=None)
+        verify_published(plan, client, Terms())

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
-from nla_release.rules import RULES
+from nla_release.rules import RULES, RULES_ON_THE_HUB
 from nla_release.rules.model import Page
+
+ALL = RULES + RULES_ON_THE_HUB
 
 HEADINGS = [
     "What it checks",
@@ -18,14 +20,14 @@ HEADINGS = [
 
 
 def test_codes_are_unique_and_in_order():
-    codes = [rule.code for rule in RULES]
+    codes = [rule.code for rule in ALL]
 
     assert len(set(codes)) == len(codes)
     assert [code[:4] for code in codes] == sorted(code[:4] for code in codes)
     assert all(re.fullmatch(r"NLA[1-7]\d\d", code) for code in codes)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+@pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.code)
 def test_a_rule_has_a_whole_page(rule):
     sections = rule.page.sections()
 

@@ -1,0 +1,201 @@
+"""`nla-release plan` and `push` as a person runs them, against a Hub that is really there."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nla_release.cards.render import render
+from nla_release.files import read_text
+from nla_release.release import read_release
+from tests.builders_pair import make_release
+from tests.hub.faults import Fault
+from tests.hub.faulty import FaultyHub
+from tests.hub.publishing import VERSION, api_of, commits, repos, tags
+
+COMMAND = Path(sys.executable).with_name("nla-release")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    release = make_release(tmp_path_factory.mktemp("made") / "release", rows=60, documents=12)
+    render(release, VERSION)
+    return release
+
+
+@pytest.fixture
+def release(made, tmp_path):
+    return read_release(shutil.copytree(made.folder, tmp_path / "release"))
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with FaultyHub(tmp_path / "hub") as running:
+        running.faults.inject()
+        yield running
+
+
+@pytest.fixture
+def run(tool, release, hub):
+    """`nla-release VERB RELEASE --version 0.0.1 ...` at the Hub of the test."""
+
+    def at_hub(verb, *options):
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token}
+        done = tool(verb, release.folder, "--version", VERSION, *options, environment=environment)
+        assert hub.token not in done.stdout + done.stderr
+        return done
+
+    return at_hub
+
+
+def writes(hub):
+    return [request for request in hub.log.requests if request.writes]
+
+
+def test_a_plan_and_a_dry_run_write_nothing_and_say_the_same(run, hub, release):
+    plan, dry = run("plan"), run("push", "--dry-run")
+
+    assert (plan.returncode, dry.returncode) == (0, 0)
+    assert plan.stdout == dry.stdout
+    assert plan.stdout.startswith("Release v0.0.1\n\nsomeone/tiny-nla-L3-av-v0_0_1  (model, public")
+    assert dry.stderr == "hint: nothing was written; run it again without --dry-run\n"
+    documents = [json.loads(run(*verb, "--format", "json").stdout) for verb in DRY]
+    assert documents[0] == documents[1]
+    assert documents[0]["totals"]["create"] == 2
+    assert writes(hub) == []
+    assert not (release.dist / ".nla-release").exists()
+
+
+DRY = [("plan",), ("push", "--dry-run")]
+
+
+def test_a_push_publishes_and_the_second_does_nothing(run, hub, release):
+    assert run("plan", "--detailed-exitcode").returncode == 10
+    done = run("push")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[-2:] == [
+        f"  {role}  {hub.endpoint}/{repo}/tree/v0.0.1"
+        for role, repo in zip(("av", "ar"), repos(release), strict=True)
+    ]
+    assert release.history.read_text() == read_text(release.dist / "av" / "HISTORY.md")
+    before = writes(hub)
+    again = run("push")
+    assert again.returncode == 0
+    assert again.stderr.startswith("already published, nothing to do: ")
+    assert writes(hub) == before
+    assert run("plan", "--detailed-exitcode").returncode == 0
+
+
+def test_a_push_that_would_be_refused_shows_so_in_the_plan(run, hub, release):
+    api = api_of(hub)
+    for repo in repos(release):
+        api.create_repo(repo)
+        api.upload_file(path_or_fileobj=b"mine", path_in_repo="thesis.txt", repo_id=repo)
+    plan, push = run("plan", "--detailed-exitcode"), run("push")
+
+    assert plan.returncode == push.returncode == 1
+    assert "This push would be refused:" in plan.stdout
+    last = push.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "thesis.txt" in last
+
+
+def test_text_that_was_kept_on_the_hub_is_taken_over_and_judged_with_the_rest(run, hub, release):
+    part = "<!-- nla-release:keep thanks -->\nThank you.\n<!-- nla-release:end-keep thanks -->\n"
+    api = api_of(hub)
+    for repo in repos(release):
+        api.create_repo(repo)
+    api.upload_file(
+        path_or_fileobj=f"---\nlicense: mit\n---\n{part}".encode(),
+        path_in_repo="README.md",
+        repo_id=repos(release)[0],
+    )
+    assert run("push").returncode == 1  # the front matter is an edit like any other
+    done = run("push", "--overwrite-card")
+
+    assert done.returncode == 0, done.stderr
+    assert "took over from the card" in done.stderr
+    assert part in (release.dist / "av" / "README.md").read_text()
+
+
+def test_a_release_that_does_not_pass_is_not_published(run, hub, release):
+    config = release.folder / "release.yaml"
+    config.write_text(config.read_text() + "gates: {min_rows: 5000}\n")
+    done = run("push")
+    assert done.returncode == 1
+    assert "does not pass `nla-release check`" in done.stderr
+    assert writes(hub) == []
+
+
+def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, release):
+    ar = repos(release)[1]
+    hub.faults.inject(Fault("slow", at=lambda method, path, _: f"{ar}/commit/" in path, seconds=60))
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token}
+    with subprocess.Popen(
+        [COMMAND, "push", release.folder, "--version", VERSION],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not any(f"{ar}/commit/" in each.path for each in hub.faults.requests):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert f"Public so far: {repos(release)[0]} is committed (" in stderr
+    assert f"whether {ar} is committed is not known" in stderr
+    assert stderr.endswith("error: interrupted; run the same command again\n")
+    steps = [json.loads(line)["step"] for line in journal(release)]
+    assert steps[-1] == "commit"
+    assert hub.token not in "".join(journal(release))
+
+    hub.clear()
+    done = run("push")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("resuming v0.0.1 (begun ")
+    for repo in repos(release):
+        history = commits(hub, repo)
+        assert len(history) == 2
+        assert tags(hub, repo) == {"v0.0.1": history[0].commit_id}
+
+
+def journal(release):
+    return (release.dist / ".nla-release" / "journal.jsonl").read_text().splitlines()
+
+
+def test_a_push_that_stops_half_way_exits_with_5(run, hub, release):
+    hub.faults.inject(Fault("403", at=lambda method, path, _: "/tag/" in path))
+    done = run("push")
+    assert done.returncode == 5
+    assert "Public so far: " in done.stderr.splitlines()[-1]
+    hub.clear()
+    assert run("push").returncode == 0
+
+
+def test_no_token_is_said_before_anything_is_asked(tool, release, hub, tmp_path):
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "none")}
+    done = tool("push", release.folder, "--version", VERSION, environment=environment)
+    assert done.returncode == 4
+    assert "there is no Hub token" in done.stderr
+    assert hub.log.requests == ()
+
+
+@pytest.mark.parametrize("version", ["v0.0.1", "0.0.01", "one"])
+def test_a_version_that_is_none_is_wrong_usage(tool, release, hub, version):
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token}
+    done = tool("push", release.folder, "--version", version, environment=environment)
+    assert done.returncode == 2
+    assert "version" in done.stderr

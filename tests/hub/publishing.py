@@ -1,0 +1,49 @@
+"""What the tests of publishing do: push as the command line does, and look at the Hub."""
+
+from collections.abc import Callable
+
+from huggingface_hub import HfApi
+
+from nla_release.hub.journal import Journal
+from nla_release.hub.plan import Plan, Wishes, make_plan
+from nla_release.hub.push import push
+from nla_release.hub.remote import Hub
+from nla_release.release import ROLES, Release
+
+VERSION = "0.0.1"
+
+
+def publish(
+    release: Release, client: Hub, version: str = VERSION, wishes: Wishes | None = None
+) -> list[str]:
+    """Plan and push; what was said."""
+    said: list[str] = []
+    carry_out(make_plan(release.dist, version, client, wishes), release, client, said.append)
+    return said
+
+
+def carry_out(
+    plan: Plan, release: Release, client: Hub, say: Callable[[str], None] = lambda line: None
+) -> None:
+    """Push as planned."""
+    push(plan, client, Journal(release.dist, plan.release_id, client.endpoint), say)
+
+
+def repos(release: Release, version: str = VERSION) -> list[str]:
+    """The repositories, AV first."""
+    return [release.repo_id(role, version) for role in ROLES]
+
+
+def api_of(server) -> HfApi:
+    """The owner of the Hub, beside the product."""
+    return HfApi(endpoint=server.endpoint, token=server.token)
+
+
+def commits(server, repo: str):
+    """The commits of main, newest first."""
+    return api_of(server).list_repo_commits(repo)
+
+
+def tags(server, repo: str) -> dict[str, str]:
+    """Every tag and its commit."""
+    return {tag.name: tag.target_commit for tag in api_of(server).list_repo_refs(repo).tags}

@@ -1,0 +1,68 @@
+"""Hand-written parts of a card survive; edits elsewhere are counted, never guessed at."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nla_release.hub.hand_written import hand_written, kept_parts, merged
+
+
+def part(name, text):
+    return f"<!-- nla-release:keep {name} -->\n{text}\n<!-- nla-release:end-keep {name} -->"
+
+
+CARD = "---\nlicense: mit\n---\n# Pair\n\nWhat it is.\n\nNumbers.\n"
+
+
+def test_a_part_is_put_where_the_new_card_has_it_and_else_at_the_end():
+    old = f"# Pair\n{part('thanks', 'Ada')}\n{part('see-also', 'my blog')}\n"
+    new = f"# Pair 2\n{part('thanks', 'nobody yet')}\nNumbers.\n"
+    card = merged(new, kept_parts(old))
+
+    assert card == f"# Pair 2\n{part('thanks', 'Ada')}\nNumbers.\n\n{part('see-also', 'my blog')}\n"
+    assert merged(card, kept_parts(old)) == card
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!-- nla-release:keep a -->\nnever closed\n",
+        "<!-- nla-release:keep a -->\n<!-- nla-release:end-keep b -->\n",
+        "<!-- nla-release:keep A B -->\nx\n<!-- nla-release:end-keep A B -->\n",
+        "text <!-- nla-release:keep a -->\nx\n<!-- nla-release:end-keep a -->\n",
+    ],
+)
+def test_what_is_no_part_is_an_edit_like_any_other(text):
+    written = hand_written(CARD, CARD + text, released=CARD + "\n")
+    assert written.parts == {}
+    assert written.edits == 1
+
+
+def test_a_part_alone_is_no_edit():
+    written = hand_written("# New\n", f"{CARD}\n{part('thanks', 'Ada')}\n", released=CARD)
+    assert written.parts == {"thanks": part("thanks", "Ada")}
+    assert written.edits == 0
+
+
+def test_every_place_that_was_edited_counts():
+    remote = CARD.replace("# Pair", "# My pair").replace("Numbers.", "Better numbers.")
+    assert hand_written("# New\n", remote, released=CARD).edits == 2
+
+
+def test_line_ends_and_empty_lines_are_no_edit():
+    remote = CARD.replace("\n", "\r\n") + "\r\n\r\n"
+    assert hand_written("# New\n", remote, released=CARD).edits == 0
+
+
+def test_a_card_that_no_push_made_is_all_edit():
+    assert hand_written("# New\n", "# Mine\n", released=None).edits == 1
+
+
+@given(st.text(alphabet="ab<!->\n\\g{1}", max_size=60), st.text(alphabet="ab\n", max_size=40))
+def test_merging_twice_is_merging_once_and_loses_no_line(text, card):
+    parts = {"mine": part("mine", text)}
+    once = merged(card, parts)
+
+    assert merged(once, parts) == once
+    assert parts["mine"] in once
+    assert card.rstrip("\n") in once

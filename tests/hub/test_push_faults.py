@@ -1,0 +1,312 @@
+"""A push on a bad day: what the Hub did is found out, and nothing is done twice."""
+
+from contextlib import suppress
+from typing import get_args
+
+import pytest
+
+from nla_release.errors import (
+    EnvironmentProblem,
+    NlaReleaseError,
+    PartlyPublishedError,
+    RefusedError,
+)
+from nla_release.hub.client import quiet_client
+from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.remote import Hub
+from tests.hub.faults import Deviation, Fault
+from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture
+def client(faulty):
+    return Hub(faulty.endpoint, faulty.token)
+
+
+def at(method, part, role=None):
+    """Whether a request is of this kind, in one role's repository or in any."""
+
+    def says(asked, path, _number):
+        return asked == method and part in path and (role is None or f"-{role}-v" in path)
+
+    return says
+
+
+COMMIT = at("POST", "/commit/")
+TAG = at("POST", "/tag/")
+
+
+def assert_published_once(faulty, release):
+    for repo in repos(release):
+        history = commits(faulty, repo)
+        assert [commit.title for commit in history] == ["Release v0.0.1", "initial commit"]
+        assert tags(faulty, repo) == {"v0.0.1": history[0].commit_id}
+
+
+@pytest.mark.parametrize("kind", ["500_after", "reset_after", "500_before", "reset_before"])
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_a_commit_whose_answer_is_lost_is_found_and_not_made_twice(
+    release, faulty, client, kind, role
+):
+    faulty.faults.inject(Fault(kind, at=at("POST", "/commit/", role)))
+    said = publish(release, client)
+
+    arrived = any("had arrived; its answer had not" in line for line in said)
+    assert arrived == kind.endswith("after")
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_a_commit_that_takes_longer_than_we_wait_is_found(release, faulty, client, monkeypatch):
+    monkeypatch.setenv("NLA_RELEASE_TIMEOUT", "2")
+    quiet_client()
+    faulty.faults.inject(Fault("slow", at=COMMIT, seconds=4))
+    said = publish(release, client)
+
+    assert any("had arrived; its answer had not" in line for line in said)
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+@pytest.mark.parametrize("kind", ["500_after", "reset_after"])
+def test_a_repository_or_tag_whose_answer_is_lost_is_there(release, faulty, client, kind):
+    faulty.faults.inject(
+        Fault(kind, at=at("POST", "/repos/create"), times=2), Fault(kind, at=TAG, times=2)
+    )
+    publish(release, client)
+
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_a_hub_that_goes_away_while_the_commit_is_sent_leaves_the_question_open(
+    release, faulty, client
+):
+    faulty.faults.inject(Fault("refuse", at=at("POST", "/commit/", "ar")))
+    with pytest.raises(PartlyPublishedError) as caught:
+        publish(release, client)
+    faulty.clear()
+
+    av, ar = repos(release)
+    assert f"{av} is committed (" in caught.value.message
+    assert f"whether {ar} is committed is not known" in caught.value.message
+    assert "the same command" in caught.value.hint
+    publish(release, client)
+    assert_published_once(faulty, release)
+
+
+def somebody_commits(faulty, repo, path="notes.md"):
+    api_of(faulty).upload_file(
+        path_or_fileobj=b"---\nlicense: mit\n---\nmine",
+        path_in_repo=path,
+        repo_id=repo,
+        commit_message="My notes",
+    )
+
+
+@pytest.fixture
+def raced(release, faulty, client, monkeypatch):
+    """Somebody commits to the AV's repository after the last look at it, as often as is told."""
+    for repo in repos(release):
+        client.create(repo, private=False)
+    send, left = Hub.commit, []
+
+    def commit(self, repo, *arguments, **options):
+        if left and repo == repos(release)[0]:
+            left.pop()()
+        return send(self, repo, *arguments, **options)
+
+    monkeypatch.setattr(Hub, "commit", commit)
+    return left
+
+
+def test_a_conflict_shows_what_others_did_and_stops(release, faulty, client, raced):
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0]))
+    with pytest.raises(RefusedError) as caught:
+        publish(release, client)
+
+    assert "1 commits since " in caught.value.message
+    assert "'My notes' by loopback; files: notes.md" in caught.value.message
+    assert "--rebase" in caught.value.hint
+    assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+
+def test_a_conflict_that_the_hub_calls_a_500_is_one(release, faulty, client, raced):
+    faulty.faults.inject(Fault("500_for_412"))
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0]))
+    with pytest.raises(RefusedError, match="files: notes.md"):
+        publish(release, client)
+
+
+def test_rebase_does_not_remove_what_others_added(release, faulty, client, raced):
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0]))
+    with pytest.raises(RefusedError, match="no release's: notes.md"):
+        publish(release, client, wishes=Wishes(rebase=True))
+
+
+def test_rebase_does_not_drop_a_card_that_somebody_wrote_meanwhile(release, faulty, client, raced):
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0], "README.md"))
+    with pytest.raises(RefusedError, match="was edited in 1 places"):
+        publish(release, client, wishes=Wishes(rebase=True))
+
+
+def test_rebase_goes_on_top_of_what_takes_nothing_from_anybody(release, faulty, client, raced):
+    def writes_and_takes_back():
+        somebody_commits(faulty, repos(release)[0])
+        api_of(faulty).delete_file("notes.md", repos(release)[0])
+
+    raced.append(writes_and_takes_back)
+    publish(release, client, wishes=Wishes(rebase=True))
+    history = [commit.title for commit in commits(faulty, repos(release)[0])]
+    assert history[0] == "Release v0.0.1"
+    assert len(history) == 4
+
+
+def test_rebase_gives_up_after_three_tries(release, faulty, client, raced):
+    def writes_and_takes_back():
+        somebody_commits(faulty, repos(release)[0])
+        api_of(faulty).delete_file("notes.md", repos(release)[0])
+
+    raced.extend([writes_and_takes_back] * 4)
+    with pytest.raises(RefusedError, match="somebody committed meanwhile"):
+        publish(release, client, wishes=Wishes(rebase=True))
+    assert len(raced) == 1
+
+
+def test_a_412_for_nothing_is_tried_again(release, faulty, client):
+    faulty.faults.inject(Fault("412_once"))
+    publish(release, client)
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_a_hub_that_overwrites_what_others_committed_is_caught_before_the_tags(
+    release, faulty, client, raced
+):
+    faulty.faults.inject(Fault("ignores_parent"))
+    # the same path as ours: nothing is left of it in the tree
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0], "LICENSE"))
+    with pytest.raises(PartlyPublishedError, match="on top of a commit .*'My notes'") as caught:
+        publish(release, client)
+    assert "--rebase" in caught.value.hint
+    with pytest.raises(PartlyPublishedError, match="'My notes'"):
+        publish(release, client)
+    assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+    publish(release, client, wishes=Wishes(rebase=True))
+    assert all("v0.0.1" in tags(faulty, repo) for repo in repos(release))
+
+
+def test_files_that_the_hub_would_leave_out_are_found_before_the_commit(release, faulty, client):
+    faulty.faults.inject(Fault("should_ignore"))
+    with pytest.raises(RefusedError, match="would leave .* out of the commit"):
+        publish(release, client)
+    assert all(len(commits(faulty, repo)) == 1 for repo in repos(release))
+
+
+def test_a_tag_that_somebody_else_sets_elsewhere_is_an_error(release, faulty, client):
+    faulty.faults.inject(Fault("tag_409_other"))
+    with pytest.raises(PartlyPublishedError, match="tag v0.0.1 points at"):
+        publish(release, client)
+
+
+def test_without_error_headers_it_works_the_same(release, faulty, client):
+    faulty.faults.inject(Fault("no_error_headers"))
+    publish(release, client)
+    assert publish(release, client)[0].startswith("already published")
+
+
+def test_a_hub_that_makes_commits_of_nothing_gets_one(release, faulty, client):
+    """Who asks it again with the same bytes gets another commit; the push does not ask."""
+    faulty.faults.inject(Fault("no_oid"), Fault("403", at=at("POST", "/tag/", "ar")))
+    with pytest.raises(PartlyPublishedError):
+        publish(release, client)
+    publish(release, client)
+    assert_published_once(faulty, release)
+
+
+def test_a_repository_that_may_not_be_read_says_so(release, faulty, client, tmp_path):
+    publish(release, client)
+    faulty.faults.inject(Fault("gated"))
+    with pytest.raises(EnvironmentProblem, match="is gated, and the token may not read it"):
+        client.read(repos(release)[0], "README.md", "v0.0.1")
+    with pytest.raises(EnvironmentProblem):
+        client.download(repos(release)[0], "v0.0.1", tmp_path / "copy")
+
+
+@pytest.mark.parametrize("deviation", get_args(Deviation))
+def test_however_a_hub_deviates_success_is_success(release, faulty, client, deviation):
+    faulty.faults.inject(Fault(deviation))
+    with suppress(NlaReleaseError):
+        publish(release, client)
+        faulty.clear()
+        assert_published_once(faulty, release)
+        return
+    if deviation != "tag_409_other":  # a stranger's tags
+        assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+
+@pytest.mark.parametrize("deviation", sorted({*get_args(Deviation)} - {"412_once"}))
+def test_however_a_hub_deviates_others_are_not_overwritten(
+    release, faulty, client, raced, deviation
+):
+    faulty.faults.inject(Fault(deviation))
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0], "LICENSE"))
+    with pytest.raises(NlaReleaseError) as caught:
+        publish(release, client)
+    assert caught.value.hint
+    assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+
+def test_a_rate_limit_is_waited_for_and_said(release, faulty, client):
+    said = []
+    quiet_client(said.append)
+    faulty.faults.inject(
+        Fault("429", at=COMMIT, seconds=1), Fault("429", at=at("POST", "/preupload/"), seconds=1)
+    )
+    publish(release, client)
+
+    assert said == ["waiting 1 s: rate limited"] * 2
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+@pytest.mark.parametrize("part", ["/preupload/", "/commit/", "/objects/batch"])
+def test_a_rate_limit_beyond_our_patience_ends_the_push_at_once(
+    release, faulty, client, monkeypatch, part
+):
+    monkeypatch.setenv("NLA_RELEASE_RATE_LIMIT_WAIT", "5")
+    quiet_client()
+    faulty.faults.inject(Fault("429", at=at("POST", part), seconds=3600))
+    with pytest.raises(EnvironmentProblem, match="asks to wait 3600 s") as caught:
+        publish(release, client)
+    assert "NLA_RELEASE_RATE_LIMIT_WAIT" in caught.value.hint
+    faulty.clear()
+    publish(release, client)
+    assert_published_once(faulty, release)
+
+
+def test_the_release_is_committed_where_others_committed_after_it(release, faulty, client):
+    """Somebody edits the card between our commit and our tag: the tag is our commit's."""
+    faulty.faults.inject(Fault("403", at=TAG))
+    with pytest.raises(PartlyPublishedError):
+        publish(release, client)
+    faulty.clear()
+    somebody_commits(faulty, repos(release)[0])
+    publish(release, client)
+
+    history = commits(faulty, repos(release)[0])
+    assert [commit.title for commit in history[:2]] == ["My notes", "Release v0.0.1"]
+    assert tags(faulty, repos(release)[0]) == {"v0.0.1": history[1].commit_id}
+
+
+def test_a_plan_that_is_out_of_date_commits_nothing_anywhere(release, faulty, client):
+    for repo in repos(release):
+        client.create(repo, private=False)
+    plan = make_plan(release.dist, "0.0.1", client)
+    somebody_commits(faulty, repos(release)[1])
+    with pytest.raises(RefusedError, match="files: notes.md"):
+        carry_out(plan, release, client)
+    assert len(commits(faulty, repos(release)[0])) == 1

@@ -1,0 +1,207 @@
+"""A token is read from the environment, or exchanged for a proof per repository; never shown."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from nla_release.errors import EnvironmentProblem
+from nla_release.hub import masking, oidc, tokens
+from nla_release.hub.client import quiet_client
+from nla_release.hub.masking import known_secrets, masked
+from nla_release.hub.remote import Hub
+from nla_release.hub.tokens import Tokens
+from tests.hub.publishing import api_of, publish, repos, tags
+
+pytestmark = pytest.mark.wire
+
+CLAIMS = {"repository": "team/pair", "workflow": "release.yml"}
+RUNNER_TOKEN = "runner-token-0123456789"
+VARIABLES = (
+    "HF_TOKEN",
+    "HF_OIDC_ID_TOKEN",
+    "HF_OIDC_RESOURCE",
+    "GITHUB_ACTIONS",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch, tmp_path):
+    """No token of whoever runs the tests, and none that another test was given."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(masking, "_known", set())
+
+
+class Provider(BaseHTTPRequestHandler):
+    """What GitHub's runner asks for ID tokens."""
+
+    def do_GET(self):
+        query = parse_qs(urlsplit(self.path).query)
+        right = self.headers["Authorization"] == f"Bearer {RUNNER_TOKEN}"
+        self.server.asked.append(query)
+        self.send_response(200 if right and query["api-version"] == ["2.0"] else 401)
+        self.end_headers()
+        token = self.server.publishers.id_token(query["audience"][0], **CLAIMS)
+        self.wfile.write(b'{"count": 1, "value": "%s"}' % token.encode())
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def provider(server, monkeypatch):
+    """A CI job of the fake provider, on whose ID tokens the loopback Hub relies."""
+    running = HTTPServer(("127.0.0.1", 0), Provider)
+    running.publishers, running.asked = server.publishers, []
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{running.server_port}/token?api-version=2.0"
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", address)
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture
+def trusted(server, release):
+    """Both repositories exist, and trust the job."""
+    for repo in repos(release):
+        api_of(server).create_repo(repo)
+        server.publishers.trust(repo, **CLAIMS)
+    return repos(release)
+
+
+def job(server):
+    return Tokens.from_environment(endpoint=server.endpoint)
+
+
+def test_a_token_of_the_environment_is_for_every_repository(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef\n")
+    found = Tokens.from_environment()
+
+    assert found.for_repo("a/b") == found.for_repo("c/d") == "hf_0123456789abcdef"
+    assert "hf_0123456789abcdef" not in repr(found) + str(vars(found))
+    assert "HF_TOKEN" in repr(found)
+
+
+def test_the_login_cache_serves_when_the_environment_names_none(monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("plain-token-of-another-hub")
+    found = Tokens.from_environment()
+
+    assert found.for_repo("a/b") == "plain-token-of-another-hub"
+    assert masked("is plain-token-of-another-hub!", known_secrets()) == "is ***!"
+
+
+def test_without_a_token_what_is_public_can_be_read_and_nothing_written():
+    assert Tokens.from_environment(writing=False).for_repo("a/b") is None
+    with pytest.raises(EnvironmentProblem, match="there is no Hub token"):
+        Tokens.from_environment()
+
+
+def test_a_job_gets_one_token_for_each_repository(provider, server, trusted):
+    found = job(server)
+    given = [found.for_repo(repo) for repo in trusted]
+
+    assert given == [found.for_repo(repo) for repo in trusted], "asked once each"
+    assert len(set(given)) == 2
+    assert all(server.publishers.repo_of(token) in trusted for token in given)
+    assert [query["audience"] for query in provider.asked] == [[server.endpoint]] * 2
+    assert not any(token in repr(found) for token in given)
+    assert set(given) <= known_secrets()
+
+
+def test_a_token_that_is_soon_late_is_exchanged_for_a_new_one(
+    provider, server, trusted, monkeypatch
+):
+    monkeypatch.setattr(tokens, "_MARGIN_SECONDS", 3601)  # the Hub's are good for 3600
+    found = job(server)
+
+    assert found.for_repo(trusted[0]) != found.for_repo(trusted[0])
+
+
+def test_a_job_publishes_a_pair_with_two_tokens_of_one_repository_each(
+    provider, server, trusted, release
+):
+    publish(release, Hub(server.endpoint, job(server)))
+
+    assert all("v0.0.1" in tags(server, repo) for repo in trusted)
+    authors = [api_of(server).list_repo_commits(repo)[0].authors for repo in trusted]
+    assert authors == [["[OIDC]"]] * 2
+
+
+def test_another_provider_hands_over_its_id_token_itself(server, trusted, monkeypatch):
+    proof = server.publishers.id_token(server.endpoint, **CLAIMS)
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", proof)
+
+    assert server.publishers.repo_of(job(server).for_repo(trusted[1])) == trusted[1]
+
+
+def test_a_repository_that_does_not_trust_the_job_says_so(provider, server, trusted):
+    api_of(server).create_repo("team/other")
+    with pytest.raises(EnvironmentProblem, match="does not trust this job") as refusal:
+        job(server).for_repo("team/other")
+
+    assert "no trusted publisher of team/other" in refusal.value.message
+    assert "Trusted Publishers" in refusal.value.hint
+    reader = Tokens.from_environment(endpoint=server.endpoint, writing=False)
+    assert reader.for_repo("team/other") is None
+
+
+def test_a_job_that_may_not_ask_for_its_proof_is_told_what_it_needs(
+    provider, server, trusted, monkeypatch
+):
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "wrong-token-0123")
+    with pytest.raises(EnvironmentProblem) as refusal:
+        job(server).for_repo(trusted[0])
+    assert "wrong-token-0123" not in refusal.value.message
+    monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    with pytest.raises(EnvironmentProblem, match="is set without") as refusal:
+        job(server).for_repo(trusted[0])
+    assert "id-token: write" in refusal.value.hint
+
+
+def test_a_hub_that_cannot_be_reached_is_the_environments_fault(monkeypatch):
+    quiet_client()
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", "a.b.c")
+    with pytest.raises(EnvironmentProblem, match="cannot be reached"):
+        oidc.repo_token("http://127.0.0.1:9", "a/b")
+
+
+def test_a_token_of_the_environment_goes_before_a_proof(provider, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
+
+    assert Tokens.from_environment().for_repo("a/b") == "hf_0123456789abcdef"
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_abcdefgh12345678",
+        "got hf_jwt_eyJhbGciOi.J9abc-_def here",
+        "Authorization: Bearer some.token-0123456789",
+        "https://cdn/x?X-Amz-Credential=AKIA123/2026&X-Amz-Signature=0123abcdef&e=1",
+        "https://hub/x?token=0123456789",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJyZXBvIn0.c2lnbmF0dXJl",
+    ],
+)
+def test_what_looks_like_a_secret_is_blotted_out(text):
+    shown = masked(text)
+
+    assert "***" in shown
+    assert not any(
+        part in shown
+        for part in ("abcdefgh", "0123", "AKIA", "J9abc", "some.token", "eyJ", "c2lnbmF0")
+    )
+
+
+def test_words_around_a_secret_stay():
+    assert masked("bearer of bad news: hf_token is not set") == (
+        "bearer of bad news: hf_token is not set"
+    )
+    assert masked("x 12345678 y", ["12345678", "y"]) == "x *** y"
