@@ -4,7 +4,7 @@ BIN := .venv/bin
 BIN1 := .venv-hub1/bin
 PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 
-.PHONY: setup demo test lint types unit hub1 fault-matrix bench bench-push clean
+.PHONY: setup demo test test-long lint types unit hub1 fault-matrix bench bench-push clean
 
 setup: .venv/.installed
 
@@ -26,16 +26,20 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# One process per core of a small machine, a file at a time: session fixtures train pairs. One thread
-# each, because matrices this small wait for each other.
+# A file at a time, because session fixtures train pairs, and one process more than a small machine has
+# cores, because many tests wait for a server. One thread each: matrices this small wait for each other.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m "not long"
+
+# What takes minutes by itself: a sixth seed of the pairs of known worth, more of the fault matrix.
+test-long: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 # The Hub's client has two majors in use, and .venv holds the newer. The tests of what the client says
 # to a Hub run with the older too: its own packages win, all else is .venv's.
 hub1: .venv-hub1/.installed
 	@echo "the tests of the Hub's client again, with huggingface_hub 1.33:"
-	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m wire tests/hub
+	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m "wire and not long" tests/hub
 
 .venv-hub1/.installed: .venv/.installed constraints-hub1.txt
 	@echo "setting up .venv-hub1 ..."
@@ -45,7 +49,7 @@ hub1: .venv-hub1/.installed
 	    > "$$($(BIN1)/python -c $(PURELIB))/all_else.pth"
 	@touch $@
 
-# Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 213.
+# Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 71.
 fault-matrix: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.hub.fault_matrix
 

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,10 @@ settings.register_profile("project", deadline=None, derandomize=True, max_exampl
 settings.load_profile("project")
 
 os.environ |= ONE_THREAD
+
+# A shell that starts the suite in the background has SIGINT ignored, and all children inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing in the suite may reach a Hub that is not its own.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

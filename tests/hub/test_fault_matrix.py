@@ -1,7 +1,7 @@
 """Whatever goes wrong, and whenever: the same command once more, and all is as if it had not.
 
 All cases are played by `make fault-matrix`; here are those of each request that writes, and one or
-two of every other moment.
+two of every other moment. `make test` plays every third of these, `make test-long` the others.
 """
 
 import sys
@@ -41,7 +41,14 @@ def test_a_push_makes_the_requests_and_steps_that_the_matrix_is_of(stage):
     assert stage.steps() == BOUNDARIES
 
 
-@pytest.mark.parametrize("case", sorted(chosen_cases(), key=str), ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[] if place % 3 == 0 else pytest.mark.long)
+        for place, case in enumerate(sorted(chosen_cases(), key=str))
+    ],
+    ids=str,
+)
 def test_after_an_accident_the_same_command_completes_the_release(stage, ended, case):
     ended.append((case.kind, stage.play(case)))
 

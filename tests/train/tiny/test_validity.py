@@ -30,7 +30,7 @@ def recorded():
     return read_record(RECORD).outcomes
 
 
-@pytest.fixture(scope="module", params=["made", "recorded"])
+@pytest.fixture(scope="module", params=[pytest.param("made", marks=pytest.mark.long), "recorded"])
 def found(request):
     """The outcomes, one dictionary by name for each seed."""
     outcomes = request.getfixturevalue(request.param)
@@ -40,6 +40,7 @@ def found(request):
     ]
 
 
+@pytest.mark.long
 def test_five_seeds_are_recorded_and_another_is_made(made, recorded):
     assert {it.seed for it in recorded} == {1, 2, 3, 4, 5}
     assert {it.seed for it in made} == {0}
@@ -116,6 +117,7 @@ def test_the_difference_alone_would_have_flattered_three_of_them(recorded):
     ]
 
 
+@pytest.mark.long
 def test_what_is_made_is_not_made_again(made, folder):
     adapters = sorted(folder.rglob("adapter_model.safetensors"))
     before = [path.stat().st_mtime_ns for path in adapters if "pairs" not in path.parts]
