@@ -6,6 +6,7 @@ It is given plain data only (strings, numbers, lists, mappings): a sandbox stops
 
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ MAX_NOTE = 32 * 1024
 
 def render_template(name: str, context: Mapping[str, Any]) -> str:
     """A document from one of our templates in `model_cards/`."""
-    return _sandbox(TEMPLATES).get_template(name).render(context)
+    return _ours().get_template(name).render(context)
 
 
 def render_note(path: Path, context: Mapping[str, Any], text: str | None = None) -> str:
@@ -62,6 +63,12 @@ def render_note(path: Path, context: Mapping[str, Any], text: str | None = None)
             f"{path} line {_line(error)}: {type(error).__name__}: {error}",
             hint="a note may use {{ calibration... }}, {{ release... }} and {{ version }}",
         ) from error
+
+
+@cache
+def _ours() -> "ImmutableSandboxedEnvironment":
+    """The environment of `model_cards/`, which keeps what it has compiled."""
+    return _sandbox(TEMPLATES)
 
 
 def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment":

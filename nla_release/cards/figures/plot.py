@@ -47,10 +47,9 @@ class Plot:
         """PNG, SVG and CSV, by their names in a repository."""
         with style.context(["default", _STYLE]):
             figure = self.draw()
-            png, svg = (
-                _saved(figure, "png", ["Software"]),
-                _saved(figure, "svg", ["Creator", "Date"]),
-            )
+            png = _saved(figure, "png", ["Software"])
+            figure.set_layout_engine("none")  # as laid out for the PNG
+            svg = _saved(figure, "svg", ["Creator", "Date"])
         return {
             f"figures/{self.name}.png": png,
             f"figures/{self.name}.svg": svg,
