@@ -12,8 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
+from nla_release.cards.render import render
+from nla_release.release import Release, read_release
+from tests.builders_pair import make_release
 from train.demo import BASE, ONE_THREAD, RECIPE, VERSION, prepare, steps
 
 # Speed is measured in benchmarks, never in a test.
@@ -45,29 +49,56 @@ def run_steps(folder: Path, *, recipe: Path = RECIPE, first: str, last: str) -> 
         assert done.returncode == 0, f"{title}: {done.stdout}{done.stderr}"
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that all of pytest's processes share: the first to come makes it, others wait."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with FileLock(root / f"{name}.lock"):
+        if not (root / name / "whole").exists():
+            shutil.rmtree(root / name, ignore_errors=True)
+            make(root / name / "release")
+            (root / name / "whole").touch()
+    return root / name / "release"
+
+
 @pytest.fixture(scope="session")
 def good_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo, up to the rendered and checked release: never change it, copy it."""
-    folder = tmp_path_factory.mktemp("good") / "release"
-    prepare(folder)
-    run_steps(folder, first="write a corpus", last="judge the release")
-    return folder
+
+    def make(folder: Path) -> None:
+        prepare(folder)
+        run_steps(folder, first="write a corpus", last="judge the release")
+
+    return made_once(tmp_path_factory, "good", make)
 
 
 @pytest.fixture(scope="session")
 def collapsed_release(good_release: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pair trained on labels of other rows, up to calibration.
+    """A pair trained on labels of other rows, up to calibration: never change it, copy it.
 
     Its losses fall, its texts have the right form, and its cosine is that of the mean activation.
     """
-    folder = tmp_path_factory.mktemp("collapsed") / "release"
+    return made_once(tmp_path_factory, "collapsed", lambda folder: _collapse(good_release, folder))
+
+
+def _collapse(good_release: Path, folder: Path) -> None:
     shutil.copytree(good_release, folder, ignore=shutil.ignore_patterns("dist", "evidence", "pair"))
     shuffle_labels(folder / "data" / "train.parquet")
     recipe = folder / "recipe.yaml"
     text = RECIPE.read_text().replace("../tiny/base", str(BASE))
     recipe.write_text(text.replace("steps: 400", f"steps: {COLLAPSED_STEPS}"))
     run_steps(folder, recipe=recipe, first="train the verbalizer", last="compute the numbers")
-    return folder
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A small release with made-up evidence, rendered: never change it, copy it."""
+
+    def make(folder: Path) -> None:
+        render(make_release(folder, rows=60, documents=12), VERSION)
+
+    return read_release(made_once(tmp_path_factory, "rendered", make))
 
 
 def shuffle_labels(path: Path) -> None:

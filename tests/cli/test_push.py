@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.cards.render import render
 from nla_release.files import read_text
 from nla_release.release import read_release
-from tests.builders_pair import make_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
 from tests.hub.publishing import VERSION, api_of, commits, repos, tags
@@ -22,16 +20,9 @@ from tests.hub.publishing import VERSION, api_of, commits, repos, tags
 COMMAND = Path(sys.executable).with_name("nla-release")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    release = make_release(tmp_path_factory.mktemp("made") / "release", rows=60, documents=12)
-    render(release, VERSION)
-    return release
-
-
 @pytest.fixture
-def release(made, tmp_path):
-    return read_release(shutil.copytree(made.folder, tmp_path / "release"))
+def release(rendered, tmp_path):
+    return read_release(shutil.copytree(rendered.folder, tmp_path / "release"))
 
 
 @pytest.fixture

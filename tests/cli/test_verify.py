@@ -6,28 +6,19 @@ import shutil
 
 import pytest
 
-from nla_release.cards.render import render
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.release_id import release_id
 from nla_release.manifest import read_manifest
 from nla_release.release import ROLES, read_release
-from tests.builders_pair import make_release
 from tests.hub.publishing import VERSION, api_of, repos
 
 # Unlike any token of the Hub, so that no pattern can help to keep it secret.
 TOKEN = "open-sesame-0123456789"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    release = make_release(tmp_path_factory.mktemp("made") / "release", rows=60, documents=12)
-    render(release, VERSION)
-    return release
-
-
 @pytest.fixture
-def release(made, tmp_path):
-    return read_release(shutil.copytree(made.folder, tmp_path / "release"))
+def release(rendered, tmp_path):
+    return read_release(shutil.copytree(rendered.folder, tmp_path / "release"))
 
 
 @pytest.fixture

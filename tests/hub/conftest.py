@@ -6,22 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.cards.render import render
 from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.remote import Hub
 from nla_release.release import Release, read_release
-from tests.builders_pair import make_release
 from tests.hub.faulty import FaultyHub
-from tests.hub.publishing import VERSION
-
-
-@pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """A small release, rendered: never change it, copy it."""
-    release = make_release(tmp_path_factory.mktemp("rendered") / "release", rows=60, documents=12)
-    render(release, VERSION)
-    return release
 
 
 @pytest.fixture
