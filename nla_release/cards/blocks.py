@@ -1,7 +1,7 @@
 """The generated parts of both documents: rendered from results alone, found again by markers.
 
-All come from calibration.json, but for the list of retracted numbers, which is HISTORY.md's, and
-for what addenda say of the numbers that they superseded.
+All come from calibration.json, but for what was retracted, which HISTORY.md tells, and for what
+addenda say of the numbers that they superseded.
 
 A check renders `expected_blocks` and `expected_page_blocks` again and compares them with the
 `generated_blocks` of both documents, so a number that was edited by hand, or that comes from
@@ -25,7 +25,7 @@ from nla_release.cards.markdown import inline
 from nla_release.cards.probe_sentences import contamination_sentence
 from nla_release.cards.probe_summary import telling_rows, telling_sentences
 from nla_release.cards.probes import probe_tables, without_numbers
-from nla_release.cards.retractions import retracted_block
+from nla_release.cards.retractions import retracted_block, withdrawn_block
 from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
 from nla_release.cards.superseded import addenda_block, addendum_block
@@ -41,20 +41,25 @@ _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILIN
 
 
 def expected_blocks(
-    calibration: Calibration, log: Sequence[Entry] = (), addenda: Sequence[Addendum] = ()
+    calibration: Calibration,
+    log: Sequence[Entry] = (),
+    addenda: Sequence[Addendum] = (),
+    version: str | None = None,
 ) -> dict[str, str]:
     """The text between the markers of every generated block of a card, by name.
 
     Args:
         calibration: which the numbers are from.
-        log: HISTORY.md; when it retracts a number, there is a block that says so.
+        log: HISTORY.md; when it retracts anything, there is a block that says so.
         addenda: to this version; when there is one, a block names the last.
+        version: of the card; when the log withdraws it, there is a block for the top.
     """
     blocks = _blocks(CARD_NAMES, calibration)
     if remarks := _remarks(calibration):
         rows, said = telling_rows(calibration.probes), telling_sentences(calibration.probes)
         blocks |= _block(PROBES, {"rows": rows, "remarks": [*said, *remarks]})
-    return blocks | retracted_block(log) | addendum_block(addenda)
+    later = retracted_block(log) | withdrawn_block(log, version) | addendum_block(addenda)
+    return blocks | later
 
 
 def expected_page_blocks(

@@ -94,7 +94,9 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
     repos, year = shared["release"]["repos"], shared["date"][:4]
     key = f"{inputs.release.config.namespace}{year}{inputs.release.config.name}{role}"
     return shared | {
-        "front_matter": front_matter(inputs.release, adapter.sidecar, inputs.calibration),
+        "front_matter": front_matter(
+            inputs.release, adapter.sidecar, inputs.calibration, shared["successors"][role]
+        ),
         "role_name": ROLE_NAMES[role],
         "repo": repos[role],
         "partner": {

@@ -32,18 +32,29 @@ KEYS = (
     "base_model_relation",
     "library_name",
     "pipeline_tag",
+    "new_version",
     "tags",
     "model-index",
 )
 
 
-def front_matter(release: Release, sidecar: Sidecar, calibration: Calibration) -> str:
-    """YAML text without the dashes around it."""
+def front_matter(
+    release: Release, sidecar: Sidecar, calibration: Calibration, successor: str | None = None
+) -> str:
+    """YAML text without the dashes around it.
+
+    Args:
+        release: which names the licence.
+        sidecar: of the adapter.
+        calibration: of the pair.
+        successor: the repository to use instead, when this version was retracted.
+    """
     config = release.config
     return dump_yaml(
         {
             "license": config.license,
             **determined(sidecar),
+            **({"new_version": successor} if successor else {}),
             "tags": [
                 "natural-language-autoencoder",
                 "nla",

@@ -22,14 +22,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from nla_release.calibration.records import Sha256
 from nla_release.cards.markdown import inline
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import read_text
-from nla_release.release import check_version
+from nla_release.release import NAME, ROLES, check_version
 from nla_release.schema import Strict, parse
+from nla_release.sidecar import Role
 
 Kind = Literal["release", "finding", "correction", "retraction", "process"]
 
@@ -59,9 +60,17 @@ def _is_version(version: str) -> str:
         raise ValueError(error.message) from error
 
 
+def _is_repo_id(text: str) -> str:
+    parts = text.split("/")
+    if len(parts) != 2 or not all(re.fullmatch(NAME, part) for part in parts):
+        raise ValueError(f"{text!r} is not a repository id of the Hub")
+    return text
+
+
 Line = Annotated[str, Field(max_length=300), AfterValidator(_is_line)]
 NormalVersion = Annotated[str, Field(max_length=60), AfterValidator(_is_version)]
 Day = Annotated[date, Field(strict=True)]
+RepoId = Annotated[str, AfterValidator(_is_repo_id)]
 
 
 class Superseded(Strict):
@@ -93,15 +102,47 @@ class Superseded(Strict):
         return abs(number - self.value) <= 10.0**-self.decimals / 2 + 1e-9
 
 
+class Withdrawn(Strict):
+    """A version that does not stand any more, all of it.
+
+    `successor` is the version to use instead, and `repos` are its repositories by role.
+    """
+
+    reason: Line
+    successor: NormalVersion | None = None
+    repos: dict[Role, RepoId] = Field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The reason with a full stop."""
+        return self.reason if self.reason.endswith((".", "!", "?")) else f"{self.reason}."
+
+    @model_validator(mode="after")
+    def _says_where_the_successor_is(self) -> "Withdrawn":
+        if self.repos.keys() != (set(ROLES) if self.successor else set()):
+            raise ValueError("a successor has a repository for each role, and nothing else has")
+        return self
+
+
 class Record(Strict):
-    """What the comment before an entry says of it; `source` is the sha256 of its fragment."""
+    """What the comment before an entry says of it.
+
+    `source` is the sha256 of its fragment; of an entry that withdraws a version, of its reason.
+    """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     date: Day
     kind: Kind
     version: NormalVersion | None = None
     supersedes: Superseded | None = None
+    withdraws: Withdrawn | None = None
     source: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _withdraws_a_version(self) -> "Record":
+        if self.withdraws and (self.version is None or self.kind != "retraction"):
+            raise ValueError("only a retraction withdraws, and it names the version")
+        return self
 
     @property
     def about(self) -> str | None:

@@ -37,7 +37,7 @@ from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.references import check_licence, licence_files
 from nla_release.cards.released import Released, released
-from nla_release.cards.retractions import retracted_block
+from nla_release.cards.retractions import new_version, retracted_block, withdrawn_block
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import RefusedError
 from nla_release.files import dump_json, replacing_folder, write_atomic
@@ -100,9 +100,11 @@ def render(release: Release, version: str) -> RenderedRelease:
     sidecars = [inputs.adapters[role].sidecar for role in ROLES]
     comparison = compared(release, version, inputs.evidence, sidecars)
     history = _history(inputs, shared, addenda)
-    retracted = retracted_block(read_log(history))
+    log = read_log(history)
+    retracted, withdrawn = retracted_block(log), withdrawn_block(log, version)
+    shared["successors"] = {role: new_version(log, version, role) for role in ROLES}
     for blocks, later in (
-        ("blocks", retracted | addendum_block(addenda)),
+        ("blocks", retracted | withdrawn | addendum_block(addenda)),
         ("page_blocks", retracted | addenda_block(addenda) | comparison_block(comparison)),
     ):
         shared[blocks] |= {name: marked(name, text) for name, text in later.items()}

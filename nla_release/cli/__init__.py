@@ -27,6 +27,7 @@ VERBS = {
     "explain": "Show what a rule checks, why, and how to fix what it finds.",
     "plan": "Show what a push would do to each file of both repositories.",
     "push": "Publish both repositories as one unit, or rehearse it on loopback.",
+    "retract": "Say on both cards of a published version that it is not to be used.",
     "verify": "Download a published release anew, and judge it as a stranger would.",
     "hub": "Run the embedded Hub on 127.0.0.1.",
 }

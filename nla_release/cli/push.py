@@ -1,18 +1,14 @@
 """`nla-release push`."""
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from nla_release.cli.edge import say
 from nla_release.cli.plan import show
-from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError
+from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
+from nla_release.errors import EnvironmentProblem, RefusedError
 from nla_release.files import read_text, write_atomic
-from nla_release.hub.client import quiet_client
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
 from nla_release.hub.merging import take_over
@@ -34,12 +30,8 @@ from nla_release.rules.subject import find_subject
     help="Add what `calibrate --addendum` measured to the version, which is published.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
-@click.option("--rehearse", is_flag=True, help="Publish to an embedded Hub on 127.0.0.1 instead.")
-@click.option(
-    "--hub-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the rehearsal's Hub keeps its files; a temporary folder by default.",
-)
+@rehearse_option
+@hub_root_option
 @click.option(
     "--private/--public",
     default=None,
@@ -88,13 +80,10 @@ def command(
     brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have
     to be those that the tag vX has on the Hub, and vX stays where it is.
     """
-    if hub_root is not None and not rehearse:
-        raise ConfigError("--hub-root belongs to --rehearse", hint="add --rehearse")
     release = read_release(path)
     waived = tuple(release.config.waivers)
     wishes = Wishes(private, overwrite_card, allow_lower, rebase, waived, addendum)
-    quiet_client(say)
-    with _rehearsal(hub_root) if rehearse else _real(dry_run) as hub:
+    with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
         plan = make_plan(release.dist, version, hub, wishes)
         if dry_run:
             code = show(plan, form)
@@ -114,25 +103,6 @@ def command(
             return 0
     _keep_history(release)
     return 0
-
-
-@contextmanager
-def _rehearsal(root: Path | None) -> Iterator[Hub]:
-    from nla_release.hub.loopback.server import HOST, LoopbackHub
-
-    # A proxy has no business between this process and itself.
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST
-    with (
-        tempfile.TemporaryDirectory(prefix="nla-release-hub-") as temporary,
-        LoopbackHub(root or Path(temporary)) as server,
-    ):
-        say(f"rehearsing on {server.endpoint}; nothing is published")
-        yield Hub(server.endpoint, server.token)
-
-
-@contextmanager
-def _real(dry_run: bool) -> Iterator[Hub]:
-    yield Hub.from_environment(writing=not dry_run)
 
 
 def _refuse_what_does_not_pass(release: Release) -> None:

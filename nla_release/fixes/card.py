@@ -72,7 +72,8 @@ def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
 
 
 def _blocks(adapter: Adapter) -> dict[str, str]:
-    return expected_blocks(adapter.calibration, adapter.log, adapter.addenda)
+    version = adapter.manifest.version
+    return expected_blocks(adapter.calibration, adapter.log, adapter.addenda, version)
 
 
 def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:

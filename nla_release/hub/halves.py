@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from nla_release.cards.history import Entry, read_log
 from nla_release.errors import (
     ConfigError,
     EnvironmentProblem,
@@ -20,6 +21,7 @@ from nla_release.hub.release_id import read_id
 from nla_release.hub.remote import SERVER_FILES, Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.manifest import FILE_NAME, Manifest, read_manifest
+from nla_release.release import HISTORY_FILE_NAME
 from nla_release.rules.published import Tagged
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role
@@ -73,7 +75,7 @@ def find(hub: Hub, place: Place) -> Half:
             f"{place.repo} has no tag {place.revision}",
             hint=f"its tags are {', '.join(sorted(main.tags)) or 'none'}",
         )
-    half = _half(hub, place, _at(hub, place.repo, commit, main))
+    half = _half(hub, place, _at(hub, place.repo, commit, main), main)
     if half.state.files.keys().isdisjoint(_MARKS_A_RELEASE):
         raise NothingCheckedError(f"{place} holds no release")
     return half
@@ -95,7 +97,7 @@ def find_partner(hub: Hub, here: Half) -> Half | None:
     main = hub.state(place.repo)
     if main is None or tag not in main.tags:
         return None
-    return _half(hub, place, _at(hub, place.repo, main.tags[tag], main))
+    return _half(hub, place, _at(hub, place.repo, main.tags[tag], main), main)
 
 
 def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
@@ -107,7 +109,7 @@ def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
     return state
 
 
-def _half(hub: Hub, place: Place, state: RemoteState) -> Half:
+def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half:
     manifest = _manifest(hub, place.repo, state)
     own, *earlier = hub.commits(place.repo, state.head)
     identity = read_id(own.description)
@@ -126,6 +128,7 @@ def _half(hub: Hub, place: Place, state: RemoteState) -> Half:
         weights.sha256 if weights else None,
         manifest,
         _alterations(hub, place.repo, manifest, state),
+        _log(hub, place.repo, main),
     )
     return Half(place, tagged, state)
 
@@ -140,6 +143,16 @@ def _alterations(
         return tuple(each.message for each in altering_attributes(hub, here, state))
     except InputError as error:
         return (error.message,)
+
+
+def _log(hub: Hub, repo: str, main: RemoteState) -> tuple[Entry, ...] | None:
+    """HISTORY.md on main; nothing when there is none, None when it cannot be read."""
+    if HISTORY_FILE_NAME not in main.files:
+        return ()
+    try:
+        return tuple(read_log(hub.read(repo, HISTORY_FILE_NAME, main.head)))
+    except InputError:
+        return None
 
 
 def _manifest(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:

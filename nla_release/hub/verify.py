@@ -1,7 +1,7 @@
 """A release as a stranger finds it: downloaded by tag, past every cache, and judged.
 
 What the files say of themselves is judged by the rules of `check`, and what the Hub says of them by
-NLA704 and NLA705. One repository is enough for both: of its partner only release.json is read.
+NLA704 to NLA706. One repository is enough for both: of its partner only release.json is read.
 """
 
 import tempfile
@@ -26,7 +26,18 @@ from nla_release.sidecar import Role
 # What verifying means: every byte is listed and no secret, the numbers are computed again and are
 # those of the card, and both halves are of one push. Other rules may lack what no stranger has.
 _INDISPENSABLE = frozenset(
-    {"NLA501", "NLA502", "NLA504", "NLA601", "NLA602", "NLA701", "NLA703", "NLA704", "NLA705"}
+    {
+        "NLA501",
+        "NLA502",
+        "NLA504",
+        "NLA601",
+        "NLA602",
+        "NLA701",
+        "NLA703",
+        "NLA704",
+        "NLA705",
+        "NLA706",
+    }
 )
 
 

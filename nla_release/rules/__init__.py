@@ -99,7 +99,11 @@ RULES: tuple[Rule, ...] = (
 )
 
 # Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
-RULES_ON_THE_HUB: tuple[Rule, ...] = (published.tag_stands, published.one_push)
+RULES_ON_THE_HUB: tuple[Rule, ...] = (
+    published.tag_stands,
+    published.one_push,
+    published.not_retracted,
+)
 
 
 def judge(

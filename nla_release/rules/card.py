@@ -9,7 +9,7 @@ from nla_release.cards.blocks import expected_blocks, expected_page_blocks, gene
 from nla_release.cards.compared import COMPARISON
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
-from nla_release.cards.retractions import RETRACTING
+from nla_release.cards.retractions import RETRACTING, WITHDRAWN, new_version
 from nla_release.cards.superseded import ADDENDA, ADDENDUM
 from nla_release.files import read_text
 from nla_release.hub.card_metadata import check_card
@@ -27,6 +27,7 @@ from nla_release.rules.scopes import REPOSITORIES
 # What a generated block is made from, when that is not calibration.json.
 _SOURCES = {
     RETRACTING: HISTORY_FILE_NAME,
+    WITHDRAWN: HISTORY_FILE_NAME,
     ADDENDUM: FOLDER_NAME,
     ADDENDA: FOLDER_NAME,
     COMPARISON: COMPARISON_NAME,
@@ -89,8 +90,8 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
     page=Page(
         checks="Between their markers README.md and RELEASE_CALIBRATION.md hold every generated"
         " block, and each is, to the character, what calibration.json renders to; the card's list"
-        " of retracted numbers is what HISTORY.md gives, and the addendum that it names is the last"
-        " one.",
+        " of what was retracted is what HISTORY.md gives, as are the notice at the top and"
+        " new_version when this version was; and the addendum that it names is the last one.",
         why="Numbers in prose rot: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b"
         " call the same share about 80, 95 and 97 per cent structural.",
         fix="Run `nla-release render` again. Write prose into the notes, where `{{ calibration..."
@@ -102,8 +103,16 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
 def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
     """Rendering the blocks again."""
     text = adapter.text(CARD_FILE_NAME)
-    expected = expected_blocks(adapter.calibration, adapter.log, adapter.addenda)
+    expected = expected_blocks(
+        adapter.calibration, adapter.log, adapter.addenda, adapter.manifest.version
+    )
     yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
+    named = new_version(adapter.log, adapter.manifest.version, adapter.role)
+    if named and (found := check_card(text).metadata.get("new_version")) != named:
+        yield Problem(
+            adapter.folder / CARD_FILE_NAME,
+            f"new_version is {found!r}, and {HISTORY_FILE_NAME} says to use {named}",
+        )
     page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
     with reading(page, "NLA502"):
         text = read_text(page)

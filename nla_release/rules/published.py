@@ -6,8 +6,11 @@ These rules are asked of a downloaded release only: files alone do not know wher
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nla_release.cards.history import Entry
+from nla_release.cards.retractions import withdrawing
 from nla_release.hub.release_id import release_id
 from nla_release.manifest import FILE_NAME, Manifest, PartnerRecord
+from nla_release.release import HISTORY_FILE_NAME, tag
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, Scope, Skip, rule
 
@@ -19,7 +22,8 @@ class Tagged:
     `release_id` is what the commit's description carries, and `others` are the commits before it
     that carry the id of another release with the same tag. `adapter_sha256` is what the Hub says
     of the weights' bytes. `manifest` is None without a sound release.json. `alterations` say how
-    git would give people other bytes than the Hub does.
+    git would give people other bytes than the Hub does. `log` is HISTORY.md on main, which may tell
+    more by now than that of the commit; None when it cannot be read.
     """
 
     repo: str
@@ -30,6 +34,7 @@ class Tagged:
     adapter_sha256: str | None
     manifest: Manifest | None
     alterations: tuple[str, ...] = ()
+    log: tuple[Entry, ...] | None = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,44 @@ def one_push(published: Published) -> Iterator[Problem | Skip]:
         *_records(partner.repo, partner.manifest.partner, here, here.manifest.tag),
         *_ids(published, release_id([here.manifest, partner.manifest])),
     ):
+        yield Problem(path, message)
+
+
+@rule(
+    "NLA706",
+    "error",
+    "nobody retracted the version since",
+    each=_PUBLISHED,
+    page=Page(
+        checks="HISTORY.md on the main branch, of this repository and of its partner, does not"
+        " retract this version as a whole. A log that cannot be read is a warning.",
+        why="A tag stays as it was published, so who loads by it never sees what its authors say"
+        " later: the retractions of SolshineCode/nla-gemma-4-e2b stand in documents of another"
+        " repository than the weights.",
+        fix="Load the version that the entry names instead. Publishers: a retraction is not taken"
+        " back; publish the next version.",
+        example="v0.0.1 was retracted on 2026-12-01: evaluated at another scale; use v0.0.2",
+        waive="Never: to use it all the same is the reader's choice.",
+    ),
+)
+def not_retracted(published: Published) -> Iterator[Problem | Skip]:
+    """The logs on both main branches."""
+    here, path = published.here, published.adapter.folder / HISTORY_FILE_NAME
+    if here.manifest is None:
+        yield _UNREADABLE
+        return
+    said = set()
+    for tagged in filter(None, (here, published.partner)):
+        if tagged.log is None:
+            yield Problem(path, f"cannot be read on main of {tagged.repo}", "warning")
+            continue
+        entry = withdrawing(tagged.log, here.manifest.version)
+        if entry and entry.record and (withdrawn := entry.record.withdraws):
+            instead = f"; use {tag(withdrawn.successor)}" if withdrawn.successor else ""
+            said.add(
+                f"{here.manifest.tag} was retracted on {entry.day}: {withdrawn.reason}{instead}"
+            )
+    for message in sorted(said):
         yield Problem(path, message)
 
 

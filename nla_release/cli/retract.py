@@ -1,0 +1,80 @@
+"""`nla-release retract`."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from nla_release.cards.history import read_history
+from nla_release.cli.edge import say
+from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
+from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.files import write_atomic
+from nla_release.hub.retract import retract
+from nla_release.hub.retraction import RetractionPlan, plan_retraction
+from nla_release.hub.withdrawing import Withdrawal
+from nla_release.output.retraction_text import retraction_lines
+from nla_release.release import ROLES, Release, check_version, read_release
+from nla_release.sidecar import Role
+
+
+@click.command("retract")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--version", required=True, help="The published version, such as 0.0.1.")
+@click.option("--reason", required=True, help="One line: why it is not to be used.")
+@click.option("--successor", metavar="VERSION", help="The published version to use instead.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
+@rehearse_option
+@hub_root_option
+def command(
+    path: Path,
+    version: str,
+    reason: str,
+    successor: str | None,
+    dry_run: bool,
+    rehearse: bool,
+    hub_root: Path | None,
+) -> int:
+    """Say on both cards of a published version that it is not to be used.
+
+    PATH is the folder of release.yaml, which names the repositories; what was rendered is not
+    needed. Each repository gets one commit: a notice at the top of the card, an entry in HISTORY.md
+    and, with --successor, the link by which the Hub points to the newer version. Nothing is
+    deleted, and the tag stays where it is. The same command continues what was cut off. Repeated
+    with a --successor, it adds that. To retract one number, use `nla-release history retract`.
+    """
+    release = read_release(path)
+    repos = {role: release.repo_id(role, check_version(version)) for role in ROLES}
+    withdrawal = Withdrawal(
+        version, reason, datetime.now(UTC).date(), successor, _repos(release, version, successor)
+    )
+    with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
+        plan = plan_retraction(hub, repos, withdrawal, read_history(release.history))
+        for line in retraction_lines(plan):
+            click.echo(line, err=not dry_run)
+        if dry_run:
+            say("hint: nothing was written; run it again without --dry-run")
+            return 0
+        retract(plan, hub, say)
+    if not rehearse:
+        _keep_history(release, plan)
+    return 0
+
+
+def _repos(release: Release, version: str, successor: str | None) -> dict[Role, str]:
+    if successor is None:
+        return {}
+    if successor == version:
+        raise ConfigError("--successor is the version that is to be retracted")
+    return {role: release.repo_id(role, check_version(successor)) for role in ROLES}
+
+
+def _keep_history(release: Release, plan: RetractionPlan) -> None:
+    """What was published is what the next version appends to."""
+    try:
+        write_atomic(release.history, plan.history)
+    except EnvironmentProblem as error:
+        raise EnvironmentProblem(
+            f"both repositories tell of it, but {error.message}",
+            hint=f"copy HISTORY.md of {plan.repos[0].repo} beside release.yaml",
+        ) from error

@@ -1,0 +1,187 @@
+"""Retracting a version that is published: both cards say so, and nothing is deleted.
+
+Each repository gets one commit on top of main. Tags stay where they are. The same command continues
+a retraction that was cut off: what a repository says already is not said again.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nla_release.errors import (
+    NlaReleaseError,
+    PartlyPublishedError,
+    RefusedError,
+)
+from nla_release.files import write_atomic
+from nla_release.hub.adoption import changed_since
+from nla_release.hub.client import Say
+from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
+from nla_release.hub.payload import checked_payload
+from nla_release.hub.release_id import release_id, trailers
+from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteState
+from nla_release.hub.retraction import CARD_NAME, RetractionPlan, Told, record_of
+from nla_release.release import tag
+
+_TRIES = 3
+_PAUSE_SECONDS = 1.0
+
+
+def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
+    """Say it in both repositories.
+
+    Raises:
+        RefusedError: somebody commits meanwhile, or the Hub refuses the files.
+        EnvironmentProblem: the token may not write, or the Hub cannot be reached.
+        PartlyPublishedError: one of these, after one repository told of it.
+        KeyboardInterrupt: after saying which repositories tell of it.
+    """
+    if plan.done:
+        say(f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}")
+        return
+    for repo in plan.repos:
+        if not repo.done:
+            hub.check_write(repo.repo)
+            hub.check_card(repo.repo, repo.files.get(CARD_NAME) or _card(hub, repo))
+    identity = release_id(repo.manifest for repo in plan.repos)
+    act = _Act(hub, say, f"Retract {tag(plan.withdrawal.version)}", identity)
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
+        folders = {repo.role: _staged(repo, Path(name) / repo.role) for repo in plan.repos}
+        try:
+            for repo in plan.repos:
+                if repo.done:
+                    act.public.append(f"{repo.repo} tells of it already")
+                    continue
+                _commit(act, repo, folders[repo.role])
+                _check(act, repo, folders[repo.role])
+                say(f"retracted {tag(plan.withdrawal.version)} in {act.public[-1]}")
+        except KeyboardInterrupt:
+            say(f"interrupted. Public so far: {act.known}")
+            raise
+        except NlaReleaseError as error:
+            if not (act.public or act.unsure):
+                raise
+            raise PartlyPublishedError(
+                f"{error.message}. Public so far: {act.known}",
+                hint="run the same command again; it continues where this one stopped",
+            ) from error
+
+
+@dataclass
+class _Act:
+    """A retraction under way: what it is carried out with, and what is public by now."""
+
+    hub: Hub
+    say: Say
+    message: str
+    identity: str
+    public: list[str] = field(default_factory=list)
+    # The repository that a commit was sent to, as long as nobody knows what became of it.
+    unsure: str | None = None
+
+    @property
+    def known(self) -> str:
+        """What anybody can see already, in words."""
+        left = [f"whether {self.unsure} tells of it is not known"] if self.unsure else []
+        return "; ".join([*self.public, *left]) or "nothing"
+
+
+def _card(hub: Hub, repo: Told) -> str:
+    return hub.read(repo.repo, CARD_NAME, repo.state.head)
+
+
+def _staged(repo: Told, folder: Path) -> Path:
+    """The files that are to be uploaded, after a look at whether they may be.
+
+    Raises:
+        RefusedError: one of them tells a secret.
+    """
+    folder.mkdir()
+    for name, text in repo.files.items():
+        write_atomic(folder / name, text)
+    if repo.files:
+        checked_payload(folder, repo.role)
+    return folder
+
+
+def _commit(act: _Act, repo: Told, folder: Path) -> None:
+    """The commit that tells of the retraction, whoever made it: this try, or one before it."""
+    for left in reversed(range(_TRIES)):
+        act.unsure = repo.repo
+        try:
+            made = _send(act, repo, folder)
+        except (ConflictError, OutcomeUnknownError) as error:
+            state = _seen(act.hub, repo)
+            if _tells(repo, folder, state):
+                act.say(f"the commit of {repo.repo} had arrived; its answer had not")
+                made = state.head
+            else:
+                act.unsure = None
+                if state.head != repo.state.head:
+                    raise _moved(act.hub, repo) from error
+                if not left:
+                    raise
+                act.say(f"{repo.repo}: the commit did not arrive; trying again")
+                time.sleep(_PAUSE_SECONDS)
+                continue
+        except NlaReleaseError:  # the Hub refused
+            act.unsure = None
+            raise
+        act.unsure = None
+        act.public.append(f"{repo.repo} ({made[:12]})")
+        return
+
+
+def _send(act: _Act, repo: Told, folder: Path) -> str:
+    payload = {name: record_of(text) for name, text in repo.files.items()}
+    with act.hub.additions(folder, payload) as additions:
+        act.hub.upload(repo.repo, additions)
+        return act.hub.commit(
+            repo.repo,
+            additions,
+            [],
+            message=act.message,
+            description=trailers(act.identity, repo.state.head),
+            parent=repo.state.head,
+        )
+
+
+def _check(act: _Act, repo: Told, folder: Path) -> None:
+    """Main is as it was, but for the files that tell."""
+    state = _seen(act.hub, repo)
+    if not _tells(repo, folder, state):
+        raise RefusedError(
+            f"{repo.repo}: what is on main ({state.head[:12]}) is not what was sent",
+            hint="look at its last commits; the tags are as they were",
+        )
+
+
+def _seen(hub: Hub, repo: Told) -> RemoteState:
+    state = hub.state(repo.repo)
+    if state is None:
+        raise RefusedError(f"{repo.repo} is not there any more")
+    return state
+
+
+def _tells(repo: Told, folder: Path, state: RemoteState) -> bool:
+    """Whether a tree is that of before, with these files."""
+    others = state.files.keys() - repo.files.keys()
+    return (
+        others == repo.state.files.keys() - repo.files.keys()
+        and all(state.files[name] == repo.state.files[name] for name in others)
+        and all(
+            name in state.files and state.files[name].is_same_as(folder / name)
+            for name in repo.files
+        )
+        and repo.state.tags.items() <= state.tags.items()
+    )
+
+
+def _moved(hub: Hub, repo: Told) -> RefusedError:
+    changes = changed_since(hub, repo.repo, repo.state.head)
+    return RefusedError(
+        f"{repo.repo}: somebody committed to main meanwhile, nothing was overwritten: {changes}",
+        hint="run the same command again: it looks at what is there now",
+    )
