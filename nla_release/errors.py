@@ -86,3 +86,8 @@ class PartlyPublishedError(NlaReleaseError):
     """Some of the release is public and some is not; the same command continues it."""
 
     exit_code = 5
+
+
+def one_line(text: object) -> str:
+    """What a library says, such as an exception of its own, as a clause for a message of ours."""
+    return " ".join(str(text).split())

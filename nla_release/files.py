@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from nla_release.errors import EnvironmentProblem, InputError
+from nla_release.errors import EnvironmentProblem, InputError, one_line
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 # A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
@@ -111,7 +111,7 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is nested too deeply to be read") from error
     # The library builds values of wrong tags, dates and numbers with whatever int() and dict raise.
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not valid YAML: {_one_line(error)}") from error
+        raise InputError(f"{path} is not valid YAML: {one_line(error)}") from error
     if not isinstance(document, dict):
         raise InputError(f"{path} must hold a YAML mapping, found {_kind(document)}")
     return document
@@ -232,10 +232,6 @@ def _kind(document: Any) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number in JSON")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from nla_release.adapter_config import AdapterConfig
 from nla_release.engine.base import Base
-from nla_release.errors import PairError, WeightsError
+from nla_release.errors import PairError, WeightsError, one_line
 from nla_release.files import read_json
 from nla_release.lora import lora_modules
 from nla_release.schema import parse
@@ -60,8 +60,8 @@ def attach(base: Base, folders: dict[Role, Path]) -> Any:
                 else:
                     model.load_adapter(folder, adapter_name=role)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason[:400]}") from error
+            reason = one_line(error)[:400]
+            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
         _check_complete(model, role, folder / ADAPTER_FILE_NAME)
     return model.eval().requires_grad_(False)
 

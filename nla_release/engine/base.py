@@ -11,7 +11,7 @@ import transformers
 from transformers.utils import cached_file
 
 from nla_release.chat import Chat
-from nla_release.errors import ConfigError, EnvironmentProblem, PairError
+from nla_release.errors import ConfigError, EnvironmentProblem, PairError, one_line
 from nla_release.files import sha256_file
 from nla_release.sidecar import Dtype, Quantization
 
@@ -90,9 +90,9 @@ def load_base(
             device_map={"": device} if config else None,
         )
     except (OSError, ValueError, RuntimeError) as error:  # the last: weights of other shapes
-        reason = " ".join(str(error).split())
         raise EnvironmentProblem(
-            f"base model {source} (revision {revision or 'default'}) cannot be loaded: {reason}",
+            f"base model {source} (revision {revision or 'default'}) cannot be loaded:"
+            f" {one_line(error)}",
             hint="check the id, HF_ENDPOINT and HF_HUB_OFFLINE, and log in if it is gated",
         ) from error
     if not config:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from nla_release.errors import ConfigError, DataError, EnvironmentProblem
+from nla_release.errors import ConfigError, DataError, EnvironmentProblem, one_line
 from nla_release.files import dump_json, sha256_bytes, sha256_file
 
 Encoder = Callable[[Sequence[str]], torch.Tensor]
@@ -144,7 +144,7 @@ def _model(name: str, folder: Path) -> Callable[[list[str]], Any]:
 
 def _not_loaded(name: str, error: Exception) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"evaluation.encoder {name} cannot be loaded: {' '.join(str(error).split())}",
+        f"evaluation.encoder {name} cannot be loaded: {one_line(error)}",
         hint="check the folder or the id, HF_ENDPOINT and HF_HUB_OFFLINE",
     )
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from nla_release.errors import one_line
 from nla_release.hub.licenses import LICENSES
 from nla_release.schema import Open
 
@@ -46,9 +47,7 @@ def check_card(text: str) -> CardReport:
             return CardReport(errors=["YAML aliases are not accepted"])
         metadata = yaml.safe_load(front_matter[1])
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return CardReport(
-            errors=[f"the metadata is not valid YAML: {' '.join(str(error).split())}"]
-        )
+        return CardReport(errors=[f"the metadata is not valid YAML: {one_line(error)}"])
     if metadata is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
     if not isinstance(metadata, dict):

@@ -13,15 +13,24 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
-from nla_release.errors import ConfigError, EnvironmentProblem, NlaReleaseError, RefusedError
+from nla_release.errors import (
+    ConfigError,
+    EnvironmentProblem,
+    NlaReleaseError,
+    RefusedError,
+    one_line,
+)
 
 _AGAIN = "check the network and HF_ENDPOINT, then run the same command again"
+# The client puts them round the exception that tells.
+_WRAPPERS = (RuntimeError, LocalEntryNotFoundError)
 _LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -55,14 +64,9 @@ def translated(repo: str) -> Iterator[None]:
         raise _in_our_words(repo, _root(error)) from error
 
 
-def words(error: BaseException) -> str:
-    """An exception's text in one line."""
-    return " ".join(str(error).split())
-
-
 def _root(error: BaseException) -> BaseException:
-    """The reason under the client's `RuntimeError: Error while uploading ...`."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+    """The reason under the client's `Error while uploading ...` or `we cannot find the file`."""
+    while isinstance(error, _WRAPPERS) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
@@ -72,7 +76,7 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
         case NlaReleaseError():
             return error
         case HFValidationError():
-            return ConfigError(f"{repo} is not a repository id: {words(error)}")
+            return ConfigError(f"{repo} is not a repository id: {one_line(error)}")
         case LocalTokenNotFoundError():
             return EnvironmentProblem("there is no Hub token", hint="set HF_TOKEN")
         case OfflineModeIsEnabled():
@@ -93,14 +97,14 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
             return EnvironmentProblem(f"{error.filename or repo}: {error.strerror}")
         case httpx.HTTPError() | OSError() | RuntimeError():  # network, hf_xet, upload threads
             return OutcomeUnknownError(
-                f"{repo}: the Hub cannot be reached: {words(error) or type(error).__name__}",
+                f"{repo}: the Hub cannot be reached: {one_line(error) or type(error).__name__}",
                 hint=_AGAIN,
             )
         # no JSON, or not the keys of the protocol: a proxy's page, an answer that was cut off
         case KeyError() | JSONDecodeError() | UnicodeDecodeError():
             return _no_answer(repo, error)
         case _:  # the client's ValueError, for metadata or an object that was refused
-            return RefusedError(f"{repo}: the Hub refuses the files: {words(error)}")
+            return RefusedError(f"{repo}: the Hub refuses the files: {one_line(error)}")
 
 
 def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
@@ -128,7 +132,7 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
 
 def _no_answer(repo: str, error: BaseException) -> NlaReleaseError:
     return OutcomeUnknownError(
-        f"{repo}: the answer is not one of a Hub ({type(error).__name__}: {words(error)})",
+        f"{repo}: the answer is not one of a Hub ({type(error).__name__}: {one_line(error)})",
         hint="is HF_ENDPOINT a Hub, or a page in front of one? Then run the same command again",
     )
 
@@ -136,4 +140,4 @@ def _no_answer(repo: str, error: BaseException) -> NlaReleaseError:
 def _answer(error: HfHubHTTPError) -> str:
     """Status and reason without the client's address, request id and further reading."""
     reason = error.server_message or error.response.reason_phrase
-    return f"{error.response.status_code} {' '.join(reason.split())}".rstrip()
+    return f"{error.response.status_code} {one_line(reason)}".rstrip()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import EnvironmentProblem, one_line
 from nla_release.hub.client_errors import translated
 from nla_release.hub.masking import remember
 
@@ -102,4 +102,4 @@ def _reason(answer: httpx.Response) -> str:
         text = document.get("error_description") or document.get("error") or ""
     except (ValueError, AttributeError):
         text = ""
-    return " ".join(str(text).split())[:200] or str(answer.status_code)
+    return one_line(text)[:200] or str(answer.status_code)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.errors import ConfigError, EnvironmentProblem, NlaReleaseError, RefusedError
 
 # As git writes a path in a revision, `REVISION:PATH`. Neither part can be a pattern or lead up.
 _PLACE = re.compile(
@@ -65,19 +65,24 @@ def download(place: Place, names: Sequence[str], target: Path) -> Place:
         EnvironmentProblem: the Hub cannot be reached, or has no such repository or revision.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from huggingface_hub.utils import httpx
+
+    from nla_release.hub.client_errors import translated
 
     repo, patterns = place.repo, [f"{place.inside}{name}" for name in names]
     try:
-        commit = HfApi().model_info(repo, revision=place.revision, timeout=_SECONDS).sha
-        snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
-    except HFValidationError as error:
-        raise ConfigError(f"{repo} is neither a folder nor a Hub id: {error}") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        reason = " ".join(str(error).split())
+        with translated(repo):
+            commit = HfApi().model_info(repo, revision=place.revision, timeout=_SECONDS).sha
+            snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
+    except ConfigError as error:
+        raise ConfigError(f"{repo} is neither a folder nor a Hub id{_why(repo, error)}") from error
+    except (EnvironmentProblem, RefusedError) as error:
         raise EnvironmentProblem(
-            f"{repo} is no folder here and cannot be fetched from the Hub: {reason}",
+            f"{repo} is no folder here and cannot be fetched from the Hub{_why(repo, error)}",
             hint="check the path or the id, the revision, the network and HF_TOKEN",
         ) from error
     return replace(place, revision=commit)
+
+
+def _why(repo: str, error: NlaReleaseError) -> str:
+    """What is wrong, for a sentence that has named the repository already."""
+    return f": {error.message.removeprefix(repo).lstrip(': ')}"

@@ -21,7 +21,7 @@ from nla_release.cards.addenda import Addendum, read_addenda
 from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.compared import read_comparison
 from nla_release.cards.history import Entry, read_log
-from nla_release.errors import InputError, NothingCheckedError
+from nla_release.errors import InputError, NothingCheckedError, one_line
 from nla_release.files import read_json, read_text, sha256_file
 from nla_release.lora import LoraModule, lora_modules
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
@@ -229,7 +229,7 @@ def reading(path: Path, rule: str) -> Iterator[None]:
         ) from error
     # PyYAML's constructors raise the last two for a tag whose value is not of its kind.
     except (OSError, ValueError, LookupError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = f"{type(error).__name__}: {one_line(error)}"
         raise UnreadableError(rule, path, f"cannot be read: {reason}") from error
 
 
