@@ -25,6 +25,7 @@ a real one, down to the status codes. One way down, no module looks up:
 Endpoints that exist, for repositories of type model:
 
 * `whoami-v2`, `repos/create`, `repos/delete`, `validate-yaml`
+* `models`: a list of repositories, by namespace and by a part of their ids
 * per repository: information (at any revision), `auth-check[/write]`, `settings` (visibility,
   gating), `refs`, `commits`, `tree`, `paths-info`, `preupload`, `commit` (also as a pull request),
   `tag`, `branch`, `super-squash`, `discussions` (also pull requests, up to the merge)

@@ -38,6 +38,10 @@ class Caller:
         """Whether this caller may change a repository, and so see it if it is private."""
         return self.name is not None and self.only in {None, repo_id}
 
+    def may_read(self, repository: Repository) -> bool:
+        """Whether this caller may see a repository."""
+        return self.may_write(repository.id) or not repository.state().private
+
 
 _NOBODY = Caller()
 
@@ -89,7 +93,7 @@ class Access:
         caller, wanted = self.caller(request), repo_id(request)
         with suppress(RepoNotFoundError):
             repository = self.store.repo(wanted)
-            if caller.may_write(wanted) or not repository.state().private:
+            if caller.may_read(repository):
                 return repository
         anonymous = caller == _NOBODY
         raise RepoNotFoundError(

@@ -66,6 +66,12 @@ class Store:
             raise RepoNotFoundError(f"Repository {repo_id} not found")
         return repository
 
+    def repos(self) -> list[Repository]:
+        """Every repository, by id."""
+        found = self.root.glob("repos/*/*/repository.json")
+        ids = sorted("/".join(path.parts[-3:-1]) for path in found)
+        return [self._at(repo_id) for repo_id in ids]
+
     def create(self, repo_id: str, *, private: bool = False) -> Repository:
         """A new repository with the Hub's initial commit.
 

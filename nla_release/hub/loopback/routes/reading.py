@@ -16,12 +16,38 @@ from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.bodies import read
 from nla_release.hub.loopback.commits import Commit, Entry, Tree, folders
-from nla_release.hub.loopback.errors import EntryNotFoundError
+from nla_release.hub.loopback.errors import EntryNotFoundError, NotOfferedError
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.state import MAIN
 
 # A config longer than this is not read for the repository's summary.
 _LONGEST_CONFIG = 1024 * 1024
+
+
+def models(request: Request) -> Response:
+    """The repositories that this caller may see, of one namespace or with a text in their ids."""
+    asked = request.query_params
+    if unknown := sorted(asked.keys() - {"author", "search"}):
+        raise NotOfferedError(f"This Hub does not list models by {', '.join(unknown)}")
+    caller, found = access(request).caller(request), []
+    for repository in access(request).store.repos():
+        author = repository.id.split("/")[0]
+        named = asked.get("search", "").lower() in repository.id.lower()
+        if named and asked.get("author", author) == author and caller.may_read(repository):
+            found.append(_listed(repository))
+    return JSONResponse(found)
+
+
+def _listed(repository: Repository) -> dict[str, Any]:
+    state = repository.state()
+    return {
+        "id": repository.id,
+        "modelId": repository.id,
+        "private": state.private,
+        "downloads": 0,
+        "likes": 0,
+        "createdAt": state.created,
+    }
 
 
 def model_info(request: Request) -> Response:
@@ -192,6 +218,7 @@ def _small_text(commit: Commit, path: str, blobs: Blobs) -> str | None:
 
 _REPO = "/api/models/{namespace}/{name}"
 ROUTES = [
+    Route("/api/models", models),
     Route(_REPO, model_info),
     Route(f"{_REPO}/revision/{{revision}}", model_info),
     Route(f"{_REPO}/commits/{{revision}}", commits),
