@@ -49,7 +49,7 @@ hub1: .venv-hub1/.installed
 	    > "$$($(BIN1)/python -c $(PURELIB))/all_else.pth"
 	@touch $@
 
-# Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 71.
+# Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 72.
 fault-matrix: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.hub.fault_matrix
 

@@ -217,7 +217,7 @@ class Release:
             namespace=self.config.namespace,
             name=self.config.name,
             role=role,
-            version=version.replace(".", "_").replace("+", "_"),
+            version=in_names(version),
         )
 
     @property
@@ -317,6 +317,11 @@ def check_version(version: str) -> str:
     if normal != version:
         raise ConfigError(f"version {version!r} must be written {normal!r}")
     return version
+
+
+def in_names(version: str) -> str:
+    """A version as the names of repositories hold it."""
+    return version.replace(".", "_").replace("+", "_")
 
 
 def tag(version: str) -> str:

@@ -1,12 +1,15 @@
-"""Commits on the Hub: the one that a push of this release made, and those of others above it."""
+"""What pushes have left on the Hub, of this release or an earlier one, and others on top of it."""
 
+import json
 from pathlib import Path
 
+from nla_release.errors import InputError
 from nla_release.hub.comparison import is_exactly
 from nla_release.hub.release_id import read_id, read_parent
 from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteCommit
-from nla_release.manifest import Manifest
+from nla_release.hub.remote_state import RemoteCommit, RemoteState
+from nla_release.manifest import FILE_NAME, Manifest
+from nla_release.schema import parse
 
 _SHOWN = 5
 
@@ -23,6 +26,20 @@ def own_commit(hub: Hub, identity: str, folder: Path, manifest: Manifest) -> str
             if state is not None and is_exactly(folder, manifest, state):
                 return commit.id
     return None
+
+
+def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
+    """The release.json of a commit, when it is one of ours.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    if FILE_NAME not in state.files:
+        return None
+    try:
+        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
+    except (ValueError, InputError):  # somebody else's file of that name: so are all the others
+        return None
 
 
 def intruder(hub: Hub, repo: str, commit: str) -> RemoteCommit | None:

@@ -46,6 +46,10 @@ class RateLimitedError(EnvironmentProblem):
     """The Hub did nothing, because it was asked too often: 429."""
 
 
+class DeniedError(EnvironmentProblem):
+    """The Hub answered, and did nothing: it does not do this, or not for this token."""
+
+
 @contextmanager
 def translated(repo: str) -> Iterator[None]:
     """Raise what the client raises in the block as an error of this package, about `repo`."""
@@ -82,12 +86,12 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
         case OfflineModeIsEnabled():
             return EnvironmentProblem(f"HF_HUB_OFFLINE is set, and this needs the network: {repo}")
         case GatedRepoError():
-            return EnvironmentProblem(
+            return DeniedError(
                 f"{repo} is gated, and the token may not read it",
                 hint="accept its terms on its page, then set HF_TOKEN or run `hf auth login`",
             )
         case RepositoryNotFoundError():
-            return EnvironmentProblem(
+            return DeniedError(
                 f"{repo} does not exist on the Hub, or the token may not see it",
                 hint="check the name, HF_ENDPOINT and HF_TOKEN",
             )
@@ -112,7 +116,7 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
         case 412:
             return ConflictError(f"{repo}: somebody committed meanwhile, nothing was overwritten")
         case 401 | 403:
-            return EnvironmentProblem(
+            return DeniedError(
                 f"{repo}: the token may not do this ({_answer(error)})",
                 hint="use a token with write access to both repositories",
             )
@@ -124,10 +128,10 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
             return RefusedError(f"{repo}: the Hub refuses this: {_answer(error)}")
         case 408:
             return OutcomeUnknownError(f"{repo}: the Hub answered {_answer(error)}", hint=_AGAIN)
-        case status if status >= 500:
+        case status if status >= 500 and status != 501:
             return OutcomeUnknownError(f"{repo}: the Hub answered {_answer(error)}", hint=_AGAIN)
         case _:
-            return EnvironmentProblem(f"{repo}: the Hub answered {_answer(error)}")
+            return DeniedError(f"{repo}: the Hub answered {_answer(error)}")
 
 
 def _no_answer(repo: str, error: BaseException) -> NlaReleaseError:

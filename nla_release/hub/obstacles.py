@@ -121,14 +121,18 @@ def lost_history(
     hub: Hub, folder: Path, manifest: Manifest, state: RemoteState
 ) -> Iterator[Obstacle]:
     """What a tagged release said in its history stays."""
-    if not state.tags or HISTORY_FILE_NAME not in state.files:
-        return
-    published = hub.read(manifest.repo, HISTORY_FILE_NAME, state.head)
+    if state.tags and HISTORY_FILE_NAME in state.files:
+        published = hub.read(manifest.repo, HISTORY_FILE_NAME, state.head)
+        yield from other_history(manifest.repo, published, folder)
+
+
+def other_history(repo: str, published: str, folder: Path) -> Iterator[Obstacle]:
+    """HISTORY.md is only ever appended to."""
     if not (folder / HISTORY_FILE_NAME).read_bytes().startswith(published.encode()):
         yield Obstacle(
-            f"{manifest.repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
+            f"{repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
             f" {folder / HISTORY_FILE_NAME}",
-            f"put the published {HISTORY_FILE_NAME} beside release.yaml and render again",
+            f"put the {HISTORY_FILE_NAME} that {repo} has beside release.yaml and render again",
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
 
 from nla_release.errors import EnvironmentProblem, one_line
-from nla_release.hub.client_errors import translated
+from nla_release.hub.client_errors import DeniedError, translated
 from nla_release.hub.masking import remember
 
 # GitHub sets both in a job with `permissions: id-token: write`; elsewhere the job sets the last.
@@ -20,7 +20,7 @@ _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105 - a name
 _ID_TOKEN = "HF_OIDC_ID_TOKEN"  # noqa: S105 - a name
 
 
-class UntrustedError(EnvironmentProblem):
+class UntrustedError(DeniedError):
     """The Hub does not trust this job to publish to a repository."""
 
 

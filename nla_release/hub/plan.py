@@ -1,23 +1,22 @@
 """What a push would do, as data: the rendered release against what is on the Hub."""
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import sha256_bytes
 from nla_release.hub import obstacles
-from nla_release.hub.adoption import own_commit
+from nla_release.hub.adoption import own_commit, released
 from nla_release.hub.comparison import SYMBOLS, Change, FileChange, compare
 from nla_release.hub.hand_written import NOTHING, HandWritten, hand_written
 from nla_release.hub.obstacles import Obstacle
+from nla_release.hub.predecessor import look_back
 from nla_release.hub.release_id import read_id, release_id
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import small_differences
-from nla_release.manifest import FILE_NAME, FileRecord, Manifest, read_manifest
+from nla_release.manifest import FileRecord, Manifest, read_manifest
 from nla_release.release import ROLES, Waiver, check_version
-from nla_release.schema import parse
 from nla_release.sidecar import Role
 
 CARD_NAME = "README.md"
@@ -49,6 +48,7 @@ class RepoPlan:
     release already; `tagged` the one that the release's tag points at. `files` are compared with
     `tagged`, else `committed`, else `head`. `original` is the commit that the version's own tag
     points at, when an addendum is to be published that has been seen to leave its weights alone.
+    `notes` are what could not be found out.
     """
 
     role: Role
@@ -63,6 +63,7 @@ class RepoPlan:
     original: str | None = None
     card: HandWritten = NOTHING
     obstacles: list[Obstacle] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def visibility(self) -> str:
@@ -158,7 +159,7 @@ def plan_repo(
         assert state is not None, "the version is published"
         plan = replace(plan, original=state.tags[manifest.tag])
     if state is None:
-        return replace(plan, obstacles=_versions(plan, {}, wishes))
+        return _after_the_last(replace(plan, obstacles=_versions(plan, {}, wishes)), hub)
     if tagged := state.tags.get(manifest.published_tag):
         return _plan_published(plan, tagged, state, hub)
     if committed := _committed(plan, state, identity, hub):
@@ -190,7 +191,7 @@ def _committed(plan: RepoPlan, state: RemoteState, identity: str, hub: Hub) -> s
 
 def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -> RepoPlan:
     """What a commit on top of main would do, and what stands in its way."""
-    earlier = _earlier(hub, plan.repo, state)
+    earlier = released(hub, plan.repo, state)
     card = _card(plan, state, earlier, hub)
     found = [
         *obstacles.foreign_files(plan.repo, plan.files, earlier),
@@ -201,7 +202,16 @@ def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -
     ]
     if not wishes.overwrite_card:
         found += obstacles.edited_card(plan.repo, state.head, card)
-    return replace(plan, card=card, obstacles=found)
+    plan = replace(plan, card=card, obstacles=found)
+    return plan if state.tags else _after_the_last(plan, hub)
+
+
+def _after_the_last(plan: RepoPlan, hub: Hub) -> RepoPlan:
+    """What nothing is published of here yet goes on from the version before, elsewhere."""
+    if plan.role != "av":  # a pair has one HISTORY.md, in both
+        return plan
+    found, notes = look_back(hub, plan.folder, plan.manifest)
+    return replace(plan, obstacles=[*plan.obstacles, *found], notes=notes)
 
 
 def _versions(plan: RepoPlan, tags: dict[str, str], wishes: Wishes) -> list[Obstacle]:
@@ -238,16 +248,6 @@ def _released_card(plan: RepoPlan, state: RemoteState, record: FileRecord, hub: 
 
 def _rendered_card(plan: RepoPlan) -> str:
     return (plan.folder / CARD_NAME).read_bytes().decode()
-
-
-def _earlier(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
-    """The release.json on main, when it is one of ours."""
-    if FILE_NAME not in state.files:
-        return None
-    try:
-        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
-    except (ValueError, InputError):  # somebody else's file of that name: so are all the others
-        return None
 
 
 def _kept(files: list[FileChange]) -> list[FileChange]:

@@ -85,6 +85,8 @@ def preflight(act: Act) -> None:
     copies = [(repo.folder, repo.manifest) for repo in act.uncommitted]
     check_room(copies, Path(tempfile.gettempdir()))
     for repo in act.untagged:
+        for note in repo.notes:
+            act.say(f"note: {note}")
         if repo.left_alone:
             act.say(f"{repo.repo}: {repo.left_alone}")
     act.journal.finished("preflight")

@@ -80,6 +80,25 @@ class Hub:
         """
         return self._ask(repo, lambda token: self._state(repo, revision, token))
 
+    def models(self, namespace: str, text: str, *, asked_for: str) -> list[str]:
+        """The ids of a namespace's repositories that hold a text, as far as they may be seen.
+
+        Args:
+            namespace: whose.
+            text: every id holds it; with an empty one all are listed.
+            asked_for: the repository that this is asked for, with its token.
+
+        Raises:
+            DeniedError: the Hub does not list them, or not for this token.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        def ask(token: str | bool) -> list[str]:
+            listed = self._api.list_models(author=namespace, search=text or None, token=token)
+            return [model.id for model in listed]
+
+        return self._ask(asked_for, ask)
+
     def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
         """The commits of the branch, or those up to another revision, newest first.
 

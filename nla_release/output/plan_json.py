@@ -39,4 +39,5 @@ def _repo(repo: RepoPlan) -> dict[str, Any]:
         "original": repo.original,
         "files": [asdict(file) for file in repo.files],
         "drift": {"kept": sorted(repo.card.parts), "edits": repo.card.edits},
+        "notes": repo.notes,
     }

@@ -16,7 +16,8 @@ def _repo(plan: Plan, repo: RepoPlan) -> str:
         return head
     if repo.left_alone:
         head += f"\n  {repo.left_alone}"
-    return "\n".join([head, *(f"  {_line(file)}" for file in repo.files), *_drift(repo)])
+    notes = [f"  note: {note}" for note in repo.notes]
+    return "\n".join([head, *(f"  {_line(file)}" for file in repo.files), *_drift(repo), *notes])
 
 
 def _state(plan: Plan, repo: RepoPlan) -> str:

@@ -28,6 +28,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 # Every request that a push of the smallest release makes of a Hub that has neither repository.
 REQUESTS = (
     "GET av/refs",
+    "GET models",
     "GET ar/refs",
     "POST validate-yaml",
     "POST validate-yaml",

@@ -116,6 +116,14 @@ async def _403(exchange: Exchange) -> None:
     await exchange.answer(403, "Forbidden: you must have write access")
 
 
+async def _405(exchange: Exchange) -> None:
+    await exchange.answer(405, "Method Not Allowed")
+
+
+async def _501(exchange: Exchange) -> None:
+    await exchange.answer(501, "Not Implemented")
+
+
 async def _kill_before(_exchange: Exchange) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -221,6 +229,8 @@ KINDS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "slow": _slow,
     "401": _401,
     "403": _403,
+    "405": _405,
+    "501": _501,
     "kill_before": _kill_before,
     "kill_after": _kill_after,
     "412_once": _412_once,

@@ -28,6 +28,8 @@ Accident = Literal[
     "slow",  # it happened, and the answer comes `seconds` later
     "401",
     "403",
+    "405",  # nothing happened; this server does not do it
+    "501",
     "kill_before",  # the server's process dies by SIGKILL (in a process of its own only)
     "kill_after",
 ]

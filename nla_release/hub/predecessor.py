@@ -1,0 +1,85 @@
+"""The version before, when every version has repositories of its own.
+
+Then nothing in the repository of a new version tells what was published before it, and a HISTORY.md
+that was lost here would begin anew. What names it is the repository's name: another one that
+differs in nothing but a lower version.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from nla_release.hub.adoption import released
+from nla_release.hub.client_errors import DeniedError
+from nla_release.hub.obstacles import Obstacle, other_history
+from nla_release.hub.remote import Hub
+from nla_release.manifest import Manifest
+from nla_release.release import HISTORY_FILE_NAME, in_names, tag
+
+# A version in a repository's name stands by itself, but for a `v`: in L23-v2, 2 does and 23 not.
+_BEFORE, _AFTER = r"(?<![0-9A-Za-z])v?", r"(?![0-9A-Za-z])"
+_ANY = r"([0-9][0-9A-Za-z_]*)"
+
+
+def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Obstacle], list[str]]:
+    """Whether the HISTORY.md of a version without a repository goes on from the version before.
+
+    One question when there is none before it, and none when the name does not hold the version.
+
+    Returns:
+        What stands in the way, and what the Hub would not tell, as sentences.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    try:
+        return list(_lost_history(hub, folder, manifest)), []
+    except DeniedError as error:
+        what = f"whether {HISTORY_FILE_NAME} goes on from an earlier version's could not be seen"
+        return [], [f"{what}: {error.message}"]
+
+
+def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstacle]:
+    for version, repo in _earlier(hub, manifest):
+        published = _history(hub, repo, version)
+        if published is not None:
+            yield from other_history(repo, published, folder)
+            return
+
+
+def _earlier(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
+    """The repositories of lower versions, the highest first."""
+    namespace, _, name = manifest.repo.partition("/")
+    own = re.compile(_BEFORE + re.escape(in_names(manifest.version)) + _AFTER)
+    places = [match.span() for match in own.finditer(name)]
+    if not places:
+        return []
+    found = set()
+    for listed in hub.models(namespace, name[: places[0][0]], asked_for=manifest.repo):
+        for begin, end in places:
+            other = re.escape(name[:begin]) + "v?" + _ANY + re.escape(name[end:])
+            if match := re.fullmatch(other, listed.partition("/")[2]):
+                found.add((_version(match[1]), listed))
+    newest = Version(manifest.version)
+    return sorted(((each, repo) for each, repo in found if each and each < newest), reverse=True)
+
+
+def _history(hub: Hub, repo: str, version: Version) -> str | None:
+    """What was published as HISTORY.md with a version, and added since; None if it never was."""
+    state = hub.state(repo)
+    if state is None:
+        return None
+    manifest = released(hub, repo, state)
+    is_on_main = manifest is not None and manifest.version == str(version)
+    commit = state.head if is_on_main else state.tags.get(tag(str(version)))
+    return hub.read(repo, HISTORY_FILE_NAME, commit) if commit else None
+
+
+def _version(text: str) -> Version | None:
+    """The version that a name holds; one with a local part cannot be told."""
+    try:
+        return Version(text.replace("_", "."))
+    except InvalidVersion:
+        return None
