@@ -91,7 +91,8 @@ def our_push(dist: Path, endpoint: str, token: str) -> None:
     """Plan and push, as the command does."""
     hub = Hub(endpoint, token)
     plan = make_plan(dist, VERSION, hub)
-    push(plan, hub, Journal(dist, plan.release_id, endpoint), lambda _line: None)
+    journal = Journal(dist, plan.release_id, endpoint)
+    push(plan, hub, journal, lambda _line: None, check=lambda: None)
 
 
 def plain_commits(dist: Path, endpoint: str, token: str) -> None:

@@ -93,9 +93,8 @@ def command(
             for line in taken:
                 say(line)
             plan = make_plan(release.dist, version, hub, wishes)
-        if not plan.done:
-            _refuse_what_does_not_pass(release)
-        push(plan, hub, Journal(release.dist, plan.release_id, hub.endpoint), say)
+        journal = Journal(release.dist, plan.release_id, hub.endpoint)
+        push(plan, hub, journal, say, check=lambda: _refuse_what_does_not_pass(release))
         if collection:
             collect(plan, hub, collection, say)
         if rehearse:

@@ -6,7 +6,8 @@
 * `plan` says what a push would do: by `comparison` of the files, with the `obstacles` in its way
   and what is `hand_written` on the card, which `merging` takes over. `predecessor` is the version
   before in repositories of its own.
-* `push` does it, step by step: `act` is how far it has come, `journal` what it leaves behind,
+* `push` does it, step by step: `act` is how far it has come, `once` what it does once whatever
+  becomes of the answers, `journal` what it leaves behind,
   `staging` and `additions` are files on their way out, and `release_id` and `adoption` find what
   an earlier push has done. `payload` is what may leave, and `collection` where it is listed.
 * `verify` downloads a release and judges it as a stranger finds it: `halves` are its repositories.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from nla_release.errors import EnvironmentProblem, PartlyPublishedError, RefusedError
 from nla_release.hub.client import Say
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub.plan import Plan, RepoPlan, plan_repo
 from nla_release.hub.remote import BRANCH, Hub
 from nla_release.hub.remote_state import RemoteState
 
@@ -75,6 +75,18 @@ class Act:
                 return found
         return None
 
+    def planned_again(self, repo: RepoPlan) -> RepoPlan:
+        """The same release against a repository that is not what it was when it was planned.
+
+        Raises:
+            RefusedError: what others did stands in the way.
+        """
+        plan = plan_repo(
+            repo.folder, repo.manifest, self.plan.release_id, self.hub, self.plan.wishes
+        )
+        refuse_obstacles([plan])
+        return plan
+
     def say_what_is_left(self) -> None:
         """Say what an earlier run has left to this one, if there was one."""
         done = [
@@ -98,4 +110,20 @@ class Act:
         return PartlyPublishedError(
             f"{error}. Public so far: {'; '.join(self.public)}",
             hint=hint or "run the same command again; it continues where this one stopped",
+        )
+
+
+def refuse_obstacles(repos: list[RepoPlan]) -> None:
+    """Go on only where nothing stands in the way.
+
+    Raises:
+        RefusedError: something does.
+    """
+    found = [obstacle for repo in repos for obstacle in repo.obstacles]
+    if found:
+        raise RefusedError("; ".join(each.message for each in found), hint=found[0].hint)
+    if any(repo.card.parts for repo in repos):
+        raise RefusedError(
+            "somebody wrote into the card on the Hub while this ran",
+            hint="run the same command again: it takes the text over",
         )

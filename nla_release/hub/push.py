@@ -7,44 +7,41 @@ push that was cut off anywhere, and a push of published bytes does nothing.
 """
 
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
-from nla_release.errors import (
-    EnvironmentProblem,
-    NlaReleaseError,
-    RefusedError,
-)
+from nla_release.errors import NlaReleaseError, RefusedError
 from nla_release.files import read_text
-from nla_release.hub.act import Act
-from nla_release.hub.additions import Payload
-from nla_release.hub.adoption import changed_since, described, intruder, own_commit
+from nla_release.hub.act import Act, refuse_obstacles
+from nla_release.hub.adoption import described, intruder
 from nla_release.hub.client import Say
-from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
-from nla_release.hub.comparison import all_records, compare
+from nla_release.hub.comparison import compare
 from nla_release.hub.journal import Journal
+from nla_release.hub.once import changed_files, commit_once, create_once, overtaken, tag_once
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import CARD_NAME, Plan, RepoPlan, plan_repo
-from nla_release.hub.release_id import trailers
+from nla_release.hub.plan import CARD_NAME, Plan, RepoPlan
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import check_bytes, check_room, stage
 
-# How often one commit is tried: after an answer that was lost, and with --rebase after a conflict.
-_TRIES = 3
-_PAUSE_SECONDS = 1.0
 
-
-def push(plan: Plan, hub: Hub, journal: Journal, say: Say) -> None:
+def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[], None]) -> None:
     """Carry a plan out.
 
+    Args:
+        plan: of both repositories as they are.
+        hub: where they are.
+        journal: is told of every step that was finished.
+        say: tells it to a person.
+        check: refuses a release that does not pass `nla-release check`.
+
     Raises:
-        RefusedError: there are obstacles, the remote moved, or the Hub refuses the files.
+        RefusedError: the release does not pass, there are obstacles, the remote moved, or the Hub
+            refuses the files.
         InputError: a file is not as it was rendered.
         EnvironmentProblem: the token may not write, the disk is full, or the Hub cannot be reached.
         PartlyPublishedError: one of these, after something became public.
@@ -55,6 +52,7 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say) -> None:
         return
     act = Act(plan, hub, journal, say)
     act.say_what_is_left()
+    check()
     preflight(act)
     try:
         create(act)
@@ -74,7 +72,7 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say) -> None:
 
 def preflight(act: Act) -> None:
     """Everything that can be known before anything is written."""
-    _refuse_obstacles(act.plan.repos)
+    refuse_obstacles(act.plan.repos)
     for repo in act.untagged:
         if repo.head is None:
             act.hub.check_namespace(repo.repo)
@@ -98,19 +96,14 @@ def create(act: Act) -> None:
     for repo in act.untagged:
         if repo.head is not None:
             continue
-        try:
-            act.hub.create(repo.repo, private=repo.private)
-        except EnvironmentProblem:  # an answer that was lost, or somebody was quicker: look
-            if act.hub.state(repo.repo) is None:
-                raise
-        state = act.seen(repo.repo)
+        state = create_once(act, repo)
         if state.private != repo.private:
             raise RefusedError(
                 f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
                 hint="nothing was uploaded; change it on its settings page, and run it again",
             )
         act.hub.check_write(repo.repo)
-        act.now(_planned_again(act, repo) if state.files else replace(repo, head=state.head))
+        act.now(act.planned_again(repo) if state.files else replace(repo, head=state.head))
         act.journal.finished("create", repo=repo.repo, commit=state.head)
         act.say(f"created {repo.repo} ({repo.visibility})")
 
@@ -134,11 +127,11 @@ def upload(act: Act, files: ExitStack) -> dict[str, list[CommitOperationAdd]]:
     """The bytes of both lie on the Hub before either is committed; gives what commits them."""
     uploaded = {}
     for repo in act.uncommitted:
-        additions = files.enter_context(act.hub.additions(repo.folder, _payload(repo)))
+        additions = files.enter_context(act.hub.additions(repo.folder, changed_files(repo)))
         act.hub.upload(repo.repo, additions)
         uploaded[repo.repo] = additions
         act.journal.finished("upload", repo=repo.repo)
-        size = sum(record.size for record in _payload(repo).values())
+        size = sum(record.size for record in changed_files(repo).values())
         act.say(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
     return uploaded
 
@@ -147,59 +140,12 @@ def commit(act: Act, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
     """One commit per repository, on top of the commit that the plan was made against."""
     for repo in act.uncommitted:  # neither is begun when one of them cannot be had
         if act.hub.head(repo.repo) != repo.head and not act.plan.wishes.rebase:
-            raise _moved(act, repo)
+            raise overtaken(act, repo)
     for repo in act.uncommitted:
-        made = _commit_once(act, repo, uploaded[repo.repo])
+        made = commit_once(act, repo, uploaded[repo.repo])
         act.now(replace(repo, committed=made))
         act.journal.finished("commit", repo=repo.repo, commit=made)
         act.say(f"committed {repo.repo} ({made[:12]})")
-
-
-def _commit_once(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
-    """The release's commit, whoever made it: this try, or one whose answer was lost."""
-    for left in reversed(range(_TRIES)):
-        try:
-            return _send(act, repo, additions)
-        except KeyboardInterrupt:
-            act.unsure = repo.repo
-            raise
-        except (ConflictError, OutcomeUnknownError) as error:
-            act.unsure = repo.repo
-            own = own_commit(act.hub, act.plan.release_id, repo.folder, repo.manifest)
-            act.unsure = None
-            if own:
-                act.say(f"the commit of {repo.repo} had arrived; its answer had not")
-                return own
-            moved = act.seen(repo.repo).head != repo.head
-            if moved and not act.plan.wishes.rebase:
-                raise _moved(act, repo) from error
-            if not left:
-                raise
-        additions = None  # the client's objects serve once
-        if moved:
-            act.say(f"{repo.repo}: main moved; trying again on top of it")
-            repo = _planned_again(act, repo)
-            if repo.committed:
-                return repo.committed
-        else:
-            act.say(f"{repo.repo}: the commit did not arrive; trying again")
-            time.sleep(_PAUSE_SECONDS)
-    raise AssertionError("the last try returns or raises")
-
-
-def _send(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
-    assert repo.head is not None, "created"
-    with ExitStack() as files:
-        if additions is None:
-            additions = files.enter_context(act.hub.additions(repo.folder, _payload(repo)))
-        return act.hub.commit(
-            repo.repo,
-            additions,
-            repo.named("remove"),
-            message=f"Release {act.plan.tag}",
-            description=trailers(act.plan.release_id, repo.head),
-            parent=repo.head,
-        )
 
 
 def verify(act: Act) -> None:
@@ -223,14 +169,7 @@ def tag(act: Act) -> None:
     """Both tags, now that both repositories are whole."""
     for repo in act.untagged:
         assert repo.committed is not None, "committed"
-        name, lost = act.plan.tag, None
-        try:
-            act.hub.tag(repo.repo, name, repo.committed, message=f"Release {name}")
-        except OutcomeUnknownError as error:
-            lost = error
-        found = act.seen_tag(repo.repo)
-        if found is None and lost is not None:
-            raise lost
+        name, found = act.plan.tag, tag_once(act, repo, repo.committed)
         if found != repo.committed:
             raise RefusedError(
                 f"{repo.repo}: tag {name} points at {found or 'nothing'}, not at {repo.committed}",
@@ -266,17 +205,6 @@ def _nothing_to_do(plan: Plan, say: Say) -> None:
     say(f"already published, nothing to do: {names} at {plan.tag}")
 
 
-def _refuse_obstacles(repos: list[RepoPlan]) -> None:
-    found = [obstacle for repo in repos for obstacle in repo.obstacles]
-    if found:
-        raise RefusedError("; ".join(each.message for each in found), hint=found[0].hint)
-    if any(repo.card.parts for repo in repos):
-        raise RefusedError(
-            "somebody wrote into the card on the Hub while this ran",
-            hint="run the same command again: it takes the text over",
-        )
-
-
 def _refuse_other_files(repo: RepoPlan, state: RemoteState) -> None:
     files = compare(repo.folder, repo.manifest, state)
     if wrong := [file.name for file in files if file.change != "keep"]:
@@ -284,28 +212,3 @@ def _refuse_other_files(repo: RepoPlan, state: RemoteState) -> None:
             f"{repo.repo}: what arrived is not what was sent: {', '.join(wrong[:6])}",
             hint="no reader should use this commit; look for who changed it",
         )
-
-
-def _planned_again(act: Act, repo: RepoPlan) -> RepoPlan:
-    """The same release against a repository that is not what it was when it was planned.
-
-    Raises:
-        RefusedError: what others did stands in the way.
-    """
-    plan = plan_repo(repo.folder, repo.manifest, act.plan.release_id, act.hub, act.plan.wishes)
-    _refuse_obstacles([plan])
-    return plan
-
-
-def _moved(act: Act, repo: RepoPlan) -> RefusedError:
-    assert repo.head is not None, "created"
-    changes = changed_since(act.hub, repo.repo, repo.head)
-    return RefusedError(
-        f"{repo.repo}: somebody committed to main meanwhile, nothing was overwritten: {changes}",
-        hint="look at what changed there; --rebase puts the release on top of it",
-    )
-
-
-def _payload(repo: RepoPlan) -> Payload:
-    records = all_records(repo.folder, repo.manifest)
-    return {name: records[name] for name in repo.named("add", "change")}

@@ -11,9 +11,11 @@ from nla_release.errors import (
     RefusedError,
 )
 from nla_release.hub.client_errors import ConflictError
+from nla_release.hub.journal import Journal
 from nla_release.hub.loopback.errors import HubError
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.push import push
 from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.manifest import FILE_NAME, read_manifest
@@ -56,6 +58,22 @@ def test_tags_come_after_everything_else(release, server, client):
 
     assert all("/tag/" in path for path in writes[first_tag:])
     assert sum("/commit/" in path for path in writes) == 2
+
+
+def test_what_does_not_pass_is_refused_before_the_hub_is_asked_for_anything(
+    release, server, client
+):
+    plan = make_plan(release.dist, VERSION, client)
+    before = server.log.requests
+
+    def check():
+        raise RefusedError("the release does not pass")
+
+    journal = Journal(release.dist, plan.release_id, client.endpoint)
+    with pytest.raises(RefusedError, match="does not pass"):
+        push(plan, client, journal, lambda _line: None, check=check)
+    assert server.log.requests == before
+    assert journal.lines() == []
 
 
 def test_pushing_the_same_bytes_again_does_nothing_and_says_so(release, server, client):

@@ -81,6 +81,36 @@ def test_a_repository_or_tag_whose_answer_is_lost_is_there(release, faulty, clie
     assert_published_once(faulty, release)
 
 
+@pytest.mark.parametrize("kind", ["500_before", "reset_before"])
+@pytest.mark.parametrize(
+    ("act", "missing"),
+    [(at("POST", "/repos/create"), "was not created"), (TAG, "was not tagged")],
+)
+def test_a_repository_or_tag_that_was_not_made_is_made_by_another_try(
+    release, faulty, client, kind, act, missing
+):
+    faulty.faults.inject(Fault(kind, at=act, times=2))
+    said = publish(release, client)
+
+    assert said.count(f"{repos(release)[0]} {missing}; trying again") == 2
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_a_hub_that_never_does_it_is_not_asked_for_ever(release, faulty, client):
+    faulty.faults.inject(Fault("500_before", at=TAG, times=9))
+    with pytest.raises(PartlyPublishedError, match="the Hub answered 500"):
+        publish(release, client)
+    assert sum("/tag/" in each.path for each in faulty.faults.requests) == 3
+
+
+def test_what_the_token_may_not_do_is_tried_once(release, faulty, client):
+    faulty.faults.inject(Fault("403", at=at("POST", "/repos/create"), times=9))
+    with pytest.raises(EnvironmentProblem, match="the token may not do this"):
+        publish(release, client)
+    assert sum("/repos/create" in each.path for each in faulty.faults.requests) == 1
+
+
 def test_a_hub_that_goes_away_while_the_commit_is_sent_leaves_the_question_open(
     release, faulty, client
 ):
