@@ -4,8 +4,8 @@ What a run leaves:
 
 * `records` are the typed contents of the folder `evidence/`: a row per activation, and the run.
 * `vectors` are its tensors, and `evidence` reads and writes the folder: rows a person can read,
-  vectors, and the run's settings with the hashes that bind the three together. It refuses what does
-  not add up.
+  vectors, and the run's settings with the hashes that bind the three together. `parts` refuses what
+  does not add up.
 * `texts` makes the texts that probes give to the AR: gibberish, other orders, claims; `shuffle`
   says which row's explanation stands in for another's.
 
