@@ -6,7 +6,7 @@ from nla_release.calibration.probes.retrieval import Retrieval
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.cards.probe_sentences import wording_cost
-from nla_release.release import Gates
+from nla_release.release_config import Gates
 
 ALWAYS = "NLAs can produce unexpected or incorrect explanations."
 ONE_ROW_EACH = (

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nla_release.cards.environment import render_template
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 
 
 def waivers_section(waivers: Sequence[Waiver]) -> str:

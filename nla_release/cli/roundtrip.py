@@ -8,7 +8,8 @@ import click
 from nla_release.base.cache import base_facts
 from nla_release.calibration.records import ProbeName
 from nla_release.errors import EnvironmentProblem
-from nla_release.release import ProbeChoice, Release, read_release
+from nla_release.release import Release, read_release
+from nla_release.release_config import ProbeChoice
 
 
 @click.command("roundtrip")

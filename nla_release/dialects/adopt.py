@@ -19,7 +19,8 @@ from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import replacing_folder, write_atomic
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import NAME, ROLES, read_release
+from nla_release.release import ROLES, read_release
+from nla_release.release_config import NAME
 from nla_release.sidecar import FILE_NAME, Role
 
 LICENSE_ANSWER = "license"

@@ -41,7 +41,8 @@ from nla_release.engine.probes import Plan, Seen, plan
 from nla_release.engine.probing import Answers, Probing
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.errors import NlaReleaseError
-from nla_release.release import ROLES, ProbeChoice, Release, chosen_probes
+from nla_release.release import ROLES, Release
+from nla_release.release_config import ProbeChoice, chosen_probes
 from nla_release.sidecar import read_sidecar
 from nla_release.training_documents import training_overlap
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nla_release.errors import RefusedError
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.hygiene import nothing_private
 from nla_release.rules.publishing import files_allowed

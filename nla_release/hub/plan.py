@@ -16,7 +16,8 @@ from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import small_differences
 from nla_release.manifest import FileRecord, Manifest, read_manifest
-from nla_release.release import ROLES, Waiver, check_version
+from nla_release.release import ROLES, check_version
+from nla_release.release_config import Waiver
 from nla_release.sidecar import Role
 
 CARD_NAME = "README.md"

@@ -15,7 +15,8 @@ from nla_release.hub.halves import Half, download, find, find_partner
 from nla_release.hub.place import Place
 from nla_release.hub.plan import Plan
 from nla_release.hub.remote import Hub
-from nla_release.release import ROLES, Gates, Release, Waiver
+from nla_release.release import ROLES, Release
+from nla_release.release_config import Gates, Waiver
 from nla_release.rules import judge
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Finding, Outcome, Verdict

@@ -1,6 +1,6 @@
 """A verdict for people: findings, what was not checked and why, and the count of all rules."""
 
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 from nla_release.rules.model import Verdict
 
 

@@ -15,7 +15,7 @@ skip the others. Nothing here needs torch.
 
 from collections.abc import Sequence
 
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 from nla_release.rules import (
     addenda,
     base,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from nla_release.errors import InputError
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 
 if TYPE_CHECKING:
     from nla_release.rules.subject import Subject

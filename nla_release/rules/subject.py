@@ -20,8 +20,9 @@ from nla_release.calibration.evidence import (
 from nla_release.calibration.report import Calibration
 from nla_release.errors import NothingCheckedError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Gates, Release, read_release
+from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Release, read_release
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release_config import Gates
 from nla_release.rules.adapter import (
     CARD_FILE_NAME,
     Adapter,

@@ -11,7 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from nla_release.cards.waivers import waivers_section
 from nla_release.errors import ConfigError
-from nla_release.release import FILE_NAME, Release, Waiver
+from nla_release.release import FILE_NAME, Release
+from nla_release.release_config import Waiver
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter
 from nla_release.rules.model import Outcome, Page, Problem, Rule, rule
 from nla_release.rules.scopes import RELEASES

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.records import ProbeRecord, Row, TrainingOverlap
 from nla_release.errors import EvidenceError
-from nla_release.release import QUICK, chosen_probes
+from nla_release.release_config import QUICK, chosen_probes
 from nla_release.schema import parse
 from nla_release.sidecar_schema import schema_text
 from tests.builders import evidence_parts, make_evidence

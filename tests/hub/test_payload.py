@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 
 from nla_release.errors import RefusedError
 from nla_release.hub.payload import checked_payload
-from nla_release.release import ROLES, Waiver
+from nla_release.release import ROLES
+from nla_release.release_config import Waiver
 from tests.pairs.zoo import UNTIL
 
 TOKEN = "hf_" + "aB3" * 11

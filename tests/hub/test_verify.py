@@ -19,7 +19,8 @@ from nla_release.hub.release_id import release_id, trailers
 from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify
 from nla_release.manifest import FILE_NAME, dump_manifest, read_manifest, record_files
-from nla_release.release import ROLES, Gates, read_release
+from nla_release.release import ROLES, read_release
+from nla_release.release_config import Gates
 from tests.hub.publishing import api_of, commits, publish, repos, tags
 
 TAG = "v0.0.1"

@@ -19,7 +19,7 @@ from nla_release.output.junit import verdict_junit
 from nla_release.output.markdown import verdict_markdown
 from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import verdict_text
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 from nla_release.rules import RULES
 from nla_release.rules.model import Outcome, Problem, Skip, Verdict
 from tests.output.readers import (

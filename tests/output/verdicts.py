@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
-from nla_release.release import Waiver
+from nla_release.release_config import Waiver
 from nla_release.rules.model import Outcome, Page, Problem, Scope, Skip, Verdict, rule
 
 FOLDER = Path("releases/tiny")

@@ -8,7 +8,8 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
 from nla_release.files import read_json, write_atomic
-from nla_release.release import Gates, read_release
+from nla_release.release import read_release
+from nla_release.release_config import Gates
 from tests.pairs import DEFECTS
 from tests.pairs.evidence import single
 from tests.pairs.zoo import dump_json, edited_yaml, judged, measured_as
