@@ -14,7 +14,7 @@ import pytest
 from huggingface_hub.utils import _http
 from starlette.types import ASGIApp
 
-from nla_release.hub import act, client, once, remote
+from nla_release.hub import act, client, once, questions
 from nla_release.hub.loopback.server import LoopbackHub
 from tests.hub.faults import Fault, Faults
 
@@ -36,7 +36,7 @@ FORKS.set_forkserver_preload(
 def never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everybody try again at once: 5 tries of a dead server are 23 seconds otherwise."""
     clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
-    for module in (_http, act, client, once, remote):
+    for module in (_http, act, client, once, questions):
         monkeypatch.setattr(module, "time", clock)
 
 

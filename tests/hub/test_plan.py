@@ -243,7 +243,7 @@ def test_an_account_that_does_not_own_the_namespace_creates_nothing(
     release, server, client, monkeypatch
 ):
     """As huggingface.co is asked; the loopback Hub's owner is called loopback."""
-    monkeypatch.setattr("nla_release.hub.remote.CANONICAL_ENDPOINT", server.endpoint)
+    monkeypatch.setattr("nla_release.hub.questions.CANONICAL_ENDPOINT", server.endpoint)
     with pytest.raises(EnvironmentProblem, match="may only create repositories in loopback"):
         publish(release, client)
     assert server.log.writes == ()

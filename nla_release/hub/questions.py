@@ -1,0 +1,265 @@
+"""What a Hub can be asked, through the real client, with its errors in this package's words.
+
+A question changes nothing, so it is repeated when the Hub stumbles.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError, RefusedError
+from nla_release.files import MAX_TEXT_BYTES
+from nla_release.hub.client_errors import OutcomeUnknownError, RateLimitedError, translated
+from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteState
+from nla_release.hub.tokens import Tokens
+
+BRANCH = "main"
+CANONICAL_ENDPOINT = "https://huggingface.co"
+
+# Made by the Hub in every repository; it is the server's, not a release's.
+SERVER_FILES = frozenset({".gitattributes"})
+
+_TRIES = 3
+
+Answer = TypeVar("Answer")
+
+
+class Questions:
+    """A Hub at an endpoint, asked with tokens that are never shown."""
+
+    def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
+        self.endpoint = endpoint or constants.ENDPOINT
+        self._tokens = token
+        self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
+
+    @classmethod
+    def from_environment(cls, *, writing: bool) -> Self:
+        """The Hub that HF_ENDPOINT names, with the tokens of `Tokens.from_environment`.
+
+        Raises:
+            ConfigError: HF_ENDPOINT holds a password.
+            EnvironmentProblem: offline mode is on, or there is no token to write with.
+        """
+        if constants.HF_HUB_OFFLINE:
+            raise EnvironmentProblem("HF_HUB_OFFLINE is set; publishing needs the network")
+        if "@" in urlsplit(constants.ENDPOINT).netloc:  # which journal and plan would tell
+            raise ConfigError("HF_ENDPOINT holds a name or a password", hint="use HF_TOKEN")
+        return cls(token=Tokens.from_environment(writing=writing))
+
+    def url(self, repo: str, revision: str = BRANCH) -> str:
+        """Where people see a repository."""
+        return f"{self.endpoint}/{repo}/tree/{revision}"
+
+    def token(self, repo: str) -> str | bool:
+        """The token for a repository. False, and not None, keeps the client from looking for one.
+
+        Raises:
+            EnvironmentProblem: there is none to be had.
+        """
+        if self._tokens is None or isinstance(self._tokens, str):
+            return self._tokens or False
+        return self._tokens.for_repo(repo) or False
+
+    def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
+        """A repository at a revision, or None when there is none.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        return self._ask(repo, lambda token: self._state(repo, revision, token))
+
+    def models(self, namespace: str, text: str, *, asked_for: str) -> list[str]:
+        """The ids of a namespace's repositories that hold a text, as far as they may be seen.
+
+        Args:
+            namespace: whose.
+            text: every id holds it; with an empty one all are listed.
+            asked_for: the repository that this is asked for, with its token.
+
+        Raises:
+            DeniedError: the Hub does not list them, or not for this token.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        def ask(token: str | bool) -> list[str]:
+            listed = self._api.list_models(author=namespace, search=text or None, token=token)
+            return [model.id for model in listed]
+
+        return self._ask(asked_for, ask)
+
+    def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
+        """The commits of the branch, or those up to another revision, newest first.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        listed = self._ask(
+            repo,
+            lambda token: self._api.list_repo_commits(repo, revision=revision, token=token),
+        )
+        parents = [*(commit.commit_id for commit in listed[1:]), None]
+        return [
+            RemoteCommit(
+                commit.commit_id, parent, commit.title, commit.message or "", commit.authors
+            )
+            for commit, parent in zip(listed, parents, strict=True)
+        ]
+
+    def head(self, repo: str) -> str | None:
+        """The commit that main is at.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
+        heads = {branch.name: branch.target_commit for branch in refs.branches}
+        return heads.get(BRANCH)
+
+    def tags(self, repo: str) -> dict[str, str]:
+        """The commit of every tag.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
+        return {tag.name: tag.target_commit for tag in refs.tags}
+
+    def read(self, repo: str, name: str, revision: str) -> str:
+        """A text file of a repository, past every cache, to the byte (line ends included).
+
+        Raises:
+            InputError: it is not text, or too large to be one of ours.
+            EnvironmentProblem: it is not there, or the Hub cannot be reached.
+        """
+        with tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
+            path = self._ask(
+                repo,
+                lambda token: self._api.hf_hub_download(
+                    repo, name, revision=revision, local_dir=folder, token=token
+                ),
+            )
+            if Path(path).stat().st_size > MAX_TEXT_BYTES:
+                raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
+            try:
+                return Path(path).read_bytes().decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{repo}: {name} is not UTF-8 text") from error
+
+    def check_write(self, repo: str) -> None:
+        """Make sure the token may write to a repository.
+
+        Raises:
+            EnvironmentProblem: it may not.
+        """
+        self._ask(repo, lambda token: self._api.auth_check(repo, write=True, token=token))
+
+    def check_namespace(self, repo: str) -> None:
+        """Make sure that the token's account may have repositories where this one is to be.
+
+        Only huggingface.co is asked: elsewhere, who may create what is known once it is tried.
+
+        Raises:
+            EnvironmentProblem: the namespace is somebody else's, or the token is not valid.
+        """
+        if self.endpoint != CANONICAL_ENDPOINT:
+            return
+        account = self._ask(repo, lambda token: self._api.whoami(token=token))
+        namespaces = [account["name"], *(each["name"] for each in account.get("orgs", []))]
+        namespace = repo.partition("/")[0]
+        if namespace.lower() not in (name.lower() for name in namespaces):
+            raise EnvironmentProblem(
+                f"{repo} does not exist, and the token's account may only create repositories in"
+                f" {', '.join(namespaces)}",
+                hint="correct namespace in release.yaml, or use a token of that account",
+            )
+
+    def check_card(self, repo: str, card: str) -> None:
+        """Let the Hub judge a card's metadata, before anything is uploaded.
+
+        Raises:
+            RefusedError: it would refuse the card.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        # The client has this question inside of create_commit, and anonymous in RepoCard.validate.
+        def ask(token: str | bool) -> None:
+            answer = get_session().post(
+                f"{self.endpoint}/api/validate-yaml",
+                json={"content": card, "repoType": "model"},
+                headers=build_hf_headers(token=token, library_name="nla_release"),
+            )
+            if answer.status_code == 400:
+                problems = "; ".join(each["message"] for each in answer.json()["errors"])
+                raise RefusedError(f"{repo}: the Hub refuses the card's metadata: {problems}")
+            hf_raise_for_status(answer)
+
+        self._ask(repo, ask)
+
+    def download(self, repo: str, revision: str, target: Path) -> None:
+        """Download a revision's files into an empty folder, past every cache.
+
+        Raises:
+            EnvironmentProblem: not there, or the Hub cannot be reached.
+        """
+        self._ask(
+            repo,
+            lambda token: self._api.snapshot_download(
+                repo, revision=revision, local_dir=target, token=token
+            ),
+        )
+
+    def _state(self, repo: str, revision: str, token: str | bool) -> RemoteState | None:
+        try:
+            refs = self._api.list_repo_refs(repo, token=token)
+        except HfHubHTTPError as error:
+            # To somebody without a token, a 401 is the Hub's word for "not there" too.
+            status = error.response.status_code
+            if status == 404 or (status == 401 and not token):
+                return None
+            raise
+        info = self._api.model_info(repo, revision=revision, token=token)
+        assert info.sha is not None, "the Hub names a commit for every revision"
+        tree = self._api.list_repo_tree(repo, recursive=True, revision=info.sha, token=token)
+        files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
+        return RemoteState(
+            info.sha,
+            {name: file for name, file in files.items() if name not in SERVER_FILES},
+            {tag.name: tag.target_commit for tag in refs.tags},
+            bool(info.private),
+            SERVER_FILES & files.keys(),
+        )
+
+    def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:
+        return _insist(lambda: self._do(repo, question))
+
+    def _do(self, repo: str, act: Callable[[str | bool], Answer]) -> Answer:
+        for left in reversed(range(_TRIES)):
+            try:
+                with translated(repo):
+                    return act(self.token(repo))
+            except RateLimitedError:  # the wait it asked for is over: see client.Patience
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+
+def _insist(question: Callable[[], Answer]) -> Answer:
+    """Ask again when the Hub stumbles: a question changes nothing."""
+    for wait in (0.5, 1.0):
+        try:
+            return question()
+        except OutcomeUnknownError:
+            time.sleep(wait)
+    return question()
+
+
+def _file(entry: RepoFile) -> RemoteFile:
+    return RemoteFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
