@@ -312,3 +312,38 @@ def test_the_versions_own_tag_is_looked_at_when_all_is_done(run, hub, release):
     done = run("push", "--addendum")
     assert done.returncode == 5
     assert f"{av}: {TAG} does not point at " in done.stderr
+
+
+def test_an_addendum_is_rehearsed_on_the_hub_that_the_version_was_rehearsed_on(
+    tool, release, made, tmp_path
+):
+    rehearse = ("--version", VERSION, "--rehearse", "--hub-root", tmp_path / "rehearsal")
+    before = shutil.copytree(made / "before", tmp_path / "before")
+    succeeds(tool("push", before, *rehearse))
+    done = succeeds(tool("push", release.folder, *rehearse, "--addendum"))
+
+    assert "rehearsing on http://127.0.0.1:" in done.stderr
+    assert f"published {ADDED}, both verified by tag:" in done.stderr
+    assert "downloaded both again: every byte as pushed" in done.stderr
+    again = succeeds(tool("push", release.folder, *rehearse, "--addendum"))
+    assert "already published, nothing to do: " in again.stderr
+    with LoopbackHub(tmp_path / "rehearsal") as rehearsal:
+        assert_added_once(rehearsal, release)
+
+
+def test_an_addendum_cannot_be_rehearsed_on_a_hub_without_the_version(tool, release):
+    kept = release.history.read_bytes()
+    done = tool("push", release.folder, "--version", VERSION, "--rehearse", "--addendum")
+
+    assert done.returncode == 1
+    assert f"{TAG} is not published, and {ADDED} is an addendum to it" in done.stderr
+    assert release.history.read_bytes() == kept
+
+
+def test_a_rehearsal_leaves_the_kept_history_as_it_was(tool, made, tmp_path):
+    """Only what is really published is what the next version appends to."""
+    release = read_release(shutil.copytree(made / "before", tmp_path / "before"))
+    release.history.unlink()
+    rehearse = ("--version", VERSION, "--rehearse", "--hub-root", tmp_path / "rehearsal")
+    succeeds(tool("push", release.folder, *rehearse))
+    assert not release.history.exists()

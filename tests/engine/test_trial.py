@@ -6,7 +6,11 @@ import pytest
 
 from nla_release.engine.trial import load
 from nla_release.errors import NlaReleaseError
+from nla_release.hub.client import quiet_client
+from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.hub.remote import Hub
 from nla_release.release import ROLES, read_release
+from tests.hub.publishing import api_of, publish, repos
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +30,47 @@ def test_a_half_that_is_damaged_does_not_load(good_release, base, tmp_path):
     (folder / "value_head.safetensors").unlink()
     with pytest.raises(NlaReleaseError):
         load({"ar": folder}, base)
+
+
+@pytest.fixture(scope="module")
+def hub(good_release, tmp_path_factory):
+    """A Hub that the demo's pair is published on."""
+    folder = tmp_path_factory.mktemp("published")
+    quiet_client()
+    with LoopbackHub(folder / "hub") as server:
+        release = read_release(shutil.copytree(good_release, folder / "release"))
+        publish(release, Hub(server.endpoint, server.token))
+        yield server
+
+
+@pytest.fixture
+def verify(tool, hub, base, tmp_path):
+    """`nla-release verify PLACE --load --base ...`, as somebody without a token."""
+
+    def verify(*arguments):
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+        return tool("verify", *arguments, "--load", "--base", base, environment=environment)
+
+    return verify
+
+
+@pytest.mark.parametrize(("role", "options"), [("av", ["--pair"]), ("ar", [])])
+def test_what_is_verified_from_the_hub_is_loaded_too(good_release, verify, role, options):
+    release = read_release(good_release)
+    done = verify(f"{release.repo_id(role, '0.0.1')}@v0.0.1", *options)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("verdict: pass\n")
+    what = "AV and AR" if options else role.upper()
+    assert f"loaded with PEFT: {what} on {release.config.base_model}\n" in done.stderr
+
+
+def test_what_does_not_verify_is_not_loaded(good_release, hub, verify):
+    repo, api = repos(read_release(good_release))[0], api_of(hub)
+    api.upload_file(path_or_fileobj=b"none", path_in_repo="LICENSE", repo_id=repo)
+    api.create_tag(repo, tag="v0.0.1-again")
+    done = verify(f"{repo}@v0.0.1-again")
+
+    assert done.returncode == 1
+    assert "note: what does not pass is not loaded\n" in done.stderr
+    assert "loaded with PEFT" not in done.stderr
