@@ -28,7 +28,8 @@ from nla_release.calibration.records import Sha256
 from nla_release.cards.markdown import inline
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import read_text
-from nla_release.release import NAME, ROLES, check_version
+from nla_release.release import ROLES, check_version
+from nla_release.release_config import NAME
 from nla_release.schema import Strict, parse
 from nla_release.sidecar import Role
 
