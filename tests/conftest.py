@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from nla_release.cards.figures import Plot
 from nla_release.cards.render import render
 from nla_release.release import Release, read_release
 from tests.builders_pair import make_release
@@ -145,3 +146,25 @@ def tool() -> Callable[..., subprocess.CompletedProcess[str]]:
 def version() -> str:
     """The demo's version."""
     return VERSION
+
+
+_DRAWN: dict[tuple[object, ...], dict[str, str | bytes]] = {}
+
+
+@pytest.fixture(autouse=True)
+def figures_drawn_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure of the same numbers is drawn once a process, but for the tests of figures.
+
+    Most releases of the tests are the same, and drawing is most of what a render takes.
+    """
+    if request.path.name == "test_figures.py":
+        return
+    draw = Plot.files
+
+    def drawn(plot: Plot) -> dict[str, str | bytes]:
+        key = (plot.name, plot.alt, plot.columns, tuple(plot.rows))
+        if key not in _DRAWN:
+            _DRAWN[key] = draw(plot)
+        return dict(_DRAWN[key])
+
+    monkeypatch.setattr(Plot, "files", drawn)
