@@ -28,6 +28,7 @@ CANONICAL_ENDPOINT = "https://huggingface.co"
 SERVER_FILES = frozenset({".gitattributes"})
 
 _TRIES = 3
+_LONG_SECONDS = 10.0
 
 Answer = TypeVar("Answer")
 
@@ -252,11 +253,17 @@ class Questions:
 
 
 def _insist(question: Callable[[], Answer]) -> Answer:
-    """Ask again when the Hub stumbles: a question changes nothing."""
+    """Ask again when the Hub stumbles: a question changes nothing.
+
+    Some of the client's questions insist by themselves, for 24 seconds, which is long enough.
+    """
+    begun = time.monotonic()
     for wait in (0.5, 1.0):
         try:
             return question()
         except OutcomeUnknownError:
+            if time.monotonic() - begun > _LONG_SECONDS:
+                raise
             time.sleep(wait)
     return question()
 

@@ -8,7 +8,9 @@ import pytest
 from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.hub import questions
 from nla_release.hub.client import Limits, Patience, quiet_client
+from nla_release.hub.client_errors import OutcomeUnknownError
 
 pytestmark = pytest.mark.wire
 
@@ -99,3 +101,21 @@ def test_a_limit_that_is_no_number_of_seconds(monkeypatch, text):
     monkeypatch.setenv("NLA_RELEASE_TIMEOUT", text)
     with pytest.raises(ConfigError, match=f"NLA_RELEASE_TIMEOUT={text} is not"):
         Limits.from_environment()
+
+
+def test_a_question_that_insisted_by_itself_for_long_is_not_asked_again(monkeypatch):
+    """A Hub that is gone is said to be gone after the client's own tries, not after three times."""
+    clock, asked = [0.0], []
+    monkeypatch.setattr(questions.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(questions.time, "sleep", lambda seconds: None)
+
+    def question(seconds):
+        asked.append(seconds)
+        clock[0] += seconds
+        raise OutcomeUnknownError("gone")
+
+    for seconds, times in ((1.0, 3), (24.0, 1)):
+        asked.clear()
+        with pytest.raises(OutcomeUnknownError):
+            questions._insist(lambda seconds=seconds: question(seconds))
+        assert len(asked) == times
