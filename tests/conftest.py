@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -152,12 +152,13 @@ _DRAWN: dict[tuple[object, ...], dict[str, str | bytes]] = {}
 
 
 @pytest.fixture(autouse=True)
-def figures_drawn_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def figures_drawn_once(request: pytest.FixtureRequest) -> Iterator[None]:
     """A figure of the same numbers is drawn once a process, but for the tests of figures.
 
     Most releases of the tests are the same, and drawing is most of what a render takes.
     """
     if request.path.name == "test_figures.py":
+        yield
         return
     draw = Plot.files
 
@@ -167,4 +168,6 @@ def figures_drawn_once(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
             _DRAWN[key] = draw(plot)
         return dict(_DRAWN[key])
 
-    monkeypatch.setattr(Plot, "files", drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plot, "files", drawn)
+        yield
