@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,27 @@ _MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MAN
 _MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
 
 
+class _ByHashes:
+    """Evidence that is the same when its files are."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        run = evidence.run
+        self._hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByHashes) and self._hashes == other._hashes
+
+    def __hash__(self) -> int:
+        return hash(self._hashes)
+
+
+@lru_cache(maxsize=3)
+def _calibrated(same: _ByHashes) -> Calibration:
+    """The numbers of evidence that a release and both of its repositories hold alike."""
+    return calibrate(same.evidence)
+
+
 @dataclass(frozen=True)
 class Measurement:
     """Evidence and calibration in one folder, and the adapters that they speak of."""
@@ -79,7 +101,7 @@ class Measurement:
         """The numbers as the evidence gives them now."""
         evidence = self.evidence
         try:
-            return calibrate(evidence)
+            return _calibrated(_ByHashes(evidence))
         except NothingCheckedError as error:
             raise UnreadableError("NLA608", self.evidence_folder, error.message) from error
 
