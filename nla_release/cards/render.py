@@ -102,7 +102,10 @@ def render(release: Release, version: str) -> RenderedRelease:
     history = _history(inputs, shared, addenda)
     log = read_log(history)
     retracted, withdrawn = retracted_block(log), withdrawn_block(log, version)
-    shared["successors"] = {role: new_version(log, version, role) for role in ROLES}
+    shared["successors"] = {
+        role: new_version(log, version, role, repo)
+        for role, repo in shared["release"]["repos"].items()
+    }
     for blocks, later in (
         ("blocks", retracted | withdrawn | addendum_block(addenda)),
         ("page_blocks", retracted | addenda_block(addenda) | comparison_block(comparison)),

@@ -57,11 +57,15 @@ def withdrawing(log: Sequence[Entry], version: str | None) -> Entry | None:
     return found[-1] if found else None
 
 
-def new_version(log: Sequence[Entry], version: str, role: Role) -> str | None:
-    """The repository of the version to use instead, which the Hub links to from the old one."""
+def new_version(log: Sequence[Entry], version: str, role: Role, repo: str) -> str | None:
+    """The repository of the version to use instead, which the Hub links to from the old one.
+
+    None when that is the same repository, `repo`: names need not hold the version.
+    """
     entry = withdrawing(log, version)
     withdrawn = entry.record.withdraws if entry and entry.record else None
-    return withdrawn.repos.get(role) if withdrawn else None
+    named = withdrawn.repos.get(role) if withdrawn else None
+    return None if named == repo else named
 
 
 def _withdrawal(entry: Entry) -> dict[str, object]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import say
+from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
-from nla_release.errors import EnvironmentProblem, RefusedError
-from nla_release.files import read_text, write_atomic
+from nla_release.errors import RefusedError
+from nla_release.files import read_text
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
 from nla_release.hub.merging import take_over
@@ -100,7 +101,8 @@ def command(
         if rehearse:
             _verify(release, plan, hub)
             return 0
-    _keep_history(release)
+    log = read_text(release.dist / "av" / release.history.name, newline="")
+    keep_history(release, log, plan.repos[0].repo)
     return 0
 
 
@@ -118,14 +120,3 @@ def _verify(release: Release, plan: Plan, hub: Hub) -> None:
     verdict = verify_published(plan, hub, Terms.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
     say(f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply")
-
-
-def _keep_history(release: Release) -> None:
-    """What was published is what the next version appends to."""
-    try:
-        write_atomic(release.history, read_text(release.dist / "av" / release.history.name))
-    except EnvironmentProblem as error:
-        raise EnvironmentProblem(
-            f"both repositories are published, but {error.message}",
-            hint="copy dist/av/HISTORY.md beside release.yaml; the next version appends to it",
-        ) from error

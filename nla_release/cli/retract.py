@@ -7,11 +7,11 @@ import click
 
 from nla_release.cards.history import read_history
 from nla_release.cli.edge import say
+from nla_release.cli.kept_history import keep_history
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
-from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.files import write_atomic
-from nla_release.hub.retract import retract
-from nla_release.hub.retraction import RetractionPlan, plan_retraction
+from nla_release.errors import ConfigError
+from nla_release.hub.retract import examine, retract
+from nla_release.hub.retraction import plan_retraction
 from nla_release.hub.withdrawing import Withdrawal
 from nla_release.output.retraction_text import retraction_lines
 from nla_release.release import ROLES, Release, check_version, read_release
@@ -52,12 +52,15 @@ def command(
         plan = plan_retraction(hub, repos, withdrawal, read_history(release.history))
         for line in retraction_lines(plan):
             click.echo(line, err=not dry_run)
+        if plan.note:
+            say(f"note: {plan.note}")
         if dry_run:
+            examine(plan, hub)
             say("hint: nothing was written; run it again without --dry-run")
             return 0
         retract(plan, hub, say)
     if not rehearse:
-        _keep_history(release, plan)
+        keep_history(release, plan.history, plan.repos[0].repo)
     return 0
 
 
@@ -67,14 +70,3 @@ def _repos(release: Release, version: str, successor: str | None) -> dict[Role, 
     if successor == version:
         raise ConfigError("--successor is the version that is to be retracted")
     return {role: release.repo_id(role, check_version(successor)) for role in ROLES}
-
-
-def _keep_history(release: Release, plan: RetractionPlan) -> None:
-    """What was published is what the next version appends to."""
-    try:
-        write_atomic(release.history, plan.history)
-    except EnvironmentProblem as error:
-        raise EnvironmentProblem(
-            f"both repositories tell of it, but {error.message}",
-            hint=f"copy HISTORY.md of {plan.repos[0].repo} beside release.yaml",
-        ) from error

@@ -27,6 +27,7 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Obstacle
     """Whether the HISTORY.md of a version without a repository goes on from the version before.
 
     One question when there is none before it, and none when the name does not hold the version.
+    Of every version before it the log is read.
 
     Returns:
         What stands in the way, and what the Hub would not tell, as sentences.
@@ -41,16 +42,31 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Obstacle
         return [], [f"{what}: {error.message}"]
 
 
+def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
+    """The HISTORY.md of every other version with a repository of its own, by repository.
+
+    Raises:
+        DeniedError: the Hub does not say what there is.
+        EnvironmentProblem: it cannot be reached.
+    """
+    logs = {repo: _history(hub, repo, version) for version, repo in _others(hub, manifest)}
+    return {repo: log for repo, log in logs.items() if log is not None}
+
+
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstacle]:
-    for version, repo in _earlier(hub, manifest):
-        published = _history(hub, repo, version)
-        if published is not None:
-            yield from other_history(repo, published, folder)
+    """Against every lower version's log, for what is retracted stands in the one that it is of."""
+    newest = Version(manifest.version)
+    lower = [(version, repo) for version, repo in _others(hub, manifest) if version < newest]
+    logs = {repo: _history(hub, repo, version) for version, repo in lower}
+    told = sorted(((log, repo) for repo, log in logs.items() if log), key=lambda it: -len(it[0]))
+    for log, repo in told:
+        if found := list(other_history(repo, log, folder)):
+            yield from found
             return
 
 
-def _earlier(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
-    """The repositories of lower versions, the highest first."""
+def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
+    """The repositories of other versions."""
     namespace, _, name = manifest.repo.partition("/")
     own = re.compile(_BEFORE + re.escape(in_names(manifest.version)) + _AFTER)
     places = [match.span() for match in own.finditer(name)]
@@ -62,8 +78,7 @@ def _earlier(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
             other = re.escape(name[:begin]) + "v?" + _ANY + re.escape(name[end:])
             if match := re.fullmatch(other, listed.partition("/")[2]):
                 found.add((_version(match[1]), listed))
-    newest = Version(manifest.version)
-    return sorted(((each, repo) for each, repo in found if each and each < newest), reverse=True)
+    return sorted((each, repo) for each, repo in found if each and repo != manifest.repo)
 
 
 def _history(hub: Hub, repo: str, version: Version) -> str | None:

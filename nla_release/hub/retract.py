@@ -15,14 +15,15 @@ from nla_release.errors import (
     RefusedError,
 )
 from nla_release.files import write_atomic
-from nla_release.hub.adoption import changed_since
+from nla_release.hub.adoption import changed_since, described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
 from nla_release.hub.payload import checked_payload
+from nla_release.hub.plan import CARD_NAME
 from nla_release.hub.release_id import release_id, trailers
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
-from nla_release.hub.retraction import CARD_NAME, RetractionPlan, Told, record_of
+from nla_release.hub.retraction import RetractionPlan, Told, record_of
 from nla_release.release import tag
 
 _TRIES = 3
@@ -41,10 +42,10 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
     if plan.done:
         say(f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}")
         return
+    examine(plan, hub)
     for repo in plan.repos:
         if not repo.done:
             hub.check_write(repo.repo)
-            hub.check_card(repo.repo, repo.files.get(CARD_NAME) or _card(hub, repo))
     identity = release_id(repo.manifest for repo in plan.repos)
     act = _Act(hub, say, f"Retract {tag(plan.withdrawal.version)}", identity)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
@@ -54,8 +55,7 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
                 if repo.done:
                     act.public.append(f"{repo.repo} tells of it already")
                     continue
-                _commit(act, repo, folders[repo.role])
-                _check(act, repo, folders[repo.role])
+                _check(act, repo, folders[repo.role], _commit(act, repo, folders[repo.role]))
                 say(f"retracted {tag(plan.withdrawal.version)} in {act.public[-1]}")
         except KeyboardInterrupt:
             say(f"interrupted. Public so far: {act.known}")
@@ -65,8 +65,24 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
                 raise
             raise PartlyPublishedError(
                 f"{error.message}. Public so far: {act.known}",
-                hint="run the same command again; it continues where this one stopped",
+                hint=(error.hint if isinstance(error, RefusedError) else None)
+                or "run the same command again; it continues where this one stopped",
             ) from error
+
+
+def examine(plan: RetractionPlan, hub: Hub) -> None:
+    """All that can be known of the new files before anything is written.
+
+    Raises:
+        RefusedError: one of them tells a secret, or the Hub refuses a card.
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
+        for repo in plan.repos:
+            if not repo.done:
+                checked_payload(_staged(repo, Path(name) / repo.role), repo.role)
+                if CARD_NAME in repo.files:
+                    hub.check_card(repo.repo, repo.files[CARD_NAME])
 
 
 @dataclass
@@ -88,25 +104,15 @@ class _Act:
         return "; ".join([*self.public, *left]) or "nothing"
 
 
-def _card(hub: Hub, repo: Told) -> str:
-    return hub.read(repo.repo, CARD_NAME, repo.state.head)
-
-
 def _staged(repo: Told, folder: Path) -> Path:
-    """The files that are to be uploaded, after a look at whether they may be.
-
-    Raises:
-        RefusedError: one of them tells a secret.
-    """
+    """The files that are to be uploaded."""
     folder.mkdir()
     for name, text in repo.files.items():
         write_atomic(folder / name, text)
-    if repo.files:
-        checked_payload(folder, repo.role)
     return folder
 
 
-def _commit(act: _Act, repo: Told, folder: Path) -> None:
+def _commit(act: _Act, repo: Told, folder: Path) -> str:
     """The commit that tells of the retraction, whoever made it: this try, or one before it."""
     for left in reversed(range(_TRIES)):
         act.unsure = repo.repo
@@ -131,7 +137,8 @@ def _commit(act: _Act, repo: Told, folder: Path) -> None:
             raise
         act.unsure = None
         act.public.append(f"{repo.repo} ({made[:12]})")
-        return
+        return made
+    raise AssertionError("the last try returns or raises")
 
 
 def _send(act: _Act, repo: Told, folder: Path) -> str:
@@ -148,13 +155,19 @@ def _send(act: _Act, repo: Told, folder: Path) -> str:
         )
 
 
-def _check(act: _Act, repo: Told, folder: Path) -> None:
-    """Main is as it was, but for the files that tell."""
+def _check(act: _Act, repo: Told, folder: Path, commit: str) -> None:
+    """Main is as it was, but for the files that tell, and nobody's commit was overwritten."""
     state = _seen(act.hub, repo)
     if not _tells(repo, folder, state):
         raise RefusedError(
             f"{repo.repo}: what is on main ({state.head[:12]}) is not what was sent",
             hint="look at its last commits; the tags are as they were",
+        )
+    if (stranger := intruder(act.hub, repo.repo, commit)) is not None:
+        raise RefusedError(
+            f"{repo.repo}: the Hub put the retraction on top of a commit that it should have"
+            f" refused it for: {described(stranger)}",
+            hint="look at what that commit changed, and put it back where the retraction undid it",
         )
 
 

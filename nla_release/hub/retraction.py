@@ -5,27 +5,23 @@ made in is gone. The retraction is an entry of HISTORY.md; cards, RELEASE_CALIBR
 release.json are brought in line with it.
 """
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
-from nla_release.cards.history import append
+from nla_release.cards.history import append, read_log
+from nla_release.cards.retractions import withdrawing
 from nla_release.errors import InputError, RefusedError
-from nla_release.files import sha256_bytes, write_atomic
+from nla_release.files import sha256_bytes
+from nla_release.hub.adoption import released
+from nla_release.hub.client_errors import DeniedError
+from nla_release.hub.plan import CARD_NAME
+from nla_release.hub.predecessor import other_logs
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
-from nla_release.hub.withdrawing import (
-    Withdrawal,
-    log_with,
-    told_on_card,
-    told_on_page,
-    withdrawal_entry,
-)
-from nla_release.manifest import FILE_NAME, FileRecord, Manifest, dump_manifest, read_manifest
+from nla_release.hub.withdrawing import Withdrawal, told_on_card, told_on_page, withdrawal_entry
+from nla_release.manifest import FILE_NAME, FileRecord, Manifest, dump_manifest
 from nla_release.release import HISTORY_FILE_NAME, ROLES, tag
 from nla_release.sidecar import Role
 
-CARD_NAME = "README.md"
 PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 
@@ -53,6 +49,7 @@ class RetractionPlan:
     withdrawal: Withdrawal
     history: str
     repos: list[Told]
+    note: str | None = None  # what the Hub would not tell
 
     @property
     def done(self) -> bool:
@@ -65,36 +62,56 @@ def plan_retraction(
 ) -> RetractionPlan:
     """What a retraction would change; reads only.
 
+    The log that it is put into is the longest there is: the one beside release.yaml, or that of
+    any version's repository. All the others must be beginnings of it.
+
     Args:
         hub: where the version is published.
         repos: the version's repositories.
         withdrawal: what is to be said.
-        history: HISTORY.md beside release.yaml, which may tell of more than the repositories.
+        history: HISTORY.md beside release.yaml.
 
     Raises:
         ConfigError: the retraction cannot be recorded as it is worded.
-        RefusedError: the version or its successor is not published, or what is on main is no
-            release, or is damaged.
+        RefusedError: the version or its successor is not published, or that is retracted itself,
+            or what is on main is no release or is damaged, or the logs do not agree.
         EnvironmentProblem: the Hub cannot be reached.
     """
     states = {role: _published(hub, repos[role], withdrawal.version) for role in ROLES}
-    if withdrawal.successor is not None:
-        for repo in withdrawal.repos.values():
-            _published(hub, repo, withdrawal.successor)
-    logs = {
-        f"{repos[role]} on the Hub": hub.read(repos[role], HISTORY_FILE_NAME, states[role].head)
-        for role in ROLES
+    for repo in withdrawal.repos.values():
+        _published(hub, repo, withdrawal.successor or "")
+    found = {
+        role: _Found(repos[role], state, _manifest(hub, repos[role], role, state))
+        for role, state in states.items()
     }
-    if history is not None:
-        logs[f"{HISTORY_FILE_NAME} here"] = history
-    longest = _longest(logs)
-    entry = withdrawal_entry(withdrawal, log_with(longest, None))
+    logs = {each.repo: _read(hub, each, HISTORY_FILE_NAME) for each in found.values()}
+    others, note = _other_logs(hub, found["av"].manifest)
+    here = {f"{HISTORY_FILE_NAME} here": history} if history is not None else {}
+    longest = _longest({**others, **logs, **here})
+    log = read_log(longest)
+    if withdrawal.successor and withdrawing(log, withdrawal.successor):
+        raise RefusedError(
+            f"{tag(withdrawal.successor)} is retracted itself, and cannot be the successor",
+            hint="name a version that stands, or none",
+        )
+    entry = withdrawal_entry(withdrawal, log)
     told = append(longest, "", [entry]) if entry else longest
-    return RetractionPlan(
-        withdrawal,
-        told,
-        [_told(hub, repos[role], role, states[role], told) for role in ROLES],
-    )
+    last = withdrawing(read_log(told), withdrawal.version)
+    plans = []
+    for role, each in found.items():
+        said = withdrawing(read_log(logs[each.repo]), withdrawal.version)
+        says = said is not None and last is not None and said.record == last.record
+        plans.append(_told(hub, role, each, logs[each.repo] if says else told))
+    return RetractionPlan(withdrawal, told, plans, note)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A repository of the version as it is on main."""
+
+    repo: str
+    state: RemoteState
+    manifest: Manifest
 
 
 def _published(hub: Hub, repo: str, version: str) -> RemoteState:
@@ -108,6 +125,14 @@ def _published(hub: Hub, repo: str, version: str) -> RemoteState:
     return state
 
 
+def _other_logs(hub: Hub, manifest: Manifest) -> tuple[dict[str, str], str | None]:
+    """The logs of other versions, or why they could not be seen."""
+    try:
+        return other_logs(hub, manifest), None
+    except DeniedError as error:
+        return {}, f"whether other versions have a longer log could not be seen: {error.message}"
+
+
 def _longest(logs: dict[str, str]) -> str:
     """The log that all the others are beginnings of.
 
@@ -119,34 +144,52 @@ def _longest(logs: dict[str, str]) -> str:
         if not logs[where].startswith(log):
             raise RefusedError(
                 f"the logs do not agree: {name} is not the beginning of {where}",
-                hint=f"put the published {HISTORY_FILE_NAME} beside release.yaml",
+                hint=f"put the longest published {HISTORY_FILE_NAME} beside release.yaml",
             )
     return logs[where]
 
 
-def _told(hub: Hub, repo: str, role: Role, state: RemoteState, history: str) -> Told:
+def _told(hub: Hub, role: Role, found: _Found, history: str) -> Told:
     """What one repository has to change."""
-    manifest = _manifest(hub, repo, role, state)
-    log = log_with(history, None)
-    before = {
-        name: hub.read(repo, name, state.head)
-        for name in (CARD_NAME, PAGE_NAME, HISTORY_FILE_NAME)
-        if name in state.files
-    }
-    card = before[CARD_NAME]
+    manifest, log = found.manifest, read_log(history)
+    names = [CARD_NAME, HISTORY_FILE_NAME]
+    if PAGE_NAME in found.state.files:
+        names.append(PAGE_NAME)
+    before = {name: _read(hub, found, name) for name in names}
     after = {
+        **before,
+        CARD_NAME: told_on_card(before[CARD_NAME], log, manifest),
         HISTORY_FILE_NAME: history,
-        CARD_NAME: told_on_card(card, log, manifest.version, role),
-        **({PAGE_NAME: told_on_page(before[PAGE_NAME], log)} if PAGE_NAME in before else {}),
     }
-    changed = {name: text for name, text in after.items() if text != before.get(name)}
-    edited = manifest.files.get(CARD_NAME) != record_of(card)
+    if PAGE_NAME in before:
+        after[PAGE_NAME] = told_on_page(before[PAGE_NAME], log)
+    changed = {name: text for name, text in after.items() if text != before[name]}
+    edited = manifest.files.get(CARD_NAME) != record_of(before[CARD_NAME])
     if not changed:
-        return Told(role, repo, state, {}, manifest, edited)
+        return Told(role, found.repo, found.state, {}, manifest, edited)
     records = {name: record_of(text) for name, text in after.items()}
+    if edited:  # what people wrote is not ours: the next push has to find it as drift
+        del records[CARD_NAME]
     manifest = manifest.model_copy(update={"files": {**manifest.files, **records}})
     changed[FILE_NAME] = dump_manifest(manifest)
-    return Told(role, repo, state, changed, manifest, edited)
+    return Told(role, found.repo, found.state, changed, manifest, edited)
+
+
+def _read(hub: Hub, found: _Found, name: str) -> str:
+    """A text file on main.
+
+    Raises:
+        RefusedError: it is gone or damaged.
+    """
+    try:
+        if name not in found.state.files:
+            raise InputError(f"{name} is gone")
+        return hub.read(found.repo, name, found.state.head)
+    except InputError as error:
+        raise RefusedError(
+            f"{found.repo}: on main ({found.state.head[:12]}), {error.message}",
+            hint="somebody changed it since it was published: put it back first",
+        ) from error
 
 
 def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
@@ -155,19 +198,12 @@ def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
     Raises:
         RefusedError: what is on main is no release of ours, or not of this role.
     """
-    if FILE_NAME not in state.files or CARD_NAME not in state.files:
+    manifest = released(hub, repo, state)
+    if manifest is None or (manifest.role, manifest.repo) != (role, repo):
         raise RefusedError(
-            f"{repo}: main ({state.head[:12]}) lacks {FILE_NAME} or {CARD_NAME}",
+            f"{repo}: main ({state.head[:12]}) has no {FILE_NAME} of this repository",
             hint="somebody changed it since it was published: put the release back first",
         )
-    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        write_atomic(Path(name) / FILE_NAME, hub.read(repo, FILE_NAME, state.head))
-        try:
-            manifest = read_manifest(Path(name))
-        except InputError as error:
-            raise RefusedError(f"{repo}: on main, {error.message}") from error
-    if (manifest.role, manifest.repo) != (role, repo):
-        raise RefusedError(f"{repo}: {FILE_NAME} on main is of {manifest.repo}")
     return manifest
 
 

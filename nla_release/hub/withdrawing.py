@@ -11,7 +11,7 @@ from datetime import date
 
 from nla_release.cards.blocks import block_places, marked, regenerated
 from nla_release.cards.environment import render_template
-from nla_release.cards.history import Entry, Record, Withdrawn, read_log
+from nla_release.cards.history import Entry, Record, Withdrawn
 from nla_release.cards.retractions import (
     RETRACTING,
     WITHDRAWN,
@@ -24,6 +24,7 @@ from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import sha256_bytes
 from nla_release.fixes.front_matter import mended_front_matter, read_front_matter
 from nla_release.hub.card_metadata import FRONT_MATTER
+from nla_release.manifest import Manifest
 from nla_release.release import tag
 from nla_release.schema import parse
 from nla_release.sidecar import Role
@@ -56,10 +57,17 @@ class Withdrawal:
 
 
 def withdrawal_entry(withdrawal: Withdrawal, log: Sequence[Entry]) -> str | None:
-    """The entry that the log lacks; None when its last word on the version is this already."""
+    """The entry that the log lacks; None when its last word on the version is this already.
+
+    A successor that was named once is not taken back by leaving it out.
+    """
     withdrawn = withdrawal.withdrawn
     last = withdrawing(log, withdrawal.version)
-    if last and last.record and last.record.withdraws == withdrawn:
+    said = last.record.withdraws if last and last.record else None
+    if said and withdrawn.successor is None:
+        named = {"successor": said.successor, "repos": said.repos}
+        withdrawn = withdrawn.model_copy(update=named)
+    if said == withdrawn:
         return None
     number = 1 + sum(
         1
@@ -83,7 +91,8 @@ def withdrawal_entry(withdrawal: Withdrawal, log: Sequence[Entry]) -> str | None
             "supersedes": None,
             "date": withdrawal.day.isoformat(),
             "kind": told.kind,
-            "title": f"{its_tag} is not to be used",
+            # No two entries of a day have one heading, which is what cards link to.
+            "title": f"{its_tag} is not to be used" + (f" ({number})" if number > 1 else ""),
             "prose": render_template(
                 "withdrawn_prose.md.jinja",
                 {"tag": its_tag, "sentence": withdrawn.sentence, **withdrawn.model_dump()},
@@ -92,22 +101,21 @@ def withdrawal_entry(withdrawal: Withdrawal, log: Sequence[Entry]) -> str | None
     )
 
 
-def told_on_card(card: str, log: Sequence[Entry], version: str, role: Role) -> str:
+def told_on_card(card: str, log: Sequence[Entry], manifest: Manifest) -> str:
     """A published card with what the log says of retractions by now.
 
     Args:
         card: README.md as it is published.
         log: HISTORY.md.
-        version: that the card is of.
-        role: whose card it is.
+        manifest: the release.json beside the card.
 
     Raises:
         RefusedError: the card is damaged, so that nothing can be put into it.
     """
     card = _listed(card, log)
-    if notice := withdrawn_block(log, version).get(WITHDRAWN):
+    if notice := withdrawn_block(log, manifest.version).get(WITHDRAWN):
         card = _with_block(card, WITHDRAWN, notice, _top(card))
-    repo = new_version(log, version, role)
+    repo = new_version(log, manifest.version, manifest.role, manifest.repo)
     if repo is None:
         return card
     mended, _ = mended_front_matter(card, {"new_version": repo})
@@ -166,8 +174,3 @@ def _places(document: str) -> dict[str, slice]:
             f"a document was edited so that nothing can be put into it: {error.message}",
             hint="mend it on the Hub first; the comments `nla-release:...` mark what is generated",
         ) from error
-
-
-def log_with(history: str, entry: str | None) -> list[Entry]:
-    """The log once the entry is in it."""
-    return [*read_log(history), *(read_log(entry) if entry else [])]

@@ -107,7 +107,8 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
         adapter.calibration, adapter.log, adapter.addenda, adapter.manifest.version
     )
     yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
-    named = new_version(adapter.log, adapter.manifest.version, adapter.role)
+    manifest = adapter.manifest
+    named = new_version(adapter.log, manifest.version, adapter.role, manifest.repo)
     if named and (found := check_card(text).metadata.get("new_version")) != named:
         yield Problem(
             adapter.folder / CARD_FILE_NAME,

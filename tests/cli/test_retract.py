@@ -3,12 +3,14 @@
 import os
 import shutil
 import signal
+from datetime import date
 
 import pytest
 from huggingface_hub import ModelCard
 
+from nla_release.cards.history import read_log
 from nla_release.cards.render import render
-from nla_release.errors import NlaReleaseError, RefusedError
+from nla_release.errors import NlaReleaseError, PartlyPublishedError, RefusedError
 from nla_release.files import read_text, write_atomic
 from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.server import LoopbackHub
@@ -19,6 +21,8 @@ from nla_release.hub.retraction import plan_retraction
 from nla_release.hub.withdrawing import Withdrawal
 from nla_release.manifest import read_manifest, record_files
 from nla_release.release import ROLES, read_release
+from nla_release.rules import judge
+from nla_release.rules.subject import find_subject
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
 from tests.hub.publishing import api_of, commits, publish, repos, tags
@@ -97,14 +101,12 @@ def retractions(hub, repo):
     return [each for each in commits(hub, repo) if each.title.startswith("Retract")]
 
 
-def do_retract(release, client, *, successor=NEW, reason=REASON, say=lambda line: None):
+def do_retract(release, client, *, version=OLD, successor=NEW, say=lambda line: None):
     """In this process, as the command does it."""
-    from datetime import date
-
     history = read_text(release.history, newline="") if release.history.exists() else None
-    ids = {role: release.repo_id(role, OLD) for role in ROLES}
+    ids = {role: release.repo_id(role, version) for role in ROLES}
     instead = {role: release.repo_id(role, successor) for role in ROLES} if successor else {}
-    wanted = Withdrawal(OLD, reason, date(2026, 12, 1), successor, instead)
+    wanted = Withdrawal(version, REASON, date(2026, 12, 1), successor, instead)
     retract(plan_retraction(client, ids, wanted, history), client, say)
 
 
@@ -137,9 +139,6 @@ def test_both_cards_say_so_at_the_top_and_point_to_the_successor(run, hub, relea
 def test_what_is_on_main_then_is_what_release_json_lists_and_passes(run, hub, release, tmp_path):
     succeeds(run("--successor", NEW))
     found = downloaded(hub, release, tmp_path / "main")
-    from nla_release.rules import judge
-    from nla_release.rules.subject import find_subject
-
     for role in ROLES:
         assert record_files(found / role) == read_manifest(found / role).files
     before = judge(find_subject(downloaded(hub, release, tmp_path / "tag", f"v{OLD}")))
@@ -168,10 +167,33 @@ def test_the_log_here_has_the_entry_so_that_the_next_version_has_it(run, hub, re
         assert "> **Retracted on" not in document
 
 
-def test_without_the_log_here_it_is_taken_from_the_hub(run, hub, release):
+def test_without_the_log_here_the_longest_of_all_versions_is_taken_from_the_hub(run, hub, release):
+    """The successor's log goes on from that of the version, and none of it may get lost."""
     release.history.unlink()
+    succeeds(run("--successor", NEW))
+    told = read_text(release.history)
+    assert told == read(hub, repos(release)[0], "HISTORY.md")
+    assert told.startswith(read(hub, release.repo_id("av", NEW), "HISTORY.md"))
+    assert [entry.tag for entry in read_log(told)] == [f"v{OLD}", f"v{NEW}", None]
+
+
+def test_a_log_without_the_retraction_cannot_begin_the_next_version(run, hub, release):
+    """It stands in the repository of the version that is retracted, not in the newest one."""
+    without = read_text(release.history)
     succeeds(run())
-    assert read_text(release.history) == read(hub, repos(release)[0], "HISTORY.md")
+    write_atomic(release.history, without)
+    render(release, "0.0.3")
+    (obstacle,) = make_plan(release.dist, "0.0.3", Hub(hub.endpoint)).obstacles
+    assert f"{repos(release)[0]}: the published HISTORY.md is not the beginning" in obstacle.message
+
+
+def test_a_push_that_has_nothing_to_do_leaves_the_retraction_in_the_log(run, hub, release, tool):
+    succeeds(run())
+    told = read_text(release.history)
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token}
+    done = succeeds(tool("push", release.folder, "--version", NEW, environment=environment))
+    assert "nothing to do" in done.stderr
+    assert read_text(release.history) == told
 
 
 def test_it_is_verified_to_be_retracted_and_the_successor_stands(run, hub, release, tool):
@@ -201,6 +223,37 @@ def test_said_again_it_changes_nothing_and_a_successor_can_follow(run, hub, rele
         assert card(hub, repo).content.count("> **Retracted on") == 1
 
 
+def test_said_again_without_the_successor_it_stays_named(run, hub, release):
+    succeeds(run("--successor", NEW))
+    assert "nothing to do" in succeeds(run()).stderr
+    assert card(hub, repos(release)[0]).data.new_version == release.repo_id("av", NEW)
+
+
+def test_a_retracted_version_is_no_successor(run, hub, release):
+    succeeds(run(version=NEW))
+    done = run("--successor", NEW)
+    assert done.returncode == 1
+    assert f"v{NEW} is retracted itself" in done.stderr
+    assert not retractions(hub, repos(release)[0])
+
+
+def test_what_was_said_is_not_said_again_because_of_later_entries(run, hub, release):
+    succeeds(run())
+    succeeds(run(version=NEW))
+    assert "nothing to do" in succeeds(run()).stderr
+    assert [len(retractions(hub, repo)) for repo in repos(release)] == [1, 1]
+
+
+def test_two_retractions_of_a_day_have_two_headings(run, hub, release):
+    succeeds(run())
+    succeeds(run(reason="And it was trained on the evaluation rows"))
+    first, second = (
+        each.anchor for each in read_log(read_text(release.history)) if each.record is not None
+    )
+    assert first != second
+    assert f"HISTORY.md#{second}" in card(hub, repos(release)[0]).content.partition("\n# ")[0]
+
+
 def test_a_dry_run_shows_the_files_and_writes_nothing(run, hub, release):
     done = succeeds(run("--dry-run", "--successor", NEW))
     for repo in repos(release):
@@ -210,6 +263,12 @@ def test_a_dry_run_shows_the_files_and_writes_nothing(run, hub, release):
     assert f"v{OLD} stays at" in done.stdout
     assert writes(hub) == []
     assert len(retractions(hub, repos(release)[0])) == 0
+
+
+def test_a_dry_run_refuses_what_the_act_would(run, hub):
+    done = run("--dry-run", reason="see /home/caleb/nla")
+    assert done.returncode == 1
+    assert "nothing was uploaded" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -245,6 +304,34 @@ def test_what_people_wrote_into_the_card_stays(run, hub, release):
     assert "> **Retracted on" in card(hub, repo).content
 
 
+def test_what_people_wrote_is_drift_to_the_next_push_also_after_a_retraction(rendered, tmp_path):
+    quiet_client()
+    release = in_one_repository(rendered, tmp_path)
+    with LoopbackHub(tmp_path / "hub") as server:
+        client = Hub(server.endpoint, server.token)
+        publish_next(release, client, OLD)
+        repo = release.repo_id("av", OLD)
+        edited = read(server, repo, "README.md").replace("# Tiny", "We thank Ada.\n\n# Tiny")
+        api_of(server).upload_file(
+            path_or_fileobj=edited.encode(), path_in_repo="README.md", repo_id=repo
+        )
+        do_retract(release, client, successor=None)
+        shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
+        write_atomic(release.history, read(server, repo, "HISTORY.md"))
+        render(release, NEW)
+        plan = make_plan(release.dist, NEW, client, Wishes())
+        assert any("was edited in" in each.message for each in plan.obstacles)
+
+
+@pytest.mark.parametrize("name", ["HISTORY.md", "release.json"])
+def test_a_file_that_is_gone_from_main_is_named(run, hub, release, name):
+    api_of(hub).delete_file(name, repos(release)[1])
+    done = run()
+    assert done.returncode == 1
+    assert name in done.stderr
+    assert "hint: somebody changed it since it was published" in done.stderr
+
+
 def test_a_card_that_nothing_can_be_put_into_is_named(run, hub, release):
     repo = repos(release)[1]
     broken = read(hub, repo, "README.md").replace("<!-- nla-release:end label -->", "")
@@ -264,26 +351,48 @@ def test_logs_that_do_not_agree_are_named(run, hub, release):
     assert writes(hub) == []
 
 
-def test_in_one_repository_for_all_versions_the_newer_card_lists_the_older_one(rendered, tmp_path):
-    quiet_client()
+def in_one_repository(rendered, tmp_path):
+    """A release whose versions share their repositories."""
     folder = shutil.copytree(rendered.folder, tmp_path / "release")
     text = read_text(folder / "release.yaml")
     write_atomic(folder / "release.yaml", text + 'repo: "{namespace}/{name}-{role}"\n')
-    release = read_release(folder)
+    return read_release(folder)
+
+
+def publish_next(release, client, version):
+    render(release, version)
+    assert not make_plan(release.dist, version, client, Wishes()).obstacles
+    publish(release, client, version)
+    shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
+
+
+def test_in_one_repository_for_all_versions_the_newer_card_lists_the_older_one(rendered, tmp_path):
+    quiet_client()
+    release = in_one_repository(rendered, tmp_path)
     with LoopbackHub(tmp_path / "hub") as server:
         client = Hub(server.endpoint, server.token)
-        for version in (OLD, NEW):
-            render(release, version)
-            plan = make_plan(release.dist, version, client, Wishes())
-            assert not plan.obstacles
-            publish(release, client, version)
-            shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
+        publish_next(release, client, OLD)
+        publish_next(release, client, NEW)
         do_retract(release, client)
         for role in ROLES:
             found = card(server, release.repo_id(role, OLD))
             assert "new_version" not in found.data.to_dict()
             assert "> **Retracted on" not in found.content
             assert f"- v{OLD}: {REASON}. Use v{NEW}." in found.content
+
+
+def test_a_repository_is_not_its_own_newer_version(rendered, tmp_path):
+    quiet_client()
+    release = in_one_repository(rendered, tmp_path)
+    with LoopbackHub(tmp_path / "hub") as server:
+        client = Hub(server.endpoint, server.token)
+        publish_next(release, client, OLD)
+        publish_next(release, client, NEW)
+        do_retract(release, client, version=NEW, successor=OLD)
+        found = card(server, release.repo_id("av", NEW))
+        assert "new_version" not in found.data.to_dict()
+        assert "> **Retracted on" in found.content
+        assert f"Use v{OLD} instead" in found.content
 
 
 def requests_of(release, made, folder):
@@ -364,6 +473,26 @@ def test_what_others_commit_meanwhile_is_not_overwritten(release, hub):
         do_retract(release, client)
     assert read(hub, av, "THEIRS.txt") == "theirs"
     assert not any(retractions(hub, repo) for repo in repos(release))
+
+
+def test_a_hub_that_ignores_the_parent_is_found_out(release, hub):
+    """What somebody wrote between the plan and the commit was overwritten: that is no success."""
+    client = Hub(hub.endpoint, hub.token)
+    av = repos(release)[0]
+    hub.faults.inject(Fault("ignores_parent"))
+    original = client.check_write
+
+    def meanwhile(repo):
+        original(repo)
+        if repo == av:
+            text = read(hub, av, "README.md") + "\ntheirs\n"
+            api_of(hub).upload_file(
+                path_or_fileobj=text.encode(), path_in_repo="README.md", repo_id=av
+            )
+
+    client.check_write = meanwhile
+    with pytest.raises(PartlyPublishedError, match="should have refused it for"):
+        do_retract(release, client)
 
 
 def test_a_rehearsal_leaves_the_log_alone(tool, release, made, tmp_path):
