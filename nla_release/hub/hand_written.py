@@ -12,13 +12,12 @@ makes the push refuse the card: nobody can know whether it may be lost.
 """
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-_KEPT = re.compile(
-    r"^<!-- nla-release:keep (?P<name>[a-z][a-z0-9-]{0,39}) -->\r?$"
-    r".*?^<!-- nla-release:end-keep (?P=name) -->\r?$",
-    re.MULTILINE | re.DOTALL,
+_COMMENT = re.compile(
+    r"^<!-- nla-release:(?P<ends>end-)?keep (?P<name>[a-z][a-z0-9-]{0,39}) -->\r?$", re.MULTILINE
 )
 
 
@@ -39,13 +38,13 @@ NOTHING = HandWritten({})
 
 def kept_parts(card: str) -> dict[str, str]:
     """The parts of a card that are to be kept, by name; of two with one name, the last."""
-    return {part["name"]: part[0] for part in _KEPT.finditer(card)}
+    return {name: card[place] for name, place in _places(card)}
 
 
 def merged(card: str, parts: dict[str, str]) -> str:
     """The card with these parts: in place of those of the same name, or else at its end."""
     present = kept_parts(card)
-    card = _KEPT.sub(lambda part: parts.get(part["name"], part[0]), card)
+    card = _rewritten(card, parts.get)
     missing = [text for name, text in parts.items() if name not in present]
     return "\n\n".join([card.rstrip("\n"), *missing]) + "\n" if missing else card
 
@@ -65,9 +64,38 @@ def hand_written(rendered: str, remote: str, released: str | None) -> HandWritte
     return HandWritten(parts, _edits(_generated(released or ""), _generated(remote)))
 
 
+def _places(card: str) -> Iterator[tuple[str, slice]]:
+    """The name of each part and where it stands: from its comment to the next that ends it.
+
+    One look at each comment, because what stands on a Hub may be millions that nothing ends.
+    """
+    ends: dict[str, re.Match[str]] = {}
+    ended = []
+    for comment in reversed(list(_COMMENT.finditer(card))):
+        if comment["ends"]:
+            ends[comment["name"]] = comment
+        elif comment["name"] in ends:
+            ended.append((comment, ends[comment["name"]]))
+    last = -1
+    for begin, end in reversed(ended):
+        if begin.start() > last:  # a part inside of another is text of it
+            last = end.end()
+            yield begin["name"], slice(begin.start(), last)
+
+
+def _rewritten(card: str, give: Callable[[str, str], str]) -> str:
+    """The card with another text for each part, given its name and its text."""
+    pieces, last = [], 0
+    for name, place in _places(card):
+        pieces += [card[last : place.start], give(name, card[place])]
+        last = place.stop
+    return "".join([*pieces, card[last:]])
+
+
 def _generated(card: str) -> list[str]:
     """The lines of a card that are not between such comments; empty ones do not count."""
-    return [line.rstrip() for line in _KEPT.sub("", card).splitlines() if line.strip()]
+    rest = _rewritten(card, lambda _name, _text: "")
+    return [line.rstrip() for line in rest.splitlines() if line.strip()]
 
 
 def _edits(old: list[str], new: list[str]) -> int:

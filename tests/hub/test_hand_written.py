@@ -38,6 +38,21 @@ def test_what_is_no_part_is_an_edit_like_any_other(text):
     assert written.edits == 1
 
 
+def test_a_part_in_another_is_text_of_it():
+    inner = part("inner", "x")
+    card = part("outer", f"{inner}\n<!-- nla-release:keep outer -->") + f"\n{inner}\n"
+    assert list(kept_parts(card)) == ["outer", "inner"]
+    assert inner in kept_parts(card)["outer"]
+
+
+def test_comments_that_nothing_ends_are_looked_at_once_each():
+    """By whoever may write to the repository; a push reads cards of up to 4 MB."""
+    begins = "<!-- nla-release:keep a -->\n" * 100_000
+    written = hand_written(CARD, begins + part("b", "x"), released=None)
+    assert written.parts == {"b": part("b", "x")}
+    assert written.edits == 1
+
+
 def test_a_part_alone_is_no_edit():
     written = hand_written("# New\n", f"{CARD}\n{part('thanks', 'Ada')}\n", released=CARD)
     assert written.parts == {"thanks": part("thanks", "Ada")}
