@@ -89,5 +89,10 @@ class PartlyPublishedError(NlaReleaseError):
 
 
 def one_line(text: object) -> str:
-    """What a library says, such as an exception of its own, as a clause for a message of ours."""
-    return " ".join(str(text).split())
+    """What a library or a server says, such as an exception, as a clause for a message of ours."""
+    return printable(" ".join(str(text).split()))
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, with escapes for the characters by which it would steer a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

@@ -10,7 +10,6 @@ from pydantic import Field, PositiveInt, field_validator
 
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
-from nla_release.errors import one_line
 from nla_release.schema import Number, Strict
 from nla_release.sidecar import Dtype, Quantization
 
@@ -107,7 +106,7 @@ class Waiver(Strict):
     @field_validator("code", "reason")
     @classmethod
     def _is_one_printable_line(cls, text: str) -> str:
-        line = one_line(text)
+        line = " ".join(text.split())
         if not line or not line.isprintable():
             raise ValueError("must be plain text")
         return line

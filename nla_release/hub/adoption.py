@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nla_release.errors import InputError
+from nla_release.errors import InputError, printable
 from nla_release.hub.comparison import is_exactly
 from nla_release.hub.release_id import read_id, read_parent
 from nla_release.hub.remote import Hub
@@ -38,7 +38,8 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
         return None
     try:
         return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
-    except (ValueError, InputError):  # somebody else's file of that name: so are all the others
+    # somebody else's file of that name: so are all the others
+    except (ValueError, RecursionError, InputError):
         return None
 
 
@@ -73,10 +74,11 @@ def changed_since(hub: Hub, repo: str, parent: str) -> str:
     commits = ", ".join(described(commit) for commit in above[:_SHOWN])
     before, after = hub.state(repo, parent), hub.state(repo)
     old, new = (state.files if state else {} for state in (before, after))
-    files = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    files = [printable(name) for name in sorted(old | new) if old.get(name) != new.get(name)]
     return f"{len(above)} commits since {parent[:12]}: {commits}; files: {', '.join(files[:10])}"
 
 
 def described(commit: RemoteCommit) -> str:
     """A commit for people: its id, title and authors."""
-    return f"{commit.id[:12]} '{commit.title}' by {', '.join(commit.authors) or 'nobody named'}"
+    authors = ", ".join(commit.authors) or "nobody named"
+    return printable(f"{commit.id[:12]} '{commit.title}' by {authors}")

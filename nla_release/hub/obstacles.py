@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from nla_release.cards.addenda import UNCHANGED
 from nla_release.cards.history import read_log
+from nla_release.errors import printable
 from nla_release.files import read_text
 from nla_release.hub.comparison import SYMBOLS, FileChange, compare
 from nla_release.hub.hand_written import HandWritten
@@ -95,8 +96,9 @@ def foreign_files(
         )
         removed -= {IGNORE_FILE}
     if removed:
+        names = printable(", ".join(sorted(removed)[:_SHOWN]))
         yield Obstacle(
-            f"{repo} holds files that are no release's: {', '.join(sorted(removed)[:_SHOWN])}",
+            f"{repo} holds files that are no release's: {names}",
             "move them elsewhere first; a push makes the repository exactly the release",
         )
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from nla_release.cards.fragments import Fragment
 from nla_release.cards.history import Entry, Superseded
+from nla_release.errors import printable
 from nla_release.release import tag
 
 
 def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator[str]:
     """Every entry of the log, then the fragments that the next `render` appends to it."""
     for entry in log:
-        yield _printable(entry.heading)
+        yield printable(entry.heading)
         if entry.record and entry.record.supersedes:
             yield _superseded(entry.record.supersedes)
     for fragment in pending:
@@ -23,7 +24,3 @@ def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator
 def _superseded(number: Superseded) -> str:
     published = f"{number.metric} = {number.shown} of {tag(number.version)}"
     return f"  supersedes {published}: {number.reason}"
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

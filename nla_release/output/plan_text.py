@@ -1,5 +1,6 @@
 """A plan as text: what happens to each file of each repository, and the totals."""
 
+from nla_release.errors import printable
 from nla_release.hub.comparison import SYMBOLS, FileChange
 from nla_release.hub.plan import Plan, RepoPlan
 
@@ -31,7 +32,8 @@ def _state(plan: Plan, repo: RepoPlan) -> str:
 
 def _line(file: FileChange) -> str:
     digest = f"sha256 {file.sha256[:12]}" if file.sha256 else ""
-    return f"{SYMBOLS[file.change]} {file.name:<34} {file.size:>12,} B  {digest}".rstrip()
+    name = printable(file.name)  # of a file that is to be removed: somebody else's
+    return f"{SYMBOLS[file.change]} {name:<34} {file.size:>12,} B  {digest}".rstrip()
 
 
 def _drift(repo: RepoPlan) -> list[str]:

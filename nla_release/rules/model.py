@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
-from nla_release.errors import InputError
+from nla_release.errors import InputError, printable
 from nla_release.release_config import Waiver
 
 if TYPE_CHECKING:
@@ -284,6 +284,4 @@ def _told(unreadable: UnreadableError, code: str) -> Problem | Skip:
 def _printable(text: str) -> str:
     """One line of bounded length: names and values come from strangers, and reach a terminal."""
     shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-    return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in shown
-    )
+    return printable(shown)
