@@ -26,11 +26,12 @@ class HandWritten:
     """What a card on the Hub holds that the rendered one does not.
 
     `parts` are to be merged, by name, with their comments; `edits` is how many places outside of
-    such parts somebody edited since the card was published.
+    such parts somebody edited since the card was published. `unreadable` says why nobody can tell.
     """
 
     parts: dict[str, str]
     edits: int = 0
+    unreadable: str | None = None
 
 
 NOTHING = HandWritten({})

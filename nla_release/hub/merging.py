@@ -1,8 +1,9 @@
 """Taking over into the rendered release what people wrote into its cards on the Hub."""
 
 from nla_release.files import sha256_bytes, write_atomic
+from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.hand_written import merged
-from nla_release.hub.plan import CARD_NAME, Plan, RepoPlan
+from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.manifest import FILE_NAME, FileRecord, dump_manifest
 
 

@@ -9,13 +9,13 @@ from packaging.version import InvalidVersion, Version
 
 from nla_release.cards.addenda import UNCHANGED
 from nla_release.cards.history import read_log
-from nla_release.errors import printable
+from nla_release.errors import InputError, printable
 from nla_release.files import read_text
 from nla_release.hub.comparison import SYMBOLS, FileChange, compare
 from nla_release.hub.hand_written import HandWritten
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import Manifest
+from nla_release.manifest import FILE_NAME, Manifest
 from nla_release.release import HISTORY_FILE_NAME
 
 IGNORE_FILE = ".gitignore"
@@ -82,6 +82,16 @@ def lower_version(folder: Path, manifest: Manifest, tags: dict[str, str]) -> Ite
         )
 
 
+def nothing_to_commit(repo: str, head: str, files: list[FileChange]) -> Iterator[Obstacle]:
+    """A release whose files are there already has no commit of its own, and would get none."""
+    if all(file.change == "keep" for file in files):
+        yield Obstacle(
+            f"{repo}: the files of this release are on main already ({head[:12]}), by a commit that"
+            " is not this release's, and verify asks for one that is",
+            f"delete {FILE_NAME} there; the push then puts it back by a commit of the release",
+        )
+
+
 def foreign_files(
     repo: str, files: list[FileChange], earlier: Manifest | None
 ) -> Iterator[Obstacle]:
@@ -124,12 +134,19 @@ def lost_history(
 ) -> Iterator[Obstacle]:
     """What a tagged release said in its history stays."""
     if state.tags and HISTORY_FILE_NAME in state.files:
-        published = hub.read(manifest.repo, HISTORY_FILE_NAME, state.head)
-        yield from other_history(manifest.repo, published, folder)
+        yield from other_history(hub, manifest.repo, state.head, folder)
 
 
-def other_history(repo: str, published: str, folder: Path) -> Iterator[Obstacle]:
+def other_history(hub: Hub, repo: str, commit: str, folder: Path) -> Iterator[Obstacle]:
     """HISTORY.md is only ever appended to."""
+    try:
+        published = hub.read(repo, HISTORY_FILE_NAME, commit)
+    except InputError as error:
+        yield Obstacle(
+            f"{error.message} (at {commit[:12]}), so what was published in it cannot be seen",
+            "put it back there as it was last published",
+        )
+        return
     if not (folder / HISTORY_FILE_NAME).read_bytes().startswith(published.encode()):
         yield Obstacle(
             f"{repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
@@ -140,6 +157,11 @@ def other_history(repo: str, published: str, folder: Path) -> Iterator[Obstacle]
 
 def edited_card(repo: str, head: str, card: HandWritten) -> Iterator[Obstacle]:
     """What somebody wrote into the card on the Hub is not ours to overwrite."""
+    if card.unreadable:
+        yield Obstacle(
+            f"{card.unreadable} (at {head[:12]}), so what somebody wrote there cannot be seen",
+            "put a card there that can be read; --overwrite-card drops the one that is there",
+        )
     if card.edits:
         yield Obstacle(
             f"{repo}: README.md on the Hub (at {head[:12]}) was edited in {card.edits} places that"
@@ -149,12 +171,14 @@ def edited_card(repo: str, head: str, card: HandWritten) -> Iterator[Obstacle]:
         )
 
 
-def other_visibility(repo: str, private: bool, wanted: bool | None) -> Iterator[Obstacle]:
+def other_visibility(
+    repo: str, state: RemoteState | None, wanted: bool | None
+) -> Iterator[Obstacle]:
     """A repository that exists keeps its visibility, and nobody publishes by mistake."""
-    if wanted is not None and private != wanted:
-        names = {True: "private", False: "public"}
+    if state is not None and wanted not in (None, state.private):
+        is_, asked = ("private", "public") if state.private else ("public", "private")
         yield Obstacle(
-            f"{repo} exists and is {names[private]}, and --{names[wanted]} was asked for",
+            f"{repo} exists and is {is_}, and --{asked} was asked for",
             "change it on the repository's settings page, or leave the option out",
         )
 

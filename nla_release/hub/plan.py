@@ -4,23 +4,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nla_release.errors import ConfigError, InputError
-from nla_release.files import sha256_bytes
 from nla_release.hub import obstacles
 from nla_release.hub.adoption import own_commit, released
 from nla_release.hub.comparison import SYMBOLS, Change, FileChange, compare
-from nla_release.hub.hand_written import NOTHING, HandWritten, hand_written
+from nla_release.hub.drift import CARD_NAME, drift, parts_at
+from nla_release.hub.hand_written import NOTHING, HandWritten
 from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.predecessor import look_back
-from nla_release.hub.release_id import read_id, release_id
+from nla_release.hub.release_id import release_id
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import small_differences
-from nla_release.manifest import FileRecord, Manifest, read_manifest
+from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import ROLES, check_version
 from nla_release.release_config import Waiver
 from nla_release.sidecar import Role
-
-CARD_NAME = "README.md"
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,11 @@ class RepoPlan:
 
     `private` is what it is or will be; `head` the commit of main that the plan was made against,
     None when there is no repository; `committed` the commit of main that holds exactly the
-    release already; `tagged` the one that the release's tag points at. `files` are compared with
-    `tagged`, else `committed`, else `head`. `original` is the commit that the version's own tag
-    points at, when an addendum is to be published that has been seen to leave its weights alone.
-    `notes` are what could not be found out.
+    release already, by a push; `tagged` the one that the release's tag points at. `files` are
+    compared with `tagged`, else `committed`, else `head`. `card` is what people wrote into the card
+    on main, but its `parts` those of the one that is published. `original` is the commit that the
+    version's own tag points at, when an addendum is to be published that has been seen to leave its
+    weights alone. `notes` are what could not be found out.
     """
 
     role: Role
@@ -79,6 +78,11 @@ class RepoPlan:
         version = f"{self.manifest.tag} ({self.original[:12]})"
         return f"weights, configuration and sidecar are those of {version}"
 
+    @property
+    def is_the_same(self) -> bool:
+        """Whether what is there has exactly the files of the release."""
+        return all(file.change == "keep" for file in self.files)
+
     def named(self, *changes: Change) -> list[str]:
         """Names of the files with one of these changes."""
         return [file.name for file in self.files if file.change in changes]
@@ -98,7 +102,7 @@ class Plan:
     @property
     def done(self) -> bool:
         """Whether both tags are there already, with these bytes."""
-        return all(repo.tagged and not repo.named("add", "change", "remove") for repo in self.repos)
+        return all(repo.tagged and repo.is_the_same for repo in self.repos)
 
     @property
     def obstacles(self) -> list[Obstacle]:
@@ -153,18 +157,20 @@ def plan_repo(
         private=state.private if state else bool(wishes.private),
         head=state.head if state else None,
         files=compare(folder, manifest, state),
+        obstacles=list(obstacles.other_visibility(manifest.repo, state, wishes.private)),
     )
     if manifest.addendum:
         if found := list(obstacles.nothing_to_add_to(hub, folder, manifest, state)):
-            return replace(plan, obstacles=found)
+            return replace(plan, obstacles=[*plan.obstacles, *found])
         assert state is not None, "the version is published"
         plan = replace(plan, original=state.tags[manifest.tag])
     if state is None:
         return _after_the_last(replace(plan, obstacles=_versions(plan, {}, wishes)), hub)
     if tagged := state.tags.get(manifest.published_tag):
         return _plan_published(plan, tagged, state, hub)
-    if committed := _committed(plan, state, identity, hub):
-        return replace(plan, committed=committed, files=_kept(plan.files))
+    if state.files and (committed := own_commit(hub, identity, folder, manifest)):
+        card = _edited_since(plan, state, hub)
+        return replace(plan, committed=committed, files=_kept(plan.files), card=card)
     return _plan_change(plan, state, hub, wishes)
 
 
@@ -172,33 +178,34 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
     """A version that has its tag stays as it is; only what was kept in its card is taken over."""
     published = state if tagged == state.head else hub.state(plan.repo, tagged)
     assert published is not None, "a repository with a tag exists"
+    card = _edited_since(plan, state, hub)
     plan = replace(plan, tagged=tagged, files=compare(plan.folder, plan.manifest, published))
-    if CARD_NAME in plan.named("change"):
-        card = hub.read(plan.repo, CARD_NAME, tagged)
-        written = hand_written(_rendered_card(plan), card, released=card)
-        if written.parts:
-            return replace(plan, card=written)
-    tag = plan.manifest.published_tag
-    return replace(plan, obstacles=list(obstacles.other_bytes(plan.repo, tag, plan.files)))
+    edited = CARD_NAME in plan.named("change")
+    if edited and (parts := parts_at(hub, plan.repo, plan.folder, tagged)):
+        return replace(plan, card=replace(card, parts=parts))
+    found = obstacles.other_bytes(plan.repo, plan.manifest.published_tag, plan.files)
+    return replace(plan, card=card, obstacles=[*plan.obstacles, *found])
 
 
-def _committed(plan: RepoPlan, state: RemoteState, identity: str, hub: Hub) -> str | None:
-    """The commit that holds exactly the release already, by a push that was cut off or by hand."""
-    if not state.files:
-        return None
-    own = own_commit(hub, identity, plan.folder, plan.manifest)
-    return own or (None if plan.named("add", "change", "remove") else state.head)
+def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
+    """Edits of the card on main, on top of the release; parts there are for the next version."""
+    if CARD_NAME not in plan.named("change"):
+        return NOTHING
+    earlier = released(hub, plan.repo, state)
+    return replace(drift(hub, plan.repo, plan.folder, state, earlier), parts={})
 
 
 def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -> RepoPlan:
     """What a commit on top of main would do, and what stands in its way."""
-    earlier = released(hub, plan.repo, state)
-    card = _card(plan, state, earlier, hub)
+    earlier, card = released(hub, plan.repo, state), NOTHING
+    if CARD_NAME in plan.named("change"):
+        card = drift(hub, plan.repo, plan.folder, state, earlier)
     found = [
+        *plan.obstacles,
+        *obstacles.nothing_to_commit(plan.repo, state.head, plan.files),
         *obstacles.foreign_files(plan.repo, plan.files, earlier),
         *obstacles.altering_attributes(hub, plan.manifest, state),
         *obstacles.lost_history(hub, plan.folder, plan.manifest, state),
-        *obstacles.other_visibility(plan.repo, state.private, wishes.private),
         *_versions(plan, state.tags, wishes),
     ]
     if not wishes.overwrite_card:
@@ -219,36 +226,6 @@ def _versions(plan: RepoPlan, tags: dict[str, str], wishes: Wishes) -> list[Obst
     if wishes.allow_lower or plan.original:  # an older version may have an addendum, too
         return []
     return list(obstacles.lower_version(plan.folder, plan.manifest, tags))
-
-
-def _card(plan: RepoPlan, state: RemoteState, earlier: Manifest | None, hub: Hub) -> HandWritten:
-    """What people wrote into the card on main since our last push made it."""
-    if CARD_NAME not in plan.named("change"):
-        return NOTHING
-    remote = hub.read(plan.repo, CARD_NAME, state.head)
-    record = earlier.files.get(CARD_NAME) if earlier else None
-    if record is None:
-        return hand_written(_rendered_card(plan), remote, released=None)
-    if sha256_bytes(remote.encode()) == record.sha256:
-        return hand_written(_rendered_card(plan), remote, released=remote)
-    return hand_written(_rendered_card(plan), remote, _released_card(plan, state, record, hub))
-
-
-def _released_card(plan: RepoPlan, state: RemoteState, record: FileRecord, hub: Hub) -> str | None:
-    """The card as our last push made it: of the newest commit that has it so."""
-    for commit in hub.commits(plan.repo):
-        if read_id(commit.description) is not None or commit.id in state.tags.values():
-            then = hub.state(plan.repo, commit.id)
-            if then is None or CARD_NAME not in then.files:
-                continue
-            card = hub.read(plan.repo, CARD_NAME, commit.id)
-            if sha256_bytes(card.encode()) == record.sha256:
-                return card
-    return None
-
-
-def _rendered_card(plan: RepoPlan) -> str:
-    return (plan.folder / CARD_NAME).read_bytes().decode()
 
 
 def _kept(files: list[FileChange]) -> list[FileChange]:

@@ -47,22 +47,23 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
 
     Raises:
         DeniedError: the Hub does not say what there is.
+        InputError: one of them is no text.
         EnvironmentProblem: it cannot be reached.
     """
-    logs = {repo: _history(hub, repo, version) for version, repo in _others(hub, manifest)}
-    return {repo: log for repo, log in logs.items() if log is not None}
+    commits = {repo: _last_commit(hub, repo, version) for version, repo in _others(hub, manifest)}
+    return {
+        repo: hub.read(repo, HISTORY_FILE_NAME, commit) for repo, commit in commits.items() if commit
+    }
 
 
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstacle]:
     """Against every lower version's log, for what is retracted stands in the one that it is of."""
     newest = Version(manifest.version)
-    lower = [(version, repo) for version, repo in _others(hub, manifest) if version < newest]
-    logs = {repo: _history(hub, repo, version) for version, repo in lower}
-    told = sorted(((log, repo) for repo, log in logs.items() if log), key=lambda it: -len(it[0]))
-    for log, repo in told:
-        if found := list(other_history(repo, log, folder)):
-            yield from found
-            return
+    for version, repo in reversed(_others(hub, manifest)):
+        if version < newest and (commit := _last_commit(hub, repo, version)):
+            if found := list(other_history(hub, repo, commit, folder)):
+                yield from found
+                return
 
 
 def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
@@ -81,15 +82,14 @@ def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
     return sorted((each, repo) for each, repo in found if each and repo != manifest.repo)
 
 
-def _history(hub: Hub, repo: str, version: Version) -> str | None:
-    """What was published as HISTORY.md with a version, and added since; None if it never was."""
+def _last_commit(hub: Hub, repo: str, version: Version) -> str | None:
+    """Where what was published with a version, and added since, is; None if it never was."""
     state = hub.state(repo)
     if state is None:
         return None
     manifest = released(hub, repo, state)
     is_on_main = manifest is not None and manifest.version == str(version)
-    commit = state.head if is_on_main else state.tags.get(tag(str(version)))
-    return hub.read(repo, HISTORY_FILE_NAME, commit) if commit else None
+    return state.head if is_on_main else state.tags.get(tag(str(version)))
 
 
 def _version(text: str) -> Version | None:

@@ -20,10 +20,11 @@ from nla_release.hub.act import Act, refuse_obstacles
 from nla_release.hub.adoption import described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.comparison import compare
+from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.journal import Journal
 from nla_release.hub.once import changed_files, commit_once, create_once, overtaken, tag_once
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import CARD_NAME, Plan, RepoPlan
+from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import check_bytes, check_room, stage

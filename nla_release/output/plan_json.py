@@ -38,6 +38,10 @@ def _repo(repo: RepoPlan) -> dict[str, Any]:
         "tagged": repo.tagged,
         "original": repo.original,
         "files": [asdict(file) for file in repo.files],
-        "drift": {"kept": sorted(repo.card.parts), "edits": repo.card.edits},
+        "drift": {
+            "kept": sorted(repo.card.parts),
+            "edits": repo.card.edits,
+            "unreadable": repo.card.unreadable,
+        },
         "notes": repo.notes,
     }

@@ -13,18 +13,17 @@ def plan_text(plan: Plan) -> str:
 
 def _repo(plan: Plan, repo: RepoPlan) -> str:
     head = f"{repo.repo}  (model, {repo.visibility}, {_state(plan, repo)})"
-    if repo.tagged and not repo.obstacles and not repo.card.parts:
-        return head
-    if repo.left_alone:
+    files = [] if repo.tagged and repo.is_the_same else [f"  {_line(file)}" for file in repo.files]
+    if files and repo.left_alone:
         head += f"\n  {repo.left_alone}"
     notes = [f"  note: {note}" for note in repo.notes]
-    return "\n".join([head, *(f"  {_line(file)}" for file in repo.files), *_drift(repo), *notes])
+    return "\n".join([head, *files, *_drift(repo), *notes])
 
 
 def _state(plan: Plan, repo: RepoPlan) -> str:
     if repo.tagged:
-        same = "with other bytes" if repo.obstacles or repo.card.parts else "with these bytes"
-        return f"published at {plan.tag} {same}"
+        these = "these" if repo.is_the_same else "other"
+        return f"published at {plan.tag} with {these} bytes"
     if repo.committed:
         return f"committed at {repo.committed[:12]}, not tagged"
     return "will be created" if repo.head is None else f"exists at {repo.head[:12]}"
@@ -46,6 +45,8 @@ def _drift(repo: RepoPlan) -> list[str]:
             f"  drift: README.md on the Hub was edited in {repo.card.edits} places since the last"
             " release"
         )
+    if repo.card.unreadable:
+        lines.append(f"  drift: {repo.card.unreadable}")
     return lines
 
 

@@ -2,12 +2,19 @@
 
 import pytest
 
+from nla_release.cards.render import render
 from nla_release.errors import RefusedError
-from nla_release.hub.plan import make_plan
+from nla_release.hub.loopback.commits import Put
+from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.verify import Terms, verify_published
+from nla_release.manifest import FILE_NAME, read_manifest
 from nla_release.output.plan_text import plan_text
-from tests.hub.publishing import VERSION, api_of, carry_out, repos
+from nla_release.release import ROLES, read_release
+from tests.hub.publishing import VERSION, api_of, carry_out, publish, repos, tags
 
 pytestmark = pytest.mark.wire
+
+NO_TEXT = b"\xff\xfeno text"
 
 
 @pytest.fixture
@@ -16,6 +23,12 @@ def empty(release, client):
     for repo in repos(release):
         client.create(repo, private=False)
     return repos(release)
+
+
+def put(server, repo, path, content):
+    """As git does, which asks nobody what a file holds."""
+    change = Put(path, server.store.regular(content))
+    server.store.repo(repo).commit("main", [change], title="By hand")
 
 
 def test_what_they_call_their_commits_and_files_does_not_reach_the_terminal_raw(
@@ -43,3 +56,67 @@ def test_a_release_json_that_is_nested_without_end_is_no_releases(release, serve
         path_or_fileobj=nested, path_in_repo="release.json", repo_id=empty[0]
     )
     assert make_plan(release.dist, VERSION, client).obstacles == []
+
+
+def test_files_that_were_committed_by_hand_are_not_tagged(release, server, client, empty):
+    """They carry no release id, by which `verify` knows both commits for one release's."""
+    for repo, role in zip(empty, ROLES, strict=True):
+        for name in [*read_manifest(release.dist / role).files, FILE_NAME]:
+            put(server, repo, name, (release.dist / role / name).read_bytes())
+    plan = make_plan(release.dist, VERSION, client)
+    assert [repo.committed for repo in plan.repos] == [None, None]
+    with pytest.raises(RefusedError, match="by a commit that is not this release's") as caught:
+        publish(release, client)
+    assert f"delete {FILE_NAME} there" in caught.value.hint
+    assert all(tags(server, repo) == {} for repo in empty)
+
+    for repo in empty:
+        api_of(server).delete_file(FILE_NAME, repo)
+    publish(release, client)
+    verdict = verify_published(make_plan(release.dist, VERSION, client), client, Terms())
+    assert verdict.verdict == "pass"
+
+
+def test_a_card_that_is_no_text_is_no_more_than_a_card_that_somebody_wrote(
+    release, server, client, empty
+):
+    put(server, empty[0], "README.md", NO_TEXT)
+    plan = make_plan(release.dist, VERSION, client)
+    (obstacle,) = plan.obstacles
+    assert "README.md is not UTF-8 text (at " in obstacle.message
+    assert "--overwrite-card" in obstacle.hint
+    assert f"  drift: {plan.repos[0].card.unreadable}\n" in plan_text(plan)
+    with pytest.raises(RefusedError, match="README.md is not UTF-8 text"):
+        publish(release, client)
+
+    publish(release, client, wishes=Wishes(overwrite_card=True))
+    assert client.read(empty[0], "README.md", "v0.0.1").startswith("---\n")
+
+
+@pytest.fixture
+def one_repo(release):
+    """A release whose versions share their repositories, published."""
+    path = release.folder / "release.yaml"
+    path.write_text(path.read_text() + 'repo: "{namespace}/{name}-{role}"\n')
+    release = read_release(release.folder)
+    render(release, VERSION)
+    return release
+
+
+def test_a_history_that_is_no_text_refuses_the_next_version(one_repo, server, client):
+    publish(one_repo, client)
+    one_repo.history.write_bytes((one_repo.dist / "av" / "HISTORY.md").read_bytes())
+    render(one_repo, "0.0.2")
+    put(server, repos(one_repo)[0], "HISTORY.md", NO_TEXT)
+    (obstacle,) = make_plan(one_repo.dist, "0.0.2", client).obstacles
+    assert "HISTORY.md is not UTF-8 text (at " in obstacle.message
+
+
+def test_a_card_that_became_no_text_is_told_of_what_is_published(release, server, client):
+    publish(release, client)
+    put(server, repos(release)[0], "README.md", NO_TEXT)
+    plan = make_plan(release.dist, VERSION, client)
+    assert plan.done
+    assert plan.obstacles == []
+    assert "  drift: " in plan_text(plan)
+    assert "README.md is not UTF-8 text" in plan_text(plan)
