@@ -3,7 +3,12 @@
 import time
 from dataclasses import dataclass, replace
 
-from nla_release.errors import EnvironmentProblem, PartlyPublishedError, RefusedError
+from nla_release.errors import (
+    EnvironmentProblem,
+    NlaReleaseError,
+    PartlyPublishedError,
+    RefusedError,
+)
 from nla_release.hub.client import Say
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, RepoPlan, plan_repo
@@ -36,6 +41,12 @@ class Act:
         return [repo for repo in self.untagged if repo.committed is None]
 
     @property
+    def empty(self) -> list[str]:
+        """The repositories that hold nothing."""
+        there = [repo for repo in self.uncommitted if repo.head is not None]
+        return [repo.repo for repo in there if not repo.named("change", "remove", "keep")]
+
+    @property
     def public(self) -> list[str]:
         """What anybody can see already, as clauses."""
         clauses = []
@@ -47,6 +58,12 @@ class Act:
         if self.unsure is not None:
             clauses.append(f"whether {self.unsure} is committed is not known")
         return clauses
+
+    @property
+    def known(self) -> str:
+        """The same in words; without any of it, which repositories are there and empty."""
+        empty = f"nothing but {' and '.join(self.empty)}, empty" if self.empty else "nothing"
+        return "; ".join(self.public) or empty
 
     def now(self, repo: RepoPlan) -> None:
         """Take over what has become of one repository."""
@@ -106,9 +123,9 @@ class Act:
 
     def broken_off(self, error: Exception) -> PartlyPublishedError:
         """The error of a push that something stopped after a part of it was public."""
-        hint = error.hint if isinstance(error, RefusedError) else None
+        hint = error.hint if isinstance(error, NlaReleaseError) else None
         return PartlyPublishedError(
-            f"{error}. Public so far: {'; '.join(self.public)}",
+            f"{error}. Public so far: {self.known}",
             hint=hint or "run the same command again; it continues where this one stopped",
         )
 

@@ -48,14 +48,16 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
         PartlyPublishedError: one of these, after something became public.
         KeyboardInterrupt: after saying what is public.
     """
-    if plan.done:
+    act = Act(plan, hub, journal, say)
+    if not act.untagged:  # nothing of it is left half done
+        refuse_obstacles(plan.repos)
         _nothing_to_do(plan, say)
         return
-    act = Act(plan, hub, journal, say)
-    act.say_what_is_left()
-    check()
-    preflight(act)
     try:
+        refuse_obstacles(plan.repos)
+        act.say_what_is_left()
+        check()
+        preflight(act)
         create(act)
         with staged(act), ExitStack() as files:
             commit(act, upload(act, files))
@@ -63,17 +65,18 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
             tag(act)
             final_verify(act)
     except KeyboardInterrupt:
-        say(f"interrupted. Public so far: {'; '.join(act.public) or 'nothing'}")
+        say(f"interrupted. Public so far: {act.known}")
         raise
     except (NlaReleaseError, OSError) as error:
         if act.public:
             raise act.broken_off(error) from error
+        if act.empty:
+            say(f"Public so far: {act.known}")
         raise
 
 
 def preflight(act: Act) -> None:
-    """Everything that can be known before anything is written."""
-    refuse_obstacles(act.plan.repos)
+    """Whatever else can be known before anything is written."""
     for repo in act.untagged:
         if repo.head is None:
             act.hub.check_namespace(repo.repo)
@@ -98,13 +101,15 @@ def create(act: Act) -> None:
         if repo.head is not None:
             continue
         state = create_once(act, repo)
+        act.now(replace(repo, head=state.head))
         if state.private != repo.private:
             raise RefusedError(
                 f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
                 hint="nothing was uploaded; change it on its settings page, and run it again",
             )
         act.hub.check_write(repo.repo)
-        act.now(act.planned_again(repo) if state.files else replace(repo, head=state.head))
+        if state.files:
+            act.now(act.planned_again(repo))
         act.journal.finished("create", repo=repo.repo, commit=state.head)
         act.say(f"created {repo.repo} ({repo.visibility})")
 
