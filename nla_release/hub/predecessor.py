@@ -50,18 +50,20 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
         InputError: one of them is no text.
         EnvironmentProblem: it cannot be reached.
     """
-    commits = {repo: _last_commit(hub, repo, version) for version, repo in _others(hub, manifest)}
+    reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
+    commits = {repo: _last_commit(reader, repo, version) for version, repo in _others(hub, manifest)}
     return {
-        repo: hub.read(repo, HISTORY_FILE_NAME, commit) for repo, commit in commits.items() if commit
+        repo: reader.read(repo, HISTORY_FILE_NAME, commit) for repo, commit in commits.items() if commit
     }
 
 
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstacle]:
     """Against every lower version's log, for what is retracted stands in the one that it is of."""
+    reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
     newest = Version(manifest.version)
     for version, repo in reversed(_others(hub, manifest)):
-        if version < newest and (commit := _last_commit(hub, repo, version)):
-            if found := list(other_history(hub, repo, commit, folder)):
+        if version < newest and (commit := _last_commit(reader, repo, version)):
+            if found := list(other_history(reader, repo, commit, folder)):
                 yield from found
                 return
 

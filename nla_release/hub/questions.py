@@ -69,6 +69,13 @@ class Questions:
             return self._tokens or False
         return self._tokens.for_repo(repo) or False
 
+    def reader(self) -> Self:
+        """The same Hub, asked as anybody may where this job is not trusted to write."""
+        tokens = self._tokens
+        return type(self)(
+            self.endpoint, tokens.for_reading() if isinstance(tokens, Tokens) else tokens
+        )
+
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
         """A repository at a revision, or None when there is none.
 

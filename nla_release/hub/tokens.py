@@ -35,6 +35,17 @@ class Tokens:
         """
         return self._give(repo)
 
+    def for_reading(self) -> "Tokens":
+        """The same, and none for a repository that does not trust this job to write to it."""
+
+        def give(repo: str) -> str | None:
+            try:
+                return self._give(repo)
+            except UntrustedError:
+                return None
+
+        return Tokens(self.source, give)
+
     @classmethod
     def from_environment(cls, *, endpoint: str | None = None, writing: bool = True) -> "Tokens":
         """The tokens of this process.

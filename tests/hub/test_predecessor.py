@@ -1,11 +1,14 @@
 """Each version in repositories of its own: a HISTORY.md that was lost here is found there."""
 
+from io import BytesIO
+
 import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, RefusedError
 from nla_release.hub.plan import Plan, make_plan
 from nla_release.hub.remote import Hub
+from nla_release.hub.tokens import Tokens
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
@@ -30,7 +33,7 @@ def plan_next(release, client, version="0.0.2") -> Plan:
 
 
 def put(faulty, repo, path, content):
-    api_of(faulty).upload_file(path_or_fileobj=content, path_in_repo=path, repo_id=repo)
+    api_of(faulty).upload_file(path_or_fileobj=BytesIO(content), path_in_repo=path, repo_id=repo)
 
 
 def asked(faulty):
@@ -152,3 +155,32 @@ def test_only_a_name_that_holds_the_version_is_looked_for(
         publish(release, client, version)
         plan = plan_next(release, client, "4")
         assert repos(release, version)[0] in plan.obstacles[0].message
+
+
+def test_a_job_that_is_trusted_with_the_new_version_alone_reads_the_one_before_as_anybody_may(
+    release, faulty, client, monkeypatch
+):
+    claims = {"repository": "team/pair", "workflow": "publish.yml"}
+    publish(release, client)
+    for repo in repos(release, "0.0.2"):
+        api_of(faulty).create_repo(repo)
+        faulty.publishers.trust(repo, **claims)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    proof = faulty.publishers.id_token(faulty.endpoint, **claims)
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", proof)
+    job = Hub(faulty.endpoint, Tokens.from_environment(endpoint=faulty.endpoint))
+
+    plan = plan_next(release, job)
+    assert "the published HISTORY.md is not the beginning of" in plan.obstacles[0].message
+    release.history.write_text(client.read(repos(release)[0], "HISTORY.md", "main"))
+    assert plan_next(release, job).obstacles == []
+    publish(release, job, "0.0.2")
+
+
+def test_a_history_there_that_cannot_be_read_refuses(release, faulty, client):
+    publish(release, client)
+    keep_history(release)
+    put(faulty, repos(release)[0], "HISTORY.md", b"\xff\xfe")
+    (obstacle,) = plan_next(release, client).obstacles
+    assert "HISTORY.md is not UTF-8 text (at " in obstacle.message
+    assert "put it back" in obstacle.hint
