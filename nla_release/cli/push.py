@@ -8,7 +8,7 @@ from nla_release.cli.edge import say
 from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
-from nla_release.errors import RefusedError
+from nla_release.errors import ConfigError, RefusedError
 from nla_release.files import read_text
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
@@ -81,6 +81,8 @@ def command(
     brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have
     to be those that the tag vX has on the Hub, and vX stays where it is.
     """
+    if form != "text" and not dry_run:
+        raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
     release = read_release(path)
     waived = tuple(release.config.waivers)
     wishes = Wishes(private, overwrite_card, allow_lower, rebase, waived, addendum)
@@ -96,13 +98,13 @@ def command(
             plan = make_plan(release.dist, version, hub, wishes)
         journal = Journal(release.dist, plan.release_id, hub.endpoint)
         push(plan, hub, journal, say, check=lambda: _refuse_what_does_not_pass(release))
+        if not rehearse:
+            log = read_text(release.dist / "av" / release.history.name, newline="")
+            keep_history(release, log, plan.repos[0].repo)
         if collection:
             collect(plan, hub, collection, say)
         if rehearse:
             _verify(release, plan, hub)
-            return 0
-    log = read_text(release.dist / "av" / release.history.name, newline="")
-    keep_history(release, log, plan.repos[0].repo)
     return 0
 
 

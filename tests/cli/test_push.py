@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nla_release.files import read_text
+from nla_release.hub.loopback.commits import Put
 from nla_release.release import read_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
@@ -174,6 +175,40 @@ def test_a_push_that_stops_half_way_exits_with_5(run, hub, release):
     assert "Public so far: " in done.stderr.splitlines()[-1]
     hub.clear()
     assert run("push").returncode == 0
+
+
+def test_the_log_is_kept_before_a_collection_is_asked_for(run, hub, release):
+    """Whatever becomes of the collection: what was published is what the next version adds to."""
+    kept = []
+
+    def look(_method, path, _number):
+        if "/collections" in path:
+            kept.append(release.history.exists())
+        return False
+
+    hub.faults.inject(Fault("403", at=look))
+    assert run("push", "--collection", "Readers").returncode == 0
+    assert kept
+    assert all(kept)
+
+
+def test_a_card_on_the_hub_that_is_no_text_is_refused_and_not_the_users_mistake(run, hub, release):
+    repo = repos(release)[0]
+    api_of(hub).create_repo(repo)
+    card = Put("README.md", hub.store.regular(b"\xff\xfe"))
+    hub.store.repo(repo).commit("main", [card], title="By hand")
+    for verb in ("plan", "push"):
+        done = run(verb)
+        assert done.returncode == 1
+        assert "--overwrite-card drops" in done.stdout + done.stderr
+    assert run("push", "--overwrite-card").returncode == 0
+
+
+def test_a_format_without_a_plan_to_show_is_wrong_usage(run, hub):
+    done = run("push", "--format", "json")
+    assert done.returncode == 2
+    assert "--dry-run" in done.stderr
+    assert hub.log.requests == ()
 
 
 def test_no_token_is_said_before_anything_is_asked(tool, release, hub, tmp_path):
