@@ -51,9 +51,13 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
         EnvironmentProblem: it cannot be reached.
     """
     reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
-    commits = {repo: _last_commit(reader, repo, version) for version, repo in _others(hub, manifest)}
+    commits = {
+        repo: _last_commit(reader, repo, version) for version, repo in _others(hub, manifest)
+    }
     return {
-        repo: reader.read(repo, HISTORY_FILE_NAME, commit) for repo, commit in commits.items() if commit
+        repo: reader.read(repo, HISTORY_FILE_NAME, commit)
+        for repo, commit in commits.items()
+        if commit
     }
 
 
@@ -62,10 +66,10 @@ def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstac
     reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
     newest = Version(manifest.version)
     for version, repo in reversed(_others(hub, manifest)):
-        if version < newest and (commit := _last_commit(reader, repo, version)):
-            if found := list(other_history(reader, repo, commit, folder)):
-                yield from found
-                return
+        commit = _last_commit(reader, repo, version) if version < newest else None
+        if commit and (found := list(other_history(reader, repo, commit, folder))):
+            yield from found
+            return
 
 
 def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:

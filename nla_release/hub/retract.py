@@ -18,8 +18,8 @@ from nla_release.files import write_atomic
 from nla_release.hub.adoption import changed_since, described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
+from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import CARD_NAME
 from nla_release.hub.release_id import release_id, trailers
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState

@@ -13,7 +13,7 @@ from nla_release.errors import InputError, RefusedError
 from nla_release.files import sha256_bytes
 from nla_release.hub.adoption import released
 from nla_release.hub.client_errors import DeniedError
-from nla_release.hub.plan import CARD_NAME
+from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.predecessor import other_logs
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
