@@ -31,6 +31,15 @@ from nla_release.errors import (
 _AGAIN = "check the network and HF_ENDPOINT, then run the same command again"
 # The client puts them round the exception that tells.
 _WRAPPERS = (RuntimeError, LocalEntryNotFoundError)
+# A proxy's page, an answer that was cut off, a document or an address that the protocol has not.
+_NO_ANSWER = (
+    JSONDecodeError,
+    UnicodeDecodeError,
+    httpx.InvalidURL,
+    AttributeError,
+    LookupError,
+    TypeError,
+)
 _LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -63,7 +72,7 @@ def translated(repo: str) -> Iterator[None]:
         OSError,
         RuntimeError,
         ValueError,
-        KeyError,
+        *_NO_ANSWER,
     ) as error:
         raise _in_our_words(repo, _root(error)) from error
 
@@ -104,9 +113,8 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
                 f"{repo}: the Hub cannot be reached: {one_line(error) or type(error).__name__}",
                 hint=_AGAIN,
             )
-        # no JSON, or not the keys of the protocol: a proxy's page, an answer that was cut off
-        case KeyError() | JSONDecodeError() | UnicodeDecodeError():
-            return _no_answer(repo, error)
+        case _ if isinstance(error, _NO_ANSWER):
+            return not_of_a_hub(repo, f"{type(error).__name__}: {one_line(error)}")
         case _:  # the client's ValueError, for metadata or an object that was refused
             return RefusedError(f"{repo}: the Hub refuses the files: {one_line(error)}")
 
@@ -134,9 +142,10 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
             return DeniedError(f"{repo}: the Hub answered {_answer(error)}")
 
 
-def _no_answer(repo: str, error: BaseException) -> NlaReleaseError:
+def not_of_a_hub(repo: str, why: str) -> OutcomeUnknownError:
+    """What to say of an answer that the protocol does not know."""
     return OutcomeUnknownError(
-        f"{repo}: the answer is not one of a Hub ({type(error).__name__}: {one_line(error)})",
+        f"{repo}: the answer is not one of a Hub ({why})",
         hint="is HF_ENDPOINT a Hub, or a page in front of one? Then run the same command again",
     )
 

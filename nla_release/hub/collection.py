@@ -4,7 +4,7 @@ import re
 
 from huggingface_hub import Collection, HfApi
 
-from nla_release.errors import NlaReleaseError
+from nla_release.errors import one_line
 from nla_release.hub.client import Say
 from nla_release.hub.client_errors import translated
 from nla_release.hub.plan import Plan, RepoPlan
@@ -25,8 +25,9 @@ def collect(plan: Plan, hub: Hub, wanted: str, say: Say) -> None:
     """
     try:
         collection = _collected(plan, hub, wanted)
-    except NlaReleaseError as error:
-        say(f"warning: {plan.tag} is published, and in no collection: {error.message}")
+    except Exception as error:  # of whatever kind: the release is done, and stays so
+        why = one_line(error) or type(error).__name__
+        say(f"warning: {plan.tag} is published, and in no collection: {why}")
     else:
         say(f"collection {hub.endpoint}/collections/{collection.slug} holds both")
 

@@ -13,11 +13,17 @@ from urllib.parse import urlsplit
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, RefusedError
 from nla_release.files import MAX_TEXT_BYTES
-from nla_release.hub.client_errors import OutcomeUnknownError, RateLimitedError, translated
+from nla_release.hub.answers import answered
+from nla_release.hub.client_errors import (
+    OutcomeUnknownError,
+    RateLimitedError,
+    not_of_a_hub,
+    translated,
+)
 from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteState
 from nla_release.hub.tokens import Tokens
 
@@ -109,17 +115,20 @@ class Questions:
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
         """
-        listed = self._ask(
-            repo,
-            lambda token: self._api.list_repo_commits(repo, revision=revision, token=token),
-        )
-        parents = [*(commit.commit_id for commit in listed[1:]), None]
-        return [
-            RemoteCommit(
-                commit.commit_id, parent, commit.title, commit.message or "", commit.authors
-            )
-            for commit, parent in zip(listed, parents, strict=True)
-        ]
+
+        def ask(token: str | bool) -> list[RemoteCommit]:
+            listed = self._api.list_repo_commits(repo, revision=revision, token=token)
+            if not listed:  # a branch has one from the beginning
+                raise not_of_a_hub(repo, f"{revision} has no commits")
+            parents = [*(commit.commit_id for commit in listed[1:]), None]
+            return [
+                RemoteCommit(
+                    commit.commit_id, parent, commit.title, commit.message or "", commit.authors
+                )
+                for commit, parent in zip(listed, parents, strict=True)
+            ]
+
+        return self._ask(repo, ask)
 
     def head(self, repo: str) -> str | None:
         """The commit that main is at.
@@ -203,11 +212,13 @@ class Questions:
                 f"{self.endpoint}/api/validate-yaml",
                 json={"content": card, "repoType": "model"},
                 headers=build_hf_headers(token=token, library_name="nla_release"),
+                follow_redirects=False,
             )
-            if answer.status_code == 400:
-                problems = "; ".join(each["message"] for each in answer.json()["errors"])
+            refused = answer.status_code == 400
+            verdict = answer.json() if refused else answered(answer, repo)
+            problems = "; ".join(each["message"] for each in verdict.get("errors", []))
+            if refused or problems:
                 raise RefusedError(f"{repo}: the Hub refuses the card's metadata: {problems}")
-            hf_raise_for_status(answer)
 
         self._ask(repo, ask)
 

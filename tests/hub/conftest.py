@@ -11,6 +11,7 @@ from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.remote import Hub
 from nla_release.release import Release, read_release
 from tests.hub.faulty import FaultyHub
+from tests.hub.odd import OddServer
 
 
 @pytest.fixture
@@ -39,4 +40,12 @@ def faulty(tmp_path: Path) -> Iterator[FaultyHub]:
     quiet_client()
     with FaultyHub(tmp_path / "faulty") as running:
         running.faults.inject()
+        yield running
+
+
+@pytest.fixture
+def odd() -> Iterator[OddServer]:
+    """Something that answers, and is no Hub."""
+    quiet_client()
+    with OddServer() as running:
         yield running

@@ -2,6 +2,7 @@
 
 import pytest
 
+from nla_release.hub import collection
 from nla_release.hub.collection import collect
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.remote import Hub
@@ -74,3 +75,22 @@ def test_what_goes_wrong_is_a_warning(plan, server, wanted, capsys):
 
     assert line.startswith("warning: v0.0.1 is published, and in no collection: ")
     assert token not in line
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"slug": 1, "items": null}', b"<html>"])
+def test_an_answer_that_is_none_is_a_warning_too(plan, odd, body):
+    odd.body = body
+    (line,) = collected(plan, Hub(odd.endpoint, "hf_0123456789abcdef"), "Tiny readers")
+
+    assert line.startswith("warning: v0.0.1 is published, and in no collection: ")
+    assert "not one of a Hub" in line
+
+
+def test_whatever_goes_wrong_is_no_more_than_a_warning(plan, client, monkeypatch):
+    def broken(*_arguments, **_options):
+        raise AssertionError
+
+    monkeypatch.setattr(collection.HfApi, "create_collection", broken)
+    assert collected(plan, client, "Tiny readers") == [
+        "warning: v0.0.1 is published, and in no collection: AssertionError"
+    ]

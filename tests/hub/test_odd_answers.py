@@ -1,0 +1,67 @@
+"""What answers at the address may be no Hub: that is said, and never taken for an answer."""
+
+import pytest
+
+from nla_release.errors import RefusedError
+from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
+from nla_release.hub.remote import Hub
+from tests.hub.faulty import never_wait
+from tests.hub.odd import OddServer
+
+pytestmark = pytest.mark.wire
+
+TOKEN = "hf_0123456789abcdef"
+
+QUESTIONS = {
+    "state": lambda hub: hub.state("a/b"),
+    "commits": lambda hub: hub.commits("a/b"),
+    "head": lambda hub: hub.head("a/b"),
+    "tags": lambda hub: hub.tags("a/b"),
+    "models": lambda hub: hub.models("a", "b", asked_for="a/b"),
+    "check_card": lambda hub: hub.check_card("a/b", "# Card"),
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "body"),
+    [
+        *((name, body) for name in QUESTIONS for body in (b"null", b'"x"', b"[1]", b"\xff")),
+        *((name, b"[]") for name in QUESTIONS if name != "models"),  # which are none, then
+        *((name, b"{}") for name in ("state", "head", "tags", "commits")),
+        ("check_card", b'{"errors": [null]}'),
+    ],
+)
+def test_a_question_that_gets_no_answer_of_a_hub_says_so(odd, monkeypatch, question, body):
+    never_wait(monkeypatch)
+    odd.body = body
+    with pytest.raises(OutcomeUnknownError, match="a/b: the answer is not one of a Hub"):
+        QUESTIONS[question](Hub(odd.endpoint, TOKEN))
+
+
+@pytest.mark.parametrize("status", [200, 302, 307])
+def test_a_card_is_sent_to_nobody_but_the_hub(odd, monkeypatch, status):
+    never_wait(monkeypatch)
+    odd.status, odd.body = status, b'{"errors": []}'
+    with OddServer() as elsewhere:
+        odd.headers = {"Location": f"{elsewhere.endpoint}/api/validate-yaml"}
+        ask = QUESTIONS["check_card"]
+        if status == 200:
+            ask(Hub(odd.endpoint, TOKEN))
+        else:
+            with pytest.raises(DeniedError, match=f"answered {status}, which points elsewhere"):
+                ask(Hub(odd.endpoint, TOKEN))
+
+        assert elsewhere.asked == []
+
+
+def test_a_card_that_is_refused_without_a_reason_is_refused(odd):
+    odd.status, odd.body = 400, b'{"errors": []}'
+    with pytest.raises(RefusedError, match="refuses the card's metadata"):
+        Hub(odd.endpoint, TOKEN).check_card("a/b", "# Card")
+
+
+def test_a_refusal_of_a_card_without_its_reasons_is_none(odd, monkeypatch):
+    never_wait(monkeypatch)
+    odd.status = 400
+    with pytest.raises(OutcomeUnknownError, match="the answer is not one of a Hub"):
+        Hub(odd.endpoint, TOKEN).check_card("a/b", "# Card")
