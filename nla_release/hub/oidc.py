@@ -7,17 +7,34 @@ huggingface.co/docs/hub/trusted-publishers.
 
 import os
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from huggingface_hub.utils import get_session, hf_raise_for_status, httpx
+from huggingface_hub.utils import get_session, httpx
+from pydantic import Field
 
 from nla_release.errors import EnvironmentProblem, one_line
-from nla_release.hub.client_errors import DeniedError, translated
+from nla_release.hub.answers import answered
+from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError, translated
 from nla_release.hub.masking import remember
+from nla_release.schema import Model, Open, Positive, parse
 
 # GitHub sets both in a job with `permissions: id-token: write`; elsewhere the job sets the last.
 _REQUEST_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105 - a name
 _ID_TOKEN = "HF_OIDC_ID_TOKEN"  # noqa: S105 - a name
+_PROVIDER = "GitHub's ID tokens"
+
+# What a header can carry.
+_Token = Annotated[str, Field(pattern=r"^[!-~]+$")]
+
+
+class _Granted(Open):
+    access_token: _Token
+    expires_in: Positive
+
+
+class _Proof(Open):
+    value: _Token
 
 
 class UntrustedError(DeniedError):
@@ -55,6 +72,7 @@ def repo_token(endpoint: str, repo: str) -> RepoToken:
                 "resource": repo,
             },
             headers={"Accept": "application/json"},
+            follow_redirects=False,
         )
         if answer.status_code in (400, 401, 403):
             raise UntrustedError(
@@ -63,11 +81,9 @@ def repo_token(endpoint: str, repo: str) -> RepoToken:
                 " exactly the repository and workflow that run here (it has to exist: a job creates"
                 " none); or set HF_TOKEN",
             )
-        hf_raise_for_status(answer)
-        granted = answer.json()
-        token = RepoToken(granted["access_token"], float(granted["expires_in"]))
-    remember(token.token)
-    return token
+        granted = _read(_Granted, answered(answer, repo), repo)
+    remember(granted.access_token)
+    return RepoToken(granted.access_token, granted.expires_in)
 
 
 def _id_token(audience: str) -> str:
@@ -84,15 +100,27 @@ def _id_token(audience: str) -> str:
             f"{_REQUEST_URL} is set without {_REQUEST_TOKEN}",
             hint="the job needs `permissions: id-token: write`",
         )
-    with translated("GitHub's ID tokens"):
+    try:
+        address = httpx.URL(url).copy_merge_params({"audience": audience})
+    except httpx.InvalidURL as error:
+        raise EnvironmentProblem(f"{_REQUEST_URL} is not an address") from error
+    with translated(_PROVIDER):
         answer = get_session().get(
-            httpx.URL(url).copy_merge_params({"audience": audience}),
-            headers={"Authorization": f"Bearer {secret}"},
+            address, headers={"Authorization": f"Bearer {secret}"}, follow_redirects=False
         )
-        hf_raise_for_status(answer)
-        proof: str = answer.json()["value"]
+        proof = _read(_Proof, answered(answer, _PROVIDER), _PROVIDER).value
     remember(proof)
     return proof
+
+
+def _read(model: type[Model], document: Any, asked: str) -> Model:
+    """What was answered, as the protocol has it.
+
+    Raises:
+        OutcomeUnknownError: it is something else.
+    """
+    where = f"{asked}: the answer is not one of a Hub"
+    return parse(model, document, where, error=OutcomeUnknownError)
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -9,9 +9,11 @@ import pytest
 from nla_release.errors import EnvironmentProblem
 from nla_release.hub import masking, oidc, tokens
 from nla_release.hub.client import quiet_client
+from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
 from nla_release.hub.masking import known_secrets, masked
 from nla_release.hub.remote import Hub
 from nla_release.hub.tokens import Tokens
+from tests.hub.odd import OddServer
 from tests.hub.publishing import api_of, publish, repos, tags
 
 pytestmark = pytest.mark.wire
@@ -170,6 +172,75 @@ def test_a_hub_that_cannot_be_reached_is_the_environments_fault(monkeypatch):
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", "a.b.c")
     with pytest.raises(EnvironmentProblem, match="cannot be reached"):
         oidc.repo_token("http://127.0.0.1:9", "a/b")
+
+
+GRANTED = b'{"access_token": "hf_jwt_0123456789abcdef", "expires_in": 3600}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b"<html>",
+        b'{"access_token": "hf_jwt_0123456789abcdef"}',
+        *(
+            b'{"access_token": "hf_jwt_0123456789abcdef", "expires_in": %s}' % seconds
+            for seconds in (b"null", b'"3600"', b"0", b"-1", b"Infinity", b"NaN", b"1e999")
+        ),
+        *(
+            b'{"access_token": %s, "expires_in": 3600}' % token
+            for token in (b"null", b"{}", b'""', b'"a b0123456789"', b'"a\\nb0123456789"')
+        ),
+    ],
+)
+def test_an_exchange_that_gives_no_token_is_no_answer_of_a_hub(odd, monkeypatch, body):
+    monkeypatch.setenv("HF_OIDC_ID_TOKEN", "eyJhbGciOiJub25l.e30.c2ln")
+    odd.body = body
+    with pytest.raises(OutcomeUnknownError, match="not one of a Hub") as problem:
+        oidc.repo_token(odd.endpoint, "a/b")
+
+    assert "0123456789" not in problem.value.message
+    assert masked("said", known_secrets()) == "said"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"value": null}', b'{"value": "a b"}'])
+def test_a_provider_that_gives_no_proof_is_said_to_be_none(odd, monkeypatch, body):
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", odd.endpoint)
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
+    odd.body = body
+    with pytest.raises(OutcomeUnknownError, match="GitHub's ID tokens"):
+        oidc.repo_token("http://127.0.0.1:9", "a/b")
+    assert len(odd.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999999", "not an address"])
+def test_a_provider_whose_address_is_none_is_said_to_have_none(monkeypatch, url):
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
+    with pytest.raises(EnvironmentProblem) as problem:
+        oidc.repo_token("http://127.0.0.1:9", "a/b")
+    assert RUNNER_TOKEN not in problem.value.message
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_a_proof_and_the_right_to_one_are_sent_nowhere_else(odd, monkeypatch, status):
+    """Whoever has the proof may publish."""
+    odd.status, odd.body = status, GRANTED
+    with OddServer() as elsewhere:
+        elsewhere.body = GRANTED
+        odd.headers = {"Location": f"{elsewhere.endpoint}/oauth/token"}
+        monkeypatch.setenv("HF_OIDC_ID_TOKEN", "eyJhbGciOiJub25l.e30.c2ln")
+        with pytest.raises(DeniedError, match="points elsewhere"):
+            oidc.repo_token(odd.endpoint, "a/b")
+        monkeypatch.delenv("HF_OIDC_ID_TOKEN")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", odd.endpoint)
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
+        with pytest.raises(DeniedError, match="points elsewhere"):
+            oidc.repo_token(odd.endpoint, "a/b")
+
+        assert elsewhere.asked == []
+    assert len(odd.asked) == 2
 
 
 def test_a_token_of_the_environment_goes_before_a_proof(provider, monkeypatch):
