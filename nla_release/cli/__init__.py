@@ -4,6 +4,7 @@ import atexit
 import difflib
 import gc
 import importlib
+import os
 from typing import NoReturn
 
 import click
@@ -11,6 +12,7 @@ import click
 from nla_release import __version__
 from nla_release.cli.edge import debug_option
 from nla_release.cli.edge import run as _run
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {
@@ -53,6 +55,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
+        # The Hub's client would stumble over it as soon as a verb imports it.
+        checked_endpoint(os.environ.get("HF_ENDPOINT") or CANONICAL_ENDPOINT)
         module = importlib.import_module(f"nla_release.cli.{cmd_name}")
         command: click.Command = module.command
         for each in (command, *getattr(command, "commands", {}).values()):

@@ -4,6 +4,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from nla_release.errors import EnvironmentProblem
+
 # What CI systems and people hand tokens over in.
 _VARIABLES = (
     "HF_TOKEN",
@@ -13,6 +15,7 @@ _VARIABLES = (
 )
 # A shorter one would blot out words.
 _SHORTEST = 8
+_SENDABLE = re.compile(r"[!-~]+")
 
 # Hub tokens, JWTs, bearer headers, and the signatures of signed addresses.
 _LOOKS_SECRET = re.compile(
@@ -31,9 +34,24 @@ def remember(secret: str) -> None:
     _known.add(secret)
 
 
+def checked_token(token: str, source: str) -> str:
+    """A token that a header can carry: of any other, the client's error would tell a part.
+
+    Raises:
+        EnvironmentProblem: it holds what no token has.
+    """
+    if not _SENDABLE.fullmatch(token):
+        raise EnvironmentProblem(
+            f"{source} holds what no token has: a space, a line break, or a letter beyond ASCII",
+            hint="copy the token again, alone",
+        )
+    remember(token)
+    return token
+
+
 def known_secrets() -> set[str]:
     """Every secret that this process was given, in its environment or later."""
-    return _known | {value for name in _VARIABLES if (value := os.environ.get(name))}
+    return _known | {value for name in _VARIABLES if (value := os.environ.get(name, "").strip())}
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:

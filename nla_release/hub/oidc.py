@@ -15,7 +15,7 @@ from pydantic import Field
 from nla_release.errors import EnvironmentProblem, one_line
 from nla_release.hub.answers import answered
 from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError, translated
-from nla_release.hub.masking import remember
+from nla_release.hub.masking import checked_token, remember
 from nla_release.schema import Model, Open, Positive, parse
 
 # GitHub sets both in a job with `permissions: id-token: write`; elsewhere the job sets the last.
@@ -106,7 +106,9 @@ def _id_token(audience: str) -> str:
         raise EnvironmentProblem(f"{_REQUEST_URL} is not an address") from error
     with translated(_PROVIDER):
         answer = get_session().get(
-            address, headers={"Authorization": f"Bearer {secret}"}, follow_redirects=False
+            address,
+            headers={"Authorization": f"Bearer {checked_token(secret, _REQUEST_TOKEN)}"},
+            follow_redirects=False,
         )
         proof = _read(_Proof, answered(answer, _PROVIDER), _PROVIDER).value
     remember(proof)

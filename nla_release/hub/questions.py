@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self, TypeVar
-from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session
 
-from nla_release.errors import ConfigError, EnvironmentProblem, InputError, RefusedError
+from nla_release.errors import EnvironmentProblem, InputError, RefusedError
 from nla_release.files import MAX_TEXT_BYTES
 from nla_release.hub.answers import answered
 from nla_release.hub.client_errors import (
@@ -24,11 +23,11 @@ from nla_release.hub.client_errors import (
     not_of_a_hub,
     translated,
 )
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteState
 from nla_release.hub.tokens import Tokens
 
 BRANCH = "main"
-CANONICAL_ENDPOINT = "https://huggingface.co"
 
 # Made by the Hub in every repository; it is the server's, not a release's.
 SERVER_FILES = frozenset({".gitattributes"})
@@ -52,14 +51,13 @@ class Questions:
         """The Hub that HF_ENDPOINT names, with the tokens of `Tokens.from_environment`.
 
         Raises:
-            ConfigError: HF_ENDPOINT holds a password.
+            ConfigError: HF_ENDPOINT is not the address of a Hub.
             EnvironmentProblem: offline mode is on, or there is no token to write with.
         """
         if constants.HF_HUB_OFFLINE:
             raise EnvironmentProblem("HF_HUB_OFFLINE is set; publishing needs the network")
-        if "@" in urlsplit(constants.ENDPOINT).netloc:  # which journal and plan would tell
-            raise ConfigError("HF_ENDPOINT holds a name or a password", hint="use HF_TOKEN")
-        return cls(token=Tokens.from_environment(writing=writing))
+        endpoint = checked_endpoint(constants.ENDPOINT)
+        return cls(endpoint, Tokens.from_environment(endpoint=endpoint, writing=writing))
 
     def url(self, repo: str, revision: str = BRANCH) -> str:
         """Where people see a repository."""

@@ -13,7 +13,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from nla_release.errors import RefusedError
 from nla_release.hub.additions import Payload, additions, batches
-from nla_release.hub.questions import BRANCH, CANONICAL_ENDPOINT, SERVER_FILES, Questions
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub.questions import BRANCH, SERVER_FILES, Questions
 
 __all__ = ["BRANCH", "SERVER_FILES", "Hub"]
 

@@ -8,7 +8,8 @@ from huggingface_hub import constants, get_token
 from huggingface_hub.errors import OIDCError
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.hub.masking import masked, remember
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub.masking import checked_token, masked
 from nla_release.hub.oidc import RepoToken, UntrustedError, can_prove_itself, repo_token
 
 # A token is exchanged for a new one before it is late: a step may take a while.
@@ -50,41 +51,59 @@ class Tokens:
     def from_environment(cls, *, endpoint: str | None = None, writing: bool = True) -> "Tokens":
         """The tokens of this process.
 
-        HF_TOKEN goes before a CI job's proof of itself, and that before the login cache. A job that
-        a repository does not trust may still read what is public.
+        HF_TOKEN goes before a CI job's proof of itself, and that before the login cache, which is
+        of huggingface.co and for no other Hub. A job that a repository does not trust may still
+        read what is public. With HF_HUB_DISABLE_IMPLICIT_TOKEN no token is sent to read.
 
         Args:
-            endpoint: the Hub that a proof is for; that of HF_ENDPOINT by default.
+            endpoint: the Hub that they are for; that of HF_ENDPOINT by default.
             writing: whether a repository that does not trust the job is an error.
 
         Raises:
-            EnvironmentProblem: there is no token to write with.
+            EnvironmentProblem: there is no token to write with, or what should be one is none.
         """
+        endpoint = endpoint or constants.ENDPOINT
+        if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN and not writing:
+            return cls.same("nothing", None)
         if token := os.environ.get("HF_TOKEN", "").strip():
             return cls.same("HF_TOKEN", token)
         if can_prove_itself():
-            exchanged = _Exchanged(endpoint or constants.ENDPOINT, writing=writing)
+            exchanged = _Exchanged(endpoint, writing=writing)
             return cls("a trusted publisher's proof, one for each repository", exchanged.for_repo)
-        try:
-            cached = get_token()
-        except OIDCError as error:  # HF_OIDC_RESOURCE asks for a proof that this job does not have
-            raise EnvironmentProblem(
-                "HF_OIDC_RESOURCE is set, and this job cannot prove which one it is",
-                hint="it needs `permissions: id-token: write`, or HF_OIDC_ID_TOKEN",
-            ) from error
+        cached = _cached() if endpoint == CANONICAL_ENDPOINT else None
         if cached is None and writing:
             raise EnvironmentProblem(
-                "there is no Hub token",
-                hint="set HF_TOKEN or run `hf auth login`; `push --rehearse` needs neither",
+                f"there is no Hub token for {endpoint}",
+                hint=f"set HF_TOKEN, or for {CANONICAL_ENDPOINT} run `hf auth login`;"
+                " `push --rehearse` needs neither",
             )
         return cls.same("the login cache", cached)
 
     @classmethod
     def same(cls, source: str, token: str | None) -> "Tokens":
-        """One token for every repository, or None for reading what is public."""
+        """One token for every repository, or None for reading what is public.
+
+        Raises:
+            EnvironmentProblem: it is no token.
+        """
         if token is not None:
-            remember(token)
+            checked_token(token, source)
         return cls(source if token is not None else "nothing", lambda _: token)
+
+
+def _cached() -> str | None:
+    """The token of `hf auth login`.
+
+    Raises:
+        EnvironmentProblem: the client is told to exchange a proof instead, and there is none.
+    """
+    try:
+        return get_token()
+    except OIDCError as error:  # HF_OIDC_RESOURCE asks for a proof that this job does not have
+        raise EnvironmentProblem(
+            "HF_OIDC_RESOURCE is set, and this job cannot prove which one it is",
+            hint="it needs `permissions: id-token: write`, or HF_OIDC_ID_TOKEN",
+        ) from error
 
 
 class _Exchanged:

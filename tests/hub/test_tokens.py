@@ -10,6 +10,7 @@ from nla_release.errors import EnvironmentProblem
 from nla_release.hub import masking, oidc, tokens
 from nla_release.hub.client import quiet_client
 from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT
 from nla_release.hub.masking import known_secrets, masked
 from nla_release.hub.remote import Hub
 from nla_release.hub.tokens import Tokens
@@ -92,11 +93,57 @@ def test_a_token_of_the_environment_is_for_every_repository(monkeypatch):
 
 
 def test_the_login_cache_serves_when_the_environment_names_none(monkeypatch, tmp_path):
-    (tmp_path / "token").write_text("plain-token-of-another-hub")
-    found = Tokens.from_environment()
+    (tmp_path / "token").write_text("plain-token-of-a-person")
+    found = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
 
-    assert found.for_repo("a/b") == "plain-token-of-another-hub"
-    assert masked("is plain-token-of-another-hub!", known_secrets()) == "is ***!"
+    assert found.for_repo("a/b") == "plain-token-of-a-person"
+    assert masked("is plain-token-of-a-person!", known_secrets()) == "is ***!"
+
+
+def test_the_login_of_huggingface_is_for_no_other_hub(odd, monkeypatch, tmp_path):
+    """HF_ENDPOINT may name any server, and a login was meant for one."""
+    (tmp_path / "token").write_text("plain-token-of-a-person")
+    assert Tokens.from_environment(endpoint=odd.endpoint, writing=False).for_repo("a/b") is None
+    with pytest.raises(EnvironmentProblem, match=f"no Hub token for {odd.endpoint}") as refusal:
+        Tokens.from_environment(endpoint=odd.endpoint)
+    assert "set HF_TOKEN" in refusal.value.hint
+
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
+    given = Tokens.from_environment(endpoint=odd.endpoint, writing=False)
+    assert given.for_repo("a/b") == "hf_0123456789abcdef"
+
+
+@pytest.mark.parametrize("set_by", ["HF_TOKEN", "a login"])
+def test_a_token_that_is_for_writing_only_reads_nothing(monkeypatch, tmp_path, set_by):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    if set_by == "HF_TOKEN":
+        monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
+    else:
+        (tmp_path / "token").write_text("hf_0123456789abcdef")
+    reader = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT, writing=False)
+    writer = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
+
+    assert reader.for_repo("a/b") is None
+    assert writer.for_repo("a/b") == "hf_0123456789abcdef"
+
+
+@pytest.mark.parametrize("token", ["first\nsecond", "first second", "tökensecret", "a\x7fsecret"])
+def test_what_is_no_token_is_refused_and_no_part_of_it_repeated(monkeypatch, tmp_path, token):
+    """The client would tell a part of it, with the header that cannot be sent."""
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(EnvironmentProblem, match="HF_TOKEN holds what no token has") as refusal:
+        Tokens.from_environment()
+    monkeypatch.delenv("HF_TOKEN")
+    (tmp_path / "token").write_text("first second")  # of lines the client makes one
+    with pytest.raises(EnvironmentProblem, match="the login cache holds what no token has"):
+        Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token)
+    with pytest.raises(EnvironmentProblem, match="REQUEST_TOKEN holds what no token has"):
+        oidc.repo_token("http://127.0.0.1:9", "a/b")
+
+    said = refusal.value.message + refusal.value.hint
+    assert not any(part in said for part in ("first", "second", "ken" + "secret"))
 
 
 def test_without_a_token_what_is_public_can_be_read_and_nothing_written():
