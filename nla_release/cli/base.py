@@ -6,6 +6,7 @@ import click
 
 from nla_release.base.cache import measure_again
 from nla_release.base.facts import FILE_NAME, BaseFacts
+from nla_release.cli.edge import say, tell
 from nla_release.release import read_release
 
 
@@ -19,8 +20,8 @@ def command(path: Path) -> None:
     megabytes at most. Afterwards `render` and `check` know the base without a network.
     """
     before, now = measure_again(read_release(path))
-    click.echo(_summary(now))
-    click.echo(f"{path / FILE_NAME}: {_done(before, now)}", err=True)
+    tell(_summary(now))
+    say(f"{path / FILE_NAME}: {_done(before, now)}")
 
 
 def _summary(facts: BaseFacts) -> str:

@@ -10,6 +10,7 @@ from nla_release.calibration.evidence import read_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.adding import Added, add_evidence
 from nla_release.cards.numbers import count
+from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
 from nla_release.output.calibration_text import calibration_table
@@ -72,7 +73,7 @@ def command(path: Path, addendum: str | None, day: datetime | None, output_forma
         _show(calibration, path)
         _show_addendum(added)
     if output_format == "json":
-        click.echo(calibration.dump(), nl=False)
+        tell(calibration.dump(), nl=False)
 
 
 def _past(day: datetime | None) -> date:
@@ -84,20 +85,19 @@ def _past(day: datetime | None) -> date:
 
 
 def _show(calibration: Calibration, path: Path) -> None:
-    click.echo(calibration_table(calibration), err=True)
-    click.echo(f"\nwrote {path / CALIBRATION_FILE_NAME}", err=True)
+    say(calibration_table(calibration))
+    say(f"\nwrote {path / CALIBRATION_FILE_NAME}")
 
 
 def _show_addendum(added: Added) -> None:
     record, before = added.record, added.former.denominators
     asked = added.calibration.denominators
     fewer = ": fewer rows than before" if asked.rows < before.rows else ""
-    click.echo(
+    say(
         f"{record.tag}, {record.date}: {count(asked.rows, 'row')} of"
         f" {count(asked.documents, 'document')}, superseding {record.former_name} of"
-        f" {count(before.rows, 'row')} of {count(before.documents, 'document')}{fewer}",
-        err=True,
+        f" {count(before.rows, 'row')} of {count(before.documents, 'document')}{fewer}"
     )
     verdicts = added.former.label.name, added.calibration.label.name
-    click.echo(f"verdict: {verdicts[0]} before, {verdicts[1]} now", err=True)
-    click.echo(f"next: nla-release render --version {record.version}", err=True)
+    say(f"verdict: {verdicts[0]} before, {verdicts[1]} now")
+    say(f"next: nla-release render --version {record.version}")

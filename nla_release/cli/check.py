@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import click
 
+from nla_release.cli.edge import say, tell
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
@@ -73,14 +74,14 @@ def command(
         _mend(subject)
         subject = find_subject(path, tokenizer)
     verdict = judge(subject, strict=strict)
-    click.echo(_rendered(verdict, output_format, path), nl=False)
+    tell(_rendered(verdict, output_format, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
-            click.echo(line, err=True)
+            say(line)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(verdict, annotate=output_format == "text")
     for hint in _hints(subject, verdict):
-        click.echo(f"hint: {hint}", err=True)
+        say(f"hint: {hint}")
     click.get_current_context().exit(verdict.exit_code)
 
 
@@ -96,16 +97,16 @@ def _hints(subject: Subject, verdict: Verdict) -> Iterator[str]:
 def _show_fixes(subject: Subject) -> int:
     """The diff on stdout, what is left alone on stderr, and the exit code."""
     fixes = _fixes(subject)
-    click.echo(fixes_diff(fixes), nl=False)
+    tell(fixes_diff(fixes), nl=False)
     if fixes:
-        click.echo("hint: the same command with --fix instead of --diff writes this", err=True)
+        say("hint: the same command with --fix instead of --diff writes this")
     return 1 if fixes else 0
 
 
 def _mend(subject: Subject) -> None:
     for fix in _fixes(subject):
         write(fix)
-        click.echo(fix_line(fix), err=True)
+        say(fix_line(fix))
 
 
 def _fixes(subject: Subject) -> list[Fix]:
@@ -113,10 +114,10 @@ def _fixes(subject: Subject) -> list[Fix]:
     proposals = find_fixes(subject)
     for each in proposals:
         if isinstance(each, LeftAlone):
-            click.echo(left_alone_line(each), err=True)
+            say(left_alone_line(each))
     fixes = [each for each in proposals if isinstance(each, Fix)]
     if not proposals:
-        click.echo("nothing to fix", err=True)
+        say("nothing to fix")
     return fixes
 
 
@@ -139,7 +140,7 @@ def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:
 def _tell_github(verdict: Verdict, *, annotate: bool) -> None:
     """Annotations on stderr, which the runner reads too, and the summary in the runner's file."""
     for line in annotations(verdict) if annotate else ():
-        click.echo(line, err=True)
+        say(line)
     if not (name := os.environ.get("GITHUB_STEP_SUMMARY")):
         return
     try:

@@ -10,6 +10,7 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
+from nla_release.cli.edge import say, tell
 from nla_release.errors import NothingCheckedError
 from nla_release.hub.place import download, read_place
 from nla_release.output.comparison_text import comparison_markdown, comparison_text
@@ -53,11 +54,11 @@ def show(comparison: Comparison, output_format: Format) -> None:
     """
     match output_format:
         case "text":
-            click.echo(comparison_text(comparison))
+            tell(comparison_text(comparison))
         case "json":
-            click.echo(comparison.dump(), nl=False)
+            tell(comparison.dump(), nl=False)
         case "markdown":
-            click.echo(comparison_markdown(comparison))
+            tell(comparison_markdown(comparison))
     if not comparison.paired:
         raise NothingCheckedError(
             "nothing was compared: no release has a row in common with the first",
@@ -74,6 +75,6 @@ def _measured(place: str, target: Path) -> Measured:
     if Path(place).exists():
         return read_measured(Path(place), place)
     asked = read_place(place)
-    click.echo(f"{place}: downloading its evidence", err=True)
+    say(f"{place}: downloading its evidence")
     found = download(asked, PUBLISHED_FILES, target)
     return read_measured(target / found.inside, str(found))

@@ -1,6 +1,7 @@
 """The edge: the one place that turns exceptions into words on stderr and an exit code."""
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -42,7 +43,9 @@ def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as problem:
-        problem.show()
+        said = io.StringIO()
+        problem.show(said)
+        say(said.getvalue().rstrip())
         return problem.exit_code
     except (KeyboardInterrupt, click.Abort):
         say("error: interrupted; run the same command again")
@@ -74,6 +77,11 @@ def _explain(known: NlaReleaseError | None, error: Exception) -> int:
         say(f"hint: {known.hint}")
     say(f"error: {known.message}")
     return known.exit_code
+
+
+def tell(text: str, *, nl: bool = True) -> None:
+    """Give on stdout what a verb was asked for, with every secret blotted out."""
+    click.echo(masked(text, known_secrets()), nl=nl)
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ import difflib
 
 import click
 
+from nla_release.cli.edge import tell
 from nla_release.errors import ConfigError
 from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
 from nla_release.rules import RULES, RULES_ON_THE_HUB
@@ -24,7 +25,7 @@ _ALL = RULES + RULES_ON_THE_HUB
 def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        click.echo(rules_markdown(_ALL) if output_format == "markdown" else rule_list(_ALL))
+        tell(rules_markdown(_ALL) if output_format == "markdown" else rule_list(_ALL))
         return
     pages = {rule.code: rule for rule in _ALL}
     if (rule := pages.get(code.upper())) is None:
@@ -35,4 +36,4 @@ def command(code: str | None, output_format: str) -> None:
             if close
             else "`nla-release explain` lists all rules",
         )
-    click.echo(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))
+    tell(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))

@@ -10,6 +10,7 @@ import click
 from nla_release.cards.fragments import FrontMatter, pending, read_fragments, write_fragment
 from nla_release.cards.history import read_history, read_log
 from nla_release.cards.retracting import check_version_known, retractable
+from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.output.history_text import history_lines
 from nla_release.release import Release, read_release
@@ -122,7 +123,7 @@ def show(path: Path) -> None:
             hint="nla-release render writes a log, nla-release history add a fragment",
         )
     for line in lines:
-        click.echo(line)
+        tell(line)
 
 
 def _front_matter(day: datetime | None, **keys: Any) -> FrontMatter:
@@ -147,9 +148,9 @@ def _checked(release: Release, matter: FrontMatter) -> FrontMatter:
         return matter
     found = retractable(release, matter.supersedes)
     if found.note:
-        click.echo(f"note: {found.note}", err=True)
+        say(f"note: {found.note}")
     return matter.model_copy(update={"supersedes": found.superseded})
 
 
 def _say_written(path: Path) -> None:
-    click.echo(f"wrote {path}: the next `nla-release render` appends it to HISTORY.md", err=True)
+    say(f"wrote {path}: the next `nla-release render` appends it to HISTORY.md")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nla_release.cli.edge import say, tell
 from nla_release.hub.loopback.owner import owner_token, token_file
 from nla_release.hub.loopback.server import serve
 from nla_release.hub.loopback.store import Store
@@ -54,21 +55,20 @@ def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
     store, token = Store(root), owner_token(root)
     for repo_id, folder in imports:
         commit = store.import_folder(repo_id, folder)
-        click.echo(f"Imported {folder} as {repo_id} at {commit}", err=True)
+        say(f"Imported {folder} as {repo_id} at {commit}")
 
     def announce(endpoint: str) -> None:
-        click.echo(f"Serving on {endpoint}")
-        click.echo(f"export HF_ENDPOINT={endpoint}")
-        click.echo(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
-        click.echo("export HF_HUB_DISABLE_XET=1")
-        click.echo(
+        tell(f"Serving on {endpoint}")
+        tell(f"export HF_ENDPOINT={endpoint}")
+        tell(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
+        tell("export HF_HUB_DISABLE_XET=1")
+        say(
             "This Hub takes large files through LFS only, and other programs than nla-release do"
-            " not turn to it by themselves: HF_HUB_DISABLE_XET=1 makes them. Stop with Ctrl-C",
-            err=True,
+            " not turn to it by themselves: HF_HUB_DISABLE_XET=1 makes them. Stop with Ctrl-C"
         )
 
     try:
         serve(store, port=port, token=token, ready=announce)
     except KeyboardInterrupt:
         # The way to end a server, not the interruption of one.
-        click.echo("Stopped", err=True)
+        say("Stopped")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nla_release.cli.edge import say
 from nla_release.dialects.adopt import LICENSE_ANSWER, Naming, adopt
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
@@ -93,12 +94,12 @@ def command(
             _tell(questions.report)
             raise
     _tell(report)
-    click.echo(f"wrote {out}: next, read {out / 'release.yaml'}", err=True)
+    say(f"wrote {out}: next, read {out / 'release.yaml'}")
 
 
 def _tell(report: Report) -> None:
     for line in _lines(report):
-        click.echo(line, err=True)
+        say(line)
 
 
 def _lines(report: Report) -> list[str]:

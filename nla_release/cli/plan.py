@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say
+from nla_release.cli.edge import say, tell
 from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.remote import Hub
@@ -56,5 +56,5 @@ def command(
 
 def show(plan: Plan, form: str) -> int:
     """Print a plan, and give the exit code: 1 when the push would be refused."""
-    click.echo(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
+    tell(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
     return _REFUSED if plan.obstacles else 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nla_release.cards.render import render
+from nla_release.cli.edge import say
 from nla_release.release import read_release
 
 
@@ -19,4 +20,4 @@ def command(version: str, path: Path) -> None:
     """
     rendered = render(read_release(path), version)
     for role, folder in rendered.folders.items():
-        click.echo(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}", err=True)
+        say(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}")

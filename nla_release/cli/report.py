@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
 from nla_release.report.render import render_report
@@ -42,8 +43,8 @@ def command(path: Path, output: Path) -> None:
     subject = find_subject(path.resolve())
     verdict = judge(subject)
     write_atomic(output, render_report(subject, verdict))
-    click.echo(f"verdict: {verdict.verdict}", err=True)
-    click.echo(output)
+    say(f"verdict: {verdict.verdict}")
+    tell(str(output))
 
 
 def _check_replaceable(output: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from nla_release.cards.history import read_history
-from nla_release.cli.edge import say
+from nla_release.cli.edge import say, tell
 from nla_release.cli.kept_history import keep_history
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError
@@ -51,7 +51,7 @@ def command(
     with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
         plan = plan_retraction(hub, repos, withdrawal, read_history(release.history))
         for line in retraction_lines(plan):
-            click.echo(line, err=not dry_run)
+            (tell if dry_run else say)(line)
         if plan.note:
             say(f"note: {plan.note}")
         if dry_run:

@@ -7,6 +7,7 @@ import click
 
 from nla_release.base.cache import base_facts
 from nla_release.calibration.records import ProbeName
+from nla_release.cli.edge import say
 from nla_release.errors import EnvironmentProblem
 from nla_release.release import Release, read_release
 from nla_release.release_config import ProbeChoice
@@ -52,10 +53,9 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
     for record in evidence.run.probes:
         if record.skipped:
-            click.echo(f"probe {record.name} is skipped: {record.skipped}", err=True)
-    click.echo(
+            say(f"probe {record.name} is skipped: {record.skipped}")
+    say(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
-        err=True,
     )
 
 
@@ -64,4 +64,4 @@ def _keep_base_facts(release: Release) -> None:
     try:
         base_facts(release)
     except EnvironmentProblem as problem:
-        click.echo(f"note: base.json is not written: {problem.message}", err=True)
+        say(f"note: base.json is not written: {problem.message}")

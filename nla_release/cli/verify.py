@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say
+from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
 from nla_release.hub.client import quiet_client
 from nla_release.hub.place import read_place
@@ -101,10 +101,10 @@ def _load(found: Verified, base: Path | None) -> None:
 def _show(found: Verified, form: str) -> None:
     verdict = found.verdict
     if form == "json":
-        click.echo(verdict_json(verdict), nl=False)
+        tell(verdict_json(verdict), nl=False)
         for line in skipped_lines(verdict):
             say(line)
     else:
-        click.echo(verdict_text(verdict))
+        tell(verdict_text(verdict))
     if verdict.verdict == "pass":
         say(f"release id: {found.release_id}")
