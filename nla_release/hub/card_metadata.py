@@ -13,6 +13,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from nla_release.errors import one_line
+from nla_release.files import MAX_YAML_BYTES
 from nla_release.hub.licenses import LICENSES
 from nla_release.schema import Open
 
@@ -42,6 +43,8 @@ def check_card(text: str) -> CardReport:
     front_matter = FRONT_MATTER.match(text.removeprefix("\ufeff"))
     if front_matter is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
+    if len(front_matter[1]) > MAX_YAML_BYTES:
+        return CardReport(errors=[f"the metadata is longer than {MAX_YAML_BYTES} characters"])
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(front_matter[1])):
             return CardReport(errors=["YAML aliases are not accepted"])

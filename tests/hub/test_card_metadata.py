@@ -86,3 +86,10 @@ def test_another_licence_should_have_a_name():
 def test_windows_line_ends_and_a_byte_order_mark_are_read():
     report = check_card("\ufeff---\r\nlicense: mit\r\n---\r\n# Pair\r\n")
     assert report.metadata == {"license": "mit"}
+
+
+def test_metadata_beyond_all_measure_is_not_read():
+    """A megabyte would take half a minute."""
+    text = "---\n" + "tags: [a]\n" * 10_000 + "---\n"
+    assert check_card(text).errors == ["the metadata is longer than 65536 characters"]
+    assert check_card("---\nlicense: mit\n---\n" + "é" * 100_000).errors == []

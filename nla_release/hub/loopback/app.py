@@ -56,6 +56,7 @@ def create_app(
             NlaReleaseError: _refused,
             HTTPException: _no_such_route,
             ClientDisconnect: _nobody_listens,
+            Exception: _stumbled,
         },
     )
     app.router.redirect_slashes = False
@@ -123,6 +124,10 @@ def _no_such_route(_request: Request, error: Exception) -> Response:
 
 def _nobody_listens(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
+
+
+def _stumbled(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "Internal error of the loopback Hub"}, 500)
 
 
 def _header(text: str) -> str:

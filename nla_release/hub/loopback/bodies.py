@@ -73,7 +73,9 @@ def parse_json(text: bytes, model: type[Model], where: str) -> Model:
         BadRequestError: not JSON, or not of that shape.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text.decode())
+        if b"\\u" in text:  # which may stand for half a character, and that is no text
+            json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"{where} is not valid JSON: {error}") from error
     return parse(model, document, where, error=BadRequestError)

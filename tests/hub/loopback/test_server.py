@@ -1,11 +1,16 @@
-"""Starting and stopping: on a free port, on a taken one, and without the extra."""
+"""Starting, stopping, and answering whatever is asked."""
 
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import EnvironmentProblem
+from nla_release.hub.card_metadata import CardReport
+from nla_release.hub.loopback.repository import Repository
+from nla_release.hub.loopback.routes import uploads
 from nla_release.hub.loopback.server import LoopbackHub
 
 
@@ -57,3 +62,65 @@ def test_every_answer_has_an_id_and_unknown_addresses_a_json_error(hub):
 def test_an_address_that_is_not_utf8_is_refused(hub, repo):
     answer = get_session().get(f"{hub.endpoint}/{repo}/resolve/main/%ff")
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/lfs/" + "a" * 64 + "/" + "9" * 5000 + "/x"),
+        ("PUT", "/lfs/" + "a" * 64 + "/1/x/" + "9" * 5000),
+        ("GET", "/api/models/team/pair/discussions/" + "9" * 5000),
+    ],
+)
+def test_a_number_beyond_all_measure_is_part_of_no_address(hub, method, path):
+    assert get_session().request(method, hub.endpoint + path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/validate-yaml", b'{"content": "---\\n\\ud800: 1\\n---"}'),
+        ("/api/validate-yaml", b'{"content": "\xed\xa0\x80"}'),
+        ("/api/repos/create", b'{"name": "\\uD800"}'),
+        ("/api/models/team/pair-av-v0_0_1/commit/main", b'{"key": "\\ud800", "value": {}}'),
+        (
+            "/oauth/token",
+            b"""{"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+            "subject_token": "a.b.\\ud800", "resource": "a/b"}""",
+        ),
+    ],
+)
+def test_half_a_character_is_no_text(hub, repo, path, body):
+    answer = get_session().post(
+        hub.endpoint + path, content=body, headers={"Authorization": f"Bearer {hub.token}"}
+    )
+    assert (answer.status_code, "not valid JSON" in answer.json()["error"]) == (400, True)
+
+
+def test_what_the_hub_stumbles_over_is_said_in_json(hub, repo, monkeypatch):
+    def broken(_self):
+        raise AssertionError
+
+    monkeypatch.setattr(Repository, "state", broken)
+    answer = get_session().get(f"{hub.endpoint}/api/models/{repo}")
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "Internal error of the loopback Hub"}
+
+
+def test_the_card_of_a_stranger_keeps_nobody_waiting(hub, monkeypatch):
+    """Judging one takes a second; whoever asks for another thing meanwhile is answered."""
+    judging, answered = threading.Event(), threading.Event()
+
+    def slow(_text):
+        judging.set()
+        return CardReport(errors=[] if answered.wait(10) else ["nobody else was answered"])
+
+    monkeypatch.setattr(uploads, "check_card", slow)
+    address = f"{hub.endpoint}/api/validate-yaml"
+    with ThreadPoolExecutor(1) as other:
+        asked = other.submit(get_session().post, address, json={"content": "---"}, timeout=30)
+        assert judging.wait(10)
+        get_session().get(f"{hub.endpoint}/api/models", timeout=30)
+        answered.set()
+        assert asked.result().json()["errors"] == []

@@ -130,7 +130,7 @@ def _summary(repository: Repository, number: int, discussion: Discussion) -> dic
 
 
 _ALL = "/api/models/{namespace}/{name}/discussions"
-_ONE = f"{_ALL}/{{number:int}}"
+_ONE = f"{_ALL}/{{number:number}}"
 ROUTES = [
     Route(_ALL, list_all),
     Route(_ALL, create, methods=["POST"]),

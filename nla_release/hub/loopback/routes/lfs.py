@@ -137,11 +137,11 @@ def _signed(request: Request) -> tuple[str, int]:
 
 
 _OBJECTS = "/{namespace}/{name}.git/info/lfs/objects"
-_ADDRESS = "/lfs/{oid}/{size:int}/{signature}"
+_ADDRESS = "/lfs/{oid}/{size:number}/{signature}"
 ROUTES = [
     Route(f"{_OBJECTS}/batch", batch, methods=["POST"]),
     Route(f"{_OBJECTS}/verify", verify, methods=["POST"]),
     Route(_ADDRESS, upload, methods=["PUT"]),
     Route(_ADDRESS, complete, methods=["POST"]),
-    Route(f"{_ADDRESS}/{{number:int}}", upload_part, methods=["PUT"]),
+    Route(f"{_ADDRESS}/{{number:number}}", upload_part, methods=["PUT"]),
 ]

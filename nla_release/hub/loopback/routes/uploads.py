@@ -74,7 +74,8 @@ class _Path(Open):
 
 async def validate_yaml(request: Request) -> Response:
     """Whether the Hub would take this card; asked without a token too."""
-    report = check_card((await read_json(request, _Card)).content)
+    card = await read_json(request, _Card)
+    report = await run_in_threadpool(check_card, card.content)
     return JSONResponse(report.answer(), 400 if report.errors else 200)
 
 
