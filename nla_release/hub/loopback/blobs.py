@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.hub.loopback.durable import sync_folder
+from nla_release.hub.loopback.durable import make_folder, sync_folder
 from nla_release.hub.loopback.errors import BrokenUploadError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -117,7 +117,7 @@ class Blobs:
             EnvironmentProblem: the disk is full or the folder cannot be written.
         """
         try:
-            self._objects.mkdir(parents=True, exist_ok=True)
+            make_folder(self._objects)
             self._incoming.mkdir(exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._incoming)
             temporary = Path(name)

@@ -12,6 +12,7 @@ from filelock import BaseFileLock
 from nla_release.files import dump_json, read_json
 from nla_release.hub.loopback import durable
 from nla_release.hub.loopback.commits import now
+from nla_release.hub.loopback.durable import sync_folder
 from nla_release.hub.loopback.errors import AlreadyExistsError, NotFoundError
 
 _ID = re.compile(r"[0-9a-f]{24}")
@@ -112,6 +113,7 @@ class Collections:
             path = self._path(self.find(slug).id)
             assert path is not None
             path.unlink()
+            sync_folder(self._folder)
 
     @contextmanager
     def changing(self, slug: str) -> Iterator[Collection]:

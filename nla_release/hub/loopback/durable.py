@@ -12,8 +12,22 @@ def write(path: Path, content: str | bytes) -> None:
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
     """
+    missing = _missing(path.parent)
     write_atomic(path, content)
-    sync_folder(path.parent)
+    for each in (path, *missing):
+        sync_folder(each.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that is missing, and those above it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = _missing(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -25,3 +39,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that are made with this one."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]

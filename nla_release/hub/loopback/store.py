@@ -10,6 +10,8 @@
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,6 +21,7 @@ from nla_release.hub.loopback import git
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.collections import Collections
 from nla_release.hub.loopback.commits import Entry, now
+from nla_release.hub.loopback.durable import make_folder, sync_folder
 from nla_release.hub.loopback.errors import BrokenUploadError, RepoNotFoundError
 from nla_release.hub.loopback.names import check_repo_id
 from nla_release.hub.loopback.repository import Repository
@@ -29,6 +32,8 @@ IMPORT_TITLE = "Import folder"
 # Traces of git and of the Hub's own downloads, which are not content.
 _NOT_CONTENT = {".git", ".cache"}
 _SAMPLE = 512
+# What is on its way changes every moment; after a day a Hub that was killed left it there.
+_LEFT_SECONDS = 24 * 60 * 60
 
 
 class Store:
@@ -45,9 +50,9 @@ class Store:
         self._lock = FileLock(root / "lock")
         self.collections = Collections(root, self._lock)
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                pass  # taken once, so that a folder that cannot be written is found now
+            make_folder(root)
+            with self._lock:  # also finds out whether the folder can be written
+                _clear(root / "incoming")
         except OSError as error:
             raise EnvironmentProblem(
                 f"{root} cannot hold a Hub: {error.strerror or error}",
@@ -93,7 +98,9 @@ class Store:
             self.repo(repo_id)
             (self.root / "incoming").mkdir(exist_ok=True)
             retired = Path(tempfile.mkdtemp(dir=self.root / "incoming"))
-            self._folder(repo_id).replace(retired / "repository")
+            folder = self._folder(repo_id)
+            folder.replace(retired / "repository")
+            sync_folder(folder.parent)
         shutil.rmtree(retired)
 
     def import_folder(self, repo_id: str, folder: Path) -> str:
@@ -102,15 +109,22 @@ class Store:
         Importing the same folder again changes nothing; importing a changed one moves `main`.
 
         Raises:
-            InputError: the folder is missing, empty, or cannot be read.
+            InputError: the folder is missing, empty, holds a link, or cannot be read.
             AlreadyExistsError: the repository holds commits that were pushed.
         """
         repository = self._at(repo_id)
-        files = sorted(
+        found = [
             path
-            for path in folder.rglob("*")
-            if path.is_file() and _NOT_CONTENT.isdisjoint(path.relative_to(folder).parts)
-        )
+            for path in sorted(folder.rglob("*"))
+            if _NOT_CONTENT.isdisjoint(path.relative_to(folder).parts)
+        ]
+        if links := [path for path in found if path.is_symlink()]:
+            raise InputError(
+                f"{links[0]} is a link, and what it leads to is not published",
+                hint="copy the folder with `cp -RL`; a snapshot of the Hub's cache, which is made"
+                " of links, comes without them by `hf download --local-dir`",
+            )
+        files = [path for path in found if path.is_file()]
         if not files:
             raise InputError(f"{folder} is not a folder with files to import")
         tree = {path.relative_to(folder).as_posix(): self._entry(path) for path in files}
@@ -150,3 +164,11 @@ class Store:
 
     def _folder(self, repo_id: str) -> Path:
         return self.root.joinpath("repos", *check_repo_id(repo_id).split("/"))
+
+
+def _clear(incoming: Path) -> None:
+    """Remove what a Hub that was killed left behind."""
+    for path in incoming.glob("*"):
+        with suppress(FileNotFoundError):  # it has just arrived
+            if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

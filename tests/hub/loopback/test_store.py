@@ -1,16 +1,21 @@
 """The store keeps what it was given: across restarts, kills and races, and says what it refuses."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
 from nla_release.errors import InputError
+from nla_release.hub.loopback import blobs, collections, durable
+from nla_release.hub.loopback import store as stores
 from nla_release.hub.loopback.commits import Put
 from nla_release.hub.loopback.errors import (
     AlreadyExistsError,
@@ -82,6 +87,18 @@ def test_an_import_takes_content_and_leaves_the_traces_of_tools(tmp_path, folder
     assert [path for path, entry in tree.items() if entry.lfs] == ["model.safetensors"]
 
 
+def test_an_import_publishes_nothing_that_a_link_leads_to(tmp_path, folder):
+    (tmp_path / "secret").write_text("private")
+    for name, target in (("sub/more.txt", tmp_path / "secret"), ("lib", "/etc"), ("gone", "/gone")):
+        link = folder / name
+        link.symlink_to(target)
+        with pytest.raises(InputError, match=f"{re.escape(str(link))} is a link") as refusal:
+            Store(tmp_path / "hub").import_folder(REPO, folder)
+        assert "hf download --local-dir" in refusal.value.hint
+        link.unlink()
+    assert not (tmp_path / "hub" / "repos").exists()
+
+
 def test_an_import_of_nothing_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a folder with files"):
         Store(tmp_path / "hub").import_folder(REPO, tmp_path / "missing")
@@ -140,6 +157,8 @@ def test_a_parent_may_be_given_by_the_beginning_of_its_id(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
+from nla_release.hub.loopback import blobs, collections, durable
+from nla_release.hub.loopback import store as stores
 from nla_release.hub.loopback.commits import Put
 from nla_release.hub.loopback.store import Store
 
@@ -185,6 +204,42 @@ def test_gitattributes_must_be_text(tmp_path):
     repository = store.create(REPO)
     with pytest.raises(BadRequestError, match="not UTF-8"):
         repository.commit("main", [Put(".gitattributes", store.regular(b"\xff"))], title="x")
+
+
+def test_what_a_killed_hub_left_behind_is_cleared_a_day_later(tmp_path):
+    store = Store(tmp_path / "hub")
+    old, new = (tmp_path / "hub" / "incoming" / name for name in ("old", "new"))
+    folder = old.with_name("retired")
+    folder.mkdir(parents=True)
+    for path in (old, new, folder / "repository"):
+        path.write_bytes(b"part")
+    for path in (old, folder):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    Store(store.root)
+
+    assert list(new.parent.iterdir()) == [new]
+
+
+def test_the_name_of_every_folder_is_brought_to_the_disk(tmp_path, monkeypatch):
+    """The machine may lose its power as soon as the answer is sent."""
+    synced = set()
+    for module in (blobs, collections, durable, stores):
+        monkeypatch.setattr(module, "sync_folder", synced.add)
+    root = tmp_path / "deep" / "hub"
+    store = Store(root)
+    store.create(REPO)
+    of_repo = root / "repos" / REPO
+    assert {tmp_path, root.parent, root, of_repo.parent.parent, of_repo.parent, of_repo} <= synced
+    assert {root / "blobs", of_repo / "commits"} <= synced
+
+    made, _ = store.collections.create("team", "Readers", description=None, private=False)
+    for delete, changed in (
+        (partial(store.delete, REPO), of_repo.parent),
+        (partial(store.collections.delete, made.slug), root / "collections"),
+    ):
+        synced.clear()
+        delete()
+        assert changed in synced
 
 
 def test_a_hash_is_never_a_path(tmp_path):
