@@ -14,7 +14,7 @@ _VARIABLES = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 # A shorter one would blot out words.
-_SHORTEST = 8
+SHORTEST = 8
 _SENDABLE = re.compile(r"[!-~]+")
 
 # Hub tokens, JWTs, bearer headers, and the signatures of signed addresses.
@@ -57,6 +57,6 @@ def known_secrets() -> set[str]:
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
     """A text with `***` for each of the secrets, and for whatever looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= SHORTEST:
             text = text.replace(secret, "***")
     return _LOOKS_SECRET.sub("***", text)

@@ -3,13 +3,18 @@
 The same rules as in `check`, asked once more of the private copy that is uploaded.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from os import fsencode
 from pathlib import Path
 
 from nla_release.errors import RefusedError
+from nla_release.hub.masking import SHORTEST, known_secrets
 from nla_release.release_config import Waiver
 from nla_release.rules.adapter import Adapter
+from nla_release.rules.contents import words
 from nla_release.rules.hygiene import nothing_private
+from nla_release.rules.leaks import Leak, leaks
 from nla_release.rules.publishing import files_allowed
 from nla_release.rules.subject import Subject
 from nla_release.rules.waivers import let_stand
@@ -32,7 +37,7 @@ def checked_payload(folder: Path, role: Role, waived: Sequence[Waiver] = ()) -> 
         RefusedError: something may not; each file is named with the reason.
     """
     adapter = Adapter(role, folder, rendered=True)
-    refused = [*_hidden(adapter), *_found(adapter, waived)]
+    refused = [*_hidden(adapter), *_known(adapter), *_found(adapter, waived)]
     if refused:
         more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
         raise RefusedError(
@@ -49,6 +54,23 @@ def _hidden(adapter: Adapter) -> Iterator[str]:
         name = path.relative_to(adapter.folder)
         if any(part.startswith(".") for part in name.parts):
             yield f"{name.as_posix()} is hidden"
+
+
+def _known(adapter: Adapter) -> Iterator[str]:
+    """A token that this process was given, which no reason lets stand, whatever it looks like."""
+    secrets = [secret.encode() for secret in known_secrets() if len(secret) >= SHORTEST]
+    kinds = [
+        Leak("a token of this machine", (each.lower(),), re.compile(re.escape(each)))
+        for each in secrets
+    ]
+    for path in adapter.files:
+        name = path.relative_to(adapter.folder)
+        if any(leaks(fsencode(name), kinds)):
+            yield "the name of a file in it holds a token of this machine"
+        elif path.is_file() and not path.is_symlink():
+            text = words(path)  # None of what is too long to be searched for all that is private
+            if any(leaks(path.read_bytes() if text is None else text, kinds)):
+                yield f"{name.as_posix()} holds a token of this machine"
 
 
 def _found(adapter: Adapter, waived: Sequence[Waiver]) -> Iterator[str]:

@@ -1,8 +1,11 @@
-"""What of a file can hold words: all of a text, the header of weights, a picture but its pixels."""
+"""What of a file can hold words: all of a text, of weights the header, of a picture no pixel."""
 
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from nla_release.errors import WeightsError
+from nla_release.weights import read_header
 
 # Evidence of ten thousand rows is half of it.
 MAX_BYTES = 32 * 1024 * 1024
@@ -16,15 +19,23 @@ def words(path: Path) -> bytes | None:
     Raises:
         OSError: it cannot be read.
     """
+    limit = MAX_BYTES + 1
     with path.open("rb") as handle:
-        if path.suffix == ".safetensors":
-            length = int.from_bytes(handle.read(8), "little")
-            size = min(length, path.stat().st_size)
-            return handle.read(size) if size <= MAX_BYTES else None
-        data = handle.read(MAX_BYTES + 1)
+        if path.suffix == ".safetensors" and _is_whole(path):
+            limit = int.from_bytes(handle.read(8), "little")  # the header is far below MAX_BYTES
+        data = handle.read(limit)
     if len(data) > MAX_BYTES:
         return None
     return _around_the_pixels(data) if data.startswith(_PNG_SIGNATURE) else data
+
+
+def _is_whole(weights: Path) -> bool:
+    """Whether each byte is of the header or of a tensor, so that none is left to hide words."""
+    try:
+        read_header(weights)
+    except WeightsError:
+        return False
+    return True
 
 
 def _around_the_pixels(picture: bytes) -> bytes | None:

@@ -170,24 +170,33 @@ ACCOUNTS = (
     ),
 )
 
+# A character that could stand there itself, as JSON and YAML write it, and as SVG and Markdown do.
+_ESCAPED = re.compile(
+    rb"\\(?:u00|x|U000000)([2-7][0-9A-Fa-f])"
+    rb"|&#(?:[xX]0{0,6}([2-7][0-9A-Fa-f])|0{0,6}(3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]));"
+)
+# How YAML goes on in the next line, between quotes.
+_FOLD = re.compile(rb"\\\r?\n[ \t]*")
+
 
 def leaks(data: bytes, kinds: Sequence[Leak]) -> Iterator[tuple[int, str]]:
     """The first place of each kind that stands in a text, as its line, from 1, and the kind.
 
     Args:
-        data: the text in UTF-8, UTF-16 with its mark, or any encoding that has ASCII in it.
+        data: the text in UTF-8, UTF-16, UTF-32, or any encoding that has ASCII in it.
         kinds: what to search for.
     """
-    text = _plain(data)
-    lowered = text.lower()
     found: dict[str, int] = {}
-    for leak in kinds:
-        if (
-            leak.kind not in found
-            and any(word in lowered for word in leak.words)
-            and (match := leak.pattern.search(text))
-        ):
-            found[leak.kind] = text.count(b"\n", 0, match.start()) + 1
+    text = _plain(data)
+    for reading in dict.fromkeys((text, _spelled_out(text))):
+        lowered = reading.lower()
+        for leak in kinds:
+            if (
+                leak.kind not in found
+                and any(word in lowered for word in leak.words)
+                and (match := leak.pattern.search(reading))
+            ):
+                found[leak.kind] = reading.count(b"\n", 0, match.start()) + 1
     yield from ((line, kind) for kind, line in found.items())
 
 
@@ -196,3 +205,14 @@ def _plain(data: bytes) -> bytes:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", errors="replace").encode(errors="replace")
     return data.replace(rb"\/", b"/")
+
+
+def _spelled_out(text: bytes) -> bytes:
+    """The text as whoever loads it reads it: no escapes, no folds, nothing between characters."""
+    text = _FOLD.sub(b"", text.replace(b"\0", b""))
+    return _ESCAPED.sub(_character, text)
+
+
+def _character(escaped: re.Match[bytes]) -> bytes:
+    digits, decimal = escaped[1] or escaped[2], escaped[3]
+    return bytes([int(digits, 16) if digits else int(decimal)])

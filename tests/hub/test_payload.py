@@ -13,6 +13,7 @@ from nla_release.release_config import Waiver
 from tests.pairs.zoo import UNTIL
 
 TOKEN = "hf_" + "aB3" * 11
+OWN = "correct-horse-battery"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -94,6 +95,40 @@ def test_a_secret_in_the_metadata_of_weights_is_refused(release):
     save_file({"weight": np.eye(4, dtype=np.float32)}, path, {"by": json.dumps({"key": TOKEN})})
 
     assert "value_head.safetensors holds a Hugging Face token" in refusal(release, "ar")
+
+
+def test_a_secret_behind_the_end_of_weights_is_refused(release):
+    path = release.dist / "ar" / "value_head.safetensors"
+    with path.open("ab") as file:
+        file.write(TOKEN.encode())
+
+    assert "value_head.safetensors holds a Hugging Face token" in refusal(release, "ar")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("calibration.json", OWN),
+        ("nla_meta.yaml", f"# {OWN}"),
+        ("README.md", OWN.replace("-", "&#45;")),
+        ("evidence/rows.jsonl", OWN.replace("c", r"\u0063")),
+        (f"figures/{OWN}.png", "x"),
+    ],
+)
+def test_the_token_of_whoever_pushes_never_leaves_whatever_it_looks_like(
+    release, monkeypatch, name, text
+):
+    """Neither does a waiver let it, nor that a file is too long to be searched for others."""
+    monkeypatch.setenv("HF_TOKEN", f"{OWN}\n")
+    monkeypatch.setattr("nla_release.rules.contents.MAX_BYTES", 10)
+    path = release.dist / "av" / name
+    path.write_text(text)
+    waived = [Waiver(code=code, reason="tried", until=UNTIL) for code in ("NLA504", "NLA703")]
+    message = refusal(release, waived=waived)
+
+    place = "the name of a file in it" if OWN in name else name
+    assert f"{place} holds a token of this machine" in message
+    assert OWN not in message
 
 
 def test_a_secret_in_a_figures_text_is_refused(release):

@@ -3,9 +3,11 @@
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from nla_release.rules.contents import MAX_BYTES, words
 
@@ -22,16 +24,29 @@ def words_of(folder: Path, name: str, data: bytes) -> bytes | None:
 
 
 def test_of_weights_only_the_header(tmp_path):
-    header = b'{"__metadata__": {"from": "here"}}'
-    data = len(header).to_bytes(8, "little") + header + b"values"
+    data = save({"weight": np.arange(4.0)}, {"from": "here"})
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")]
 
+    assert b"here" in header
     assert words_of(tmp_path, "a.safetensors", data) == header
+
+
+@pytest.mark.parametrize("hidden", ["behind the last tensor", "between two"])
+def test_of_weights_whatever_is_in_no_tensor(tmp_path, hidden):
+    data = save({"weight": np.arange(4.0)})
+    if hidden == "behind the last tensor":
+        data += b"told"
+    else:
+        header = b'{"a": {"dtype": "U8", "shape": [1], "data_offsets": [4, 5]}}'
+        data = len(header).to_bytes(8, "little") + header + b"told\0"
+
+    assert b"told" in words_of(tmp_path, "a.safetensors", data)
 
 
 def test_a_header_is_not_longer_than_its_file(tmp_path):
     data = (2**63).to_bytes(8, "little") + b"all there is"
 
-    assert words_of(tmp_path, "a.safetensors", data) == b"all there is"
+    assert words_of(tmp_path, "a.safetensors", data) == data
 
 
 @pytest.mark.parametrize("name", ["a.log", "a.safetensors"])

@@ -107,9 +107,29 @@ def test_a_kind_is_found_once_at_its_first_place():
     ]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "latin-1"],
+)
 def test_the_encoding_hides_nothing(encoding):
     assert list(leaks("é\n/home/me".encode(encoding), ALL)) == [(2, "a path of one machine")]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        r"\u0068f_",  # JSON, and YAML
+        r"h\x66_",
+        r"hf\U0000005F",
+        "&#104;f_",  # SVG, and Markdown
+        "&#x68;&#0102;_",
+        "hf\\\n    _",  # YAML between quotes
+        "hf\\\r\n_",
+    ],
+)
+def test_another_spelling_hides_nothing(spelled):
+    text = f'"note": "{spelled}{"aB3" * 12}"'
+    assert [kind for _, kind in leaks(text.encode(), ALL)] == ["a Hugging Face token"]
 
 
 @given(st.binary(max_size=300))
