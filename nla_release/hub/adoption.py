@@ -37,7 +37,7 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
     if FILE_NAME not in state.files:
         return None
     try:
-        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state.head)), repo)
+        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state)), repo)
     # somebody else's file of that name: so are all the others
     except (ValueError, RecursionError, InputError):
         return None

@@ -1,5 +1,6 @@
 """A release's folder against a tree on the Hub: what makes the tree exactly the release."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,6 +45,32 @@ def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list
         if name != FILE_NAME and name not in manifest.files
     ]
     return changes + removed
+
+
+def unlike(manifest: Manifest, state: RemoteState) -> Iterator[str]:
+    """Why a tree cannot be the release, as sentences; no file of it is read.
+
+    Of a large file the Hub tells the sha256, and the others are known by name and size alone. Every
+    file of weights has to be a large one: as any other it could be replaced unseen.
+    """
+    recorded, found = manifest.files, state.files
+    for name in sorted(recorded.keys() - found.keys()):
+        yield f"{name} is missing"
+    for name in unlisted(manifest, state):
+        yield f"{name} is not listed"
+    for name in sorted(recorded.keys() & found.keys()):
+        record, file = recorded[name], found[name]
+        if file.size != record.size:
+            yield f"{name} has {file.size:,} bytes, recorded {record.size:,}"
+        elif file.sha256 is None and name.endswith(".safetensors"):
+            yield f"{name} is no LFS file, so that the Hub tells no sha256 of it"
+        elif file.sha256 not in (None, record.sha256):
+            yield f"{name} has sha256 {file.sha256[:12]}, recorded {record.sha256[:12]}"
+
+
+def unlisted(manifest: Manifest, state: RemoteState) -> list[str]:
+    """The files of a tree that its release.json knows nothing of."""
+    return sorted(state.files.keys() - manifest.files.keys() - {FILE_NAME})
 
 
 def all_records(folder: Path, manifest: Manifest) -> dict[str, FileRecord]:

@@ -29,7 +29,7 @@ def drift(
         EnvironmentProblem: the Hub cannot be reached.
     """
     try:
-        remote = hub.read(repo, CARD_NAME, state.head)
+        remote = hub.read(repo, CARD_NAME, state)
     except InputError as error:
         return HandWritten({}, unreadable=error.message)
     record = earlier.files.get(CARD_NAME) if earlier else None
@@ -40,14 +40,14 @@ def drift(
     return hand_written(_rendered(folder), remote, _released(hub, repo, state, record))
 
 
-def parts_at(hub: Hub, repo: str, folder: Path, commit: str) -> dict[str, str]:
+def parts_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str, str]:
     """The parts to be kept of a card that a push made, which the rendered one lacks.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
     """
     try:
-        card = hub.read(repo, CARD_NAME, commit)
+        card = hub.read(repo, CARD_NAME, state)
     except InputError:  # a push leaves none that cannot be read: it is other bytes than ours
         return {}
     return hand_written(_rendered(folder), card, released=card).parts
@@ -61,7 +61,7 @@ def _released(hub: Hub, repo: str, state: RemoteState, record: FileRecord) -> st
             if then is None or CARD_NAME not in then.files:
                 continue
             try:
-                card = hub.read(repo, CARD_NAME, commit.id)
+                card = hub.read(repo, CARD_NAME, then)
             except InputError:  # somebody's, under a tag of theirs
                 continue
             if sha256_bytes(card.encode()) == record.sha256:

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from nla_release.cards.history import Entry, read_log
+from nla_release.cards.history import read_log
 from nla_release.errors import (
     ConfigError,
     EnvironmentProblem,
@@ -14,15 +14,16 @@ from nla_release.errors import (
     NothingCheckedError,
     RefusedError,
 )
-from nla_release.files import write_atomic
+from nla_release.files import sha256_bytes, write_atomic
+from nla_release.hub.client_errors import DeniedError
+from nla_release.hub.comparison import unlisted
 from nla_release.hub.obstacles import altering_attributes
 from nla_release.hub.place import Place, read_place
-from nla_release.hub.release_id import read_id
-from nla_release.hub.remote import SERVER_FILES, Hub
+from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.manifest import FILE_NAME, Manifest, read_manifest
 from nla_release.release import HISTORY_FILE_NAME
-from nla_release.rules.published import Tagged
+from nla_release.rules.published import Log, Tagged
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
@@ -31,6 +32,7 @@ _MARKS_A_RELEASE = {FILE_NAME, SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Where the client keeps its books, in every folder that it downloads into.
 _BOOKKEEPING = ".cache"
+_SHOWN = 6
 _MARGIN_BYTES = 16 * 1024 * 1024
 
 
@@ -40,7 +42,11 @@ class Half:
 
     place: Place
     tagged: Tagged
-    state: RemoteState
+
+    @property
+    def state(self) -> RemoteState:
+        """What the Hub has there."""
+        return self.tagged.state
 
     @property
     def role(self) -> Role:
@@ -91,9 +97,13 @@ def find_partner(hub: Hub, here: Half) -> Half | None:
         return None
     repo, tag = here.tagged.manifest.partner.repo, here.tagged.manifest.partner_tag
     try:
-        place = read_place(f"{repo}@{tag}")
-    except ConfigError:  # a stranger's words: no repository can have this name
+        return _partner(hub, read_place(f"{repo}@{tag}"), tag)
+    # A stranger's words: of a name that no repository can have, or of one that shows us nothing.
+    except (ConfigError, RefusedError, DeniedError):
         return None
+
+
+def _partner(hub: Hub, place: Place, tag: str) -> Half | None:
     main = hub.state(place.repo)
     if main is None or tag not in main.tags:
         return None
@@ -105,54 +115,47 @@ def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
     if commit == main.head:
         return main
     state = hub.state(repo, commit)
-    assert state is not None, "main is there"
+    if state is None:
+        raise DeniedError(f"{repo} was there, and the Hub does not show it any more")
     return state
 
 
 def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half:
     manifest = _manifest(hub, place.repo, state)
     own, *earlier = hub.commits(place.repo, state.head)
-    identity = read_id(own.description)
-    others = [
-        each.id
-        for each in earlier
-        if each.title == own.title and read_id(each.description) not in (None, identity)
-    ]
-    weights = state.files.get(ADAPTER_FILE_NAME)
     tagged = Tagged(
         place.repo,
-        state.head,
-        state.tags,
-        identity,
-        tuple(others),
-        weights.sha256 if weights else None,
+        own,
+        tuple(earlier),
+        state,
         manifest,
-        _alterations(hub, place.repo, manifest, state),
-        _log(hub, place.repo, main),
+        _alterations(hub, place.repo, state),
+        _log(hub, place.repo, manifest, main),
     )
-    return Half(place, tagged, state)
+    return Half(place, tagged)
 
 
-def _alterations(
-    hub: Hub, repo: str, manifest: Manifest | None, state: RemoteState
-) -> tuple[str, ...]:
-    if manifest is None:
-        return ()
-    here = manifest.model_copy(update={"repo": repo})  # which a stranger's may not name
+def _alterations(hub: Hub, repo: str, state: RemoteState) -> tuple[str, ...]:
     try:
-        return tuple(each.message for each in altering_attributes(hub, here, state))
+        found = [each.message for each in altering_attributes(hub, repo, state)]
     except InputError as error:
-        return (error.message,)
+        found = [error.message]
+    return tuple(each.removeprefix(f"{repo}: ") for each in found)
 
 
-def _log(hub: Hub, repo: str, main: RemoteState) -> tuple[Entry, ...] | None:
-    """HISTORY.md on main; nothing when there is none, None when it cannot be read."""
+def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> Log:
+    """HISTORY.md on main, and whether it can be the one that was published, or goes on from it."""
     if HISTORY_FILE_NAME not in main.files:
-        return ()
+        return Log(trouble=f"is not on main of {repo}")
     try:
-        return tuple(read_log(hub.read(repo, HISTORY_FILE_NAME, main.head)))
+        text = hub.read(repo, HISTORY_FILE_NAME, main)
+        entries = tuple(read_log(text))
     except InputError:
-        return None
+        return Log(trouble=f"cannot be read on main of {repo}")
+    published = manifest.files.get(HISTORY_FILE_NAME) if manifest else None
+    if published and sha256_bytes(text.encode()[: published.size]) != published.sha256:
+        return Log(entries, f"on main of {repo} does not go on from what was published")
+    return Log(entries)
 
 
 def _manifest(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
@@ -160,7 +163,7 @@ def _manifest(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
         return None
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         try:
-            write_atomic(Path(name) / FILE_NAME, hub.read(repo, FILE_NAME, state.head))
+            write_atomic(Path(name) / FILE_NAME, hub.read(repo, FILE_NAME, state))
             return read_manifest(Path(name))
         except InputError:  # NLA701 says so
             return None
@@ -170,22 +173,27 @@ def download(hub: Hub, half: Half, folder: Path) -> None:
     """Every file of the commit, and nothing that the client or the Hub adds.
 
     Raises:
-        RefusedError: a file cannot have its name in a folder of ours.
+        RefusedError: a file cannot have its name in a folder of ours, or release.json does not list
+            it; nothing is downloaded then.
         EnvironmentProblem: no room, or the Hub cannot be reached.
     """
-    names = half.state.files
+    manifest, names = half.tagged.manifest, half.state.files
     if wrong := [name for name in names if not _is_plain(name)]:
         raise RefusedError(f"{half.place} holds {wrong[0]!r}, which no release does")
+    if manifest is not None and (foreign := unlisted(manifest, half.state)):
+        listing = ", ".join(map(repr, foreign[:_SHOWN]))
+        raise RefusedError(
+            f"{half.place} holds {listing}, and its {FILE_NAME} does not list that",
+            hint="nothing was downloaded; ask the publisher, and do not load it",
+        )
     needed = sum(file.size for file in half.state.files.values())
     if shutil.disk_usage(folder.parent).free < needed + _MARGIN_BYTES:
         raise EnvironmentProblem(
             f"{half.place} has {needed:,} bytes, for which {folder.parent} has no room",
             hint="make room there, or name another folder in TMPDIR",
         )
-    hub.download(half.tagged.repo, half.tagged.commit, folder)
+    hub.download(half.tagged.repo, half.state.head, folder)
     shutil.rmtree(folder / _BOOKKEEPING, ignore_errors=True)
-    for name in SERVER_FILES:
-        (folder / name).unlink(missing_ok=True)
 
 
 def _is_plain(name: str) -> bool:

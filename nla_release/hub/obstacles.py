@@ -1,8 +1,8 @@
 """Why a push would be refused, from what is on the Hub: reads only, and each reason in full."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -21,8 +21,11 @@ from nla_release.release import HISTORY_FILE_NAME
 IGNORE_FILE = ".gitignore"
 ATTRIBUTES_FILE = ".gitattributes"
 
-# Attributes by which git gives people other bytes than were committed, or none.
-_ALTERING = ("text", "eol", "crlf", "ident", "working-tree-encoding", "export-")
+# What a Hub writes, and what is about showing changes and counting languages. By any other
+# attribute git may give people other bytes than were committed; patterns and macros hide whose.
+_SHOWS = r"(?:diff|merge|linguist-[a-z]+)"
+_HARMLESS = re.compile(rf"filter=lfs|-text|-?{_SHOWS}|{_SHOWS}=[\w-]+", re.ASCII)
+_GIT_BLANKS = re.compile(r"[ \t\r]+")
 _SHOWN = 6
 
 
@@ -113,20 +116,27 @@ def foreign_files(
         )
 
 
-def altering_attributes(hub: Hub, manifest: Manifest, state: RemoteState) -> Iterator[Obstacle]:
+def altering_attributes(hub: Hub, repo: str, state: RemoteState) -> Iterator[Obstacle]:
     """A repository's .gitattributes may change what people get who clone it."""
     if ATTRIBUTES_FILE not in state.server_files:
         return
-    for line in hub.read(manifest.repo, ATTRIBUTES_FILE, state.head).splitlines():
-        pattern, *attributes = line.split() or ["#"]
-        wrong = [each for each in attributes if _alters(each)]
-        hit = [name for name in manifest.files if _matches(pattern, name)]
-        if wrong and hit and not pattern.startswith("#"):
+    for line in hub.read(repo, ATTRIBUTES_FILE, state).removeprefix("\ufeff").split("\n"):
+        pattern, *attributes = _GIT_BLANKS.sub(" ", line).strip(" ").split(" ")
+        if not pattern.startswith("#") and not all(map(_HARMLESS.fullmatch, attributes)):
             yield Obstacle(
-                f"{manifest.repo}: the line {line.strip()!r} of {ATTRIBUTES_FILE} would alter"
-                f" {', '.join(hit[:_SHOWN])} for whoever clones the repository",
+                f"{repo}: the line {line.strip()!r} of {ATTRIBUTES_FILE} may alter files for"
+                " whoever clones the repository",
                 f"remove the line from {ATTRIBUTES_FILE} in the repository",
             )
+
+
+def shadowed_tags(manifest: Manifest, state: RemoteState) -> Iterator[Obstacle]:
+    """A branch may have a tag's name, and nobody knows which of them a Hub gives to readers."""
+    for name in sorted({manifest.tag, manifest.published_tag} & state.branches):
+        yield Obstacle(
+            f"{manifest.repo} has a branch {name}, which readers may get instead of the tag",
+            f"delete the branch: `hf repos branch delete {manifest.repo} {name}`",
+        )
 
 
 def lost_history(
@@ -134,16 +144,16 @@ def lost_history(
 ) -> Iterator[Obstacle]:
     """What a tagged release said in its history stays."""
     if state.tags and HISTORY_FILE_NAME in state.files:
-        yield from other_history(hub, manifest.repo, state.head, folder)
+        yield from other_history(hub, manifest.repo, state, folder)
 
 
-def other_history(hub: Hub, repo: str, commit: str, folder: Path) -> Iterator[Obstacle]:
+def other_history(hub: Hub, repo: str, state: RemoteState, folder: Path) -> Iterator[Obstacle]:
     """HISTORY.md is only ever appended to."""
     try:
-        published = hub.read(repo, HISTORY_FILE_NAME, commit)
+        published = hub.read(repo, HISTORY_FILE_NAME, state)
     except InputError as error:
         yield Obstacle(
-            f"{error.message} (at {commit[:12]}), so what was published in it cannot be seen",
+            f"{error.message} (at {state.head[:12]}), so what was published in it cannot be seen",
             "put it back there as it was last published",
         )
         return
@@ -189,16 +199,3 @@ def _version(tag: str) -> Version | None:
         return Version(Version(tag.removeprefix("v")).public) if tag.startswith("v") else None
     except InvalidVersion:
         return None
-
-
-def _alters(attribute: str) -> bool:
-    if attribute.startswith("filter="):
-        return attribute != "filter=lfs"
-    return attribute.startswith(_ALTERING)  # what is unset, as in -text, alters nothing
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """Whether a line of .gitattributes is about a file; `*` may match more than git has it do."""
-    if "/" in pattern:
-        return fnmatchcase(name, pattern.removeprefix("/"))
-    return fnmatchcase(name.rpartition("/")[2], pattern)

@@ -18,7 +18,7 @@ from nla_release.hub.adoption import changed_since, own_commit
 from nla_release.hub.client_errors import ConflictError, DeniedError, OutcomeUnknownError
 from nla_release.hub.comparison import all_records
 from nla_release.hub.plan import RepoPlan
-from nla_release.hub.release_id import trailers
+from nla_release.hub.release_id import title, trailers
 from nla_release.hub.remote_state import RemoteState
 
 # How often each is tried: after an answer that was lost, and with --rebase after a conflict.
@@ -110,7 +110,7 @@ def _send(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) 
             repo.repo,
             additions,
             repo.named("remove"),
-            message=f"Release {act.plan.tag}",
+            message=title(act.plan.tag),
             description=trailers(act.plan.release_id, repo.head),
             parent=repo.head,
         )

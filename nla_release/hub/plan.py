@@ -157,7 +157,10 @@ def plan_repo(
         private=state.private if state else bool(wishes.private),
         head=state.head if state else None,
         files=compare(folder, manifest, state),
-        obstacles=list(obstacles.other_visibility(manifest.repo, state, wishes.private)),
+        obstacles=[
+            *obstacles.other_visibility(manifest.repo, state, wishes.private),
+            *(obstacles.shadowed_tags(manifest, state) if state else []),
+        ],
     )
     if manifest.addendum:
         if found := list(obstacles.nothing_to_add_to(hub, folder, manifest, state)):
@@ -181,7 +184,7 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
     card = _edited_since(plan, state, hub)
     plan = replace(plan, tagged=tagged, files=compare(plan.folder, plan.manifest, published))
     edited = CARD_NAME in plan.named("change")
-    if edited and (parts := parts_at(hub, plan.repo, plan.folder, tagged)):
+    if edited and (parts := parts_at(hub, plan.repo, plan.folder, published)):
         return replace(plan, card=replace(card, parts=parts))
     found = obstacles.other_bytes(plan.repo, plan.manifest.published_tag, plan.files)
     return replace(plan, card=card, obstacles=[*plan.obstacles, *found])
@@ -204,7 +207,7 @@ def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -
         *plan.obstacles,
         *obstacles.nothing_to_commit(plan.repo, state.head, plan.files),
         *obstacles.foreign_files(plan.repo, plan.files, earlier),
-        *obstacles.altering_attributes(hub, plan.manifest, state),
+        *obstacles.altering_attributes(hub, plan.repo, state),
         *obstacles.lost_history(hub, plan.folder, plan.manifest, state),
         *_versions(plan, state.tags, wishes),
     ]

@@ -15,6 +15,7 @@ from nla_release.hub.adoption import released
 from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.obstacles import Obstacle, other_history
 from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteState
 from nla_release.manifest import Manifest
 from nla_release.release import HISTORY_FILE_NAME, in_names, tag
 
@@ -51,14 +52,8 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
         EnvironmentProblem: it cannot be reached.
     """
     reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
-    commits = {
-        repo: _last_commit(reader, repo, version) for version, repo in _others(hub, manifest)
-    }
-    return {
-        repo: reader.read(repo, HISTORY_FILE_NAME, commit)
-        for repo, commit in commits.items()
-        if commit
-    }
+    found = ((repo, _last_state(reader, repo, version)) for version, repo in _others(hub, manifest))
+    return {repo: reader.read(repo, HISTORY_FILE_NAME, state) for repo, state in found if state}
 
 
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstacle]:
@@ -66,8 +61,8 @@ def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Obstac
     reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
     newest = Version(manifest.version)
     for version, repo in reversed(_others(hub, manifest)):
-        commit = _last_commit(reader, repo, version) if version < newest else None
-        if commit and (found := list(other_history(reader, repo, commit, folder))):
+        state = _last_state(reader, repo, version) if version < newest else None
+        if state and (found := list(other_history(reader, repo, state, folder))):
             yield from found
             return
 
@@ -88,14 +83,17 @@ def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
     return sorted((each, repo) for each, repo in found if each and repo != manifest.repo)
 
 
-def _last_commit(hub: Hub, repo: str, version: Version) -> str | None:
+def _last_state(hub: Hub, repo: str, version: Version) -> RemoteState | None:
     """Where what was published with a version, and added since, is; None if it never was."""
     state = hub.state(repo)
     if state is None:
         return None
     manifest = released(hub, repo, state)
     is_on_main = manifest is not None and manifest.version == str(version)
-    return state.head if is_on_main else state.tags.get(tag(str(version)))
+    if is_on_main:
+        return state
+    commit = state.tags.get(tag(str(version)))
+    return hub.state(repo, commit) if commit else None
 
 
 def _version(text: str) -> Version | None:

@@ -161,11 +161,12 @@ def verify(act: Act) -> None:
         state = act.seen(repo.repo, repo.committed)
         _refuse_other_files(repo, state)
         stranger = intruder(act.hub, repo.repo, repo.committed)
-        if stranger is not None and not act.plan.wishes.rebase:
+        if stranger is not None:
             raise RefusedError(
                 f"{repo.repo}: the Hub put the release on top of a commit that it should have"
                 f" refused it for: {described(stranger)}",
-                hint="look at what that commit changed; --rebase goes on in spite of it",
+                hint="look at what that commit changed, then publish the next version: readers"
+                " could not tell this commit from one that was put there later",
             )
         act.journal.finished("verify", repo=repo.repo, commit=repo.committed)
         act.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
@@ -205,6 +206,7 @@ def final_verify(act: Act) -> None:
 
 
 def _nothing_to_do(plan: Plan, say: Say) -> None:
+    refuse_obstacles(plan.repos)
     for repo in plan.repos:
         check_bytes(repo.folder, repo.manifest)
     names = " and ".join(repo.repo for repo in plan.repos)

@@ -18,6 +18,7 @@ from nla_release.errors import EnvironmentProblem, InputError, RefusedError
 from nla_release.files import MAX_TEXT_BYTES
 from nla_release.hub.answers import answered
 from nla_release.hub.client_errors import (
+    DeniedError,
     OutcomeUnknownError,
     RateLimitedError,
     not_of_a_hub,
@@ -147,22 +148,26 @@ class Questions:
         refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
         return {tag.name: tag.target_commit for tag in refs.tags}
 
-    def read(self, repo: str, name: str, revision: str) -> str:
-        """A text file of a repository, past every cache, to the byte (line ends included).
+    def read(self, repo: str, name: str, state: RemoteState) -> str:
+        """A text file of a commit, past every cache, to the byte (line ends included).
 
         Raises:
-            InputError: it is not text, or too large to be one of ours.
-            EnvironmentProblem: it is not there, or the Hub cannot be reached.
+            InputError: it is not text, or too large to be one of ours, and then not downloaded.
+            DeniedError: it is not there.
+            EnvironmentProblem: the Hub cannot be reached.
         """
+        file = state.files.get(name) or state.server_files.get(name)
+        if file is None:
+            raise DeniedError(f"{repo} has no {name} at {state.head[:12]}")
+        if file.size > MAX_TEXT_BYTES:
+            raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
         with tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
             path = self._ask(
                 repo,
                 lambda token: self._api.hf_hub_download(
-                    repo, name, revision=revision, local_dir=folder, token=token
+                    repo, name, revision=state.head, local_dir=folder, token=token
                 ),
             )
-            if Path(path).stat().st_size > MAX_TEXT_BYTES:
-                raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
             try:
                 return Path(path).read_bytes().decode()
             except UnicodeDecodeError as error:
@@ -221,7 +226,7 @@ class Questions:
         self._ask(repo, ask)
 
     def download(self, repo: str, revision: str, target: Path) -> None:
-        """Download a revision's files into an empty folder, past every cache.
+        """Download a revision's files, but the Hub's own, into an empty folder, past every cache.
 
         Raises:
             EnvironmentProblem: not there, or the Hub cannot be reached.
@@ -229,7 +234,11 @@ class Questions:
         self._ask(
             repo,
             lambda token: self._api.snapshot_download(
-                repo, revision=revision, local_dir=target, token=token
+                repo,
+                revision=revision,
+                local_dir=target,
+                ignore_patterns=list(SERVER_FILES),
+                token=token,
             ),
         )
 
@@ -243,7 +252,8 @@ class Questions:
                 return None
             raise
         info = self._api.model_info(repo, revision=revision, token=token)
-        assert info.sha is not None, "the Hub names a commit for every revision"
+        if info.sha is None:
+            raise not_of_a_hub(repo, "no commit")
         tree = self._api.list_repo_tree(repo, recursive=True, revision=info.sha, token=token)
         files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
         return RemoteState(
@@ -251,7 +261,8 @@ class Questions:
             {name: file for name, file in files.items() if name not in SERVER_FILES},
             {tag.name: tag.target_commit for tag in refs.tags},
             bool(info.private),
-            SERVER_FILES & files.keys(),
+            {name: file for name, file in files.items() if name in SERVER_FILES},
+            frozenset(ref.name for ref in [*refs.branches, *refs.converts]),
         )
 
     def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:

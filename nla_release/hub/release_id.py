@@ -23,6 +23,11 @@ def release_id(manifests: Iterable[Manifest]) -> str:
     return hashlib.sha256("".join(map(dump_manifest, ordered)).encode()).hexdigest()
 
 
+def title(tag: str) -> str:
+    """The title of the commit that a push puts a tag on."""
+    return f"Release {tag}"
+
+
 def trailers(identity: str, parent: str) -> str:
     """The description of a release's commit."""
     return f"NLA-Release-Id: {identity}\nNLA-Release-Parent: {parent}"

@@ -31,14 +31,16 @@ class RemoteFile:
 class RemoteState:
     """A repository at a commit: the files there, and the commit of every tag of the repository.
 
-    `server_files` are those of the Hub's own that are there besides.
+    `server_files` are those of the Hub's own that are there besides. `branches` are the names of
+    all the refs that are no tags, which a reader may get for a tag of the same name.
     """
 
     head: str
     files: dict[str, RemoteFile]
     tags: dict[str, str]
     private: bool
-    server_files: frozenset[str]
+    server_files: dict[str, RemoteFile]
+    branches: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def _read(hub: Hub, found: _Found, name: str) -> str:
     try:
         if name not in found.state.files:
             raise InputError(f"{name} is gone")
-        return hub.read(found.repo, name, found.state.head)
+        return hub.read(found.repo, name, found.state)
     except InputError as error:
         raise RefusedError(
             f"{found.repo}: on main ({found.state.head[:12]}), {error.message}",

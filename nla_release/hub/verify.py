@@ -98,7 +98,7 @@ def verify(hub: Hub, place: Place, target: Path, terms: Terms, *, pair: bool, sa
         download(hub, half, target / role)
         size = sum(file.size for file in half.state.files.values())
         say(
-            f"downloaded {half.place} ({half.tagged.commit[:12]}):"
+            f"downloaded {half.place} ({half.state.head[:12]}):"
             f" {len(half.state.files)} files, {size:,} bytes"
         )
     verdict = judge(_subject(target, halves, here, partner, terms), waived=terms.waivers)

@@ -8,33 +8,53 @@ from dataclasses import dataclass
 
 from nla_release.cards.history import Entry
 from nla_release.cards.retractions import withdrawing
-from nla_release.hub.release_id import release_id
+from nla_release.hub.comparison import unlike
+from nla_release.hub.release_id import read_id, read_parent, release_id, title
+from nla_release.hub.remote_state import RemoteCommit, RemoteState
 from nla_release.manifest import FILE_NAME, Manifest, PartnerRecord
 from nla_release.release import HISTORY_FILE_NAME, tag
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, Scope, Skip, rule
+from nla_release.weights import ADAPTER_FILE_NAME
+
+
+@dataclass(frozen=True)
+class Log:
+    """HISTORY.md on main, which may tell more by now than that of a tag.
+
+    `trouble` is what is wrong with it, as the end of a sentence.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)
 class Tagged:
     """A repository at a commit, and what it says of itself there.
 
-    `release_id` is what the commit's description carries, and `others` are the commits before it
-    that carry the id of another release with the same tag. `adapter_sha256` is what the Hub says
-    of the weights' bytes. `manifest` is None without a sound release.json. `alterations` say how
-    git would give people other bytes than the Hub does. `log` is HISTORY.md on main, which may tell
-    more by now than that of the commit; None when it cannot be read.
+    `earlier` are the commits before it, newest first. `manifest` is None without a sound
+    release.json. `alterations` say how git would give people other bytes than the Hub does.
     """
 
     repo: str
-    commit: str
-    tags: dict[str, str]
-    release_id: str | None
-    others: tuple[str, ...]
-    adapter_sha256: str | None
+    commit: RemoteCommit
+    earlier: tuple[RemoteCommit, ...]
+    state: RemoteState
     manifest: Manifest | None
-    alterations: tuple[str, ...] = ()
-    log: tuple[Entry, ...] | None = ()
+    alterations: tuple[str, ...]
+    log: Log
+
+    @property
+    def release_id(self) -> str | None:
+        """What the commit's description carries."""
+        return read_id(self.commit.description)
+
+    @property
+    def adapter_sha256(self) -> str | None:
+        """What the Hub says of the weights' bytes."""
+        weights = self.state.files.get(ADAPTER_FILE_NAME)
+        return weights.sha256 if weights else None
 
 
 @dataclass(frozen=True)
@@ -67,12 +87,14 @@ _UNREADABLE = Skip(f"{FILE_NAME} cannot be used, see NLA701")
     page=Page(
         checks="On the Hub: release.json names the repository that it lies in; the tag that it"
         " names, with the last addendum that it lists (v0.0.1+cal.1), points at the commit that was"
-        " downloaded; that commit carries the id of a release;"
-        " and no line of .gitattributes alters files for those who clone. An earlier commit with"
-        " another release of the same tag is a warning.",
+        " downloaded, and no branch has its name; that commit has the title and the id of a"
+        " release, lies on the commit that it says it was put on, and has none of the same id"
+        " before it; and .gitattributes has no line but those by which the Hub tracks large files."
+        " An earlier commit with another release of the same tag is a warning.",
         why="A tag of the Hub can be deleted and set again elsewhere, and readers load by it:"
         " nothing in the client or in PEFT notices (huggingface_hub's create_tag with exist_ok"
-        " accepts a tag that points at another commit).",
+        " accepts a tag that points at another commit). A branch may have the name of a tag, and"
+        " which of them a Hub then gives to readers is written nowhere.",
         fix="Readers: ask the publisher, and load the commit that you have verified before."
         " Publishers: never move a tag; publish the next version.",
         example="v0.0.1 points at 7c1d2e3f4a5b, whose description has no NLA-Release-Id",
@@ -85,24 +107,17 @@ def tag_stands(published: Published) -> Iterator[Problem | Skip]:
     if here.manifest is None:
         yield _UNREADABLE
         return
+    for message in _not_as_pushed(here, here.manifest):
+        yield Problem(path, message)
     tag = here.manifest.published_tag
-    if here.manifest.repo != here.repo:
-        yield Problem(path / FILE_NAME, f"is of {here.manifest.repo}, and lies in {here.repo}")
-    if here.tags.get(tag) != here.commit:
-        there = f"points at {here.tags[tag][:12]}" if tag in here.tags else "does not exist"
-        yield Problem(path, f"{tag} {there}; what was downloaded is {here.commit[:12]}")
-    if here.release_id is None:
-        yield Problem(
-            path, f"{tag} points at {here.commit[:12]}, whose description has no NLA-Release-Id"
-        )
-    for alteration in here.alterations:
-        yield Problem(path, alteration)
-    for other in here.others:
-        yield Problem(
-            path,
-            f"{other[:12]} is another release that was to be {tag}; the tag may have been moved",
-            "warning",
-        )
+    for other in here.earlier:
+        if other.title == title(tag) and read_id(other.description) not in (None, here.release_id):
+            yield Problem(
+                path,
+                f"{other.id[:12]} is another release that was to be {tag}; the tag may have been"
+                " moved",
+                "warning",
+            )
 
 
 @rule(
@@ -111,10 +126,11 @@ def tag_stands(published: Published) -> Iterator[Problem | Skip]:
     "both repositories are of one push",
     each=_PUBLISHED,
     page=Page(
-        checks="On the Hub: the partner that release.json names is there, at its tag; its"
-        " release.json names this repository, tag and adapter in turn; its weights are those that"
-        " were recorded; and the sha256 over both release.json files is the release id that both"
-        " commits carry, and the one given with --expect.",
+        checks="On the Hub: the partner that release.json names is there, at its tag, as NLA704"
+        " wants it; its release.json names this repository, tag and adapter in turn; its files are"
+        " those that it lists, by name and size and, of what is kept as LFS, as all weights are, by"
+        " sha256; its weights are those that were recorded; and the sha256 over both release.json"
+        " files is the release id that both commits carry, and the one given with --expect.",
         why="The two repositories of a pair are linked by name only in every release before this"
         " tool, so that one of them can be replaced without a trace. Whoever can write to one"
         " repository cannot make the other's commit agree.",
@@ -140,6 +156,8 @@ def one_push(published: Published) -> Iterator[Problem | Skip]:
     if here.manifest.role == partner.manifest.role:
         yield Problem(path, f"{here.repo} and its partner are both {here.manifest.role.upper()}")
     for message in (
+        *(f"{partner.repo}: {each}" for each in _not_as_pushed(partner, partner.manifest)),
+        *(f"{partner.repo}: {each}" for each in unlike(partner.manifest, partner.state)),
         *_records(here.repo, here.manifest.partner, partner, partner.manifest.tag),
         *_records(partner.repo, partner.manifest.partner, here, here.manifest.tag),
         *_ids(published, release_id([here.manifest, partner.manifest])),
@@ -154,7 +172,8 @@ def one_push(published: Published) -> Iterator[Problem | Skip]:
     each=_PUBLISHED,
     page=Page(
         checks="HISTORY.md on the main branch, of this repository and of its partner, does not"
-        " retract this version as a whole. A log that cannot be read is a warning.",
+        " retract this version as a whole. A log that is missing, cannot be read, or does not"
+        " begin with what was published is a warning: something may have been taken out of it.",
         why="A tag stays as it was published, so who loads by it never sees what its authors say"
         " later: the retractions of SolshineCode/nla-gemma-4-e2b stand in documents of another"
         " repository than the weights.",
@@ -172,10 +191,9 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
         return
     said = set()
     for tagged in filter(None, (here, published.partner)):
-        if tagged.log is None:
-            yield Problem(path, f"cannot be read on main of {tagged.repo}", "warning")
-            continue
-        entry = withdrawing(tagged.log, here.manifest.version)
+        if tagged.log.trouble:
+            yield Problem(path, tagged.log.trouble, "warning")
+        entry = withdrawing(tagged.log.entries, here.manifest.version)
         if entry and entry.record and (withdrawn := entry.record.withdraws):
             instead = f"; use {tag(withdrawn.successor)}" if withdrawn.successor else ""
             said.add(
@@ -185,16 +203,46 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
         yield Problem(path, message)
 
 
+def _not_as_pushed(tagged: Tagged, manifest: Manifest) -> Iterator[str]:
+    """What no push of this release has left so: the repository, its tag and the commit there."""
+    state, tag = tagged.state, manifest.published_tag
+    if manifest.repo != tagged.repo:
+        yield f"{FILE_NAME} is of {manifest.repo}, and lies in {tagged.repo}"
+    if state.tags.get(tag) != state.head:
+        there = f"points at {state.tags[tag][:12]}" if tag in state.tags else "does not exist"
+        yield f"{tag} {there}; what was downloaded is {state.head[:12]}"
+    for name in sorted({manifest.tag, tag} & state.branches):
+        yield f"there is a branch {name} too, which readers may get instead of the tag"
+    yield from _not_pushed(tagged, f"{tag} points at {state.head[:12]}, ", title(tag))
+    yield from tagged.alterations
+
+
+def _not_pushed(tagged: Tagged, at: str, pushed: str) -> Iterator[str]:
+    """How a commit differs from the one that a push makes, once, on top of the one it names."""
+    commit, meant = tagged.commit, read_parent(tagged.commit.description)
+    if tagged.release_id is None:
+        yield f"{at}whose description has no NLA-Release-Id"
+        return
+    if commit.title != pushed:
+        yield f"{at}whose title is {commit.title!r}, not {pushed!r}"
+    if meant != commit.parent:
+        named, real = (each[:12] if each else "nothing" for each in (meant, commit.parent))
+        yield f"{at}which was to be put on {named} and lies on {real}"
+    if again := [each for each in tagged.earlier if read_id(each.description) == tagged.release_id]:
+        yield f"{at}and the release was committed before as {again[-1].id[:12]}"
+
+
 def _records(repo: str, recorded: PartnerRecord, other: Tagged, tag: str) -> Iterator[str]:
     """What a repository says of its partner's name, tag and weights, against what is there."""
     if (recorded.repo, recorded.tag) != (other.repo, tag):
         yield (
             f"{repo} names {recorded.repo} {recorded.tag} as its partner, not {other.repo} {tag}"
         )
-    if other.adapter_sha256 not in (None, recorded.adapter_sha256):
+    if other.adapter_sha256 != recorded.adapter_sha256:
+        held = (other.adapter_sha256 or "none that the Hub tells a sha256 of")[:40]
         yield (
             f"{repo} was released with weights {recorded.adapter_sha256[:12]}, {other.repo} holds"
-            f" {other.adapter_sha256[:12]}"
+            f" {held}"
         )
 
 

@@ -84,7 +84,7 @@ def files_listed(adapter: Adapter) -> Iterator[Problem]:
     found = {
         name: FileRecord(sha256=adapter.sha256(name), size=(adapter.folder / name).stat().st_size)
         for name in names
-        if name != MANIFEST_FILE_NAME and not _OF_THE_HUB.match(name)
+        if name != MANIFEST_FILE_NAME and not _OF_THE_HUB.fullmatch(name)
     }
     for sentence in differences(recorded, found):
         yield Problem(path, sentence)
@@ -173,7 +173,7 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
     twins = Counter(figure.casefold() for figure in figures)
     for name in names:
         path = adapter.folder / name
-        if name not in allowed | figures and not _OF_THE_HUB.match(name):
+        if name not in allowed | figures and not _OF_THE_HUB.fullmatch(name):
             near = _lookalike(name, allowed)
             yield Problem(path, f"is no file of a release{f'; {near} is' if near else ''}")
         elif twins[name.casefold()] > 1:

@@ -25,7 +25,7 @@ from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
-from tests.hub.publishing import api_of, commits, publish, repos, tags
+from tests.hub.publishing import api_of, commits, publish, repos, tags, text_of
 
 OLD, NEW = "0.0.1", "0.0.2"
 REASON = "Evaluated at another scale than it was trained at"
@@ -86,7 +86,7 @@ def card(hub, repo, revision="main"):
 
 
 def read(hub, repo, name, revision="main"):
-    return Hub(hub.endpoint).read(repo, name, revision)
+    return text_of(Hub(hub.endpoint), repo, name, revision)
 
 
 def downloaded(hub, release, folder, revision="main"):

@@ -12,6 +12,7 @@ from nla_release.hub.remote import Hub
 from nla_release.release import Release, read_release
 from tests.hub.faulty import FaultyHub
 from tests.hub.odd import OddServer
+from tests.hub.publishing import publish, repos
 
 
 @pytest.fixture
@@ -49,3 +50,31 @@ def odd() -> Iterator[OddServer]:
     quiet_client()
     with OddServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def published(rendered, tmp_path_factory):
+    """A Hub with the release on it: never change it, copy its folder."""
+    quiet_client()
+    folder = tmp_path_factory.mktemp("published")
+    release = read_release(shutil.copytree(rendered.folder, folder / "release"))
+    with LoopbackHub(folder / "hub") as server:
+        publish(release, Hub(server.endpoint, server.token))
+    return folder
+
+
+@pytest.fixture
+def hub(published, tmp_path):
+    """The same, of the test's own."""
+    with LoopbackHub(shutil.copytree(published / "hub", tmp_path / "hub")) as server:
+        yield server
+
+
+@pytest.fixture
+def av(rendered):
+    return repos(rendered)[0]
+
+
+@pytest.fixture
+def ar(rendered):
+    return repos(rendered)[1]

@@ -49,6 +49,13 @@ def commits(server, repo: str):
     return api_of(server).list_repo_commits(repo)
 
 
+def text_of(client: Hub, repo: str, name: str, revision: str = "main") -> str:
+    """A text file of a repository that is there."""
+    state = client.state(repo, revision)
+    assert state is not None
+    return client.read(repo, name, state)
+
+
 def tags(server, repo: str) -> dict[str, str]:
     """Every tag and its commit."""
     return {tag.name: tag.target_commit for tag in api_of(server).list_repo_refs(repo).tags}

@@ -10,7 +10,7 @@ from nla_release.hub.plan import Wishes, make_plan
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
-from tests.hub.publishing import VERSION, api_of, publish, repos
+from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 
 pytestmark = pytest.mark.wire
 
@@ -19,7 +19,7 @@ DRIFT = "  drift: README.md on the Hub was edited in 1 places since the last rel
 
 
 def edit(server, client, repo, text):
-    card = client.read(repo, "README.md", "main") + text
+    card = text_of(client, repo, "README.md") + text
     api_of(server).upload_file(
         path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=repo
     )

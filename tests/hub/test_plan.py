@@ -13,7 +13,7 @@ from nla_release.manifest import differences, read_manifest, record_files
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
-from tests.hub.publishing import VERSION, api_of, commits, publish, repos, tags
+from tests.hub.publishing import VERSION, api_of, commits, publish, repos, tags, text_of
 
 KEPT = "<!-- nla-release:keep thanks -->\nThank you, Ada.\n<!-- nla-release:end-keep thanks -->"
 
@@ -123,8 +123,12 @@ def test_the_tag_of_an_addendum_does_not_make_its_version_old(one_repo, server, 
         ("* ident", False),
         ("*.png filter=shrink", False),
         ("*.safetensors filter=lfs diff=lfs merge=lfs -text", True),
+        ("*.txt text", False),
+        ("*.safetensors -filter", False),
+        ("[attr]evil eol=crlf", False),
+        ("README.m\\d text", False),
+        ("*.json diff=json merge=union linguist-vendored", True),
         ("# *.json text", True),
-        ("*.txt text", True),
         ("", True),
     ],
 )
@@ -136,8 +140,28 @@ def test_a_gitattributes_that_alters_files_is_found_before_anything_is_sent(
     put(server, repos(release)[1], ".gitattributes", line + "\n")
     found = messages(make_plan(release.dist, VERSION, client))
 
-    assert ("would alter" in found) != harmless
-    assert harmless or line in found
+    assert ("may alter" in found) != harmless
+    assert harmless or repr(line) in found
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_branch_of_the_name_of_the_tag_is_found_and_nothing_is_written(
+    release, server, client, published
+):
+    """A Hub may give it to those who ask for the tag."""
+    for repo in repos(release):
+        client.create(repo, private=False)
+    if published:
+        publish(release, client)
+    api_of(server).create_branch(repos(release)[1], branch="v0.0.1")
+    before = server.log.writes
+
+    plan = make_plan(release.dist, VERSION, client)
+    assert f"{repos(release)[1]} has a branch v0.0.1" in messages(plan)
+    with pytest.raises(RefusedError, match="has a branch v0.0.1") as caught:
+        publish(release, client)
+    assert f"hf repos branch delete {repos(release)[1]} v0.0.1" in caught.value.hint
+    assert server.log.writes == before
 
 
 def test_visibility_is_not_changed_by_the_way(release, client):
@@ -162,7 +186,7 @@ def test_a_card_edited_on_the_hub_is_drift_and_is_not_overwritten(one_repo, serv
     publish(one_repo, client)
     next_version(one_repo)
     repo = repos(one_repo)[0]
-    edited = client.read(repo, "README.md", "main") + "\nSee also my blog.\n"
+    edited = text_of(client, repo, "README.md") + "\nSee also my blog.\n"
     put(server, repo, "README.md", edited)
 
     plan = make_plan(one_repo.dist, "0.0.2", client)
@@ -170,11 +194,11 @@ def test_a_card_edited_on_the_hub_is_drift_and_is_not_overwritten(one_repo, serv
     assert "drift: README.md on the Hub was edited in 1 places" in plan_text(plan)
     with pytest.raises(RefusedError, match="was edited in 1 places"):
         publish(one_repo, client, "0.0.2")
-    assert client.read(repo, "README.md", "main") == edited
+    assert text_of(client, repo, "README.md") == edited
     assert "v0.0.2" not in tags(server, repo)
 
     publish(one_repo, client, "0.0.2", Wishes(overwrite_card=True))
-    assert "my blog" not in client.read(repo, "README.md", "main")
+    assert "my blog" not in text_of(client, repo, "README.md")
 
 
 def test_a_card_that_somebody_began_a_repository_with_is_not_overwritten(release, server, client):
@@ -189,7 +213,7 @@ def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo
     publish(one_repo, client)
     next_version(one_repo)
     repo = repos(one_repo)[0]
-    put(server, repo, "README.md", client.read(repo, "README.md", "main") + f"\n{KEPT}\n")
+    put(server, repo, "README.md", text_of(client, repo, "README.md") + f"\n{KEPT}\n")
 
     plan = make_plan(one_repo.dist, "0.0.2", client)
     assert plan.obstacles == []
@@ -200,8 +224,8 @@ def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo
     assert differences(read_manifest(folder).files, record_files(folder)) == []
     publish(one_repo, client, "0.0.2")
 
-    assert KEPT in client.read(repo, "README.md", "v0.0.2")
-    assert KEPT not in client.read(repos(one_repo)[1], "README.md", "v0.0.2")
+    assert KEPT in text_of(client, repo, "README.md", "v0.0.2")
+    assert KEPT not in text_of(client, repos(one_repo)[1], "README.md", "v0.0.2")
     # rendered anew it lacks the text, and is published all the same
     render(one_repo, "0.0.2")
     again = make_plan(one_repo.dist, "0.0.2", client)
@@ -214,7 +238,7 @@ def test_without_taking_it_over_the_push_does_not_drop_it(one_repo, server, clie
     publish(one_repo, client)
     next_version(one_repo)
     repo = repos(one_repo)[0]
-    put(server, repo, "README.md", client.read(repo, "README.md", "main") + f"\n{KEPT}\n")
+    put(server, repo, "README.md", text_of(client, repo, "README.md") + f"\n{KEPT}\n")
     with pytest.raises(RefusedError, match="wrote into the card"):
         publish(one_repo, client, "0.0.2")
 

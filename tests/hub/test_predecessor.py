@@ -13,7 +13,7 @@ from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
 from tests.hub.faults import Fault
-from tests.hub.publishing import VERSION, api_of, publish, repos
+from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 
 pytestmark = pytest.mark.wire
 
@@ -52,7 +52,7 @@ def test_a_history_that_was_lost_between_two_versions_refuses_the_second(release
         publish(release, client, "0.0.2")
     assert client.state(repos(release, "0.0.2")[0]) is None
 
-    release.history.write_text(client.read(before, "HISTORY.md", "main"))
+    release.history.write_text(text_of(client, before, "HISTORY.md"))
     assert plan_next(release, client).obstacles == []
 
 
@@ -172,7 +172,7 @@ def test_a_job_that_is_trusted_with_the_new_version_alone_reads_the_one_before_a
 
     plan = plan_next(release, job)
     assert "the published HISTORY.md is not the beginning of" in plan.obstacles[0].message
-    release.history.write_text(client.read(repos(release)[0], "HISTORY.md", "main"))
+    release.history.write_text(text_of(client, repos(release)[0], "HISTORY.md"))
     assert plan_next(release, job).obstacles == []
     publish(release, job, "0.0.2")
 

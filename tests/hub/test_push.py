@@ -21,7 +21,7 @@ from nla_release.hub.verify import Terms, verify_published
 from nla_release.manifest import FILE_NAME, read_manifest
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
-from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags
+from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire
 
@@ -160,8 +160,8 @@ def test_a_second_version_replaces_the_first_and_keeps_its_history(
     repo = release.repo_id("av", "0.0.2")
 
     assert set(tags(server, repo)) == {"v0.0.1", "v0.0.2"}
-    history = client.read(repo, "HISTORY.md", "v0.0.2")
-    assert history.startswith(client.read(repo, "HISTORY.md", "v0.0.1"))
+    history = text_of(client, repo, "HISTORY.md", "v0.0.2")
+    assert history.startswith(text_of(client, repo, "HISTORY.md", "v0.0.1"))
 
 
 def test_a_history_that_was_lost_here_is_not_lost_there(one_repo_for_all_versions, server, client):

@@ -10,7 +10,7 @@ from nla_release.hub.verify import Terms, verify_published
 from nla_release.manifest import FILE_NAME, read_manifest
 from nla_release.output.plan_text import plan_text
 from nla_release.release import ROLES, read_release
-from tests.hub.publishing import VERSION, api_of, carry_out, publish, repos, tags
+from tests.hub.publishing import VERSION, api_of, carry_out, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire
 
@@ -90,7 +90,7 @@ def test_a_card_that_is_no_text_is_no_more_than_a_card_that_somebody_wrote(
         publish(release, client)
 
     publish(release, client, wishes=Wishes(overwrite_card=True))
-    assert client.read(empty[0], "README.md", "v0.0.1").startswith("---\n")
+    assert text_of(client, empty[0], "README.md", "v0.0.1").startswith("---\n")
 
 
 @pytest.fixture

@@ -80,6 +80,21 @@ def ignored_by_the_hub(dist: Path) -> None:
 
 
 @defect("NLA703", "dist")
+def code_that_begins_like_a_file_of_the_hub(dist: Path) -> None:
+    foreign(dist / "av" / ".gitattributes.evil.py")
+
+
+@defect("NLA703", "dist")
+def folder_that_begins_like_a_file_of_the_hub(dist: Path) -> None:
+    foreign(dist / "av" / ".gitattributes.d" / "modeling.py")
+
+
+@defect("NLA703", "dist")
+def file_of_the_hub_with_a_blank_that_nobody_sees(dist: Path) -> None:
+    foreign(dist / "av" / ".gitattributes\u200b")
+
+
+@defect("NLA703", "dist")
 def numbers_among_the_figures(dist: Path) -> None:
     foreign(dist / "av" / "figures" / "_release_stats.json")
 
