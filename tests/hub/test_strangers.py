@@ -62,7 +62,8 @@ def test_files_that_were_committed_by_hand_are_not_tagged(release, server, clien
     """They carry no release id, by which `verify` knows both commits for one release's."""
     for repo, role in zip(empty, ROLES, strict=True):
         for name in [*read_manifest(release.dist / role).files, FILE_NAME]:
-            put(server, repo, name, (release.dist / role / name).read_bytes())
+            with (release.dist / role / name).open("rb") as opened:
+                api_of(server).upload_file(path_or_fileobj=opened, path_in_repo=name, repo_id=repo)
     plan = make_plan(release.dist, VERSION, client)
     assert [repo.committed for repo in plan.repos] == [None, None]
     with pytest.raises(RefusedError, match="by a commit that is not this release's") as caught:
