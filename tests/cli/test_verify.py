@@ -119,7 +119,7 @@ def test_the_token_is_in_nothing_that_is_printed_or_written(run, hub, release, t
         run(*push, "--debug", token=f"{TOKEN}-but-wrong"),
         run(*push, "--debug", HF_ENDPOINT="http://127.0.0.1:9"),
         run(*push, "--debug", HF_ENDPOINT=f"http://me:{TOKEN}@127.0.0.1:9"),
-        run("report", release.folder),
+        run("report", release.folder, "-o", release.folder / "report.html"),
     ]
 
     assert [done.returncode for done in shown] == [0, 0, 0, 0, 0, 0, 4, 4, 2, 0]
