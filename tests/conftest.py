@@ -54,7 +54,9 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     """A folder that all of pytest's processes share: the first to come makes it, others wait."""
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+        # As deep as the tests' own folders: copies keep the relative path to the base.
+        root = root.parent / "shared"
+        root.mkdir(exist_ok=True)
     with FileLock(root / f"{name}.lock"):
         if not (root / name / "whole").exists():
             shutil.rmtree(root / name, ignore_errors=True)
