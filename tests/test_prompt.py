@@ -52,7 +52,8 @@ def test_a_prompt_without_exactly_one_marker_is_refused(encode, template):
         mark(raw, template.replace("{injection_char}", "㊗"), "㊗")
 
 
-@given(st.text(max_size=40))
+# An explanation is stripped when it is read: a space at its end would join the suffix.
+@given(st.text(max_size=40).map(str.strip))
 def test_every_ar_prompt_ends_with_the_suffix(text):
     encode = encoder(load_tokenizer(TINY_BASE / "tokenizer.json"))
     suffix = suffix_ids(encode, AR)
