@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -139,15 +141,24 @@ class Adapter(Strict):
     """One LoRA adapter, in the order of application; `path` is relative to the sidecar.
 
     The rest are PEFT's options of the same meaning: `rslora` is use_rslora (the product of the
-    factors is scaled by alpha / sqrt(rank) and not alpha / rank), `dora` is use_dora.
+    factors is scaled by alpha / sqrt(rank) and not alpha / rank), `dora` is use_dora. `sha256` is
+    of the weights, and is left out of the file where it is not given.
     """
 
     path: str
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     rank: Size
     alpha: Positive
     rslora: Flag = False
     dora: Flag = False
     modules_to_save: list[str] = Field(default_factory=list)
+
+    @model_serializer(mode="wrap")
+    def _without_an_unknown_hash(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = dump(self)
+        if self.sha256 is None:
+            del document["sha256"]
+        return document
 
 
 class ArHead(Strict):

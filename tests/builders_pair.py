@@ -146,7 +146,7 @@ def pair_digests(release: Release) -> dict[str, str]:
         else sha256_file(path)
         for role in ROLES
         for path in sorted(release.adapter(role).iterdir())
-        if path.name != "training_log.jsonl"
+        if path.is_file() and path.name != "training_log.jsonl"
     }
 
 

@@ -53,6 +53,7 @@ from nla_release.release import (
 )
 from nla_release.sidecar import FILE_NAME as SIDECAR_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
+from nla_release.stack import files as stacked_files
 from nla_release.training_log import FILE_NAME as TRAINING_LOG_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
@@ -140,7 +141,8 @@ def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     if role == "ar":
         trained.append(HEAD_FILE_NAME)
     (folder / "evidence").mkdir(parents=True)
-    for name in trained:
+    for name in [*trained, *stacked_files(adapter.sidecar)]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(adapter.folder / name, folder / name)
     for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
         shutil.copyfile(release.evidence / name, folder / "evidence" / name)

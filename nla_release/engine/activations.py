@@ -2,7 +2,7 @@
 
 A row of the parquet file is one activation: `id`, `document`, `text` (the source up to and
 including the position, or null), `explanation` (a label, or null) and `activation` (float32 list
-of length d_model, raw norm). `train.extract` writes it, and so may anything with these columns.
+of length d_model, raw norm). `train.build` writes it, and so may anything with these columns.
 
 Three more columns may be there, for probes: `document_sha256` (`training_documents.text_digest` of
 the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
@@ -95,7 +95,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
 
 
 def read_reference(path: Path, d_model: int) -> Reference:
-    """The reference that `train.extract` wrote.
+    """The reference that `train.build` wrote.
 
     Raises:
         DataError: missing, damaged, of another width, or without its record of rows and data.

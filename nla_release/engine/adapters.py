@@ -5,7 +5,7 @@ factors (huggingface/peft#2699); here that is an error before anything runs.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,28 +42,52 @@ def calm() -> Iterator[None]:
         yield
 
 
-def attach(base: Base, folders: dict[Role, Path]) -> Any:
-    """Both adapters on one base: a PEFT model with the adapters "av" and "ar".
+def attach(base: Base, stacks: Mapping[Role, Sequence[Path]]) -> Any:
+    """Both adapters on one base: a PEFT model with the adapters "av" and "ar", see `use`.
+
+    Args:
+        base: what to put them on.
+        stacks: of each role its folders in the order of application; usually one.
 
     Raises:
         WeightsError: an adapter is damaged or holds values that are not finite.
         PairError: a key finds no module of the base, or a module of another shape.
     """
-    for folder in folders.values():
-        _check_lands(base.model, folder)
+    folders = {
+        name: folder
+        for role, stack in stacks.items()
+        for name, folder in zip(_names(role, len(stack)), stack, strict=True)
+    }
+    for name, folder in folders.items():
+        check_lands(base.model, folder)
+        if (name not in stacks or f"{name}_1" in folders) and _config(folder).saved:
+            raise PairError(f"{folder}: an adapter of a stack saves whole modules; none can")
     model: Any = None
-    for role, folder in folders.items():
+    for name, folder in folders.items():
         try:
             with calm():
                 if model is None:
-                    model = peft.PeftModel.from_pretrained(base.model, folder, adapter_name=role)
+                    model = peft.PeftModel.from_pretrained(base.model, folder, adapter_name=name)
                 else:
-                    model.load_adapter(folder, adapter_name=role)
+                    model.load_adapter(folder, adapter_name=name)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             reason = one_line(error)[:400]
             raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
-        _check_complete(model, role, folder / ADAPTER_FILE_NAME)
+        check_complete(model, name, folder / ADAPTER_FILE_NAME)
     return model.eval().requires_grad_(False)
+
+
+def use(model: Any, role: Role) -> None:
+    """Make a role's adapters the active ones: all of its stack, in order."""
+    below = [name for name in model.peft_config if name.startswith(f"{role}_")]
+    model.set_adapter(role)
+    if below:
+        model.base_model.set_adapter([*below, role])
+
+
+def _names(role: Role, height: int) -> list[str]:
+    """What the adapters of a stack are called; the last one bears the role's name."""
+    return [*(f"{role}_{number}" for number in range(1, height)), role]
 
 
 def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
@@ -84,7 +108,13 @@ def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
     return linear.eval().requires_grad_(False)
 
 
-def _check_lands(model: Any, folder: Path) -> None:
+def check_lands(model: Any, folder: Path) -> None:
+    """Refuse an adapter that does not fit a base, before PEFT loads it.
+
+    Raises:
+        WeightsError: it is damaged or holds values that are not finite.
+        PairError: a key finds no module of the base, or a module of another shape.
+    """
     path = folder / ADAPTER_FILE_NAME
     config = _config(folder)
     modules = dict(model.named_modules())
@@ -115,9 +145,14 @@ def _config(folder: Path) -> AdapterConfig:
     return config
 
 
-def _check_complete(model: Any, role: Role, path: Path) -> None:
+def check_complete(model: Any, name: str, path: Path) -> None:
+    """Refuse a loaded adapter whose file lacks tensors, or holds some that PEFT dropped.
+
+    Raises:
+        PairError: it does.
+    """
     wanted = set(
-        peft.get_peft_model_state_dict(model, adapter_name=role, save_embedding_layers=False)
+        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     )
     present = set(read_header(path))
     if missing := sorted(wanted - present):

@@ -1,7 +1,5 @@
-"""The base model: loading it once, finding its text decoder, reading one block's output."""
+"""The base model: loading it once, with its tokenizer, and where both came from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,13 @@ import transformers
 from transformers.utils import cached_file
 
 from nla_release.chat import Chat
-from nla_release.errors import ConfigError, EnvironmentProblem, PairError, one_line
+from nla_release.engine.architecture import lookup_tables, place, towers
+from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
+from nla_release.errors import ConfigError, EnvironmentProblem, one_line
 from nla_release.files import sha256_file
 from nla_release.sidecar import Dtype, Quantization
 
-_DTYPES: dict[Dtype, torch.dtype] = {
+DTYPES: dict[Dtype, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -61,6 +61,9 @@ def load_base(
 ) -> Base:
     """Load a base model and its tokenizer from a folder or the Hub.
 
+    Where a base would crowd its card, the parts that the card can do without stay on the host: see
+    `nla_release.engine.footprint.left_on_the_host`.
+
     Args:
         source: a folder, or a Hub id.
         revision: branch, tag or commit on the Hub; of a folder, only recorded.
@@ -77,17 +80,18 @@ def load_base(
     config = None
     if quantization == "nf4":
         config = transformers.BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=_DTYPES[dtype]
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[dtype]
         )
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
         tokenizer_file = cached_file(source, "tokenizer.json", revision=revision)
+        host = _host(source, revision, quantization, dtype, device)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             source,
             revision=revision,
-            dtype=_DTYPES[dtype],
+            dtype=DTYPES[dtype],
             quantization_config=config,
-            device_map={"": device} if config else None,
+            device_map={"": "cpu" if host else device} if config else None,
         )
     except (OSError, ValueError, RuntimeError) as error:  # the last: weights of other shapes
         raise EnvironmentProblem(
@@ -95,8 +99,8 @@ def load_base(
             f" {one_line(error)}",
             hint="check the id, HF_ENDPOINT and HF_HUB_OFFLINE, and log in if it is gated",
         ) from error
-    if not config:
-        model = model.to(device)
+    if host or not config:
+        place(model, device, host)
     model.eval().requires_grad_(False)
     return Base(
         model,
@@ -107,6 +111,23 @@ def load_base(
         dtype,
         device,
     )
+
+
+def _host(
+    source: str,
+    revision: str | None,
+    quantization: Quantization | None,
+    dtype: Dtype,
+    device: str,
+) -> list[str]:
+    """Names of the modules that stay on the host; none unless the device is a crowded card."""
+    if torch.device(device).type != "cuda":
+        return []
+    config = transformers.AutoConfig.from_pretrained(source, revision=revision)
+    model = skeleton(config, DTYPES[dtype])
+    card = torch.cuda.get_device_properties(device).total_memory
+    parts = left_on_the_host(weights_of(model, quantization), card)
+    return [*lookup_tables(model), *towers(model)] if parts else []
 
 
 def _device(name: str | None) -> str:
@@ -121,60 +142,6 @@ def _device(name: str | None) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise EnvironmentProblem("this machine has no CUDA device", hint="leave out --device")
     return name
-
-
-def decoder_of(model: Any) -> Any:
-    """The text decoder inside a base or PEFT model: the module with `layers` and `norm`.
-
-    Raises:
-        PairError: the architecture has no such module.
-    """
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    decoder = inner.get_decoder()
-    if not hasattr(decoder, "layers") or not hasattr(decoder, "norm"):
-        raise PairError(
-            f"{type(inner).__name__} has no text decoder with `layers` and a final `norm`"
-        )
-    return decoder
-
-
-@contextmanager
-def stopping_after(model: Any, block: int) -> Iterator[Any]:
-    """The text decoder, cut off after `block`, without its final norm.
-
-    Inside, `last_hidden_state` is that block's output, and later blocks cost nothing. This is the
-    reference contract's truncated AR. Outside, the model is whole again.
-    """
-    decoder = decoder_of(model)
-    layers, norm = decoder.layers, decoder.norm
-    decoder.layers, decoder.norm = layers[: block + 1], torch.nn.Identity()
-    try:
-        yield decoder
-    finally:
-        decoder.layers, decoder.norm = layers, norm
-
-
-def block_output(
-    model: Any, block: int, input_ids: torch.Tensor, attention_mask: torch.Tensor
-) -> torch.Tensor:
-    """Output of one decoder block, `[B, S, d]`: `hidden_states[block + 1]`, without final norm."""
-    with stopping_after(model, block) as decoder:
-        output: torch.Tensor = decoder(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        ).last_hidden_state
-    return output
-
-
-def embedding_norm(model: Any) -> float:
-    """Mean L2 norm over the vocabulary of what the input embedding gives, scaling included."""
-    embedding = model.get_input_embeddings()
-    count: int = embedding.weight.shape[0]
-    total = 0.0
-    with torch.no_grad():
-        for start in range(0, count, 8192):
-            ids = torch.arange(start, min(start + 8192, count), device=embedding.weight.device)
-            total += float(embedding(ids).float().norm(dim=-1).sum())
-    return total / count
 
 
 def quiet_libraries() -> None:

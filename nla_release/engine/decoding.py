@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from nla_release.engine.base import decoder_of
+from nla_release.engine.architecture import decoder_of
 from nla_release.engine.prefix import for_rows, run_prefix
 
 # Settings of a base's generation_config.json that greedy decoding does not look at.

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from nla_release.engine.adapters import attach, load_head
-from nla_release.engine.base import Base, decoder_of, load_base
+from nla_release.engine.adapters import attach, load_head, use
+from nla_release.engine.architecture import block_count, width_of
+from nla_release.engine.base import Base, load_base
 from nla_release.engine.batches import halving
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
@@ -31,11 +32,19 @@ from nla_release.sidecar import (
     Sidecar,
     read_sidecar,
 )
+from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
+from nla_release.stack import stack
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 Vectors = torch.Tensor | npt.NDArray[Any]
 
-_ADAPTER_FILES = [CONFIG_FILE_NAME, ADAPTER_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME]
+_ADAPTER_FILES = [
+    CONFIG_FILE_NAME,
+    ADAPTER_FILE_NAME,
+    HEAD_FILE_NAME,
+    SIDECAR_FILE_NAME,
+    f"{STACK_FOLDER_NAME}/*",
+]
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ class Pair:
         if differences := disagreements(sidecars["av"], sidecars["ar"]):
             raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
         _check_partners(folders, sidecars)
+        stacks = {role: stack(folder, sidecars[role]) for role, folder in folders.items()}
         declared = sidecars["av"].nla_release.base
         head = load_head(folders["ar"], sidecars["ar"])
         loaded = load_base(
@@ -113,7 +123,7 @@ class Pair:
             device=device,
         )
         _check_base(loaded, sidecars["av"], sidecars["ar"])
-        model = attach(loaded, folders)
+        model = attach(loaded, stacks)
         return cls(loaded, model, head, sidecars["av"], sidecars["ar"])
 
     def explain(
@@ -139,7 +149,7 @@ class Pair:
             DataError: the vectors are not `[N, d_model]` or not finite.
         """
         checked = self._checked(vectors)
-        self._model.set_adapter("av")
+        use(self._model, "av")
         injection, tokenizer = self.av.injection, self.base.tokenizer
         scale = injection.scale * scale_factor
         decoding = Decoding(
@@ -202,14 +212,13 @@ class Pair:
 
 
 def _check_base(base: Base, av: Sidecar, ar: Sidecar) -> None:
-    config = base.model.config.get_text_config()
+    width = width_of(base.model)
     deepest = max(av.extraction_layer_index, ar.head.blocks - 1)
-    if config.hidden_size != av.d_model:
+    if width != av.d_model:
         raise PairError(
-            f"the pair is for d_model {av.d_model}, base {av.nla_release.base.id} has"
-            f" {config.hidden_size}"
+            f"the pair is for d_model {av.d_model}, base {av.nla_release.base.id} has {width}"
         )
-    if deepest >= (blocks := len(decoder_of(base.model).layers)):
+    if deepest >= (blocks := block_count(base.model)):
         raise PairError(f"the pair needs block {deepest}, the base has blocks 0 to {blocks - 1}")
     check_replay(av, base.encode, base.tokenizer.unk_token_id, base.chat)
     check_suffix(ar, base.encode)

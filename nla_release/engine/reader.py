@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 
-from nla_release.engine.base import Base, stopping_after
+from nla_release.engine.adapters import use
+from nla_release.engine.architecture import stopping_after
+from nla_release.engine.base import Base
 from nla_release.engine.reading import read_last
 from nla_release.prompt import ar_prompt
 from nla_release.sidecar import Sidecar
@@ -31,7 +33,7 @@ class Reader:
         """
         if not texts:
             return torch.empty(0, self._sidecar.d_model)
-        self._model.set_adapter("ar")
+        use(self._model, "ar")
         template = self._sidecar.prompt_templates.ar
         with stopping_after(self._model, self._sidecar.head.blocks - 1) as decoder:
             read = read_last(

@@ -21,7 +21,8 @@ from nla_release.calibration.evidence import (
 from nla_release.calibration.records import RunFacts
 from nla_release.calibration.vectors import Vectors
 from nla_release.engine.adapters import attach, load_head
-from nla_release.engine.base import Base, decoder_of, load_base
+from nla_release.engine.architecture import block_count
+from nla_release.engine.base import Base, load_base
 from nla_release.engine.provenance import (
     adapter_files,
     base_files,
@@ -35,6 +36,7 @@ from nla_release.files import make_folder
 from nla_release.progress import progress
 from nla_release.prompt import check_suffix
 from nla_release.sidecar import Sidecar, read_sidecar
+from nla_release.stack import stack
 
 # Two ask for texts that the evidence does not keep, and the training documents are another AR's.
 _NOT_READ_AGAIN = {
@@ -203,11 +205,11 @@ def _columns(source: Evidence) -> Iterator[tuple[str, _Column]]:
 def _read(
     base: Base, folder: Path, sidecar: Sidecar, texts: Sequence[str], source: Evidence
 ) -> npt.NDArray[np.float32]:
-    if sidecar.head.blocks > (blocks := len(decoder_of(base.model).layers)):
+    if sidecar.head.blocks > (blocks := block_count(base.model)):
         raise PairError(f"{folder} reads after {sidecar.head.blocks} blocks, the base has {blocks}")
     check_suffix(sidecar, base.encode)
     head = load_head(folder, sidecar)
-    model = attach(base, {"ar": folder})
+    model = attach(base, {"ar": stack(folder, sidecar)})
     try:
         with progress(f"{folder} reads", len(texts), "texts") as advance:
             reader = Reader(base, model, head, sidecar)

@@ -6,6 +6,7 @@ from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
 from nla_release.engine.pair import Pair
 from nla_release.sidecar import Role, read_sidecar
+from nla_release.stack import stack
 
 
 def load(folders: dict[Role, Path], base: Path | None) -> str:
@@ -36,7 +37,7 @@ def load(folders: dict[Role, Path], base: Path | None) -> str:
         dtype=declared.dtype,
         device=None,
     )
-    attach(loaded, folders)
+    attach(loaded, {role: stack(folder, sidecar)})
     if role == "ar":
         load_head(folder, sidecar)
     return f"{role.upper()} on {declared.id}"

@@ -4,8 +4,8 @@
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
-  `modules` and `lora` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and `history` (5),
-  `evidence`, `calibration`, `probes`, `regression`, `addenda`,
+  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and
+  `history` (5), `evidence`, `calibration`, `probes`, `regression`, `addenda`,
   `compared` and `gates` (6), `publishing` and `published` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
@@ -37,6 +37,7 @@ from nla_release.rules import (
     references,
     regression,
     sidecar,
+    stack,
     waivers,
     weights,
 )
@@ -61,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     modules.modules_land,
     lora.variants_declared,
     lora.config_portable,
+    stack.stack_whole,
     pair.pair_agrees,
     pair.read_block_is_layer,
     pair.partner_recorded,

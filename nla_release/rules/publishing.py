@@ -19,6 +19,8 @@ from nla_release.rules.model import Page, Problem, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.stack import FILE_NAMES as STACKED_FILE_NAMES
+from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
 from nla_release.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
@@ -51,6 +53,10 @@ _ADDENDUM = re.compile(
     rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"
     rf"|evidence/(?:{'|'.join(map(re.escape, (ROWS_NAME, VECTORS_NAME, RUN_NAME)))})))",
     re.ASCII,
+)
+# Whether they are the right ones is NLA310's question.
+_STACKED = re.compile(
+    rf"{STACK_FOLDER_NAME}/[1-9]/(?:{'|'.join(map(re.escape, STACKED_FILE_NAMES))})", re.ASCII
 )
 _FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.(?:png|svg|csv)", re.ASCII)
 
@@ -152,8 +158,9 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
     each=REPOSITORIES,
     page=Page(
         checks="The repository holds nothing but the files of a release of its role, figures (PNG,"
-        " SVG, and their numbers as CSV), addenda, the files that a licence asks for, and what the"
-        " Hub adds (.gitattributes). Names are exact, and no two differ in case alone.",
+        " SVG, and their numbers as CSV), addenda, the adapters below a stacked one, the files that"
+        " a licence asks for, and what the Hub adds (.gitattributes). Names are exact, and no two"
+        " differ in case alone.",
         why="Whatever lies in the folder goes up with it: training_args.bin and optimizer.pt, which"
         " the Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
         " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
@@ -169,7 +176,7 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
     allowed = {*_ALLOWED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
     names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
     figures = {name for name in names if _FIGURE.fullmatch(name)}
-    allowed |= {name for name in names if _ADDENDUM.fullmatch(name)}
+    allowed |= {name for name in names if _ADDENDUM.fullmatch(name) or _STACKED.fullmatch(name)}
     twins = Counter(figure.casefold() for figure in figures)
     for name in names:
         path = adapter.folder / name

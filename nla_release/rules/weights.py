@@ -51,7 +51,7 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
         elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
             yield Problem(path, "is or may hold a pickle, which runs code when it is read")
     for entry in adapter.sidecar.nla_release.adapters:
-        if _leaves(entry.path):
+        if leaves(entry.path):
             yield Problem(
                 adapter.folder / FILE_NAME, f"adapter path {entry.path!r} leaves the folder"
             )
@@ -66,8 +66,8 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
         checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B that"
         " multiply, under the names that PEFT saves them by, and beside them only what"
         " adapter_config.json says: DoRA's magnitudes and the modules of modules_to_save. Every"
-        " rank is adapter_config.json's r, and r and lora_alpha are what the sidecar records of its"
-        " one adapter.",
+        " rank is adapter_config.json's r, and r and lora_alpha are what the sidecar records of it,"
+        " the last of its adapters.",
         why="PEFT only warns about keys that find no module and runs the base without them"
         " (huggingface/peft#2699), as it does when a key carries the adapter's name"
         " (huggingface/peft#2118), and saves files without tensors (huggingface/peft#2892). Where"
@@ -90,18 +90,12 @@ def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
             f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
             f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
         )
-    recorded = adapter.sidecar.nla_release.adapters
-    if len(recorded) != 1:
+    recorded = adapter.sidecar.nla_release.adapters[-1]
+    if config.r != recorded.rank:
+        yield Problem(path, f"r is {config.r}, the sidecar records {recorded.rank}")
+    if config.lora_alpha != recorded.alpha:
         yield Problem(
-            adapter.folder / FILE_NAME,
-            f"{len(recorded)} adapters are recorded, the folder holds one",
-        )
-        return
-    if config.r != recorded[0].rank:
-        yield Problem(path, f"r is {config.r}, the sidecar records {recorded[0].rank}")
-    if config.lora_alpha != recorded[0].alpha:
-        yield Problem(
-            path, f"lora_alpha is {config.lora_alpha:g}, the sidecar records {recorded[0].alpha:g}"
+            path, f"lora_alpha is {config.lora_alpha:g}, the sidecar records {recorded.alpha:g}"
         )
 
 
@@ -206,7 +200,7 @@ def head_declared(adapter: Adapter) -> Iterator[Problem]:
         yield Problem(path, "weight is all zero: every reconstruction is the same vector")
 
 
-def _leaves(path: str) -> bool:
+def leaves(path: str) -> bool:
     """Whether a path leads out of the folder it is relative to, on any system."""
     given = PureWindowsPath(path)  # knows both separators
     return bool(given.anchor) or ".." in given.parts

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
-from nla_release.engine.base import block_output, decoder_of, load_base
+from nla_release.engine.architecture import block_output, decoder_of
+from nla_release.engine.base import load_base
 from nla_release.errors import (
     ConfigError,
     DataError,

@@ -71,7 +71,7 @@ def by_the_formula(folder):
 )
 def test_a_variant_reproduces_beside_a_plain_adapter(tmp_path, variant):
     av, ar = adapter(tmp_path / "av", **variant), adapter(tmp_path / "ar")
-    model = attach(tiny_base(), {"av": av, "ar": ar})
+    model = attach(tiny_base(), {"av": [av], "ar": [ar]})
 
     for role, folder in (("av", av), ("ar", ar), ("av", av)):
         model.set_adapter(role)
@@ -81,7 +81,7 @@ def test_a_variant_reproduces_beside_a_plain_adapter(tmp_path, variant):
 @torch.no_grad()
 def test_a_module_saved_whole_takes_the_place_of_the_bases(tmp_path):
     av, ar = adapter(tmp_path / "av", modules_to_save=["lm_head"]), adapter(tmp_path / "ar")
-    model = attach(tiny_base(), {"av": av, "ar": ar})
+    model = attach(tiny_base(), {"av": [av], "ar": [ar]})
 
     for role, folder in (("av", av), ("ar", ar)):
         model.set_adapter(role)
@@ -98,4 +98,4 @@ def test_other_variants_are_refused_by_name(tmp_path, option, value):
     path.write_text(json.dumps(json.loads(path.read_text()) | {option: value}))
 
     with pytest.raises(PairError, match=f"{option}: such a variant of LoRA is not run here"):
-        attach(tiny_base(), {"av": folder, "ar": folder})
+        attach(tiny_base(), {"av": [folder], "ar": [folder]})

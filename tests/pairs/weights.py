@@ -2,20 +2,25 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nla_release.files import sha256_file
+from nla_release.sidecar import Role
 from tests.builders_pair import RANK, WIDTH
 from tests.pairs.zoo import (
     CONFIG,
     HEAD,
+    SIDECAR,
     WEIGHTS,
     damaged_weights,
     defect,
     edited_json,
     edited_tensors,
+    edited_yaml,
     in_sidecar,
 )
 
@@ -151,8 +156,8 @@ def alpha_of_the_card_of_another_run(pair: Path) -> None:
     in_sidecar(pair, "av", ["nla_release", "adapters"], [{"path": ".", "rank": 2, "alpha": 160.0}])
 
 
-@defect("NLA302", "pair")
-def adapters_stacked(pair: Path) -> None:
+@defect("NLA310", "pair")
+def adapters_of_a_stack_are_missing(pair: Path) -> None:
     stack = [{"path": path, "rank": 2, "alpha": 4.0} for path in ("warm", "rl")]
     in_sidecar(pair, "av", ["nla_release", "adapters"], stack)
 
@@ -400,3 +405,90 @@ def second_factors_next_to_nothing(pair: Path) -> None:
 def adapter_linked_from_elsewhere(folder: Path) -> None:
     (folder / "pair" / "av").rename(folder / "elsewhere")
     (folder / "pair" / "av").symlink_to("../elsewhere")
+
+
+# -- stacks --
+
+
+def stacked(pair: Path, role: Role = "av") -> Path:
+    """Make an adapter one that was trained on top of another; gives the folder of the one below."""
+    source, below = pair / role, pair / role / "adapters" / "1"
+    below.mkdir(parents=True)
+    for name in (WEIGHTS, CONFIG):
+        shutil.copyfile(source / name, below / name)
+    lower = {"path": "adapters/1", "sha256": sha256_file(below / WEIGHTS)}
+    facts = {"rank": RANK, "alpha": 2.0 * RANK}
+    stack = [lower | facts, {"path": "."} | facts]
+    in_sidecar(pair, role, ["nla_release", "adapters"], stack)
+    return below
+
+
+@defect("NLA310", "pair")
+def warm_start_left_behind(pair: Path) -> None:
+    shutil.rmtree(stacked(pair))
+
+
+@defect("NLA310", "pair")
+def ar_without_the_weights_below(pair: Path) -> None:
+    (stacked(pair, "ar") / WEIGHTS).unlink()
+
+
+@defect("NLA310", "pair")
+def configuration_below_is_missing(pair: Path) -> None:
+    (stacked(pair) / CONFIG).unlink()
+
+
+@defect("NLA310", "pair")
+def warm_start_of_another_run(pair: Path) -> None:
+    below = stacked(pair)
+    with edited_tensors(below / WEIGHTS) as tensors:
+        name = next(iter(tensors))
+        tensors[name] = tensors[name] + 1
+
+
+@defect("NLA310", "pair")
+def stack_out_of_order(pair: Path) -> None:
+    stacked(pair)
+    with edited_yaml(pair / "av" / SIDECAR) as sidecar:
+        sidecar["nla_release"]["adapters"].reverse()
+
+
+@defect("NLA310", "pair")
+def stack_without_hashes(pair: Path) -> None:
+    stacked(pair)
+    with edited_yaml(pair / "av" / SIDECAR) as sidecar:
+        del sidecar["nla_release"]["adapters"][0]["sha256"]
+
+
+@defect("NLA310", "pair")
+def alpha_below_is_another(pair: Path) -> None:
+    with edited_json(stacked(pair) / CONFIG) as config:
+        config["lora_alpha"] = 16
+
+
+@defect("NLA310", "pair")
+def variant_below_cannot_be_run(pair: Path) -> None:
+    with edited_json(stacked(pair) / CONFIG) as config:
+        config["rank_pattern"] = {"q_proj": 4}
+
+
+@defect("NLA310", "pair")
+def adapter_below_that_nobody_lists(pair: Path) -> None:
+    below = stacked(pair)
+    shutil.copytree(below, below.with_name("2"))
+
+
+@defect("NLA310", "pair")
+def stack_of_twenty(pair: Path) -> None:
+    entry = {"rank": RANK, "alpha": 2.0 * RANK, "sha256": "0" * 64}
+    stack = [{"path": f"adapters/{number}"} | entry for number in range(1, 20)]
+    in_sidecar(pair, "av", ["nla_release", "adapters"], [*stack, {"path": "."} | entry])
+
+
+@defect("NLA310", "pair")
+def nan_below(pair: Path) -> None:
+    below = stacked(pair)
+    with edited_tensors(below / WEIGHTS) as tensors:
+        tensors[next(iter(tensors))][0, 0] = np.nan
+    with edited_yaml(pair / "av" / SIDECAR) as sidecar:
+        sidecar["nla_release"]["adapters"][0]["sha256"] = sha256_file(below / WEIGHTS)

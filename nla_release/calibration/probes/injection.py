@@ -25,7 +25,7 @@ OutputName = Literal["real", "random_vector", "half_scale", "double_scale"]
 
 # Han, Kana and Hangul with their extensions and half-width forms (Unicode 16, Blocks.txt). The
 # enclosed CJK letters, where markers such as U+3297 come from, are not among them.
-_CJK = re.compile(
+CJK = re.compile(
     "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"
 )
@@ -83,13 +83,13 @@ def report(evidence: Evidence) -> Injection | Inconclusive:
     return Injection(
         same_text=_same_text(evidence, scales),
         cjk={
-            **{name: _share(_CJK, texts) for name, texts in outputs.items()},
-            **({"source": _share(_CJK, sources)} if sources else {}),
+            **{name: _share(CJK, texts) for name, texts in outputs.items()},
+            **({"source": _share(CJK, sources)} if sources else {}),
         },
         marker={name: _share(_MARKER, texts) for name, texts in outputs.items()},
         zero_vector=ZeroOutput(
             status=zero.status,
-            cjk=bool(_CJK.search(zero.raw)),
+            cjk=bool(CJK.search(zero.raw)),
             marker=bool(_MARKER.search(zero.raw)),
         ),
     )
