@@ -1,0 +1,682 @@
+"""Labelling against a server that speaks the protocol: what is asked, kept and said."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
+from starlette.responses import StreamingResponse
+
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    NothingCheckedError,
+)
+from nla_release.files import read_yaml
+from tests.train.labelling.conftest import TEXTS, split
+from tests.train.labelling.server import AUDIT, malformed, reset, says, slow, status
+from train.label import command, label
+from train.labelling.estimate import counter
+from train.recipe import read_recipe
+from train.record import read_record
+
+KYOTO = "rain over Kyoto"
+SECRET = "sk-this-is-nobodys-business"
+
+
+def rows(folder, side="av"):
+    return pq.read_table(folder / "data" / "labels" / f"{side}.parquet").to_pylist()
+
+
+def by_text(folder):
+    """Every text's row, whichever side it is on."""
+    return {
+        text: row
+        for side, texts in TEXTS.items()
+        for text, row in zip(texts, rows(folder, side), strict=True)
+    }
+
+
+# -- what is asked --
+
+
+@pytest.mark.wire
+def test_every_row_gets_its_label_and_a_text_that_stands_twice_is_asked_once(
+    folder, recipe, server
+):
+    label(recipe(system="be brief"), folder)
+
+    assert sorted(server.contents) == sorted(
+        {f"LABEL: {text}" for texts in TEXTS.values() for text in texts}
+    )
+    assert [row["explanation"] for row in rows(folder)] == [
+        "about rain over Kyoto",
+        "about a rose in Lima",
+        "about rain over Kyoto",
+    ]
+    assert [row["id"] for row in rows(folder, "eval")] == ["eval0:5", "eval1:5"]
+    assert {row["labeller"] for row in rows(folder)} == {"labeller-2026-01-01"}
+    body = server.asked[0].body
+    assert body["messages"][0] == {"role": "system", "content": "be brief"}
+    assert (body["model"], body["max_tokens"], body["temperature"], body["seed"]) == (
+        "labeller",
+        256,
+        0.0,
+        0,
+    )
+
+
+def test_the_sidecar_counts_and_names_who_labelled(folder, recipe, server):
+    server.goes_wrong("Kyoto", says("no tags"))
+    label(recipe(), folder)
+    sidecar = read_yaml(folder / "data" / "labels" / "av.parquet.nla_meta.yaml")
+
+    assert (sidecar["kind"], sidecar["schema_version"], sidecar["row_count"]) == (
+        "nla_dataset",
+        1,
+        3,
+    )
+    assert sidecar["extraction"]["d_model"] == 4
+    assert sidecar["nla_release"]["labels"] == {
+        "source": "endpoint",
+        "model": "labeller",
+        "endpoint": server.base_url,
+        "passes": 1,
+        "labellers": ["labeller-2026-01-01"],
+        "status": {"ok": 1, "rejected": 0, "refused": 0, "unparsed": 2, "failed": 0},
+        "distinct": 1,
+    }
+
+
+def test_a_text_may_hold_braces_and_placeholders(tmp_path, recipe, server):
+    odd = ["{text} {explanation} {", '{"json": "{text}"}', "100% {0} \\1"]
+    split(tmp_path, recipe(), {"av": odd})
+    label(recipe(auditor=AUDIT), tmp_path)
+
+    assert sorted(it for it in server.contents if it.startswith("LABEL")) == sorted(
+        f"LABEL: {text}" for text in odd
+    )
+    assert f"AUDIT: {odd[0]} | about {odd[0]}" in server.contents
+
+
+def test_extra_body_goes_into_the_request_and_null_takes_a_parameter_out(folder, recipe, server):
+    label(
+        recipe(temperature=None, extra_body={"max_tokens": None, "max_completion_tokens": 9}),
+        folder,
+    )
+    body = server.asked[0].body
+
+    assert body["max_completion_tokens"] == 9
+    assert not {"max_tokens", "temperature"} & body.keys()
+
+
+# -- two passes --
+
+
+def test_the_auditor_has_the_last_word_and_the_draft_is_kept(folder, recipe, server):
+    server.goes_wrong("AUDIT: rain", says("<reject>there is no rain in it</reject>"))
+    label(recipe(auditor=AUDIT), folder)
+    found = by_text(folder)
+
+    assert found["a rose in Lima"]["explanation"] == "about a rose in Lima, audited"
+    assert found["a rose in Lima"]["draft"] == "about a rose in Lima"
+    assert found["a rose in Lima"]["requests"] == 2
+    assert (found[KYOTO]["status"], found[KYOTO]["explanation"], found[KYOTO]["reason"]) == (
+        "rejected",
+        None,
+        "there is no rain in it",
+    )
+
+
+def test_a_draft_that_is_none_is_not_audited(folder, recipe, server):
+    server.goes_wrong("LABEL: rain", says("nothing in tags"))
+    label(recipe(auditor=AUDIT), folder)
+
+    assert by_text(folder)[KYOTO]["status"] == "unparsed"
+    assert not any(content.startswith("AUDIT: rain") for content in server.contents)
+
+
+def test_another_auditor_asks_the_labeller_nothing(folder, recipe, server):
+    label(recipe(auditor=AUDIT), folder)
+    server.asked.clear()
+    label(recipe(auditor=f"{AUDIT} "), folder)
+
+    assert len(server.asked) == 4
+    assert all(content.startswith("AUDIT") for content in server.contents)
+
+
+# -- what goes wrong --
+
+
+@pytest.mark.wire
+@pytest.mark.parametrize(
+    "fault",
+    [
+        status(429, retry_after="0"),
+        status(429, retry_after="0.01"),
+        status(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+        status(429, retry_after="soon"),
+        status(500),
+        status(502, body="<html>bad gateway</html>"),
+        status(503, retry_after="0"),
+        status(529),
+        status(408),
+        malformed('{"choices": [{"mess'),
+        malformed(b"\xff\xfe"),
+        malformed(""),
+        malformed("[]"),
+        malformed('"hello"'),
+        malformed("{}"),
+        malformed('{"choices": []}'),
+        malformed('{"choices": null}'),
+        malformed('{"choices": {"0": 1}}'),
+        malformed('{"choices": [[{"message": {"content": "a"}}]]}'),
+        malformed('{"choices": [{"message": "hi"}]}'),
+        malformed('{"choices": [{"message": {"content": ["a"]}}]}'),
+        malformed("[" * 100_000),
+        reset,
+    ],
+)
+def test_a_fault_that_passes_costs_a_retry_and_no_label(folder, recipe, server, fault, capsys):
+    server.goes_wrong("Kyoto", fault, fault)
+    label(recipe(), folder)
+    found = by_text(folder)[KYOTO]
+
+    assert (found["status"], found["requests"]) == ("ok", 3)
+    assert "requests 6, of which again 2" in capsys.readouterr().err
+
+
+def test_a_slow_answer_is_given_up_and_asked_for_again(folder, recipe, server):
+    server.goes_wrong("Kyoto", slow(30))
+    began = time.monotonic()
+    label(recipe(timeout_seconds=0.2), folder)
+
+    assert by_text(folder)[KYOTO]["requests"] == 2
+    assert time.monotonic() - began < 20
+
+
+def test_an_answer_that_only_trickles_is_given_up_too(folder, recipe, server):
+    """A timeout between two bytes would never come."""
+
+    async def trickle():
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    async def wrong(asked, request):
+        return StreamingResponse(trickle(), media_type="application/json")
+
+    server.goes_wrong("Kyoto", wrong)
+    label(recipe(timeout_seconds=0.3), folder)
+
+    assert by_text(folder)[KYOTO]["requests"] == 2
+
+
+def test_retry_after_is_heeded_by_all_requests(folder, recipe, server):
+    server.goes_wrong("LABEL", status(429, retry_after="0.5"))
+    label(recipe(concurrency=1), folder)
+    first, second, *_ = server.asked
+
+    assert second.at - first.at >= 0.5
+
+
+def test_a_wait_that_is_too_long_ends_the_step_at_once(folder, recipe, server):
+    server.goes_wrong("LABEL", *[status(429, retry_after="86400")] * 9)
+
+    with pytest.raises(EnvironmentProblem, match="come back in 86400 s"):
+        label(recipe(), folder)
+
+
+def test_no_more_requests_a_minute_than_the_recipe_allows(folder, recipe, server):
+    began = time.monotonic()
+    label(recipe(requests_per_minute=600), folder)
+
+    assert server.asked[-1].at - began >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word", "reason"),
+    [
+        (says(None, refusal="I will not"), "refused", "I will not"),
+        (says("", finish_reason="content_filter"), "refused", "content filter"),
+        (
+            status(400, body='{"error": {"code": "content_filter", "message": "jailbreak"}}'),
+            "refused",
+            "jailbreak",
+        ),
+        (status(403, body='{"error": "flagged by moderation"}'), "refused", "moderation"),
+        (says("I am sorry, I cannot."), "unparsed", "not exactly one"),
+        (says(None), "unparsed", "not exactly one"),
+        (says("<explanation> </explanation>"), "unparsed", "nothing stands between"),
+        (says("<explanation>a</explanation><explanation>b</explanation>"), "unparsed", "exactly"),
+        (says("</explanation>a<explanation>"), "unparsed", "stands before"),
+        (says("<explanation>half a", finish_reason="length"), "unparsed", "cut off at max_tokens"),
+        (status(400, body='{"error": "context too long"}'), "failed", "400.*context too long"),
+        (status(413), "failed", "413"),
+    ],
+)
+def test_a_text_without_an_explanation_keeps_its_row_and_its_reason(
+    folder, recipe, server, wrong, word, reason
+):
+    server.goes_wrong("Kyoto", wrong)
+    label(recipe(), folder)
+    found = by_text(folder)[KYOTO]
+
+    assert (found["status"], found["explanation"]) == (word, None)
+    assert re.search(reason, found["reason"])
+    assert sum(1 for content in server.contents if "Kyoto" in content) == 1
+    assert [row["status"] for row in rows(folder)] == [word, "ok", word]
+
+
+def test_what_was_refused_is_not_asked_again_and_what_failed_is(folder, recipe, server):
+    server.goes_wrong("Kyoto", says(None, refusal="no"))
+    server.goes_wrong("rose", *[status(500)] * 4)
+    label(recipe(), folder)
+    assert by_text(folder)["a rose in Lima"]["status"] == "failed"
+    server.asked.clear()
+    label(recipe(), folder)
+
+    assert server.contents == ["LABEL: a rose in Lima"]
+    assert by_text(folder)["a rose in Lima"]["status"] == "ok"
+    assert by_text(folder)[KYOTO]["status"] == "refused"
+
+
+def test_the_counts_tell_what_happened(folder, recipe, server, capsys):
+    server.goes_wrong("Kyoto", says(None, refusal="no"))
+    server.goes_wrong("rose", status(429, retry_after="0"), reset, malformed("{"))
+    server.goes_wrong("snow", *[status(503)] * 4)
+    server.goes_wrong("wave", says("no tags"))
+    label(
+        recipe(price_per_million_tokens={"input": 100_000, "output": 200_000}),
+        folder,
+    )
+    said = capsys.readouterr().err
+
+    assert said.endswith(
+        f"""\
+     side        ok  rejected   refused  unparsed    failed      rows
+       av         1         0         2         0         0         3
+     eval         0         0         0         1         1         2
+ requests 10, of which again 6 (429 1, 503 4, connection 1, malformed 1)
+   cached 0
+   tokens 15 in, 9 out
+     cost 3.3000
+1 rows got no answer: `python -m train.label --again` asks for these alone
+wrote {folder / "data" / "labels"}
+"""
+    )
+
+
+# -- endpoints that answer nothing --
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "words"),
+    [
+        (401, EnvironmentProblem, "answers 401 for model 'labeller'"),
+        (402, EnvironmentProblem, "answers 402"),
+        (403, EnvironmentProblem, "answers 403"),
+        (404, ConfigError, "answers 404 for model 'labeller'"),
+    ],
+)
+def test_what_is_about_all_requests_ends_the_step_at_the_first(
+    folder, recipe, server, code, error, words
+):
+    server.goes_wrong("LABEL", *[status(code)] * 99)
+    with pytest.raises(error, match=words):
+        label(recipe(concurrency=1), folder)
+
+    assert len(server.asked) == 1
+    assert not (folder / "data" / "labels" / "av.parquet").exists()
+    assert read_record(folder, "label") is None
+
+
+def test_a_dead_endpoint_is_left_alone_after_ten_texts(tmp_path, recipe, server):
+    split(tmp_path, recipe(), {"av": [f"text {at}" for at in range(100)]})
+    server.goes_wrong("LABEL", *[status(503)] * 999)
+    with pytest.raises(EnvironmentProblem, match="10 requests in a row unanswered"):
+        label(recipe(retries=1), tmp_path)
+
+    assert len(server.asked) <= 2 * (10 + 4)
+
+
+def test_nothing_answered_is_no_labels(folder, recipe):
+    with pytest.raises(EnvironmentProblem, match="not one of 4 texts was answered"):
+        label(recipe(base_url="http://127.0.0.1:9/v1", retries=0), folder)
+
+    assert not (folder / "data" / "labels" / "av.parquet").exists()
+
+
+# -- what a rerun costs --
+
+
+def test_a_rerun_asks_nothing_and_gives_the_same_bytes(folder, recipe, server, capsys):
+    label(recipe(), folder)
+    before = (folder / "data" / "labels" / "av.parquet").read_bytes()
+    server.asked.clear()
+    capsys.readouterr()
+    label(recipe(concurrency=1, retries=9), folder)
+
+    assert not server.asked
+    assert (folder / "data" / "labels" / "av.parquet").read_bytes() == before
+    said = capsys.readouterr().err
+    assert "0 requests" in said
+    assert "cached 4" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "other"},
+        {"labeller": "LABEL: {text}!"},
+        {"system": "be brief"},
+        {"temperature": 0.5},
+        {"max_tokens": 9},
+        {"seed": 1},
+        {"extra_body": {"top_k": 1}},
+    ],
+)
+def test_another_request_is_not_answered_from_the_cache(folder, recipe, server, change):
+    label(recipe(), folder)
+    server.asked.clear()
+    label(recipe(**change), folder)
+
+    assert len(server.asked) == 4
+
+
+def test_a_damaged_answer_is_named_and_not_paid_for_silently(folder, recipe, server):
+    label(recipe(), folder)
+    damaged = next((folder / "data" / "labels" / "cache").rglob("*.json"))
+    damaged.write_text("{")
+    with pytest.raises(DataError, match=damaged.name) as caught:
+        label(recipe(), folder)
+
+    assert "remove" in caught.value.hint
+
+
+def started(path, folder, *more, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "train.label", str(path), "--folder", str(folder), *more],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
+    tmp_path, recipe_file, server, capsys
+):
+    texts = [f"text number {at}" for at in range(40)]
+    path = recipe_file(concurrency=4)
+    split(tmp_path, read_recipe(path), {"av": texts})
+    server.hold_after(17)
+    running = started(path, tmp_path)
+    assert server.held.wait(60)
+    cache = tmp_path / "data" / "labels" / "cache"
+    deadline = time.monotonic() + 30
+    while len(list(cache.rglob("[0-9a-f]*.json"))) < 17 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert not (tmp_path / "data" / "labels" / "av.parquet").exists()
+
+    server.hold_after(None)
+    _, said = started(path, tmp_path).communicate()
+
+    assert "23 requests" in said
+    assert "cached 17" in said
+    assert sorted(server.answered) == sorted(f"LABEL: {text}" for text in texts)
+    assert all(row["status"] == "ok" for row in rows(tmp_path))
+
+    server.forget()
+    command.main([str(path), "--folder", str(tmp_path)], standalone_mode=False)
+    assert "label: done already" in capsys.readouterr().err
+    command.main([str(path), "--folder", str(tmp_path), "--again"], standalone_mode=False)
+    assert "cached 40" in capsys.readouterr().err
+    assert not server.asked
+
+
+# -- the estimate --
+
+
+def test_the_estimate_comes_first_and_asks_nothing(folder, recipe, server, capsys):
+    price = {"input": 1.0, "output": 4.0}
+    label(recipe(price_per_million_tokens=price), folder, only_estimate=True)
+    said = capsys.readouterr().err
+
+    assert not server.asked
+    assert "4 texts to label with labeller: 4 requests, about" in said
+    assert "by the base's tokenizer" in said
+    assert "at most 1024 out" in said
+    assert "cost: 0.0042 at most, about" in said or "cost: 0.0041 at most, about" in said
+    assert not (folder / "data" / "labels").exists()
+
+
+def test_without_a_price_only_tokens_are_told(folder, recipe_file, capsys):
+    path = recipe_file(auditor=AUDIT, requests_per_minute=4)
+    command.main([str(path), "--folder", str(folder), "--estimate"], standalone_mode=False)
+    said = capsys.readouterr().err
+
+    assert "8 requests" in said
+    assert "cost: no price in the recipe" in said
+    assert "2.0 minutes at least, at 4 a minute" in said
+
+
+def test_what_is_in_the_cache_is_not_estimated(folder, recipe, capsys):
+    label(recipe(), folder)
+    capsys.readouterr()
+    label(recipe(auditor=AUDIT), folder, only_estimate=True)
+    assert "4 texts to label with labeller: 4 requests" in capsys.readouterr().err
+
+
+def test_without_the_bases_tokenizer_characters_are_counted(recipe):
+    base = recipe().base.model_copy(update={"path": None, "id": "nobody/nothing"})
+    by = counter(base)
+    assert (by.how, by.count("12345")) == ("at 4 characters a token", 2)
+
+
+# -- the token --
+
+
+def test_the_token_is_sent_and_stands_nowhere(folder, recipe, server, monkeypatch, capfd):
+    monkeypatch.setenv("LABEL_KEY", SECRET)
+    server.goes_wrong("Kyoto", says(f"<explanation>{SECRET}</explanation>"))
+    server.goes_wrong("rose", status(400, body=json.dumps({"error": f"Bearer {SECRET} is wrong"})))
+    label(recipe(token_variable="LABEL_KEY"), folder)
+
+    assert server.asked[0].headers["authorization"] == f"Bearer {SECRET}"
+    written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert SECRET.encode() not in written
+    assert "***" in by_text(folder)["a rose in Lima"]["reason"]
+    assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_an_error_does_not_show_the_token(folder, recipe, server, monkeypatch):
+    monkeypatch.setenv("LABEL_KEY", SECRET)
+    server.goes_wrong("LABEL", *[status(401, body=f'{{"error": "not {SECRET}"}}')] * 9)
+    with pytest.raises(EnvironmentProblem, match=r"not \*\*\*") as caught:
+        label(recipe(token_variable="LABEL_KEY"), folder)
+
+    assert "LABEL_KEY" in caught.value.hint
+
+
+def test_a_token_that_is_not_there_is_asked_for_by_name(folder, recipe, monkeypatch, server):
+    monkeypatch.delenv("LABEL_KEY", raising=False)
+    with pytest.raises(EnvironmentProblem, match="LABEL_KEY is not set"):
+        label(recipe(token_variable="LABEL_KEY"), folder)
+
+    assert not server.asked
+
+
+def test_the_hub_token_is_not_sent_to_an_address_that_did_not_ask_for_it(
+    folder, recipe, server, monkeypatch
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef0123")
+    label(recipe(), folder)
+
+    assert {asked.headers["authorization"] for asked in server.asked} == {"Bearer none"}
+
+
+@pytest.mark.wire
+def test_a_hub_provider_is_asked_with_the_hub_token(folder, recipe, server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef0123")
+    router = CONVERSATIONAL_AUTO_ROUTER
+    monkeypatch.setattr(router, "base_url", server.base_url.removesuffix("/v1"))
+    label(recipe(base_url=None, provider="auto"), folder)
+
+    assert server.asked[0].headers["authorization"] == "Bearer hf_0123456789abcdef0123"
+    assert server.asked[0].body["model"] == "labeller"
+
+
+def test_a_provider_that_the_client_does_not_know_is_told_at_once(folder, recipe, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef0123")
+    with pytest.raises(ConfigError, match=r"label\.provider nobody"):
+        label(recipe(base_url=None, provider="nobody"), folder)
+
+
+@pytest.mark.parametrize(
+    ("label_block", "words"),
+    [
+        ({"base_url": "http://me:secret@example.org/v1"}, "recipes are published"),
+        ({"base_url": "https://example.org/v1?key=1"}, "recipes are published"),
+        ({"base_url": "example.org"}, "no http or https address"),
+        ({"provider": "auto"}, "base_url or provider, and not both"),
+        ({"base_url": None}, "base_url or provider"),
+        ({"labeller": "explain it"}, "labeller has no {text}"),
+        ({"auditor": "{text}?"}, "auditor needs {text} and {explanation}"),
+        ({"token": "abc"}, "token is not a known key"),
+    ],
+)
+def test_a_recipe_that_cannot_be_asked_with_is_refused(recipe, label_block, words):
+    with pytest.raises(ConfigError, match=words):
+        recipe(**label_block)
+
+
+# -- labels that the corpus brings along --
+
+
+def test_the_corpus_own_labels_are_taken_as_they_are(tmp_path, recipe, server):
+    mine = recipe(source="corpus")
+    split(tmp_path, mine, {"av": ["a", "b"], "eval": ["c"]}, {it: f"of {it}" for it in "abc"})
+    label(mine, tmp_path)
+
+    assert [(row["explanation"], row["status"], row["labeller"]) for row in rows(tmp_path)] == [
+        ("of a", "ok", "corpus"),
+        ("of b", "ok", "corpus"),
+    ]
+    assert not server.asked
+
+
+def test_shuffled_labels_are_other_rows_and_the_sidecar_says_so(tmp_path, recipe):
+    mine = recipe(source="corpus", shuffle=0)
+    words = [f"word {at}" for at in range(20)]
+    texts = {"av": words, "eval": ["x", "y"]}
+    split(tmp_path, mine, texts, {it: f"of {it}" for it in [*words, "x", "y"]})
+    label(mine, tmp_path)
+    said = [row["explanation"] for row in rows(tmp_path)]
+    sidecar = read_yaml(tmp_path / "data" / "labels" / "av.parquet.nla_meta.yaml")
+
+    assert said != [f"of {word}" for word in words]
+    assert sorted(said) == sorted(f"of {word}" for word in words)
+    assert [row["explanation"] for row in rows(tmp_path, "eval")] == ["of x", "of y"]
+    assert sidecar["nla_release"]["labels"]["shuffled"] is True
+
+
+@pytest.mark.parametrize(
+    ("explanations", "words"),
+    [
+        ({"a": "of a", "b": "of b"}, r"1 of 1 rows have no explanation, the first is eval0:5"),
+        ({"a": "of a", "b": " ", "c": "of c"}, r"1 of 2 rows have no explanation"),
+        (dict.fromkeys("abc", "a text"), "all 3 labels are the same: 'a text'"),
+    ],
+)
+def test_labels_that_are_missing_or_all_the_same_are_refused(tmp_path, recipe, explanations, words):
+    mine = recipe(source="corpus")
+    split(tmp_path, mine, {"av": ["a", "b"], "eval": ["c"]}, explanations)
+    with pytest.raises(DataError, match=words):
+        label(mine, tmp_path)
+
+    assert read_record(tmp_path, "label") is None
+
+
+def test_a_labeller_that_always_says_the_same_is_refused(folder, recipe, server):
+    server.goes_wrong("LABEL", *[says("<explanation>a text</explanation>")] * 9)
+    with pytest.raises(DataError, match="all 5 labels are the same"):
+        label(recipe(), folder)
+
+
+def test_answers_that_hold_no_explanation_at_all_are_counted_and_refused(
+    folder, recipe, server, capsys
+):
+    server.goes_wrong("LABEL", *[says("I am sorry")] * 9)
+    with pytest.raises(DataError, match="not one of 5 rows has an explanation"):
+        label(recipe(), folder)
+
+    assert "unparsed" in capsys.readouterr().err
+    assert not (folder / "data" / "labels" / "av.parquet").exists()
+
+
+# -- the step among the others --
+
+
+def test_nothing_is_asked_for_that_could_not_be_kept(folder, recipe, server):
+    (folder / "data" / "labels").mkdir()
+    (folder / "data" / "labels" / "cache").write_text("")
+    with pytest.raises(EnvironmentProblem, match="cannot be written"):
+        label(recipe(), folder)
+
+    assert not server.asked
+
+
+def test_an_empty_split_is_nothing_to_label(tmp_path, recipe):
+    split(tmp_path, recipe(), {"av": []})
+    with pytest.raises(NothingCheckedError, match="has no rows"):
+        label(recipe(), tmp_path)
+
+
+def test_labels_of_another_split_are_refused(folder, recipe):
+    with (folder / "data" / "split" / "av.parquet").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match=r"av\.parquet was changed"):
+        label(recipe(), folder)
+
+
+def test_without_a_split_the_error_says_what_to_run(tmp_path, recipe):
+    with pytest.raises(DataError) as caught:
+        label(recipe(), tmp_path)
+
+    assert "python -m train.split" in caught.value.hint
+
+
+def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, server):
+    path = recipe_file(auditor=AUDIT)
+    texts = [f"text number {at}" for at in range(15)]
+    split(tmp_path, read_recipe(path), {"av": texts, "eval": texts[:3]})
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    processes = [
+        started(path, tmp_path, RANK=rank, LOCAL_RANK=rank, OMP_NUM_THREADS="1", **together)
+        for rank in "01"
+    ]
+    said = [process.communicate()[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert len(server.contents) == len(set(server.contents)) == 30
+    assert [row["explanation"] for row in rows(tmp_path)] == [
+        f"about {text}, audited" for text in texts
+    ]
+    assert "requests 30, of which again 0" in said[0]
+    assert "wrote" not in said[1]
+
+
+def _free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

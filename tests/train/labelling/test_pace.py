@@ -1,0 +1,46 @@
+"""How long is waited, and after what."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.labelling.pace import asked_wait, backoff
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0),
+        ("17", 17),
+        ("1.5", 1.5),
+        (" 3 ", 3),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(header, seconds):
+    assert asked_wait({"retry-after": header}) == seconds
+
+
+def test_a_date_to_come_is_waited_for():
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert 50 < asked_wait({"retry-after": date}) <= 60
+
+
+def test_without_the_header_nothing_is_asked():
+    assert asked_wait({}) is None
+
+
+@given(st.text())
+def test_any_header_is_seconds_or_nothing(header):
+    assert (asked_wait({"retry-after": header}) or 0) >= 0
+
+
+@given(st.integers(0, 1000))
+def test_the_wait_doubles_up_to_a_minute(retry):
+    assert min(2.0**retry, 60) / 2 <= backoff(1.0, retry) <= min(2.0**retry, 60)
