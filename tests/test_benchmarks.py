@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from benchmarks.check import command as check
 from benchmarks.push import command as push
 from benchmarks.roundtrip import command as roundtrip
+from benchmarks.train import command as train
 
 
 def test_the_benchmark_compares_a_check_with_sha256sum():
@@ -32,4 +33,12 @@ def test_the_benchmark_compares_the_engine_with_a_usage_snippets_loop(good_relea
 
     assert done.exit_code == 0, done.output
     for words in ("rows per second", "peak of memory, MB", "texts identical", "what bounds"):
+        assert words in done.output
+
+
+def test_the_benchmark_compares_training_and_extraction_with_plain_loops():
+    done = CliRunner().invoke(train, ["--runs", "1", "--steps", "3", "--documents", "12"])
+
+    assert done.exit_code == 0, done.output
+    for words in ("chain tokens/s", "chain activations/s", "(aim: 5)", "of its memory"):
         assert words in done.output
