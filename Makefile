@@ -4,7 +4,7 @@ BIN := .venv/bin
 BIN1 := .venv-hub1/bin
 PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 
-.PHONY: setup demo test test-long lint types unit hub1 fault-matrix bench bench-push clean
+.PHONY: setup demo test test-long lint types unit hub1 fault-matrix bench bench-push bench-train clean
 
 setup: .venv/.installed
 
@@ -39,7 +39,7 @@ test-long: setup
 # to a Hub run with the older too: its own packages win, all else is .venv's.
 hub1: .venv-hub1/.installed
 	@echo "the tests of the Hub's client again, with huggingface_hub 1.33:"
-	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m "wire and not long" tests/hub
+	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m "wire and not long" tests/hub tests/train/labelling
 
 .venv-hub1/.installed: .venv/.installed constraints-hub1.txt
 	@echo "setting up .venv-hub1 ..."
@@ -60,6 +60,10 @@ bench: setup
 # What a push costs, beside the client's own commit of the same files.
 bench-push: setup
 	@$(BIN)/python -m benchmarks.push
+
+# What the gates cost a training, and what batches bring to an extraction.
+bench-train: setup
+	@$(BIN)/python -m benchmarks.train
 
 clean:
 	rm -rf build .venv .venv-hub1 .mypy_cache .ruff_cache

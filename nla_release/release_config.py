@@ -42,7 +42,7 @@ class Evaluation(Strict):
     """The held-out activations, the training reference, and how the pair is run on them.
 
     `data` is a parquet file of held-out activations; `reference` the training activations' mean
-    direction and `training` the lists of training documents, as `train.extract` writes them.
+    direction and `training` the lists of training documents, as `train.build` writes them.
     `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the probe
     text-retrieval: a model of the sentence-transformers library, or `module:function`. `attempts`
     is how many checkpoints or settings were tried before this one was chosen, itself included.

@@ -1,6 +1,7 @@
 """The training log beside an adapter, and the verdict computed from it.
 
-One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`.
+One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`. Where held-out rows were
+tried after a step, its line holds what they showed under `tripwire`.
 """
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from nla_release.errors import InputError
 from nla_release.files import read_text
@@ -24,12 +25,32 @@ MIN_R2 = 0.10
 RULE = f"slope <= {MAX_SLOPE} per step and R2 >= {MIN_R2:.2f}"
 
 
+class Tripwire(Strict):
+    """What held-out rows showed of a half-trained adapter; null where it cannot be measured.
+
+    The differences are means over rows, in `unit`, and positive when the row's own input serves
+    best: of an AV, how much likelier the row's label is than with another row's vector, a random
+    one or zero; of an AR, how much nearer the row's vector is than with another row's label.
+    `distinct` and `same_as_random` count what an AV says. `failures` are what was wrong, in words.
+    """
+
+    rows: PositiveInt
+    unit: Literal["nats per token", "cosine"]
+    real_minus_shuffled: FiniteFloat | None
+    real_minus_random: FiniteFloat | None = None
+    real_minus_zero: FiniteFloat | None = None
+    distinct: NonNegativeInt | None = None
+    same_as_random: NonNegativeInt | None = None
+    failures: list[str]
+
+
 class Step(Strict):
     """One optimizer step."""
 
     step: PositiveInt
     loss: FiniteFloat
     lr: FiniteFloat = Field(ge=0)
+    tripwire: Tripwire | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,11 @@ def read_log(folder: Path) -> list[Step]:
         except ValueError as error:
             raise InputError(f"{where} is not valid JSON: {error}") from error
     return steps
+
+
+def dump_log(steps: list[Step]) -> str:
+    """The text of a log, the same bytes for the same steps."""
+    return "".join(f"{step.model_dump_json(exclude_none=True)}\n" for step in steps)
 
 
 def judge(steps: list[Step]) -> Verdict:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nla_release.calibration.report import Calibration
+from nla_release.release import read_release
 from train.demo import BASE, RECIPE
 
 
@@ -100,6 +101,13 @@ def test_calibrating_again_gives_the_same_bytes(good_release, copy_of, tool):
     assert tool("calibrate", release).returncode == 0
 
     assert (release / "calibration.json").read_bytes() == before
+
+
+def test_the_release_names_the_list_of_what_the_pair_learned_from(good_release):
+    listed = good_release / "data" / "training_documents.jsonl"
+
+    assert read_release(good_release).training_documents == [listed]
+    assert len(listed.read_text().splitlines()) == 400
 
 
 def test_the_recipe_and_the_release_name_the_shipped_base(good_release):

@@ -4,139 +4,208 @@ Next-token loss on `<explanation>...</explanation>` and the end of text, with th
 injected at the marker; the prompt itself is not learned.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
+from torch.nn.functional import cross_entropy
 
-from nla_release.engine.base import Base, embedding_norm
+from nla_release.engine.activations import Activations, read_activations
+from nla_release.engine.architecture import embedding_norm
+from nla_release.engine.base import Base
 from nla_release.engine.batches import pad_right
+from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
 from nla_release.errors import ConfigError
 from nla_release.explanation import wrap
 from nla_release.prompt import MarkedPrompt
 from nla_release.schema import parse
-from nla_release.sidecar import Sidecar, Tokens
-from train.adapter import (
-    add_lora,
-    chat_of,
-    load,
-    marked_prompt,
-    save,
-    sidecar_common,
-    summary,
-    trainable,
-    training_facts,
-)
-from train.command import run, step
-from train.dataset import TrainingRows, read_training_rows
-from train.loop import Fit, fit
-from train.recipe import Recipe, read_recipe
-
-# Outside this band around the base's own embedding norm an AV trains on inputs the base has never
-# seen, while its loss still falls (the F72 retraction of SolshineCode/nla-gemma-4-e2b: scale
-# 80000 on an embedding norm of 39.25 cost eight days).
-SCALE_BAND = (0.5, 3.0)
+from nla_release.sidecar import Sidecar
+from train.adapter import Learner, add_lora, load
+from train.checkpoints import Fit
+from train.command import device_option, run, step
+from train.dataset import TrainingRows, data_path, read_training_rows
+from train.gates import check_prompts, check_scale
+from train.loop import Draw, Watch
+from train.processes import is_main
+from train.prompts import chat_of, marked_prompt
+from train.recipe import Recipe
+from train.training import Training, sidecar_common, summary
+from train.tripwire import held_out_rows, watch_av
 
 
 def train_av(
-    recipe: Recipe, folder: Path, *, device: str | None = None, allow_ood_injection: bool = False
+    recipe: Recipe,
+    folder: Path,
+    *,
+    device: str | None = None,
+    allow_ood_injection: bool = False,
+    again: bool = False,
 ) -> Fit:
-    """Train on `data/train.parquet` and write `pair/av`; gives its steps.
+    """Train on `data/av_sft.parquet` and write `pair/av`; gives its steps.
 
     Raises:
         ConfigError: the injection scale is out of proportion, or the recipe does not fit the base.
         DataError: the rows are of another recipe, or have no explanations.
+        NlaReleaseError: the training went wrong, or its tripwire stopped it.
     """
     base = load(recipe, device)
-    rows = read_training_rows(folder, recipe, base)
+    rows = read_training_rows(folder, recipe, base, "av")
     norm = embedding_norm(base.model)
     check_scale(recipe.av.injection_scale, norm, allowed=allow_ood_injection)
     prompt = marked_prompt(base, recipe)
+    sidecar = _sidecar(recipe, base, rows, prompt, norm)
+    check_prompts(sidecar, base)
     model = add_lora(base, recipe.av)
-    loss = _loss(base, model, rows, prompt, recipe)
-    done = fit("train AV", trainable(model), loss, len(rows.activations), recipe.av)
-    sidecar = _sidecar(recipe, base, rows, prompt, norm, done, folder)
-    save(folder / "pair" / "av", model, sidecar, done)
-    return done
+    task = Verbalizing(base, model, rows.activations, sidecar, recipe.av.max_tokens)
+    watch = _watch(task, folder, recipe, sidecar.d_model) if recipe.av.tripwire else None
+    training = Training("av", recipe, folder, base, rows, Learner(model), sidecar, {})
+    return training.run(task, watch, again=again)
 
 
-def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
-    """Refuse an injection scale out of proportion to the mean embedding norm.
+class Verbalizing:
+    """Saying the labels of rows, given their vectors: the AV's task."""
 
-    Raises:
-        ConfigError: outside `SCALE_BAND` times the norm, unless allowed.
-    """
-    low, high = (bound * norm for bound in SCALE_BAND)
-    if not (low <= scale <= high or allowed):
-        raise ConfigError(
-            f"injection_scale {scale:g} is {scale / norm:.3g} times the base's mean embedding norm"
-            f" {norm:.4g}; between {low:.4g} and {high:.4g} is in proportion",
-            hint="set av.injection_scale near the norm, or pass --allow-ood-injection",
+    def __init__(
+        self, base: Base, model: Any, data: Activations, sidecar: Sidecar, max_tokens: int
+    ) -> None:
+        """Encode the labels, where there are any.
+
+        Raises:
+            ConfigError: prompt and label together are longer than `max_tokens`.
+        """
+        self.rows = len(data)
+        self._base, self._model, self._sidecar = base, model, sidecar
+        self._prompt = sidecar.injection.prompt_token_ids
+        self._ids = data.ids
+        self._vectors = torch.from_numpy(data.vectors)
+        self._answers = self._encoded(data.explanations, max_tokens - len(self._prompt))
+
+    def loss(self, rows: list[int], draw: Draw) -> torch.Tensor:  # noqa: ARG002 - of every task
+        """Sum over the tokens of the rows' labels of -log p."""
+        return self.losses(rows, self._vectors[rows]).sum()
+
+    def weight(self, rows: list[int]) -> float:
+        """Tokens of the rows' labels."""
+        return float(sum(len(self._answers[row]) for row in rows))
+
+    def about(self, rows: list[int]) -> str:
+        """Ids and norms of rows, and the scale that they are injected at."""
+        norms = ", ".join(f"{norm:.4g}" for norm in self._vectors[rows].norm(dim=-1).tolist())
+        return (
+            f"{', '.join(self._ids[row] for row in rows)} with activation norms {norms}, injected"
+            f" at scale {self._sidecar.injection.scale:g}"
         )
 
-
-def _loss(base: Base, model: Any, rows: TrainingRows, prompt: MarkedPrompt, recipe: Recipe) -> Any:
-    tokens = Tokens(
-        injection_char=recipe.marker,
-        injection_token_id=prompt.token_id,
-        injection_left_neighbor_id=prompt.left_id,
-        injection_right_neighbor_id=prompt.right_id,
-        critic_suffix_ids=None,
-    )
-    vectors = torch.from_numpy(rows.activations.vectors)
-    answers = _answers(base, rows, recipe.av.max_tokens - len(prompt.ids))
-    start = len(prompt.ids)
-
-    def loss(batch: list[int]) -> torch.Tensor:
+    def losses(self, rows: Sequence[int], vectors: torch.Tensor) -> torch.Tensor:
+        """Sum of -log p over the tokens of each row's label `[B]`, given vectors `[B, d]`."""
+        start = len(self._prompt)
         ids, mask, _ = pad_right(
-            [[*prompt.ids, *answers[row]] for row in batch],
-            base.tokenizer.pad_token_id,
-            base.device,
+            [[*self._prompt, *self._answers[row]] for row in rows],
+            self._base.tokenizer.pad_token_id,
+            self._base.device,
         )
         targets = ids[:, start:].masked_fill(mask[:, start:] == 0, -100)
-        with injecting(model, vectors[batch], tokens, recipe.av.injection_scale):
-            logits = model(
+        with injecting(self._model, vectors, self._sidecar.tokens, self._sidecar.injection.scale):
+            logits = self._model(
                 input_ids=ids,
                 attention_mask=mask,
                 use_cache=False,
                 logits_to_keep=targets.shape[1] + 1,
             ).logits
-        return torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(), targets.flatten(), ignore_index=-100
+        flat = cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(),
+            targets.flatten(),
+            ignore_index=-100,
+            reduction="none",
         )
+        return flat.view_as(targets).sum(dim=1)
 
-    return loss
+    @torch.no_grad()
+    def likelihood(self, vectors: torch.Tensor, batch: int) -> torch.Tensor:
+        """Mean log p per token of every row's label `[N]`, given vectors `[N, d]`."""
+        self._model.eval()
+        found = []
+        for at in range(0, self.rows, batch):
+            rows = range(self.rows)[at : at + batch]
+            tokens = torch.tensor([len(self._answers[row]) for row in rows])
+            found.append(-self.losses(rows, vectors[at : at + batch]).cpu() / tokens)
+        self._model.train()
+        return torch.cat(found)
 
-
-def _answers(base: Base, rows: TrainingRows, room: int) -> list[list[int]]:
-    answers = [
-        [*base.encode(wrap(text), False), base.tokenizer.eos_token_id]
-        for text in rows.activations.explanations
-        if text is not None
-    ]
-    if (longest := max(map(len, answers))) > room:
-        raise ConfigError(
-            f"the longest explanation is {longest} tokens, av.max_tokens leaves {room} for it",
-            hint="raise av.max_tokens, or shorten the explanations; they are never cut silently",
+    def say(self, vectors: torch.Tensor, batch: int, max_new_tokens: int) -> list[str]:
+        """What the AV says of vectors `[N, d]`, greedy."""
+        self._model.eval()
+        tokenizer, injection = self._base.tokenizer, self._sidecar.injection
+        decoding = Decoding(
+            self._model,
+            self._prompt,
+            injection.marker_position - 1,  # injection looks at the marker's left neighbour too
+            end=tokenizer.eos_token_id,
+            pad=tokenizer.pad_token_id,
+            device=self._base.device,
         )
-    return answers
+        said = []
+        for at in range(0, len(vectors), batch):
+            part = vectors[at : at + batch]
+            marked = injecting(self._model, part, self._sidecar.tokens, injection.scale)
+            said += decoding.rows(len(part), max_new_tokens, marked)
+        self._model.train()
+        return [tokenizer.decode(ids, skip_special_tokens=True) for ids in said]
+
+    def on(self, data: Activations, max_tokens: int) -> "Verbalizing":
+        """The same model on other rows."""
+        return Verbalizing(self._base, self._model, data, self._sidecar, max_tokens)
+
+    def length(self, label: str) -> int:
+        """Tokens of prompt and answer."""
+        return len(self._prompt) + len(self._answer(label))
+
+    def _answer(self, label: str) -> list[int]:
+        return [*self._base.encode(wrap(label), False), self._base.tokenizer.eos_token_id]
+
+    def _encoded(self, labels: Sequence[str | None], room: int) -> list[list[int]]:
+        answers = [self._answer(text) for text in labels if text is not None]
+        if (longest := max(map(len, answers), default=0)) > room:
+            raise ConfigError(
+                f"the longest explanation is {longest} tokens, av.max_tokens leaves {room} for it",
+                hint="raise av.max_tokens, or shorten the explanations; they are never cut"
+                " silently",
+            )
+        return answers
+
+
+def _watch(task: Verbalizing, folder: Path, recipe: Recipe, d_model: int) -> Watch:
+    settings, batch = recipe.av.tripwire, recipe.av.micro_batch
+    assert settings is not None, "there is one to watch for"
+    path = data_path(folder, "eval")
+    data = held_out_rows(
+        read_activations(path, d_model),
+        settings.rows,
+        recipe.av.seed,
+        path,
+        fits=lambda text: task.length(text) <= recipe.av.max_tokens,
+    )
+    held_out = task.on(data, recipe.av.max_tokens)
+    labelled = None not in data.explanations
+    return watch_av(
+        data,
+        (lambda vectors: held_out.likelihood(vectors, batch)) if labelled else None,
+        lambda vectors: held_out.say(vectors, batch, settings.max_new_tokens),
+        settings,
+        recipe.av.seed,
+    )
 
 
 def _sidecar(
-    recipe: Recipe,
-    base: Base,
-    rows: TrainingRows,
-    prompt: MarkedPrompt,
-    norm: float,
-    done: Fit,
-    folder: Path,
+    recipe: Recipe, base: Base, rows: TrainingRows, prompt: MarkedPrompt, norm: float
 ) -> Sidecar:
     document = sidecar_common("av", recipe, base, rows, norm)
     document["extraction"]["injection_scale"] = recipe.av.injection_scale
-    ours, chat = document["nla_release"], chat_of(base, recipe)
-    ours["injection"] = {
+    chat = chat_of(base, recipe)
+    document["nla_release"]["injection"] = {
         "site": "embedding",
         "op": "replace",
         "scale": recipe.av.injection_scale,
@@ -145,23 +214,25 @@ def _sidecar(
         "prompt_token_ids": list(prompt.ids),
         "marker_position": prompt.position,
     }
-    ours["adapters"] = [{"path": ".", "rank": recipe.av.rank, "alpha": recipe.av.alpha}]
-    ours["training"] = training_facts(recipe, recipe.av, rows, done, folder, base)
     return parse(Sidecar, document, "the new AV's sidecar")
 
 
-@step
+@step("av")
+@device_option
 @click.option(
     "--allow-ood-injection",
     is_flag=True,
     help="Train although the injection scale is out of proportion to the embedding norm.",
 )
-def command(recipe: Path, folder: Path, device: str | None, allow_ood_injection: bool) -> None:
+def command(
+    recipe: Recipe, folder: Path, again: bool, device: str | None, allow_ood_injection: bool
+) -> None:
     """Train the activation verbalizer of RECIPE; writes pair/av in the folder."""
     done = train_av(
-        read_recipe(recipe), folder, device=device, allow_ood_injection=allow_ood_injection
+        recipe, folder, device=device, allow_ood_injection=allow_ood_injection, again=again
     )
-    click.echo(summary(folder / "pair" / "av", done), err=True)
+    if is_main():
+        click.echo(summary(folder / "pair" / "av", done), err=True)
 
 
 if __name__ == "__main__":

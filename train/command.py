@@ -1,5 +1,6 @@
 """What the steps' command lines share."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,26 +9,67 @@ import click
 
 from nla_release.cli.edge import debug_option
 from nla_release.cli.edge import run as run_at_the_edge
+from nla_release.errors import RefusedError
+from nla_release.progress import tell
+from train.recipe import Recipe, read_recipe
+from train.record import StepName, changed, outdated, read_record, unfinished
 
 Step = Callable[..., Any]
 
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
+folder_option = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    show_default=True,
+    help="Where data/ and pair/ are read and written; a relative corpus lies here too.",
+)
+again_option = click.option(
+    "--again", is_flag=True, help="Do it although it is done, and replace what is there."
+)
+device_option = click.option("--device", help="Torch device; CUDA when there is one, by default.")
 
-def step(function: Step) -> click.Command:
-    """A click command of a step: RECIPE, --folder, --device, --debug."""
-    function = click.option("--device", help="Torch device; CUDA when there is one, by default.")(
-        function
-    )
-    function = click.option(
-        "--folder",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=".",
-        show_default=True,
-        help="Where data/ and pair/ are read and written; a relative corpus lies here too.",
-    )(function)
-    function = click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))(function)
-    command = click.command()(function)
-    command.params.append(debug_option())
-    return command
+
+def step(name: StepName) -> Callable[[Step], click.Command]:
+    """A click command of a step: RECIPE, --folder, --again, --debug, and the function's options.
+
+    The function gets the recipe read, and is not called when its files are there already, unless
+    it is to make them `again`: then it also goes on from nothing that an earlier run left halfway.
+    """
+
+    def made(function: Step) -> click.Command:
+        @functools.wraps(function)
+        def unless_done(recipe: Path, folder: Path, again: bool, **options: Any) -> None:
+            wanted = read_recipe(recipe)
+            if again or not done(name, wanted, folder):
+                function(wanted, folder, again=again, **options)
+
+        command = click.command()(recipe_argument(folder_option(again_option(unless_done))))
+        command.params.append(debug_option())
+        return command
+
+    return made
+
+
+def done(name: StepName, recipe: Recipe, folder: Path) -> bool:
+    """Whether a step's files are there, made under this recipe from what is there; says so.
+
+    Raises:
+        RefusedError: its files are there, and they are not of this recipe.
+    """
+    record = read_record(folder, name)
+    if record is None or unfinished(record, folder):
+        return False
+    reason = outdated(record, recipe, folder)
+    if reason is None and (file := changed(record, folder)):
+        reason = f"{file} was changed afterwards"
+    if reason:
+        raise RefusedError(
+            f"{folder}: {name} is done already, and not as the recipe says: {reason}",
+            hint=f"run `python -m train.{name}` with --again to replace it, or take another folder",
+        )
+    tell(f"{name}: done already in {folder}, with these settings")
+    return True
 
 
 def run(command: click.Command, name: str) -> NoReturn:

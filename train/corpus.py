@@ -1,27 +1,24 @@
-"""Documents, and which of them are held out.
+"""Documents, what is known of them beforehand, and the side that each is on.
 
-A corpus is a JSONL file, one document a line: `id`, `text`, optionally `split` ("train" or "eval";
-lines of any other split are left out), and optionally `labels`, a list of `{start, end,
-explanation}` with character offsets into the text.
+A document has `id`, `text`, optionally `split` ("train" or "eval"; documents of any other split
+are left out), and optionally `labels`, a list of `{start, end, explanation}` with character
+offsets into the text, and `paraphrase`, the explanation said otherwise.
 """
 
-import json
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from nla_release.errors import DataError, NothingCheckedError
-from nla_release.files import read_text
 from nla_release.schema import Open, Strict, parse
 from nla_release.training_documents import text_digest
+from train.recipe import Split
 
-Split = Literal["train", "eval"]
-SPLITS: tuple[Split, Split] = ("train", "eval")
-
-_MAX_CORPUS_BYTES = 2 * 1024**3
+Said = Literal["train", "eval"]
+Side = Literal["av", "ar", "eval", "rl"]
+SIDES: tuple[Side, ...] = get_args(Side)
 
 
 class Label(Strict):
@@ -30,12 +27,11 @@ class Label(Strict):
     start: NonNegativeInt
     end: NonNegativeInt
     explanation: str
+    paraphrase: str | None = None
 
 
-class Line(Open):
-    """One line of the corpus."""
-
-    id: str
+class _Line(Open):
+    id: str = Field(min_length=1)
     text: str
     split: str | None = None
     labels: list[Label] | None = None
@@ -43,54 +39,115 @@ class Line(Open):
 
 @dataclass(frozen=True)
 class Document:
-    """One document and the side it is on."""
+    """One document; `split` is what the corpus says of it."""
 
     id: str
     text: str
-    split: Split
+    split: Said | None
     labels: list[Label] | None
 
 
-def read_corpus(path: Path, eval_fraction: float) -> list[Document]:
-    """All documents of both splits.
+@dataclass(frozen=True)
+class Survey:
+    """A corpus read to its end: documents to take activations of, and those of other splits."""
 
-    The split is by document: by what the corpus says, or else by hash of the text with case and
-    spacing evened out, so that copies of a text lie on the same side.
+    documents: int
+    left_out: int
+
+
+def read_document(fields: dict[str, Any], where: str) -> Document | None:
+    """A document from its fields; None when it is of a split that is neither train nor eval.
 
     Raises:
-        DataError: unreadable, repeated ids, or the same text on both sides.
-        NothingCheckedError: a side is empty.
+        DataError: a field is missing or not what it should be.
     """
-    documents = [
-        document
-        for number, text in enumerate(read_text(path, limit=_MAX_CORPUS_BYTES).splitlines(), 1)
-        if (document := _document(text, f"{path} line {number}", eval_fraction)) is not None
-    ]
-    if repeated := [
-        name for name, count in Counter(it.id for it in documents).items() if count > 1
-    ]:
-        raise DataError(f"{path}: document id {repeated[0]!r} stands more than once")
-    texts = {
-        split: {text_digest(it.text) for it in documents if it.split == split} for split in SPLITS
-    }
-    for split in SPLITS:
-        if not texts[split]:
-            raise NothingCheckedError(f"{path} has no {split} documents")
-    if shared := texts["train"] & texts["eval"]:
-        raise DataError(
-            f"{path}: {len(shared)} texts are in train and in eval; hold them out whole"
-        )
-    return documents
-
-
-def _document(text: str, where: str, eval_fraction: float) -> Document | None:
+    line = parse(_Line, fields, where, error=DataError)
+    said = [label.explanation for label in line.labels or ()]
     try:
-        line = parse(Line, json.loads(text), where, error=DataError)
-    except ValueError as error:
-        raise DataError(f"{where} is not valid JSON: {error}") from error
-    if line.split is None:
-        held_out = int(text_digest(line.text)[:8], 16) / 16**8 < eval_fraction
-        return Document(line.id, line.text, "eval" if held_out else "train", line.labels)
-    if line.split not in SPLITS:
+        "".join([line.id, line.text, *said]).encode()
+    except UnicodeEncodeError as error:  # JSON can write half a character
+        raise DataError(f"{where} holds what is no character: {error.reason}") from error
+    for label in line.labels or ():
+        if not label.start < label.end <= len(line.text):
+            raise DataError(
+                f"{where}: a label stands at {label.start} to {label.end} of a text of"
+                f" {len(line.text)} characters"
+            )
+    if line.split not in (None, *get_args(Said)):
         return None
-    return Document(line.id, line.text, line.split, line.labels)
+    return Document(line.id, line.text, line.split, line.labels)  # type: ignore[arg-type]
+
+
+def sides_of(shares: Split) -> list[Side]:
+    """The sides that documents are put on; an AR that learns from the AV's rows has none."""
+    return [
+        side for side in SIDES if isinstance(share := getattr(shares, side), float) and share > 0
+    ]
+
+
+def side_of(digest: str, said: str | None, shares: Split) -> Side:
+    """The side of a document.
+
+    By hash of its text with case and spacing evened out, so that copies of a text lie on the same
+    side, and whatever else the corpus holds makes no difference. What the corpus says is obeyed:
+    its train documents are divided among the sides that learn, in proportion.
+
+    Args:
+        digest: `text_digest` of the document.
+        said: "train", "eval", or None when the corpus says nothing.
+        shares: the recipe's.
+    """
+    if said == "eval":
+        return "eval"
+    weights = {side: float(getattr(shares, side)) for side in sides_of(shares)}
+    # In this order a corpus without sides keeps the held-out documents of earlier versions.
+    order: list[Side] = [side for side in ("eval", "av", "ar", "rl") if side in weights]
+    if said == "train":
+        order.remove("eval")
+    place = int(digest[:8], 16) / 16**8 * sum(weights[side] for side in order)
+    for side in order[:-1]:
+        if place < weights[side]:
+            return side
+        place -= weights[side]
+    return order[-1]
+
+
+def survey(documents: Iterable[Document | None], where: str, shares: Split) -> Survey:
+    """Look through a whole corpus before anything expensive is done with it.
+
+    Raises:
+        DataError: ids are repeated, or the same text is on two sides.
+        NothingCheckedError: there are no documents, or a side would have none.
+    """
+    ids: set[str] = set()
+    side_by_text: dict[str, Side] = {}
+    shared: set[str] = set()
+    left_out = 0
+    for document in documents:
+        if document is None:
+            left_out += 1
+            continue
+        if document.id in ids:
+            raise DataError(f"{where}: document id {document.id!r} stands more than once")
+        ids.add(document.id)
+        digest = text_digest(document.text)
+        side = side_of(digest, document.split, shares)
+        if side_by_text.setdefault(digest, side) != side:
+            shared.add(digest)
+    if not ids:
+        raise NothingCheckedError(
+            f"{where} has no documents"
+            + (f": all {left_out} are of splits other than train and eval" if left_out else ""),
+            hint="one document a line, row or file; see docs/training.md",
+        )
+    if shared:
+        raise DataError(
+            f"{where}: {len(shared)} texts are in train and in eval; hold them out whole"
+        )
+    for side in sides_of(shares):
+        if side not in side_by_text.values():
+            raise NothingCheckedError(
+                f"{where} has no {side} documents: all {len(ids)} are on other sides",
+                hint="take more documents, or change the recipe's split",
+            )
+    return Survey(len(ids), left_out)

@@ -64,9 +64,7 @@ def steps(folder: Path) -> list[tuple[str, list[str]]]:
     recipe = [os.path.relpath(RECIPE), "--folder", where]
     return [
         ("write a corpus", [python, "-m", "train.tiny.corpus", f"{where}/corpus.jsonl"]),
-        ("take activations", [python, "-m", "train.extract", *recipe]),
-        ("train the verbalizer", [python, "-m", "train.av", *recipe]),
-        ("train the reconstructor", [python, "-m", "train.ar", *recipe]),
+        ("make the pair", [python, "-m", "train.run", *recipe, "--to", "ar"]),
         ("measure the pair and its controls", [tool, "roundtrip", where]),
         ("compute the numbers", [tool, "calibrate", where]),
         ("write both repositories", [tool, "render", "--version", VERSION, where]),

@@ -1,140 +1,239 @@
 """`python -m train.extract RECIPE`: from text to activations.
 
 An activation is the OUTPUT of decoder block K at one position: `hidden_states[K + 1]`, raw,
-never normalised. Documents, not rows, are split into train and eval.
+never normalised. `accelerate launch -m train.extract RECIPE` shares the documents among processes;
+`data/base.parquet` is the same, byte for byte, on the same hardware with as many threads.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+import shutil
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import torch
 
-from nla_release.engine.base import Base, block_output, decoder_of
-from nla_release.engine.batches import pad_right
-from nla_release.errors import ConfigError, DataError, NothingCheckedError
-from nla_release.progress import progress
-from nla_release.training_documents import text_digest, write_training_documents
+from nla_release.engine.architecture import block_output, decoder_of, embedding_norm, width_of
+from nla_release.engine.base import Base
+from nla_release.engine.batches import halving, pad_right
+from nla_release.errors import ConfigError, DataError
+from nla_release.progress import tell
+from nla_release.training_documents import text_digest
 from train.adapter import load
-from train.command import run, step
-from train.corpus import SPLITS, Document, Split, read_corpus
-from train.dataset import (
-    Row,
-    parquet_path,
-    reference_path,
-    training_list_path,
-    write_reference,
-    write_rows,
-)
-from train.recipe import Recipe, read_recipe
+from train.chunks import DOCUMENTS, Taken, chunk_path, chunked, join_chunks, open_parts, write_chunk
+from train.command import device_option, run, step
+from train.corpus import Document, Survey, survey
+from train.dataset import data_path
+from train.positions import places
+from train.processes import is_main, shared_progress, state, wait_for_all
+from train.recipe import HubDataset, Recipe
+from train.record import forget, settings_digest, write_record
+from train.sources import corpus_digest, corpus_path, documents, stream_dataset
+from train.tables import row_schema, write_sidecar
+
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
-def extract(recipe: Recipe, folder: Path, *, device: str | None = None) -> dict[Split, int]:
-    """Write `data/`: rows and their sidecars, reference, training list; gives rows per split.
+def extract(
+    recipe: Recipe, folder: Path, *, device: str | None = None, again: bool = False
+) -> None:
+    """Write `data/base.parquet` and its sidecar; goes on where a killed extraction stopped.
 
     Raises:
         ConfigError: the base has no such layer.
         DataError: the corpus cannot be used, or an activation is not finite.
-        NothingCheckedError: a split gives no activations.
+        NothingCheckedError: a side would have no documents, or no document gives an activation.
+        RefusedError: an extraction with other settings was cut off here.
     """
-    documents = read_corpus(folder / recipe.extract.corpus, recipe.extract.eval_fraction)
+    path, settings = corpus_path(recipe.extract, folder), recipe.extract
+    if isinstance(settings.corpus, HubDataset) and is_main() and not path.exists():
+        stream_dataset(settings.corpus, path)
+    wait_for_all()
+    found = survey(documents(path, settings), str(path), recipe.split)
     base = load(recipe, device)
+    _check_layer(base, settings.layer)
+    origin = {
+        "corpus": corpus_digest(path),
+        "settings": settings_digest(recipe, "extract"),
+        "base_revision": str(base.revision),
+        "tokenizer": base.tokenizer_sha256,
+    }
+    parts = data_path(folder, "base").with_suffix(".parts")
+    if is_main():
+        open_parts(parts, origin, again=again)
+        forget(folder, "extract")
+    wait_for_all()
+    count = _take(base, recipe, path, parts, found)
+    wait_for_all()
+    if is_main():
+        target, inputs = data_path(folder, "base"), {_named(recipe): origin["corpus"]}
+        schema = row_schema(width_of(base.model))
+        taken = join_chunks(parts, count, target, schema)
+        _describe(target, recipe, base, inputs, found, taken)
+        write_record("extract", recipe, folder, inputs=inputs, outputs=[target])
+        shutil.rmtree(parts)
+    wait_for_all()
+
+
+def _check_layer(base: Base, layer: int) -> None:
     blocks = len(decoder_of(base.model).layers)
-    if recipe.extract.layer > blocks - 2:
+    if layer > blocks - 2:
         raise ConfigError(
-            f"extract.layer is {recipe.extract.layer}, the base has blocks 0 to {blocks - 1}, and"
-            " the last is out: readers that take hidden_states would get it through the final norm"
+            f"extract.layer is {layer}, the base has blocks 0 to {blocks - 1}, and the last is"
+            " out: readers that take hidden_states would get it through the final norm"
         )
-    counts: dict[Split, int] = {}
-    for split in SPLITS:
-        chosen = [document for document in documents if document.split == split]
-        rows = list(_rows(base, recipe, chosen, split))
-        if not rows:
-            raise NothingCheckedError(f"the {split} documents give no activations")
-        write_rows(parquet_path(folder, split), rows, recipe, base, split)
-        counts[split] = len(rows)
-        if split == "train":
-            write_reference(reference_path(folder), rows, parquet_path(folder, split))
-            write_training_documents(
-                training_list_path(folder), ((it.id, it.text) for it in chosen)
-            )
-    return counts
 
 
-def _rows(base: Base, recipe: Recipe, documents: Sequence[Document], split: Split) -> Iterator[Row]:
+def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: Survey) -> int:
+    """Write the chunks of this process that are missing; gives how many there are in all."""
+    count = -(-found.documents // DOCUMENTS)
+    missing = [number for number in range(count) if not chunk_path(parts, number).exists()]
+    if is_main() and len(missing) < count:
+        tell(f"extract: {count - len(missing)} of {count} chunks are there already")
+    process = state()
+    mine = set(missing[process.process_index :: process.num_processes])
+    total = sum(min(DOCUMENTS, found.documents - number * DOCUMENTS) for number in mine)
+    wait_for_all()  # until each has seen what is missing, before any of them writes
+    done = 0
+    with shared_progress("extract", total, "documents") as advance:
+        for number, chunk in chunked(documents(path, recipe.extract)):
+            if number in mine:
+                table, left_out = _chunk(base, recipe, chunk)
+                write_chunk(parts, number, table, left_out)
+                done += len(chunk)
+                advance(done)
+    return count
+
+
+def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Table, Counter[str]]:
+    columns: dict[str, list[Any]] = {
+        name: [] for name in row_schema(1).names if name != "activation"
+    }
+    vectors, left_out = [], Counter[str]()
     size = recipe.extract.batch_size
-    with progress(f"extract {split}", len(documents), "documents") as advance:
-        for at in range(0, len(documents), size):
-            batch = documents[at : at + size]
-            yield from _batch_rows(base, recipe, batch)
-            advance(at + len(batch))
-
-
-@torch.inference_mode()
-def _batch_rows(base: Base, recipe: Recipe, documents: Sequence[Document]) -> Iterator[Row]:
-    encoded = [
-        base.tokenizer(
-            document.text,
-            return_offsets_mapping=True,
-            truncation=True,
-            max_length=recipe.extract.max_tokens,
+    for at in range(0, len(chunk), size):
+        batch = chunk[at : at + size]
+        encoded = [_encoded(base, document, recipe) for document in batch]
+        chosen = []
+        for document, item in zip(batch, encoded, strict=True):
+            digest = text_digest(document.text)
+            taken, missed = places(document, digest, item["offset_mapping"], recipe.extract)
+            left_out.update(missed)
+            chosen.append([place.position for place in taken])
+            for place in taken:
+                row = {
+                    "id": f"{document.id}:{place.position}",
+                    "document": document.id,
+                    "document_sha256": digest,
+                    "split": document.split,
+                    "position": place.position,
+                    "token_id": item["input_ids"][place.position],
+                    "text": document.text[: item["offset_mapping"][place.position][1]],
+                    "explanation": place.explanation,
+                    "paraphrase": place.paraphrase,
+                }
+                for name, value in row.items():
+                    columns[name].append(value)
+        vectors += _activations(base, recipe, encoded, chosen)
+    d_model = width_of(base.model)
+    stacked = np.concatenate([np.empty((0, d_model), np.float32), *vectors])
+    if bad := np.flatnonzero(~np.isfinite(stacked).all(axis=1)).tolist():
+        name = columns["id"][bad[0]]
+        raise DataError(
+            f"the activation at {name} is not finite (document:position)",
+            hint="use bfloat16 or float32: float16 has too little range for some bases",
         )
-        for document in documents
-    ]
-    ids, mask, _ = pad_right(
-        [item["input_ids"] for item in encoded], base.tokenizer.pad_token_id, base.device
+    if zero := np.flatnonzero(~stacked.any(axis=1)).tolist():
+        raise DataError(f"the activation at {columns['id'][zero[0]]} is zero (document:position)")
+    activation = pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), d_model)
+    schema = row_schema(d_model)
+    return pa.table({**columns, "activation": activation}, schema=schema), left_out
+
+
+def _encoded(base: Base, document: Document, recipe: Recipe) -> Any:
+    return base.tokenizer(
+        document.text,
+        return_offsets_mapping=True,
+        truncation=True,
+        max_length=recipe.extract.max_tokens,
     )
-    hidden = block_output(base.model, recipe.extract.layer, ids, mask).float().cpu().numpy()
-    for index, (document, item) in enumerate(zip(documents, encoded, strict=True)):
-        digest = text_digest(document.text)
-        for position, explanation in _positions(document, item["offset_mapping"], recipe):
-            activation = hidden[index, position]
-            if not np.isfinite(activation).all():
-                raise DataError(f"document {document.id}: activation at {position} is not finite")
-            yield Row(
-                document.id,
-                digest,
-                position,
-                item["input_ids"][position],
-                document.text[: item["offset_mapping"][position][1]],
-                explanation,
-                activation,
-            )
 
 
-def _positions(
-    document: Document, offsets: Sequence[tuple[int, int]], recipe: Recipe
-) -> Iterator[tuple[int, str | None]]:
-    if document.labels is not None:
-        for label in document.labels:
-            position = _last_token(offsets, label.start, label.end)
-            if position is not None:  # the label lies beyond max_tokens
-                yield position, label.explanation
-        return
-    settings = recipe.extract
-    candidates = [
-        at for at in range(settings.min_position, len(offsets)) if offsets[at][1] > offsets[at][0]
-    ]
-    seed = int.from_bytes(hashlib.sha256(document.id.encode()).digest()[:8], "big")
-    count = min(settings.positions_per_document, len(candidates))
-    for at in sorted(np.random.default_rng(seed).choice(candidates, count, replace=False)):
-        yield int(at), None
+def _activations(
+    base: Base, recipe: Recipe, encoded: Sequence[Any], chosen: Sequence[list[int]]
+) -> list[npt.NDArray[np.float32]]:
+    """Of each document that any position was chosen of, the activations there `[P, d]`."""
+
+    @torch.inference_mode()
+    def work(rows: Sequence[int]) -> list[npt.NDArray[np.float32]]:
+        ids, mask, _ = pad_right(
+            [encoded[row]["input_ids"] for row in rows], base.tokenizer.pad_token_id, base.device
+        )
+        hidden = block_output(base.model, recipe.extract.layer, ids, mask)
+        return [hidden[at, chosen[row]].float().cpu().numpy() for at, row in enumerate(rows)]
+
+    wanted = [row for row, positions in enumerate(chosen) if positions]
+    return halving(wanted, work) if wanted else []
 
 
-def _last_token(offsets: Sequence[tuple[int, int]], start: int, end: int) -> int | None:
-    """The token that the characters `start:end` end in, when the whole word is inside."""
-    covering = [at for at, (left, right) in enumerate(offsets) if left < end and right > start]
-    return covering[-1] if covering and offsets[covering[-1]][1] >= end else None
+def _describe(
+    path: Path, recipe: Recipe, base: Base, inputs: dict[str, str], found: Survey, taken: Taken
+) -> None:
+    left_out = taken.left_out
+    if found.left_out:
+        left_out["documents of other splits"] = found.left_out
+    extraction = {
+        "base_model": recipe.base.id,
+        "base_revision": base.revision,
+        "quantization": recipe.base.quantization,
+        "dtype": recipe.base.dtype,
+        "d_model": width_of(base.model),
+        "layer_index": recipe.extract.layer,
+        "layer_convention": "block_output",
+        "norm": "none",
+        "mean_norm": float(taken.norms.mean()),
+    }
+    levels = zip(QUANTILES, np.quantile(taken.norms, QUANTILES), strict=True)
+    more = {
+        "embedding_norm": embedding_norm(base.model),
+        "norm_quantiles": {f"{level:g}": float(value) for level, value in levels},
+        "documents_read": found.documents,
+        "left_out": dict(sorted(left_out.items())),
+    }
+    write_sidecar(
+        path,
+        recipe,
+        "extract",
+        stage="base",
+        extraction=extraction,
+        inputs=inputs,
+        rows=len(taken.norms),
+        documents=taken.documents,
+        more=more,
+    )
+    tell(f"extract: {len(taken.norms)} activations of {taken.documents} documents")
+    for reason, count in sorted(left_out.items()):
+        tell(f"extract: left out {count} {reason}")
 
 
-@step
-def command(recipe: Path, folder: Path, device: str | None) -> None:
-    """Take activations from a corpus as RECIPE says; writes data/ in the folder."""
-    counts = extract(read_recipe(recipe), folder, device=device)
-    words = " and ".join(f"{count} {split} rows" for split, count in counts.items())
-    click.echo(f"wrote {folder / 'data'}: {words}", err=True)
+def _named(recipe: Recipe) -> str:
+    corpus = recipe.extract.corpus
+    if isinstance(corpus, HubDataset):
+        return f"{corpus.dataset}@{corpus.revision}"
+    return corpus
+
+
+@step("extract")
+@device_option
+def command(recipe: Recipe, folder: Path, again: bool, device: str | None) -> None:
+    """Take activations from a corpus as RECIPE says; writes data/base.parquet in the folder."""
+    extract(recipe, folder, device=device, again=again)
+    if is_main():
+        click.echo(f"wrote {data_path(folder, 'base')}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""The recipe: one YAML file that drives extraction and both trainings. Unknown keys are refused."""
+"""The recipe: one YAML file that drives every step of the chain. Unknown keys are refused."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
+    Discriminator,
     Field,
+    JsonValue,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Tag,
     model_validator,
 )
 
@@ -16,6 +20,9 @@ from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
 from nla_release.schema import Strict, parse
 from nla_release.sidecar import ChatOptions, Dtype, PromptEncoding, PromptTemplates, Quantization
+from train.settings import Evaluation, Reconstructor, Verbalizer
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BaseModel(Strict):
@@ -28,54 +35,147 @@ class BaseModel(Strict):
     dtype: Dtype
 
 
+class HubDataset(Strict):
+    """The first `documents` of a dataset on the Hub, streamed, never downloaded whole."""
+
+    dataset: str
+    revision: str
+    config: str | None = None
+    split: str
+    text_column: str
+    id_column: str | None = None
+    documents: PositiveInt
+
+
+def _corpus_kind(value: Any) -> str:
+    return "file" if isinstance(value, str) else "dataset"
+
+
+Corpus = Annotated[
+    Annotated[str, Tag("file")] | Annotated[HubDataset, Tag("dataset")],
+    Discriminator(_corpus_kind),
+]
+
+
 class Extraction(Strict):
-    """Which activations are taken.
+    """Which activations are taken, from which documents.
 
     Of documents with labels, one activation per label, at the label's last token. Of others,
-    `positions_per_document` positions from `min_position` on, chosen by the document's hash.
-    `eval_fraction` of the documents, by hash of their text, are held out, unless the corpus says
-    which ones are.
+    `positions_per_document` positions from `min_position` on, chosen by `seed` and document.
     """
 
-    corpus: str
+    corpus: Corpus
+    text_column: str = "text"
+    id_column: str | None = None
+    documents: PositiveInt | None = None
     layer: NonNegativeInt
     max_tokens: PositiveInt
     batch_size: PositiveInt
     min_position: NonNegativeInt = 50
     positions_per_document: PositiveInt = 8
-    eval_fraction: float = Field(default=0.1, gt=0, lt=1)
-
-
-class Adapter(Strict):
-    """One LoRA adapter and how it is optimised. `target_modules` is a regex over module names."""
-
-    rank: PositiveInt
-    alpha: PositiveFloat
-    dropout: NonNegativeFloat
-    target_modules: str
-    optimizer: Literal["adamw", "adamw_8bit"]
-    learning_rate: PositiveFloat
-    schedule: Literal["constant", "linear"]
-    steps: PositiveInt
-    micro_batch: PositiveInt
-    gradient_accumulation: PositiveInt
-    max_tokens: PositiveInt
-    gradient_checkpointing: bool = False
     seed: int = 0
 
 
-class Verbalizer(Adapter):
-    """The AV: its activations are injected at L2 norm `injection_scale`."""
+class Split(Strict):
+    """The share of the documents on each side; they add up to 1.
 
-    injection_scale: PositiveFloat
+    With `ar: av` the AR learns from the AV's rows. A corpus that says itself what is train and
+    what is eval is obeyed; its train documents are divided among the other sides in proportion.
+    """
+
+    av: Share = 0.45
+    ar: Share | Literal["av"] = 0.45
+    eval: Share = 0.1
+    rl: Share = 0.0
+
+    @model_validator(mode="after")
+    def _all_is_given_out(self) -> "Split":
+        total = self.av + (0 if self.ar == "av" else self.ar) + self.eval + self.rl
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"av, ar, eval and rl add up to {total:g}, expected 1")
+        if min(self.av, self.eval, 1 if self.ar == "av" else self.ar) == 0:
+            raise ValueError("av, ar and eval need documents: none of them may be 0")
+        return self
 
 
-class Reconstructor(Adapter):
-    """The AR: reads its last token after `read_block` through `head_init` times the identity."""
+class CorpusLabels(Strict):
+    """The explanations that the corpus brings along.
 
-    read_block: NonNegativeInt
-    head_init: PositiveFloat
-    head_bias: bool
+    With `shuffle`, a seed, the rows that are learned from get explanations of other rows: a control
+    that must not pass the gate.
+    """
+
+    source: Literal["corpus"] = "corpus"
+    shuffle: int | None = None
+
+
+class Price(Strict):
+    """Of a million tokens, in the currency of the bill."""
+
+    input: NonNegativeFloat
+    output: NonNegativeFloat
+
+
+class Endpoint(Strict):
+    """Explanations written by a model behind an OpenAI-compatible or Hub inference endpoint.
+
+    `labeller` and `auditor` are prompts; without an auditor there is one pass. `{text}` stands for
+    the text, and in the auditor's `{explanation}` for the labeller's. The token is in the
+    environment variable `token_variable`: HF_TOKEN for a provider; at a `base_url` there is none by
+    default. `extra_body` goes into the requests as it is, and null takes a parameter out.
+    """
+
+    source: Literal["endpoint"]
+    model: str
+    base_url: str | None = None
+    provider: str | None = None
+    token_variable: str | None = None
+    system: str | None = None
+    labeller: str
+    auditor: str | None = None
+    max_tokens: PositiveInt = 256
+    temperature: NonNegativeFloat | None = 0.0
+    seed: int | None = 0
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 4
+    requests_per_minute: PositiveFloat | None = None
+    retries: NonNegativeInt = 6
+    backoff_seconds: PositiveFloat = 1.0
+    timeout_seconds: PositiveFloat = 60.0
+    price_per_million_tokens: Price | None = None
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "Endpoint":
+        if (self.base_url is None) == (self.provider is None):
+            raise ValueError("give base_url or provider, and not both")
+        if self.base_url is not None:
+            address = urlsplit(self.base_url)
+            if address.scheme not in ("http", "https") or not address.hostname:
+                raise ValueError(f"base_url {self.base_url!r} is no http or https address")
+            if address.username or address.password or address.query:
+                raise ValueError(
+                    "base_url holds a user, a password or a query, and recipes are published;"
+                    " put the token into the environment"
+                )
+        if "{text}" not in self.labeller:
+            raise ValueError("labeller has no {text}")
+        if self.auditor is not None and not (
+            "{text}" in self.auditor and "{explanation}" in self.auditor
+        ):
+            raise ValueError("auditor needs {text} and {explanation}")
+        return self
+
+
+class Build(Strict):
+    """What labels must be like to be learned from.
+
+    A row is dropped when its label is missing, empty, too long for the training's `max_tokens`,
+    holds the marker, a tag or a secret, or is Chinese, Japanese or Korean in more than
+    `max_cjk_share` of its letters. More than `max_dropped_share` of a file's rows stop the build.
+    """
+
+    max_cjk_share: Share = 0.1
+    max_dropped_share: Share = 0.1
 
 
 class Recipe(Strict):
@@ -92,14 +192,23 @@ class Recipe(Strict):
     prompt_encoding: PromptEncoding = "raw"
     chat_options: ChatOptions = Field(default_factory=dict)
     extract: Extraction
+    split: Split = Split()
+    label: Annotated[CorpusLabels | Endpoint, Field(discriminator="source")] = CorpusLabels()
+    build: Build = Build()
     av: Verbalizer
     ar: Reconstructor
+    eval: Evaluation = Evaluation()
 
     @model_validator(mode="after")
     def _options_are_of_a_chat(self) -> "Recipe":
         if self.chat_options and self.prompt_encoding == "raw":
             raise ValueError("chat_options are given, and prompt_encoding is raw")
         return self
+
+    @property
+    def read_block(self) -> int:
+        """The block whose output the AR reads: that of the activations, unless declared."""
+        return self.extract.layer if self.ar.read_block is None else self.ar.read_block
 
 
 def read_recipe(path: Path) -> Recipe:

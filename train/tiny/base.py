@@ -31,7 +31,8 @@ from transformers.models.gemma4.configuration_gemma4 import (
     Gemma4TextConfig,
 )
 
-from nla_release.engine.base import decoder_of, quiet_libraries
+from nla_release.engine.architecture import decoder_of
+from nla_release.engine.base import quiet_libraries
 from nla_release.engine.batches import pad_right
 from nla_release.files import replacing_folder, write_atomic
 from nla_release.progress import progress

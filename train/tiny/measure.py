@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
-from nla_release.engine.base import block_output
+from nla_release.engine.architecture import block_output
 from train.tiny import READ_BLOCK
 from train.tiny.corpus import Document
 from train.tiny.tokenizer import EOS

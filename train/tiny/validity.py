@@ -28,19 +28,14 @@ from nla_release.sidecar import Role
 from nla_release.training_log import read_log
 from train.ar import train_ar
 from train.av import train_av
-from train.dataset import (
-    parquet_path,
-    read_explanations,
-    reference_path,
-    training_list_path,
-    write_relabelled,
-)
+from train.dataset import data_path, reference_path, training_list_path
 from train.demo import BASE, RECIPE, TINY
-from train.extract import extract
 from train.recipe import Recipe, read_recipe
+from train.run import prepare_data
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.known import LESSONS, PAIRS, Known, Lesson
 from train.tiny.outcomes import Outcome, Record, outcome, page_with, read_record, write_record
+from train.tiny.school import teach
 
 RECORD = TINY / "validity.json"
 PAGE = TINY.parents[1] / "docs" / "calibration.md"
@@ -66,9 +61,9 @@ def _seeded(recipe: Recipe, seed: int) -> Recipe:
 
 
 def _take_activations(folder: Path, recipe: Recipe, seed: int) -> None:
-    if not parquet_path(folder, "eval").exists():
-        write_jsonl(folder / recipe.extract.corpus, generate(seed))
-        extract(recipe, folder, device="cpu")
+    if not data_path(folder, "eval").exists():
+        write_jsonl(folder / "corpus.jsonl", generate(seed))
+        prepare_data(recipe, folder, device="cpu")
 
 
 def _taught(folder: Path, recipe: Recipe, seed: int, role: Role, lesson: Lesson) -> Path:
@@ -76,10 +71,8 @@ def _taught(folder: Path, recipe: Recipe, seed: int, role: Role, lesson: Lesson)
     school = folder if lesson == "own" else folder / lesson
     adapter = school / "pair" / role
     if not adapter.exists():
-        if lesson != "own":
-            labelled = parquet_path(folder, "train")
-            labels = LESSONS[lesson](read_explanations(labelled), seed)
-            write_relabelled(parquet_path(school, "train"), labelled, labels)
+        if lesson != "own" and not data_path(school, "av_sft").exists():
+            teach(folder, school, recipe, lambda labels: LESSONS[lesson](labels, seed))
         train = train_av if role == "av" else train_ar
         train(recipe, school, device="cpu")
     return adapter
@@ -98,7 +91,7 @@ def _release(known: Known, folder: Path, av: Path, ar: Path) -> Release:
     del document["notes"]
     document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
     document["evaluation"] |= {
-        "data": seen(parquet_path(folder, "eval")),
+        "data": seen(data_path(folder, "eval")),
         "reference": seen(reference_path(folder)),
         "training": [seen(training_list_path(folder))],
         "rows": ROWS,

@@ -15,7 +15,7 @@ GOOD = "good"
 def folder(good_release, tmp_path_factory):
     """Seed 0, whose corpus and good pair the demo has made."""
     folder = tmp_path_factory.mktemp("validity") / "seed-0"
-    for part in ("data", "pair"):
+    for part in ("data", "steps", "pair"):
         shutil.copytree(good_release / part, folder / part)
     return folder
 

@@ -1,0 +1,73 @@
+"""Small corpora and recipes for the chain on the tiny base."""
+
+import json
+
+from nla_release.files import dump_yaml, read_yaml
+from tests.sidecars import TINY_BASE
+from train.demo import RECIPE
+from train.recipe import read_recipe
+
+LENS = {
+    "id": "a",
+    "split": "train",
+    "text": "In Kyoto people love sailing. The wave drifted silently.",
+    "labels": [{"start": 34, "end": 38, "explanation": "the word wave in a text"}],
+}
+ROSE = {
+    "id": "b",
+    "split": "eval",
+    "text": "In Lima people love gardening. The rose bloomed steeply.",
+    "labels": [{"start": 35, "end": 39, "explanation": "the word rose in a text"}],
+}
+
+PLACES = ("Lisbon", "Oslo", "Cairo", "Kyoto", "Venice", "Nairobi", "Lima", "Havana", "Dublin")
+TOPICS = ("sailing", "chess", "music", "banking", "cooking", "gardening", "medicine", "weather")
+
+
+def shortened(folder, /, **blocks):
+    """The tiny recipe with changed blocks and few steps, written to `folder/recipe.yaml`."""
+    document = read_yaml(RECIPE)
+    document["base"]["path"] = str(TINY_BASE)
+    for name in ("av", "ar"):
+        document[name] |= {"steps": 3, "micro_batch": 4}
+    for name, values in blocks.items():
+        old = document.get(name)
+        document[name] = old | values if isinstance(old, dict) else values
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.yaml").write_text(dump_yaml(document))
+    return read_recipe(folder / "recipe.yaml")
+
+
+def write_corpus(path, *documents):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def text_about(number):
+    """A text of its own for every number, some longer than others."""
+    place, topic = PLACES[number % len(PLACES)], TOPICS[number % len(TOPICS)]
+    return " ".join([f"In {place} people love {topic}."] * (3 + number % 5)) + f" {number}"
+
+
+def unlabelled(count):
+    """Documents without labels or sides."""
+    return [{"id": f"d{number}", "text": text_about(number)} for number in range(count)]
+
+
+def labelled(count):
+    """Documents with two labels each, and no sides."""
+    return [
+        it
+        | {
+            "labels": [
+                {
+                    "start": start,
+                    "end": start + len(word),
+                    "explanation": f"the word {word}, {it['id']}",
+                }
+                for word in ("people", "love")
+                for start in [it["text"].index(word)]
+            ]
+        }
+        for it in unlabelled(count)
+    ]

@@ -1,0 +1,101 @@
+"""The trajectory: what checkpoints do, measured by the release tool's own round trip."""
+
+import pytest
+from click.testing import CliRunner
+
+from nla_release.calibration.report import Calibration
+from nla_release.errors import ConfigError, DataError
+from nla_release.files import sha256_file
+from tests.train.built import build_rows, copied, recipe_with, write_recipe
+from train.ar import train_ar
+from train.av import train_av
+from train.checkpoints import kept_steps
+from train.eval import chosen, command, evaluate
+from train.trajectory import read_points
+
+QUICK = {"rows": 12, "max_new_tokens": 8}
+KEPT = {"checkpoint_every": 2, "steps": 4}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = build_rows(tmp_path_factory.mktemp("trained"))
+    recipe = recipe_with(folder, av=KEPT, ar=KEPT)
+    train_av(recipe, folder, device="cpu")
+    train_ar(recipe, folder, device="cpu")
+    return folder
+
+
+def recipe_of(folder, **choice):
+    return recipe_with(folder, av=KEPT, ar=KEPT, eval=QUICK | choice)
+
+
+def test_checkpoints_are_measured_with_the_finished_other_half(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    points = evaluate(recipe_of(folder, checkpoints="all"), folder, device="cpu")
+    table = (folder / "trajectory.md").read_text()
+    places = sorted(path.name for path in (folder / "trajectory").iterdir())
+
+    assert [(it.steps["av"], it.steps["ar"]) for it in points] == [(2, 4), (4, 2), (4, 4)]
+    assert places == ["av-000002-ar-000004", "av-000004-ar-000002", "av-000004-ar-000004"]
+    assert points[0].adapter_sha256["av"] == sha256_file(
+        kept_steps(folder, "av")[2] / "adapter_model.safetensors"
+    )
+    assert table.count("\n| 4 |") == 2
+    assert "how many there were: `attempts: 3`" in table
+
+
+def test_a_points_figures_are_those_of_its_evidence(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    (point,) = evaluate(recipe_of(folder), folder, device="cpu")
+    calibration = Calibration.read(folder / "trajectory/av-000004-ar-000004/calibration.json")
+
+    assert read_points(folder) == [point]
+    assert point.cosine == calibration.cosine.mean
+    assert point.real_minus_shuffled == calibration.controls["shuffled"].difference
+    assert (point.rows, point.failed) == (12, 12 - calibration.denominators.ok)
+
+
+def test_what_was_measured_is_not_measured_again(trained, tmp_path, capsys):
+    folder = copied(trained, tmp_path)
+    first = evaluate(recipe_of(folder), folder, device="cpu")
+    capsys.readouterr()
+    more = evaluate(recipe_of(folder, checkpoints=[2]), folder, device="cpu")
+    said = capsys.readouterr().err
+    again = evaluate(recipe_of(folder, checkpoints=[2]), folder, device="cpu", again=True)
+
+    assert more[-1] == first[0]
+    assert "eval: av-000002-ar-000004, 1 of 3" in said
+    assert "eval: av-000004-ar-000004" not in said
+    assert again == more
+
+
+def test_a_step_without_a_checkpoint_is_refused_with_those_that_have_one(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    with pytest.raises(ConfigError, match=r"names \[3\], kept are \[2, 4\]"):
+        chosen(recipe_of(folder, checkpoints=[2, 3]), folder)
+
+
+def test_an_unfinished_pair_is_not_measured(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    (folder / "steps" / "ar.json").unlink()
+    with pytest.raises(DataError, match="pair/ar/adapter_model.safetensors"):
+        evaluate(recipe_of(folder), folder, device="cpu")
+
+
+def test_an_adapter_that_was_changed_afterwards_is_not_measured(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    with (folder / "pair" / "av" / "adapter_model.safetensors").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(DataError, match="was changed after train.av wrote it"):
+        evaluate(recipe_of(folder), folder, device="cpu")
+
+
+def test_the_command_says_what_it_found_and_does_it_once(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    path = write_recipe(folder, av=KEPT, ar=KEPT, eval=QUICK)
+    runs = [CliRunner().invoke(command, [str(path), "--folder", str(folder)]) for _ in range(2)]
+
+    assert [run.exit_code for run in runs] == [0, 0]
+    assert "1 pairs; the finished one has cosine" in runs[0].output
+    assert "eval: done already" in runs[1].output

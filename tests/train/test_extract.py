@@ -1,0 +1,421 @@
+"""Activations: which are taken, and that no accident and no number of processes changes them."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nla_release.engine.activations import read_activations
+from nla_release.engine.base import load_base
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    NothingCheckedError,
+    RefusedError,
+)
+from nla_release.files import read_yaml
+from nla_release.training_documents import text_digest
+from tests.sidecars import TINY_BASE
+from tests.train.chain import LENS, ROSE, labelled, shortened, unlabelled, write_corpus
+from train import chunks
+from train.corpus import Document, Label
+from train.dataset import data_path
+from train.extract import extract
+from train.positions import places
+from train.recipe import Extraction
+from train.record import read_record
+
+SAMPLED = {"min_position": 20, "positions_per_document": 3, "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def base():
+    return load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Twelve documents, in chunks of four."""
+    write_corpus(tmp_path / "corpus.jsonl", *unlabelled(12))
+    return tmp_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chunks, "DOCUMENTS", 4)
+        patched.setattr("train.extract.DOCUMENTS", 4)
+        yield
+
+
+def taken(folder):
+    return read_activations(data_path(folder, "base"), 64)
+
+
+def sidecar(folder):
+    return read_yaml(folder / "data" / "base.parquet.nla_meta.yaml")
+
+
+# -- what an activation is --
+
+
+def test_an_activation_is_the_output_of_its_block_at_the_labels_last_token(tmp_path, base):
+    write_corpus(tmp_path / "corpus.jsonl", LENS, ROSE)
+    extract(shortened(tmp_path), tmp_path, device="cpu")
+    rows = taken(tmp_path)
+    encoded = base.tokenizer(LENS["text"], return_offsets_mapping=True, return_tensors="pt")
+    position = next(
+        at for at, (_, end) in enumerate(encoded["offset_mapping"][0].tolist()) if end == 38
+    )
+    with torch.no_grad():
+        hidden = base.model(input_ids=encoded["input_ids"], output_hidden_states=True).hidden_states
+
+    assert rows.ids[0] == f"a:{position}"
+    assert rows.texts[0] == "In Kyoto people love sailing. The wave"
+    assert np.allclose(rows.vectors[0], hidden[4][0, position].numpy(), atol=1e-4)
+
+
+def test_a_row_says_where_it_is_from(tmp_path, base):
+    write_corpus(tmp_path / "corpus.jsonl", LENS, ROSE)
+    extract(shortened(tmp_path), tmp_path, device="cpu")
+    row, _ = pq.read_table(data_path(tmp_path, "base")).to_pylist()
+
+    assert (row["document"], row["split"], row["explanation"]) == (
+        "a",
+        "train",
+        "the word wave in a text",
+    )
+    assert base.tokenizer.decode([row["token_id"]]).strip() == "wave"
+    assert row["id"] == f"a:{row['position']}"
+
+
+def test_batches_give_what_one_document_at_a_time_gives(corpus):
+    vectors = []
+    for size in (1, 5):
+        recipe = shortened(corpus, extract=SAMPLED | {"batch_size": size})
+        extract(recipe, corpus, device="cpu", again=True)
+        vectors.append(taken(corpus).vectors)
+
+    assert np.allclose(*vectors, atol=1e-4)
+
+
+def test_norms_are_measured_raw_and_recorded_with_the_embeddings(corpus, base):
+    extract(shortened(corpus, extract=SAMPLED), corpus, device="cpu")
+    found, norms = sidecar(corpus), np.linalg.norm(taken(corpus).vectors, axis=1)
+    ours = found["nla_release"]
+
+    assert found["extraction"]["norm"] == "none"
+    assert found["extraction"]["mean_norm"] == pytest.approx(norms.mean(), rel=1e-5)
+    assert norms.mean() > 10
+    assert ours["norm_quantiles"]["0.5"] == pytest.approx(np.median(norms), rel=1e-5)
+    assert (ours["norm_quantiles"]["0"], ours["norm_quantiles"]["1"]) == pytest.approx(
+        (norms.min(), norms.max()), rel=1e-5
+    )
+    embeddings = base.model.get_input_embeddings()(torch.arange(len(base.tokenizer)))
+    assert ours["embedding_norm"] == pytest.approx(embeddings.norm(dim=-1).mean().item(), rel=1e-4)
+
+
+def test_a_dataset_says_what_it_is_in_the_reference_contracts_words(corpus):
+    extract(shortened(corpus, extract=SAMPLED), corpus, device="cpu")
+    found = sidecar(corpus)
+
+    assert (found["kind"], found["schema_version"], found["stage"]) == ("nla_dataset", 1, "base")
+    assert found["row_count"] == found["nla_release"]["rows"] == len(taken(corpus))
+    assert found["extraction"] | {"mean_norm": 0} == {
+        "base_model": "nla-demo/tiny-gemma4",
+        "base_revision": "f974c5eb2341da97aadd5e41caa2645f36d5d9f5",
+        "quantization": None,
+        "dtype": "float32",
+        "d_model": 64,
+        "layer_index": 3,
+        "layer_convention": "block_output",
+        "norm": "none",
+        "mean_norm": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "blocks", [{"quantization": "nf4"}, {"dtype": "bfloat16"}], ids=["nf4", "bfloat16"]
+)
+def test_the_base_is_loaded_as_declared_and_the_vectors_stay_float32(corpus, blocks):
+    extract(shortened(corpus, extract=SAMPLED, base=blocks), corpus, device="cpu")
+
+    assert sidecar(corpus)["extraction"].items() >= blocks.items()
+    assert taken(corpus).vectors.dtype == np.float32
+
+
+@pytest.mark.parametrize("layer", [5, 6])
+def test_the_last_layer_and_those_beyond_it_are_refused(corpus, layer):
+    with pytest.raises(ConfigError, match=f"extract.layer is {layer}, the base has blocks 0 to 5"):
+        extract(shortened(corpus, extract={"layer": layer}), corpus)
+
+
+# -- which positions --
+
+
+def offsets(count):
+    """BOS, and tokens of one character each."""
+    return [(0, 0), *((at, at + 1) for at in range(count))]
+
+
+@given(st.text(min_size=5), st.integers(0, 300), st.integers(1, 12))
+def test_a_sample_follows_from_seed_and_text_and_lies_where_it_may(text, tokens, count):
+    settings = shortened_extraction(positions_per_document=count, min_position=50)
+    digest = text_digest(text)
+    found = [
+        [
+            it.position
+            for it in places(Document(name, text, None, None), digest, offsets(tokens), settings)[0]
+        ]
+        for name in ("one", "two")
+    ]
+
+    assert found[0] == found[1] == sorted(set(found[0]))
+    assert len(found[0]) == min(count, max(0, tokens + 1 - 50))
+    assert all(50 <= at <= tokens for at in found[0])
+
+
+def shortened_extraction(**changes):
+    known = {"corpus": "c.jsonl", "layer": 3, "max_tokens": 400, "batch_size": 4}
+    return Extraction.model_validate(known | changes)
+
+
+def test_another_seed_takes_other_positions():
+    document = Document("d", "text", None, None)
+    found = {
+        tuple(
+            it.position
+            for it in places(document, "digest", offsets(300), shortened_extraction(seed=seed))[0]
+        )
+        for seed in range(5)
+    }
+
+    assert len(found) == 5
+
+
+def test_the_rest_of_the_corpus_makes_no_difference(tmp_path):
+    sampled = []
+    held_out = ROSE | {"text": unlabelled(20)[19]["text"]}
+    for name, documents in (("few", unlabelled(12)[5:9]), ("all", unlabelled(12))):
+        write_corpus(tmp_path / name / "corpus.jsonl", held_out, *documents)
+        extract(shortened(tmp_path / name, extract=SAMPLED), tmp_path / name)
+        sampled.append({it for it in taken(tmp_path / name).ids if it.startswith("d7:")})
+
+    assert sampled[0] == sampled[1]
+    assert len(sampled[0]) == 3
+
+
+# -- what cannot be taken is counted --
+
+
+def test_short_documents_and_labels_beyond_the_end_are_counted(tmp_path):
+    far = LENS | {"id": "far", "text": f"{ROSE['text']} {LENS['text']}"}
+    start = far["text"].index("wave")
+    far["labels"] = [{"start": start, "end": start + 4, "explanation": "the word wave"}]
+    short = {"id": "short", "split": "train", "text": "In Lima."}
+    write_corpus(
+        tmp_path / "corpus.jsonl", LENS, ROSE, far, short, {**LENS, "id": "z", "split": "base"}
+    )
+    extract(shortened(tmp_path, extract={"max_tokens": 14}), tmp_path, device="cpu")
+    found = sidecar(tmp_path)["nla_release"]
+
+    assert taken(tmp_path).documents == ["a", "b"]
+    assert (found["documents_read"], found["documents"]) == (4, 2)
+    assert found["left_out"] == {
+        "documents of other splits": 1,
+        "documents shorter than extract.min_position": 1,
+        "documents' ends beyond extract.max_tokens": 1,
+        "labels beyond extract.max_tokens": 1,
+    }
+
+
+def test_texts_that_all_end_before_the_first_position_give_nothing_and_say_so(corpus):
+    recipe = shortened(corpus, extract={"min_position": 200})
+    with pytest.raises(NothingCheckedError, match="12 documents shorter than") as caught:
+        extract(recipe, corpus, device="cpu")
+
+    assert "min_position" in caught.value.hint
+    assert not data_path(corpus, "base").exists()
+
+
+def test_two_labels_that_end_in_the_same_token_are_refused():
+    labels = [Label(start=start, end=3, explanation="x") for start in (0, 2)]
+    document = Document("d", "abcdef", None, labels)
+    with pytest.raises(DataError, match="document d: two labels end in token 3"):
+        places(document, "digest", offsets(6), shortened_extraction())
+
+
+@pytest.mark.parametrize(
+    ("documents", "words"),
+    [([], "has no documents"), (unlabelled(1), "no .* documents: all 1 are on other sides")],
+)
+def test_no_document_or_one_is_too_few(tmp_path, documents, words):
+    write_corpus(tmp_path / "corpus.jsonl", *documents)
+    with pytest.raises(NothingCheckedError, match=words):
+        extract(shortened(tmp_path), tmp_path, device="cpu")
+
+
+# -- accidents --
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The extraction that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_corpus(folder / "corpus.jsonl", *unlabelled(12))
+    extract(shortened(folder, extract=SAMPLED), folder, device="cpu")
+    return data_path(folder, "base").read_bytes()
+
+
+@pytest.mark.parametrize("chunk", [0, 1, 2])
+def test_a_killed_extraction_goes_on_and_gives_the_same_bytes(corpus, whole, monkeypatch, chunk):
+    recipe, written = shortened(corpus, extract=SAMPLED), []
+
+    def killing(parts, number, *rest):
+        if number == chunk and not written:
+            written.append(number)
+            raise KeyboardInterrupt
+        return chunks.write_chunk(parts, number, *rest)
+
+    monkeypatch.setattr("train.extract.write_chunk", killing)
+    with pytest.raises(KeyboardInterrupt):
+        extract(recipe, corpus, device="cpu")
+    assert read_record(corpus, "extract") is None
+    before = {path.name for path in (corpus / "data" / "base.parts").glob("*.parquet")}
+    extract(recipe, corpus, device="cpu")
+
+    assert before == {f"{number:06d}.parquet" for number in range(chunk)}
+    assert data_path(corpus, "base").read_bytes() == whole
+    assert not (corpus / "data" / "base.parts").exists()
+
+
+def test_one_that_is_killed_while_it_puts_the_chunks_together_goes_on(corpus, whole, monkeypatch):
+    recipe = shortened(corpus, extract=SAMPLED)
+    cut_off(recipe, corpus, monkeypatch)
+    monkeypatch.setattr("train.extract.write_chunk", never)
+    extract(recipe, corpus, device="cpu")
+
+    assert data_path(corpus, "base").read_bytes() == whole
+
+
+def cut_off(recipe, corpus, monkeypatch):
+    """Extract up to where the chunks are put together."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("train.chunks.pieces", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            extract(recipe, corpus, device="cpu")
+
+
+def never(*_):
+    raise AssertionError("this chunk was there already")
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_a_full_disk_is_named_and_the_extraction_goes_on_later(corpus, whole, monkeypatch, writes):
+    """After the origin, each of three chunks, and while those are put together."""
+    recipe, synced, sync = shortened(corpus, extract=SAMPLED), [], os.fsync
+
+    def full(descriptor):
+        if len(synced) == writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        synced.append(descriptor)
+        sync(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(EnvironmentProblem, match="cannot be written: No space left on device"):
+            extract(recipe, corpus, device="cpu")
+    assert not data_path(corpus, "base").exists()
+    extract(recipe, corpus, device="cpu")
+
+    assert data_path(corpus, "base").read_bytes() == whole
+
+
+def test_what_was_cut_off_under_other_settings_is_not_gone_on_with(corpus, whole, monkeypatch):
+    cut_off(shortened(corpus, extract=SAMPLED | {"layer": 2}), corpus, monkeypatch)
+    recipe = shortened(corpus, extract=SAMPLED)
+    with pytest.raises(RefusedError, match="was cut off, with settings") as caught:
+        extract(recipe, corpus, device="cpu")
+    assert "--again" in caught.value.hint
+    extract(recipe, corpus, device="cpu", again=True)
+
+    assert data_path(corpus, "base").read_bytes() == whole
+
+
+def test_what_was_cut_off_on_another_corpus_is_not_gone_on_with(corpus, monkeypatch):
+    recipe = shortened(corpus, extract=SAMPLED)
+    cut_off(recipe, corpus, monkeypatch)
+    write_corpus(corpus / "corpus.jsonl", *unlabelled(13))
+    with pytest.raises(RefusedError, match="was cut off, with corpus"):
+        extract(recipe, corpus, device="cpu")
+
+
+# -- processes --
+
+
+@pytest.fixture
+def chunks_as_they_are(monkeypatch):
+    for name in ("train.chunks.DOCUMENTS", "train.extract.DOCUMENTS"):
+        monkeypatch.setattr(name, 64)
+
+
+def started(folder, *launcher):
+    """`train.extract` in processes of its own."""
+    line = [*launcher, "-m", "train.extract", str(folder / "recipe.yaml"), "--folder", str(folder)]
+    return subprocess.Popen(
+        [sys.executable, *line, "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with(
+    tmp_path, chunks_as_they_are, capsys
+):
+    write_corpus(tmp_path / "corpus.jsonl", *labelled(1200))
+    recipe = shortened(tmp_path, extract={"batch_size": 2})
+    parts, process = tmp_path / "data" / "base.parts", started(tmp_path)
+    while process.poll() is None and len(list(parts.glob("0*.parquet"))) < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left = {path: path.stat().st_mtime_ns for path in parts.glob("0*.parquet")}
+    assert not data_path(tmp_path, "base").exists()
+    assert 2 <= len(left) < 19
+    extract(recipe, tmp_path, device="cpu")
+
+    assert f"{len(left)} of 19 chunks are there already" in capsys.readouterr().err
+    assert len(taken(tmp_path)) == 2400
+
+
+def test_two_processes_give_the_same_bytes_as_one(tmp_path, chunks_as_they_are):
+    one, two = tmp_path / "one", tmp_path / "two"
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launcher += ["--main_process_port", "0"]
+    for folder in (one, two):
+        write_corpus(folder / "corpus.jsonl", *unlabelled(200))
+    extract(shortened(one, extract=SAMPLED), one, device="cpu")
+    shortened(two, extract=SAMPLED)
+    done = started(two, *launcher)
+    told, _ = done.communicate()
+
+    assert done.returncode == 0, told
+    assert "extract: 128 documents in" in told, "the first takes two of four chunks"
+    assert data_path(one, "base").read_bytes() == data_path(two, "base").read_bytes()
+    assert len(taken(two)) == 600

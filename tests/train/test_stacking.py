@@ -1,0 +1,179 @@
+"""An adapter on top of another: trained, recorded, loaded, rendered, and refused when one lacks."""
+
+import shutil
+
+import peft
+import pytest
+import torch
+
+from nla_release.cards.render import render
+from nla_release.engine import Pair
+from nla_release.engine.adapters import attach, calm, use
+from nla_release.engine.base import load_base
+from nla_release.errors import ConfigError, PairError
+from nla_release.files import sha256_file
+from nla_release.release import read_release
+from nla_release.rules.model import Verdict
+from nla_release.sidecar import read_sidecar
+from nla_release.stack import stack
+from tests.builders_pair import make_release, measure
+from tests.pairs.weights import stacked
+from tests.pairs.zoo import judged
+from tests.sidecars import TINY_BASE
+from tests.train.built import build_rows, copied, recipe_with
+from train.ar import train_ar
+from train.av import train_av
+
+WEIGHTS = "adapter_model.safetensors"
+IDS = torch.tensor([[2, 300, 301, 302]])
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two AVs and two ARs, each on top of the one before; `first`, `second` and `pair/`."""
+    folder = build_rows(tmp_path_factory.mktemp("stack"))
+    for role, train in (("av", train_av), ("ar", train_ar)):
+        train(recipe_with(folder), folder, device="cpu")
+        (folder / "pair" / role).rename(folder / f"first-{role}")
+        block = {"stack_on": f"first-{role}", "rank": 4, "alpha": 8}
+        train(recipe_with(folder, **{role: block}), folder, device="cpu", again=True)
+    return folder
+
+
+def state(folder, head=False):
+    name = "value_head.safetensors" if head else WEIGHTS
+    return sha256_file(folder / name)
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_what_lies_below_stays_as_it_was_and_is_recorded_in_order(pair, role):
+    top = pair / "pair" / role
+    sidecar = read_sidecar(top, role)
+    lower, own = sidecar.nla_release.adapters
+
+    assert (lower.path, lower.rank, lower.sha256) == (
+        "adapters/1",
+        16,
+        state(pair / f"first-{role}"),
+    )
+    assert (own.path, own.rank, own.sha256) == (".", 4, None)
+    assert state(top / "adapters" / "1") == lower.sha256
+    assert sidecar.nla_release.training["stacked_on"]["adapter_sha256"] == lower.sha256
+    assert sorted(it.name for it in (top / "adapters" / "1").iterdir()) == [
+        "adapter_config.json",
+        WEIGHTS,
+    ]
+
+
+@torch.no_grad()
+def test_all_adapters_of_a_stack_are_active_at_once(pair):
+    def logits(*folders):
+        base = load_base(TINY_BASE, None, quantization=None, dtype="float32", device="cpu")
+        model = attach(base, {"av": list(folders)})
+        use(model, "av")
+        return model(input_ids=IDS).logits
+
+    top = pair / "pair" / "av"
+    both = logits(*stack(top, read_sidecar(top, "av")))
+    merged = load_base(TINY_BASE, None, quantization=None, dtype="float32", device="cpu").model
+    for folder in (top / "adapters" / "1", top):
+        with calm():
+            merged = peft.PeftModel.from_pretrained(merged, folder).merge_and_unload()
+
+    assert torch.allclose(both, merged(input_ids=IDS).logits, atol=1e-4)
+    assert not torch.allclose(both, logits(top), atol=1e-3)
+    assert not torch.allclose(both, logits(top / "adapters" / "1"), atol=1e-6)
+
+
+def test_a_stacked_pair_is_read_whole_and_refused_without_its_warm_start(pair, tmp_path):
+    for role in ("av", "ar"):
+        shutil.copytree(pair / "pair" / role, tmp_path / role)
+    vectors = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
+    scores = Pair.from_pretrained(tmp_path / "av", tmp_path / "ar", TINY_BASE, device="cpu").score(
+        vectors, max_new_tokens=4
+    )
+    assert torch.isfinite(scores.reconstructions).all()
+
+    shutil.rmtree(tmp_path / "av" / "adapters")
+    with pytest.raises(PairError, match=r"adapters/1/adapter_model.safetensors is missing"):
+        Pair.from_pretrained(tmp_path / "av", tmp_path / "ar", TINY_BASE, device="cpu")
+
+
+def test_an_adapter_of_another_run_below_is_refused(pair, tmp_path):
+    shutil.copytree(pair / "pair" / "av", tmp_path / "av")
+    shutil.copyfile(pair / "pair" / "av" / WEIGHTS, tmp_path / "av" / "adapters" / "1" / WEIGHTS)
+    with pytest.raises(PairError, match="was trained on top of"):
+        stack(tmp_path / "av", read_sidecar(tmp_path / "av", "av"))
+
+
+def test_a_third_adapter_goes_on_top_of_both(pair, tmp_path):
+    folder = copied(pair, tmp_path)
+    (folder / "pair" / "av").rename(folder / "second")
+    train_av(recipe_with(folder, av={"stack_on": "second"}), folder, device="cpu", again=True)
+    recorded = read_sidecar(folder / "pair" / "av", "av").nla_release.adapters
+
+    assert [it.path for it in recorded] == ["adapters/1", "adapters/2", "."]
+    assert [it.rank for it in recorded] == [16, 4, 16]
+
+
+def test_an_adapter_of_another_scale_is_not_stacked_on(pair, tmp_path):
+    folder = copied(pair, tmp_path)
+    block = {"stack_on": "first-av", "injection_scale": 17.0}
+    with pytest.raises(ConfigError, match="stack_on .*: it has other injection than this training"):
+        train_av(recipe_with(folder, av=block), folder, device="cpu", again=True)
+
+
+def test_going_on_in_two_ways_at_once_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="give continue_from or stack_on, not both"):
+        recipe_with(tmp_path, av={"stack_on": "a", "continue_from": "b"})
+
+
+# -- the release --
+
+
+@pytest.fixture
+def release(tmp_path):
+    """A rendered release whose AV is a stack of two."""
+    release = make_release(tmp_path, rows=60, documents=12)
+    stacked(release.folder / "pair")
+    measure(release, rows=60, documents=12)
+    render(release, "0.0.1")
+    return read_release(tmp_path)
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {finding.code for finding in verdict.findings if finding.severity == "error"}
+
+
+def test_a_stack_is_published_whole_and_its_card_loads_all_of_it(release):
+    card = (release.dist / "av" / "README.md").read_text()
+
+    assert (release.dist / "av" / "adapters" / "1" / WEIGHTS).is_file()
+    assert 'subfolder="adapters/1", revision=REVISION, adapter_name="below_1"' in card
+    assert 'av.base_model.set_adapter(["below_1", "top"])' in card
+    assert "| On top of | 1 adapter, in `adapters/`: rank 2, alpha 4, sha256 `" in card
+    assert not failed(judged(release.folder, "dist")) & {"NLA310", "NLA601", "NLA701", "NLA703"}
+
+
+def test_a_repository_without_a_part_of_its_stack_is_refused(release):
+    (release.dist / "av" / "adapters" / "1" / WEIGHTS).unlink()
+
+    assert "NLA310" in failed(judged(release.folder, "dist"))
+
+
+@torch.no_grad()
+def test_the_cards_lines_load_the_stack_as_the_engine_does(pair):
+    top = pair / "pair" / "av"
+    base = load_base(TINY_BASE, None, quantization=None, dtype="float32", device="cpu")
+    with calm():
+        av = peft.PeftModel.from_pretrained(
+            base.model, str(top), subfolder="adapters/1", adapter_name="below_1"
+        )
+        av.load_adapter(str(top), adapter_name="top")
+    av.set_adapter("top")
+    av.base_model.set_adapter(["below_1", "top"])
+    ours = load_base(TINY_BASE, None, quantization=None, dtype="float32", device="cpu")
+    model = attach(ours, {"av": stack(top, read_sidecar(top, "av"))})
+    use(model, "av")
+
+    assert torch.equal(av.eval()(input_ids=IDS).logits, model(input_ids=IDS).logits)

@@ -1,0 +1,97 @@
+"""Small tasks for the training loop: what they lose is worked out by hand."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate.utils import gather_object
+from safetensors.torch import save_file
+
+from nla_release.errors import ConfigError
+from nla_release.files import sha256_bytes
+from nla_release.training_log import dump_log
+from train.loop import fit
+from train.processes import any_of_us, device_here, is_main
+from train.settings import Adapter
+
+
+def settings(**changes):
+    """Eight steps of four rows with AdamW."""
+    return Adapter.model_validate(
+        {
+            "rank": 1,
+            "alpha": 1,
+            "dropout": 0.0,
+            "target_modules": "x",
+            "optimizer": "adamw",
+            "learning_rate": 0.1,
+            "schedule": "linear",
+            "steps": 8,
+            "micro_batch": 2,
+            "gradient_accumulation": 2,
+            "max_tokens": 8,
+        }
+        | changes
+    )
+
+
+class Line:
+    """Least squares of y = w x through dropout; row i counts i + 1 times, as a longer text does."""
+
+    def __init__(self, rows=10, width=40, dropout=0.0, dtype=torch.float32):
+        generator = torch.Generator().manual_seed(0)
+        self.rows = rows
+        self.weights = torch.nn.Parameter(torch.zeros(width, dtype=dtype))
+        self.unused = torch.nn.Parameter(torch.ones(3))
+        self.x = torch.randn(rows, width, generator=generator)
+        self.y = torch.randn(rows, generator=generator)
+        self.dropout = dropout
+        self.seen = []
+
+    @property
+    def parameters(self):
+        return {"weights": self.weights, "unused": self.unused}
+
+    def loss(self, rows, draw):
+        self.seen += rows
+        x = torch.nn.functional.dropout(self.x[rows], self.dropout)
+        counts = torch.tensor([row + 1.0 for row in rows])
+        return ((x @ self.weights.float() - self.y[rows]).square() * counts).sum()
+
+    def weight(self, rows):
+        return sum(row + 1.0 for row in rows)
+
+    def about(self, rows):
+        return f"rows of a line, {rows}"
+
+
+def run(folder, **changes):
+    """Fit the line, one of several processes perhaps, and leave log and weights in the folder."""
+    line = Line(rows=23, dropout=changes.pop("dropout_of_line", 0.0))
+    done = fit("line", line.parameters, line, settings(**changes))
+    if is_main():
+        folder.mkdir(parents=True)
+        (folder / "training_log.jsonl").write_text(dump_log(done.steps))
+        save_file({"weights": line.weights.detach()}, folder / "weights.safetensors")
+    others = gather_object([sha256_bytes(line.weights.detach().numpy().tobytes())])
+    assert len(set(others)) == 1, "every process ends with the same weights"
+
+
+def refused(device):
+    """What is said to a process that asks for a device."""
+    try:
+        device_here(device)
+    except ConfigError as error:
+        return error.message
+    return None
+
+
+if __name__ == "__main__":
+    place, every = Path(sys.argv[1]), json.loads(sys.argv[2])
+    assert device_here("cpu") == device_here(None) == "cpu"
+    assert "accelerate started 2 processes on cpu" in refused("cuda")
+    assert any_of_us(not is_main())
+    assert not any_of_us(False)
+    for number, one in enumerate(every):
+        run(place / str(number), **one)

@@ -1,0 +1,195 @@
+"""`python -m train.eval RECIPE`: the release tool's round trip on checkpoints.
+
+The finished pair is measured, and so is each chosen checkpoint with the finished other half: AV
+checkpoints with the finished AR, AR checkpoints with the finished AV. What was measured of the same
+files is not measured again. Each round trip is a release of its own in `trajectory/`, with its
+evidence, and its figures stand in `trajectory.jsonl` and `trajectory.md`.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.engine.roundtrip import roundtrip
+from nla_release.errors import ConfigError
+from nla_release.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
+from nla_release.progress import tell
+from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release import ROLES, Release, read_release
+from nla_release.sidecar import Role, read_sidecar
+from nla_release.training_log import read_log
+from nla_release.weights import ADAPTER_FILE_NAME
+from train.checkpoints import kept_steps
+from train.command import device_option, run, step
+from train.dataset import data_path, reference_path, training_list_path
+from train.recipe import Recipe
+from train.record import check_inputs, forget, read_record, write_record
+from train.trajectory import JSONL_NAME, TABLE_NAME, Point, point, read_points, write_points
+
+FOLDER_NAME = "trajectory"
+
+_OTHER: dict[Role, Role] = {"av": "ar", "ar": "av"}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """An AV and an AR to be measured together, and how many steps each was trained."""
+
+    adapters: dict[Role, Path]
+    steps: dict[Role, int]
+
+    @property
+    def name(self) -> str:
+        """Of the folder that its round trip is kept in."""
+        return f"av-{self.steps['av']:06d}-ar-{self.steps['ar']:06d}"
+
+
+def evaluate(
+    recipe: Recipe, folder: Path, *, device: str | None = None, again: bool = False
+) -> list[Point]:
+    """Measure the finished pair and the recipe's choice of checkpoints; gives every point.
+
+    With `again`, what was measured of the same files counts for nothing.
+
+    Raises:
+        ConfigError: the recipe names a step that no checkpoint was kept of.
+        DataError: the pair is not finished, or not of this recipe.
+        NlaReleaseError: a round trip cannot be made; see `nla_release.engine.roundtrip`.
+    """
+    inputs = check_inputs("eval", recipe, folder, list(_needed(folder)))
+    forget(folder, "eval")
+    pairings = chosen(recipe, folder)
+    known = {} if again else {it.measured_with: it for it in read_points(folder)}
+    points: list[Point] = []
+    for number, pairing in enumerate(pairings, start=1):
+        release = _release(recipe, folder, pairing)
+        wanted = _measured_with(release)
+        if wanted not in known:
+            tell(f"eval: {pairing.name}, {number} of {len(pairings)}")
+            known[wanted] = _measure(release, pairing, wanted, device, again=again)
+        points.append(known[wanted])
+        write_points(folder, points)
+    outputs = [folder / JSONL_NAME, folder / TABLE_NAME]
+    write_record("eval", recipe, folder, inputs=inputs, outputs=outputs)
+    return points
+
+
+def chosen(recipe: Recipe, folder: Path) -> list[Pairing]:
+    """What is measured: checkpoints in the order of their steps, and the finished pair.
+
+    Raises:
+        ConfigError: the recipe names a step that no checkpoint was kept of.
+    """
+    finished: dict[Role, Path] = {role: folder / "pair" / role for role in ROLES}
+    steps: dict[Role, int] = {role: read_log(finished[role])[-1].step for role in ROLES}
+    kept: dict[Role, dict[int, Path]] = {
+        role: {at: it for at, it in kept_steps(folder, role).items() if at < steps[role]}
+        for role in ROLES
+    }
+    wanted = recipe.eval.checkpoints
+    if isinstance(wanted, list):
+        there = {*kept["av"], *kept["ar"], *steps.values()}
+        if missing := sorted(set(wanted) - there):
+            raise ConfigError(
+                f"eval.checkpoints names {missing}, kept are {sorted(there)}",
+                hint="set checkpoint_every under av and ar, and train again",
+            )
+    found = [
+        Pairing(
+            {role: path, _OTHER[role]: finished[_OTHER[role]]},
+            {role: at, _OTHER[role]: steps[_OTHER[role]]},
+        )
+        for role in ROLES
+        for at, path in kept[role].items()
+        if wanted == "all" or (isinstance(wanted, list) and at in wanted)
+    ]
+    return [*found, Pairing(finished, steps)]
+
+
+def _needed(folder: Path) -> Iterator[str]:
+    """What the round trips read that other steps wrote, from the folder."""
+    for path in (data_path(folder, "eval"), reference_path(folder), training_list_path(folder)):
+        yield path.relative_to(folder).as_posix()
+    for role in ROLES:
+        record = read_record(folder, role)
+        yield from record.outputs if record else [f"pair/{role}/{ADAPTER_FILE_NAME}"]
+
+
+def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
+    """A release of a pairing, in a folder of its own."""
+    place = folder / FOLDER_NAME / pairing.name
+    base = read_sidecar(pairing.adapters["av"], "av").nla_release.base
+
+    def seen(path: Path) -> str:
+        return os.path.relpath(path.resolve(), place.resolve())
+
+    document: dict[str, Any] = {
+        "name": pairing.name,
+        "namespace": "trajectory",
+        "title": f"{recipe.name}, {pairing.name}",
+        "base_model": base.id,
+        "base_revision": base.revision,
+        "license": "other",
+        **{role: seen(pairing.adapters[role]) for role in ROLES},
+        "evaluation": {
+            "data": seen(data_path(folder, "eval")),
+            "reference": seen(reference_path(folder)),
+            "training": [seen(training_list_path(folder))],
+            "rows": recipe.eval.rows,
+            "max_new_tokens": recipe.eval.max_new_tokens,
+            "batch_size": recipe.eval.batch_size,
+            "quantization": base.quantization,
+            "dtype": base.dtype,
+        },
+    }
+    if recipe.base.path:
+        document["base_path"] = seen(Path(recipe.base.path))
+    write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
+    return read_release(place)
+
+
+def _measured_with(release: Release) -> str:
+    """What a point follows from."""
+    files = [release.evaluation_data, release.reference]
+    files += [release.adapter(role) / ADAPTER_FILE_NAME for role in ROLES]
+    hashes = {path.name + str(at): sha256_file(path) for at, path in enumerate(files)}
+    settings = release.config.evaluation.model_dump(mode="json")
+    return sha256_bytes(dump_json(hashes | settings).encode())
+
+
+def _measure(
+    release: Release, pairing: Pairing, wanted: str, device: str | None, *, again: bool
+) -> Point:
+    calibration = calibrate(roundtrip(release, device=device, fresh=again))
+    write_atomic(release.calibration, calibration.dump())
+    return point(
+        calibration,
+        steps=pairing.steps,
+        loss={role: read_log(release.adapter(role))[-1].loss for role in ROLES},
+        adapter_sha256={
+            role: sha256_file(release.adapter(role) / ADAPTER_FILE_NAME) for role in ROLES
+        },
+        measured_with=wanted,
+    )
+
+
+@step("eval")
+@device_option
+def command(recipe: Recipe, folder: Path, again: bool, device: str | None) -> None:
+    """Measure the pair of RECIPE and its checkpoints; writes trajectory.jsonl and trajectory.md."""
+    points = evaluate(recipe, folder, device=device, again=again)
+    last = points[-1]
+    click.echo(
+        f"wrote {folder / TABLE_NAME}: {len(points)} pairs; the finished one has cosine"
+        f" {last.cosine:.3f}, {last.real_minus_shuffled:+.3f} against shuffled: {last.label}",
+        err=True,
+    )
+
+
+if __name__ == "__main__":
+    run(command, "eval")

@@ -1,0 +1,109 @@
+"""What is looked at before a training begins, since hours later it would be too late.
+
+Each gate raises, names what it found and what to do. What is looked at while training goes on is
+in `tripwire`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from nla_release.engine.architecture import decoder_of
+from nla_release.engine.base import Base
+from nla_release.errors import ConfigError
+from nla_release.module_names import ModuleTree, Targets, block_of
+from nla_release.prompt import check_replay, check_suffix
+from nla_release.sidecar import Sidecar
+
+# Outside this band around the base's own embedding norm an AV trains on inputs the base has never
+# seen, while its loss still falls (the F72 retraction of SolshineCode/nla-gemma-4-e2b: scale
+# 80000 on an embedding norm of 39.25 cost eight days).
+SCALE_BAND = (0.5, 3.0)
+
+
+def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
+    """Refuse an injection scale out of proportion to the mean embedding norm.
+
+    Raises:
+        ConfigError: outside `SCALE_BAND` times the norm, unless allowed.
+    """
+    low, high = (bound * norm for bound in SCALE_BAND)
+    if not (low <= scale <= high or allowed):
+        raise ConfigError(
+            f"injection_scale {scale:g} is {scale / norm:.3g} times the base's mean embedding norm"
+            f" {norm:.4g}; between {low:.4g} and {high:.4g} is in proportion",
+            hint="set av.injection_scale near the norm, or pass --allow-ood-injection",
+        )
+
+
+def check_prompts(sidecar: Sidecar, base: Base) -> None:
+    """Replay the prompt that the sidecar will promise, as every reader of the adapter will.
+
+    Raises:
+        PairError: the base's tokenizer gives other ids, or has no token of its own for the marker.
+    """
+    if sidecar.role == "av":
+        check_replay(sidecar, base.encode, base.tokenizer.unk_token_id, base.chat)
+    else:
+        check_suffix(sidecar, base.encode)
+
+
+def check_targets(model: Any, targets: str | Sequence[str]) -> None:
+    """Refuse targets that reach out of the language model, or into nothing.
+
+    Towers for images and sound have projections of the same names. PEFT cannot wrap those of
+    Gemma-4 (huggingface/peft#3129), and elsewhere it adapts them without a word.
+
+    Raises:
+        ConfigError: they do; the hint gives the regex that means the language model alone.
+        InputError: they are no regular expression.
+    """
+    tree = module_tree(model)
+    found = Targets(targets).among(tree)
+    outside = tree.outside(found)
+    inside = found - set(outside)
+    if outside:
+        kinds = {name: type(model.get_submodule(name)).__name__ for name in outside[:3]}
+        names = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise ConfigError(
+            f"target_modules {targets!r} reaches {len(outside)} modules outside of the language"
+            f" model: {names}{', ...' if len(outside) > 3 else ''}",
+            hint=f"for the language model's projections only, write target_modules:"
+            f" '{language_model_regex(inside, tree)}'",
+        )
+    if not inside:
+        raise ConfigError(
+            f"target_modules {targets!r} matches no module of {type(model).__name__}",
+            hint="for all projections of the language model, write target_modules:"
+            f" '{language_model_regex(tree.linear, tree)}'",
+        )
+
+
+def module_tree(model: Any) -> ModuleTree:
+    """The linear modules of a base in memory, and the name of its language model."""
+    modules = dict(model.named_modules())
+    decoder = decoder_of(model)
+    (name,) = (name for name, module in modules.items() if module is decoder)
+    linear = {
+        name: (module.out_features, module.in_features)
+        for name, module in modules.items()
+        if isinstance(module, torch.nn.Linear)
+    }
+    return ModuleTree(f"{name}.", linear)
+
+
+def language_model_regex(names: Any, tree: ModuleTree) -> str:
+    """A regex for the places of these names in all blocks of the language model, and no others."""
+    blocks = (block_of(name) for name in names if name.startswith(tree.decoder))
+    places: dict[str, set[str]] = {}
+    for block in blocks:
+        if block:
+            parent, _, leaf = block.place.rpartition(".")
+            places.setdefault(parent, set()).add(leaf)
+    ways = [
+        f"{re.escape(parent)}\\.({'|'.join(map(re.escape, sorted(leaves)))})"
+        for parent, leaves in sorted(places.items())
+    ]
+    return f"{re.escape(tree.decoder)}layers\\.\\d+\\.({'|'.join(ways)})"

@@ -1,0 +1,112 @@
+"""One process or several, as `accelerate launch` started them.
+
+Every process holds the whole base and the same trainable parameters, takes its share of the rows
+of each step, and learns what the others' shares gave from one sum per step. The model is not
+wrapped: a reconstructor stops in the middle of it, and a wrapper of the whole would not see that.
+"""
+
+import functools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env, reduce
+
+from nla_release.errors import ConfigError
+from nla_release.progress import Advance, progress, tell
+
+# What `accelerate launch` sets when it means to start several processes.
+_LAUNCHED_BY_ACCELERATE = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"}
+
+
+@functools.cache
+def state() -> PartialState:
+    """This process among the others; joins them when it is asked for first."""
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
+        tell(
+            "warning: accelerate was asked for several processes and started one, as it does on"
+            " CPUs; start them with `torchrun --nproc-per-node N -m`"
+        )
+    return PartialState(cpu=on_cpu)
+
+
+def device_here(device: str | None) -> str | None:
+    """The device of this process: as asked for, or of several processes the one of its rank.
+
+    Raises:
+        ConfigError: several processes were started, and another kind of device is asked for.
+    """
+    if process_count() == 1:
+        return device
+    here = state().device
+    if device is not None and torch.device(device).type != here.type:
+        raise ConfigError(
+            f"--device is {device}, and accelerate started {process_count()} processes on"
+            f" {here.type}",
+            hint="leave --device out; the launcher chooses devices",
+        )
+    return "cpu" if here.type == "cpu" else str(here)
+
+
+def share(pieces: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:
+    """The pieces of work that this process does, with their numbers: each is done by one."""
+    yield from list(enumerate(pieces))[state().process_index :: process_count()]
+
+
+def add_up(parameters: Iterable[torch.nn.Parameter], figure: torch.Tensor) -> torch.Tensor:
+    """Make each gradient the sum over the processes, all in one message; give the figure's sum.
+
+    A parameter that no process has a gradient of has none afterwards, as with a single process.
+    """
+    if process_count() == 1:
+        return figure
+    changed = list(parameters)
+    have = torch.tensor([p.grad is not None for p in changed], device=figure.device)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in changed]
+    parts = [gradient.float().flatten() for gradient in gradients]
+    message = torch.cat([*parts, have.float(), figure.detach().float().reshape(1)])
+    total: torch.Tensor = reduce(message, reduction="sum")
+    sums = torch.split(total[: -len(changed) - 1], [part.numel() for part in parts])
+    somewhere = total[-len(changed) - 1 : -1].tolist()
+    for parameter, values, count in zip(changed, sums, somewhere, strict=True):
+        parameter.grad = values.view_as(parameter).to(parameter.dtype) if count else None
+    return total[-1]
+
+
+def any_of_us(here: bool) -> bool:
+    """Whether it is so in any of the processes."""
+    if process_count() == 1:
+        return here
+    return bool(reduce(torch.tensor(float(here), device=state().device), reduction="sum").item())
+
+
+def process_count() -> int:
+    """How many processes take part."""
+    return int(state().num_processes)
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and talks."""
+    return bool(state().is_main_process)
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    state().wait_for_everyone()
+
+
+@contextmanager
+def shared_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+    """`progress`, shown by the main process alone."""
+    if is_main():
+        with progress(title, total, unit) as advance:
+            yield advance
+    else:
+        yield _untold
+
+
+def _untold(done: int, note: str = "") -> None:
+    """Progress that the main process shows."""

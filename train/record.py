@@ -1,0 +1,244 @@
+"""What each step leaves behind about itself, so that no step works on another recipe's files.
+
+Beside its files a step writes `steps/STEP.json`: the settings that made them, and the sha256 of
+what it read and wrote. A step is done when its record has today's settings and all those hashes
+still fit; a step that finds otherwise says what differs and leaves things as they are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from nla_release.errors import DataError
+from nla_release.files import dump_json, read_json, sha256_bytes, sha256_file, write_atomic
+from nla_release.schema import Strict, parse
+from train.recipe import Recipe
+from train.sources import corpus_digest
+
+StepName = Literal["extract", "split", "label", "build", "av", "ar", "eval"]
+STEPS: tuple[StepName, ...] = get_args(StepName)
+
+_READS: dict[StepName, tuple[StepName, ...]] = {
+    "extract": (),
+    "split": ("extract",),
+    "label": ("split",),
+    "build": ("split", "label"),
+    "av": ("build",),
+    "ar": ("build",),
+    "eval": ("build", "av", "ar"),
+}
+_USES: dict[StepName, tuple[str, ...]] = {
+    "extract": ("base", "extract"),
+    "split": ("split",),
+    "label": ("label",),
+    "build": (
+        "marker",
+        "templates",
+        "prompt_encoding",
+        "chat_options",
+        "build",
+        "av.max_tokens",
+        "ar.max_tokens",
+    ),
+    "av": ("av",),
+    "ar": ("ar",),
+    "eval": ("eval",),
+}
+# Where the base lies, how fast the work goes, what is watched: none of it changes what comes out.
+_WITHOUT_EFFECT = (
+    "base.path",
+    "extract.batch_size",
+    "label.concurrency",
+    "label.requests_per_minute",
+    "label.retries",
+    "label.backoff_seconds",
+    "label.timeout_seconds",
+    "label.token_variable",
+    "label.price_per_million_tokens",
+    "av.checkpoint_every",
+    "av.tripwire",
+    "ar.checkpoint_every",
+    "ar.tripwire",
+)
+
+
+class Record(Strict):
+    """`steps/STEP.json`. Files are named from the folder, and given with their sha256."""
+
+    step: StepName
+    recipe: str
+    settings: dict[str, Any]
+    settings_sha256: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def settings_of(recipe: Recipe, step: StepName) -> dict[str, Any]:
+    """The recipe's settings that a step's files follow from, those of steps before it included.
+
+    Keys are dotted, as in `extract.layer`.
+    """
+    document = dict(_flat(recipe.model_dump(mode="json")))
+    names = {name for earlier in _steps_up_to(step) for name in _USES[earlier]}
+    # The build reads both trainings' limits, and neither adapter follows from the other's.
+    other = {"av": "ar", "ar": "av"}.get(step, "")
+    return {
+        key: value
+        for key, value in document.items()
+        if _within(key, names) and not _within(key, _WITHOUT_EFFECT) and not _within(key, [other])
+    }
+
+
+def settings_digest(recipe: Recipe, step: StepName) -> str:
+    """Hex sha256 of `settings_of` as canonical JSON."""
+    return _digest(settings_of(recipe, step))
+
+
+def record_path(folder: Path, step: StepName) -> Path:
+    """Where a step's record lies."""
+    return folder / "steps" / f"{step}.json"
+
+
+def read_record(folder: Path, step: StepName) -> Record | None:
+    """A step's record; None when the step has not come to its end.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = record_path(folder, step)
+    return parse(Record, read_json(path), path, error=DataError) if path.exists() else None
+
+
+def write_record(
+    step: StepName,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    inputs: dict[str, str],
+    outputs: Iterable[Path],
+) -> None:
+    """Say that a step is done; the last thing that it writes."""
+    record = Record(
+        step=step,
+        recipe=recipe.name,
+        settings=settings_of(recipe, step),
+        settings_sha256=settings_digest(recipe, step),
+        inputs=inputs,
+        outputs={_name(path, folder): sha256_file(path) for path in outputs},
+    )
+    write_atomic(record_path(folder, step), dump_json(record.model_dump()))
+
+
+def forget(folder: Path, step: StepName) -> None:
+    """Say that a step is not done; the first thing that it does before it changes any file."""
+    record_path(folder, step).unlink(missing_ok=True)
+
+
+def check_inputs(
+    step: StepName, recipe: Recipe, folder: Path, names: Sequence[str]
+) -> dict[str, str]:
+    """The sha256 of files that a step reads, which earlier steps wrote under this recipe.
+
+    Args:
+        step: that reads them.
+        recipe: that it follows.
+        folder: where all steps read and write.
+        names: of the files, from the folder.
+
+    Raises:
+        DataError: a file is missing, was changed, or was made with other settings or from other
+            files than the recipe and the folder have now.
+    """
+    writers = {
+        name: record
+        for earlier in _READS[step]
+        if (record := read_record(folder, earlier))
+        for name in record.outputs
+    }
+    checked: set[StepName] = set()
+    for name in names:
+        record = writers.get(name)
+        if record is None:
+            raise DataError(
+                f"{folder / name}, which this step reads, was not written by any step of the chain",
+                hint=f"run `python -m train.{_READS[step][-1]}` with this recipe first",
+            )
+        if record.step not in checked and (reason := outdated(record, recipe, folder)):
+            raise DataError(
+                f"{folder / name} is not what this recipe gives: {reason}",
+                hint=f"run `python -m train.{record.step} --again` with this recipe",
+            )
+        checked.add(record.step)
+        _check_file(folder, name, record)
+    return {name: writers[name].outputs[name] for name in names}
+
+
+def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
+    """Why a record is not of this recipe and these files; None when it is."""
+    wanted = settings_of(recipe, record.step)
+    for key in sorted(wanted.keys() | record.settings.keys()):
+        found = record.settings.get(key)
+        if found != wanted.get(key):
+            return f"it was made with {key} {found!r}, the recipe has {wanted.get(key)!r}"
+    for earlier in _READS[record.step]:
+        before = read_record(folder, earlier)
+        for name, digest in record.inputs.items():
+            if before and before.outputs.get(name, digest) != digest:
+                return f"it was made from another {name}"
+        if before and (reason := outdated(before, recipe, folder)):
+            return f"of {earlier}, {reason}"
+    return None
+
+
+def unfinished(record: Record, folder: Path) -> str | None:
+    """Which output of a step is gone; None when all are there."""
+    return next((name for name in record.outputs if not (folder / name).exists()), None)
+
+
+def changed(record: Record, folder: Path) -> str | None:
+    """Which output of a step, or corpus that it read, was changed since; None when none was."""
+    corpus = record.inputs if record.step == "extract" else {}
+    for name, digest in (*record.outputs.items(), *corpus.items()):
+        path = folder / name
+        if path.exists() and corpus_digest(path) != digest:
+            return name
+    return None
+
+
+def _check_file(folder: Path, name: str, record: Record) -> None:
+    path = folder / name
+    again = f"run `python -m train.{record.step} --again` with this recipe"
+    if not path.exists():
+        raise DataError(f"{path} is missing", hint=again)
+    if (found := sha256_file(path)) != record.outputs[name]:
+        raise DataError(
+            f"{path} was changed after train.{record.step} wrote it: sha256 {found}, expected"
+            f" {record.outputs[name]}",
+            hint=again,
+        )
+
+
+def _steps_up_to(step: StepName) -> Iterator[StepName]:
+    for earlier in _READS[step]:
+        yield from _steps_up_to(earlier)
+    yield step
+
+
+def _flat(document: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _within(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return sha256_bytes(dump_json(settings).encode())
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

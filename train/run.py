@@ -1,0 +1,113 @@
+"""`python -m train.run RECIPE`: the whole chain, from text to a measured pair.
+
+Each step is the command that a person would type. What is done already is skipped, and what was
+cut off goes on.
+"""
+
+import gc
+import importlib
+from pathlib import Path
+
+import click
+
+from nla_release.cli.edge import debug_option
+from nla_release.errors import ConfigError
+from nla_release.progress import tell
+from train.build import build
+from train.command import again_option, device_option, folder_option, recipe_argument
+from train.command import run as run_step
+from train.extract import extract
+from train.label import label
+from train.memory import card_bytes
+from train.plan import plans
+from train.processes import is_main, wait_for_all
+from train.recipe import Recipe, read_recipe
+from train.record import STEPS, StepName, outdated, read_record, unfinished
+from train.split import split
+
+# The steps that put the base on a device, and those that several processes share.
+_ON_A_DEVICE = ("extract", "av", "ar", "eval")
+_SHARED = ("extract", "label", "av", "ar")
+
+
+def prepare_data(recipe: Recipe, folder: Path, *, device: str | None = None) -> None:
+    """Make the rows that a pair learns from and is judged by: extract, split, label, build."""
+    extract(recipe, folder, device=device)
+    split(recipe, folder)
+    label(recipe, folder)
+    build(recipe, folder)
+
+
+def chosen(first: StepName, last: StepName) -> list[StepName]:
+    """The steps of a run.
+
+    Raises:
+        ConfigError: the last comes before the first.
+    """
+    start, end = STEPS.index(first), STEPS.index(last)
+    if end < start:
+        raise ConfigError(f"--to {last} comes before --from {first}")
+    return list(STEPS[start : end + 1])
+
+
+def plan(recipe: Recipe, folder: Path, names: list[StepName]) -> list[str]:
+    """A line for each step: whether it is done, and if not as the recipe says, why."""
+    lines = []
+    for name in names:
+        record = read_record(folder, name)
+        if record is None or unfinished(record, folder):
+            lines.append(f"{name}: to do")
+        elif reason := outdated(record, recipe, folder):
+            lines.append(f"{name}: done otherwise ({reason}); needs --again")
+        else:
+            lines.append(f"{name}: done")
+    return lines
+
+
+@click.command()
+@recipe_argument
+@folder_option
+@click.option("--from", "first", type=click.Choice(STEPS), default=STEPS[0], show_default=True)
+@click.option("--to", "last", type=click.Choice(STEPS), default=STEPS[-1], show_default=True)
+@click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Tell what would be done and what memory the trainings take, and do nothing.",
+)
+@click.option("--card", help="The card's memory to plan for, such as 4GB.")
+@again_option
+@device_option
+def command(
+    recipe: Path,
+    folder: Path,
+    first: StepName,
+    last: StepName,
+    only_plan: bool,
+    card: str | None,
+    again: bool,
+    device: str | None,
+) -> None:
+    """Make the pair of RECIPE in the folder, step after step."""
+    names = chosen(first, last)
+    wanted = read_recipe(recipe)
+    if only_plan:
+        click.echo("\n".join(plan(wanted, folder, names)))
+        if {"av", "ar"} & set(names):
+            click.echo("\n" + plans(wanted, card=card_bytes(card) if card else None))
+        return
+    for name in names:
+        options = [str(recipe), "--folder", str(folder)]
+        options += ["--again"] if again else []
+        options += ["--device", device] if device and name in _ON_A_DEVICE else []
+        if is_main():
+            tell(f"\n$ python -m train.{name} {' '.join(options)}")
+        if is_main() or name in _SHARED:
+            importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
+        wait_for_all()
+        gc.collect()  # the base of this step, before the next loads its own
+
+
+if __name__ == "__main__":
+    command.params.append(debug_option())
+    run_step(command, "run")

@@ -1,0 +1,167 @@
+"""`python -m train.split RECIPE`: from all activations to those of each side.
+
+Documents, not rows, are put on sides, by hash of their text; `data/split/contamination.json` tells
+what the sides have in common, by ids and by texts, and no side is written unless that is nothing.
+"""
+
+from collections import Counter, defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nla_release.errors import DataError, NothingCheckedError
+from nla_release.files import dump_json, write_atomic
+from nla_release.progress import tell
+from train.command import run, step
+from train.corpus import SIDES, Side, side_of, sides_of
+from train.dataset import data_path, split_path
+from train.recipe import Recipe
+from train.record import check_inputs, forget, write_record
+from train.tables import pieces, read_sidecar, row_schema, vectors_of, write_sidecar, writing
+
+# Of each overlap, in the report; the counts are whole.
+_NAMED = 20
+
+
+@dataclass
+class Held:
+    """What a side holds."""
+
+    rows: int = 0
+    norms: float = 0.0
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def add(self, table: pa.Table) -> None:
+        """Count a table's rows."""
+        self.rows += len(table)
+        self.norms += float(np.linalg.norm(vectors_of(table).astype(np.float64), axis=1).sum())
+        names, digests = (table.column(it).to_pylist() for it in ("document", "document_sha256"))
+        self.digests.update(zip(names, digests, strict=True))
+
+
+def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
+    """Write `data/split/`; gives the rows on each side.
+
+    Raises:
+        DataError: the activations are not this recipe's, or two sides share a document or a text.
+        NothingCheckedError: a side has no rows.
+    """
+    source = data_path(folder, "base")
+    inputs = check_inputs("split", recipe, folder, [source.relative_to(folder).as_posix()])
+    document = read_sidecar(source)
+    extraction = document["extraction"]
+    forget(folder, "split")
+    sides = sides_of(recipe.split)
+    for side in SIDES:
+        if side not in sides:
+            split_path(folder, side).unlink(missing_ok=True)
+    held: dict[Side, Held] = {side: Held() for side in sides}
+    schema = row_schema(extraction["d_model"])
+    report_path = split_path(folder, "av").with_name("contamination.json")
+    with ExitStack() as stack:
+        writers = {
+            side: stack.enter_context(writing(split_path(folder, side), schema)) for side in sides
+        }
+        for table in pieces(source):
+            for side, mask in _sides(table, recipe).items():
+                part = table.filter(pa.array(mask))
+                held[side].add(part)
+                writers[side].write_table(part)
+        report = contamination(held)
+        write_atomic(report_path, dump_json(report))
+        _refuse(held, report, report_path)
+    for side in sides:
+        rows, documents = held[side].rows, len(held[side].digests)
+        write_sidecar(
+            split_path(folder, side),
+            recipe,
+            "split",
+            stage=f"split_{side}",
+            extraction=extraction | {"mean_norm": held[side].norms / rows},
+            inputs=inputs,
+            rows=rows,
+            documents=documents,
+            more={"split": side},
+        )
+        tell(f"split: {side} has {rows} rows of {documents} documents")
+    outputs = [report_path, *(split_path(folder, side) for side in sides)]
+    write_record("split", recipe, folder, inputs=inputs, outputs=outputs)
+    return {side: held[side].rows for side in sides}
+
+
+def contamination(held: dict[Side, Held]) -> dict[str, Any]:
+    """What the sides have in common, and how often a text stands more than once on one side."""
+    overlaps = []
+    for left, right in combinations(held, 2):
+        ids = sorted(held[left].digests.keys() & held[right].digests.keys())
+        texts = sorted(set(held[left].digests.values()) & set(held[right].digests.values()))
+        overlaps.append(
+            {
+                "sides": [left, right],
+                "ids": len(ids),
+                "first_ids": ids[:_NAMED],
+                "texts": len(texts),
+                "first_texts_sha256": texts[:_NAMED],
+            }
+        )
+    return {
+        "compared": "document ids, and sha256 of texts with case, spacing and width evened out",
+        "sides": {
+            side: {
+                "rows": it.rows,
+                "documents": len(it.digests),
+                "repeated_texts": sum(Counter(it.digests.values()).values())
+                - len(set(it.digests.values())),
+            }
+            for side, it in held.items()
+        },
+        "overlaps": overlaps,
+    }
+
+
+def _sides(table: pa.Table, recipe: Recipe) -> dict[Side, npt.NDArray[np.bool_]]:
+    """Which rows of a table are on which side."""
+    known = zip(
+        table.column("document_sha256").to_pylist(), table.column("split").to_pylist(), strict=True
+    )
+    masks: defaultdict[Side, npt.NDArray[np.bool_]] = defaultdict(
+        lambda: np.zeros(len(table), dtype=bool)
+    )
+    for at, (digest, said) in enumerate(known):
+        masks[side_of(digest, said, recipe.split)][at] = True
+    return masks
+
+
+def _refuse(held: dict[Side, Held], report: dict[str, Any], where: Path) -> None:
+    for overlap in report["overlaps"]:
+        if overlap["ids"] or overlap["texts"]:
+            left, right = overlap["sides"]
+            raise DataError(
+                f"{left} and {right} share {overlap['ids']} document ids and {overlap['texts']}"
+                f" texts; {where} names them",
+                hint="hold documents out whole: give copies of a text the same split",
+            )
+    for side, it in held.items():
+        if not it.rows:
+            raise NothingCheckedError(
+                f"no document on the side {side} gives an activation",
+                hint="take more or longer documents, or change the recipe's split",
+            )
+
+
+@step("split")
+def command(recipe: Recipe, folder: Path, again: bool) -> None:  # noqa: ARG001
+    """Put the activations' documents on sides as RECIPE says; writes data/split in the folder."""
+    split(recipe, folder)
+    click.echo(f"wrote {split_path(folder, 'av').parent}", err=True)
+
+
+if __name__ == "__main__":
+    run(command, "split")

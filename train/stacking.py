@@ -1,0 +1,90 @@
+"""Training on top of an earlier adapter, which stays as it is: a stack, see `nla_release.stack`."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nla_release.adapter_config import AdapterConfig, declared
+from nla_release.engine.adapters import calm, check_complete, check_lands, load_head
+from nla_release.errors import ConfigError
+from nla_release.files import read_json, sha256_file
+from nla_release.schema import parse
+from nla_release.sidecar import Adapter, Sidecar, read_sidecar
+from nla_release.stack import FILE_NAMES, MAX_HEIGHT, place, stack
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from train.adapter import Learner, broken_promises
+
+
+@dataclass(frozen=True)
+class Below:
+    """The adapters that a new one is trained on top of, in the order of application.
+
+    `facts` is what the sidecar records of the training that made the topmost of them.
+    """
+
+    folders: tuple[Path, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def recorded(self, sidecar: Sidecar) -> Sidecar:
+        """The new adapter's sidecar, with those below it listed before its own."""
+        (own,) = sidecar.nla_release.adapters
+        lower = [_entry(number, folder) for number, folder in enumerate(self.folders, 1)]
+        ours = sidecar.nla_release.model_copy(update={"adapters": [*lower, own]})
+        return sidecar.model_copy(update={"nla_release": ours})
+
+    def copy_to(self, folder: Path) -> None:
+        """Put them where the sidecar of the new adapter says that they are."""
+        for number, source in enumerate(self.folders, 1):
+            target = folder / place(number)
+            target.mkdir(parents=True)
+            for name in FILE_NAMES:
+                shutil.copyfile(source / name, target / name)
+
+
+def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
+    """Put an earlier adapter, with all that it is stacked on, below a fresh one.
+
+    All are active; only the fresh one learns, and an AR's head, which goes on from the earlier one.
+
+    Raises:
+        ConfigError: the earlier one is of another base, layer, prompt or scale, or the stack would
+            be too high.
+        PairError: one of its own stack is missing, or does not fit the base.
+        InputError: it is damaged.
+    """
+    before = read_sidecar(earlier, sidecar.role)
+    if differing := broken_promises(before, sidecar):
+        raise ConfigError(
+            f"stack_on {earlier}: it has other {', '.join(differing)} than this training",
+            hint="stack on an adapter of the same base, layer, prompt and scale",
+        )
+    folders = stack(earlier, before)
+    if len(folders) >= MAX_HEIGHT:
+        raise ConfigError(f"stack_on {earlier}: it is {len(folders)} high, and no higher is read")
+    model, names = learner.model, []
+    for number, folder in enumerate(folders, 1):
+        names.append(f"below_{number}")
+        check_lands(model.get_base_model(), folder)
+        with calm():
+            model.load_adapter(folder, adapter_name=names[-1])
+        check_complete(model, names[-1], folder / ADAPTER_FILE_NAME)
+    model.base_model.set_adapter([*names, "default"])
+    for name, parameter in model.named_parameters():
+        if not set(names).isdisjoint(name.split(".")):
+            parameter.requires_grad_(False)
+    if learner.head is not None:
+        learner.head.load_state_dict(load_head(earlier, before).state_dict())
+    facts = {
+        "adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME),
+        "trained_from": before.nla_release.training.get("trained_from"),
+        "steps": before.nla_release.training.get("steps"),
+    }
+    return Below(tuple(folders), {"stacked_on": facts})
+
+
+def _entry(number: int, folder: Path) -> Adapter:
+    path = folder / CONFIG_FILE_NAME
+    config = parse(AdapterConfig, read_json(path), path)
+    facts = {"path": place(number), "sha256": sha256_file(folder / ADAPTER_FILE_NAME)}
+    return Adapter.model_validate(declared(config) | facts)

@@ -1,0 +1,171 @@
+"""Rows on disk: parquet written whole or not at all, each file with its dataset sidecar.
+
+The sidecar `X.parquet.nla_meta.yaml` has the reference contract's keys (kind nla_dataset,
+schema_version 1), and what those have no place for under `nla_release`.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import nla_release
+from nla_release.errors import DataError, EnvironmentProblem
+from nla_release.files import dump_yaml, read_yaml, sha256_file, write_atomic
+from train.recipe import Recipe
+from train.record import StepName, settings_digest
+
+
+def row_schema(d_model: int) -> pa.Schema:
+    """Columns of `data/base.parquet` and of the sides that it is split into.
+
+    `text` is what of the document was read, up to and including the position. `explanation` and
+    `paraphrase` are the corpus's own, or null; `split` is what the corpus says of the document.
+    """
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            ("document", pa.string()),
+            ("document_sha256", pa.string()),
+            ("split", pa.string()),
+            ("position", pa.int32()),
+            ("token_id", pa.int32()),
+            ("text", pa.string()),
+            ("explanation", pa.string()),
+            ("paraphrase", pa.string()),
+            ("activation", pa.list_(pa.float32(), d_model)),
+        ]
+    )
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Give a writer; its file takes the place of `path` when the block ends well.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                with pq.ParquetWriter(stream, schema) as writer:
+                    yield writer
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write one table, whole or not at all.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the folder cannot be written.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def pieces(path: Path) -> Iterator[pa.Table]:
+    """A file's row groups as tables, one after the other.
+
+    Raises:
+        DataError: it is missing or not parquet.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for at in range(file.num_row_groups):
+                yield file.read_row_group(at)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a readable parquet file: {error}") from error
+
+
+def vectors_of(table: pa.Table) -> npt.NDArray[np.float32]:
+    """The activations of a table `[N, d]` float32."""
+    column = table.column("activation").combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, np.float32).reshape(len(table), -1)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where a parquet file's sidecar lies."""
+    return path.with_name(f"{path.name}.nla_meta.yaml")
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The sidecar of a parquet file of the chain.
+
+    Raises:
+        InputError: missing or not YAML.
+        DataError: it does not tell where the activations are from.
+    """
+    document = read_yaml(sidecar_path(path))
+    extraction = document.get("extraction")
+    if not isinstance(extraction, dict) or not {"d_model", "mean_norm"} <= extraction.keys():
+        raise DataError(f"{sidecar_path(path)} lacks extraction.d_model or extraction.mean_norm")
+    return document
+
+
+def write_sidecar(
+    path: Path,
+    recipe: Recipe,
+    step: StepName,
+    *,
+    stage: str,
+    extraction: dict[str, Any],
+    inputs: dict[str, str],
+    rows: int,
+    documents: int,
+    contract: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> None:
+    """Write the sidecar of a parquet file that is written already.
+
+    Args:
+        path: of the parquet file.
+        recipe: that it follows.
+        step: that wrote it.
+        stage: of the data, in the reference contract's words or ours.
+        extraction: where the activations are from.
+        inputs: sha256 of the files that the step read.
+        rows: how many.
+        documents: how many different ones.
+        contract: further keys of the reference contract.
+        more: further keys of the block `nla_release`.
+    """
+    document = {
+        "kind": "nla_dataset",
+        "schema_version": 1,
+        "stage": stage,
+        "extraction": extraction,
+        **(contract or {}),
+        "row_count": rows,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_by": f"nla_release {nla_release.__version__} train.{step}",
+        "nla_release": {
+            "recipe": recipe.name,
+            "settings_sha256": settings_digest(recipe, step),
+            "inputs": inputs,
+            "data_sha256": sha256_file(path),
+            "rows": rows,
+            "documents": documents,
+            **(more or {}),
+        },
+    }
+    write_atomic(sidecar_path(path), dump_yaml(document))
