@@ -166,7 +166,13 @@ def test_a_killed_step_is_not_done(folder, monkeypatch):
     assert "av_sft has" in ran(folder, "--from", "build", "--to", "build")
 
 
-@pytest.mark.parametrize("at", range(1, 22, 3))
+@pytest.mark.parametrize(
+    "at",
+    [
+        *(1, 10, 19),
+        *(pytest.param(at, marks=pytest.mark.long) for at in range(1, 22) if at not in (1, 10, 19)),
+    ],
+)
 def test_killed_at_any_write_the_same_command_finishes_what_was_begun(folder, monkeypatch, at):
     """Every file is whole or absent: of split, label and build, as the last write is the 21st."""
     names = ("av_sft", "ar_sft", "eval")
