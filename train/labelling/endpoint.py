@@ -96,19 +96,10 @@ class Asking:
         """
         key = request_key(self._settings, messages)
         if (known := self._cache.find(key)) is not None:
+            self._unanswered = 0
             self._tally.cached += 1
             return known
-        try:
-            answer = await self._insist(messages)
-        except UnansweredError as error:
-            self._unanswered += 1
-            if self._unanswered >= _IN_A_ROW:
-                raise EnvironmentProblem(
-                    f"{self._place} left {self._unanswered} requests in a row unanswered, the last"
-                    f" one after {error.requests} tries: {error.reason}",
-                    hint="what was answered is kept; the same command asks for the rest",
-                ) from error
-            raise
+        answer = await self._insist(messages)
         self._unanswered = 0
         self._cache.keep(key, answer)
         self._tally.spent.add(answer)
@@ -124,9 +115,20 @@ class Asking:
             except _AgainError as fault:
                 self._tally.faults[fault.kind] += 1
                 if retry == self._settings.retries:
+                    self._count_unanswered(fault, retry + 1)
                     raise UnansweredError(fault.reason, retry + 1) from fault
                 await self._wait(fault, retry)
         raise AssertionError("unreachable: the last round returns or raises")
+
+    def _count_unanswered(self, fault: _AgainError, tries: int) -> None:
+        """Stop when it is the endpoint; a request that it turns down as such is not counted."""
+        self._unanswered += 1
+        if self._unanswered >= _IN_A_ROW:
+            raise EnvironmentProblem(
+                f"{self._place} left {self._unanswered} requests in a row unanswered, the last"
+                f" one after {tries} tries: {fault.reason}",
+                hint="what was answered is kept; the same command asks for the rest",
+            ) from fault
 
     async def _wait(self, fault: _AgainError, retry: int) -> None:
         if fault.after is None:

@@ -349,6 +349,32 @@ def test_a_dead_endpoint_is_left_alone_after_ten_texts(tmp_path, recipe, server)
     assert len(server.asked) <= 2 * (10 + 4)
 
 
+def test_texts_that_the_endpoint_turns_down_end_as_failed_however_often_it_is_run(
+    tmp_path, recipe, server
+):
+    """Also when all others are in the cache, so that only these are asked for."""
+    texts = [f"text {at}{' too long' if at % 5 == 1 else ''}" for at in range(60)]
+    split(tmp_path, recipe(), {"av": texts})
+    server.goes_wrong("too long", *[status(400, body='{"error": "context length"}')] * 99)
+    for asked in (60, 12):
+        server.asked.clear()
+        label(recipe(), tmp_path)
+
+        assert len(server.asked) == asked
+        assert [row["status"] for row in rows(tmp_path)].count("failed") == 12
+
+
+def test_texts_that_an_endpoint_stumbles_over_are_no_dead_endpoint(tmp_path, recipe, server):
+    """When they lie far apart, and what lies between them is answered or in the cache."""
+    texts = [f"text {at}{' crashing' if at % 4 == 1 else ''}" for at in range(48)]
+    split(tmp_path, recipe(), {"av": texts})
+    server.goes_wrong("crashing", *[status(500)] * 99)
+    for _ in range(2):
+        label(recipe(retries=0, concurrency=1), tmp_path)
+
+        assert [row["status"] for row in rows(tmp_path)].count("failed") == 12
+
+
 def test_nothing_answered_is_no_labels(folder, recipe):
     with pytest.raises(EnvironmentProblem, match="not one of 4 texts was answered"):
         label(recipe(base_url="http://127.0.0.1:9/v1", retries=0), folder)
