@@ -25,7 +25,7 @@ from nla_release.progress import tell
 from nla_release.prompt import ar_prompt
 from train.checks import Length, Report, ar_length, av_length, fault
 from train.command import run, step
-from train.corpus import Side, sides_of
+from train.corpus import LEARNING, Side, sides_of
 from train.dataset import (
     DataName,
     data_path,
@@ -66,7 +66,7 @@ class Task:
     @property
     def learns(self) -> bool:
         """Whether a row without a good label is of no use."""
-        return self.target in ("av", "ar")
+        return self.target in LEARNING
 
 
 def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
@@ -196,6 +196,12 @@ def _refuse(task: Task, report: Report, recipe: Recipe, where: Path) -> None:
             f"{task.file}: {report.dropped.total()} of {report.rows} rows cannot be learned from:"
             f" {report.reasons()}",
             hint=f"see {where}; mend the labels, or raise build.max_dropped_share",
+        )
+    if task.learns and report.kept > 1 and len(report.said) == 1:
+        raise DataError(
+            f"{task.file}: all {report.kept} labels that can be learned from are the same:"
+            f" {next(iter(report.said))[:80]!r}",
+            hint=f"see {where}; look at the other labels, or at the labeller's prompt",
         )
 
 

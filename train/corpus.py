@@ -19,6 +19,8 @@ from train.recipe import Split
 Said = Literal["train", "eval"]
 Side = Literal["av", "ar", "eval", "rl"]
 SIDES: tuple[Side, ...] = get_args(Side)
+# Of these a pair is taught the explanations.
+LEARNING: frozenset[Side] = frozenset({"av", "ar"})
 
 
 class Label(Strict):

@@ -16,6 +16,7 @@ from nla_release.errors import EnvironmentProblem, NothingCheckedError
 from nla_release.files import make_folder
 from nla_release.progress import progress, tell
 from train.command import run, step
+from train.corpus import LEARNING
 from train.labelling.answers import STATUSES
 from train.labelling.cache import Cache
 from train.labelling.estimate import counter, estimate, in_words
@@ -142,11 +143,9 @@ def _write(
     inputs: dict[str, str],
 ) -> None:
     """Write the files of all sides, their sidecars, and last that the step is done."""
-    check_distinct(
-        (row.text, found.explanation)
-        for side, rows in sides.items()
-        for row, found in zip(rows, labelled[side], strict=True)
-    )
+    for side in sorted(sides.keys() & LEARNING):
+        pairs = zip(sides[side], labelled[side], strict=True)
+        check_distinct(side, ((row.text, found.explanation) for row, found in pairs))
     forget(folder, "label")
     outputs = []
     for side, rows in labelled.items():

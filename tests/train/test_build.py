@@ -212,6 +212,16 @@ def test_whatever_may_be_dropped_something_must_be_left(folder, recipe):
         build(recipe(build={"max_dropped_share": 1.0}), folder)
 
 
+def test_labels_that_are_all_the_same_after_the_drops_are_refused(folder, recipe):
+    rows = pq.read_table(labels_path(folder, "ar")).num_rows
+    changes = {f"row{at}": said("a text") for at in range(rows)} | {"row0": said(" ")}
+    relabel(folder, recipe(), "ar", **changes)
+    with pytest.raises(DataError, match=f"ar_sft: all {rows - 1} labels that can be learned from"):
+        build(recipe(), folder)
+
+    assert read_record(folder, "build") is None
+
+
 def test_a_held_out_row_stays_whatever_its_label_is(folder, recipe):
     before = [row["id"] for row in rows_of_labels(folder)]
     relabel(folder, recipe(), "eval", row0={"explanation": None, "status": "failed"}, row1=said(""))

@@ -97,10 +97,11 @@ def from_corpus(
     ]
 
 
-def check_distinct(texts: Iterable[tuple[str, str | None]]) -> None:
+def check_distinct(side: str, texts: Iterable[tuple[str, str | None]]) -> None:
     """Refuse labels that say the same of different texts: nothing could be learned from them.
 
     Args:
+        side: whose they are.
         texts: each text with its explanation, if it has one.
 
     Raises:
@@ -110,12 +111,12 @@ def check_distinct(texts: Iterable[tuple[str, str | None]]) -> None:
     said = {explanation for _, explanation in pairs if explanation is not None}
     if not said:
         raise DataError(
-            f"not one of {len(pairs)} rows has an explanation",
+            f"{side}: not one of {len(pairs)} rows has an explanation",
             hint="data/labels/cache holds the answers: look at one, and at the recipe's prompts",
         )
     if len(said) == 1 and len({text for text, explanation in pairs if explanation}) > 1:
         raise DataError(
-            f"all {len(pairs)} labels are the same: {next(iter(said))[:80]!r}",
+            f"{side}: all {len(pairs)} labels are the same: {next(iter(said))[:80]!r}",
             hint="look at what the labeller was shown and at its prompt",
         )
 

@@ -622,7 +622,7 @@ def test_shuffled_labels_are_other_rows_and_the_sidecar_says_so(tmp_path, recipe
     [
         ({"a": "of a", "b": "of b"}, r"1 of 1 rows have no explanation, the first is eval0:5"),
         ({"a": "of a", "b": " ", "c": "of c"}, r"1 of 2 rows have no explanation"),
-        (dict.fromkeys("abc", "a text"), "all 3 labels are the same: 'a text'"),
+        (dict.fromkeys("abc", "a text"), "av: all 2 labels are the same: 'a text'"),
     ],
 )
 def test_labels_that_are_missing_or_all_the_same_are_refused(tmp_path, recipe, explanations, words):
@@ -634,9 +634,19 @@ def test_labels_that_are_missing_or_all_the_same_are_refused(tmp_path, recipe, e
     assert read_record(tmp_path, "label") is None
 
 
+@pytest.mark.parametrize("side", ["av", "ar"])
+def test_labels_that_are_the_same_on_one_side_are_no_better_for_the_other(tmp_path, recipe, side):
+    mine = recipe(source="corpus")
+    texts = {"av": ["a", "b"], "ar": ["c", "d"], "eval": ["e", "f"]}
+    said = {it: f"of {it}" for it in "abcdef"} | dict.fromkeys(texts[side], "a text")
+    split(tmp_path, mine, texts, said)
+    with pytest.raises(DataError, match=f"{side}: all 2 labels are the same"):
+        label(mine, tmp_path)
+
+
 def test_a_labeller_that_always_says_the_same_is_refused(folder, recipe, server):
     server.goes_wrong("LABEL", *[says("<explanation>a text</explanation>")] * 9)
-    with pytest.raises(DataError, match="all 5 labels are the same"):
+    with pytest.raises(DataError, match="av: all 3 labels are the same"):
         label(recipe(), folder)
 
 
@@ -644,7 +654,7 @@ def test_answers_that_hold_no_explanation_at_all_are_counted_and_refused(
     folder, recipe, server, capsys
 ):
     server.goes_wrong("LABEL", *[says("I am sorry")] * 9)
-    with pytest.raises(DataError, match="not one of 5 rows has an explanation"):
+    with pytest.raises(DataError, match="av: not one of 3 rows has an explanation"):
         label(recipe(), folder)
 
     assert "unparsed" in capsys.readouterr().err
