@@ -48,12 +48,13 @@ def label(recipe: Recipe, folder: Path, *, only_estimate: bool = False) -> None:
         EnvironmentProblem: the endpoint answers nothing any more, or there is no token for it.
         ConfigError: the endpoint does not know the model.
     """
+    processes = Processes.from_environment()
+    processes.gather(None)  # all have seen what is done before any of them changes it
     names = _split_files(folder)
     inputs = check_inputs("label", recipe, folder, names)
     sides = {Path(name).stem: read_unlabelled(folder / name) for name in names}
     if not any(sides.values()):
         raise NothingCheckedError(f"{folder / 'data' / 'split'} has no rows")
-    processes = Processes.from_environment()
     if isinstance(recipe.label, Endpoint):
         tally, labelled = _ask(recipe, recipe.label, folder, sides, processes, only_estimate)
     else:

@@ -5,10 +5,12 @@ of each step, and learns what the others' shares gave from one sum per step. The
 wrapped: a reconstructor stops in the middle of it, and a wrapper of the whole would not see that.
 """
 
+import atexit
 import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import PartialState
@@ -20,6 +22,9 @@ from nla_release.progress import Advance, progress, tell
 # What `accelerate launch` sets when it means to start several processes.
 _LAUNCHED_BY_ACCELERATE = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"}
 
+# The others wait while one does alone what is not shared, or sits out an endpoint's rate limits.
+_LONGEST_WAIT = timedelta(days=7)
+
 
 @functools.cache
 def state() -> PartialState:
@@ -30,7 +35,10 @@ def state() -> PartialState:
             "warning: accelerate was asked for several processes and started one, as it does on"
             " CPUs; start them with `torchrun --nproc-per-node N -m`"
         )
-    return PartialState(cpu=on_cpu)
+    joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+    # Left to the end of the interpreter, the group's threads abort the process now and then.
+    atexit.register(joined.destroy_process_group)
+    return joined
 
 
 def device_here(device: str | None) -> str | None:

@@ -76,6 +76,25 @@ def test_two_processes_train_an_av_to_the_same_bytes(tmp_path):
     assert kept_steps(two, "av").keys() == {3}
 
 
+def test_the_others_wait_for_days_while_one_works_alone():
+    """A main process that splits, builds or evaluates for hours must not end the run."""
+    asked = (
+        "from train.processes import state; state()\n"
+        "from torch.distributed import distributed_c10d as groups\n"
+        "print(groups._get_default_group()._get_backend(state().device).options._timeout.days)"
+    )
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **alone, "MASTER_PORT": "0", "ACCELERATE_USE_CPU": "true"},
+    )
+
+    assert done.stdout == "7\n", done.stderr
+
+
 def test_one_process_needs_no_launcher():
     assert list(share([[1], [2]])) == [(0, [1]), (1, [2])]
     assert device_here("cpu") == "cpu"

@@ -4,20 +4,15 @@ Each takes every n-th text. They meet in the cache, and at the end, when the fir
 the rows of all. A single process does without torch.
 """
 
-import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import zip_longest
 from typing import TypeVar
 
 from nla_release.errors import EnvironmentProblem
 
 Item = TypeVar("Item")
-
-# One process may have rate limits to sit out that another has not.
-_LONGEST_WAIT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -55,11 +50,10 @@ class Processes:
         """What every process gives here, in the order of their ranks; waits for the last."""
         if self.count == 1:
             return [mine]
-        from accelerate import PartialState
         from accelerate.utils import gather_object
 
-        processes = PartialState(cpu=True, timeout=_LONGEST_WAIT)
-        # Left to the end of the interpreter, the group's threads abort the process now and then.
-        atexit.register(processes.destroy_process_group)
+        from train.processes import state
+
+        state()
         gathered: list[Item] = gather_object([mine])
         return gathered

@@ -713,6 +713,30 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     assert "wrote" not in said[1]
 
 
+LATE = "import time; time.sleep(3); from train.label import command; command()"
+
+
+def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe_file):
+    """Else it would take the step for done, and leave the other waiting for it."""
+    path = recipe_file(source="corpus")
+    split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
+    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *module, str(path), "--folder", str(tmp_path)],
+            env={**os.environ, **together, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, module in (("0", ["-m", "train.label"]), ("1", ["-c", LATE]))
+    ]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "done already" not in said[1]
+    assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
+
+
 def _free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
