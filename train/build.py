@@ -173,7 +173,7 @@ def _columns(
     task: Task, table: pa.Table, said: list[str | None], recipe: Recipe, prompt: str
 ) -> pa.Table:
     """The rows with their labels, and for those who learn or act what they are asked and answer."""
-    table = table.drop_columns(["split"])
+    table = table.drop_columns(["split", "read_sha256"])
     at = table.schema.get_field_index("explanation")
     table = table.set_column(at, "explanation", pa.array(said, pa.string()))
     if task.target != "ar":  # evaluations read a paraphrase as that of what the AV said

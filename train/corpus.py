@@ -90,12 +90,12 @@ def sides_of(shares: Split) -> list[Side]:
 def side_of(digest: str, said: str | None, shares: Split) -> Side:
     """The side of a document.
 
-    By hash of its text with case and spacing evened out, so that copies of a text lie on the same
-    side, and whatever else the corpus holds makes no difference. What the corpus says is obeyed:
-    its train documents are divided among the sides that learn, in proportion.
+    By hash of what was read of it with case and spacing evened out, so that copies of a text lie on
+    the same side, and whatever else the corpus holds makes no difference. What the corpus says is
+    obeyed: its train documents are divided among the sides that learn, in proportion.
 
     Args:
-        digest: `text_digest` of the document.
+        digest: `text_digest` of the document up to the last token that is read.
         said: "train", "eval", or None when the corpus says nothing.
         shares: the recipe's.
     """
@@ -132,6 +132,7 @@ def survey(documents: Iterable[Document | None], where: str, shares: Split) -> S
         if document.id in ids:
             raise DataError(f"{where}: document id {document.id!r} stands more than once")
         ids.add(document.id)
+        # Of the whole, before there is a tokenizer; where that differs, the split says so.
         digest = text_digest(document.text)
         side = side_of(digest, document.split, shares)
         if side_by_text.setdefault(digest, side) != side:

@@ -123,12 +123,15 @@ def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Ta
             digest = text_digest(document.text)
             taken, missed = places(document, digest, item["offset_mapping"], recipe.extract)
             left_out.update(missed)
+            last = max((end for _, end in item["offset_mapping"]), default=0)
+            read = text_digest(document.text[:last])
             chosen.append([place.position for place in taken])
             for place in taken:
                 row = {
                     "id": f"{document.id}:{place.position}",
                     "document": document.id,
                     "document_sha256": digest,
+                    "read_sha256": read,
                     "split": document.split,
                     "position": place.position,
                     "token_id": item["input_ids"][place.position],

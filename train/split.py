@@ -1,7 +1,9 @@
 """`python -m train.split RECIPE`: from all activations to those of each side.
 
-Documents, not rows, are put on sides, by hash of their text; `data/split/contamination.json` tells
-what the sides have in common, by ids and by texts, and no side is written unless that is nothing.
+Documents, not rows, are put on sides, by hash of what was read of their text, so that those which
+differ only beyond `extract.max_tokens` lie together. `data/split/contamination.json` tells what the
+sides have in common, by ids, by texts, and by what of them was read up to a row's position. No side
+is written when two share a document, or when a row to learn from has the text of a held-out one.
 """
 
 from collections import Counter, defaultdict
@@ -19,6 +21,7 @@ import pyarrow as pa
 from nla_release.errors import DataError, NothingCheckedError
 from nla_release.files import dump_json, write_atomic
 from nla_release.progress import tell
+from nla_release.training_documents import text_digest
 from train.command import run, step
 from train.corpus import SIDES, Side, side_of, sides_of
 from train.dataset import data_path, split_path
@@ -37,6 +40,7 @@ class Held:
     rows: int = 0
     norms: float = 0.0
     digests: dict[str, str] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
 
     def add(self, table: pa.Table) -> None:
         """Count a table's rows."""
@@ -44,6 +48,8 @@ class Held:
         self.norms += float(np.linalg.norm(vectors_of(table).astype(np.float64), axis=1).sum())
         names, digests = (table.column(it).to_pylist() for it in ("document", "document_sha256"))
         self.digests.update(zip(names, digests, strict=True))
+        self.read.update(map(text_digest, table.column("text").to_pylist()))
+        self.read.update(table.column("read_sha256").to_pylist())
 
 
 def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
@@ -102,6 +108,7 @@ def contamination(held: dict[Side, Held]) -> dict[str, Any]:
     for left, right in combinations(held, 2):
         ids = sorted(held[left].digests.keys() & held[right].digests.keys())
         texts = sorted(set(held[left].digests.values()) & set(held[right].digests.values()))
+        read = sorted(held[left].read & held[right].read)
         overlaps.append(
             {
                 "sides": [left, right],
@@ -109,10 +116,13 @@ def contamination(held: dict[Side, Held]) -> dict[str, Any]:
                 "first_ids": ids[:_NAMED],
                 "texts": len(texts),
                 "first_texts_sha256": texts[:_NAMED],
+                "read": len(read),
+                "first_read_sha256": read[:_NAMED],
             }
         )
     return {
-        "compared": "document ids, and sha256 of texts with case, spacing and width evened out",
+        "compared": "document ids; sha256 of whole texts, and of what of them was read up to each"
+        " row's position and in all, with case, spacing and width evened out",
         "sides": {
             side: {
                 "rows": it.rows,
@@ -129,7 +139,7 @@ def contamination(held: dict[Side, Held]) -> dict[str, Any]:
 def _sides(table: pa.Table, recipe: Recipe) -> dict[Side, npt.NDArray[np.bool_]]:
     """Which rows of a table are on which side."""
     known = zip(
-        table.column("document_sha256").to_pylist(), table.column("split").to_pylist(), strict=True
+        table.column("read_sha256").to_pylist(), table.column("split").to_pylist(), strict=True
     )
     masks: defaultdict[Side, npt.NDArray[np.bool_]] = defaultdict(
         lambda: np.zeros(len(table), dtype=bool)
@@ -147,6 +157,14 @@ def _refuse(held: dict[Side, Held], report: dict[str, Any], where: Path) -> None
                 f"{left} and {right} share {overlap['ids']} document ids and {overlap['texts']}"
                 f" texts; {where} names them",
                 hint="hold documents out whole: give copies of a text the same split",
+            )
+        if overlap["read"] and "eval" in overlap["sides"]:
+            left, right = overlap["sides"]
+            raise DataError(
+                f"{left} and {right} share {overlap['read']} texts up to the position of an"
+                f" activation, so that these activations are the same; {where} names them",
+                hint="give documents that begin alike the same split, or take activations further"
+                " on, where they differ: extract.min_position or other labels",
             )
     for side, it in held.items():
         if not it.rows:

@@ -27,6 +27,7 @@ from train.record import StepName, settings_digest
 def row_schema(d_model: int) -> pa.Schema:
     """Columns of `data/base.parquet` and of the sides that it is split into.
 
+    `read_sha256` is of the text up to the last token that was read, `document_sha256` of the whole.
     `text` is what of the document was read, up to and including the position. `explanation` and
     `paraphrase` are the corpus's own, or null; `split` is what the corpus says of the document.
     """
@@ -35,6 +36,7 @@ def row_schema(d_model: int) -> pa.Schema:
             ("id", pa.string()),
             ("document", pa.string()),
             ("document_sha256", pa.string()),
+            ("read_sha256", pa.string()),
             ("split", pa.string()),
             ("position", pa.int32()),
             ("token_id", pa.int32()),

@@ -46,7 +46,7 @@ def write_corpus(path, *documents):
 def text_about(number):
     """A text of its own for every number, some longer than others."""
     place, topic = PLACES[number % len(PLACES)], TOPICS[number % len(TOPICS)]
-    return " ".join([f"In {place} people love {topic}."] * (3 + number % 5)) + f" {number}"
+    return f"{number}: " + " ".join([f"In {place} people love {topic}."] * (3 + number % 5))
 
 
 def unlabelled(count):

@@ -140,6 +140,8 @@ def by_hand(folder, recipe, rows):
             "id": f"{name}:{at}",
             "document": name,
             "document_sha256": text_digest(text),
+            "read_sha256": text_digest(text[:6]),
+            "text": text[:4],
             "split": said,
             "activation": [1.0, 2.0],
         }
@@ -177,6 +179,36 @@ def test_sides_that_share_a_document_or_a_text_are_refused_and_reported(tmp_path
     assert (overlap["sides"], overlap["ids"], overlap["texts"]) == (["av", "eval"], ids, texts)
     assert not list((tmp_path / "data" / "split").glob("*.parquet"))
     assert read_record(tmp_path, "split") is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("onetwo, a", "onetwo, b"), ("one two", "one three")]
+)
+def test_a_row_whose_text_is_that_of_a_held_out_one_is_refused(tmp_path, first, second):
+    """The documents differ, beyond the last token that is read or beyond the position."""
+    recipe = shortened(tmp_path)
+    by_hand(tmp_path, recipe, [("a", first, "train"), ("b", second, "eval")])
+    with pytest.raises(DataError, match="av and eval share . texts up to the position") as caught:
+        split(recipe, tmp_path)
+
+    assert "min_position" in caught.value.hint
+    assert report(tmp_path)["overlaps"][0]["texts"] == 0
+    assert not list((tmp_path / "data" / "split").glob("*.parquet"))
+
+
+def test_documents_that_differ_only_beyond_what_is_read_lie_on_one_side(tmp_path):
+    text = labelled(1)[0]["text"] * 3
+    alike = [{"id": f"alike{at}", "text": f"{text} {at}"} for at in range(12)]
+    write_corpus(tmp_path / "corpus.jsonl", *alike, *labelled(30))
+    settings = {"max_tokens": 60, "min_position": 30}
+    recipe = shortened(tmp_path, extract=settings, **FOUR)
+    extract(recipe, tmp_path, device="cpu")
+    counts = split(recipe, tmp_path)
+    documents = {side: {row["document"] for row in rows_of(tmp_path, side)} for side in counts}
+
+    assert [len([it for it in held if it.startswith("alike")]) for held in documents.values()] in (
+        [12 if at == side else 0 for at in range(4)] for side in range(4)
+    )
 
 
 def test_copies_on_one_side_are_counted_and_allowed(tmp_path):
