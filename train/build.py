@@ -197,7 +197,8 @@ def _refuse(task: Task, report: Report, recipe: Recipe, where: Path) -> None:
             f" {report.reasons()}",
             hint=f"see {where}; mend the labels, or raise build.max_dropped_share",
         )
-    if task.learns and report.kept > 1 and len(report.said) == 1:
+    # All labels together were looked at when they were made; this is about what the drops leave.
+    if task.learns and report.dropped and report.kept > 1 and len(report.said) == 1:
         raise DataError(
             f"{task.file}: all {report.kept} labels that can be learned from are the same:"
             f" {next(iter(report.said))[:80]!r}",
