@@ -2,7 +2,8 @@
 
 An activation is the OUTPUT of decoder block K at one position: `hidden_states[K + 1]`, raw,
 never normalised. `accelerate launch -m train.extract RECIPE` shares the documents among processes;
-`data/base.parquet` is the same, byte for byte, on the same hardware with as many threads.
+`data/base.parquet` is the same, byte for byte, on the same hardware with as many threads and in
+batches of the same size; other batches give the same within rounding.
 """
 
 import shutil
@@ -59,6 +60,7 @@ def extract(
     origin = {
         "corpus": corpus_digest(path),
         "settings": settings_digest(recipe, "extract"),
+        "extract.batch_size": str(settings.batch_size),  # within rounding, and a file has one
         "base_revision": str(base.revision),
         "tokenizer": base.tokenizer_sha256,
     }

@@ -42,6 +42,8 @@ def places(
     if len(offsets) >= settings.max_tokens:
         left_out["documents' ends beyond extract.max_tokens"] += 1
     if document.labels is not None:
+        if not document.labels:
+            left_out["documents without labels"] += 1
         found: dict[int, Place] = {}
         for label in document.labels:
             position = _last_token(offsets, label.start, label.end)
@@ -57,6 +59,10 @@ def places(
     ]
     if not candidates:
         left_out["documents shorter than extract.min_position"] += 1
+    elif len(candidates) < settings.positions_per_document:
+        left_out["documents' positions short of extract.positions_per_document"] += (
+            settings.positions_per_document - len(candidates)
+        )
     key = hashlib.sha256(f"{settings.seed}:{digest}".encode()).digest()
     count = min(settings.positions_per_document, len(candidates))
     chosen = np.random.default_rng(list(key)).choice(candidates, count, replace=False)

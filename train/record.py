@@ -44,7 +44,8 @@ _USES: dict[StepName, tuple[str, ...]] = {
     "ar": ("ar",),
     "eval": ("eval",),
 }
-# Where the base lies, how fast the work goes, what is watched: none of it changes what comes out.
+# Where the base lies, how fast the work goes, what is watched: none of it changes what comes out,
+# but for the rounding of other batches.
 _WITHOUT_EFFECT = (
     "base.path",
     "extract.batch_size",

@@ -46,7 +46,7 @@ def write_corpus(path, *documents):
 def text_about(number):
     """A text of its own for every number, some longer than others."""
     place, topic = PLACES[number % len(PLACES)], TOPICS[number % len(TOPICS)]
-    return f"{number}: " + " ".join([f"In {place} people love {topic}."] * (3 + number % 5))
+    return " ".join([f"In {place} people love {topic}."] * (3 + number % 5)) + f" {number}"
 
 
 def unlabelled(count):
@@ -55,7 +55,7 @@ def unlabelled(count):
 
 
 def labelled(count):
-    """Documents with two labels each, and no sides."""
+    """Documents with two labels each, no sides, and no two that begin alike."""
     return [
         it
         | {
@@ -69,5 +69,5 @@ def labelled(count):
                 for start in [it["text"].index(word)]
             ]
         }
-        for it in unlabelled(count)
+        for it in ({"id": f"d{at}", "text": f"{at}: {text_about(at)}"} for at in range(count))
     ]

@@ -239,6 +239,16 @@ def test_short_documents_and_labels_beyond_the_end_are_counted(tmp_path):
     }
 
 
+def test_documents_with_no_labels_or_few_positions_are_counted():
+    settings = shortened_extraction(positions_per_document=4)
+    bare, short = Document("b", "text", None, []), Document("s", "text", None, None)
+
+    assert places(bare, "digest", offsets(300), settings) == ([], {"documents without labels": 1})
+    taken, left_out = places(short, "digest", offsets(50), settings)
+    assert len(taken) == 1
+    assert left_out == {"documents' positions short of extract.positions_per_document": 3}
+
+
 def test_texts_that_all_end_before_the_first_position_give_nothing_and_say_so(corpus):
     recipe = shortened(corpus, extract={"min_position": 200})
     with pytest.raises(NothingCheckedError, match="12 documents shorter than") as caught:
@@ -354,6 +364,14 @@ def test_what_was_cut_off_under_other_settings_is_not_gone_on_with(corpus, whole
     extract(recipe, corpus, device="cpu", again=True)
 
     assert data_path(corpus, "base").read_bytes() == whole
+
+
+def test_what_was_cut_off_in_other_batches_is_not_gone_on_with(corpus, monkeypatch):
+    """They round otherwise, and a file would hold both."""
+    cut_off(shortened(corpus, extract=SAMPLED), corpus, monkeypatch)
+    recipe = shortened(corpus, extract=SAMPLED | {"batch_size": 2})
+    with pytest.raises(RefusedError, match=r"was cut off, with extract\.batch_size '4'"):
+        extract(recipe, corpus, device="cpu")
 
 
 def test_what_was_cut_off_on_another_corpus_is_not_gone_on_with(corpus, monkeypatch):
