@@ -55,6 +55,9 @@ def label(recipe: Recipe, folder: Path, *, only_estimate: bool = False) -> None:
     sides = {Path(name).stem: read_unlabelled(folder / name) for name in names}
     if not any(sides.values()):
         raise NothingCheckedError(f"{folder / 'data' / 'split'} has no rows")
+    if only_estimate and not isinstance(recipe.label, Endpoint):
+        tell("label: the corpus brings its labels along, they cost nothing")
+        return
     if isinstance(recipe.label, Endpoint):
         tally, labelled = _ask(recipe, recipe.label, folder, sides, processes, only_estimate)
     else:

@@ -1,8 +1,9 @@
 """Where documents come from: JSONL, parquet and plain text, in files, folders or on the Hub.
 
-A folder is all the `.jsonl`, `.parquet` and `.txt` files in it, in the order of their names; a text
-file is one document, named by its path. A dataset on the Hub is streamed once into
-`data/`, so that a run that goes on later reads the same text again.
+A folder is all the `.jsonl`, `.parquet` and `.txt` files in it, in the order of their names; it may
+hold none that only looks like one, such as `.jsonl.gz`. A text file is one document, named by its
+path. A dataset on the Hub is streamed once into `data/`, so that a run that goes on later reads the
+same text again.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
 from nla_release.errors import DataError, EnvironmentProblem, InputError
 from nla_release.files import read_text, sha256_bytes, sha256_file, write_atomic
@@ -22,6 +24,8 @@ from train.recipe import Extraction, HubDataset
 
 # Ids of documents without one.
 _NUMBERED = "{name}:{number:08d}"
+# What a document says of itself, whatever its other columns are called.
+_OF_ITS_OWN = ("split", "labels")
 _MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 
@@ -117,7 +121,7 @@ def _rows(settings: HubDataset) -> Iterator[dict[str, Any]]:
             revision=settings.revision,
             streaming=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
         reason = " ".join(str(error).split())
         raise EnvironmentProblem(
             f"dataset {settings.dataset} (revision {settings.revision}) cannot be read: {reason}",
@@ -135,8 +139,9 @@ def _line(settings: HubDataset, row: dict[str, Any], number: int) -> str:
     document = {
         "id": _NUMBERED.format(name=settings.dataset, number=number) if name is None else str(name),
         "text": row[settings.text_column],
+        **{column: row[column] for column in _OF_ITS_OWN if column in row},
     }
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    return json.dumps(document, ensure_ascii=False, default=str) + "\n"
 
 
 Reader = Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]
@@ -145,11 +150,16 @@ Reader = Callable[[Path], Iterator[tuple[str, dict[str, Any]]]]
 def _files(path: Path) -> list[tuple[Path, Reader]]:
     readers: dict[str, Reader] = {".jsonl": _jsonl, ".parquet": _parquet, ".txt": _text}
     if path.is_dir():
-        found = [
-            (file, readers[file.suffix])
-            for file in sorted(path.rglob("*"), key=lambda file: file.relative_to(path).as_posix())
-            if file.suffix in readers and file.is_file()
-        ]
+        files = [file for file in path.rglob("*") if file.is_file()]
+        unread = [file for file in files if file.suffix not in readers]
+        for file in unread:
+            if readers.keys() & {suffix.lower() for suffix in file.suffixes}:
+                raise InputError(
+                    f"{file} lies in the corpus, and is no .jsonl, .parquet or .txt file",
+                    hint="unpack it, give it such an ending, or take it out of the folder",
+                )
+        files.sort(key=lambda file: file.relative_to(path).as_posix())
+        found = [(file, readers[file.suffix]) for file in files if file.suffix in readers]
         if not found:
             raise InputError(f"{path} has no .jsonl, .parquet or .txt files in it")
         return found
@@ -205,7 +215,7 @@ def _document(
     if name is not None and fields.get(name) is None:
         raise DataError(f"{where} has no {name}, which the recipe's extract.id_column asks for")
     found = fields.get(name or "id")
-    known: dict[str, Any] = {key: fields[key] for key in ("split", "labels") if key in fields}
+    known: dict[str, Any] = {key: fields[key] for key in _OF_ITS_OWN if key in fields}
     if text in fields:
         known["text"] = fields[text]
     return read_document({"id": numbered if found is None else str(found), **known}, where)

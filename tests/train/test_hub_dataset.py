@@ -5,13 +5,14 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub.utils import httpx
 
 from nla_release.errors import DataError, EnvironmentProblem
 from nla_release.files import read_yaml
-from tests.train.chain import shortened, text_about
+from tests.train.chain import LENS, ROSE, shortened, text_about
 from train.dataset import data_path
 from train.extract import extract
-from train.sources import corpus_path, stream_dataset
+from train.sources import corpus_path, documents, stream_dataset
 
 SAMPLED = {"min_position": 20, "positions_per_document": 2}
 
@@ -57,6 +58,28 @@ def test_documents_without_an_id_are_numbered(tmp_path, recipe):
 
     assert found[3]["id"] == f"{tmp_path / 'dataset'}:00000003"
     assert len({it["id"] for it in found}) == 9
+
+
+def test_labels_and_sides_of_a_dataset_come_along(tmp_path, recipe):
+    settings = recipe(documents=2)
+    rows = [{**it, "content": it["text"]} for it in (LENS, ROSE)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "dataset/data/train-00000.parquet")
+    streamed(settings, tmp_path)
+    first, second = documents(corpus_path(settings.extract, tmp_path), settings.extract)
+
+    assert (first.split, second.split) == ("train", "eval")
+    assert first.labels[0].explanation == LENS["labels"][0]["explanation"]
+
+
+def test_a_stream_that_breaks_off_is_told_and_nothing_is_written(tmp_path, recipe, monkeypatch):
+    def broken(*_, **__):
+        yield {"content": "a text"}
+        raise httpx.RemoteProtocolError("peer closed connection")
+
+    monkeypatch.setattr("datasets.load_dataset", broken)
+    with pytest.raises(EnvironmentProblem, match="cannot be read: peer closed connection"):
+        streamed(recipe(), tmp_path)
+    assert not list((tmp_path).glob("data/corpus*"))
 
 
 @pytest.mark.parametrize(

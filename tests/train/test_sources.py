@@ -110,6 +110,16 @@ def test_a_file_that_is_not_what_it_says_is_named(tmp_path, read, name, content,
     assert name in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["c.jsonl.gz", "C.JSONL", "a/c.parquet.zst", "notes.txt~.TXT"])
+def test_a_file_that_looks_like_documents_is_not_passed_over(tmp_path, read, name):
+    write_corpus(tmp_path / "texts" / "c.jsonl", LENS)
+    (tmp_path / "texts" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "texts" / name).write_bytes(b"")
+    with pytest.raises(InputError, match="lies in the corpus, and is no") as caught:
+        read("texts")
+    assert name in caught.value.message
+
+
 def test_a_missing_corpus_and_an_empty_folder_are_named(tmp_path, read):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="c.jsonl does not exist"):

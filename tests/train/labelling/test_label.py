@@ -497,6 +497,16 @@ def test_without_a_price_only_tokens_are_told(folder, recipe_file, capsys):
     assert "2.0 minutes at least, at 4 a minute" in said
 
 
+def test_labels_of_the_corpus_cost_nothing_and_an_estimate_writes_none(tmp_path, recipe, capsys):
+    mine = recipe(source="corpus")
+    split(tmp_path, mine, {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
+    label(mine, tmp_path, only_estimate=True)
+
+    assert "they cost nothing" in capsys.readouterr().err
+    assert not (tmp_path / "data" / "labels").exists()
+    assert read_record(tmp_path, "label") is None
+
+
 def test_what_is_in_the_cache_is_not_estimated(folder, recipe, capsys):
     label(recipe(), folder)
     capsys.readouterr()
