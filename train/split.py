@@ -7,6 +7,7 @@ is written when two share a document, or when a row to learn from has the text o
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -24,10 +25,18 @@ from nla_release.progress import tell
 from nla_release.training_documents import text_digest
 from train.command import run, step
 from train.corpus import SIDES, Side, side_of, sides_of
-from train.dataset import data_path, split_path
+from train.dataset import data_path, labels_path, split_path
 from train.recipe import Recipe
 from train.record import check_inputs, forget, write_record
-from train.tables import pieces, read_sidecar, row_schema, vectors_of, write_sidecar, writing
+from train.tables import (
+    pieces,
+    read_sidecar,
+    row_schema,
+    sidecar_path,
+    vectors_of,
+    write_sidecar,
+    writing,
+)
 
 # Of each overlap, in the report; the counts are whole.
 _NAMED = 20
@@ -65,9 +74,7 @@ def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
     extraction = document["extraction"]
     forget(folder, "split")
     sides = sides_of(recipe.split)
-    for side in SIDES:
-        if side not in sides:
-            split_path(folder, side).unlink(missing_ok=True)
+    _remove_unused(folder, sides)
     held: dict[Side, Held] = {side: Held() for side in sides}
     schema = row_schema(extraction["d_model"])
     report_path = split_path(folder, "av").with_name("contamination.json")
@@ -134,6 +141,15 @@ def contamination(held: dict[Side, Held]) -> dict[str, Any]:
         },
         "overlaps": overlaps,
     }
+
+
+def _remove_unused(folder: Path, sides: Sequence[Side]) -> None:
+    """Leave nothing of sides that another split had, in this step's files or in later ones'."""
+    for side in SIDES:
+        if side not in sides:
+            for path in (split_path(folder, side), labels_path(folder, side)):
+                path.unlink(missing_ok=True)
+                sidecar_path(path).unlink(missing_ok=True)
 
 
 def _sides(table: pa.Table, recipe: Recipe) -> dict[Side, npt.NDArray[np.bool_]]:

@@ -14,6 +14,7 @@ from nla_release.training_documents import text_digest
 from tests.train.chain import labelled, shortened, write_corpus
 from train.dataset import data_path, split_path
 from train.extract import extract
+from train.label import label
 from train.record import STEPS, read_record, record_path, write_record
 from train.split import Held, contamination, split
 from train.tables import row_schema, write_sidecar, write_table
@@ -80,13 +81,14 @@ def test_the_report_counts_documents_rows_and_what_sides_share(folder):
 
 def test_an_ar_that_learns_from_the_avs_rows_has_no_file_here(folder):
     split(shortened(folder, **FOUR), folder)
+    label(shortened(folder, **FOUR), folder)
     counts = split(shortened(folder, split={"av": 0.8, "ar": "av", "eval": 0.2, "rl": 0.0}), folder)
 
     assert set(counts) == {"av", "eval"}
-    assert {path.name for path in (folder / "data" / "split").glob("*.parquet")} == {
-        "av.parquet",
-        "eval.parquet",
-    }
+    for place in ("split", "labels"):
+        assert {path.name for path in (folder / "data" / place).glob("*.parquet*")} == {
+            f"{side}.parquet{more}" for side in counts for more in ("", ".nla_meta.yaml")
+        }
 
 
 def test_a_side_says_what_it_is_and_what_it_was_made_from(folder):
