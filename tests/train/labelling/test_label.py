@@ -279,14 +279,14 @@ def test_a_text_without_an_explanation_keeps_its_row_and_its_reason(
 
 def test_what_was_refused_is_not_asked_again_and_what_failed_is(folder, recipe, server):
     server.goes_wrong("Kyoto", says(None, refusal="no"))
-    server.goes_wrong("rose", *[status(500)] * 4)
+    server.goes_wrong("snow", *[status(500)] * 4)
     label(recipe(), folder)
-    assert by_text(folder)["a rose in Lima"]["status"] == "failed"
+    assert by_text(folder)["snow on Oslo"]["status"] == "failed"
     server.asked.clear()
     label(recipe(), folder)
 
-    assert server.contents == ["LABEL: a rose in Lima"]
-    assert by_text(folder)["a rose in Lima"]["status"] == "ok"
+    assert server.contents == ["LABEL: snow on Oslo"]
+    assert by_text(folder)["snow on Oslo"]["status"] == "ok"
     assert by_text(folder)[KYOTO]["status"] == "refused"
 
 
