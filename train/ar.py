@@ -151,7 +151,7 @@ class Reconstructing:
         """What the AR reads out of texts, `[B, d]` float32."""
         ids, mask, last = pad_right(
             [self._prompt(text) for text in texts],
-            self._base.tokenizer.pad_token_id,
+            self._base.pad_id,
             self._base.device,
         )
         hidden = block_output(self._model, self._recipe.read_block, ids, mask)
@@ -162,10 +162,11 @@ class Reconstructing:
     @torch.no_grad()
     def read_all(self, texts: Sequence[str]) -> torch.Tensor:
         """What the AR as it is now reads out of texts, `[N, d]` on the CPU."""
+        mode = self._model.training
         self._model.eval()
         batch = self._recipe.ar.micro_batch
         found = [self.read(texts[at : at + batch]).cpu() for at in range(0, len(texts), batch)]
-        self._model.train()
+        self._model.train(mode)
         return torch.cat(found)
 
     def length(self, text: str) -> int:

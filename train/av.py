@@ -25,7 +25,7 @@ from nla_release.schema import parse
 from nla_release.sidecar import Sidecar
 from train.adapter import Learner, add_lora, load
 from train.checkpoints import Fit
-from train.command import device_option, run, step
+from train.command import allow_ood_option, device_option, run, step
 from train.dataset import TrainingRows, data_path, read_training_rows
 from train.gates import check_prompts, check_scale
 from train.loop import Draw, Watch
@@ -104,7 +104,7 @@ class Verbalizing:
         start = len(self._prompt)
         ids, mask, _ = pad_right(
             [[*self._prompt, *self._answers[row]] for row in rows],
-            self._base.tokenizer.pad_token_id,
+            self._base.pad_id,
             self._base.device,
         )
         targets = ids[:, start:].masked_fill(mask[:, start:] == 0, -100)
@@ -126,17 +126,19 @@ class Verbalizing:
     @torch.no_grad()
     def likelihood(self, vectors: torch.Tensor, batch: int) -> torch.Tensor:
         """Mean log p per token of every row's label `[N]`, given vectors `[N, d]`."""
+        mode = self._model.training
         self._model.eval()
         found = []
         for at in range(0, self.rows, batch):
             rows = range(self.rows)[at : at + batch]
             tokens = torch.tensor([len(self._answers[row]) for row in rows])
             found.append(-self.losses(rows, vectors[at : at + batch]).cpu() / tokens)
-        self._model.train()
+        self._model.train(mode)
         return torch.cat(found)
 
     def say(self, vectors: torch.Tensor, batch: int, max_new_tokens: int) -> list[str]:
         """What the AV says of vectors `[N, d]`, greedy."""
+        mode = self._model.training
         self._model.eval()
         tokenizer, injection = self._base.tokenizer, self._sidecar.injection
         decoding = Decoding(
@@ -144,7 +146,7 @@ class Verbalizing:
             self._prompt,
             injection.marker_position - 1,  # injection looks at the marker's left neighbour too
             end=tokenizer.eos_token_id,
-            pad=tokenizer.pad_token_id,
+            pad=self._base.pad_id,
             device=self._base.device,
         )
         said = []
@@ -152,7 +154,7 @@ class Verbalizing:
             part = vectors[at : at + batch]
             marked = injecting(self._model, part, self._sidecar.tokens, injection.scale)
             said += decoding.rows(len(part), max_new_tokens, marked)
-        self._model.train()
+        self._model.train(mode)
         return [tokenizer.decode(ids, skip_special_tokens=True) for ids in said]
 
     def on(self, data: Activations, max_tokens: int) -> "Verbalizing":
@@ -219,11 +221,7 @@ def _sidecar(
 
 @step("av")
 @device_option
-@click.option(
-    "--allow-ood-injection",
-    is_flag=True,
-    help="Train although the injection scale is out of proportion to the embedding norm.",
-)
+@allow_ood_option
 def command(
     recipe: Recipe, folder: Path, again: bool, device: str | None, allow_ood_injection: bool
 ) -> None:

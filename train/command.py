@@ -28,6 +28,11 @@ again_option = click.option(
     "--again", is_flag=True, help="Do it although it is done, and replace what is there."
 )
 device_option = click.option("--device", help="Torch device; CUDA when there is one, by default.")
+allow_ood_option = click.option(
+    "--allow-ood-injection",
+    is_flag=True,
+    help="Train an AV although the injection scale is out of proportion to the embedding norm.",
+)
 
 
 def step(name: StepName) -> Callable[[Step], click.Command]:

@@ -176,7 +176,7 @@ def _activations(
     @torch.inference_mode()
     def work(rows: Sequence[int]) -> list[npt.NDArray[np.float32]]:
         ids, mask, _ = pad_right(
-            [encoded[row]["input_ids"] for row in rows], base.tokenizer.pad_token_id, base.device
+            [encoded[row]["input_ids"] for row in rows], base.pad_id, base.device
         )
         hidden = block_output(base.model, recipe.extract.layer, ids, mask)
         return [hidden[at, chosen[row]].float().cpu().numpy() for at, row in enumerate(rows)]

@@ -14,7 +14,13 @@ from nla_release.cli.edge import debug_option
 from nla_release.errors import ConfigError
 from nla_release.progress import tell
 from train.build import build
-from train.command import again_option, device_option, folder_option, recipe_argument
+from train.command import (
+    again_option,
+    allow_ood_option,
+    device_option,
+    folder_option,
+    recipe_argument,
+)
 from train.command import run as run_step
 from train.extract import extract
 from train.label import label
@@ -78,6 +84,7 @@ def plan(recipe: Recipe, folder: Path, names: list[StepName]) -> list[str]:
 @click.option("--card", help="The card's memory to plan for, such as 4GB.")
 @again_option
 @device_option
+@allow_ood_option
 def command(
     recipe: Path,
     folder: Path,
@@ -87,6 +94,7 @@ def command(
     card: str | None,
     again: bool,
     device: str | None,
+    allow_ood_injection: bool,
 ) -> None:
     """Make the pair of RECIPE in the folder, step after step."""
     names = chosen(first, last)
@@ -100,6 +108,7 @@ def command(
         options = [str(recipe), "--folder", str(folder)]
         options += ["--again"] if again else []
         options += ["--device", device] if device and name in _ON_A_DEVICE else []
+        options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
             tell(f"\n$ python -m train.{name} {' '.join(options)}")
         if is_main() or name in _SHARED:

@@ -75,6 +75,7 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
             parameter.requires_grad_(False)
     if learner.head is not None:
         learner.head.load_state_dict(load_head(earlier, before).state_dict())
+    model.train()  # PEFT leaves all of it in eval mode once it has loaded an adapter
     facts = {
         "adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME),
         "trained_from": before.nla_release.training.get("trained_from"),

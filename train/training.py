@@ -11,6 +11,7 @@ import torch
 import nla_release
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
+from nla_release.errors import ConfigError
 from nla_release.prompt import suffix_ids
 from nla_release.sidecar import Role, Sidecar
 from nla_release.training_log import RULE, judge
@@ -55,6 +56,7 @@ class Training:
             NlaReleaseError: the training went wrong; the message says where.
         """
         place, target = checkpoints_path(self.folder, self.role), self.folder / "pair" / self.role
+        self._check_earlier(place, target)
         facts = dict(self.facts)
         if self.settings.continue_from:
             earlier = self.folder / self.settings.continue_from
@@ -95,6 +97,17 @@ class Training:
             )
         checkpoints.finish()
         return done
+
+    def _check_earlier(self, *replaced: Path) -> None:
+        """Raise ConfigError when the earlier adapter lies where this training clears away."""
+        for name in ("continue_from", "stack_on"):
+            earlier = getattr(self.settings, name)
+            for path in replaced if earlier else ():
+                if (self.folder / earlier).resolve().is_relative_to(path.resolve()):
+                    raise ConfigError(
+                        f"{name} {earlier}: it lies in {path}, which this training replaces",
+                        hint="copy it out of there first, and give the copy",
+                    )
 
     def _described(self, fit: Fit, facts: dict[str, Any]) -> Sidecar:
         training = _training_facts(self, fit) | facts

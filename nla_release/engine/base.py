@@ -43,6 +43,12 @@ class Base:
         return ids
 
     @property
+    def pad_id(self) -> int:
+        """What fills up the shorter rows of a batch: any token would do, none looks at it."""
+        ids = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        return next(number for number in ids if number is not None)
+
+    @property
     def chat(self) -> Chat | None:
         """The tokenizer's chat template, when it has one."""
         template = self.tokenizer.chat_template

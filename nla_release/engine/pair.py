@@ -157,7 +157,7 @@ class Pair:
             injection.prompt_token_ids,
             injection.marker_position - 1,  # injection looks at the marker's left neighbour too
             end=tokenizer.eos_token_id,
-            pad=tokenizer.pad_token_id,
+            pad=self.base.pad_id,
             device=self.base.device,
         )
 

@@ -40,7 +40,7 @@ class Reader:
                 decoder,
                 [self._base.encode(ar_prompt(template, text), True) for text in texts],
                 tokens=batch_size * TOKENS_PER_ROW,
-                pad=self._base.tokenizer.pad_token_id,
+                pad=self._base.pad_id,
                 device=self._base.device,
             )
         return self._head(read.float()).cpu()  # type: ignore[no-any-return]

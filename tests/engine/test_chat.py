@@ -1,6 +1,7 @@
 """Chat prompts here are those of `transformers`, and a pair trained in a chat loads and speaks."""
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -66,6 +67,15 @@ def test_the_engine_takes_the_template_from_the_tokenizer(base, theirs):
     theirs.chat_template = {"default": TURNS, "rag": "another"}
     assert loaded(theirs) == Chat(TURNS, theirs.special_tokens_map)
     assert loaded(AutoTokenizer.from_pretrained(TINY_BASE)) is None
+
+
+@pytest.mark.parametrize(
+    ("pad", "eos", "expected"), [(0, 1, 0), (None, 1, 1), (None, 0, 0), (None, None, 0), (7, 1, 7)]
+)
+def test_a_tokenizer_without_a_pad_token_pads_with_its_end_of_text(pad, eos, expected):
+    tokenizer = SimpleNamespace(pad_token_id=pad, eos_token_id=eos)
+
+    assert Base(None, tokenizer, "", None, None, "float32", "cpu").pad_id == expected
 
 
 # -- a pair --

@@ -99,6 +99,17 @@ def test_only_what_a_changed_setting_touches_is_done_again(folder):
     assert {path.relative_to(folder).parts[1] for path in changed} == {"av", "av.json"}
 
 
+def test_a_scale_out_of_proportion_can_be_allowed_for_the_whole_chain(folder):
+    shortened(folder, **SHARES, av={"injection_scale": 1000.0})
+    steps = ["--from", "av", "--to", "ar", "--again"]
+    with pytest.raises(ConfigError, match="injection"):
+        ran(folder, *steps)
+    told = ran(folder, *steps, "--allow-ood-injection")
+
+    assert told.count("--allow-ood-injection") == 1, "of the AV alone"
+    assert "pair/ar: loss" in told
+
+
 def test_a_step_whose_file_is_gone_is_done_again(folder):
     wanted = data_path(folder, "av_sft").read_bytes()
     data_path(folder, "av_sft").unlink()

@@ -22,7 +22,7 @@ from tests.pairs.zoo import judged
 from tests.sidecars import TINY_BASE
 from tests.train.built import build_rows, copied, recipe_with
 from train.ar import train_ar
-from train.av import train_av
+from train.av import Verbalizing, train_av
 
 WEIGHTS = "adapter_model.safetensors"
 IDS = torch.tensor([[2, 300, 301, 302]])
@@ -177,3 +177,60 @@ def test_the_cards_lines_load_the_stack_as_the_engine_does(pair):
     use(model, "av")
 
     assert torch.equal(av.eval()(input_ids=IDS).logits, model(input_ids=IDS).logits)
+
+
+@pytest.mark.parametrize(("role", "train"), [("av", train_av), ("ar", train_ar)])
+def test_dropout_is_at_work_in_a_training_on_top_of_another(
+    pair, tmp_path, monkeypatch, role, train
+):
+    class SeenError(Exception):
+        pass
+
+    def seen(title, parameters, task, *args, **options):
+        assert task._model.training
+        dropouts = [it for it in task._model.modules() if isinstance(it, torch.nn.Dropout)]
+        assert dropouts
+        assert all(it.training for it in dropouts)
+        raise SeenError
+
+    monkeypatch.setattr("train.training.fit", seen)
+    folder = copied(pair, tmp_path)
+    block = {"stack_on": f"first-{role}", "dropout": 0.5}
+    with pytest.raises(SeenError):
+        train(recipe_with(folder, **{role: block}), folder, device="cpu", again=True)
+
+
+@pytest.mark.parametrize("how", ["stack_on", "continue_from"])
+@pytest.mark.parametrize("place", ["pair/av", "checkpoints/av/step_000001"])
+def test_an_adapter_that_the_training_would_clear_away_is_refused(pair, tmp_path, how, place):
+    folder = copied(pair, tmp_path)
+    if not (folder / place).exists():
+        shutil.copytree(folder / "first-av", folder / place)
+    before = state(folder / place)
+    with pytest.raises(ConfigError, match=f"{how} {place}: it lies in .*, which this training"):
+        train_av(recipe_with(folder, av={how: place}), folder, device="cpu", again=True)
+    assert state(folder / place) == before
+
+
+def test_a_training_on_top_of_another_that_was_cut_off_ends_as_if_it_was_not(
+    pair, tmp_path, monkeypatch
+):
+    block = {"stack_on": "first-av", "dropout": 0.5, "checkpoint_every": 2}
+    whole, cut = copied(pair, tmp_path / "whole"), copied(pair, tmp_path / "cut")
+    train_av(recipe_with(whole, av=block), whole, device="cpu", again=True)
+
+    class KilledError(Exception):
+        pass
+
+    def dying(self, rows, draw, learn=Verbalizing.loss):
+        if draw.number == 4:
+            raise KilledError
+        return learn(self, rows, draw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Verbalizing, "loss", dying)
+        with pytest.raises(KilledError):
+            train_av(recipe_with(cut, av=block), cut, device="cpu", again=True)
+    train_av(recipe_with(cut, av=block), cut, device="cpu")
+
+    assert state(cut / "pair" / "av") == state(whole / "pair" / "av")
