@@ -106,7 +106,8 @@ def _paraphrases(
         found = [rephrased(text, phrases) for text in explanations]
         reason = "none of the recipe's phrases stands in an explanation"
     found = [
-        other if other != text else None for text, other in zip(explanations, found, strict=True)
+        other if other and other.strip() and other != text else None
+        for text, other in zip(explanations, found, strict=True)
     ]
     if not any(found):
         raise DataError(

@@ -117,9 +117,9 @@ def test_noise_is_another_at_every_step_and_the_same_on_a_resumed_run():
 
 def test_paraphrases_come_from_the_column_and_a_copy_is_none():
     variant = ParaphraseInvariant(name="paraphrase_invariant", paraphrases="column")
-    seconds = SecondTexts(variant, ["a", "b", "c"], ["z", "b", None], 0)
+    seconds = SecondTexts(variant, list("abcde"), ["z", "b", None, "", " \n"], 0)
 
-    assert [seconds.of(row, 1) for row in range(3)] == ["z", None, None]
+    assert [seconds.of(row, 1) for row in range(5)] == ["z", None, None, None, None]
     assert seconds.paraphrases == ["z"]
 
 
