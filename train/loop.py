@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from nla_release.errors import NlaReleaseError
+from nla_release.errors import EnvironmentProblem, NlaReleaseError
 from nla_release.progress import tell
 from nla_release.training_log import Step, Tripwire
 from train.checkpoints import Checkpoints, Fit
@@ -73,6 +73,7 @@ def fit(
             tripwire stopped the training.
         ConfigError: a checkpoint is of other inputs.
         DataError: a checkpoint is damaged.
+        EnvironmentProblem: the card's memory ran out.
     """
     changed = list(parameters.values())
     optimizer, name = new_optimizer(changed, settings)
@@ -114,8 +115,16 @@ def _learn(
     mine = list(share(_pieces(draw.rows, settings)))
     for number, rows in mine:
         _seed(settings.seed, draw.number, number)
-        loss = task.loss(rows, draw) / weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            loss = task.loss(rows, draw) / weight
+            loss.backward()  # type: ignore[no-untyped-call]
+        except torch.OutOfMemoryError as error:
+            raise EnvironmentProblem(
+                f"{title}: the card's memory ran out at step {draw.number}, on rows {rows[:8]}:"
+                f" {task.about(rows[:8])}",
+                hint="lower micro_batch and raise gradient_accumulation, lower max_tokens, or set"
+                " gradient_checkpointing",
+            ) from error
         losses.append(loss.detach())
     total = add_up(changed, torch.stack(losses).sum() if losses else changed[0].new_zeros(()))
     norm = torch.nn.utils.clip_grad_norm_(changed, MAX_GRADIENT_NORM)

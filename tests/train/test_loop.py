@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nla_release.errors import NlaReleaseError
+from nla_release.errors import EnvironmentProblem, NlaReleaseError
 from nla_release.training_log import Tripwire, dump_log
 from tests.train.toys import Line, settings
 from train import optimizer as optimizers
@@ -92,6 +92,20 @@ def test_a_loss_that_is_not_finite_stops_with_step_rows_and_what_to_look_at(valu
 
     assert "on rows [3]: rows of a line, [3]" in it.value.message
     assert torch.isfinite(line.weights).all()
+
+
+def test_a_card_that_is_full_is_told_with_the_step_the_rows_and_what_to_lower():
+    class Large(Line):
+        def loss(self, rows, draw):
+            if 3 in rows:
+                raise torch.OutOfMemoryError
+            return super().loss(rows, draw)
+
+    line = Large(rows=4)
+    with pytest.raises(EnvironmentProblem, match=r"ran out at step 1, on rows \[3\]: rows") as it:
+        fit("x", line.parameters, line, settings(micro_batch=1, gradient_accumulation=4))
+
+    assert "micro_batch" in it.value.hint
 
 
 def test_a_gradient_that_is_not_finite_stops_too():
