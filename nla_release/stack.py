@@ -41,6 +41,11 @@ def disorder(sidecar: Sidecar) -> str | None:
         return f"adapters are recorded at {', '.join(recorded)}, expected {', '.join(expected)}"
     if bare := [adapter.path for adapter in below(sidecar) if adapter.sha256 is None]:
         return f"no sha256 is recorded of {', '.join(bare)}"
+    stacked = sidecar.nla_release.training.get("stacked_on")
+    trained_on = stacked.get("adapter_sha256") if isinstance(stacked, dict) else None
+    lower = below(sidecar)
+    if trained_on is not None and (not lower or lower[-1].sha256 != trained_on):
+        return f"training.stacked_on is {str(trained_on)[:12]}, which is not the adapter below"
     return None
 
 

@@ -41,6 +41,16 @@ class Tripwire(Strict):
         return self
 
 
+class ReconstructorTripwire(Tripwire):
+    """The same of an AR, whose cosine has to differ by more than a collapsed one's does.
+
+    An AR trained on other rows' labels differs by 0.002 at most (train/recipes/tiny-collapsed.yaml,
+    12 looks), one that learns by 0.16 at its tenth step.
+    """
+
+    min_difference: float = Field(default=0.02, ge=0)
+
+
 class Adapter(Strict):
     """One LoRA adapter and how it is optimised.
 
@@ -133,6 +143,7 @@ class Reconstructor(Adapter):
     head_init: PositiveFloat
     head_bias: bool
     variant: Variant = Baseline()
+    tripwire: ReconstructorTripwire | None = None
 
 
 class Evaluation(Strict):
