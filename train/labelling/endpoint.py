@@ -28,9 +28,12 @@ from train.recipe import Endpoint
 _NO_TOKEN = "none"  # noqa: S105 - that is what it is
 
 _AGAIN = {408, 409, 425, 429}
-# Some endpoints tell in this way that a filter stopped a text.
+# Some endpoints tell in this way that a filter stopped a text: OpenAI and Azure by the error's
+# code or type, such as content_filter, content_policy_violation and moderation_blocked.
 _REFUSING = {400, 403, 422}
-_FILTERED = ("content_filter", "content_policy", "content_management", "moderation")
+_FILTERED = ("content_filter", "content_policy", "moderation")
+# OpenRouter shows the passage instead (openrouter.ai/docs/api/reference/errors-and-debugging).
+_FLAGGED = "flagged_input"
 _LONGEST_ASKED_WAIT = 600.0
 # So many texts in a row without an answer: it is the endpoint, not the texts.
 _IN_A_ROW = 10
@@ -168,6 +171,10 @@ class Asking:
             ) from error
         except (MalformedError, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _AgainError("malformed", _words(error)) from error
+        except AttributeError as error:  # the client's word for an error whose body is no object
+            raise _AgainError(
+                "malformed", f"an error in no known form ({_words(error)})"
+            ) from error
         except ValueError as error:
             if settings.provider is not None:  # the client's word for one that it cannot use
                 raise ConfigError(f"label.provider {settings.provider}: {_words(error)}") from error
@@ -185,7 +192,7 @@ class Asking:
         said = _words(response.text)
         if status in _AGAIN or status >= 500:
             raise _AgainError(str(status), f"{status} {said}", asked_wait(response.headers))
-        if status in _REFUSING and any(word in response.text for word in _FILTERED):
+        if status in _REFUSING and _is_refusal(response):
             return Answer(
                 content="", refusal=said, finish_reason="content_filter", requests=requests
             )
@@ -220,6 +227,26 @@ class Asking:
     @property
     def _place(self) -> str:
         return self._settings.base_url or f"provider {self._settings.provider}"
+
+
+def _is_refusal(response: Any) -> bool:
+    """Whether an error says of itself that a filter stopped the text.
+
+    Only fields that are there to say so are looked at: a message may speak of filters for any
+    reason, and a refusal is kept for ever.
+    """
+    try:
+        document = response.json()
+    except (ValueError, RecursionError):
+        return False
+    error = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(error, dict):
+        return False
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and _FLAGGED in metadata:
+        return True
+    kinds = f"{error.get('code')} {error.get('type')}"
+    return any(word in kinds for word in _FILTERED)
 
 
 def token(settings: Endpoint) -> str | None:
