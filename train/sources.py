@@ -212,10 +212,12 @@ def _numbered(path: Path, file: Path, number: int) -> str:
 def _document(
     fields: dict[str, Any], where: str, text: str, name: str | None, numbered: str
 ) -> Document | None:
+    there = f"it has {', '.join(sorted(fields))}"
     if name is not None and fields.get(name) is None:
-        raise DataError(f"{where} has no {name}, which the recipe's extract.id_column asks for")
+        raise DataError(f"{where} has no {name}, which extract.id_column asks for; {there}")
+    if text not in fields:
+        raise DataError(f"{where} has no {text}, which extract.text_column asks for; {there}")
     found = fields.get(name or "id")
     known: dict[str, Any] = {key: fields[key] for key in _OF_ITS_OWN if key in fields}
-    if text in fields:
-        known["text"] = fields[text]
+    known["text"] = fields[text]
     return read_document({"id": numbered if found is None else str(found), **known}, where)
