@@ -11,10 +11,14 @@ from nla_release.cli.edge import debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
 from nla_release.progress import tell
+from train.labelling.shares import Processes
 from train.recipe import Recipe, read_recipe
 from train.record import StepName, changed, outdated, read_record, unfinished
 
 Step = Callable[..., Any]
+
+# The steps that several processes take together.
+_SHARED: tuple[StepName, ...] = ("extract", "label", "av", "ar")
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
 folder_option = click.option(
@@ -40,11 +44,14 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
 
     The function gets the recipe read, and is not called when its files are there already, unless
     it is to make them `again`: then it also goes on from nothing that an earlier run left halfway.
+    Of several processes only the first calls it, unless they share the work of this step.
     """
 
     def made(function: Step) -> click.Command:
         @functools.wraps(function)
         def unless_done(recipe: Path, folder: Path, again: bool, **options: Any) -> None:
+            if name not in _SHARED and Processes.from_environment().rank > 0:
+                return
             wanted = read_recipe(recipe)
             if again or not done(name, wanted, folder):
                 function(wanted, folder, again=again, **options)

@@ -31,9 +31,8 @@ from train.recipe import Recipe, read_recipe
 from train.record import STEPS, StepName, outdated, read_record, unfinished
 from train.split import split
 
-# The steps that put the base on a device, and those that several processes share.
+# The steps that put the base on a device.
 _ON_A_DEVICE = ("extract", "av", "ar", "eval")
-_SHARED = ("extract", "label", "av", "ar")
 
 
 def prepare_data(recipe: Recipe, folder: Path, *, device: str | None = None) -> None:
@@ -111,8 +110,7 @@ def command(
         options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
             tell(f"\n$ python -m train.{name} {' '.join(options)}")
-        if is_main() or name in _SHARED:
-            importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
+        importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
         wait_for_all()
         gc.collect()  # the base of this step, before the next loads its own
 

@@ -1,5 +1,6 @@
 """The chain: what is done is not done again, and what is not as the recipe says is not used."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -251,6 +252,17 @@ def test_every_step_is_a_command_with_help(step):
     assert "--folder" in told
     assert "--again" in told
     assert "RECIPE" in told
+
+
+@pytest.mark.parametrize("name", ["split", "build", "eval"])
+def test_of_several_processes_one_does_what_they_do_not_share(tmp_path, monkeypatch, name):
+    for variable, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
+        monkeypatch.setenv(variable, value)
+    step = importlib.import_module(f"train.{name}")
+    line = [str(tmp_path / "no-recipe.yaml"), "--folder", str(tmp_path)]
+
+    assert CliRunner().invoke(step.command, line, catch_exceptions=False).exit_code == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_goes_wrong_is_a_sentence_and_an_exit_code(tmp_path):
