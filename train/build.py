@@ -44,7 +44,16 @@ from train.prompts import (
 )
 from train.recipe import Recipe
 from train.record import check_inputs, forget, write_record
-from train.tables import pieces, read_sidecar, vectors_of, write_sidecar, writing
+from train.sidecars import read_sidecar
+from train.tables import (
+    check_columns,
+    pieces,
+    remove_table,
+    row_schema,
+    vectors_of,
+    write_sidecar,
+    writing,
+)
 
 _FILES: dict[Side, DataName] = {"av": "av_sft", "ar": "ar_sft", "eval": "eval", "rl": "rl"}
 
@@ -83,10 +92,15 @@ def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
     names = [path.relative_to(folder).as_posix() for path in read]
     inputs = check_inputs("build", recipe, folder, names)
     extraction = read_sidecar(split_path(folder, "av"))["extraction"]
+    for side in sides:
+        check_columns(split_path(folder, side), row_schema(extraction["d_model"]))
     base = base_without_weights(recipe, extraction["base_revision"])
     tasks = _tasks(recipe, base)
     report_path = folder / "data" / "build.json"
     forget(folder, "build")
+    for name in _FILES.values():
+        if name not in [task.file for task in tasks]:
+            remove_table(data_path(folder, name))  # of an earlier split that had such a side
     with ExitStack() as stack:
         written = {task: _write(stack, task, recipe, base, folder) for task in tasks}
         counts = {task.file: report.document() for task, report in written.items()}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,12 +52,12 @@ def chunk_path(parts: Path, number: int) -> Path:
     return parts / f"{number:06d}.parquet"
 
 
-def open_parts(parts: Path, origin: dict[str, str], *, again: bool) -> None:
+def open_parts(parts: Path, origin: dict[str, Any], *, again: bool) -> None:
     """Make the folder of chunks, or go on with the one of an extraction that was cut off.
 
     Args:
         parts: the folder.
-        origin: what the chunks follow from.
+        origin: what the chunks follow from, each thing under a name to be told by.
         again: whether to begin anew whatever is there.
 
     Raises:
@@ -67,11 +68,11 @@ def open_parts(parts: Path, origin: dict[str, str], *, again: bool) -> None:
         shutil.rmtree(parts, ignore_errors=True)
     if marker.exists():
         found = read_json(marker)
-        for key, value in origin.items():
-            if found.get(key) != value:
+        for key in sorted(origin.keys() | found.keys()):
+            if found.get(key) != origin.get(key):
                 raise RefusedError(
                     f"{parts} holds activations of an extraction that was cut off, with"
-                    f" {key} {found.get(key)!r}; now it is {value!r}",
+                    f" {key} {found.get(key)!r}; now it is {origin.get(key)!r}",
                     hint="run `python -m train.extract` with --again to begin anew",
                 )
         return

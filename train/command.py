@@ -13,7 +13,7 @@ from nla_release.errors import RefusedError
 from nla_release.progress import tell
 from train.labelling.shares import Processes
 from train.recipe import Recipe, read_recipe
-from train.record import StepName, changed, outdated, read_record, unfinished
+from train.record import StepName, read_record, stale, unfinished
 
 Step = Callable[..., Any]
 
@@ -72,10 +72,7 @@ def done(name: StepName, recipe: Recipe, folder: Path) -> bool:
     record = read_record(folder, name)
     if record is None or unfinished(record, folder):
         return False
-    reason = outdated(record, recipe, folder)
-    if reason is None and (file := changed(record, folder)):
-        reason = f"{file} was changed afterwards"
-    if reason:
+    if reason := stale(record, recipe, folder):
         raise RefusedError(
             f"{folder}: {name} is done already, and not as the recipe says: {reason}",
             hint=f"run `python -m train.{name}` with --again to replace it, or take another folder",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,11 @@ from nla_release.files import write_atomic
 from nla_release.sidecar import Role
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from train.corpus import Side
+from train.identity import base_sha256
 from train.prompts import check_pins
 from train.recipe import Recipe
-from train.record import check_inputs
-from train.tables import read_sidecar
+from train.record import base_inputs, check_inputs
+from train.sidecars import read_sidecar
 
 REFERENCE_NAME = "reference.safetensors"
 
@@ -29,7 +30,7 @@ DataName = Literal["base", "av_sft", "ar_sft", "eval", "rl"]
 class TrainingRows:
     """The rows that an adapter learns from, and their mean norm.
 
-    `inputs` is the sha256 of the files that they come from, for the step's record.
+    `inputs` is the sha256 of the files that the training follows from, for its record.
     """
 
     activations: Activations
@@ -78,18 +79,8 @@ def read_training_rows(folder: Path, recipe: Recipe, base: Base, role: Role) -> 
     """
     path = data_path(folder, "av_sft" if role == "av" else "ar_sft")
     inputs = check_inputs(role, recipe, folder, [path.relative_to(folder).as_posix()])
-    document = read_sidecar(path)
+    document = checked_sidecar(path, recipe, base.revision)
     extraction = document["extraction"]
-    for key, wanted in (
-        ("base_model", recipe.base.id),
-        ("base_revision", base.revision),
-        ("layer_index", recipe.extract.layer),
-    ):
-        if extraction.get(key) != wanted:
-            raise DataError(
-                f"{path} has {key} {extraction.get(key)!r}, this training {wanted!r}",
-                hint="run `python -m train.extract --again` with this recipe",
-            )
     check_pins(document.get("nla_release", {}).get("pins", {}), base, recipe, str(path))
     activations = read_activations(path, extraction["d_model"])
     bare = sum(text is None for text in activations.explanations)
@@ -98,4 +89,35 @@ def read_training_rows(folder: Path, recipe: Recipe, base: Base, role: Role) -> 
             f"{path}: {bare} of {len(activations)} rows have no explanation to learn from"
         )
     documents = len(set(activations.documents))
-    return TrainingRows(activations, extraction["mean_norm"], documents, inputs)
+    return TrainingRows(
+        activations, extraction["mean_norm"], documents, inputs | base_inputs(recipe)
+    )
+
+
+def checked_sidecar(path: Path, recipe: Recipe, revision: str | None) -> dict[str, Any]:
+    """The sidecar of activations, which are of the recipe's layer and of the base at hand.
+
+    Args:
+        path: of the activations.
+        recipe: that names the base, or the folder that it lies in.
+        revision: of the base at hand.
+
+    Raises:
+        InputError: it is missing or damaged.
+        DataError: they are of another base or layer.
+    """
+    document = read_sidecar(path)
+    extraction = document["extraction"]
+    for key, wanted in (
+        ("base_model", recipe.base.id),
+        ("base_revision", revision),
+        ("base_sha256", base_sha256(recipe.base)),
+        ("layer_index", recipe.extract.layer),
+    ):
+        if extraction.get(key) != wanted:
+            raise DataError(
+                f"{path} has {key} {extraction.get(key)!r}, expected {wanted!r}",
+                hint="run `python -m train.extract --again` with this recipe, or take the base that"
+                " it was made with: the same files under base.path, or none and the Hub's",
+            )
+    return document

@@ -26,9 +26,9 @@ from nla_release.training_log import read_log
 from nla_release.weights import ADAPTER_FILE_NAME
 from train.checkpoints import kept_steps
 from train.command import device_option, run, step
-from train.dataset import data_path, reference_path, training_list_path
+from train.dataset import checked_sidecar, data_path, reference_path, training_list_path
 from train.recipe import Recipe
-from train.record import check_inputs, forget, read_record, write_record
+from train.record import base_inputs, check_inputs, forget, read_record, write_record
 from train.trajectory import JSONL_NAME, TABLE_NAME, Point, point, read_points, write_points
 
 FOLDER_NAME = "trajectory"
@@ -58,10 +58,12 @@ def evaluate(
 
     Raises:
         ConfigError: the recipe names a step that no checkpoint was kept of.
-        DataError: the pair is not finished, or not of this recipe.
+        DataError: the pair is not finished, or not of this recipe or this base.
         NlaReleaseError: a round trip cannot be made; see `nla_release.engine.roundtrip`.
     """
-    inputs = check_inputs("eval", recipe, folder, list(_needed(folder)))
+    inputs = check_inputs("eval", recipe, folder, list(_needed(folder))) | base_inputs(recipe)
+    trained_on = read_sidecar(folder / "pair" / "av", "av").nla_release.base
+    checked_sidecar(data_path(folder, "eval"), recipe, trained_on.revision)
     forget(folder, "eval")
     pairings = chosen(recipe, folder)
     known = {} if again else {it.measured_with: it for it in read_points(folder)}

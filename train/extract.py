@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from nla_release.engine.architecture import block_output, decoder_of, embedding_norm, width_of
+from nla_release.engine.architecture import block_count, block_output, embedding_norm, width_of
 from nla_release.engine.base import Base
 from nla_release.engine.batches import halving, pad_right
 from nla_release.errors import ConfigError, DataError
@@ -32,7 +32,7 @@ from train.dataset import data_path
 from train.positions import places
 from train.processes import is_main, shared_progress, state, wait_for_all
 from train.recipe import HubDataset, Recipe
-from train.record import forget, settings_digest, write_record
+from train.record import BASE, base_inputs, forget, settings_of, write_record
 from train.sources import corpus_digest, corpus_path, documents, stream_dataset
 from train.tables import row_schema, write_sidecar
 
@@ -57,12 +57,12 @@ def extract(
     found = survey(documents(path, settings), str(path), recipe.split)
     base = load(recipe, device)
     _check_layer(base, settings.layer)
-    origin = {
-        "corpus": corpus_digest(path),
-        "settings": settings_digest(recipe, "extract"),
-        "extract.batch_size": str(settings.batch_size),  # within rounding, and a file has one
-        "base_revision": str(base.revision),
-        "tokenizer": base.tokenizer_sha256,
+    inputs = {_named(recipe): corpus_digest(path)} | base_inputs(recipe)
+    origin = settings_of(recipe, "extract") | {
+        "extract.batch_size": settings.batch_size,  # within rounding, and a file has one
+        "the base's commit": base.revision,
+        "the tokenizer's sha256": base.tokenizer_sha256,
+        **{f"the sha256 of {name}": digest for name, digest in inputs.items()},
     }
     parts = data_path(folder, "base").with_suffix(".parts")
     if is_main():
@@ -72,7 +72,7 @@ def extract(
     count = _take(base, recipe, path, parts, found)
     wait_for_all()
     if is_main():
-        target, inputs = data_path(folder, "base"), {_named(recipe): origin["corpus"]}
+        target = data_path(folder, "base")
         schema = row_schema(width_of(base.model))
         taken = join_chunks(parts, count, target, schema)
         _describe(target, recipe, base, inputs, found, taken)
@@ -82,7 +82,7 @@ def extract(
 
 
 def _check_layer(base: Base, layer: int) -> None:
-    blocks = len(decoder_of(base.model).layers)
+    blocks = block_count(base.model)
     if layer > blocks - 2:
         raise ConfigError(
             f"extract.layer is {layer}, the base has blocks 0 to {blocks - 1}, and the last is"
@@ -194,6 +194,7 @@ def _describe(
     extraction = {
         "base_model": recipe.base.id,
         "base_revision": base.revision,
+        "base_sha256": inputs.get(BASE),
         "quantization": recipe.base.quantization,
         "dtype": recipe.base.dtype,
         "d_model": width_of(base.model),

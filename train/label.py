@@ -34,7 +34,8 @@ from train.labelling.shares import Processes
 from train.labelling.tally import Tally, counts_table
 from train.recipe import Endpoint, Recipe
 from train.record import check_inputs, forget, read_record, write_record
-from train.tables import read_sidecar, write_sidecar, write_table
+from train.sidecars import read_sidecar
+from train.tables import write_sidecar, write_table
 
 Sides = Mapping[str, list[Unlabelled]]
 

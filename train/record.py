@@ -1,8 +1,9 @@
 """What each step leaves behind about itself, so that no step works on another recipe's files.
 
 Beside its files a step writes `steps/STEP.json`: the settings that made them, and the sha256 of
-what it read and wrote. A step is done when its record has today's settings and all those hashes
-still fit; a step that finds otherwise says what differs and leaves things as they are.
+what it read and wrote: the files of other steps, the corpus, a base in a local folder, an adapter
+that a training goes on from. A step is done when its record has today's settings and all those
+hashes still fit; a step that finds otherwise says what differs and leaves things as they are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from nla_release.errors import DataError
-from nla_release.files import dump_json, read_json, sha256_bytes, sha256_file, write_atomic
+from nla_release.files import dump_json, read_json, sha256_bytes, write_atomic
 from nla_release.schema import Strict, parse
+from train.identity import base_sha256
 from train.recipe import Recipe
+from train.sidecars import is_sidecar, sidecar_digest, sidecar_path
 from train.sources import corpus_digest
 
 StepName = Literal["extract", "split", "label", "build", "av", "ar", "eval"]
@@ -63,8 +66,16 @@ _WITHOUT_EFFECT = (
 )
 
 
+# The input that is named as in the recipe, since the folder may lie anywhere.
+BASE = "base.path"
+
+
 class Record(Strict):
-    """`steps/STEP.json`. Files are named from the folder, and given with their sha256."""
+    """`steps/STEP.json`. Files are named from the folder, and given with their sha256.
+
+    Of a sidecar it is that of what it says, see `train.sidecars.sidecar_digest`; of a corpus or a
+    base in a folder that of all its files.
+    """
 
     step: StepName
     recipe: str
@@ -116,16 +127,26 @@ def write_record(
     folder: Path,
     *,
     inputs: dict[str, str],
-    outputs: Iterable[Path],
+    outputs: Sequence[Path],
 ) -> None:
-    """Say that a step is done; the last thing that it writes."""
+    """Say that a step is done; the last thing that it writes.
+
+    Args:
+        step: that is done.
+        recipe: that it followed.
+        folder: where all steps read and write.
+        inputs: sha256 of what it read.
+        outputs: the files that it wrote; the sidecars of parquet files go without saying.
+    """
+    written = list(outputs)
+    written += [it for path in outputs if (it := sidecar_path(path)).exists()]
     record = Record(
         step=step,
         recipe=recipe.name,
         settings=settings_of(recipe, step),
         settings_sha256=settings_digest(recipe, step),
         inputs=inputs,
-        outputs={_name(path, folder): sha256_file(path) for path in outputs},
+        outputs={_name(path, folder): _digest_of(path) for path in written},
     )
     write_atomic(record_path(folder, step), dump_json(record.model_dump()))
 
@@ -135,10 +156,18 @@ def forget(folder: Path, step: StepName) -> None:
     record_path(folder, step).unlink(missing_ok=True)
 
 
+def base_inputs(recipe: Recipe) -> dict[str, str]:
+    """The sha256 of a base in a local folder, for the record; nothing of one from the Hub."""
+    digest = base_sha256(recipe.base)
+    return {BASE: digest} if digest else {}
+
+
 def check_inputs(
     step: StepName, recipe: Recipe, folder: Path, names: Sequence[str]
 ) -> dict[str, str]:
     """The sha256 of files that a step reads, which earlier steps wrote under this recipe.
+
+    Those of their sidecars are among them.
 
     Args:
         step: that reads them.
@@ -150,13 +179,9 @@ def check_inputs(
         DataError: a file is missing, was changed, or was made with other settings or from other
             files than the recipe and the folder have now.
     """
-    writers = {
-        name: record
-        for earlier in _READS[step]
-        if (record := read_record(folder, earlier))
-        for name in record.outputs
-    }
+    writers = _writers(step, folder)
     checked: set[StepName] = set()
+    inputs: dict[str, str] = {}
     for name in names:
         record = writers.get(name)
         if record is None:
@@ -170,8 +195,16 @@ def check_inputs(
                 hint=f"run `python -m train.{record.step} --again` with this recipe",
             )
         checked.add(record.step)
-        _check_file(folder, name, record)
-    return {name: writers[name].outputs[name] for name in names}
+        for path in (folder / name, sidecar_path(folder / name)):
+            if (file := _name(path, folder)) in record.outputs:
+                _check_file(path, file, record)
+                inputs[file] = record.outputs[file]
+    return inputs
+
+
+def stale(record: Record, recipe: Recipe, folder: Path) -> str | None:
+    """Why the files of a step, which are all there, are not those of today; None when they are."""
+    return outdated(record, recipe, folder) or _changed(record, recipe, folder)
 
 
 def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
@@ -196,22 +229,32 @@ def unfinished(record: Record, folder: Path) -> str | None:
     return next((name for name in record.outputs if not (folder / name).exists()), None)
 
 
-def changed(record: Record, folder: Path) -> str | None:
-    """Which output of a step, or corpus that it read, was changed since; None when none was."""
-    corpus = record.inputs if record.step == "extract" else {}
-    for name, digest in (*record.outputs.items(), *corpus.items()):
+def _changed(record: Record, recipe: Recipe, folder: Path) -> str | None:
+    """That an output of a step was changed since, or an input that no step wrote; None if not.
+
+    An input that is gone does no harm.
+    """
+    written = _writers(record.step, folder)
+    for name, digest in (*record.outputs.items(), *record.inputs.items()):
         path = folder / name
-        if path.exists() and corpus_digest(path) != digest:
-            return name
+        if name == BASE and base_sha256(recipe.base) not in (None, digest):
+            return f"{name} {recipe.base.path} holds another base now"
+        if name not in written and path.exists() and _digest_of(path) != digest:
+            return f"{name} was changed afterwards"
     return None
 
 
-def _check_file(folder: Path, name: str, record: Record) -> None:
-    path = folder / name
+def _writers(step: StepName, folder: Path) -> dict[str, Record]:
+    """The files that a step may read of earlier ones, with the records of these."""
+    records = [record for earlier in _READS[step] if (record := read_record(folder, earlier))]
+    return {name: record for record in records for name in record.outputs}
+
+
+def _check_file(path: Path, name: str, record: Record) -> None:
     again = f"run `python -m train.{record.step} --again` with this recipe"
     if not path.exists():
         raise DataError(f"{path} is missing", hint=again)
-    if (found := sha256_file(path)) != record.outputs[name]:
+    if (found := _digest_of(path)) != record.outputs[name]:
         raise DataError(
             f"{path} was changed after train.{record.step} wrote it: sha256 {found}, expected"
             f" {record.outputs[name]}",
@@ -239,6 +282,10 @@ def _within(key: str, names: Iterable[str]) -> bool:
 
 def _digest(settings: dict[str, Any]) -> str:
     return sha256_bytes(dump_json(settings).encode())
+
+
+def _digest_of(path: Path) -> str:
+    return sidecar_digest(path) if is_sidecar(path) else corpus_digest(path)
 
 
 def _name(path: Path, folder: Path) -> str:

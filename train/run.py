@@ -28,7 +28,7 @@ from train.memory import card_bytes
 from train.plan import plans
 from train.processes import is_main, wait_for_all
 from train.recipe import Recipe, read_recipe
-from train.record import STEPS, StepName, outdated, read_record, unfinished
+from train.record import STEPS, StepName, read_record, stale, unfinished
 from train.split import split
 
 # The steps that put the base on a device.
@@ -62,7 +62,7 @@ def plan(recipe: Recipe, folder: Path, names: list[StepName]) -> list[str]:
         record = read_record(folder, name)
         if record is None or unfinished(record, folder):
             lines.append(f"{name}: to do")
-        elif reason := outdated(record, recipe, folder):
+        elif reason := stale(record, recipe, folder):
             lines.append(f"{name}: done otherwise ({reason}); needs --again")
         else:
             lines.append(f"{name}: done")

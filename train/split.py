@@ -28,11 +28,12 @@ from train.corpus import SIDES, Side, side_of, sides_of
 from train.dataset import data_path, labels_path, split_path
 from train.recipe import Recipe
 from train.record import check_inputs, forget, write_record
+from train.sidecars import read_sidecar
 from train.tables import (
+    check_columns,
     pieces,
-    read_sidecar,
+    remove_table,
     row_schema,
-    sidecar_path,
     vectors_of,
     write_sidecar,
     writing,
@@ -65,18 +66,20 @@ def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
     """Write `data/split/`; gives the rows on each side.
 
     Raises:
-        DataError: the activations are not this recipe's, or two sides share a document or a text.
+        DataError: the activations are not this recipe's or of an earlier version's form, or two
+            sides share a document or a text.
         NothingCheckedError: a side has no rows.
     """
     source = data_path(folder, "base")
     inputs = check_inputs("split", recipe, folder, [source.relative_to(folder).as_posix()])
     document = read_sidecar(source)
     extraction = document["extraction"]
+    schema = row_schema(extraction["d_model"])
+    check_columns(source, schema)
     forget(folder, "split")
     sides = sides_of(recipe.split)
     _remove_unused(folder, sides)
     held: dict[Side, Held] = {side: Held() for side in sides}
-    schema = row_schema(extraction["d_model"])
     report_path = split_path(folder, "av").with_name("contamination.json")
     with ExitStack() as stack:
         writers = {
@@ -148,8 +151,7 @@ def _remove_unused(folder: Path, sides: Sequence[Side]) -> None:
     for side in SIDES:
         if side not in sides:
             for path in (split_path(folder, side), labels_path(folder, side)):
-                path.unlink(missing_ok=True)
-                sidecar_path(path).unlink(missing_ok=True)
+                remove_table(path)
 
 
 def _sides(table: pa.Table, recipe: Recipe) -> dict[Side, npt.NDArray[np.bool_]]:

@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 import nla_release
 from nla_release.errors import DataError, EnvironmentProblem
-from nla_release.files import dump_yaml, read_yaml, sha256_file, write_atomic
+from nla_release.files import dump_yaml, sha256_file, write_atomic
 from train.recipe import Recipe
 from train.record import StepName, settings_digest
+from train.sidecars import sidecar_path
 
 
 def row_schema(d_model: int) -> pa.Schema:
@@ -98,30 +99,36 @@ def pieces(path: Path) -> Iterator[pa.Table]:
         raise DataError(f"{path} is not a readable parquet file: {error}") from error
 
 
+def check_columns(path: Path, schema: pa.Schema) -> None:
+    """Compare a file's columns with what this version writes.
+
+    Raises:
+        DataError: it is not parquet, or some are missing or hold something else.
+    """
+    try:
+        found = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a readable parquet file: {error}") from error
+    missing = [field.name for field in schema if field not in list(found)]
+    if missing:
+        raise DataError(
+            f"{path} lacks the columns {', '.join(missing)}, or they hold something else: another"
+            " version wrote it",
+            hint="run `python -m train.extract --again` with this recipe",
+        )
+
+
+def remove_table(path: Path) -> None:
+    """Leave nothing of a parquet file and its sidecar."""
+    path.unlink(missing_ok=True)
+    sidecar_path(path).unlink(missing_ok=True)
+
+
 def vectors_of(table: pa.Table) -> npt.NDArray[np.float32]:
     """The activations of a table `[N, d]` float32."""
     column = table.column("activation").combine_chunks()
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(len(table), -1)
-
-
-def sidecar_path(path: Path) -> Path:
-    """Where a parquet file's sidecar lies."""
-    return path.with_name(f"{path.name}.nla_meta.yaml")
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar of a parquet file of the chain.
-
-    Raises:
-        InputError: missing or not YAML.
-        DataError: it does not tell where the activations are from.
-    """
-    document = read_yaml(sidecar_path(path))
-    extraction = document.get("extraction")
-    if not isinstance(extraction, dict) or not {"d_model", "mean_norm"} <= extraction.keys():
-        raise DataError(f"{sidecar_path(path)} lacks extraction.d_model or extraction.mean_norm")
-    return document
 
 
 def write_sidecar(

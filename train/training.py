@@ -12,9 +12,11 @@ import nla_release
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
+from nla_release.files import sha256_file
 from nla_release.prompt import suffix_ids
-from nla_release.sidecar import Role, Sidecar
+from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
 from nla_release.training_log import RULE, judge
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, save, start_from
 from train.checkpoints import Checkpoints, Fit, checkpoints_path
 from train.dataset import TrainingRows
@@ -25,6 +27,8 @@ from train.recipe import Recipe
 from train.record import forget, settings_of, write_record
 from train.settings import Adapter
 from train.stacking import Below, put_below
+
+_GONE_ON_FROM = (CONFIG_FILE_NAME, ADAPTER_FILE_NAME, HEAD_FILE_NAME)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ class Training:
             sidecar = below.recorded(self._described(fit, facts))
             save(to, self.learner, sidecar, fit, also=below.copy_to)
 
-        inputs = settings_of(self.recipe, self.role) | self.rows.inputs | facts
-        checkpoints = Checkpoints(place, self.settings.checkpoint_every, inputs, write)
+        inputs = self.rows.inputs | self._earlier_files()
+        depends_on = settings_of(self.recipe, self.role) | inputs | facts
+        checkpoints = Checkpoints(place, self.settings.checkpoint_every, depends_on, write)
         done = fit(
             f"train {self.role.upper()}",
             self.learner.parameters,
@@ -92,11 +97,20 @@ class Training:
                 self.role,
                 self.recipe,
                 self.folder,
-                inputs=self.rows.inputs,
+                inputs=inputs,
                 outputs=sorted(it for it in target.rglob("*") if it.is_file()),
             )
         checkpoints.finish()
         return done
+
+    def _earlier_files(self) -> dict[str, str]:
+        """The sha256 of the weights that this training goes on from, for the record."""
+        earlier = self.settings.continue_from or self.settings.stack_on
+        if earlier is None:
+            return {}
+        place = self.folder / earlier
+        found = sorted(it for it in place.rglob("*") if it.name in _GONE_ON_FROM)
+        return {str(Path(earlier, it.relative_to(place))): sha256_file(it) for it in found}
 
     def _check_earlier(self, *replaced: Path) -> None:
         """Raise ConfigError when the earlier adapter lies where this training clears away."""

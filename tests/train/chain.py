@@ -1,6 +1,7 @@
 """Small corpora and recipes for the chain on the tiny base."""
 
 import json
+import shutil
 
 from nla_release.files import dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
@@ -41,6 +42,16 @@ def shortened(folder, /, **blocks):
 def write_corpus(path, *documents):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def other_weights(folder):
+    """A base with weights of the same names and shapes as the tiny one's, but for one of them."""
+    shutil.copytree(TINY_BASE, folder)
+    path = folder / "model.safetensors"
+    weights = bytearray(path.read_bytes())
+    weights[-1] ^= 1
+    path.write_bytes(weights)
+    return {"path": str(folder)}
 
 
 def text_about(number):

@@ -14,9 +14,15 @@ from nla_release.errors import DataError, PairError
 from nla_release.files import read_json, read_yaml
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
-from tests.train.chain import labelled, shortened, write_corpus
+from tests.train.chain import labelled, other_weights, shortened, write_corpus
 from train.build import build
-from train.dataset import data_path, labels_path, read_training_rows, reference_path
+from train.dataset import (
+    data_path,
+    labels_path,
+    read_training_rows,
+    reference_path,
+    split_path,
+)
 from train.extract import extract
 from train.label import label
 from train.prompts import PLACEHOLDER
@@ -157,6 +163,11 @@ def test_rows_for_reinforcement_have_prompts_and_need_no_labels(folder):
     assert rows[0]["explanation"] is None
     assert PLACEHOLDER in rows[0]["prompt"]
     assert "answer" not in rows[0]
+
+    without = shortened(folder, **SHARES)
+    for make in (split, label, build):
+        make(without, folder)
+    assert not list((folder / "data").rglob("rl.parquet*")), "nothing is left of a side that went"
 
 
 # -- labels that cannot be learned from --
@@ -302,6 +313,16 @@ def test_labels_that_were_changed_by_hand_are_refused(folder, recipe):
         build(recipe(), folder)
 
 
+def test_a_split_of_an_earlier_version_is_refused_before_anything_is_changed(folder, recipe):
+    path, record = split_path(folder, "av"), read_record(folder, "split")
+    write_table(path, pq.read_table(path).drop_columns(["read_sha256"]))
+    outputs = [folder / name for name in record.outputs]
+    write_record("split", recipe(), folder, inputs=record.inputs, outputs=outputs)
+    label(recipe(), folder)
+    with pytest.raises(DataError, match=r"av\.parquet lacks the columns read_sha256"):
+        build(recipe(), folder)
+
+
 # -- pins --
 
 
@@ -328,7 +349,8 @@ def test_a_training_reads_its_rows_and_gets_their_norm(folder, recipe, base, rol
 
     assert rows.activation_norm == pytest.approx(norms.mean(), rel=1e-5)
     assert rows.documents == len(set(rows.activations.documents))
-    assert list(rows.inputs) == [f"data/{role}_sft.parquet"]
+    path = f"data/{role}_sft.parquet"
+    assert rows.inputs.keys() == {path, f"{path}.nla_meta.yaml", "base.path"}
 
 
 def test_a_training_refuses_rows_that_another_tokenizer_rendered(folder, recipe, base):
@@ -349,6 +371,16 @@ def test_a_training_refuses_vectors_of_another_layer(folder, recipe, base):
     build(recipe(), folder)
     with pytest.raises(DataError, match=r"made with extract\.layer 3, the recipe has 2"):
         read_training_rows(folder, recipe(extract={"layer": 2}), base, "av")
+
+
+def test_a_training_refuses_vectors_of_other_weights(folder, recipe, base):
+    """Which have the same id, revision, names and shapes."""
+    build(recipe(), folder)
+    other = recipe(base=other_weights(folder / "other"))
+    with pytest.raises(DataError, match="has base_sha256 '.*', expected '") as caught:
+        read_training_rows(folder, other, base, "av")
+
+    assert "base.path" in caught.value.hint
 
 
 def test_the_other_adapters_settings_make_no_difference(folder, recipe, base):

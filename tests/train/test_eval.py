@@ -7,6 +7,7 @@ from nla_release.calibration.report import Calibration
 from nla_release.errors import ConfigError, DataError
 from nla_release.files import sha256_file
 from tests.train.built import build_rows, copied, recipe_with, write_recipe
+from tests.train.chain import other_weights
 from train.ar import train_ar
 from train.av import train_av
 from train.checkpoints import kept_steps
@@ -89,6 +90,13 @@ def test_an_adapter_that_was_changed_afterwards_is_not_measured(trained, tmp_pat
         file.write(b" ")
     with pytest.raises(DataError, match="was changed after train.av wrote it"):
         evaluate(recipe_of(folder), folder, device="cpu")
+
+
+def test_a_pair_is_not_measured_with_other_weights_of_its_base(trained, tmp_path):
+    folder = copied(trained, tmp_path)
+    recipe = recipe_with(folder, av=KEPT, ar=KEPT, eval=QUICK, base=other_weights(tmp_path / "b"))
+    with pytest.raises(DataError, match=r"eval\.parquet has base_sha256 '.*', expected '"):
+        evaluate(recipe, folder, device="cpu")
 
 
 def test_the_command_says_what_it_found_and_does_it_once(trained, tmp_path):

@@ -26,11 +26,20 @@ from nla_release.errors import (
 from nla_release.files import read_yaml
 from nla_release.training_documents import text_digest
 from tests.sidecars import TINY_BASE
-from tests.train.chain import LENS, ROSE, labelled, shortened, unlabelled, write_corpus
+from tests.train.chain import (
+    LENS,
+    ROSE,
+    labelled,
+    other_weights,
+    shortened,
+    unlabelled,
+    write_corpus,
+)
 from train import chunks
 from train.corpus import Document, Label
 from train.dataset import data_path
 from train.extract import extract
+from train.identity import base_sha256
 from train.positions import places
 from train.recipe import Extraction
 from train.record import read_record
@@ -134,6 +143,7 @@ def test_a_dataset_says_what_it_is_in_the_reference_contracts_words(corpus):
     assert found["extraction"] | {"mean_norm": 0} == {
         "base_model": "nla-demo/tiny-gemma4",
         "base_revision": "f974c5eb2341da97aadd5e41caa2645f36d5d9f5",
+        "base_sha256": base_sha256(shortened(corpus).base),
         "quantization": None,
         "dtype": "float32",
         "d_model": 64,
@@ -358,7 +368,7 @@ def test_a_full_disk_is_named_and_the_extraction_goes_on_later(corpus, whole, mo
 def test_what_was_cut_off_under_other_settings_is_not_gone_on_with(corpus, whole, monkeypatch):
     cut_off(shortened(corpus, extract=SAMPLED | {"layer": 2}), corpus, monkeypatch)
     recipe = shortened(corpus, extract=SAMPLED)
-    with pytest.raises(RefusedError, match="was cut off, with settings") as caught:
+    with pytest.raises(RefusedError, match=r"with extract\.layer 2; now it is 3") as caught:
         extract(recipe, corpus, device="cpu")
     assert "--again" in caught.value.hint
     extract(recipe, corpus, device="cpu", again=True)
@@ -370,7 +380,7 @@ def test_what_was_cut_off_in_other_batches_is_not_gone_on_with(corpus, monkeypat
     """They round otherwise, and a file would hold both."""
     cut_off(shortened(corpus, extract=SAMPLED), corpus, monkeypatch)
     recipe = shortened(corpus, extract=SAMPLED | {"batch_size": 2})
-    with pytest.raises(RefusedError, match=r"was cut off, with extract\.batch_size '4'"):
+    with pytest.raises(RefusedError, match=r"was cut off, with extract\.batch_size 4; now"):
         extract(recipe, corpus, device="cpu")
 
 
@@ -378,7 +388,16 @@ def test_what_was_cut_off_on_another_corpus_is_not_gone_on_with(corpus, monkeypa
     recipe = shortened(corpus, extract=SAMPLED)
     cut_off(recipe, corpus, monkeypatch)
     write_corpus(corpus / "corpus.jsonl", *unlabelled(13))
-    with pytest.raises(RefusedError, match="was cut off, with corpus"):
+    with pytest.raises(RefusedError, match=r"was cut off, with the sha256 of corpus\.jsonl '"):
+        extract(recipe, corpus, device="cpu")
+
+
+def test_what_was_cut_off_with_other_weights_is_not_gone_on_with(corpus, monkeypatch):
+    """In a folder they have the same id, revision, names and shapes."""
+    base = other_weights(corpus / "other")
+    cut_off(shortened(corpus, extract=SAMPLED, base=base), corpus, monkeypatch)
+    recipe = shortened(corpus, extract=SAMPLED)
+    with pytest.raises(RefusedError, match=r"was cut off, with the sha256 of base\.path '"):
         extract(recipe, corpus, device="cpu")
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from nla_release.errors import ConfigError, DataError, RefusedError
 from nla_release.release import ROLES
-from tests.train.chain import labelled, shortened, write_corpus
+from tests.train.chain import labelled, other_weights, shortened, write_corpus
 from train import build, extract, label, split
 from train.dataset import data_path
 from train.record import (
@@ -45,9 +45,9 @@ def folder(finished, copy_of):
 
 
 def ran(folder, *options):
-    """What `train.run` says on stderr."""
+    """What `train.run` says."""
     line = [str(folder / "recipe.yaml"), "--folder", str(folder), "--device", "cpu", *options]
-    return CliRunner().invoke(command, line, catch_exceptions=False).stderr
+    return CliRunner().invoke(command, line, catch_exceptions=False).output
 
 
 def ran_step(step, folder, *options):
@@ -133,6 +133,26 @@ def test_another_corpus_is_noticed(folder):
     write_corpus(folder / "corpus.jsonl", *labelled(41))
     with pytest.raises(RefusedError, match=r"corpus\.jsonl was changed afterwards"):
         ran(folder, "--to", "extract")
+
+
+def test_other_weights_of_the_base_are_noticed(folder):
+    shortened(folder, **SHARES, base=other_weights(folder / "other"))
+    with pytest.raises(RefusedError, match=r"base\.path .*/other holds another base now"):
+        ran(folder, "--to", "extract")
+    assert "extract: done otherwise (base.path" in ran(folder, "--to", "extract", "--plan")
+
+
+def test_other_weights_to_go_on_from_are_noticed(folder):
+    (folder / "pair" / "av").rename(folder / "first")
+    shortened(folder, **SHARES, av={"continue_from": "first"})
+    steps = ["--from", "av", "--to", "av"]
+    ran(folder, *steps, "--again")
+    assert "done already" in ran(folder, *steps)
+
+    with (folder / "first" / "adapter_model.safetensors").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(RefusedError, match=r"first/adapter_model\.safetensors was changed after"):
+        ran(folder, *steps)
 
 
 def test_a_corpus_that_is_gone_does_no_harm(folder):
@@ -312,6 +332,5 @@ def test_inputs_are_named_with_their_hashes(folder):
     recipe = shortened(folder, **SHARES)
     found = check_inputs("av", recipe, folder, ["data/av_sft.parquet"])
 
-    assert found == {
-        "data/av_sft.parquet": read_record(folder, "build").outputs["data/av_sft.parquet"]
-    }
+    names = ("data/av_sft.parquet", "data/av_sft.parquet.nla_meta.yaml")
+    assert found == {name: read_record(folder, "build").outputs[name] for name in names}

@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_release.errors import DataError, EnvironmentProblem, NothingCheckedError
-from nla_release.files import read_json, read_yaml
+from nla_release.files import dump_yaml, read_json, read_yaml
 from nla_release.training_documents import text_digest
 from tests.train.chain import labelled, shortened, write_corpus
 from train.dataset import data_path, split_path
 from train.extract import extract
 from train.label import label
 from train.record import STEPS, read_record, record_path, write_record
+from train.sidecars import sidecar_path
 from train.split import Held, contamination, split
 from train.tables import row_schema, write_sidecar, write_table
 
@@ -266,6 +267,29 @@ def test_a_file_that_was_changed_since_is_refused(folder):
     write_table(path, pq.read_table(path).slice(0, 40))
     with pytest.raises(DataError, match="was changed after train.extract wrote it: sha256"):
         split(shortened(folder, **FOUR), folder)
+
+
+def test_a_sidecar_that_was_changed_since_is_refused(folder):
+    """Later steps read facts from it."""
+    path = sidecar_path(data_path(folder, "base"))
+    document = read_yaml(path)
+    document["extraction"]["mean_norm"] *= 2
+    path.write_text(dump_yaml(document))
+    with pytest.raises(DataError, match=r"base\.parquet\.nla_meta\.yaml was changed after"):
+        split(shortened(folder, **FOUR), folder)
+
+
+def test_activations_of_an_earlier_version_are_refused_before_anything_is_changed(folder):
+    recipe, path = shortened(folder, **FOUR), data_path(folder, "base")
+    split(recipe, folder)
+    table, record = pq.read_table(path), read_record(folder, "extract")
+    write_table(path, table.drop_columns(["read_sha256"]))
+    write_record("extract", recipe, folder, inputs=record.inputs, outputs=[path])
+    with pytest.raises(DataError, match="lacks the columns read_sha256") as caught:
+        split(recipe, folder)
+
+    assert "python -m train.extract --again" in caught.value.hint
+    assert read_record(folder, "split") is not None
 
 
 def test_a_file_that_no_step_wrote_is_refused(folder):

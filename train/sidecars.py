@@ -1,0 +1,46 @@
+"""The sidecar of each parquet file, `X.parquet.nla_meta.yaml`: where it lies, and what it says."""
+
+from pathlib import Path
+from typing import Any
+
+from nla_release.errors import DataError
+from nla_release.files import dump_yaml, read_yaml, sha256_bytes
+from nla_release.sidecar import FILE_NAME
+
+# When and by what it was written: no later step depends on it.
+_STAMPS = ("created_at", "created_by")
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where a parquet file's sidecar lies."""
+    return path.with_name(f"{path.name}.{FILE_NAME}")
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is the sidecar of a parquet file."""
+    return path.name.endswith(f".parquet.{FILE_NAME}")
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The sidecar of a parquet file of the chain.
+
+    Raises:
+        InputError: missing or not YAML.
+        DataError: it does not tell where the activations are from.
+    """
+    document = read_yaml(sidecar_path(path))
+    extraction = document.get("extraction")
+    if not isinstance(extraction, dict) or not {"d_model", "mean_norm"} <= extraction.keys():
+        raise DataError(f"{sidecar_path(path)} lacks extraction.d_model or extraction.mean_norm")
+    return document
+
+
+def sidecar_digest(path: Path) -> str:
+    """Hex sha256 of what a sidecar says; the same when the same step is done again.
+
+    Raises:
+        InputError: missing or not YAML.
+    """
+    document = read_yaml(path)
+    said = {key: value for key, value in document.items() if key not in _STAMPS}
+    return sha256_bytes(dump_yaml(said).encode())
