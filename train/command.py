@@ -77,7 +77,8 @@ def done(name: StepName, recipe: Recipe, folder: Path) -> bool:
             f"{folder}: {name} is done already, and not as the recipe says: {reason}",
             hint=f"run `python -m train.{name}` with --again to replace it, or take another folder",
         )
-    tell(f"{name}: done already in {folder}, with these settings")
+    if Processes.from_environment().rank == 0:
+        tell(f"{name}: done already in {folder}, with these settings")
     return True
 
 
