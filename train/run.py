@@ -18,6 +18,7 @@ from train.command import (
     again_option,
     allow_ood_option,
     device_option,
+    done,
     folder_option,
     recipe_argument,
 )
@@ -110,9 +111,11 @@ def command(
         options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
             tell(f"\n$ python -m train.{name} {' '.join(options)}")
-        importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
+        if again or not done(name, wanted, folder):
+            importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
+            if name in _ON_A_DEVICE:
+                gc.collect()  # the base of this step, before the next loads its own
         wait_for_all()
-        gc.collect()  # the base of this step, before the next loads its own
 
 
 if __name__ == "__main__":

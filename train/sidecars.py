@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.errors import DataError
-from nla_release.files import dump_yaml, read_yaml, sha256_bytes
+from nla_release.files import read_text, read_yaml, sha256_bytes
 from nla_release.sidecar import FILE_NAME
 
-# When and by what it was written: no later step depends on it.
-_STAMPS = ("created_at", "created_by")
+# Lines that say when and by what it was written: no later step depends on them.
+_STAMPS = ("created_at: ", "created_by: ")
 
 
 def sidecar_path(path: Path) -> Path:
@@ -36,11 +36,10 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def sidecar_digest(path: Path) -> str:
-    """Hex sha256 of what a sidecar says; the same when the same step is done again.
+    """Hex sha256 of a sidecar's lines but for its stamps: the same when a step is done again.
 
     Raises:
-        InputError: missing or not YAML.
+        InputError: missing or not text.
     """
-    document = read_yaml(path)
-    said = {key: value for key, value in document.items() if key not in _STAMPS}
-    return sha256_bytes(dump_yaml(said).encode())
+    lines = read_text(path, newline="").splitlines(keepends=True)
+    return sha256_bytes("".join(it for it in lines if not it.startswith(_STAMPS)).encode())

@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -13,6 +12,7 @@ from nla_release.errors import ConfigError, DataError, RefusedError
 from nla_release.release import ROLES
 from tests.train.chain import labelled, other_weights, shortened, write_corpus
 from train import build, extract, label, split
+from train.command import run
 from train.dataset import data_path
 from train.record import (
     STEPS,
@@ -102,13 +102,13 @@ def test_only_what_a_changed_setting_touches_is_done_again(folder):
 
 def test_a_scale_out_of_proportion_can_be_allowed_for_the_whole_chain(folder):
     shortened(folder, **SHARES, av={"injection_scale": 1000.0})
-    steps = ["--from", "av", "--to", "ar", "--again"]
+    steps = ["--from", "build", "--to", "av", "--again"]
     with pytest.raises(ConfigError, match="injection"):
         ran(folder, *steps)
     told = ran(folder, *steps, "--allow-ood-injection")
 
     assert told.count("--allow-ood-injection") == 1, "of the AV alone"
-    assert "pair/ar: loss" in told
+    assert "pair/av: loss" in told
 
 
 def test_a_step_whose_file_is_gone_is_done_again(folder):
@@ -285,14 +285,17 @@ def test_of_several_processes_one_does_what_they_do_not_share(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_what_goes_wrong_is_a_sentence_and_an_exit_code(tmp_path):
+def test_what_goes_wrong_is_a_sentence_and_an_exit_code(tmp_path, monkeypatch, capsys):
     shortened(tmp_path)
-    line = ["-m", "train.split", str(tmp_path / "recipe.yaml"), "--folder", str(tmp_path)]
-    done = subprocess.run([sys.executable, *line], capture_output=True, text=True, check=False)
+    line = ["train.split", str(tmp_path / "recipe.yaml"), "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", line)
+    with pytest.raises(SystemExit) as stopped:
+        run(split.command, "split")
+    told = capsys.readouterr().err
 
-    assert done.returncode == 2
-    assert "was not written by any step of the chain" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert stopped.value.code == 2
+    assert "was not written by any step of the chain" in told
+    assert "Traceback" not in told
 
 
 # -- settings --
