@@ -4,10 +4,6 @@ import asyncio
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 
 import pyarrow.parquet as pq
@@ -24,6 +20,7 @@ from nla_release.errors import (
 from nla_release.files import read_yaml
 from tests.train.labelling.conftest import TEXTS, split
 from tests.train.labelling.server import AUDIT, malformed, reset, says, slow, status
+from tests.train.workers import started, two
 from train.label import command, label
 from train.labelling.estimate import counter
 from train.recipe import read_recipe
@@ -441,34 +438,27 @@ def test_a_damaged_answer_is_named_and_not_paid_for_silently(folder, recipe, ser
     assert "remove" in caught.value.hint
 
 
-def started(path, folder, *more, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "train.label", str(path), "--folder", str(folder), *more],
-        env={**os.environ, **environment},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     tmp_path, recipe_file, server, capsys
 ):
-    texts = [f"text number {at}" for at in range(40)]
     path = recipe_file(concurrency=4)
+    line = [str(path), "--folder", str(tmp_path)]
+    texts = [f"text number {at}" for at in range(40)]
     split(tmp_path, read_recipe(path), {"av": texts})
     server.hold_after(17)
-    running = started(path, tmp_path)
+    running = started("label", *line, log=os.devnull)
     assert server.held.wait(60)
     cache = tmp_path / "data" / "labels" / "cache"
     deadline = time.monotonic() + 30
     while len(list(cache.rglob("[0-9a-f]*.json"))) < 17 and time.monotonic() < deadline:
         time.sleep(0.01)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    running.kill()
+    running.join()
     assert not (tmp_path / "data" / "labels" / "av.parquet").exists()
 
     server.hold_after(None)
-    _, said = started(path, tmp_path).communicate()
+    command.main(line, standalone_mode=False)
+    said = capsys.readouterr().err
 
     assert "23 requests" in said
     assert "cached 17" in said
@@ -476,9 +466,9 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     assert all(row["status"] == "ok" for row in rows(tmp_path))
 
     server.forget()
-    command.main([str(path), "--folder", str(tmp_path)], standalone_mode=False)
+    command.main(line, standalone_mode=False)
     assert "label: done already" in capsys.readouterr().err
-    command.main([str(path), "--folder", str(tmp_path), "--again"], standalone_mode=False)
+    command.main([*line, "--again"], standalone_mode=False)
     assert "cached 40" in capsys.readouterr().err
     assert not server.asked
 
@@ -719,14 +709,8 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     path = recipe_file(auditor=AUDIT)
     texts = [f"text number {at}" for at in range(15)]
     split(tmp_path, read_recipe(path), {"av": texts, "eval": texts[:3]})
-    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    processes = [
-        started(path, tmp_path, RANK=rank, LOCAL_RANK=rank, OMP_NUM_THREADS="1", **together)
-        for rank in "01"
-    ]
-    said = [process.communicate()[1] for process in processes]
+    said = two("label", path, "--folder", tmp_path, logs=tmp_path)
 
-    assert [process.returncode for process in processes] == [0, 0], said
     assert len(server.contents) == len(set(server.contents)) == 30
     assert [row["explanation"] for row in rows(tmp_path)] == [
         f"about {text}, audited" for text in texts
@@ -735,30 +719,11 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     assert "wrote" not in said[1]
 
 
-LATE = "import time; time.sleep(3); from train.label import command; command()"
-
-
 def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe_file):
     """Else it would take the step for done, and leave the other waiting for it."""
     path = recipe_file(source="corpus")
     split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
-    together = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *module, str(path), "--folder", str(tmp_path)],
-            env={**os.environ, **together, "RANK": rank, "LOCAL_RANK": rank},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, module in (("0", ["-m", "train.label"]), ("1", ["-c", LATE]))
-    ]
-    said = [process.communicate(timeout=120)[1] for process in processes]
+    said = two("label", path, "--folder", tmp_path, logs=tmp_path, late=(0, 1))
 
-    assert [process.returncode for process in processes] == [0, 0], said
-    assert "done already" not in said[1]
+    assert "done already" not in "".join(said)
     assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
-
-
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
