@@ -1,5 +1,7 @@
 """Small corpora and recipes for the chain on the tiny base."""
 
+import copy
+import functools
 import json
 import shutil
 
@@ -25,9 +27,19 @@ PLACES = ("Lisbon", "Oslo", "Cairo", "Kyoto", "Venice", "Nairobi", "Lima", "Hava
 TOPICS = ("sailing", "chess", "music", "banking", "cooking", "gardening", "medicine", "weather")
 
 
+@functools.cache
+def _recipe():
+    return read_yaml(RECIPE)
+
+
+def tiny_recipe():
+    """The tiny recipe, to be changed."""
+    return copy.deepcopy(_recipe())
+
+
 def shortened(folder, /, **blocks):
     """The tiny recipe with changed blocks and few steps, written to `folder/recipe.yaml`."""
-    document = read_yaml(RECIPE)
+    document = tiny_recipe()
     document["base"]["path"] = str(TINY_BASE)
     for name in ("av", "ar"):
         document[name] |= {"steps": 3, "micro_batch": 4}

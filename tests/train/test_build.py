@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -173,9 +174,8 @@ def test_rows_for_reinforcement_have_prompts_and_need_no_labels(folder):
 # -- labels that cannot be learned from --
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
+def test_a_row_without_a_good_label_is_dropped_and_counted(folder, recipe):
+    bad = [
         ({"explanation": None, "status": "refused"}, "without a label: refused"),
         ({"explanation": None, "status": "unparsed"}, "without a label: unparsed"),
         (said("  "), "empty"),
@@ -185,18 +185,22 @@ def test_rows_for_reinforcement_have_prompts_and_need_no_labels(folder):
         (said("a </explanation> in a text"), "holding the tags around an explanation"),
         (said("a key hf_abcdefghijklmnopqrstuv"), "holding a Hugging Face token"),
         (said("long " * 200), "longer than av.max_tokens"),
-    ],
-)
-def test_a_row_without_a_good_label_is_dropped_and_counted(folder, recipe, fields, reason):
-    rows = relabel(folder, recipe(), "av", row3=fields)
-    reports = build(recipe(), folder)
+    ]
+    changes = {f"row{at}": fields for at, (fields, _) in enumerate(bad, 1)}
+    rows = relabel(folder, recipe(), "av", **changes)
+    reports = build(recipe(build={"max_dropped_share": 0.5}), folder)
     found = read_json(folder / "data" / "build.json")["av_sft"]
+    kept = [row["id"] for row in rows_of(folder, "av_sft")]
+    reasons = [reason for _, reason in bad]
 
-    assert found["dropped"] == {reason: 1}
-    assert found["dropped_first"] == {reason: [rows[3]["id"]]}
-    assert found["kept"] == reports["av_sft"].kept == len(rows_of(folder, "av_sft"))
-    assert found["kept"] + 1 == found["rows"] == len(rows)
-    assert rows[3]["id"] not in {row["id"] for row in rows_of(folder, "av_sft")}
+    assert found["dropped"] == Counter(reasons)
+    assert found["dropped_first"] == {
+        reason: [row["id"] for row, why in zip(rows[1:], reasons, strict=False) if why == reason]
+        for reason in reasons
+    }
+    assert kept == [row["id"] for row in (rows[0], *rows[1 + len(bad) :])]
+    assert found["kept"] == reports["av_sft"].kept == len(kept)
+    assert found["rows"] == len(rows)
 
 
 def test_too_many_drops_stop_the_build_and_are_told_by_reason(folder, recipe):

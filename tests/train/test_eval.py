@@ -1,5 +1,10 @@
 """The trajectory: what checkpoints do, measured by the release tool's own round trip."""
 
+import io
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -12,7 +17,7 @@ from train.ar import train_ar
 from train.av import train_av
 from train.checkpoints import kept_steps
 from train.eval import chosen, command, evaluate
-from train.trajectory import read_points
+from train.trajectory import Point, read_points
 
 QUICK = {"rows": 12, "max_new_tokens": 8}
 KEPT = {"checkpoint_every": 2, "steps": 4}
@@ -31,9 +36,27 @@ def recipe_of(folder, **choice):
     return recipe_with(folder, av=KEPT, ar=KEPT, eval=QUICK | choice)
 
 
-def test_checkpoints_are_measured_with_the_finished_other_half(trained, tmp_path):
-    folder = copied(trained, tmp_path)
-    points = evaluate(recipe_of(folder, checkpoints="all"), folder, device="cpu")
+@dataclass
+class Measured:
+    """The finished pair alone, then all checkpoints: points of both, and what was said of these."""
+
+    folder: Path
+    first: list[Point]
+    points: list[Point]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def measured(trained, tmp_path_factory):
+    folder = copied(trained, tmp_path_factory.mktemp("measured"))
+    first = evaluate(recipe_of(folder), folder, device="cpu")
+    with redirect_stderr(io.StringIO()) as said:
+        points = evaluate(recipe_of(folder, checkpoints="all"), folder, device="cpu")
+    return Measured(folder, first, points, said.getvalue())
+
+
+def test_checkpoints_are_measured_with_the_finished_other_half(measured):
+    folder, points = measured.folder, measured.points
     table = (folder / "trajectory.md").read_text()
     places = sorted(path.name for path in (folder / "trajectory").iterdir())
 
@@ -46,29 +69,26 @@ def test_checkpoints_are_measured_with_the_finished_other_half(trained, tmp_path
     assert "how many there were: `attempts: 3`" in table
 
 
-def test_a_points_figures_are_those_of_its_evidence(trained, tmp_path):
-    folder = copied(trained, tmp_path)
-    (point,) = evaluate(recipe_of(folder), folder, device="cpu")
-    calibration = Calibration.read(folder / "trajectory/av-000004-ar-000004/calibration.json")
+def test_a_points_figures_are_those_of_its_evidence(measured):
+    point = measured.points[-1]
+    place = measured.folder / "trajectory/av-000004-ar-000004"
+    calibration = Calibration.read(place / "calibration.json")
 
-    assert read_points(folder) == [point]
+    assert read_points(measured.folder) == measured.points
     assert point.cosine == calibration.cosine.mean
     assert point.real_minus_shuffled == calibration.controls["shuffled"].difference
     assert (point.rows, point.failed) == (12, 12 - calibration.denominators.ok)
 
 
-def test_what_was_measured_is_not_measured_again(trained, tmp_path, capsys):
-    folder = copied(trained, tmp_path)
-    first = evaluate(recipe_of(folder), folder, device="cpu")
-    capsys.readouterr()
-    more = evaluate(recipe_of(folder, checkpoints=[2]), folder, device="cpu")
-    said = capsys.readouterr().err
-    again = evaluate(recipe_of(folder, checkpoints=[2]), folder, device="cpu", again=True)
+def test_what_was_measured_is_not_measured_again(measured, tmp_path, capsys):
+    assert measured.points[-1:] == measured.first
+    assert "eval: av-000002-ar-000004, 1 of 3" in measured.said
+    assert "eval: av-000004-ar-000004" not in measured.said
 
-    assert more[-1] == first[0]
-    assert "eval: av-000002-ar-000004, 1 of 3" in said
-    assert "eval: av-000004-ar-000004" not in said
-    assert again == more
+    folder = copied(measured.folder, tmp_path)
+    again = evaluate(recipe_of(folder), folder, device="cpu", again=True)
+    assert "eval: av-000004-ar-000004, 1 of 1" in capsys.readouterr().err
+    assert again == measured.first
 
 
 def test_a_step_without_a_checkpoint_is_refused_with_those_that_have_one(trained, tmp_path):

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nla_release.files import dump_yaml, read_yaml
+from nla_release.files import dump_yaml
 from tests.sidecars import TINY_BASE
+from tests.train.chain import tiny_recipe
 from tests.train.labelling.server import LABEL, ChatServer
-from train.demo import RECIPE
 from train.recipe import read_recipe
 from train.record import write_record
 from train.tables import row_schema, write_sidecar, write_table
@@ -35,7 +35,7 @@ def recipe_file(tmp_path, server):
     """Write a recipe that labels at the server, with changes; gives its path."""
 
     def write(**label):
-        document = read_yaml(RECIPE)
+        document = tiny_recipe()
         document["base"]["path"] = str(TINY_BASE)
         asked = {
             "source": "endpoint",

@@ -154,44 +154,47 @@ def test_another_auditor_asks_the_labeller_nothing(folder, recipe, server):
 # -- what goes wrong --
 
 
-@pytest.mark.wire
-@pytest.mark.parametrize(
-    "fault",
-    [
-        status(429, retry_after="0"),
-        status(429, retry_after="0.01"),
-        status(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
-        status(429, retry_after="soon"),
-        status(500),
-        status(502, body="<html>bad gateway</html>"),
-        status(503, retry_after="0"),
-        status(529),
-        status(408),
-        status(400, body='["no"]'),
-        status(500, body='"no"'),
-        malformed('{"choices": [{"mess'),
-        malformed(b"\xff\xfe"),
-        malformed(""),
-        malformed("[]"),
-        malformed('"hello"'),
-        malformed("{}"),
-        malformed('{"choices": []}'),
-        malformed('{"choices": null}'),
-        malformed('{"choices": {"0": 1}}'),
-        malformed('{"choices": [[{"message": {"content": "a"}}]]}'),
-        malformed('{"choices": [{"message": "hi"}]}'),
-        malformed('{"choices": [{"message": {"content": ["a"]}}]}'),
-        malformed("[" * 100_000),
-        reset,
-    ],
-)
-def test_a_fault_that_passes_costs_a_retry_and_no_label(folder, recipe, server, fault, capsys):
-    server.goes_wrong("Kyoto", fault, fault)
-    label(recipe(), folder)
-    found = by_text(folder)[KYOTO]
+PASSING = [
+    status(429, retry_after="0"),
+    status(429, retry_after="0.01"),
+    status(429, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"),
+    status(429, retry_after="soon"),
+    status(500),
+    status(502, body="<html>bad gateway</html>"),
+    status(503, retry_after="0"),
+    status(529),
+    status(408),
+    status(400, body='["no"]'),
+    status(500, body='"no"'),
+    malformed('{"choices": [{"mess'),
+    malformed(b"\xff\xfe"),
+    malformed(""),
+    malformed("[]"),
+    malformed('"hello"'),
+    malformed("{}"),
+    malformed('{"choices": []}'),
+    malformed('{"choices": null}'),
+    malformed('{"choices": {"0": 1}}'),
+    malformed('{"choices": [[{"message": {"content": "a"}}]]}'),
+    malformed('{"choices": [{"message": "hi"}]}'),
+    malformed('{"choices": [{"message": {"content": ["a"]}}]}'),
+    malformed("[" * 100_000),
+    reset,
+]
 
-    assert (found["status"], found["requests"]) == ("ok", 3)
-    assert "requests 6, of which again 2" in capsys.readouterr().err
+
+@pytest.mark.wire
+def test_a_fault_that_passes_costs_a_retry_and_no_label(tmp_path, recipe, server, capsys):
+    """Every text goes wrong twice in its own way, several at the same time."""
+    texts = [f"text {at:02}" for at in range(len(PASSING))]
+    split(tmp_path, recipe(), {"av": texts})
+    for text, fault in zip(texts, PASSING, strict=True):
+        server.goes_wrong(text, fault, fault)
+    label(recipe(), tmp_path)
+
+    found = {row["explanation"]: (row["status"], row["requests"]) for row in rows(tmp_path)}
+    assert found == {f"about {text}": ("ok", 3) for text in texts}
+    assert f"requests {3 * len(texts)}, of which again {2 * len(texts)}" in capsys.readouterr().err
 
 
 def test_a_slow_answer_is_given_up_and_asked_for_again(folder, recipe, server):
@@ -242,48 +245,49 @@ def test_no_more_requests_a_minute_than_the_recipe_allows(folder, recipe, server
     assert server.asked[-1].at - began >= 0.3
 
 
-@pytest.mark.parametrize(
-    ("wrong", "word", "reason"),
-    [
-        (says(None, refusal="I will not"), "refused", "I will not"),
-        (says("", finish_reason="content_filter"), "refused", "content filter"),
-        (
-            status(400, body='{"error": {"code": "content_filter", "message": "jailbreak"}}'),
-            "refused",
-            "jailbreak",
-        ),
-        (status(403, body='{"error": {"type": "moderation_blocked"}}'), "refused", "moderation"),
-        (
-            status(422, body='{"error": {"code": 422, "metadata": {"flagged_input": "rain"}}}'),
-            "refused",
-            "flagged_input",
-        ),
-        (says("I am sorry, I cannot."), "unparsed", "not exactly one"),
-        (says(None), "unparsed", "not exactly one"),
-        (says("<explanation> </explanation>"), "unparsed", "nothing stands between"),
-        (says("<explanation>a</explanation><explanation>b</explanation>"), "unparsed", "exactly"),
-        (says("</explanation>a<explanation>"), "unparsed", "stands before"),
-        (says("<explanation>half a", finish_reason="length"), "unparsed", "cut off at max_tokens"),
-        (status(400, body='{"error": "context too long"}'), "failed", "400.*context too long"),
-        (
-            status(400, body='{"error": {"code": "bad", "message": "moderation: unknown key"}}'),
-            "failed",
-            "400.*unknown key",
-        ),
-        (status(413), "failed", "413"),
-    ],
-)
-def test_a_text_without_an_explanation_keeps_its_row_and_its_reason(
-    folder, recipe, server, wrong, word, reason
-):
-    server.goes_wrong("Kyoto", wrong)
-    label(recipe(), folder)
-    found = by_text(folder)[KYOTO]
+LASTING = [
+    (says(None, refusal="I will not"), "refused", "I will not"),
+    (says("", finish_reason="content_filter"), "refused", "content filter"),
+    (
+        status(400, body='{"error": {"code": "content_filter", "message": "jailbreak"}}'),
+        "refused",
+        "jailbreak",
+    ),
+    (status(403, body='{"error": {"type": "moderation_blocked"}}'), "refused", "moderation"),
+    (
+        status(422, body='{"error": {"code": 422, "metadata": {"flagged_input": "rain"}}}'),
+        "refused",
+        "flagged_input",
+    ),
+    (says("I am sorry, I cannot."), "unparsed", "not exactly one"),
+    (says(None), "unparsed", "not exactly one"),
+    (says("<explanation> </explanation>"), "unparsed", "nothing stands between"),
+    (says("<explanation>a</explanation><explanation>b</explanation>"), "unparsed", "exactly"),
+    (says("</explanation>a<explanation>"), "unparsed", "stands before"),
+    (says("<explanation>half a", finish_reason="length"), "unparsed", "cut off at max_tokens"),
+    (status(400, body='{"error": "context too long"}'), "failed", "400.*context too long"),
+    (
+        status(400, body='{"error": {"code": "bad", "message": "moderation: unknown key"}}'),
+        "failed",
+        "400.*unknown key",
+    ),
+    (status(413), "failed", "413"),
+]
 
-    assert (found["status"], found["explanation"]) == (word, None)
-    assert re.search(reason, found["reason"])
-    assert sum(1 for content in server.contents if "Kyoto" in content) == 1
-    assert [row["status"] for row in rows(folder)] == [word, "ok", word]
+
+def test_a_text_without_an_explanation_keeps_its_row_and_its_reason(tmp_path, recipe, server):
+    texts = [f"text {at:02}" for at in range(len(LASTING))]
+    split(tmp_path, recipe(), {"av": [*texts, "rain", "snow"]})
+    for text, (wrong, _, _) in zip(texts, LASTING, strict=True):
+        server.goes_wrong(text, wrong)
+    label(recipe(), tmp_path)
+    *found, rain, snow = rows(tmp_path)
+
+    for row, (_, word, reason) in zip(found, LASTING, strict=True):
+        assert (row["status"], row["explanation"]) == (word, None)
+        assert re.search(reason, row["reason"]), (row["reason"], reason)
+    assert rain["status"] == snow["status"] == "ok"
+    assert sorted(server.contents) == sorted(f"LABEL: {it}" for it in [*texts, "rain", "snow"])
 
 
 def test_what_was_refused_is_not_asked_again_and_what_failed_is(folder, recipe, server):
@@ -408,9 +412,9 @@ def test_a_rerun_asks_nothing_and_gives_the_same_bytes(folder, recipe, server, c
     assert "cached 4" in said
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+def test_another_request_is_not_answered_from_the_cache(folder, recipe, server):
+    label(recipe(), folder)
+    for change in (
         {"model": "other"},
         {"labeller": "LABEL: {text}!"},
         {"system": "be brief"},
@@ -418,14 +422,11 @@ def test_a_rerun_asks_nothing_and_gives_the_same_bytes(folder, recipe, server, c
         {"max_tokens": 9},
         {"seed": 1},
         {"extra_body": {"top_k": 1}},
-    ],
-)
-def test_another_request_is_not_answered_from_the_cache(folder, recipe, server, change):
-    label(recipe(), folder)
-    server.asked.clear()
-    label(recipe(**change), folder)
+    ):
+        server.asked.clear()
+        label(recipe(**change), folder)
 
-    assert len(server.asked) == 4
+        assert len(server.asked) == 4, change
 
 
 def test_a_damaged_answer_is_named_and_not_paid_for_silently(folder, recipe, server):
