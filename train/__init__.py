@@ -10,9 +10,10 @@
     python -m train.run RECIPE        all of it; what is done is skipped
 
 * `recipe` is the one YAML file that drives all of them; `settings` its blocks `av`, `ar`, `eval`.
-* `record` is how a step knows what is done, and refuses what is not this recipe's.
+* `record` is how a step knows what is done, and refuses what is not this recipe's; `identity` tells
+  which base lies in a folder.
 * `sources`, `corpus` and `positions` are text, `chunks` an extraction under way.
-* `tables` and `dataset` are rows on disk, `prompts` and `checks` what they say.
+* `tables`, `sidecars` and `dataset` are rows on disk, `prompts` and `checks` what they say.
 * `labelling` asks a model for explanations.
 * `adapter` puts a LoRA on the base; `gates` are what is checked before, `tripwire` what while.
 * `loop` is the optimisation both adapters share, `checkpoints` what a killed one goes on from.
