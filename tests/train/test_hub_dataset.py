@@ -104,4 +104,4 @@ def test_an_extraction_streams_once_and_goes_on_from_the_file(tmp_path, recipe, 
     inputs = read_yaml(tmp_path / "data/base.parquet.nla_meta.yaml")["nla_release"]["inputs"]
 
     assert data_path(tmp_path, "base").read_bytes() == before
-    assert list(inputs) == [f"{tmp_path / 'dataset'}@main"]
+    assert list(inputs) == [f"{tmp_path / 'dataset'}@main", "base.path"]
