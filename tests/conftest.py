@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from nla_release.cards.figures import Plot
 from nla_release.cards.render import render
 from nla_release.release import Release, read_release
 from tests.builders_pair import make_release
+from tests.warm import nla_release
 from train.demo import ONE_THREAD, RECIPE, VERSION, prepare, steps
 
 COLLAPSED = RECIPE.with_name("tiny-collapsed.yaml")
@@ -113,20 +113,7 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
 @pytest.fixture(scope="session")
 def tool() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `nla-release` as a person does, in a process of its own."""
-    command = Path(sys.executable).with_name("nla-release")
-
-    def run(
-        *arguments: object, environment: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(command), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, **(environment or {})},
-            check=False,
-        )
-
-    return run
+    return nla_release
 
 
 @pytest.fixture(scope="session")
