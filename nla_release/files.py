@@ -17,11 +17,13 @@ from typing import Any
 import yaml
 
 try:  # libyaml's parser, which PyYAML's wheels have: ten times as fast as the one in Python
-    from yaml import CSafeLoader as SafeLoader
+    from yaml import CSafeLoader as _SafeLoader
 except ImportError:
-    from yaml import SafeLoader  # type: ignore[assignment]
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from nla_release.errors import EnvironmentProblem, InputError, one_line
+
+SafeLoader = _SafeLoader
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
 # A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
@@ -205,6 +207,7 @@ def _refuse_traps(text: str) -> None:
     """Raise YAMLError at an alias, or where a document is nested deeper than people write."""
     depth = 0
     for event in yaml.parse(text, Loader=SafeLoader):
+        assert event.start_mark is not None, "a parser's event, not one of our own"
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases are not allowed (line {line})")

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from nla_release.release import read_release
 from nla_release.sidecar import contract_digest, read_sidecar
 from tests.chats import CHATML, through_chat
 from tests.sidecars import TINY_BASE
+from tests.warm import Warm
 from train.demo import usage_snippet
 
 TAG = "v0.0.1"
@@ -72,21 +71,24 @@ def engine(good_release):
     )
 
 
-def in_a_fresh_process(code, hub, home, *arguments):
+@pytest.fixture(scope="module")
+def run_code(published, tmp_path_factory):
+    """Runs code as a reader does, who has the libraries and nothing else of ours."""
     environment = {
         key: value
         for key, value in os.environ.items()
         if key in ("PATH", "OMP_NUM_THREADS", "LANG", "HOME")
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    home = str(tmp_path_factory.mktemp("home"))
+    there = environment | {"HF_ENDPOINT": published.endpoint, "HF_HOME": home}
+    process = Warm("torch", "transformers", "peft", environment=there)
+
+    def printed(code, *arguments):
+        done = process.run(["-c", code, *arguments])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return printed
 
 
 def imports(code):
@@ -97,10 +99,10 @@ def imports(code):
     }
 
 
-def test_the_av_cards_code_prints_what_the_engine_says(good_release, published, engine, tmp_path):
+def test_the_av_cards_code_prints_what_the_engine_says(good_release, run_code, engine):
     snippet = usage_snippet((good_release / "dist" / "av" / "README.md").read_text())
     assert imports(snippet) <= {"torch", "transformers", "peft"}
-    printed = in_a_fresh_process(snippet + SHOW_AV, published, tmp_path)
+    printed = run_code(snippet + SHOW_AV)
     *said, shown = printed.strip().splitlines()
     activation = torch.tensor([json.loads(shown)["activation"]])
     (explanation,) = engine.verbalize(activation, max_new_tokens=48)
@@ -109,16 +111,16 @@ def test_the_av_cards_code_prints_what_the_engine_says(good_release, published, 
     assert explanation.status == "ok"
 
 
-def test_the_av_cards_example_is_a_row_of_the_evidence(good_release, published, tmp_path):
+def test_the_av_cards_example_is_a_row_of_the_evidence(good_release, run_code):
     snippet = usage_snippet((good_release / "dist" / "av" / "README.md").read_text())
-    printed = in_a_fresh_process(snippet, published, tmp_path).strip()
+    printed = run_code(snippet).strip()
     evidence = read_evidence(good_release / "evidence")
 
     assert printed in {row.raw for row in evidence.rows}
 
 
 def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
-    good_release, published, copy_of, tmp_path
+    good_release, run_code, copy_of, tmp_path
 ):
     """The demo's pair with its prompt in turns: whatever it says there, both say the same."""
     release = copy_of(good_release)
@@ -139,7 +141,7 @@ def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
             rf"^{name} = .*$", f"{name} = {str(folder)!r}", snippet, flags=re.MULTILINE
         )
 
-    printed = in_a_fresh_process(snippet + SHOW_AV, published, tmp_path / "home")
+    printed = run_code(snippet + SHOW_AV)
     *said, shown = printed.strip().splitlines()
     activation = torch.tensor([json.loads(shown)["activation"]])
     (explanation,) = pair.verbalize(activation, max_new_tokens=48)
@@ -147,11 +149,9 @@ def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
     assert "\n".join(said) == explanation.raw.strip()
 
 
-def test_the_ar_cards_code_gives_what_the_engine_reconstructs(
-    good_release, published, engine, tmp_path
-):
+def test_the_ar_cards_code_gives_what_the_engine_reconstructs(good_release, run_code, engine):
     snippet = usage_snippet((good_release / "dist" / "ar" / "README.md").read_text())
-    printed = in_a_fresh_process(snippet + SHOW_AR, published, tmp_path)
+    printed = run_code(snippet + SHOW_AR)
     found = torch.tensor(json.loads(printed.strip().splitlines()[-1])["reconstruction"])
     namespace: dict[str, object] = {}
     head = snippet.split("device =")[0].replace("from ", "# from ").replace("import ", "# import ")
@@ -163,14 +163,10 @@ def test_the_ar_cards_code_gives_what_the_engine_reconstructs(
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 @pytest.mark.parametrize("role", ["av", "ar"])
-def test_peft_loads_both_adapters_by_tag_on_either_base(
-    good_release, published, tmp_path, role, quantization
-):
+def test_peft_loads_both_adapters_by_tag_on_either_base(good_release, run_code, role, quantization):
     manifest = json.loads((good_release / "dist" / role / "release.json").read_text())
-    printed = in_a_fresh_process(
+    printed = run_code(
         LOAD_WITH_PEFT,
-        published,
-        tmp_path,
         manifest["base"]["id"],
         manifest["base"]["revision"],
         manifest["repo"],
@@ -181,7 +177,7 @@ def test_peft_loads_both_adapters_by_tag_on_either_base(
     assert printed.strip() == "changed"
 
 
-def test_the_engine_loads_what_was_published_from_the_hub(published, tmp_path, good_release):
+def test_the_engine_loads_what_was_published_from_the_hub(run_code, good_release):
     code = """
 import sys
 from nla_release.engine import Pair
@@ -193,6 +189,6 @@ print(pair.av.role, pair.ar.role, pair.base.revision)
         for role in ("av", "ar")
     ]
     repos = [manifest["repo"] for manifest in manifests]
-    printed = in_a_fresh_process(code, published, tmp_path, *repos)
+    printed = run_code(code, *repos)
 
     assert printed.strip() == f"av ar {manifests[0]['base']['revision']}"

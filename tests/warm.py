@@ -1,7 +1,8 @@
 """Commands in processes of their own, forked from one that has imported most of what they need.
 
-`nla-release` starts in a second, most of it imports, and the tests start it hundreds of times. What
-a test gets is a process with streams, environment, exit code and end of its own all the same.
+`nla-release` starts in a second and the engine in six, most of it imports, and the tests start them
+hundreds of times. What a test gets is a process with streams, environment, exit code and end of its
+own all the same.
 
 As `python -m tests.warm MODULE...` this is the process that is forked: it reads one order a line.
 """
@@ -15,74 +16,89 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-# Without the Hub's client, which reads the environment as it is imported.
 _VERBS = ("base", "calibrate", "check", "compare", "explain", "history", "init", "render", "report")
+# Without the Hub's client, which reads the environment as it is imported.
 _LIGHT = (
     *(f"nla_release.cli.{verb}" for verb in _VERBS),
     *("filelock", "h11", "httpcore2", "httpx2", "jinja2.sandbox", "markdown_it", "tqdm.auto"),
     "nla_release.hub.loopback.app",
 )
-_ENGINE = ("accelerate", "bitsandbytes", "pandas", "peft", "torch", "transformers.modeling_utils")
-_PYTHONPATH = os.environ.get("PYTHONPATH")
+# With it: only for what asks the Hub that the process began with, or none.
+_ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow.parquet", "torch")
+_MODELS = "transformers.models.gemma4.modeling_gemma4"
+_ROOT = Path(__file__).parent.parent
 _ENGINE_VERBS = ("roundtrip", "sweep")
+_PYTHONPATH = os.environ.get("PYTHONPATH")
 
 
 class Warm:
     """A process that has imported `modules`, and starts others that have them too."""
 
-    def __init__(self, *modules: str) -> None:
+    def __init__(self, *modules: str, environment: Mapping[str, str] | None = None) -> None:
         self._modules = modules
+        self._environment = environment
         self._server: subprocess.Popen[str] | None = None
 
     def run(
-        self, module: str, *arguments: str, environment: dict[str, str], name: str | None = None
+        self, line: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """`python -m MODULE ARGUMENTS` to its end; `name` is what it finds itself called by."""
-        if self._server is None:
-            self._server = subprocess.Popen(
-                [sys.executable, "-m", __name__, *self._modules],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            atexit.register(self._server.communicate)
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
+        """Python with a command line of `-m MODULE ...` or `-c CODE ...`, to its end."""
+        server = self._server = self._server or self._start()
+        assert server.stdin is not None
+        assert server.stdout is not None
         with tempfile.TemporaryDirectory(prefix="nla-release-warm-") as folder:
             streams = [f"{folder}/stdout", f"{folder}/stderr"]
-            line = [name or module, *arguments]
             order = {
-                "module": module,
-                "line": line,
+                "line": [str(part) for part in line],
                 "folder": str(Path.cwd()),
-                "environment": environment,
+                "environment": dict(environment or self._environment or os.environ),
                 "streams": streams,
             }
-            self._server.stdin.write(json.dumps(order) + "\n")
-            self._server.stdin.flush()
-            code = int(self._server.stdout.readline())
+            server.stdin.write(json.dumps(order) + "\n")
+            server.stdin.flush()
+            code = int(server.stdout.readline())
             out, err = (Path(each).read_text(encoding="utf-8") for each in streams)
-        return subprocess.CompletedProcess(line, code, out, err)
+        return subprocess.CompletedProcess(order["line"], code, out, err)
+
+    def _start(self) -> subprocess.Popen[str]:
+        server = subprocess.Popen(
+            [sys.executable, "-m", __name__, *self._modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+            cwd=_ROOT,
+        )
+        atexit.register(server.communicate)
+        return server
 
 
-LIGHT, ENGINE = Warm(*_LIGHT), Warm(*_ENGINE)
+LIGHT, ENGINE = Warm(*_LIGHT), Warm(*_ENGINE, _MODELS)
 
 
 def nla_release(
     *arguments: object, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `nla-release` as a person does."""
-    line = [str(each) for each in arguments]
+    line = ["-m", "nla_release", *map(str, arguments)]
     wanted = {**os.environ, **(environment or {})}
     if wanted.get("PYTHONPATH") != _PYTHONPATH:  # what is on it is to be imported first
-        command = [sys.executable, "-m", "nla_release", *line]
+        command = [sys.executable, *line]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=wanted)
-    # Transformers brings the Hub's client along, which then has another environment than is given.
-    warm = ENGINE if line[0] in _ENGINE_VERBS and environment is None else LIGHT
-    return warm.run("nla_release", *line, environment=wanted, name="nla-release")
+    warm = ENGINE if arguments[0] in _ENGINE_VERBS and environment is None else LIGHT
+    return warm.run(line, wanted)
+
+
+def run_warm(
+    line: Sequence[str], *, env: Mapping[str, str] | None = None, **_: object
+) -> subprocess.CompletedProcess[str]:
+    """`subprocess.run` of this Python, with output captured, in a process that has the engine."""
+    assert line[0] == sys.executable
+    return ENGINE.run(line[1:], env)
 
 
 def _serve(modules: list[str]) -> None:
@@ -107,8 +123,12 @@ def _become(order: dict[str, Any]) -> NoReturn:
         os.dup2(opened, number)
         os.close(opened)
     sys.stdin = os.fdopen(0)
-    sys.argv = order["line"]
-    runpy.run_module(order["module"], run_name="__main__")
+    option, what, *arguments = order["line"]
+    sys.argv = [option if option == "-c" else what, *arguments]
+    if option == "-c":
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(what, run_name="__main__")
     sys.exit()
 
 
