@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-_VERBS = ("base", "calibrate", "check", "compare", "explain", "history", "init", "render", "report")
+_VERBS = ("base", "calibrate", "check", "compare", "explain", "history", "render", "report")
 # Without the Hub's client, which reads the environment as it is imported.
 _LIGHT = (
     *(f"nla_release.cli.{verb}" for verb in _VERBS),
@@ -31,7 +31,7 @@ _LIGHT = (
 _ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow.parquet", "torch")
 _MODELS = "transformers.models.gemma4.modeling_gemma4"
 _ROOT = Path(__file__).parent.parent
-_ENGINE_VERBS = ("roundtrip", "sweep")
+_ENGINE_VERBS = ("init", "roundtrip", "sweep")
 _PYTHONPATH = os.environ.get("PYTHONPATH")
 
 

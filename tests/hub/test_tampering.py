@@ -29,8 +29,11 @@ RETRACTION = (
 def test_a_flipped_bit_in_any_file_is_found_and_the_file_named(hub, rendered, tmp_path, role):
     folder, repo = rendered.dist / role, rendered.repo_id(role, "0.0.1")
     restored: dict[str, bytes] = {}
-    names = [*read_manifest(folder).files, FILE_NAME]
-    assert len(names) > 12
+    files = read_manifest(folder).files.keys()
+    assert len(files) > 12
+    if role == "ar":  # of the AV's names each was flipped there
+        files -= read_manifest(rendered.dist / "av").files.keys()
+    names = [*files, FILE_NAME]
     for name in names:
         content = (folder / name).read_bytes()
         hostile(hub, repo, {**restored, name: flipped(content)})
