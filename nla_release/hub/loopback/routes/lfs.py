@@ -78,31 +78,30 @@ def _addresses(request: Request, wanted: _Object) -> dict[str, Any]:
 async def upload(request: Request) -> Response:
     """Take an object's bytes, at an address that `batch` signed; refuse any others."""
     oid, size = _signed(request)
-    with access(request).store.blobs.incoming() as blob:
-        async for piece in request.stream():
-            blob.write(piece)
-            if blob.size > size:
-                break
-        if blob.size != size:
-            raise BrokenUploadError(f"object {oid} was promised with {size} bytes and has others")
-        await run_in_threadpool(blob.keep, expected=oid)
-    return Response(headers={"ETag": f'"{oid}"'})
+    return await _taken(request, size, f"object {oid}", expected=oid)
 
 
 async def upload_part(request: Request) -> Response:
     """Take one part; its ETag is what completing the object names it by."""
     oid, size = _signed(request)
     number, part_size = request.path_params["number"], access(request).part_size
-    expected = min(part_size, size - part_size * (number - 1))
+    here = min(part_size, size - part_size * (number - 1))
+    return await _taken(request, here, f"part {number} of {oid}")
+
+
+async def _taken(
+    request: Request, size: int, name: str, *, expected: str | None = None
+) -> Response:
+    """Keep a body of `size` bytes, of the sha256 that is expected where one is."""
     with access(request).store.blobs.incoming() as blob:
         async for piece in request.stream():
             blob.write(piece)
-            if blob.size > expected:
+            if blob.size > size:
                 break
-        if blob.size != expected:
-            raise BrokenUploadError(f"part {number} of {oid} must have {expected} bytes")
-        etag = await run_in_threadpool(blob.keep)
-    return Response(headers={"ETag": f'"{etag}"'})
+        if blob.size != size:
+            raise BrokenUploadError(f"{name} was promised with {size} bytes and has others")
+        sha256 = await run_in_threadpool(blob.keep, expected=expected)
+    return Response(headers={"ETag": f'"{sha256}"'})
 
 
 async def complete(request: Request) -> Response:
