@@ -13,10 +13,13 @@ import importlib
 import json
 import os
 import runpy
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,7 +35,30 @@ _ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow.parquet", "torch")
 _MODELS = "transformers.models.gemma4.modeling_gemma4"
 _ROOT = Path(__file__).parent.parent
 _ENGINE_VERBS = ("init", "roundtrip", "sweep")
+_STREAMS = ("stdout", "stderr")
 _PYTHONPATH = os.environ.get("PYTHONPATH")
+
+
+class Started:
+    """A process under way; what it says goes into files of `folder`."""
+
+    def __init__(self, line: list[str], folder: Path) -> None:
+        self.line = line
+        self._folder = folder
+        self._end = (folder / "end").open()  # as soon as somebody writes there
+        self.pid = int(self._end.readline())
+
+    def kill(self) -> None:
+        """End it outright."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """What it has said and how it ended, when it has."""
+        with self._end as end:
+            code = int(end.readline())
+        out, err = ((self._folder / name).read_text(encoding="utf-8") for name in _STREAMS)
+        shutil.rmtree(self._folder)
+        return subprocess.CompletedProcess(self.line, code, out, err)
 
 
 class Warm:
@@ -43,32 +69,34 @@ class Warm:
         self._environment = environment
         self._server: subprocess.Popen[str] | None = None
 
-    def run(
-        self, line: Sequence[str], environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Python with a command line of `-m MODULE ...` or `-c CODE ...`, to its end."""
-        server = self._server = self._server or self._start()
+    def start(
+        self, line: Sequence[object], environment: Mapping[str, str] | None = None
+    ) -> Started:
+        """Begin Python with a command line of `-m MODULE ...` or `-c CODE ...`."""
+        server = self._server = self._server or self._serve()
         assert server.stdin is not None
-        assert server.stdout is not None
-        with tempfile.TemporaryDirectory(prefix="nla-release-warm-") as folder:
-            streams = [f"{folder}/stdout", f"{folder}/stderr"]
-            order = {
-                "line": [str(part) for part in line],
-                "folder": str(Path.cwd()),
-                "environment": dict(environment or self._environment or os.environ),
-                "streams": streams,
-            }
-            server.stdin.write(json.dumps(order) + "\n")
-            server.stdin.flush()
-            code = int(server.stdout.readline())
-            out, err = (Path(each).read_text(encoding="utf-8") for each in streams)
-        return subprocess.CompletedProcess(order["line"], code, out, err)
+        folder = Path(tempfile.mkdtemp(prefix="nla-release-warm-"))
+        os.mkfifo(folder / "end")
+        order = {
+            "line": [str(part) for part in line],
+            "cwd": str(Path.cwd()),
+            "environment": dict(environment or self._environment or os.environ),
+            "folder": str(folder),
+        }
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        return Started(order["line"], folder)
 
-    def _start(self) -> subprocess.Popen[str]:
+    def run(
+        self, line: Sequence[object], environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The same, to its end."""
+        return self.start(line, environment).wait()
+
+    def _serve(self) -> subprocess.Popen[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", __name__, *self._modules],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
             text=True,
             env=self._environment,
             cwd=_ROOT,
@@ -106,19 +134,30 @@ def _serve(modules: list[str]) -> None:
         importlib.import_module(name)
     gc.freeze()
     for line in sys.stdin:
-        order = json.loads(line)
-        if not (child := os.fork()):
-            _become(order)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not os.fork():
+            _watch(json.loads(line))
+
+
+def _watch(order: dict[str, Any]) -> None:
+    """Fork once more, and tell who it is and how it ends."""
+    if not (child := os.fork()):
+        _become(order)
+    with Path(order["folder"], "end").open("w", buffering=1) as end:
+        end.write(f"{child}\n")
         _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
+        end.write(f"{os.waitstatus_to_exitcode(status)}\n")
+    os._exit(0)
 
 
 def _become(order: dict[str, Any]) -> NoReturn:
-    os.chdir(order["folder"])
+    os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["environment"])
-    for number, path in enumerate([os.devnull, *order["streams"]]):
+    streams = [f"{order['folder']}/{name}" for name in _STREAMS]
+    for number, path in enumerate([os.devnull, *streams]):
         opened = os.open(path, os.O_RDWR | os.O_CREAT)
         os.dup2(opened, number)
         os.close(opened)
