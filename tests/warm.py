@@ -31,8 +31,7 @@ _LIGHT = (
     "nla_release.hub.loopback.app",
 )
 # With it: only for what asks the Hub that the process began with, or none.
-_ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow.parquet", "torch")
-_MODELS = "transformers.models.gemma4.modeling_gemma4"
+_ENGINE = ("train.adapter", "train.tables", "transformers.models.gemma4.modeling_gemma4")
 _ROOT = Path(__file__).parent.parent
 _ENGINE_VERBS = ("init", "roundtrip", "sweep")
 _STREAMS = ("stdout", "stderr")
@@ -48,9 +47,18 @@ class Started:
         self._end = (folder / "end").open()  # as soon as somebody writes there
         self.pid = int(self._end.readline())
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, 0)
+            return True
+        return False
+
     def kill(self) -> None:
-        """End it outright."""
-        os.kill(self.pid, signal.SIGKILL)
+        """End it outright, if it has not ended by itself."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """What it has said and how it ended, when it has."""
@@ -105,7 +113,7 @@ class Warm:
         return server
 
 
-LIGHT, ENGINE = Warm(*_LIGHT), Warm(*_ENGINE, _MODELS)
+LIGHT, ENGINE = Warm(*_LIGHT), Warm(*_ENGINE)
 
 
 def nla_release(

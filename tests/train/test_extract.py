@@ -414,11 +414,11 @@ def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with
     write_corpus(tmp_path / "corpus.jsonl", *labelled(384))
     recipe = shortened(tmp_path, extract={"batch_size": 2})
     line = [tmp_path / "recipe.yaml", "--folder", tmp_path, "--device", "cpu"]
-    parts, process = tmp_path / "data" / "base.parts", started("extract", *line, log=os.devnull)
-    while process.is_alive() and not list(parts.glob("0*.parquet")):
+    parts, process = tmp_path / "data" / "base.parts", started("extract", *line)
+    while process.alive and not list(parts.glob("0*.parquet")):
         time.sleep(0.01)
     process.kill()
-    process.join()
+    process.wait()
     left = {path: path.stat().st_mtime_ns for path in parts.glob("0*.parquet")}
     assert not data_path(tmp_path, "base").exists()
     assert 1 <= len(left) < 6
@@ -434,7 +434,7 @@ def test_two_processes_give_the_same_bytes_as_one(tmp_path, chunks_as_they_are):
         write_corpus(folder / "corpus.jsonl", *unlabelled(150))
         recipe = shortened(folder, extract=SAMPLED)
     extract(recipe, folders[0], device="cpu")
-    said, _ = two("extract", folder / "recipe.yaml", "--folder", folder, logs=tmp_path)
+    said, _ = two("extract", folder / "recipe.yaml", "--folder", folder)
     one, other = (data_path(folder, "base").read_bytes() for folder in folders)
 
     assert "extract: 86 documents in" in said, "the first takes two of three chunks"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import time
 
@@ -447,14 +446,14 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     texts = [f"text number {at}" for at in range(40)]
     split(tmp_path, read_recipe(path), {"av": texts})
     server.hold_after(17)
-    running = started("label", *line, log=os.devnull)
+    running = started("label", *line)
     assert server.held.wait(60)
     cache = tmp_path / "data" / "labels" / "cache"
     deadline = time.monotonic() + 30
     while len(list(cache.rglob("[0-9a-f]*.json"))) < 17 and time.monotonic() < deadline:
         time.sleep(0.01)
     running.kill()
-    running.join()
+    running.wait()
     assert not (tmp_path / "data" / "labels" / "av.parquet").exists()
 
     server.hold_after(None)
@@ -710,7 +709,7 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     path = recipe_file(auditor=AUDIT)
     texts = [f"text number {at}" for at in range(15)]
     split(tmp_path, read_recipe(path), {"av": texts, "eval": texts[:3]})
-    said = two("label", path, "--folder", tmp_path, logs=tmp_path)
+    said = two("label", path, "--folder", tmp_path)
 
     assert len(server.contents) == len(set(server.contents)) == 30
     assert [row["explanation"] for row in rows(tmp_path)] == [
@@ -724,7 +723,7 @@ def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe
     """Else it would take the step for done, and leave the other waiting for it."""
     path = recipe_file(source="corpus")
     split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
-    said = two("label", path, "--folder", tmp_path, logs=tmp_path, late=(0, 1))
+    said = two("label", path, "--folder", tmp_path, late=(0, 1))
 
     assert "done already" not in "".join(said)
     assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
