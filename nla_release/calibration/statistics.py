@@ -15,6 +15,8 @@ Interval = tuple[float, float]
 # Inputs are float32, whose rounding (6e-8) moves a cosine by about as much: what is closer than
 # this may be the same.
 TIE = 1e-7
+# Of `permuted_hits`, 16 MB of places.
+_PLACES_AT_ONCE = 2_000_000
 
 
 def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -188,14 +190,16 @@ def permuted_hits(
         draws: number of permutations.
         seed: the same seed gives the same permutations on every machine.
     """
-    random = np.random.RandomState(seed)
     blocks = _blocks(documents)
-    places = np.arange(len(documents))
+    orders = _permutations(tuple(map(len, blocks)), draws, seed)
     hits = np.empty(draws, np.int64)
-    for draw in range(draws):
-        for block in blocks:
-            places[block] = block[random.permutation(len(block))]
-        hits[draw] = np.sum(found == places[own])
+    at_once = max(1, _PLACES_AT_ONCE // len(documents))
+    for start in range(0, draws, at_once):
+        some = slice(start, min(start + at_once, draws))
+        places = np.empty((some.stop - start, len(documents)), np.intp)
+        for block, order in zip(blocks, orders, strict=True):
+            places[:, block] = block[order[some]]
+        hits[some] = np.sum(found == places[:, own], axis=1)
     return hits
 
 
@@ -232,6 +236,19 @@ def _times_drawn(size: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
     times = np.bincount((drawn + offsets).ravel(), minlength=draws * size).reshape(draws, size)
     times.flags.writeable = False
     return times
+
+
+@lru_cache(maxsize=4)
+def _permutations(
+    sizes: tuple[int, ...], draws: int, seed: int
+) -> tuple[npt.NDArray[np.int32], ...]:
+    """For each size [draws, size], permutations; drawn for all sizes in turn, draw after draw."""
+    random = np.random.RandomState(seed)  # the legacy generator, as above
+    found = tuple(np.empty((draws, size), np.int32) for size in sizes)
+    for draw in range(draws):
+        for size, orders in zip(sizes, found, strict=True):
+            orders[draw] = random.permutation(size)
+    return found
 
 
 def _blocks(clusters: Sequence[str]) -> list[npt.NDArray[np.intp]]:
