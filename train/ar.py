@@ -142,6 +142,10 @@ class Reconstructing:
         """Number of the rows."""
         return float(len(rows))
 
+    def longest(self, rows: list[int]) -> int:
+        """Tokens of the longest of these rows' prompts."""
+        return max(self.length(self._labels[row]) for row in rows)
+
     def about(self, rows: list[int]) -> str:
         """Ids and norms of rows."""
         norms = ", ".join(f"{norm:.4g}" for norm in self._gold[rows].norm(dim=-1).tolist())

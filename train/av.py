@@ -91,6 +91,10 @@ class Verbalizing:
         """Tokens of the rows' labels."""
         return float(sum(len(self._answers[row]) for row in rows))
 
+    def longest(self, rows: list[int]) -> int:
+        """Tokens of the longest of these rows, prompt and label."""
+        return len(self._prompt) + max(len(self._answers[row]) for row in rows)
+
     def about(self, rows: list[int]) -> str:
         """Ids and norms of rows, and the scale that they are injected at."""
         norms = ", ".join(f"{norm:.4g}" for norm in self._vectors[rows].norm(dim=-1).tolist())

@@ -9,6 +9,7 @@ draws its random numbers, which is once per micro-batch.
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +46,9 @@ class Task(Protocol):
 
     def weight(self, rows: list[int]) -> float:
         """How much these rows count: their tokens, or their number."""
+
+    def longest(self, rows: list[int]) -> int:
+        """Tokens of the longest of these rows, the prompt included."""
 
     def about(self, rows: list[int]) -> str:
         """What to look at when these rows go wrong."""
@@ -88,10 +92,11 @@ def fit(
     with shared_progress(title, settings.steps - before, "steps") as advance:
         for draw in itertools.islice(draws, before, settings.steps):
             rate = set_rate(optimizer, draw.number, settings)
-            loss = _learn(title, changed, task, draw, settings)
-            optimizer.step()
-            optimizer.zero_grad()
-            shown = watch() if watch and _is_watched(draw.number, settings) else None
+            with _within_memory(title, task, draw):
+                loss = _learn(title, changed, task, draw, settings)
+                optimizer.step()
+                optimizer.zero_grad()
+                shown = watch() if watch and _is_watched(draw.number, settings) else None
             steps.append(Step(step=draw.number, loss=loss, lr=rate, tripwire=shown))
             done = Fit(steps, time.monotonic() - started, name)
             if shown:
@@ -115,16 +120,8 @@ def _learn(
     mine = list(share(_pieces(draw.rows, settings)))
     for number, rows in mine:
         _seed(settings.seed, draw.number, number)
-        try:
-            loss = task.loss(rows, draw) / weight
-            loss.backward()  # type: ignore[no-untyped-call]
-        except torch.OutOfMemoryError as error:
-            raise EnvironmentProblem(
-                f"{title}: the card's memory ran out at step {draw.number}, on rows {rows[:8]}:"
-                f" {task.about(rows[:8])}",
-                hint="lower micro_batch and raise gradient_accumulation, lower max_tokens, or set"
-                " gradient_checkpointing",
-            ) from error
+        loss = task.loss(rows, draw) / weight
+        loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     total = add_up(changed, torch.stack(losses).sum() if losses else changed[0].new_zeros(()))
     norm = torch.nn.utils.clip_grad_norm_(changed, MAX_GRADIENT_NORM)
@@ -138,6 +135,24 @@ def _learn(
             hint="lower the learning rate, or look at those rows and the scale",
         )
     return float(total)
+
+
+@contextmanager
+def _within_memory(title: str, task: Task, draw: Draw) -> Iterator[None]:
+    """Say of a card that is too small what to lower.
+
+    Raises:
+        EnvironmentProblem: its memory ran out: in the step, or in the tripwire's look after it.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise EnvironmentProblem(
+            f"{title}: the card's memory ran out at step {draw.number}, whose longest row has"
+            f" {task.longest(draw.rows)} tokens",
+            hint="lower max_tokens, lower micro_batch and raise gradient_accumulation, or set"
+            " gradient_checkpointing; `python -m train.plan` says what a training takes",
+        ) from error
 
 
 def _draws(rows: int, settings: Adapter) -> Iterator[Draw]:

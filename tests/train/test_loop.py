@@ -94,18 +94,25 @@ def test_a_loss_that_is_not_finite_stops_with_step_rows_and_what_to_look_at(valu
     assert torch.isfinite(line.weights).all()
 
 
-def test_a_card_that_is_full_is_told_with_the_step_the_rows_and_what_to_lower():
-    class Large(Line):
-        def loss(self, rows, draw):
-            if 3 in rows:
-                raise torch.OutOfMemoryError
-            return super().loss(rows, draw)
+@pytest.mark.parametrize("moment", ["the rows", "the optimizer", "the tripwire"])
+def test_a_card_that_is_full_is_told_with_the_step_its_longest_row_and_what_to_lower(
+    monkeypatch, moment
+):
+    def full(*_):
+        raise torch.OutOfMemoryError
 
-    line = Large(rows=4)
-    with pytest.raises(EnvironmentProblem, match=r"ran out at step 1, on rows \[3\]: rows") as it:
-        fit("x", line.parameters, line, settings(micro_batch=1, gradient_accumulation=4))
+    line = Line(rows=4)
+    if moment == "the rows":
+        monkeypatch.setattr(line, "loss", full)
+    if moment == "the optimizer":
+        monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    watched = settings(tripwire={"every": 1})
+    with pytest.raises(EnvironmentProblem, match="x: the card's memory ran out at step 1") as it:
+        fit("x", line.parameters, line, watched, watch=full)
 
-    assert "micro_batch" in it.value.hint
+    assert it.value.message.endswith("whose longest row has 103 tokens")
+    assert "lower max_tokens, lower micro_batch" in it.value.hint
+    assert "train.plan" in it.value.hint
 
 
 def test_a_gradient_that_is_not_finite_stops_too():

@@ -62,6 +62,9 @@ class Line:
     def weight(self, rows):
         return sum(row + 1.0 for row in rows)
 
+    def longest(self, rows):
+        return 100 + max(rows)
+
     def about(self, rows):
         return f"rows of a line, {rows}"
 
