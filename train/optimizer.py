@@ -9,8 +9,11 @@ from nla_release.progress import tell
 from train.processes import is_main
 from train.settings import Adapter
 
+# What both libraries take by default (docs/training.md, A step); said here, so that it stays so.
+_ADAMW: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
+
 # bitsandbytes keeps the state of smaller tensors in full precision.
-_SMALLEST_IN_8_BITS = 4096
+SMALLEST_IN_8_BITS = 4096
 
 Tensors = dict[str, torch.Tensor]
 
@@ -27,10 +30,10 @@ def new_optimizer(
         if (reason := _why_not_8_bits(chosen[0].device)) is None:
             from bitsandbytes.optim import AdamW8bit
 
-            return AdamW8bit(chosen, lr=settings.learning_rate), "adamw_8bit"
+            return AdamW8bit(chosen, lr=settings.learning_rate, **_ADAMW), "adamw_8bit"
         if is_main():
             tell(f"warning: no 8-bit AdamW on {chosen[0].device} ({reason}); using AdamW")
-    return torch.optim.AdamW(chosen, lr=settings.learning_rate), "adamw"
+    return torch.optim.AdamW(chosen, lr=settings.learning_rate, **_ADAMW), "adamw"
 
 
 def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Adapter) -> float:
@@ -83,7 +86,7 @@ def _why_not_8_bits(device: torch.device) -> str | None:
     try:
         from bitsandbytes.optim import AdamW8bit
 
-        tried = torch.nn.Parameter(torch.zeros(_SMALLEST_IN_8_BITS, device=device))
+        tried = torch.nn.Parameter(torch.zeros(SMALLEST_IN_8_BITS, device=device))
         tried.grad = torch.ones_like(tried)
         AdamW8bit([tried]).step()
     # What an unsupported device gives differs from version to version.

@@ -169,6 +169,15 @@ def test_8_bit_adamw_is_used_where_bitsandbytes_runs_it():
     assert type(optimizer).__name__ == "AdamW8bit"
 
 
+@pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
+def test_either_adamw_has_the_settings_that_the_page_gives(name):
+    chosen = settings(optimizer=name)
+    optimizer, _ = optimizers.new_optimizer(Line().parameters.values(), chosen)
+    (group,) = optimizer.param_groups
+
+    assert [group[key] for key in ("betas", "eps", "weight_decay")] == [(0.9, 0.999), 1e-8, 0.01]
+
+
 def test_elsewhere_there_is_one_warning_and_adamw(monkeypatch, capsys):
     monkeypatch.setattr(optimizers, "_why_not_8_bits", lambda device: "no kernel")
     line = Line()

@@ -18,6 +18,7 @@ from nla_release.weights import read_header
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from tests.train.chain import LENS, ROSE, shortened, write_corpus
+from train.adapter import Learner, add_lora
 from train.ar import train_ar
 from train.av import train_av
 from train.run import prepare_data
@@ -143,6 +144,14 @@ def test_training_works_on_a_4_bit_base(folder, recipe):
     for role in ("av", "ar"):
         sidecar = read_sidecar(folder / "pair" / role, role)
         assert sidecar.nla_release.base.quantization == "nf4"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_what_is_learned_on_a_16_bit_base_is_float32(recipe, dtype):
+    base = load_base(str(TINY_BASE), "x", quantization=None, dtype=dtype, device="cpu")
+    learned = Learner(add_lora(base, recipe().av)).parameters.values()
+
+    assert {value.dtype for value in learned} == {torch.float32}
 
 
 def test_gradient_checkpointing_changes_nothing_but_memory(built, recipe):
