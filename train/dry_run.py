@@ -89,14 +89,15 @@ def working_memory(learner: Learner, loss: Callable[[], Any]) -> Working:
     """What a micro-batch needs when all gradients are there from the one before.
 
     Args:
-        learner: what is trained, on the meta device or another.
+        learner: what is trained, on the meta device; it is given gradients.
         loss: of the step, see `av_loss` and `ar_loss`.
     """
     model, learned = learner.model, list(learner.parameters.values())
     with Watch(vocabulary_of(model)) as watch:
-        if not any(value.grad is not None for value in learned):
-            loss().backward()  # leaves the gradients
-        watch.begin([*model.parameters(), *model.buffers(), *learned, *_gradients(learned)])
+        for value in learned:
+            value.grad = torch.zeros_like(value)
+        gradients = [value.grad for value in learned if value.grad is not None]
+        watch.begin([*model.parameters(), *model.buffers(), *learned, *gradients])
         loss().backward()
     peak: Working = watch.peak
     return peak
@@ -125,10 +126,6 @@ def ar_loss(learner: Learner, block: int, rows: int, length: int) -> torch.Tenso
     hidden = block_output(learner.model, block, ids, torch.ones_like(ids))
     read = learner.head(hidden[:, -1].float())
     return direction_loss(read, torch.ones_like(read)).mean()
-
-
-def _gradients(values: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-    return [value.grad for value in values if value.grad is not None]
 
 
 def _ones(learner: Learner, rows: int, length: int) -> torch.Tensor:

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 import torch
 
 from nla_release.errors import ConfigError
+from train.optimizer import SMALLEST_IN_8_BITS
 
 # bitsandbytes keeps the two moments of AdamW in one byte each, with a float32 constant for every
-# 256 of them (Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, section 2), of
-# tensors of 4096 values and more; of smaller ones, and in torch's AdamW of all, in float32.
-_8BIT_BLOCK, _8BIT_CONSTANT, _8BIT_LEAST = 256, 4, 4096
+# 256 of them (Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, section 2), but
+# for small tensors; of those, and in torch's AdamW of all, they are float32.
+_8BIT_BLOCK, _8BIT_CONSTANT = 256, 4
 _MOMENTS, _FLOAT32 = 2, 4
 
-_CARD = re.compile(r"(\d+(?:\.\d+)?) ?([GM])i?B?", re.IGNORECASE)
+_CARD = re.compile(r"(\d+(?:\.\d+)?) ?(GB|GiB|MiB)", re.IGNORECASE)
+_UNITS = {"gb": 2**30, "gib": 2**30, "mib": 2**20}
+# Declared by us and not measured: what a program finds of the memory that a card is sold with.
+_OF_A_SOLD_GB = 0.96
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,20 @@ def optimizer_bytes(parameters: Iterable[torch.nn.Parameter], optimizer: str) ->
 
 
 def card_bytes(text: str) -> int:
-    """Bytes of `4GB` or `6144MiB`; cards are sold by powers of 1024.
+    """Bytes of a card: 96 % of `4GB`, as it is sold, and all of `3900MiB`, as its driver tells.
 
     Raises:
         ConfigError: it is no size.
     """
     match = _CARD.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"{text!r} is no size of memory", hint="such as 4GB, 24GB or 6144MiB")
-    return int(float(match[1]) * (2**30 if match[2] in "Gg" else 2**20))
+        raise ConfigError(f"{text!r} is no size of memory", hint="such as 4GB, 24GB or 3900MiB")
+    unit = match[2].lower()
+    return int(float(match[1]) * _UNITS[unit] * (_OF_A_SOLD_GB if unit == "gb" else 1))
 
 
 def _moment(values: int, optimizer: str) -> int:
-    if optimizer == "adamw_8bit" and values >= _8BIT_LEAST:
+    if optimizer == "adamw_8bit" and values >= SMALLEST_IN_8_BITS:
         return values + -(-values // _8BIT_BLOCK) * _8BIT_CONSTANT
     return values * _FLOAT32
 

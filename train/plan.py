@@ -68,7 +68,7 @@ class Planner:
             ConfigError: the recipe's target_modules match nothing.
         """
         self._recipe, self._role, self._card = recipe, role, card
-        self._settings = recipe.av if role == "av" else recipe.ar
+        self.settings = recipe.av if role == "av" else recipe.ar
         dtype, quantization = DTYPES[recipe.base.dtype], recipe.base.quantization
         bare = skeleton(config, dtype)
         self.base = weights_of(bare, quantization)
@@ -78,14 +78,14 @@ class Planner:
         if role == "ar":
             with torch.device("meta"):
                 head = new_head(width_of(bare), recipe.ar)
-        self._learner = Learner(add_lora(base, self._settings), head)
+        self._learner = Learner(add_lora(base, self.settings), head)
 
     def plan(self, *, length: int, prompt: int = 0) -> MemoryPlan:
         """The plan for rows of `length` tokens, of which the AV does not learn the first `prompt`.
 
         A step is fullest in a backward pass, when all gradients of earlier micro-batches are there.
         """
-        settings = self._settings
+        settings = self.settings
         learned = list(self._learner.parameters.values())
         head = list(self._learner.head.parameters()) if self._learner.head else []
         adapter = learned[: len(learned) - len(head)]
@@ -109,9 +109,12 @@ class Planner:
             self._card,
         )
 
-    def longest(self, *, prompt: int = 0) -> int | None:
-        """The most tokens a row may have on the card, in steps of 16; None when none fit."""
-        low, high = prompt // _STEP, self._settings.max_tokens // _STEP
+    def longest(self, *, length: int, prompt: int = 0) -> int | None:
+        """The most tokens up to `length` that a row may have on the card, in steps of 16.
+
+        None when none fit.
+        """
+        low, high = prompt // _STEP, length // _STEP
         while low < high:
             middle = (low + high + 1) // 2
             if self.plan(length=middle * _STEP, prompt=prompt).fits:
@@ -121,7 +124,7 @@ class Planner:
         return low * _STEP if low * _STEP > prompt else None
 
     def _loss(self, length: int, prompt: int) -> Callable[[], Any]:
-        rows = self._settings.micro_batch
+        rows = self.settings.micro_batch
         if self._role == "av":
             return partial(av_loss, self._learner, rows, length, prompt)
         if self._recipe.ar.variant.name in ("paraphrase_invariant", "noise_hinge"):
@@ -129,7 +132,7 @@ class Planner:
         return partial(ar_loss, self._learner, self._recipe.read_block, rows, length)
 
     def _title(self, length: int) -> str:
-        settings, base = self._settings, self._recipe.base
+        settings, base = self.settings, self._recipe.base
         saving = "with" if settings.gradient_checkpointing else "without"
         return (
             f"{self._role.upper()} of {self._recipe.name} on {base.id}"
@@ -137,33 +140,6 @@ class Planner:
             f" {base.quantization or base.dtype}): {settings.micro_batch} x {length} tokens,"
             f" {saving} gradient checkpointing"
         )
-
-
-def memory_plan(
-    config: Any,
-    recipe: Recipe,
-    role: Role = "av",
-    *,
-    card: int | None = None,
-    length: int | None = None,
-    prompt: int = 0,
-) -> MemoryPlan:
-    """What training an adapter of a recipe takes, at the recipe's max_tokens or another length.
-
-    Args:
-        config: the base's configuration, as AutoConfig gives it.
-        recipe: what is trained on it and how.
-        role: the AV or the AR.
-        card: bytes of the card's memory; without one, no allowance is made for it.
-        length: tokens of every row of the micro-batch.
-        prompt: how many of them are the AV's prompt, which is not learned and has no logits.
-
-    Raises:
-        ConfigError: the recipe's target_modules match nothing.
-    """
-    settings = recipe.av if role == "av" else recipe.ar
-    planner = Planner(config, recipe, role, card=card)
-    return planner.plan(length=length or settings.max_tokens, prompt=prompt)
 
 
 def plans(
@@ -195,14 +171,16 @@ def plans(
         prompt = _prompt_tokens(place, recipe)
     texts = []
     for role in ROLES:
-        settings = recipe.av if role == "av" else recipe.ar
         unlearned = prompt if role == "av" else 0
         planner = Planner(config, recipe, role, card=card)
-        plan = planner.plan(length=length or settings.max_tokens, prompt=unlearned)
+        tokens = length or planner.settings.max_tokens
+        plan = planner.plan(length=tokens, prompt=unlearned)
         texts.append(plan.text())
         if not plan.fits:
-            most = planner.longest(prompt=unlearned)
+            most = planner.longest(length=tokens, prompt=unlearned)
             texts[-1] += f"\n  longest row that fits: {f'{most} tokens' if most else 'none'}"
+        if below := planner.settings.stack_on:
+            texts[-1] += f"\n  not counted: the adapters of {below}, and what a step keeps for them"
     return "\n\n".join(texts)
 
 
