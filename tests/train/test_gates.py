@@ -10,7 +10,7 @@ from nla_release.errors import ConfigError, InputError, PairError
 from nla_release.module_names import Targets
 from nla_release.sidecar import read_sidecar
 from tests.sidecars import TINY_BASE
-from tests.train.built import build_rows, copied, recipe_with
+from tests.train.built import copied, recipe_with
 from train.ar import train_ar
 from train.av import train_av
 from train.gates import check_prompts, check_scale, check_targets, language_model_regex, module_tree
@@ -19,11 +19,6 @@ from train.gates import check_prompts, check_scale, check_targets, language_mode
 @pytest.fixture(scope="module")
 def base():
     return load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    return build_rows(tmp_path_factory.mktemp("built"))
 
 
 # -- scale --

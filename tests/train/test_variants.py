@@ -135,7 +135,7 @@ def test_invariance_without_a_single_paraphrase_is_refused(paraphrases, words):
 
 # -- trained --
 
-STEPS = {"steps": 24, "micro_batch": 24, "gradient_accumulation": 1}
+STEPS = {"steps": 12, "micro_batch": 24, "gradient_accumulation": 1}
 VARIANTS = {
     "baseline": {"name": "baseline"},
     "invariant": {"name": "paraphrase_invariant", "paraphrases": PHRASES, "weight": 4.0},
@@ -201,16 +201,16 @@ def test_the_noise_hinge_ar_keeps_its_margin_where_the_baseline_does_not(trained
     assert ahead["hinge"] > ahead["baseline"]
 
 
-def test_the_contrastive_ar_finds_more_of_its_rows(trained):
-    found = {}
+def test_the_contrastive_ar_takes_fewer_rows_for_its_own(trained):
+    nearer = {}
     for name in ("baseline", "contrastive"):
         read, data = reading(trained[name])
         unit = torch.nn.functional.normalize(read(data.explanations), dim=-1)
         gold = torch.nn.functional.normalize(torch.from_numpy(data.vectors), dim=-1)
         cosines = unit @ gold.T
-        found[name] = int((cosines.argmax(dim=1) == torch.arange(len(gold))).sum())
+        nearer[name] = float((cosines > cosines.diagonal()[:, None]).sum(dim=1).float().mean())
 
-    assert found["contrastive"] > found["baseline"]
+    assert nearer["contrastive"] < 0.75 * nearer["baseline"]
 
 
 def test_the_sidecar_says_which_variant_it_is_and_of_how_many_rows(trained):
@@ -286,18 +286,27 @@ def test_a_training_starts_with_an_earlier_adapters_weights_and_says_whose(
     built, tmp_path, role, train, more
 ):
     folder = copied(built, tmp_path)
-    train(recipe_with(tmp_path, **{role: more | {"steps": 12}}), folder, device="cpu")
+    train(recipe_with(tmp_path, **{role: more | {"steps": 8}}), folder, device="cpu")
     earlier = (folder / "pair" / role).rename(folder / "earlier")
-    block = more | {"continue_from": "earlier", "steps": 2, "learning_rate": 1e-6}
+    block = more | {"continue_from": "earlier", "steps": 1, "learning_rate": 1e-6}
     train(recipe_with(tmp_path, **{role: block}), folder, device="cpu", again=True)
     facts = read_sidecar(folder / "pair" / role, role).nla_release.training["continued_from"]
 
     assert facts["adapter_sha256"] == sha256_file(earlier / "adapter_model.safetensors")
-    assert facts["steps"] == 12
+    assert facts["steps"] == 8
     assert ("head_sha256" in facts) == (role == "ar")
     first, last = read_log(folder / "pair" / role)[0].loss, read_log(earlier)[-1].loss
     assert first == pytest.approx(last, abs=0.3)
     assert first < read_log(earlier)[0].loss - 0.3
+
+
+@pytest.fixture(scope="module")
+def begun(built, tmp_path_factory):
+    """Rows, and an AV of one step to go on from."""
+    folder = copied(built, tmp_path_factory.mktemp("begun"))
+    train_av(recipe_with(folder, av={"steps": 1}), folder, device="cpu")
+    (folder / "pair" / "av").rename(folder / "earlier")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -309,10 +318,8 @@ def test_a_training_starts_with_an_earlier_adapters_weights_and_says_whose(
         ({"target_modules": r"model\.language_model\.layers\.\d+\.mlp\.\w+_proj"}, "tensors"),
     ],
 )
-def test_an_earlier_adapter_of_another_kind_is_refused(built, tmp_path, block, words):
-    folder = copied(built, tmp_path)
-    train_av(recipe_with(tmp_path, av={"steps": 1}), folder, device="cpu")
-    (folder / "pair" / "av").rename(folder / "earlier")
+def test_an_earlier_adapter_of_another_kind_is_refused(begun, tmp_path, block, words):
+    folder = copied(begun, tmp_path)
     recipe = recipe_with(tmp_path, av=block | {"continue_from": "earlier"})
     with pytest.raises(ConfigError, match=f"it has other {words} than this training"):
         train_av(recipe, folder, device="cpu", again=True)

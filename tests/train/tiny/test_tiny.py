@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import peft
 import pytest
@@ -47,6 +48,11 @@ def config(model):
 @pytest.fixture(scope="module")
 def tokenizer():
     return Tokenizer.from_file(str(TINY_BASE / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def measured(model, tokenizer):
+    return measure(model, tokenizer, generate(0))
 
 
 class TestCorpus:
@@ -198,17 +204,14 @@ class TestShippedBase:
         assert "Linear4bit" in kinds
         assert logits.isfinite().all()
 
-    def test_its_card_says_what_measuring_it_gives(self, model, tokenizer):
-        measured = measure(model, tokenizer, generate(0))
+    def test_its_card_says_what_measuring_it_gives(self, model, measured):
         text = (TINY_BASE / "README.md").read_text()
         parameters = sum(parameter.numel() for parameter in model.parameters())
         steps = int(re.search(r"(\d+) steps", text).group(1))
 
         assert text == card(parameters, steps, 0, measured)
 
-    def test_its_read_block_knows_word_topic_and_place(self, model, tokenizer):
-        measured = measure(model, tokenizer, generate(0))
-
+    def test_its_read_block_knows_word_topic_and_place(self, measured):
         assert measured.block == READ_BLOCK
         assert measured.loss < measured.unigram_loss / 4
         assert measured.topic >= 0.95
@@ -216,8 +219,10 @@ class TestShippedBase:
         assert measured.word >= 0.60
 
 
-def test_the_script_makes_a_base_that_loads(tmp_path):
+def test_the_script_makes_a_base_that_loads(tmp_path, monkeypatch):
     """Two steps teach it nothing; the folder is whole and its card says how little it knows."""
+    few = partial(generate, train=100, eval=20)
+    monkeypatch.setattr(base_module, "generate", few)
     out = tmp_path / "base"
     done = CliRunner().invoke(
         base_module.main, [str(out), "--steps", "2", "--seed", "7"], catch_exceptions=False
