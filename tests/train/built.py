@@ -19,6 +19,7 @@ def write_recipe(folder, **blocks):
     document["base"]["path"] = str(TINY_BASE)
     for name in ("av", "ar"):
         document[name] |= {"steps": 4, "micro_batch": 4, "gradient_accumulation": 2}
+        document[name]["tripwire"] = None
     for name, values in blocks.items():
         old = document.get(name)
         document[name] = old | values if isinstance(old, dict) else values

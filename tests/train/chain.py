@@ -42,7 +42,7 @@ def shortened(folder, /, **blocks):
     document = tiny_recipe()
     document["base"]["path"] = str(TINY_BASE)
     for name in ("av", "ar"):
-        document[name] |= {"steps": 3, "micro_batch": 4}
+        document[name] |= {"steps": 3, "micro_batch": 4, "tripwire": None}
     for name, values in blocks.items():
         old = document.get(name)
         document[name] = old | values if isinstance(old, dict) else values

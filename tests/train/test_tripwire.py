@@ -10,7 +10,6 @@ from nla_release.engine.activations import Activations
 from nla_release.errors import DataError, NlaReleaseError
 from nla_release.training_log import read_log
 from tests.train.built import build_rows, copied, recipe_with
-from train.ar import train_ar
 from train.av import train_av
 from train.checkpoints import kept_steps
 from train.settings import Tripwire
@@ -168,11 +167,6 @@ def test_a_single_held_out_row_is_refused():
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    return build_rows(tmp_path_factory.mktemp("built"))
-
-
-@pytest.fixture(scope="module")
 def one_label(tmp_path_factory):
     """Every row but one is labelled alike, so that vectors tell nothing."""
     first = iter(["the word rose in a text"])
@@ -183,31 +177,30 @@ def one_label(tmp_path_factory):
     return build_rows(tmp_path_factory.mktemp("one"), more=label)
 
 
-STOP = {"every": 30, "rows": 8, "on_failure": "stop"}
-LEARNING = {"steps": 30, "micro_batch": 32, "gradient_accumulation": 1}
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_demos_pair_passes_and_the_collapsed_one_trips(good_release, collapsed_release, role):
+    """What tells them apart is not the loss, which falls in both."""
+    good, collapsed = (read_log(it / "pair" / role) for it in (good_release, collapsed_release))
+    passed, tripped = ([it.tripwire for it in log if it.tripwire] for log in (good, collapsed))
+
+    assert good[-1].loss < good[0].loss / 2
+    assert collapsed[-1].loss < collapsed[0].loss / 2
+    assert passed
+    assert not any(shown.failures for shown in passed)
+    assert tripped[-1].failures
 
 
-def test_a_pair_that_learns_passes_its_tripwires(built, tmp_path):
-    folder = copied(built, tmp_path)
-    recipe = recipe_with(
-        tmp_path, av=LEARNING | {"tripwire": STOP}, ar=LEARNING | {"tripwire": STOP}
-    )
-    train_av(recipe, folder, device="cpu")
-    train_ar(recipe, folder, device="cpu")
-
-    for role in ("av", "ar"):
-        shown = read_log(folder / "pair" / role)[-1].tripwire
-        assert shown.failures == []
-        assert shown.real_minus_shuffled > 0
+STOP = {"every": 15, "rows": 4, "on_failure": "stop", "max_new_tokens": 24}
+LEARNING = {"steps": 20, "micro_batch": 16, "gradient_accumulation": 1}
 
 
 def test_a_collapsed_av_is_stopped_and_kept_to_be_looked_at(one_label, tmp_path):
     """Its loss falls steeply, which the verdict calls descending."""
     folder = copied(one_label, tmp_path)
     recipe = recipe_with(tmp_path, av=LEARNING | {"tripwire": STOP})
-    with pytest.raises(NlaReleaseError, match="tripwire at step 30: .*1 distinct") as caught:
+    with pytest.raises(NlaReleaseError, match="tripwire at step 15: .*1 distinct") as caught:
         train_av(recipe, folder, device="cpu")
-    log = read_log(kept_steps(folder, "av")[30])
+    log = read_log(kept_steps(folder, "av")[15])
 
     assert "docs/training.md" in caught.value.hint
     assert log[-1].tripwire.distinct == 1
@@ -218,7 +211,9 @@ def test_a_collapsed_av_is_stopped_and_kept_to_be_looked_at(one_label, tmp_path)
 def test_looking_does_not_change_what_is_learned(built, tmp_path):
     folders = [copied(built, tmp_path / name) for name in ("watched", "not")]
     block = {"dropout": 0.3}
-    watched = recipe_with(tmp_path, av=block | {"tripwire": {"every": 1, "rows": 3}})
+    watched = recipe_with(
+        tmp_path, av=block | {"tripwire": {"every": 1, "rows": 3, "max_new_tokens": 4}}
+    )
     train_av(watched, folders[0], device="cpu")
     train_av(recipe_with(tmp_path, av=block), folders[1], device="cpu")
     left, right = ((it / "pair/av/adapter_model.safetensors").read_bytes() for it in folders)
