@@ -2,8 +2,9 @@
 
 A step has `micro_batch * gradient_accumulation` rows and one loss, the mean over what is learned
 from them (of an AV tokens, of an AR rows). Micro-batches and processes only divide the work: they
-change the figures by rounding, and by nothing else as long as they do not change where dropout
-draws its random numbers, which is once per micro-batch.
+change the order of sums, and so the figures by rounding. Two micro-batches, which have no order,
+give the same bytes on one process and on two, on a CPU. Another `micro_batch` also changes where
+dropout draws its random numbers, which is once per micro-batch.
 """
 
 import itertools

@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import save_file
+from torch.distributed import distributed_c10d
 
 from nla_release.errors import ConfigError
 from nla_release.files import sha256_bytes
 from nla_release.training_log import dump_log
+from train import av
 from train.loop import fit
 from train.processes import any_of_us, device_here, is_main
 from train.settings import Adapter
@@ -90,11 +92,18 @@ def refused(device):
     return None
 
 
+def longest_wait():
+    """How long a process waits for another that works alone."""
+    return distributed_c10d._get_default_group()._get_backend(torch.device("cpu")).options._timeout
+
+
 if __name__ == "__main__":
-    place, every = Path(sys.argv[1]), json.loads(sys.argv[2])
+    place, every, recipe, folder = sys.argv[1:]
     assert device_here("cpu") == device_here(None) == "cpu"
     assert "accelerate started 2 processes on cpu" in refused("cuda")
     assert any_of_us(not is_main())
     assert not any_of_us(False)
-    for number, one in enumerate(every):
-        run(place / str(number), **one)
+    assert longest_wait().days == 7, "a split or an evaluation of hours must not end the run"
+    for number, one in enumerate(json.loads(every)):
+        run(Path(place) / str(number), **one)
+    av.command.main([recipe, "--folder", folder], standalone_mode=False)
