@@ -12,13 +12,12 @@ from nla_release.engine.adapters import attach, calm, use
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, PairError
 from nla_release.files import sha256_file
-from nla_release.release import read_release
 from nla_release.rules.model import Verdict
 from nla_release.sidecar import read_sidecar
 from nla_release.stack import stack
 from tests.builders_pair import make_release, measure
 from tests.pairs.weights import stacked
-from tests.pairs.zoo import judged
+from tests.pairs.zoo import in_sidecar, judged
 from tests.sidecars import TINY_BASE
 from tests.train.built import build_rows, copied, recipe_with
 from train.ar import train_ar
@@ -40,9 +39,12 @@ def pair(tmp_path_factory):
     return folder
 
 
-def state(folder, head=False):
-    name = "value_head.safetensors" if head else WEIGHTS
-    return sha256_file(folder / name)
+def state(folder):
+    return sha256_file(folder / WEIGHTS)
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {finding.code for finding in verdict.findings if finding.severity == "error"}
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])
@@ -106,6 +108,20 @@ def test_an_adapter_of_another_run_below_is_refused(pair, tmp_path):
         stack(tmp_path / "av", read_sidecar(tmp_path / "av", "av"))
 
 
+def test_a_stack_from_whose_list_the_adapter_below_was_struck_is_refused(pair, tmp_path):
+    """It would pass for an adapter that was trained on top of nothing."""
+    folder = copied(pair, tmp_path)
+    av = folder / "pair" / "av"
+    assert "NLA310" not in failed(judged(folder, "pair"))
+
+    shutil.rmtree(av / "adapters")
+    alone = [{"path": ".", "rank": 4, "alpha": 8.0}]
+    in_sidecar(folder / "pair", "av", ["nla_release", "adapters"], alone)
+    assert "NLA310" in failed(judged(folder, "pair"))
+    with pytest.raises(PairError, match="stacked_on is .*, which is not the adapter below"):
+        stack(av, read_sidecar(av, "av"))
+
+
 def test_a_third_adapter_goes_on_top_of_both(pair, tmp_path):
     folder = copied(pair, tmp_path)
     (folder / "pair" / "av").rename(folder / "second")
@@ -131,18 +147,14 @@ def test_going_on_in_two_ways_at_once_is_refused(tmp_path):
 # -- the release --
 
 
-@pytest.fixture
-def release(tmp_path):
-    """A rendered release whose AV is a stack of two."""
-    release = make_release(tmp_path, rows=60, documents=12)
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    """A rendered release whose AV is a stack of two: never change it, copy it."""
+    release = make_release(tmp_path_factory.mktemp("stack") / "release", rows=60, documents=12)
     stacked(release.folder / "pair")
     measure(release, rows=60, documents=12)
     render(release, "0.0.1")
-    return read_release(tmp_path)
-
-
-def failed(verdict: Verdict) -> set[str]:
-    return {finding.code for finding in verdict.findings if finding.severity == "error"}
+    return release
 
 
 def test_a_stack_is_published_whole_and_its_card_loads_all_of_it(release):
@@ -155,10 +167,11 @@ def test_a_stack_is_published_whole_and_its_card_loads_all_of_it(release):
     assert not failed(judged(release.folder, "dist")) & {"NLA310", "NLA601", "NLA701", "NLA703"}
 
 
-def test_a_repository_without_a_part_of_its_stack_is_refused(release):
-    (release.dist / "av" / "adapters" / "1" / WEIGHTS).unlink()
+def test_a_repository_without_a_part_of_its_stack_is_refused(release, copy_of):
+    folder = copy_of(release.folder)
+    (folder / "dist" / "av" / "adapters" / "1" / WEIGHTS).unlink()
 
-    assert "NLA310" in failed(judged(release.folder, "dist"))
+    assert "NLA310" in failed(judged(folder, "dist"))
 
 
 @torch.no_grad()
@@ -233,4 +246,6 @@ def test_a_training_on_top_of_another_that_was_cut_off_ends_as_if_it_was_not(
             train_av(recipe_with(cut, av=block), cut, device="cpu", again=True)
     train_av(recipe_with(cut, av=block), cut, device="cpu")
 
-    assert state(cut / "pair" / "av") == state(whole / "pair" / "av")
+    left, right = (folder / "pair" / "av" for folder in (cut, whole))
+    for name in (WEIGHTS, "training_log.jsonl"):
+        assert sha256_file(left / name) == sha256_file(right / name)
