@@ -39,7 +39,7 @@ class Side:
     figures: list[float]  # losses of all steps, or the first value of each activation
     units: int  # tokens trained on, or activations taken
     seconds: float  # of the steps, or of the whole extraction
-    cpu_seconds: float  # of all of it on this process's clock: it stands still while others run
+    cpu_seconds: float  # of all of it, loading included, on this process's clock
     peak: float  # MB, the most this process held
     libraries: float  # MB of it before anything was loaded
 
