@@ -1,7 +1,8 @@
 """A LoRA on the base: fresh, or with the weights of an earlier one; and saving it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ class Learner:
         if self.head is not None:
             found |= {f"head.{name}": it for name, it in self.head.named_parameters()}
         return found
+
+
+@contextmanager
+def without_dropout(model: Any) -> Iterator[None]:
+    """In evaluation mode inside, and afterwards as it was before."""
+    training = model.training
+    model.eval()
+    yield
+    model.train(training)
 
 
 def load(recipe: Recipe, device: str | None) -> Base:
@@ -119,6 +129,15 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
             hint="train on from an adapter of the same base, layer, prompt, rank and targets",
         )
     peft.set_peft_model_state_dict(learner.model, weights)
+    return take_over(earlier, learner, before)
+
+
+def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any]:
+    """Give an AR the head of an earlier one; tells what the sidecar records of an earlier adapter.
+
+    Raises:
+        WeightsError: the head is damaged.
+    """
     found = {
         "adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME),
         "trained_from": before.nla_release.training.get("trained_from"),

@@ -20,7 +20,7 @@ from nla_release.errors import ConfigError
 from nla_release.prompt import ar_prompt
 from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Sidecar
-from train.adapter import Learner, add_lora, load
+from train.adapter import Learner, add_lora, load, without_dropout
 from train.checkpoints import Fit
 from train.command import device_option, run, step
 from train.dataset import TrainingRows, data_path, read_training_rows
@@ -166,11 +166,9 @@ class Reconstructing:
     @torch.no_grad()
     def read_all(self, texts: Sequence[str]) -> torch.Tensor:
         """What the AR as it is now reads out of texts, `[N, d]` on the CPU."""
-        mode = self._model.training
-        self._model.eval()
         batch = self._recipe.ar.micro_batch
-        found = [self.read(texts[at : at + batch]).cpu() for at in range(0, len(texts), batch)]
-        self._model.train(mode)
+        with without_dropout(self._model):
+            found = [self.read(texts[at : at + batch]).cpu() for at in range(0, len(texts), batch)]
         return torch.cat(found)
 
     def length(self, text: str) -> int:

@@ -23,7 +23,7 @@ from nla_release.explanation import wrap
 from nla_release.prompt import MarkedPrompt
 from nla_release.schema import parse
 from nla_release.sidecar import Sidecar
-from train.adapter import Learner, add_lora, load
+from train.adapter import Learner, add_lora, load, without_dropout
 from train.checkpoints import Fit
 from train.command import allow_ood_option, device_option, run, step
 from train.dataset import TrainingRows, data_path, read_training_rows
@@ -130,20 +130,16 @@ class Verbalizing:
     @torch.no_grad()
     def likelihood(self, vectors: torch.Tensor, batch: int) -> torch.Tensor:
         """Mean log p per token of every row's label `[N]`, given vectors `[N, d]`."""
-        mode = self._model.training
-        self._model.eval()
         found = []
-        for at in range(0, self.rows, batch):
-            rows = range(self.rows)[at : at + batch]
-            tokens = torch.tensor([len(self._answers[row]) for row in rows])
-            found.append(-self.losses(rows, vectors[at : at + batch]).cpu() / tokens)
-        self._model.train(mode)
+        with without_dropout(self._model):
+            for at in range(0, self.rows, batch):
+                rows = range(self.rows)[at : at + batch]
+                tokens = torch.tensor([len(self._answers[row]) for row in rows])
+                found.append(-self.losses(rows, vectors[at : at + batch]).cpu() / tokens)
         return torch.cat(found)
 
     def say(self, vectors: torch.Tensor, batch: int, max_new_tokens: int) -> list[str]:
         """What the AV says of vectors `[N, d]`, greedy."""
-        mode = self._model.training
-        self._model.eval()
         tokenizer, injection = self._base.tokenizer, self._sidecar.injection
         decoding = Decoding(
             self._model,
@@ -154,11 +150,11 @@ class Verbalizing:
             device=self._base.device,
         )
         said = []
-        for at in range(0, len(vectors), batch):
-            part = vectors[at : at + batch]
-            marked = injecting(self._model, part, self._sidecar.tokens, injection.scale)
-            said += decoding.rows(len(part), max_new_tokens, marked)
-        self._model.train(mode)
+        with without_dropout(self._model):
+            for at in range(0, len(vectors), batch):
+                part = vectors[at : at + batch]
+                marked = injecting(self._model, part, self._sidecar.tokens, injection.scale)
+                said += decoding.rows(len(part), max_new_tokens, marked)
         return [tokenizer.decode(ids, skip_special_tokens=True) for ids in said]
 
     def on(self, data: Activations, max_tokens: int) -> "Verbalizing":

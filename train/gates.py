@@ -5,7 +5,7 @@ in `tripwire`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -94,7 +94,7 @@ def module_tree(model: Any) -> ModuleTree:
     return ModuleTree(f"{name}.", linear)
 
 
-def language_model_regex(names: Any, tree: ModuleTree) -> str:
+def language_model_regex(names: Iterable[str], tree: ModuleTree) -> str:
     """A regex for the places of these names in all blocks of the language model, and no others."""
     blocks = (block_of(name) for name in names if name.startswith(tree.decoder))
     places: dict[str, set[str]] = {}

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.adapter_config import AdapterConfig, declared
-from nla_release.engine.adapters import calm, check_complete, check_lands, load_head
+from nla_release.engine.adapters import calm, check_complete, check_lands
 from nla_release.errors import ConfigError
 from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
 from nla_release.sidecar import Adapter, Sidecar, read_sidecar
 from nla_release.stack import FILE_NAMES, MAX_HEIGHT, place, stack
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from train.adapter import Learner, broken_promises
+from train.adapter import Learner, broken_promises, take_over
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,8 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
     for name, parameter in model.named_parameters():
         if not set(names).isdisjoint(name.split(".")):
             parameter.requires_grad_(False)
-    if learner.head is not None:
-        learner.head.load_state_dict(load_head(earlier, before).state_dict())
     model.train()  # PEFT leaves all of it in eval mode once it has loaded an adapter
-    facts = {
-        "adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME),
-        "trained_from": before.nla_release.training.get("trained_from"),
-        "steps": before.nla_release.training.get("steps"),
-    }
-    return Below(tuple(folders), {"stacked_on": facts})
+    return Below(tuple(folders), {"stacked_on": take_over(earlier, learner, before)})
 
 
 def _entry(number: int, folder: Path) -> Adapter:

@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import transformers
@@ -26,7 +26,7 @@ NF4_CODE = 16 * 4
 CROWDED = 0.5
 
 Group = Literal["matrices", "embeddings", "tables", "towers", "other"]
-GROUPS: tuple[Group, ...] = ("matrices", "embeddings", "tables", "towers", "other")
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @dataclass(frozen=True)
