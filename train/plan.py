@@ -37,8 +37,8 @@ from train.memory import MemoryPlan, Part, card_bytes, optimizer_bytes
 from train.prompts import marked_prompt
 from train.recipe import Recipe, read_recipe
 
-# Not measured: the CUDA context and the libraries' workspaces, some 300 MiB on cards of this size,
-# and pieces that the allocator holds and cannot use.
+# Declared by us and not measured: the CUDA context, the libraries' workspaces, and pieces that the
+# allocator holds and cannot use.
 ALLOWANCE = 512 * 2**20
 
 _WORDS: dict[Group, str] = {

@@ -19,8 +19,7 @@ class Tripwire(Strict):
     """Every `every` steps the half-trained adapter is tried on `rows` held-out rows.
 
     It trips when what it makes of a row's own input is better than what it makes of another's by
-    no more than `min_difference` (docs/training.md: of an AV nats per token, of an AR cosine), and
-    an AV also when it says fewer than `min_distinct` different things in `max_new_tokens` tokens.
+    no more than `min_difference` (docs/training.md: of an AV nats per token, of an AR cosine).
     What happens before `from_step` is written to the log and acted upon by nobody.
     """
 
@@ -28,12 +27,17 @@ class Tripwire(Strict):
     rows: int = Field(default=10, ge=2)
     on_failure: Literal["warn", "stop"] = "warn"
     from_step: NonNegativeInt = 0
-    min_distinct: PositiveInt = 3
     min_difference: float = Field(default=0.0, ge=0)
+
+
+class VerbalizerTripwire(Tripwire):
+    """Of an AV, which has to say `min_distinct` different things of `max_new_tokens` tokens."""
+
+    min_distinct: PositiveInt = 3
     max_new_tokens: PositiveInt = 48
 
     @model_validator(mode="after")
-    def _can_be_passed(self) -> "Tripwire":
+    def _can_be_passed(self) -> "VerbalizerTripwire":
         if self.min_distinct > self.rows:
             raise ValueError(
                 f"min_distinct is {self.min_distinct}, and {self.rows} rows are too few for it"
@@ -42,7 +46,7 @@ class Tripwire(Strict):
 
 
 class ReconstructorTripwire(Tripwire):
-    """The same of an AR, whose cosine has to differ by more than a collapsed one's does.
+    """Of an AR, whose cosine has to differ by more than a collapsed one's does.
 
     An AR trained on other rows' labels differs by 0.002 at most (train/recipes/tiny-collapsed.yaml,
     12 looks), one that learns by 0.16 at its tenth step.
@@ -90,6 +94,7 @@ class Verbalizer(Adapter):
     """The AV: its activations are injected at L2 norm `injection_scale`."""
 
     injection_scale: PositiveFloat
+    tripwire: VerbalizerTripwire | None = None
 
 
 class Baseline(Strict):

@@ -27,7 +27,7 @@ from nla_release.engine.activations import Activations
 from nla_release.errors import DataError
 from nla_release.training_log import Tripwire as Shown
 from train.loop import Watch
-from train.settings import Tripwire
+from train.settings import Tripwire, VerbalizerTripwire
 
 # Vectors `[N, d]` -> mean log-likelihood per token of each row's label, `[N]`.
 Likelihood = Callable[[torch.Tensor], torch.Tensor]
@@ -71,7 +71,11 @@ def held_out_rows(
 
 
 def watch_av(
-    data: Activations, likelihood: Likelihood | None, say: Say, settings: Tripwire, seed: int
+    data: Activations,
+    likelihood: Likelihood | None,
+    say: Say,
+    settings: VerbalizerTripwire,
+    seed: int,
 ) -> Watch:
     """The AV's tripwire. Without labels there is no likelihood, and only what it says is looked at.
 
@@ -105,7 +109,8 @@ def watch_av(
             failures=[],
             **differences,
         )
-        return shown.model_copy(update={"failures": _failures(shown, settings)})
+        failures = _no_better(shown, settings.min_difference) + _alike(shown, settings.min_distinct)
+        return shown.model_copy(update={"failures": failures})
 
     return watch
 
@@ -135,29 +140,35 @@ def watch_ar(data: Activations, read: Read, settings: Tripwire, seed: int, path:
             real_minus_shuffled=float((own - shuffled).mean()),
             failures=[],
         )
-        return shown.model_copy(update={"failures": _failures(shown, settings)})
+        return shown.model_copy(update={"failures": _no_better(shown, settings.min_difference)})
 
     return watch
 
 
-def _failures(shown: Shown, settings: Tripwire) -> list[str]:
-    """What is wrong, in words; the same question is asked of each comparison."""
+def _no_better(shown: Shown, least: float) -> list[str]:
+    """Which wrong inputs serve as well as the own one; the same is asked of each comparison."""
     found = []
     for name, value in (
         ("another row's", shown.real_minus_shuffled),
         ("a random", shown.real_minus_random),
         ("a zero", shown.real_minus_zero),
     ):
-        if value is not None and value <= settings.min_difference:
+        if value is not None and value <= least:
             what = "vector" if shown.unit != "cosine" else "text"
             found.append(
                 f"the row's own {what} serves better than {name} {what} by {value:.4f}"
-                f" {shown.unit}, expected more than {settings.min_difference:g}"
+                f" {shown.unit}, expected more than {least:g}"
             )
-    if shown.distinct is not None and shown.distinct < min(settings.min_distinct, shown.rows):
+    return found
+
+
+def _alike(shown: Shown, least: int) -> list[str]:
+    """Whether an AV says too little that is different."""
+    found = []
+    if shown.distinct is not None and shown.distinct < min(least, shown.rows):
         found.append(
             f"{shown.distinct} distinct explanations of {shown.rows} vectors, expected at least"
-            f" {settings.min_distinct}"
+            f" {least}"
         )
     if shown.same_as_random is not None and 2 * shown.same_as_random > shown.rows:
         found.append(

@@ -173,7 +173,7 @@ def test_a_checkpoint_that_was_being_written_is_passed_over(tmp_path):
 # -- the real thing --
 
 
-LOOKS = {"every": 4, "rows": 3, "max_new_tokens": 4}
+LOOKS = {"every": 4, "rows": 3}
 DROPOUT = {"steps": 12, "dropout": 0.2, "checkpoint_every": 3, "tripwire": LOOKS}
 
 

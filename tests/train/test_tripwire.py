@@ -7,16 +7,17 @@ import pytest
 import torch
 
 from nla_release.engine.activations import Activations
-from nla_release.errors import DataError, NlaReleaseError
+from nla_release.errors import ConfigError, DataError, NlaReleaseError
 from nla_release.training_log import read_log
 from tests.train.built import build_rows, copied, recipe_with
 from train.av import train_av
 from train.checkpoints import kept_steps
-from train.settings import Tripwire
+from train.settings import Tripwire, VerbalizerTripwire
 from train.tripwire import held_out_rows, watch_ar, watch_av
 
 PATH = Path("eval.parquet")
-SETTINGS = Tripwire(every=1, rows=6, min_distinct=3)
+READING = Tripwire(every=1, rows=6)
+SETTINGS = VerbalizerTripwire(every=1, rows=6, min_distinct=3)
 
 
 def rows(count=6, labels=True, documents=3):
@@ -115,7 +116,7 @@ def own_vectors(texts):
 
 
 def test_an_ar_that_reads_its_texts_passes():
-    shown = watch_ar(DATA, own_vectors, SETTINGS, 0, PATH)()
+    shown = watch_ar(DATA, own_vectors, READING, 0, PATH)()
 
     assert shown.failures == []
     assert shown.unit == "cosine"
@@ -124,16 +125,21 @@ def test_an_ar_that_reads_its_texts_passes():
 
 def test_an_ar_that_gives_the_mean_whatever_it_reads_trips():
     mean = GOLD.mean(dim=0)
-    shown = watch_ar(DATA, lambda texts: mean.expand(len(texts), -1), SETTINGS, 0, PATH)()
+    shown = watch_ar(DATA, lambda texts: mean.expand(len(texts), -1), READING, 0, PATH)()
 
     assert shown.real_minus_shuffled == pytest.approx(0, abs=1e-6)
     (failure,) = shown.failures
     assert failure.startswith("the row's own text serves better than another row's text by 0.0000")
 
 
+def test_an_ar_is_not_asked_what_it_says(tmp_path):
+    with pytest.raises(ConfigError, match="ar.tripwire.max_new_tokens"):
+        recipe_with(tmp_path, ar={"tripwire": {"every": 1, "max_new_tokens": 4}})
+
+
 def test_an_ar_needs_labels_to_be_tried_on():
     with pytest.raises(DataError, match="eval.parquet has no labels"):
-        watch_ar(rows(labels=False), own_vectors, SETTINGS, 0, PATH)
+        watch_ar(rows(labels=False), own_vectors, READING, 0, PATH)
 
 
 # -- the rows --
