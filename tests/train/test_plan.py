@@ -146,10 +146,12 @@ def test_a_second_text_beside_each_explanation_is_planned_for():
 
 
 def test_a_card_that_is_too_small_is_told_how_long_a_row_may_be():
-    planner = Planner(tiny_configs()["gemma4"], recipe(), "av", card=ALLOWANCE + 64 * MIB)
+    """Also longer than the recipe's max_tokens, when such rows are asked about."""
+    short = recipe(max_tokens=32)
+    planner = Planner(tiny_configs()["gemma4"], short, "av", card=ALLOWANCE + 64 * MIB)
     longest = planner.longest(length=128)
 
-    assert 16 <= longest < 128
+    assert 32 < longest < 128
     assert planner.plan(length=longest).fits
     assert not planner.plan(length=longest + 16).fits
     assert planner.longest(length=96, prompt=96) is None
