@@ -17,7 +17,10 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/python -m train.demo build/demo
 
-test: lint types unit hub1
+# Types are looked at, and the second environment is set up, while the tests run.
+test: lint
+	@$(MAKE) --no-print-directory -j 2 unit types .venv-hub1/.installed
+	@$(MAKE) --no-print-directory hub1
 
 lint: setup
 	$(BIN)/ruff check .
@@ -26,10 +29,11 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# A file at a time, because session fixtures train pairs, and one process more than a small machine has
-# cores, because many tests wait for a server. One thread each: matrices this small wait for each other.
+# A file at a time, because their fixtures cost, in the order of tests/conftest.py, and one process more
+# than a small machine has cores, because many tests wait for a server. One thread each: matrices this
+# small wait for each other.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 # What takes minutes by itself: a sixth seed of the pairs of known worth, more of the fault matrix.
 test-long: setup
@@ -39,7 +43,7 @@ test-long: setup
 # to a Hub run with the older too: its own packages win, all else is .venv's.
 hub1: .venv-hub1/.installed
 	@echo "the tests of the Hub's client again, with huggingface_hub 1.33:"
-	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 2 --dist loadfile -m "wire and not long" tests/hub tests/train/labelling
+	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 3 --dist loadfile -m "wire and not long" tests/hub tests/train/labelling
 
 .venv-hub1/.installed: .venv/.installed constraints-hub1.txt
 	@echo "setting up .venv-hub1 ..."

@@ -1,12 +1,16 @@
 """`make demo` leaves what it says, the good pair passes, and the collapsed one does not."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from nla_release.calibration.report import Calibration
+from nla_release.files import read_text
 from nla_release.release import read_release
-from train.demo import BASE, RECIPE
+from train.demo import BASE, RECIPE, steps
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def test_the_demo_leaves_the_whole_release(good_release):
@@ -26,6 +30,12 @@ def test_the_demo_leaves_the_whole_release(good_release):
         "hub",
     ):
         assert (good_release / name).exists(), name
+
+
+def test_the_readme_shows_the_steps_of_today():
+    shown = read_text(README)
+    for title, line in steps(Path("build/demo")):
+        assert f"== {title}\n   $ {' '.join([Path(line[0]).name, *line[1:]])}\n" in shown
 
 
 def test_the_good_pair_reads_content(good_release):
