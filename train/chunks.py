@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nla_release.errors import NothingCheckedError, RefusedError
+from nla_release.errors import EnvironmentProblem, NothingCheckedError, RefusedError
 from nla_release.files import dump_json, read_json, write_atomic
 from train.corpus import Document
 from train.tables import pieces, vectors_of, write_table, writing
@@ -62,10 +62,11 @@ def open_parts(parts: Path, origin: dict[str, Any], *, again: bool) -> None:
 
     Raises:
         RefusedError: there are chunks, and they follow from something else.
+        EnvironmentProblem: what is there cannot be removed, or the folder cannot be written.
     """
     marker = parts / "origin.json"
-    if again:
-        shutil.rmtree(parts, ignore_errors=True)
+    if again or not marker.exists():  # chunks of an unknown origin are nobody's
+        remove_parts(parts)
     if marker.exists():
         found = read_json(marker)
         for key in sorted(origin.keys() | found.keys()):
@@ -77,6 +78,22 @@ def open_parts(parts: Path, origin: dict[str, Any], *, again: bool) -> None:
                 )
         return
     write_atomic(marker, dump_json(origin))
+
+
+def remove_parts(parts: Path) -> None:
+    """Leave nothing of the folder of chunks.
+
+    Raises:
+        EnvironmentProblem: something of it cannot be removed.
+    """
+    try:
+        if parts.exists():
+            shutil.rmtree(parts)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{parts} cannot be removed: {error.strerror or error}",
+            hint="it holds chunks of an extraction that count no more; remove it yourself",
+        ) from error
 
 
 def write_chunk(parts: Path, number: int, table: pa.Table, left_out: Counter[str]) -> None:

@@ -6,7 +6,6 @@ never normalised. `accelerate launch -m train.extract RECIPE` shares the documen
 batches of the same size; other batches give the same within rounding.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,16 @@ from nla_release.errors import ConfigError, DataError
 from nla_release.progress import tell
 from nla_release.training_documents import text_digest
 from train.adapter import load
-from train.chunks import DOCUMENTS, Taken, chunk_path, chunked, join_chunks, open_parts, write_chunk
+from train.chunks import (
+    DOCUMENTS,
+    Taken,
+    chunk_path,
+    chunked,
+    join_chunks,
+    open_parts,
+    remove_parts,
+    write_chunk,
+)
 from train.command import device_option, run, step
 from train.corpus import Document, Survey, survey
 from train.dataset import data_path
@@ -77,7 +85,7 @@ def extract(
         taken = join_chunks(parts, count, target, schema)
         _describe(target, recipe, base, inputs, found, taken)
         write_record("extract", recipe, folder, inputs=inputs, outputs=[target])
-        shutil.rmtree(parts)
+        remove_parts(parts)
     wait_for_all()
 
 

@@ -399,6 +399,31 @@ def test_what_was_cut_off_with_other_weights_is_not_gone_on_with(corpus, monkeyp
         extract(recipe, corpus, device="cpu")
 
 
+def test_chunks_that_do_not_say_what_they_follow_from_are_not_gone_on_with(
+    corpus, whole, monkeypatch
+):
+    """As after a kill while those of another extraction were being removed."""
+    cut_off(shortened(corpus, extract=SAMPLED | {"layer": 2}), corpus, monkeypatch)
+    (corpus / "data" / "base.parts" / "origin.json").unlink()
+    extract(shortened(corpus, extract=SAMPLED), corpus, device="cpu")
+
+    assert data_path(corpus, "base").read_bytes() == whole
+
+
+def test_chunks_that_cannot_be_removed_are_said(corpus, monkeypatch):
+    cut_off(shortened(corpus, extract=SAMPLED), corpus, monkeypatch)
+    before = sorted((corpus / "data" / "base.parts").iterdir())
+
+    def stuck(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "unlink", stuck)
+    with pytest.raises(EnvironmentProblem, match=r"base\.parts cannot be removed: Permission"):
+        chunks.open_parts(corpus / "data" / "base.parts", {}, again=True)
+
+    assert sorted((corpus / "data" / "base.parts").iterdir()) == before
+
+
 # -- processes --
 
 
