@@ -21,7 +21,8 @@ from nla_release.files import dump_json, dump_yaml, sha256_bytes, sha256_file, w
 from nla_release.progress import tell
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, Release, read_release
-from nla_release.sidecar import Role, read_sidecar
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.sidecar import Role, contract_digest, read_sidecar
 from nla_release.training_log import read_log
 from nla_release.weights import ADAPTER_FILE_NAME
 from train.checkpoints import kept_steps
@@ -52,9 +53,10 @@ class Pairing:
 def evaluate(
     recipe: Recipe, folder: Path, *, device: str | None = None, again: bool = False
 ) -> list[Point]:
-    """Measure the finished pair and the recipe's choice of checkpoints; gives every point.
+    """Measure the finished pair and the recipe's choice of checkpoints; gives a point of each.
 
-    With `again`, what was measured of the same files counts for nothing.
+    With `again`, what was measured of the same files counts for nothing. Points of other pairs stay
+    written down for as long as their adapters are there: they were tried too.
 
     Raises:
         ConfigError: the recipe names a step that no checkpoint was kept of.
@@ -66,16 +68,18 @@ def evaluate(
     checked_sidecar(data_path(folder, "eval"), recipe, trained_on.revision)
     forget(folder, "eval")
     pairings = chosen(recipe, folder)
-    known = {} if again else {it.measured_with: it for it in read_points(folder)}
+    known = {_pair_of(it): it for it in _still_there(folder)}
     points: list[Point] = []
     for number, pairing in enumerate(pairings, start=1):
         release = _release(recipe, folder, pairing)
         wanted = _measured_with(release)
-        if wanted not in known:
+        found = next((it for it in known.values() if it.measured_with == wanted), None)
+        if found is None or again:
             tell(f"eval: {pairing.name}, {number} of {len(pairings)}")
-            known[wanted] = _measure(release, pairing, wanted, device, again=again)
-        points.append(known[wanted])
-        write_points(folder, points)
+            found = _measure(release, pairing, wanted, device, again=again)
+        known[_pair_of(found)] = found
+        points.append(found)
+        write_points(folder, list(known.values()))
     outputs = [folder / JSONL_NAME, folder / TABLE_NAME]
     write_record("eval", recipe, folder, inputs=inputs, outputs=outputs)
     return points
@@ -111,6 +115,19 @@ def chosen(recipe: Recipe, folder: Path) -> list[Pairing]:
         if wanted == "all" or (isinstance(wanted, list) and at in wanted)
     ]
     return [*found, Pairing(finished, steps)]
+
+
+def _pair_of(it: Point) -> tuple[str, ...]:
+    """Which adapters a point is of."""
+    return tuple(it.adapter_sha256[role] for role in ROLES)
+
+
+def _still_there(folder: Path) -> list[Point]:
+    """What was measured so far of adapters that were not trained anew since."""
+    places = [folder / "pair" / role for role in ROLES]
+    places += [place for role in ROLES for place in kept_steps(folder, role).values()]
+    there = {sha256_file(place / ADAPTER_FILE_NAME) for place in places}
+    return [it for it in read_points(folder) if there.issuperset(_pair_of(it))]
 
 
 def _needed(folder: Path) -> Iterator[str]:
@@ -156,10 +173,18 @@ def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
 
 
 def _measured_with(release: Release) -> str:
-    """What a point follows from."""
-    files = [release.evaluation_data, release.reference]
-    files += [release.adapter(role) / ADAPTER_FILE_NAME for role in ROLES]
-    hashes = {path.name + str(at): sha256_file(path) for at, path in enumerate(files)}
+    """What a point follows from: data, settings, and all that lies in both adapters' folders."""
+    files = [release.evaluation_data, release.reference, *release.training_documents]
+    hashes = {f"{at} {path.name}": sha256_file(path) for at, path in enumerate(files)}
+    for role in ROLES:
+        folder = release.adapter(role)
+        for path in (it for it in folder.rglob("*") if it.is_file()):
+            name = path.relative_to(folder).as_posix()
+            hashes[f"{role}/{name}"] = (
+                contract_digest(read_sidecar(folder, role))
+                if name == SIDECAR_FILE_NAME
+                else sha256_file(path)
+            )
     settings = release.config.evaluation.model_dump(mode="json")
     return sha256_bytes(dump_json(hashes | settings).encode())
 

@@ -77,7 +77,7 @@ def point(
 
 
 def read_points(folder: Path) -> list[Point]:
-    """The points that were measured so far.
+    """The points that are written down.
 
     Raises:
         InputError: a line is not a point.
@@ -121,8 +121,8 @@ def _page(points: Sequence[Point]) -> str:
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     return f"""# Trajectory
 
-Each line is a round trip of `nla-release` on the same held-out rows; intervals are 95%. Where one
-half of the pair is a checkpoint, the other is the finished one.
+Each line is a round trip of `nla-release` on the first of the held-out rows, as many as it says;
+intervals are 95%. Where one half of the pair is a checkpoint, the other is the finished one.
 
 {table}
 Who publishes the best of several has chosen it on the rows that it is judged by. Write down under

@@ -1,6 +1,7 @@
 """The trajectory: what checkpoints do, measured by the release tool's own round trip."""
 
 import io
+import shutil
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,81 @@ def test_what_was_measured_is_not_measured_again(measured, tmp_path, capsys):
     again = evaluate(recipe_of(folder), folder, device="cpu", again=True)
     assert "eval: av-000004-ar-000004, 1 of 1" in capsys.readouterr().err
     assert again == measured.first
+    assert_three_were_tried(folder)
+
+
+def assert_three_were_tried(folder):
+    steps = [(it.steps["av"], it.steps["ar"]) for it in read_points(folder)]
+    assert steps == [(2, 4), (4, 2), (4, 4)]
+    assert "`attempts: 3`" in (folder / "trajectory.md").read_text()
+
+
+@pytest.fixture
+def not_measured(measured, tmp_path, monkeypatch):
+    """A folder where all is known, and what is measured once more, as it would be asked of it."""
+    asked = []
+
+    def known(_release, pairing, wanted, *_, **__):
+        asked.append(pairing.name)
+        (point,) = [it for it in measured.points if it.steps == pairing.steps]
+        return point.model_copy(update={"measured_with": wanted})
+
+    monkeypatch.setattr("train.eval._measure", known)
+    return copied(measured.folder, tmp_path), asked
+
+
+def test_who_asks_for_the_finished_pair_alone_is_told_of_all_that_were_tried(not_measured):
+    folder, asked = not_measured
+    assert len(evaluate(recipe_of(folder), folder, device="cpu")) == 1
+    assert_three_were_tried(folder)
+
+    (two,) = evaluate(recipe_of(folder, rows=11), folder, device="cpu")
+    assert asked == ["av-000004-ar-000004"]
+    assert_three_were_tried(folder)
+    assert read_points(folder)[-1] == two
+
+
+def test_an_evaluation_that_is_killed_forgets_nothing(measured, not_measured, monkeypatch):
+    def killed(_release, pairing, *_, **__):
+        if pairing.steps["av"] == 2:
+            return measured.points[0]
+        raise KeyboardInterrupt
+
+    folder, _ = not_measured
+    monkeypatch.setattr("train.eval._measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(recipe_of(folder, checkpoints="all"), folder, device="cpu", again=True)
+    assert_three_were_tried(folder)
+
+
+def test_what_was_measured_of_adapters_that_are_gone_is_forgotten(not_measured):
+    folder, _ = not_measured
+    shutil.rmtree(kept_steps(folder, "av")[2])
+    evaluate(recipe_of(folder), folder, device="cpu")
+
+    assert [(it.steps["av"], it.steps["ar"]) for it in read_points(folder)] == [(4, 2), (4, 4)]
+
+
+def test_any_file_of_an_adapter_makes_it_another_to_be_measured(not_measured):
+    """Its head, what it is stacked on, what it promises; not what a release writes into it."""
+    folder, asked = not_measured
+    place = kept_steps(folder, "ar")[2]
+    recipe = recipe_of(folder, checkpoints=[2])
+
+    def asked_after(name, content):
+        asked.clear()
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(content)
+        evaluate(recipe, folder, device="cpu")
+        return asked
+
+    sidecar = (place / "nla_meta.yaml").read_text()
+    assert "partner: null" in sidecar
+    assert asked_after("value_head.safetensors", "other") == ["av-000004-ar-000002"]
+    assert asked_after("stack/1", "another below") == ["av-000004-ar-000002"]
+    assert asked_after("nla_meta.yaml", sidecar.replace("seed: 0", "seed: 1", 1)) != []
+    assert asked_after("nla_meta.yaml", f"# as it was\n{sidecar}") != []
+    assert asked_after("nla_meta.yaml", sidecar) == []
 
 
 def test_a_step_without_a_checkpoint_is_refused_with_those_that_have_one(trained, tmp_path):
