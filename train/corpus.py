@@ -64,9 +64,9 @@ def read_document(fields: dict[str, Any], where: str) -> Document | None:
         DataError: a field is missing or not what it should be.
     """
     line = parse(_Line, fields, where, error=DataError)
-    said = [label.explanation for label in line.labels or ()]
+    said = [it for label in line.labels or () for it in (label.explanation, label.paraphrase)]
     try:
-        "".join([line.id, line.text, *said]).encode()
+        "".join([line.id, line.text, *filter(None, said)]).encode()
     except UnicodeEncodeError as error:  # JSON can write half a character
         raise DataError(f"{where} holds what is no character: {error.reason}") from error
     for label in line.labels or ():

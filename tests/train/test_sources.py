@@ -12,6 +12,8 @@ from tests.train.chain import LENS, ROSE, shortened, write_corpus
 from train.recipe import HubDataset
 from train.sources import corpus_digest, corpus_path, documents, stream_dataset
 
+PARAPHRASED = {"start": 0, "end": 1, "explanation": "b", "paraphrase": "\ud800"}
+
 
 @pytest.fixture
 def read(tmp_path):
@@ -96,6 +98,12 @@ def test_fewer_documents_than_the_recipe_asks_for_are_no_silent_smaller_set(tmp_
         ("c.jsonl", b'{"id": "a", "text": 3}\n', DataError, "line 1: text"),
         ("c.jsonl", b'{"text": "\xff"}\n', DataError, "is not UTF-8"),
         ("c.jsonl", b'{"text": "\\ud800"}\n', DataError, "holds what is no character"),
+        (
+            "c.jsonl",
+            json.dumps({"text": "a", "labels": [PARAPHRASED]}).encode(),
+            DataError,
+            "line 1 holds what is no character",
+        ),
         ("c.jsonl", b'{"id": "", "text": "t"}\n', DataError, "line 1: id"),
         ("c.jsonl", b"[" * 100_000, DataError, "line 1 is not valid JSON"),
         ("c.txt", b"\xff\xfe\x00", InputError, "is not UTF-8"),
