@@ -39,7 +39,8 @@ def places(
         DataError: two labels end in the same token.
     """
     left_out = Counter[str]()
-    if len(offsets) >= settings.max_tokens:
+    read = max((end for _, end in offsets), default=0)
+    if len(offsets) >= settings.max_tokens and read < len(document.text):
         left_out["documents' ends beyond extract.max_tokens"] += 1
     if document.labels is not None:
         if not document.labels:

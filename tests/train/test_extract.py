@@ -43,6 +43,7 @@ from train.recipe import Extraction
 from train.record import read_record
 
 SAMPLED = {"min_position": 20, "positions_per_document": 3, "batch_size": 4}
+CUT = "documents' ends beyond extract.max_tokens"
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_short_documents_and_labels_beyond_the_end_are_counted(tmp_path):
     assert found["left_out"] == {
         "documents of other splits": 1,
         "documents shorter than extract.min_position": 1,
-        "documents' ends beyond extract.max_tokens": 1,
+        CUT: 1,
         "labels beyond extract.max_tokens": 1,
     }
 
@@ -264,6 +265,15 @@ def test_texts_that_all_end_before_the_first_position_give_nothing_and_say_so(co
 
     assert "min_position" in caught.value.hint
     assert not data_path(corpus, "base").exists()
+
+
+@pytest.mark.parametrize(("more", "counted"), [("", {}), ("!", {CUT: 1})])
+def test_a_document_as_long_as_what_is_read_is_not_cut(more, counted):
+    settings = shortened_extraction(max_tokens=301, positions_per_document=1)
+    document = Document("d", "x" * 300 + more, None, None)
+    _, left_out = places(document, "digest", offsets(300), settings)
+
+    assert left_out == counted
 
 
 def test_two_labels_that_end_in_the_same_token_are_refused():
