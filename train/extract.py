@@ -84,7 +84,8 @@ def extract(
         schema = row_schema(width_of(base.model))
         taken = join_chunks(parts, count, target, schema)
         _describe(target, recipe, base, inputs, found, taken)
-        write_record("extract", recipe, folder, inputs=inputs, outputs=[target])
+        streamed = [path] if isinstance(settings.corpus, HubDataset) else []
+        write_record("extract", recipe, folder, inputs=inputs, outputs=[target, *streamed])
         remove_parts(parts)
     wait_for_all()
 

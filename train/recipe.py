@@ -75,6 +75,13 @@ class Extraction(Strict):
     positions_per_document: PositiveInt = 8
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _columns_are_named_once(self) -> "Extraction":
+        named = sorted({"text_column", "id_column"} & self.model_fields_set)
+        if named and isinstance(self.corpus, HubDataset):
+            raise ValueError(f"{named[0]} is of a file or folder; a dataset's stands in corpus")
+        return self
+
 
 class Split(Strict):
     """The share of the documents on each side; they add up to 1.

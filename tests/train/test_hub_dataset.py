@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub.utils import httpx
 
-from nla_release.errors import DataError, EnvironmentProblem
+from nla_release.errors import DataError, EnvironmentProblem, RefusedError
 from nla_release.files import read_yaml
 from tests.train.chain import LENS, ROSE, shortened, text_about
+from train.command import done
 from train.dataset import data_path
 from train.extract import extract
 from train.sources import corpus_path, documents, stream_dataset
@@ -105,3 +106,8 @@ def test_an_extraction_streams_once_and_goes_on_from_the_file(tmp_path, recipe, 
 
     assert data_path(tmp_path, "base").read_bytes() == before
     assert list(inputs) == [f"{tmp_path / 'dataset'}@main", "base.path"]
+
+    path = corpus_path(recipe().extract, tmp_path)
+    path.write_text(path.read_text().replace("people", "many"))
+    with pytest.raises(RefusedError, match=rf"data/{path.name} was changed afterwards"):
+        done("extract", recipe(), tmp_path)

@@ -44,6 +44,9 @@ def test_a_corpus_is_a_file_or_a_dataset_on_the_hub(tmp_path):
         shortened(tmp_path, extract={"corpus": {k: v for k, v in HUB.items() if k != "documents"}})
     with pytest.raises(ConfigError, match="streaming is not a known key"):
         shortened(tmp_path, extract={"corpus": HUB | {"streaming": True}})
+    for column in ("text_column", "id_column"):
+        with pytest.raises(ConfigError, match=f"{column} is of a file or folder"):
+            shortened(tmp_path, extract={"corpus": HUB, column: "body"})
 
 
 def test_labels_come_from_the_corpus_unless_an_endpoint_is_named(tmp_path):
