@@ -156,7 +156,6 @@ class Asking:
                     seed=settings.seed,
                     extra_body=settings.extra_body,
                 )
-            return answer_of(completion, requests)
         except HfHubHTTPError as error:
             return self._after_status(error.response, requests)
         except TimeoutError as error:
@@ -169,7 +168,7 @@ class Asking:
             raise EnvironmentProblem(
                 "HF_HUB_OFFLINE is set, and labelling needs the endpoint", hint="unset it"
             ) from error
-        except (MalformedError, JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _AgainError("malformed", _words(error)) from error
         except AttributeError as error:  # the client's word for an error whose body is no object
             raise _AgainError(
@@ -178,6 +177,10 @@ class Asking:
         except ValueError as error:
             if settings.provider is not None:  # the client's word for one that it cannot use
                 raise ConfigError(f"label.provider {settings.provider}: {_words(error)}") from error
+            raise _AgainError("malformed", _words(error)) from error
+        try:
+            return answer_of(completion, requests)
+        except MalformedError as error:
             raise _AgainError("malformed", _words(error)) from error
 
     def _after_status(self, response: Any, requests: int) -> Answer:
