@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import shutil
 import signal
 import subprocess
@@ -57,15 +58,21 @@ class Started:
 
     def kill(self) -> None:
         """End it outright, if it has not ended by itself."""
+        if self._end.closed:
+            return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self) -> subprocess.CompletedProcess[str]:
-        """What it has said and how it ended, when it has."""
+    def wait(self, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+        """What it has said and how it ended, when it has; it fails who goes on for longer."""
+        in_time = bool(select.select([self._end], [], [], seconds)[0])
+        if not in_time:
+            self.kill()
         with self._end as end:
             code = int(end.readline())
         out, err = ((self._folder / name).read_text(encoding="utf-8") for name in _STREAMS)
         shutil.rmtree(self._folder)
+        assert in_time, f"{self.line} went on for more than {seconds:g} s, and said: {out}{err}"
         return subprocess.CompletedProcess(self.line, code, out, err)
 
 

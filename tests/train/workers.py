@@ -15,7 +15,10 @@ def started(step, *arguments, late=0.0, **environment):
 
 
 def two(step, *arguments, late=(0.0, 0.0)):
-    """Run a step in two processes, as torchrun would, to their end; gives what each said."""
+    """Run a step in two processes, as torchrun would, to their end; gives what each said.
+
+    It fails when one does not end well, or not at all, as one that waits for the other in vain.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     where = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
@@ -24,7 +27,11 @@ def two(step, *arguments, late=(0.0, 0.0)):
         started(step, *arguments, late=seconds, **where, **rank)
         for seconds, rank in zip(late, ranks, strict=True)
     ]
-    done = [process.wait() for process in processes]
+    try:
+        done = [process.wait(120) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     said = [each.stdout + each.stderr for each in done]
     assert [each.returncode for each in done] == [0, 0], said
     return said

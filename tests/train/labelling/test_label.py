@@ -196,6 +196,17 @@ def test_a_fault_that_passes_costs_a_retry_and_no_label(tmp_path, recipe, server
     assert f"requests {3 * len(texts)}, of which again {2 * len(texts)}" in capsys.readouterr().err
 
 
+def test_a_mistake_of_ours_is_not_blamed_on_the_endpoint(folder, recipe, server, monkeypatch):
+    def mistaken(*_):
+        raise AttributeError("ours")
+
+    monkeypatch.setattr("train.labelling.endpoint.answer_of", mistaken)
+    with pytest.raises(AttributeError, match="ours"):
+        label(recipe(concurrency=1), folder)
+
+    assert len(server.asked) == 1
+
+
 def test_a_slow_answer_is_given_up_and_asked_for_again(folder, recipe, server):
     server.goes_wrong("Kyoto", slow(30))
     began = time.monotonic()
@@ -723,7 +734,6 @@ def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe
     """Else it would take the step for done, and leave the other waiting for it."""
     path = recipe_file(source="corpus")
     split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
-    said = two("label", path, "--folder", tmp_path, late=(0, 1))
+    two("label", path, "--folder", tmp_path, late=(0, 1))
 
-    assert "done already" not in "".join(said)
     assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
