@@ -2,7 +2,7 @@
 
 A base from the Hub is known by its commit. In a folder anything may lie, whatever id and revision
 the recipe writes beside it, and other weights of the same shapes differ in nothing but what the
-files hold. So all that is loaded is hashed: a gigabyte takes about a second, once in a process.
+files hold. So all that is loaded is hashed, once in a process.
 """
 
 import functools
