@@ -14,6 +14,7 @@ from nla_release.errors import DataError
 from nla_release.files import dump_json, read_json, sha256_bytes, write_atomic
 from nla_release.schema import Strict, parse
 from train.identity import base_sha256
+from train.leftovers import clear_leftovers
 from train.recipe import Recipe
 from train.sidecars import is_sidecar, sidecar_digest, sidecar_path
 from train.sources import corpus_digest
@@ -152,8 +153,12 @@ def write_record(
 
 
 def forget(folder: Path, step: StepName) -> None:
-    """Say that a step is not done; the first thing that it does before it changes any file."""
+    """Say that a step is not done; the first thing that it does before it changes any file.
+
+    What one that was killed left half-written goes too.
+    """
     record_path(folder, step).unlink(missing_ok=True)
+    clear_leftovers(folder, step)
 
 
 def base_inputs(recipe: Recipe) -> dict[str, str]:
