@@ -21,8 +21,8 @@ from benchmarks.train_sides import RECIPE
 from nla_release.files import dump_yaml, read_yaml, write_atomic
 from train.demo import RECIPE as TINY
 from train.recipe import read_recipe
-from train.run import prepare_data
 from train.tiny.corpus import generate, write_jsonl
+from train.tiny.rows import prepare_data
 
 # How often held-out rows are tried: each time costs as much as some steps.
 TRIPWIRE_EVERY = 50

@@ -1,6 +1,7 @@
 """What the steps' command lines share."""
 
 import functools
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,8 @@ Step = Callable[..., Any]
 
 # The steps that several processes take together.
 _SHARED: tuple[StepName, ...] = ("extract", "label", "av", "ar")
+# The steps that put the base on a device.
+ON_A_DEVICE: tuple[StepName, ...] = ("extract", "av", "ar", "eval")
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
 folder_option = click.option(
@@ -55,6 +58,8 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
             wanted = read_recipe(recipe)
             if again or not done(name, wanted, folder):
                 function(wanted, folder, again=again, **options)
+                if name in ON_A_DEVICE:
+                    gc.collect()  # its base, before another step loads its own
 
         command = click.command()(recipe_argument(folder_option(again_option(unless_done))))
         command.params.append(debug_option())

@@ -4,7 +4,6 @@ Each step is the command that a person would type. What is done already is skipp
 cut off goes on.
 """
 
-import gc
 import importlib
 from pathlib import Path
 
@@ -13,35 +12,20 @@ import click
 from nla_release.cli.edge import debug_option
 from nla_release.errors import ConfigError
 from nla_release.progress import tell
-from train.build import build
 from train.command import (
+    ON_A_DEVICE,
     again_option,
     allow_ood_option,
     device_option,
-    done,
     folder_option,
     recipe_argument,
 )
 from train.command import run as run_step
-from train.extract import extract
-from train.label import label
 from train.memory import card_bytes
 from train.plan import plans
 from train.processes import is_main, wait_for_all
 from train.recipe import Recipe, read_recipe
 from train.record import STEPS, StepName, read_record, stale, unfinished
-from train.split import split
-
-# The steps that put the base on a device.
-_ON_A_DEVICE = ("extract", "av", "ar", "eval")
-
-
-def prepare_data(recipe: Recipe, folder: Path, *, device: str | None = None) -> None:
-    """Make the rows that a pair learns from and is judged by: extract, split, label, build."""
-    extract(recipe, folder, device=device)
-    split(recipe, folder)
-    label(recipe, folder)
-    build(recipe, folder)
 
 
 def chosen(first: StepName, last: StepName) -> list[StepName]:
@@ -98,8 +82,8 @@ def command(
 ) -> None:
     """Make the pair of RECIPE in the folder, step after step."""
     names = chosen(first, last)
-    wanted = read_recipe(recipe)
     if only_plan:
+        wanted = read_recipe(recipe)
         click.echo("\n".join(plan(wanted, folder, names)))
         if {"av", "ar"} & set(names):
             click.echo("\n" + plans(wanted, card=card_bytes(card) if card else None))
@@ -107,14 +91,11 @@ def command(
     for name in names:
         options = [str(recipe), "--folder", str(folder)]
         options += ["--again"] if again else []
-        options += ["--device", device] if device and name in _ON_A_DEVICE else []
+        options += ["--device", device] if device and name in ON_A_DEVICE else []
         options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
             tell(f"\n$ python -m train.{name} {' '.join(options)}")
-        if again or not done(name, wanted, folder):
-            importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
-            if name in _ON_A_DEVICE:
-                gc.collect()  # the base of this step, before the next loads its own
+        importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
         wait_for_all()
 
 

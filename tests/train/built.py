@@ -7,8 +7,8 @@ from nla_release.files import dump_json, dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
 from train.demo import RECIPE
 from train.recipe import read_recipe
-from train.run import prepare_data
 from train.tiny.corpus import generate, write_jsonl
+from train.tiny.rows import prepare_data
 
 TRAINING, HELD_OUT = 24, 8
 

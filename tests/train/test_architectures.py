@@ -12,8 +12,8 @@ from tests.bases import tiny_configs, write_base
 from tests.train.built import recipe_with
 from train.ar import train_ar
 from train.av import train_av
-from train.run import prepare_data
 from train.tiny.corpus import generate, write_jsonl
+from train.tiny.rows import prepare_data
 
 # What the decoder's modules are called: in a wrapper, and in a model of text alone.
 WRAPPER, TEXT = r"model\.language_model\.layers", r"model\.layers"

@@ -21,7 +21,7 @@ from tests.train.chain import LENS, ROSE, shortened, write_corpus
 from train.adapter import Learner, add_lora
 from train.ar import train_ar
 from train.av import train_av
-from train.run import prepare_data
+from train.tiny.rows import prepare_data
 
 
 @pytest.fixture

@@ -31,10 +31,10 @@ from train.av import train_av
 from train.dataset import data_path, reference_path, training_list_path
 from train.demo import BASE, RECIPE, TINY
 from train.recipe import Recipe, read_recipe
-from train.run import prepare_data
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.known import LESSONS, PAIRS, Known, Lesson
 from train.tiny.outcomes import Outcome, Record, outcome, page_with, read_record, write_record
+from train.tiny.rows import prepare_data
 from train.tiny.school import teach
 
 RECORD = TINY / "validity.json"

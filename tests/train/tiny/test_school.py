@@ -6,8 +6,8 @@ import pytest
 from tests.train.chain import labelled, shortened, write_corpus
 from train.dataset import data_path, read_training_rows
 from train.prompts import base_without_weights
-from train.run import prepare_data
 from train.tiny.known import LESSONS
+from train.tiny.rows import prepare_data
 from train.tiny.school import teach
 
 
