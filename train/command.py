@@ -12,7 +12,7 @@ from nla_release.cli.edge import debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
 from nla_release.progress import tell
-from train.labelling.shares import Processes
+from train.ranks import Processes
 from train.recipe import Recipe, read_recipe
 from train.record import StepName, read_record, stale, unfinished
 

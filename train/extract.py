@@ -38,7 +38,8 @@ from train.command import device_option, run, step
 from train.corpus import Document, Survey, survey
 from train.dataset import data_path
 from train.positions import places
-from train.processes import is_main, shared_progress, state, wait_for_all
+from train.processes import is_main, shared_progress, wait_for_all
+from train.ranks import Processes
 from train.recipe import HubDataset, Recipe
 from train.record import BASE, base_inputs, forget, settings_of, write_record
 from train.sources import corpus_digest, corpus_path, documents, stream_dataset
@@ -105,8 +106,7 @@ def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: Survey) ->
     missing = [number for number in range(count) if not chunk_path(parts, number).exists()]
     if is_main() and len(missing) < count:
         tell(f"extract: {count - len(missing)} of {count} chunks are there already")
-    process = state()
-    mine = set(missing[process.process_index :: process.num_processes])
+    mine = set(Processes.from_environment().share(missing))
     total = sum(min(DOCUMENTS, found.documents - number * DOCUMENTS) for number in mine)
     wait_for_all()  # until each has seen what is missing, before any of them writes
     done = 0

@@ -30,8 +30,8 @@ from train.labelling.rows import (
     read_unlabelled,
     table_of,
 )
-from train.labelling.shares import Processes
 from train.labelling.tally import Tally, counts_table
+from train.ranks import Processes
 from train.recipe import Endpoint, Recipe
 from train.record import check_inputs, forget, read_record, write_record
 from train.sidecars import read_sidecar

@@ -16,8 +16,9 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, reduce
 
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.progress import Advance, progress, tell
+from train.ranks import Processes
 
 # What `accelerate launch` sets when it means to start several processes.
 _LAUNCHED_BY_ACCELERATE = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"}
@@ -28,7 +29,11 @@ _LONGEST_WAIT = timedelta(days=7)
 
 @functools.cache
 def state() -> PartialState:
-    """This process among the others; joins them when it is asked for first."""
+    """This process among the others; joins them when it is asked for first.
+
+    Raises:
+        EnvironmentProblem: it is alone, and RANK and WORLD_SIZE say that it is not.
+    """
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
         tell(
@@ -36,6 +41,12 @@ def state() -> PartialState:
             " CPUs; start them with `torchrun --nproc-per-node N -m`"
         )
     joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+    if joined.num_processes != process_count():
+        raise EnvironmentProblem(
+            f"WORLD_SIZE says {process_count()} processes, and accelerate finds"
+            f" {joined.num_processes}",
+            hint="start the step with torchrun or `accelerate launch`, which set LOCAL_RANK too",
+        )
     # Left to the end of the interpreter, the group's threads abort the process now and then.
     atexit.register(joined.destroy_process_group)
     return joined
@@ -61,7 +72,7 @@ def device_here(device: str | None) -> str | None:
 
 def share(pieces: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:
     """The pieces of work that this process does, with their numbers: each is done by one."""
-    yield from list(enumerate(pieces))[state().process_index :: process_count()]
+    yield from Processes.from_environment().share(list(enumerate(pieces)))
 
 
 def add_up(parameters: Iterable[torch.nn.Parameter], figure: torch.Tensor) -> torch.Tensor:
@@ -93,12 +104,12 @@ def any_of_us(here: bool) -> bool:
 
 def process_count() -> int:
     """How many processes take part."""
-    return int(state().num_processes)
+    return Processes.from_environment().count
 
 
 def is_main() -> bool:
     """Whether this process is the one that writes files and talks."""
-    return bool(state().is_main_process)
+    return Processes.from_environment().rank == 0
 
 
 def wait_for_all() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nla_release.errors import EnvironmentProblem
 from nla_release.files import sha256_file
 from nla_release.sidecar import read_sidecar
 from nla_release.training_log import read_log
@@ -16,7 +17,7 @@ from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
 from train.av import train_av
 from train.checkpoints import kept_steps
-from train.processes import any_of_us, device_here, share
+from train.processes import any_of_us, device_here, share, state
 
 LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
@@ -89,3 +90,13 @@ def test_one_process_needs_no_launcher():
     assert device_here("cpu") == "cpu"
     assert device_here(None) is None
     assert any_of_us(True)
+
+
+def test_processes_that_would_not_meet_are_refused(monkeypatch):
+    """Each would take its share, and nobody would add them up."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    state.cache_clear()
+    with pytest.raises(EnvironmentProblem, match="says 2 processes, and accelerate finds 1"):
+        state()

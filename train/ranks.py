@@ -1,7 +1,7 @@
-"""The processes that label together, as torchrun or `accelerate launch` started them.
+"""One process or several, as torchrun or `accelerate launch` started them: which one this is.
 
-Each takes every n-th text. They meet in the cache, and at the end, when the first of them writes
-the rows of all. A single process does without torch.
+Each takes every n-th piece of what all do. They need torch only to meet (`train.processes`), and a
+single process, such as one that labels, does without.
 """
 
 import os
@@ -34,7 +34,7 @@ class Processes:
             return cls(int(said[0]), int(said[1]))
         raise EnvironmentProblem(
             f"RANK is {said[0]!r} and WORLD_SIZE {said[1]!r}",
-            hint="unset both, or start the step with `torchrun --nproc-per-node N -m train.label`",
+            hint="unset both, or start the step with `torchrun --nproc-per-node N -m`",
         )
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:

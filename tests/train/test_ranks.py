@@ -1,11 +1,11 @@
-"""Texts divided among processes: nothing twice, nothing left out."""
+"""Work divided among processes: nothing twice, nothing left out."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.errors import EnvironmentProblem
-from train.labelling.shares import Processes
+from train.ranks import Processes
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
