@@ -92,9 +92,13 @@ class Checkpoints:
         wait_for_all()
 
     def keep_adapter(self, fit: Fit) -> None:
-        """Write the adapter alone, which nothing goes on from."""
+        """Write the adapter alone, which nothing goes on from; no process ends before it is there.
+
+        The launcher ends all of them as soon as one fails.
+        """
         if is_main():
             self.write(self.folder / f"step_{len(fit.steps):06d}", fit)
+        wait_for_all()
 
     def resume(
         self,

@@ -2,17 +2,20 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
+import pytest
 import torch
 from accelerate.utils import gather_object
 from safetensors.torch import save_file
 from torch.distributed import distributed_c10d
 
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.files import sha256_bytes
-from nla_release.training_log import dump_log
+from nla_release.training_log import Tripwire, dump_log
 from train import av
+from train.checkpoints import Checkpoints
 from train.loop import fit
 from train.processes import any_of_us, device_here, is_main
 from train.settings import Adapter
@@ -92,6 +95,24 @@ def refused(device):
     return None
 
 
+def stopped(folder):
+    """Where the line lies that a tripwire stopped, when that is said; writing it takes a while."""
+
+    def write(target, _done):
+        time.sleep(0.5)
+        target.mkdir(parents=True)
+
+    def watch():
+        return Tripwire(rows=2, unit="cosine", real_minus_shuffled=0.0, failures=["it is crooked"])
+
+    line = Line()
+    block = settings(tripwire={"every": 1, "on_failure": "stop"})
+    kept = Checkpoints(folder, None, {}, write)
+    with pytest.raises(NlaReleaseError, match="the adapter as it is lies in"):
+        fit("line", line.parameters, line, block, checkpoints=kept, watch=watch)
+    return folder / "step_000001"
+
+
 def longest_wait():
     """How long a process waits for another that works alone."""
     return distributed_c10d._get_default_group()._get_backend(torch.device("cpu")).options._timeout
@@ -106,4 +127,5 @@ if __name__ == "__main__":
     assert longest_wait().days == 7, "a split or an evaluation of hours must not end the run"
     for number, one in enumerate(json.loads(every)):
         run(Path(place) / str(number), **one)
+    assert stopped(Path(place) / "stopped").is_dir(), "whoever ends first ends the others"
     av.command.main([recipe, "--folder", folder], standalone_mode=False)
