@@ -15,8 +15,11 @@ from nla_release.sidecar import read_sidecar
 from nla_release.training_log import read_log
 from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
+from tests.train.chain import shortened, unlabelled, write_corpus
 from train.av import train_av
 from train.checkpoints import kept_steps
+from train.dataset import data_path
+from train.extract import extract
 from train.processes import any_of_us, device_here, share, state
 
 LAUNCH = [
@@ -37,11 +40,19 @@ WATCHED = {"every": 2, "rows": 4, "max_new_tokens": 4}
 AV = {"dropout": 0.2, "checkpoint_every": 3, "tripwire": WATCHED}
 
 
+def to_extract(folder):
+    """The recipe of an extraction from 80 documents, which is two chunks."""
+    write_corpus(folder / "corpus.jsonl", *unlabelled(80))
+    return shortened(folder, extract={"min_position": 20, "positions_per_document": 3})
+
+
 @pytest.fixture(scope="module")
 def two(built, tmp_path_factory):
-    """What two processes made, started once for all tests: lines, an AV, and what they said."""
+    """What two processes made, started once for all tests: lines, an AV, rows, what they said."""
     folder = copied(built, tmp_path_factory.mktemp("two"))
-    work = (folder / "lines", json.dumps(CUTS), write_recipe(folder, av=AV), folder)
+    to_extract(folder / "rows")
+    recipes = (write_recipe(folder, av=AV), folder, folder / "rows" / "recipe.yaml")
+    work = (folder / "lines", json.dumps(CUTS), *recipes)
     done = subprocess.run(
         [*LAUNCH, "tests.train.toys", *map(str, work)],
         capture_output=True,
@@ -78,11 +89,19 @@ def test_two_micro_batches_give_the_same_bytes_on_one_process_and_on_two(built, 
     assert kept_steps(two[0], "av").keys() == {3}
 
 
+def test_two_processes_extract_the_bytes_of_one(two, tmp_path):
+    extract(to_extract(tmp_path), tmp_path, device="cpu")
+    one, other = (data_path(folder, "base") for folder in (tmp_path, two[0] / "rows"))
+
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_only_one_process_talks(two):
     folder, said = two
 
     assert said.count("8 steps in") == len(CUTS)
     assert said.count(f"wrote {folder / 'pair' / 'av'}") == 1
+    assert "extract: 64 documents in" in said, "the first takes one of two chunks"
 
 
 def test_one_process_needs_no_launcher():

@@ -14,7 +14,7 @@ from torch.distributed import distributed_c10d
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.files import sha256_bytes
 from nla_release.training_log import Tripwire, dump_log
-from train import av
+from train import av, extract
 from train.checkpoints import Checkpoints
 from train.loop import fit
 from train.processes import any_of_us, device_here, is_main
@@ -119,7 +119,7 @@ def longest_wait():
 
 
 if __name__ == "__main__":
-    place, every, recipe, folder = sys.argv[1:]
+    place, every, recipe, folder, extraction = sys.argv[1:]
     assert device_here("cpu") == device_here(None) == "cpu"
     assert "accelerate started 2 processes on cpu" in refused("cuda")
     assert any_of_us(not is_main())
@@ -128,4 +128,7 @@ if __name__ == "__main__":
     for number, one in enumerate(json.loads(every)):
         run(Path(place) / str(number), **one)
     assert stopped(Path(place) / "stopped").is_dir(), "whoever ends first ends the others"
+    extract.command.main(
+        [extraction, "--folder", str(Path(extraction).parent)], standalone_mode=False
+    )
     av.command.main([recipe, "--folder", folder], standalone_mode=False)
