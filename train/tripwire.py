@@ -40,21 +40,25 @@ Read = Callable[[Sequence[str]], torch.Tensor]
 def held_out_rows(
     data: Activations, count: int, seed: int, path: Path, *, fits: Callable[[str], bool]
 ) -> Activations:
-    """At most `count` rows of as many documents as there are, those with labels before others.
+    """At most `count` rows of as many documents as there are: those with labels that fit.
+
+    With less than two of these, which can be compared with nothing, any rows, and no labels.
 
     Args:
         data: all of them.
         count: how many.
         seed: of the choice.
         path: where they are from, for messages.
-        fits: whether a label is short enough to be tried; others are passed over.
+        fits: whether a label is short enough to be tried.
 
     Raises:
         DataError: there are fewer than two, so that none can stand in for another.
     """
     texts = enumerate(data.explanations)
-    labelled = [row for row, text in texts if text is not None and fits(text)]
-    rows = labelled if len(labelled) > 1 else list(range(len(data)))
+    rows = [row for row, text in texts if text is not None and fits(text)]
+    if len(rows) < 2:
+        rows = list(range(len(data)))
+        data = replace(data, explanations=[None] * len(data))
     if len(rows) < 2:
         raise DataError(
             f"{path} has {len(rows)} rows, and a tripwire needs two at least",
@@ -119,13 +123,13 @@ def watch_ar(data: Activations, read: Read, settings: Tripwire, seed: int, path:
     """The AR's tripwire.
 
     Raises:
-        DataError: the held-out rows have no labels.
+        DataError: the held-out rows have no labels that could be tried.
     """
     texts = [text for text in data.explanations if text is not None]
     if len(texts) < len(data):
         raise DataError(
-            f"{path} has no labels, which an AR's tripwire reads",
-            hint="label the held-out rows too, or set ar.tripwire to null",
+            f"{path} has no two labels of at most ar.max_tokens, which an AR's tripwire reads",
+            hint="label the held-out rows too, raise ar.max_tokens, or set ar.tripwire to null",
         )
     gold = torch.from_numpy(data.vectors)
     others = other_rows(data.documents, seed)

@@ -138,7 +138,7 @@ def test_an_ar_is_not_asked_what_it_says(tmp_path):
 
 
 def test_an_ar_needs_labels_to_be_tried_on():
-    with pytest.raises(DataError, match="eval.parquet has no labels"):
+    with pytest.raises(DataError, match="eval.parquet has no two labels of at most ar.max_tokens"):
         watch_ar(rows(labels=False), own_vectors, READING, 0, PATH)
 
 
@@ -162,6 +162,17 @@ def test_labels_that_are_too_long_to_be_tried_are_passed_over():
     chosen = held_out_rows(data, 12, 0, PATH, fits=lambda text: len(text) < len("label 10"))
 
     assert sorted(chosen.explanations) == [f"label {at}" for at in range(10)]
+
+
+@pytest.mark.parametrize("longest", [0, len("label 0")])
+def test_with_less_than_two_labels_that_can_be_tried_rows_are_looked_at_without(longest):
+    """The others would be longer than max_tokens, and one alone has none to be compared with."""
+    data = rows(count=11)
+    data.explanations[1:10] = ["a much longer label"] * 9
+    chosen = held_out_rows(data, 11, 0, PATH, fits=lambda text: len(text) <= longest)
+
+    assert sorted(chosen.ids) == sorted(data.ids)
+    assert set(chosen.explanations) == {None}
 
 
 def test_a_single_held_out_row_is_refused():
