@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from nla_release.adapter_config import AdapterConfig, portable
-from nla_release.engine.adapters import calm, load_head
+from nla_release.engine.adapters import calm, check_lands, load_head
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import ConfigError
 from nla_release.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
@@ -21,7 +21,7 @@ from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Sidecar, dump_sidecar, read_sidecar
 from nla_release.training_log import FILE_NAME as LOG_NAME
 from nla_release.training_log import dump_log
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
 from train.checkpoints import Fit, writable, write_tensors
 from train.gates import check_targets
 from train.processes import device_here
@@ -109,18 +109,20 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
 
     Raises:
         ConfigError: the earlier one is of another base, layer, prompt, scale or shape.
-        InputError: it is damaged.
+        PairError: it is of a variant of LoRA that is not run here.
+        InputError: it is missing or damaged, or holds values that are not finite.
     """
     before = read_sidecar(earlier, sidecar.role)
     path = earlier / CONFIG_FILE_NAME
     config = parse(AdapterConfig, read_json(path), path)
-    weights = load_file(earlier / ADAPTER_FILE_NAME)
+    weights = earlier / ADAPTER_FILE_NAME
+    held = {name: tensor.shape for name, tensor in read_header(weights).items()}
     wanted = peft.get_peft_model_state_dict(learner.model, save_embedding_layers=False)
     (adapter,) = sidecar.nla_release.adapters
     facts = {
         "rank and alpha": ((config.r, config.lora_alpha), (adapter.rank, adapter.alpha)),
         "adapters": (len(before.nla_release.adapters), 1),
-        "tensors": (_shapes(weights), _shapes(wanted)),
+        "tensors": (held, {name: tuple(value.shape) for name, value in wanted.items()}),
     }
     differing = [name for name, (old, new) in facts.items() if old != new]
     if differing := differing + broken_promises(before, sidecar):
@@ -128,7 +130,8 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
             f"continue_from {earlier}: it has other {', '.join(differing)} than this training",
             hint="train on from an adapter of the same base, layer, prompt, rank and targets",
         )
-    peft.set_peft_model_state_dict(learner.model, weights)
+    check_lands(learner.model.get_base_model(), earlier)
+    peft.set_peft_model_state_dict(learner.model, load_file(weights))
     return take_over(earlier, learner, before)
 
 
@@ -192,7 +195,3 @@ def save(
         also(staging)
         write_atomic(staging / LOG_NAME, dump_log(fit.steps))
         write_atomic(staging / FILE_NAME, dump_sidecar(sidecar))
-
-
-def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in tensors.items()}

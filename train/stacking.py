@@ -7,7 +7,7 @@ from typing import Any
 
 from nla_release.adapter_config import AdapterConfig, declared
 from nla_release.engine.adapters import calm, check_complete, check_lands
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, PairError, one_line
 from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
 from nla_release.sidecar import Adapter, Sidecar, read_sidecar
@@ -51,7 +51,7 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
         ConfigError: the earlier one is of another base, layer, prompt or scale, or the stack would
             be too high.
         PairError: one of its own stack is missing, or does not fit the base.
-        InputError: it is damaged.
+        InputError: it is missing or damaged, or holds values that are not finite.
     """
     before = read_sidecar(earlier, sidecar.role)
     if differing := broken_promises(before, sidecar):
@@ -66,8 +66,12 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
     for number, folder in enumerate(folders, 1):
         names.append(f"below_{number}")
         check_lands(model.get_base_model(), folder)
-        with calm():
-            model.load_adapter(folder, adapter_name=names[-1])
+        try:
+            with calm():
+                model.load_adapter(folder, adapter_name=names[-1])
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
+            reason = one_line(error)[:400]
+            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
         check_complete(model, names[-1], folder / ADAPTER_FILE_NAME)
     model.base_model.set_adapter([*names, "default"])
     for name, parameter in model.named_parameters():

@@ -8,14 +8,12 @@ from torch.nn.functional import cosine_similarity
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
 from nla_release.engine.reader import Reader
-from nla_release.errors import ConfigError, DataError
-from nla_release.files import sha256_file
+from nla_release.errors import DataError
 from nla_release.sidecar import read_sidecar
 from nla_release.training_log import read_log
 from tests.sidecars import TINY_BASE
 from tests.train.built import build_rows, copied, recipe_with
 from train.ar import new_head, train_ar
-from train.av import train_av
 from train.settings import CrossRowContrastive, NoiseHinge, ParaphraseInvariant
 from train.variants import (
     SecondTexts,
@@ -277,49 +275,3 @@ def test_heads_with_and_without_bias_and_any_read_block_load_back(
     assert sidecar.critic.extraction_layer_index == blocks - 1
     assert sidecar.extraction_layer_index == 3
     assert read(data.explanations[:3]).shape == (3, 64)
-
-
-@pytest.mark.parametrize(
-    ("role", "train", "more"), [("av", train_av, {}), ("ar", train_ar, {"head_bias": True})]
-)
-def test_a_training_starts_with_an_earlier_adapters_weights_and_says_whose(
-    built, tmp_path, role, train, more
-):
-    folder = copied(built, tmp_path)
-    train(recipe_with(tmp_path, **{role: more | {"steps": 8}}), folder, device="cpu")
-    earlier = (folder / "pair" / role).rename(folder / "earlier")
-    block = more | {"continue_from": "earlier", "steps": 1, "learning_rate": 1e-6}
-    train(recipe_with(tmp_path, **{role: block}), folder, device="cpu", again=True)
-    facts = read_sidecar(folder / "pair" / role, role).nla_release.training["continued_from"]
-
-    assert facts["adapter_sha256"] == sha256_file(earlier / "adapter_model.safetensors")
-    assert facts["steps"] == 8
-    assert ("head_sha256" in facts) == (role == "ar")
-    first, last = read_log(folder / "pair" / role)[0].loss, read_log(earlier)[-1].loss
-    assert first == pytest.approx(last, abs=0.3)
-    assert first < read_log(earlier)[0].loss - 0.3
-
-
-@pytest.fixture(scope="module")
-def begun(built, tmp_path_factory):
-    """Rows, and an AV of one step to go on from."""
-    folder = copied(built, tmp_path_factory.mktemp("begun"))
-    train_av(recipe_with(folder, av={"steps": 1}), folder, device="cpu")
-    (folder / "pair" / "av").rename(folder / "earlier")
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
-        ({"rank": 8}, "rank and alpha, tensors"),
-        ({"alpha": 8}, "rank and alpha"),
-        ({"injection_scale": 17.0}, "injection"),
-        ({"target_modules": r"model\.language_model\.layers\.\d+\.mlp\.\w+_proj"}, "tensors"),
-    ],
-)
-def test_an_earlier_adapter_of_another_kind_is_refused(begun, tmp_path, block, words):
-    folder = copied(begun, tmp_path)
-    recipe = recipe_with(tmp_path, av=block | {"continue_from": "earlier"})
-    with pytest.raises(ConfigError, match=f"it has other {words} than this training"):
-        train_av(recipe, folder, device="cpu", again=True)

@@ -1,0 +1,91 @@
+"""Going on from an earlier adapter: with its weights, or on top of it."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nla_release.errors import ConfigError, PairError, WeightsError
+from nla_release.files import sha256_file
+from nla_release.sidecar import read_sidecar
+from nla_release.training_log import read_log
+from tests.train.built import copied, recipe_with
+from train.ar import train_ar
+from train.av import train_av
+
+
+@pytest.mark.parametrize(
+    ("role", "train", "more"), [("av", train_av, {}), ("ar", train_ar, {"head_bias": True})]
+)
+def test_a_training_starts_with_an_earlier_adapters_weights_and_says_whose(
+    built, tmp_path, role, train, more
+):
+    folder = copied(built, tmp_path)
+    train(recipe_with(tmp_path, **{role: more | {"steps": 8}}), folder, device="cpu")
+    earlier = (folder / "pair" / role).rename(folder / "earlier")
+    block = more | {"continue_from": "earlier", "steps": 1, "learning_rate": 1e-6}
+    train(recipe_with(tmp_path, **{role: block}), folder, device="cpu", again=True)
+    facts = read_sidecar(folder / "pair" / role, role).nla_release.training["continued_from"]
+
+    assert facts["adapter_sha256"] == sha256_file(earlier / "adapter_model.safetensors")
+    assert facts["steps"] == 8
+    assert ("head_sha256" in facts) == (role == "ar")
+    first, last = read_log(folder / "pair" / role)[0].loss, read_log(earlier)[-1].loss
+    assert first == pytest.approx(last, abs=0.3)
+    assert first < read_log(earlier)[0].loss - 0.3
+
+
+@pytest.fixture(scope="module")
+def begun(built, tmp_path_factory):
+    """Rows, and an AV of one step to go on from."""
+    folder = copied(built, tmp_path_factory.mktemp("begun"))
+    train_av(recipe_with(folder, av={"steps": 1}), folder, device="cpu")
+    (folder / "pair" / "av").rename(folder / "earlier")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({"rank": 8}, "rank and alpha, tensors"),
+        ({"alpha": 8}, "rank and alpha"),
+        ({"injection_scale": 17.0}, "injection"),
+        ({"target_modules": r"model\.language_model\.layers\.\d+\.mlp\.\w+_proj"}, "tensors"),
+    ],
+)
+def test_an_earlier_adapter_of_another_kind_is_refused(begun, tmp_path, block, words):
+    folder = copied(begun, tmp_path)
+    recipe = recipe_with(tmp_path, av=block | {"continue_from": "earlier"})
+    with pytest.raises(ConfigError, match=f"it has other {words} than this training"):
+        train_av(recipe, folder, device="cpu", again=True)
+
+
+def spoiled(path):
+    weights = load_file(path)
+    next(iter(weights.values()))[0] = torch.nan
+    save_file(weights, path)
+
+
+@pytest.mark.parametrize("how", ["continue_from", "stack_on"])
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is not a whole safetensors file"),
+        (lambda path: path.unlink(), "does not exist"),
+        (spoiled, "tensors hold NaN or infinity"),
+    ],
+)
+def test_an_earlier_adapter_that_is_damaged_is_refused(begun, tmp_path, how, damage, words):
+    folder = copied(begun, tmp_path)
+    damage(folder / "earlier" / "adapter_model.safetensors")
+    with pytest.raises(WeightsError, match=f"earlier/adapter_model.safetensors.* {words}"):
+        train_av(recipe_with(tmp_path, av={how: "earlier"}), folder, device="cpu", again=True)
+
+
+def test_an_adapter_below_whose_configuration_is_not_its_own_is_refused(begun, tmp_path):
+    folder = copied(begun, tmp_path)
+    path = folder / "earlier" / "adapter_config.json"
+    path.write_text(path.read_text().replace('"r": 16', '"r": 8'))
+    with pytest.raises(PairError, match="earlier: PEFT cannot load the adapter: .*size mismatch"):
+        train_av(
+            recipe_with(tmp_path, av={"stack_on": "earlier"}), folder, device="cpu", again=True
+        )
