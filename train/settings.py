@@ -12,8 +12,6 @@ from pydantic import (
 
 from nla_release.schema import Strict
 
-Share = Annotated[float, Field(gt=0, le=1)]
-
 
 class Tripwire(Strict):
     """Every `every` steps the half-trained adapter is tried on `rows` held-out rows.
@@ -121,7 +119,7 @@ class NoiseHinge(Strict):
     name: Literal["noise_hinge"]
     weight: PositiveFloat = 1.0
     margin: PositiveFloat = 0.1
-    share: Share = 1.0
+    share: float = Field(default=1.0, gt=0, le=1)
 
 
 class CrossRowContrastive(Strict):
