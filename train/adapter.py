@@ -51,8 +51,10 @@ def without_dropout(model: Any) -> Iterator[None]:
     """In evaluation mode inside, and afterwards as it was before."""
     training = model.training
     model.eval()
-    yield
-    model.train(training)
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def load(recipe: Recipe, device: str | None) -> Base:

@@ -10,6 +10,7 @@ from nla_release.engine.activations import Activations
 from nla_release.errors import ConfigError, DataError, NlaReleaseError
 from nla_release.training_log import judge, read_log
 from tests.train.built import build_rows, copied, recipe_with
+from train.adapter import without_dropout
 from train.av import train_av
 from train.checkpoints import kept_steps
 from train.settings import Tripwire, VerbalizerTripwire
@@ -224,6 +225,13 @@ def test_a_collapsed_av_is_stopped_and_kept_to_be_looked_at(one_label, tmp_path)
     assert log[-1].tripwire.distinct == 1
     assert judge(log).name == "descending"
     assert not (folder / "pair").exists()
+
+
+def test_after_a_look_that_fails_dropout_is_at_work_again():
+    model = torch.nn.Dropout()
+    with pytest.raises(KeyError), without_dropout(model):
+        raise KeyError
+    assert model.training
 
 
 def test_looking_does_not_change_what_is_learned(built, tmp_path):
