@@ -155,8 +155,15 @@ def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any
 
 
 def broken_promises(before: Sidecar, sidecar: Sidecar) -> list[str]:
-    """What a new adapter has otherwise than an earlier one that it is to go on from."""
-    return [name for name, read in _PROMISES.items() if read(before) != read(sidecar)]
+    """What a new adapter has otherwise than an earlier one that it is to go on from.
+
+    Weights of the base are known of those that were trained on one in a folder.
+    """
+    broken = [name for name, read in _PROMISES.items() if read(before) != read(sidecar)]
+    digests = {it.nla_release.training.get("base_sha256") for it in (before, sidecar)}
+    if len(digests - {None}) > 1:
+        broken.append("weights of the base")
+    return broken
 
 
 # What two adapters must share for the one to go on from the other.

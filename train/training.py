@@ -20,6 +20,7 @@ from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, save, start_from
 from train.checkpoints import Checkpoints, Fit, checkpoints_path
 from train.dataset import TrainingRows
+from train.identity import base_sha256
 from train.loop import Task, Watch, fit
 from train.processes import is_main, process_count, wait_for_all
 from train.prompts import marked_prompt
@@ -124,7 +125,8 @@ class Training:
                     )
 
     def _described(self, fit: Fit, facts: dict[str, Any]) -> Sidecar:
-        training = _training_facts(self, fit) | facts
+        known = self.sidecar.nla_release.training
+        training = known | _training_facts(self, fit) | facts
         ours = self.sidecar.nla_release.model_copy(update={"training": training})
         return self.sidecar.model_copy(
             update={
@@ -139,6 +141,7 @@ def sidecar_common(
 ) -> dict[str, Any]:
     """The part of a sidecar that AV and AR share; each adds its own keys."""
     d_model, prompt = width_of(base.model), marked_prompt(base, recipe)
+    digest = base_sha256(recipe.base)
     settings = recipe.av if role == "av" else recipe.ar
     return {
         "kind": "nla_model",
@@ -177,6 +180,7 @@ def sidecar_common(
                 "activation_mean": round(rows.activation_norm, 4),
                 "embedding_mean": round(embedding_norm, 4),
             },
+            "training": {"base_sha256": digest} if digest else {},
         },
     }
 

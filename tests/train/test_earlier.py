@@ -11,6 +11,7 @@ from nla_release.training_log import read_log
 from tests.train.built import copied, recipe_with
 from train.ar import train_ar
 from train.av import train_av
+from train.identity import base_sha256
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,14 @@ def test_an_adapter_below_whose_configuration_is_not_its_own_is_refused(begun, t
         train_av(
             recipe_with(tmp_path, av={"stack_on": "earlier"}), folder, device="cpu", again=True
         )
+
+
+@pytest.mark.parametrize("how", ["continue_from", "stack_on"])
+def test_an_earlier_adapter_of_other_weights_of_the_base_is_refused(begun, tmp_path, how):
+    """Of the same id and revision: in a folder anything may lie."""
+    folder, recipe = copied(begun, tmp_path), recipe_with(tmp_path, av={how: "earlier"})
+    path, ours = folder / "earlier" / "nla_meta.yaml", base_sha256(recipe.base)
+    assert read_sidecar(path.parent, "av").nla_release.training["base_sha256"] == ours
+    path.write_text(path.read_text().replace(ours, "0" * 64))
+    with pytest.raises(ConfigError, match="earlier: it has other weights of the base than this"):
+        train_av(recipe, folder, device="cpu", again=True)
