@@ -13,7 +13,6 @@ from typing import Any
 import click
 import torch
 import transformers
-from transformers.utils import cached_file
 
 from nla_release.cli.edge import debug_option
 from nla_release.engine.architecture import width_of
@@ -26,7 +25,7 @@ from nla_release.engine.footprint import (
     skeleton,
     weights_of,
 )
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.release import ROLES
 from nla_release.sidecar import Role
 from train.adapter import Learner, add_lora
@@ -34,7 +33,7 @@ from train.ar import new_head
 from train.command import run
 from train.dry_run import ar_loss, av_loss, working_memory
 from train.memory import MemoryPlan, Part, card_bytes, optimizer_bytes
-from train.prompts import marked_prompt
+from train.prompts import base_without_weights, marked_prompt
 from train.recipe import Recipe, read_recipe
 
 # Declared by us and not measured: the CUDA context, the libraries' workspaces, and pieces that the
@@ -84,7 +83,16 @@ class Planner:
         """The plan for rows of `length` tokens, of which the AV does not learn the first `prompt`.
 
         A step is fullest in a backward pass, when all gradients of earlier micro-batches are there.
+
+        Raises:
+            ConfigError: the prompt alone is as long as the rows.
         """
+        if length <= prompt:
+            raise ConfigError(
+                f"rows of {length} tokens, of which the AV's prompt takes {prompt}, leave none to"
+                " learn",
+                hint="plan with a larger --length, or raise av.max_tokens",
+            )
         settings = self.settings
         learned = list(self._learner.parameters.values())
         head = list(self._learner.head.parameters()) if self._learner.head else []
@@ -162,7 +170,7 @@ def plans(
 
     Raises:
         EnvironmentProblem: there is no configuration to be had.
-        ConfigError: the recipe's target_modules match nothing.
+        ConfigError: the recipe's target_modules match nothing, or no row is longer than the prompt.
     """
     quiet_libraries()
     place = source or recipe.base.path or recipe.base.id
@@ -191,19 +199,17 @@ def _config(place: str, recipe: Recipe) -> Any:
         raise EnvironmentProblem(
             f"the configuration of {recipe.base.id} cannot be had from {place}:"
             f" {' '.join(str(error).split())[:300]}",
-            hint="give its config.json with --config, or log in and accept the base's licence",
+            hint="log in and accept the base's licence, or give its config.json:"
+            " `python -m train.plan RECIPE --config FILE_OR_FOLDER`",
         ) from error
 
 
 def _prompt_tokens(place: str, recipe: Recipe) -> int:
     """Length of the AV's prompt in tokens; 0, which plans for too much, without a tokenizer."""
     try:
-        # Without the file transformers makes an empty tokenizer.
-        cached_file(place, "tokenizer.json", revision=recipe.base.revision)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, revision=recipe.base.revision)
-    except (OSError, ValueError):
+        base = base_without_weights(recipe, recipe.base.revision, source=place)
+    except EnvironmentProblem:
         return 0
-    base = Base(None, tokenizer, "", None, None, recipe.base.dtype, "meta")
     return len(marked_prompt(base, recipe).ids)
 
 

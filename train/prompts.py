@@ -98,17 +98,25 @@ def check_pins(pinned: dict[str, Any], base: Base, recipe: Recipe, where: str) -
             )
 
 
-def base_without_weights(recipe: Recipe, revision: str | None) -> Base:
+def base_without_weights(
+    recipe: Recipe, revision: str | None, *, source: str | None = None
+) -> Base:
     """The recipe's base, for what only needs its tokenizer.
+
+    Args:
+        recipe: that names the base.
+        revision: of the base.
+        source: where its tokenizer is, instead of the recipe's local copy or the Hub.
 
     Raises:
         EnvironmentProblem: the tokenizer cannot be found or downloaded.
     """
     quiet_libraries()
-    source = recipe.base.path or recipe.base.id
+    source = source or recipe.base.path or recipe.base.id
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
+        # Without the file transformers makes an empty tokenizer.
         file = cached_file(source, "tokenizer.json", revision=revision)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise EnvironmentProblem(

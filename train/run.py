@@ -82,6 +82,8 @@ def command(
 ) -> None:
     """Make the pair of RECIPE in the folder, step after step."""
     names = chosen(first, last)
+    if card and not only_plan:
+        raise ConfigError("--card is of --plan, and nothing is planned", hint="give --plan too")
     if only_plan:
         wanted = read_recipe(recipe)
         click.echo("\n".join(plan(wanted, folder, names)))

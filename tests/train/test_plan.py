@@ -23,6 +23,7 @@ from train.memory import card_bytes, optimizer_bytes
 from train.optimizer import new_optimizer
 from train.plan import ALLOWANCE, Planner, command, plans
 from train.recipe import read_recipe
+from train.run import command as chain
 from train.settings import NoiseHinge
 
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
@@ -180,7 +181,17 @@ def test_a_card_of_no_size_is_refused():
 def test_a_base_without_a_configuration_here_is_asked_for(tmp_path):
     with pytest.raises(EnvironmentProblem, match="cannot be had from") as caught:
         plans(read_recipe(RECIPE), source=str(tmp_path))
-    assert "--config" in caught.value.hint
+    assert "`python -m train.plan RECIPE --config" in caught.value.hint
+
+
+def test_a_row_that_the_prompt_fills_is_not_planned():
+    with pytest.raises(ConfigError, match="rows of 96 tokens, of which the AV's prompt takes 96"):
+        planned_for(recipe(), length=96, prompt=96)
+
+
+def test_a_card_is_not_passed_over_where_nothing_is_planned():
+    with pytest.raises(ConfigError, match="--card"):
+        CliRunner().invoke(chain, [str(RECIPE), "--card", "4GB"], catch_exceptions=False)
 
 
 def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path):
