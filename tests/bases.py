@@ -57,6 +57,34 @@ def gemma_4_e2b() -> Any:
     return transformers.Gemma4Config(text_config=GEMMA_4_E2B, vision_config={}, audio_config={})
 
 
+def small_bases() -> dict[str, Any]:
+    """The configurations of the smaller bases with recipes, by recipe, as public copies give them.
+
+    Their parameters add up to those bases' 999,885,952 and 494,032,768.
+    """
+    return {
+        "gemma-3-1b": transformers.Gemma3TextConfig(
+            hidden_size=1152,
+            intermediate_size=6912,
+            num_hidden_layers=26,
+            num_attention_heads=4,
+            num_key_value_heads=1,
+            head_dim=256,
+            vocab_size=262144,
+            sliding_window=512,
+        ),
+        "qwen2.5-0.5B": transformers.Qwen2Config(
+            hidden_size=896,
+            intermediate_size=4864,
+            num_hidden_layers=24,
+            num_attention_heads=14,
+            num_key_value_heads=2,
+            vocab_size=151936,
+            tie_word_embeddings=True,
+        ),
+    }
+
+
 def tiny_configs() -> dict[str, Any]:
     """A configuration of each architecture, by a name for it; all have the tiny vocabulary."""
     return {

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from nla_release.engine.activations import Activations
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem
-from tests.bases import gemma_4_e2b, tiny_configs
+from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe
 from train.adapter import Learner, add_lora
@@ -136,6 +136,22 @@ def test_gemma_4_e2b_fits_a_4_gb_card_with_its_tables_on_the_host():
     assert plan.total + part(plan, "base: tables") > card_bytes("7GB")
     for page in (path, DOCS):
         assert f"{plan.total / MIB:,.0f} MiB for the AV" in " ".join(page.read_text().split())
+
+
+@pytest.mark.parametrize(("name", "card"), [("gemma-3-1b", "6GB"), ("qwen2.5-0.5B", "4GB")])
+def test_the_smaller_recipes_say_what_their_avs_are_planned_at(name, card):
+    path = RECIPE.parent / f"{name}.yaml"
+    planner = Planner(small_bases()[name], read_recipe(path), "av", card=card_bytes(card))
+    plan = planner.plan(length=planner.settings.max_tokens, prompt=94)
+    parameters = sum(it.parameters for it in planner.base)
+    said = " ".join(path.read_text().replace("#", "").split())
+
+    assert plan.fits
+    assert f"--card {card} --prompt 94` and not measured" in said
+    assert f"{plan.total / MIB:,.0f} MiB for the AV" in said
+    assert f"{part(plan, 'logits') / MIB:,.0f} MiB of the AV's are logits" in said
+    assert f"add up to {parameters:,};" in said
+    assert f"{6 * parameters * 500 * 16 * 256:.1e}".replace("e+", "e") + " operations" in said
 
 
 def test_a_second_text_beside_each_explanation_is_planned_for():
