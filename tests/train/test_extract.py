@@ -32,7 +32,7 @@ from tests.train.chain import (
     unlabelled,
     write_corpus,
 )
-from tests.train.workers import started, two
+from tests.train.workers import started
 from train import chunks
 from train.corpus import Document, Label
 from train.dataset import data_path
@@ -461,17 +461,3 @@ def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with
 
     assert f"{len(left)} of 6 chunks are there already" in capsys.readouterr().err
     assert len(taken(tmp_path)) == 768
-
-
-def test_two_processes_give_the_same_bytes_as_one(tmp_path, chunks_as_they_are):
-    folders = [tmp_path / name for name in ("one", "two")]
-    for folder in folders:
-        write_corpus(folder / "corpus.jsonl", *unlabelled(150))
-        recipe = shortened(folder, extract=SAMPLED)
-    extract(recipe, folders[0], device="cpu")
-    said, _ = two("extract", folder / "recipe.yaml", "--folder", folder)
-    one, other = (data_path(folder, "base").read_bytes() for folder in folders)
-
-    assert "extract: 86 documents in" in said, "the first takes two of three chunks"
-    assert one == other
-    assert len(taken(folder)) == 450
