@@ -1,5 +1,6 @@
 """What was published is loaded with PEFT: the pair, or one half of it."""
 
+import os
 import shutil
 
 import pytest
@@ -11,6 +12,7 @@ from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.remote import Hub
 from nla_release.release import ROLES, read_release
 from tests.hub.publishing import api_of, publish, repos
+from tests.warm import Warm
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +45,14 @@ def hub(good_release, tmp_path_factory):
         yield server
 
 
-@pytest.fixture
-def verify(tool, hub, base, tmp_path):
+@pytest.fixture(scope="module")
+def verify(hub, base, tmp_path_factory):
     """`nla-release verify PLACE --load --base ...`, as somebody without a token."""
-
-    def verify(*arguments):
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
-        return tool("verify", *arguments, "--load", "--base", base, environment=environment)
-
-    return verify
+    home = str(tmp_path_factory.mktemp("home"))
+    there = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": home}
+    process = Warm("torch", "transformers", "peft", environment=there)
+    line = ("-m", "nla_release", "verify", "--load", "--base", base)
+    return lambda *arguments: process.run([*line, *arguments])
 
 
 @pytest.mark.parametrize(("role", "options"), [("av", ["--pair"]), ("ar", [])])
