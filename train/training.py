@@ -191,7 +191,7 @@ def summary(target: Path, fit: Fit) -> str:
     return (
         f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
         f" {verdict.steps} steps {verdict.name} ({verdict.slope:.5f} per step, R2 {verdict.r2:.2f};"
-        f" descending means {RULE}; collapsed trainings descend too)"
+        f" descending means {RULE}; it tells nothing of collapse)"
     )
 
 

@@ -82,6 +82,8 @@ def counts_table(
     for side, of_side in counts.items():
         numbers = [of_side.get(status, 0) for status in STATUSES]
         lines.append(" ".join(f"{word!s:>9}" for word in (side, *numbers, sum(numbers))))
+    if not (tally.requests or tally.cached):  # the corpus's own labels
+        return "\n".join(lines)
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(tally.faults.items()))
     spent = tally.spent
     unsaid = f"; {spent.unsaid} answers did not say" if spent.unsaid else ""
