@@ -123,6 +123,7 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
     (adapter,) = sidecar.nla_release.adapters
     facts = {
         "rank and alpha": ((config.r, config.lora_alpha), (adapter.rank, adapter.alpha)),
+        "use_rslora": (config.use_rslora, False),
         "adapters": (len(before.nla_release.adapters), 1),
         "tensors": (held, {name: tuple(value.shape) for name, value in wanted.items()}),
     }

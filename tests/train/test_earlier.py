@@ -66,6 +66,15 @@ def spoiled(path):
     save_file(weights, path)
 
 
+def test_an_earlier_adapter_of_another_scaling_is_not_gone_on_with(begun, tmp_path):
+    """Alpha over the root of the rank: the same weights would say something else."""
+    folder, recipe = copied(begun, tmp_path), recipe_with(tmp_path, av={"continue_from": "earlier"})
+    path = folder / "earlier" / "adapter_config.json"
+    path.write_text(path.read_text().replace('"r": 16', '"use_rslora": true, "r": 16'))
+    with pytest.raises(ConfigError, match="it has other use_rslora than this training"):
+        train_av(recipe, folder, device="cpu")
+
+
 @pytest.mark.parametrize("how", ["continue_from", "stack_on"])
 @pytest.mark.parametrize(
     ("damage", "words"),
