@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -142,13 +142,26 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         EnvironmentProblem: the disk is full or the folder cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
+    with replacing_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream; what was written to it takes the place of `path` when the block ends well.
+
+    When the block raises, `path` is as it was.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the folder cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.chmod(0o644)

@@ -4,8 +4,6 @@ The sidecar `X.parquet.nla_meta.yaml` has the reference contract's keys (kind nl
 schema_version 1), and what those have no place for under `nla_release`.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import nla_release
-from nla_release.errors import DataError, EnvironmentProblem
-from nla_release.files import dump_yaml, sha256_file, write_atomic
+from nla_release.errors import DataError
+from nla_release.files import dump_yaml, replacing_file, sha256_file, write_atomic
 from train.recipe import Recipe
 from train.record import StepName, settings_digest
 from train.sidecars import sidecar_path
@@ -56,22 +54,8 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                with pq.ParquetWriter(stream, schema) as writer:
-                    yield writer
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}") from error
+    with replacing_file(path) as stream, pq.ParquetWriter(stream, schema) as writer:
+        yield writer
 
 
 def write_table(path: Path, table: pa.Table) -> None:
