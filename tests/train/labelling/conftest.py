@@ -26,7 +26,7 @@ def running():
 
 @pytest.fixture
 def server(running):
-    running.forget()
+    running.begin()
     return running
 
 

@@ -117,10 +117,18 @@ class ChatServer:
     """The server, for the length of a `with` block."""
 
     def __init__(self) -> None:
-        self.forget()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._tests = 0
+        self.begin()
 
-    def forget(self) -> None:
-        """Know nothing of what was asked, and do nothing wrong."""
+    def begin(self) -> None:
+        """Have another address, know nothing of what was asked, and do nothing wrong.
+
+        What is still under way from an earlier test, cancelled or killed, comes to an address that
+        is none any more.
+        """
+        self._tests += 1
+        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/{self._tests}/v1"
         self.asked: list[Asked] = []
         self.answered: list[str] = []
         self.held = threading.Event()
@@ -142,14 +150,14 @@ class ChatServer:
         return [asked.content for asked in self.asked]
 
     def __enter__(self) -> Self:
-        routes = [Route("/v1/chat/completions", self._complete, methods=["POST"])]
+        routes = [Route("/{test:int}/v1/chat/completions", self._complete, methods=["POST"])]
         app = _with_transport(Starlette(routes=routes))
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         self._server = uvicorn.Server(
             uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         )
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._listener],), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -159,6 +167,8 @@ class ChatServer:
 
     async def _complete(self, request: Request) -> Response:
         asked = Asked(json.loads(await request.body()), dict(request.headers))
+        if request.path_params["test"] != self._tests:
+            return Response(status_code=410)
         self.asked.append(asked)
         for word, ways in self._wrong.items():
             if word in asked.content and ways:

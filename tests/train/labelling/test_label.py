@@ -8,6 +8,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
+from huggingface_hub.utils import httpx
 from starlette.responses import StreamingResponse
 
 from nla_release.errors import (
@@ -40,6 +41,15 @@ def by_text(folder):
         for side, texts in TEXTS.items()
         for text, row in zip(texts, rows(folder, side), strict=True)
     }
+
+
+def test_a_request_that_an_earlier_test_left_under_way_is_not_taken_for_this_ones(server):
+    earlier = server.base_url
+    server.begin()
+    late = httpx.post(f"{earlier}/chat/completions", json={"messages": [{"content": "late"}]})
+
+    assert late.status_code == 410
+    assert not server.asked
 
 
 # -- what is asked --
@@ -476,12 +486,12 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     assert sorted(server.answered) == sorted(f"LABEL: {text}" for text in texts)
     assert all(row["status"] == "ok" for row in rows(tmp_path))
 
-    server.forget()
+    asked = len(server.asked)
     command.main(line, standalone_mode=False)
     assert "label: done already" in capsys.readouterr().err
     command.main([*line, "--again"], standalone_mode=False)
     assert "cached 40" in capsys.readouterr().err
-    assert not server.asked
+    assert len(server.asked) == asked
 
 
 # -- the estimate --
