@@ -4,6 +4,11 @@ BIN := .venv/bin
 BIN1 := .venv-hub1/bin
 PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 
+# Packages are compiled as they are first imported, which is half of them, and are compiled once, even
+# where the environment says otherwise: the tests start some hundred processes.
+unexport PYTHONDONTWRITEBYTECODE
+PIP_INSTALL := -m pip install --no-compile --quiet --disable-pip-version-check
+
 .PHONY: setup demo test test-long lint types unit hub1 fault-matrix bench bench-push bench-train clean
 
 setup: .venv/.installed
@@ -11,7 +16,7 @@ setup: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	@echo "setting up .venv (a few minutes on the first run) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,hub,dev]'
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[train,hub,dev]'
 	@touch $@
 
 demo: setup
@@ -48,7 +53,7 @@ hub1: .venv-hub1/.installed
 .venv-hub1/.installed: .venv/.installed constraints-hub1.txt
 	@echo "setting up .venv-hub1 ..."
 	@$(PYTHON) -m venv .venv-hub1
-	@$(BIN1)/pip install --quiet --disable-pip-version-check --no-deps -r constraints-hub1.txt
+	@$(BIN1)/python $(PIP_INSTALL) --no-deps -r constraints-hub1.txt
 	@echo "import site; site.addsitedir('$$($(BIN)/python -c $(PURELIB))')" \
 	    > "$$($(BIN1)/python -c $(PURELIB))/all_else.pth"
 	@touch $@

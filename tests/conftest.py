@@ -1,5 +1,6 @@
 """The real thing, made once: the demo's pair on the tiny base, and a pair that collapsed."""
 
+import gc
 import os
 import shutil
 import signal
@@ -42,6 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     pairs = {"good_release", "collapsed_release"}
     waiting = {item.path for item in items if pairs & set(item.fixturenames)}
     items.sort(key=lambda it: 0 if it.path.name == "test_demo.py" else 1 + (it.path in waiting))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported."""
+    gc.freeze()
 
 
 def run_steps(folder: Path, *, recipe: Path = RECIPE, first: str, last: str) -> None:
