@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#595959"
@@ -46,13 +47,14 @@ class Plot:
     def files(self) -> dict[str, str | bytes]:
         """PNG, SVG and CSV, by their names in a repository."""
         with style.context(["default", _STYLE]):
-            figure = self.draw()
-            png = _saved(figure, "png", ["Software"])
+            figure, png, svg = self.draw(), io.BytesIO(), io.StringIO()
+            # Unlike `savefig`, which draws everything once more beforehand.
+            FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
             figure.set_layout_engine("none")  # as laid out for the PNG
-            svg = _saved(figure, "svg", ["Creator", "Date"])
+            FigureCanvasSVG(figure).print_svg(svg, metadata={"Creator": None, "Date": None})
         return {
-            f"figures/{self.name}.png": png,
-            f"figures/{self.name}.svg": svg,
+            f"figures/{self.name}.png": png.getvalue(),
+            f"figures/{self.name}.svg": svg.getvalue().encode(),
             f"figures/{self.name}.csv": self._table(),
         }
 
@@ -80,9 +82,3 @@ def named_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks([-place for place in range(len(names))], names)
     axes.set_ylim(0.5 - len(names), 0.5)
     axes.tick_params(axis="y", length=0)
-
-
-def _saved(figure: Figure, kind: str, unsaid: Sequence[str]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=dict.fromkeys(unsaid))
-    return buffer.getvalue()
