@@ -15,6 +15,7 @@ from hypothesis import settings
 from nla_release.cards.figures import Plot
 from nla_release.cards.render import render
 from nla_release.release import Release, read_release
+from tests import drawn
 from tests.builders_pair import make_release
 from tests.warm import nla_release
 from train.demo import ONE_THREAD, RECIPE, VERSION, prepare, steps
@@ -26,6 +27,7 @@ settings.register_profile("project", deadline=None, derandomize=True, max_exampl
 settings.load_profile("project")
 
 os.environ |= ONE_THREAD
+drawn.keep()
 
 # A shell that starts the suite in the background has SIGINT ignored, and all children inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -135,26 +137,12 @@ def version() -> str:
     return VERSION
 
 
-_DRAWN: dict[tuple[object, ...], dict[str, str | bytes]] = {}
-
-
 @pytest.fixture(autouse=True)
 def figures_drawn_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A figure of the same numbers is drawn once a process, but for the tests of figures.
-
-    Most releases of the tests are the same, and drawing is most of what a render takes.
-    """
+    """A figure of the same numbers is drawn once, but for the tests of figures."""
     if request.path.name == "test_figures.py":
         yield
         return
-    draw = Plot.files
-
-    def drawn(plot: Plot) -> dict[str, str | bytes]:
-        key = (plot.name, plot.alt, plot.columns, tuple(plot.rows))
-        if key not in _DRAWN:
-            _DRAWN[key] = draw(plot)
-        return dict(_DRAWN[key])
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Plot, "files", drawn)
+        patch.setattr(Plot, "files", drawn.drawn_once())
         yield

@@ -147,6 +147,8 @@ def run_warm(
 def _serve(modules: list[str]) -> None:
     for name in modules:
         importlib.import_module(name)
+    if "nla_release.cli.render" in modules:
+        _draw_once()
     gc.freeze()
     for line in sys.stdin:
         with suppress(ChildProcessError):
@@ -154,6 +156,13 @@ def _serve(modules: list[str]) -> None:
                 pass
         if not os.fork():
             _watch(json.loads(line))
+
+
+def _draw_once() -> None:
+    from nla_release.cards.figures import Plot
+    from tests.drawn import drawn_once
+
+    Plot.files = drawn_once()  # type: ignore[method-assign]
 
 
 def _watch(order: dict[str, Any]) -> None:
