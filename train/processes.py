@@ -87,7 +87,8 @@ def add_up(parameters: Iterable[torch.nn.Parameter], figure: torch.Tensor) -> to
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in changed]
     parts = [gradient.float().flatten() for gradient in gradients]
     message = torch.cat([*parts, have.float(), figure.detach().float().reshape(1)])
-    total: torch.Tensor = reduce(message, reduction="sum")
+    with together():
+        total: torch.Tensor = reduce(message, reduction="sum")
     sums = torch.split(total[: -len(changed) - 1], [part.numel() for part in parts])
     somewhere = total[-len(changed) - 1 : -1].tolist()
     for parameter, values, count in zip(changed, sums, somewhere, strict=True):
@@ -99,7 +100,9 @@ def any_of_us(here: bool) -> bool:
     """Whether it is so in any of the processes."""
     if process_count() == 1:
         return here
-    return bool(reduce(torch.tensor(float(here), device=state().device), reduction="sum").item())
+    with together():
+        found = reduce(torch.tensor(float(here), device=state().device), reduction="sum")
+    return bool(found.item())
 
 
 def process_count() -> int:
@@ -114,7 +117,24 @@ def is_main() -> bool:
 
 def wait_for_all() -> None:
     """Go on when every process has come here."""
-    state().wait_for_everyone()
+    with together():
+        state().wait_for_everyone()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Whatever needs all processes.
+
+    Raises:
+        EnvironmentProblem: one is not there any more.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # gloo's own word; NCCL's is one of its kind
+        raise EnvironmentProblem(
+            f"the {process_count()} processes cannot go on together: {str(error).splitlines()[0]}",
+            hint="if one of them ended, it said why; start all of them again",
+        ) from error
 
 
 @contextmanager

@@ -47,13 +47,18 @@ class Processes:
         return [item for once in rounds for held in once for item in held]
 
     def gather(self, mine: Item) -> list[Item]:
-        """What every process gives here, in the order of their ranks; waits for the last."""
+        """What every process gives here, in the order of their ranks; waits for the last.
+
+        Raises:
+            EnvironmentProblem: one is not there any more.
+        """
         if self.count == 1:
             return [mine]
         from accelerate.utils import gather_object
 
-        from train.processes import state
+        from train.processes import state, together
 
         state()
-        gathered: list[Item] = gather_object([mine])
+        with together():
+            gathered: list[Item] = gather_object([mine])
         return gathered

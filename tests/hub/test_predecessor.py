@@ -13,6 +13,7 @@ from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release import read_release
 from tests.hub.faults import Fault
+from tests.hub.faulty import never_wait
 from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 
 pytestmark = pytest.mark.wire
@@ -119,7 +120,8 @@ def test_a_hub_that_does_not_list_repositories_is_no_obstacle_but_is_said(
     assert f"note: {note}" in publish(release, client)
 
 
-def test_a_hub_that_stumbles_over_the_question_is_asked_again(release, faulty, client):
+def test_a_hub_that_stumbles_over_the_question_is_asked_again(release, faulty, client, monkeypatch):
+    never_wait(monkeypatch)
     faulty.faults.inject(Fault("500_before", at=lambda _method, path, _: path == "/api/models"))
     assert make_plan(release.dist, VERSION, client).repos[0].notes == []
     faulty.faults.inject(Fault("refuse", at=lambda _method, path, _: path == "/api/models"))

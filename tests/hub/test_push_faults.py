@@ -15,6 +15,7 @@ from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.remote import Hub
 from tests.hub.faults import Deviation, Fault
+from tests.hub.faulty import never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire
@@ -112,8 +113,9 @@ def test_what_the_token_may_not_do_is_tried_once(release, faulty, client):
 
 
 def test_a_hub_that_goes_away_while_the_commit_is_sent_leaves_the_question_open(
-    release, faulty, client
+    release, faulty, client, monkeypatch
 ):
+    never_wait(monkeypatch)
     faulty.faults.inject(Fault("refuse", at=at("POST", "/commit/", "ar")))
     with pytest.raises(PartlyPublishedError) as caught:
         publish(release, client)

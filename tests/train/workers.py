@@ -14,10 +14,11 @@ def started(step, *arguments, late=0.0, **environment):
     return ENGINE.start([*line, *arguments], {**os.environ, **environment})
 
 
-def two(step, *arguments, late=(0.0, 0.0)):
+def two(step, *arguments, late=(0.0, 0.0), codes=(0, 0)):
     """Run a step in two processes, as torchrun would, to their end; gives what each said.
 
-    It fails when one does not end well, or not at all, as one that waits for the other in vain.
+    It fails when one ends with another code, or not at all, as one that waits for the other in
+    vain.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -33,5 +34,5 @@ def two(step, *arguments, late=(0.0, 0.0)):
         for process in processes:
             process.kill()
     said = [each.stdout + each.stderr for each in done]
-    assert [each.returncode for each in done] == [0, 0], said
+    assert [each.returncode for each in done] == [*codes], said
     return said

@@ -747,3 +747,13 @@ def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe
     two("label", path, "--folder", tmp_path, late=(0, 1))
 
     assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
+
+
+def test_when_one_process_fails_the_other_says_that_it_cannot_go_on_alone(tmp_path, recipe_file):
+    path = recipe_file(source="corpus")
+    split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of all", "b": "of all"})
+    first, second = two("label", path, "--folder", tmp_path, codes=(2, 4))
+
+    assert "all 2 labels are the same" in first
+    assert "error: the 2 processes cannot go on together: " in second
+    assert "defect of nla-release" not in second
