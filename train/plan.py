@@ -1,8 +1,9 @@
 """`python -m train.plan RECIPE --card 4GB`: whether a training fits a card, before it is begun.
 
-Nothing is loaded but the base's config.json. The weights are counted on a model of the meta device,
-the working memory by a step without values (`train.dry_run`), the rest by the formulas of the
-functions below. The sum is checked against measured peaks in tests/train/test_plan.py.
+Nothing is loaded but the base's config.json, and what is there of a stack is looked through. The
+weights are counted on a model of the meta device, the working memory by a step without values
+(`train.dry_run`), the rest by the formulas of the functions below. The sum is checked against
+measured peaks in tests/train/test_plan.py.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,11 +31,12 @@ from nla_release.release import ROLES
 from nla_release.sidecar import Role
 from train.adapter import Learner, add_lora
 from train.ar import new_head
-from train.command import run
+from train.command import recipe_argument, run
 from train.dry_run import ar_loss, av_loss, working_memory
 from train.memory import MemoryPlan, Part, card_bytes, optimizer_bytes
 from train.prompts import base_without_weights, marked_prompt
 from train.recipe import Recipe, read_recipe
+from train.stacking import outline_below
 
 # Declared by us and not measured: the CUDA context, the libraries' workspaces, and pieces that the
 # allocator holds and cannot use.
@@ -54,7 +56,15 @@ _STEP = 16
 class Planner:
     """One adapter of a recipe on the meta device, to be planned for any number of tokens."""
 
-    def __init__(self, config: Any, recipe: Recipe, role: Role, *, card: int | None) -> None:
+    def __init__(
+        self,
+        config: Any,
+        recipe: Recipe,
+        role: Role,
+        *,
+        card: int | None,
+        earlier: Path | None = None,
+    ) -> None:
         """Build the base and the adapter, without values.
 
         Args:
@@ -62,9 +72,12 @@ class Planner:
             recipe: what is trained on it and how.
             role: the AV or the AR.
             card: bytes of the card's memory; None for any.
+            earlier: the adapter that this one is trained on top of; None for none.
 
         Raises:
-            ConfigError: the recipe's target_modules match nothing.
+            ConfigError: the recipe's target_modules match nothing, or the stack is too high.
+            PairError: the earlier adapter does not fit the base, or one below it is missing.
+            InputError: it is damaged.
         """
         self._recipe, self._role, self._card = recipe, role, card
         self.settings = recipe.av if role == "av" else recipe.ar
@@ -78,6 +91,7 @@ class Planner:
             with torch.device("meta"):
                 head = new_head(width_of(bare), recipe.ar)
         self._learner = Learner(add_lora(base, self.settings), head)
+        self._below = outline_below(earlier, self._learner.model, role) if earlier else []
 
     def plan(self, *, length: int, prompt: int = 0) -> MemoryPlan:
         """The plan for rows of `length` tokens, of which the AV does not learn the first `prompt`.
@@ -101,6 +115,7 @@ class Planner:
         host = left_on_the_host(self.base, self._card) if self._card else set()
         parts = [
             *(_part(part) for part in self.base if part.group not in host),
+            Part("earlier adapters, frozen", _bytes(self._below), _count(self._below)),
             Part("adapter", _bytes(adapter), _count(adapter)),
             Part("head", _bytes(head), _count(head)),
             Part("gradients", _bytes(learned)),
@@ -152,6 +167,7 @@ class Planner:
 
 def plans(
     recipe: Recipe,
+    folder: Path,
     *,
     source: str | None = None,
     card: int | None = None,
@@ -162,6 +178,7 @@ def plans(
 
     Args:
         recipe: what is trained.
+        folder: where `stack_on` is seen from.
         source: a folder or config.json to take the base's configuration from; by default its
             local copy or the Hub.
         card: bytes of the card's memory.
@@ -171,6 +188,7 @@ def plans(
     Raises:
         EnvironmentProblem: there is no configuration to be had.
         ConfigError: the recipe's target_modules match nothing, or no row is longer than the prompt.
+        PairError, InputError: the adapter of `stack_on` is there and cannot be trained on.
     """
     quiet_libraries()
     place = source or recipe.base.path or recipe.base.id
@@ -180,15 +198,17 @@ def plans(
     texts = []
     for role in ROLES:
         unlearned = prompt if role == "av" else 0
-        planner = Planner(config, recipe, role, card=card)
+        below = folder / name if (name := getattr(recipe, role).stack_on) else None
+        earlier = below if below and below.exists() else None
+        planner = Planner(config, recipe, role, card=card, earlier=earlier)
         tokens = length or planner.settings.max_tokens
         plan = planner.plan(length=tokens, prompt=unlearned)
         texts.append(plan.text())
         if not plan.fits:
             most = planner.longest(length=tokens, prompt=unlearned)
             texts[-1] += f"\n  longest row that fits: {f'{most} tokens' if most else 'none'}"
-        if below := planner.settings.stack_on:
-            texts[-1] += f"\n  not counted: the adapters of {below}, and what a step keeps for them"
+        if below and not earlier:
+            texts[-1] += f"\n  not counted: the adapters of {below}, which are not there yet"
     return "\n\n".join(texts)
 
 
@@ -232,17 +252,30 @@ def _count(values: Iterable[torch.Tensor]) -> int:
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
+@recipe_argument
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    show_default=True,
+    help="Of the training: stack_on is seen from here.",
+)
 @click.option("--card", help="The card's memory, such as 4GB.")
 @click.option("--length", type=click.IntRange(2), help="Tokens a row; max_tokens by default.")
 @click.option("--prompt", type=click.IntRange(0), help="Of them the AV's prompt, if not counted.")
 @click.option("--config", "source", help="The base's config.json, or a folder with it.")
 def command(
-    recipe: Path, card: str | None, length: int | None, prompt: int | None, source: str | None
+    recipe: Path,
+    folder: Path,
+    card: str | None,
+    length: int | None,
+    prompt: int | None,
+    source: str | None,
 ) -> None:
     """Say what training the adapters of RECIPE takes, without loading or training anything."""
     size = card_bytes(card) if card else None
-    click.echo(plans(read_recipe(recipe), source=source, card=size, length=length, prompt=prompt))
+    wanted = read_recipe(recipe)
+    click.echo(plans(wanted, folder, source=source, card=size, length=length, prompt=prompt))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def command(
         wanted = read_recipe(recipe)
         click.echo("\n".join(plan(wanted, folder, names)))
         if {"av", "ar"} & set(names):
-            click.echo("\n" + plans(wanted, card=card_bytes(card) if card else None))
+            click.echo("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
         return
     for name in names:
         options = [str(recipe), "--folder", str(folder)]

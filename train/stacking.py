@@ -1,16 +1,20 @@
 """Training on top of an earlier adapter, which stays as it is: a stack, see `nla_release.stack`."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import peft
+import torch
 
 from nla_release.adapter_config import AdapterConfig, declared
 from nla_release.engine.adapters import calm, check_complete, check_lands
 from nla_release.errors import ConfigError, PairError, one_line
 from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
-from nla_release.sidecar import Adapter, Sidecar, read_sidecar
+from nla_release.sidecar import Adapter, Role, Sidecar, read_sidecar
 from nla_release.stack import FILE_NAMES, MAX_HEIGHT, place, stack
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, broken_promises, take_over
@@ -59,26 +63,61 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
             f"stack_on {earlier}: it has other {', '.join(differing)} than this training",
             hint="stack on an adapter of the same base, layer, prompt and scale",
         )
-    folders = stack(earlier, before)
-    if len(folders) >= MAX_HEIGHT:
-        raise ConfigError(f"stack_on {earlier}: it is {len(folders)} high, and no higher is read")
-    model, names = learner.model, []
-    for number, folder in enumerate(folders, 1):
-        names.append(f"below_{number}")
-        check_lands(model.get_base_model(), folder)
+    folders = _stack(earlier, before)
+
+    def load(name: str, folder: Path) -> None:
         try:
             with calm():
-                model.load_adapter(folder, adapter_name=names[-1])
+                learner.model.load_adapter(folder, adapter_name=name)
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             reason = one_line(error)[:400]
             raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
-        check_complete(model, names[-1], folder / ADAPTER_FILE_NAME)
-    model.base_model.set_adapter([*names, "default"])
-    for name, parameter in model.named_parameters():
-        if not set(names).isdisjoint(name.split(".")):
-            parameter.requires_grad_(False)
-    model.train()  # PEFT leaves all of it in eval mode once it has loaded an adapter
+        check_complete(learner.model, name, folder / ADAPTER_FILE_NAME)
+
+    _lay(learner.model, folders, load)
     return Below(tuple(folders), {"stacked_on": take_over(earlier, learner, before)})
+
+
+def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parameter]:
+    """Put the same below a fresh adapter on the meta device, without values; gives what they hold.
+
+    Raises:
+        ConfigError: the stack would be too high.
+        PairError: one is missing, or does not fit the base.
+        InputError: one is damaged.
+    """
+
+    def outline(name: str, folder: Path) -> None:
+        model.add_adapter(name, peft.LoraConfig.from_pretrained(folder))
+
+    return _lay(model, _stack(earlier, read_sidecar(earlier, role)), outline)
+
+
+def _stack(earlier: Path, sidecar: Sidecar) -> list[Path]:
+    folders = stack(earlier, sidecar)
+    if len(folders) >= MAX_HEIGHT:
+        raise ConfigError(f"stack_on {earlier}: it is {len(folders)} high, and no higher is read")
+    return folders
+
+
+def _lay(
+    model: Any, folders: Sequence[Path], put: Callable[[str, Path], None]
+) -> list[torch.nn.Parameter]:
+    """Make adapters active below the fresh one, which alone learns; gives their parameters."""
+    names = [f"below_{number}" for number in range(1, len(folders) + 1)]
+    for name, folder in zip(names, folders, strict=True):
+        check_lands(model.get_base_model(), folder)
+        put(name, folder)
+    model.base_model.set_adapter([*names, "default"])
+    found = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if not set(names).isdisjoint(name.split("."))
+    ]
+    for parameter in found:
+        parameter.requires_grad_(False)
+    model.train()  # PEFT leaves all of it in eval mode once it has loaded an adapter
+    return found
 
 
 def _entry(number: int, folder: Path) -> Adapter:

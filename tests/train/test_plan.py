@@ -9,8 +9,11 @@ from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
 from nla_release.engine.activations import Activations
+from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
-from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError
+from nla_release.files import write_atomic
+from nla_release.sidecar import FILE_NAME, dump_sidecar
 from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe
@@ -25,6 +28,7 @@ from train.plan import ALLOWANCE, Planner, command, plans
 from train.recipe import read_recipe
 from train.run import command as chain
 from train.settings import NoiseHinge
+from train.stacking import outline_below
 
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
 MIB = 2**20
@@ -41,22 +45,37 @@ def recipe(role="av", base=None, **changes):
     return whole.model_copy(update={role: block, "base": whole.base.model_copy(update=base or {})})
 
 
-def planned_for(settings, role="av", *, card=None, **tokens):
+def planned_for(settings, role="av", *, card=None, earlier=None, **tokens):
     """The plan of the tiny base."""
-    return Planner(tiny_configs()["gemma4"], settings, role, card=card).plan(**tokens)
+    config = tiny_configs()["gemma4"]
+    return Planner(config, settings, role, card=card, earlier=earlier).plan(**tokens)
+
+
+def earlier_adapter(folder, role, base):
+    """An adapter of another rank and fewer targets, as a training leaves it."""
+    targets = r"model\.language_model\.layers\.[0-3]\.self_attn\.q_proj"
+    settings = getattr(recipe(role, rank=24, target_modules=targets), role)
+    model = add_lora(base, settings)
+    with calm():
+        model.save_pretrained(folder, save_embedding_layers=False)
+    write_atomic(folder / FILE_NAME, dump_sidecar(sidecar(role)))
+    model.unload()
+    return folder
 
 
 def part(plan, name):
     return sum(it.bytes for it in (*plan.parts, *plan.on_host) if it.name.startswith(name))
 
 
-def task_of(role, settings, base):
+def task_of(role, settings, base, earlier=None):
     """The task of a training on rows of one length, its learner, and that length in tokens."""
     label = "the word rose in a text about gardening, set in Lima"
     names, none = [str(row) for row in range(ROWS)], [None] * ROWS
     vectors = np.random.default_rng(0).standard_normal((ROWS, 64)).astype(np.float32)
     data = Activations(names, names, none, [label] * ROWS, none, none, none, vectors, "0" * 64)
     model = add_lora(base, getattr(settings, role))
+    if earlier:
+        outline_below(earlier, model, role)
     if role == "av":
         task = Verbalizing(base, model, data, sidecar("av"), settings.av.max_tokens)
         prompt = sidecar("av").injection.prompt_token_ids
@@ -78,22 +97,32 @@ def measured_peak(step):
 
 
 @pytest.mark.parametrize(
-    ("role", "checkpointing", "quantization"),
-    [("av", False, None), ("av", True, "nf4"), ("ar", False, None), ("ar", True, None)],
+    ("role", "checkpointing", "quantization", "stacked"),
+    [
+        ("av", False, None, False),
+        ("av", True, "nf4", False),
+        ("av", False, None, True),
+        ("ar", False, None, False),
+        ("ar", True, None, False),
+        ("ar", True, None, True),
+    ],
 )
-def test_a_step_of_training_takes_what_was_planned(role, checkpointing, quantization):
+def test_a_step_of_training_takes_what_was_planned(
+    role, checkpointing, quantization, stacked, tmp_path
+):
     settings = recipe(
         role, base={"quantization": quantization}, gradient_checkpointing=checkpointing
     )
     base = load_base(str(TINY_BASE), None, quantization=quantization, dtype="float32", device="cpu")
-    task, learner, length, prompt = task_of(role, settings, base)
+    earlier = earlier_adapter(tmp_path, role, base) if stacked else None
+    task, learner, length, prompt = task_of(role, settings, base, earlier)
     rows = list(range(ROWS))
 
     def step():
         (task.loss(rows, Draw(1, rows)) / task.weight(rows)).backward()
 
     step()  # leaves the gradients, as the micro-batches before do
-    plan = planned_for(settings, role, length=length, prompt=prompt)
+    plan = planned_for(settings, role, earlier=earlier, length=length, prompt=prompt)
     planned = sum(part(plan, name) for name in ("activations", "logits", "one matrix"))
     measured = measured_peak(step)
 
@@ -102,6 +131,9 @@ def test_a_step_of_training_takes_what_was_planned(role, checkpointing, quantiza
     learned = list(learner.parameters.values())
     assert part(plan, "gradients") == sum(it.grad.numel() * 4 for it in learned)
     assert part(plan, "adapter") + part(plan, "head") == part(plan, "gradients")
+    below = sum(it.numel() * 4 for name, it in learner.model.named_parameters() if "below" in name)
+    assert part(plan, "earlier adapters") == below
+    assert (below > 0) == stacked
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
@@ -196,7 +228,7 @@ def test_a_card_of_no_size_is_refused():
 
 def test_a_base_without_a_configuration_here_is_asked_for(tmp_path):
     with pytest.raises(EnvironmentProblem, match="cannot be had from") as caught:
-        plans(read_recipe(RECIPE), source=str(tmp_path))
+        plans(read_recipe(RECIPE), tmp_path, source=str(tmp_path))
     assert "`python -m train.plan RECIPE --config" in caught.value.hint
 
 
@@ -212,10 +244,26 @@ def test_a_card_is_not_passed_over_where_nothing_is_planned():
 
 def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path):
     path = str(write_recipe(tmp_path, av={"stack_on": "first-av"}))
-    done = CliRunner().invoke(command, [path, "--card", "2GB"], catch_exceptions=False)
+    line = [path, "--folder", str(tmp_path), "--card", "2GB"]
+    done = CliRunner().invoke(command, line, catch_exceptions=False)
 
     assert "AV of tiny-gemma4-L3" in done.output
     assert "AR of tiny-gemma4-L3" in done.output
     assert done.output.count("a card of 1,966 MiB: fits") == 2
     assert done.output.count("not counted") == 1
-    assert "not counted: the adapters of first-av" in done.output
+    first = tmp_path / "first-av"
+    assert f"not counted: the adapters of {first}, which are not there yet" in done.output
+
+    earlier_adapter(
+        first,
+        "av",
+        load_base(str(TINY_BASE), None, quantization=None, dtype="float32", device="cpu"),
+    )
+    done = CliRunner().invoke(command, line, catch_exceptions=False)
+
+    assert "not counted" not in done.output
+    assert done.output.count("  earlier adapters, frozen  ") == 1
+
+    (first / "adapter_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(InputError, match=r"first-av.adapter_model\.safetensors"):
+        CliRunner().invoke(command, line, catch_exceptions=False)
