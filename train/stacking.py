@@ -10,8 +10,8 @@ import peft
 import torch
 
 from nla_release.adapter_config import AdapterConfig, declared
-from nla_release.engine.adapters import calm, check_complete, check_lands
-from nla_release.errors import ConfigError, PairError, one_line
+from nla_release.engine.adapters import check_lands, put_on
+from nla_release.errors import ConfigError
 from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
 from nla_release.sidecar import Adapter, Role, Sidecar, read_sidecar
@@ -64,17 +64,7 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
             hint="stack on an adapter of the same base, layer, prompt and scale",
         )
     folders = _stack(earlier, before)
-
-    def load(name: str, folder: Path) -> None:
-        try:
-            with calm():
-                learner.model.load_adapter(folder, adapter_name=name)
-        except (ValueError, TypeError, OSError, RuntimeError) as error:
-            reason = one_line(error)[:400]
-            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
-        check_complete(learner.model, name, folder / ADAPTER_FILE_NAME)
-
-    _lay(learner.model, folders, load)
+    _lay(learner.model, folders, lambda name, folder: put_on(learner.model, folder, name))
     return Below(tuple(folders), {"stacked_on": take_over(earlier, learner, before)})
 
 
@@ -101,7 +91,7 @@ def _stack(earlier: Path, sidecar: Sidecar) -> list[Path]:
 
 
 def _lay(
-    model: Any, folders: Sequence[Path], put: Callable[[str, Path], None]
+    model: Any, folders: Sequence[Path], put: Callable[[str, Path], object]
 ) -> list[torch.nn.Parameter]:
     """Make adapters active below the fresh one, which alone learns; gives their parameters."""
     names = [f"below_{number}" for number in range(1, len(folders) + 1)]

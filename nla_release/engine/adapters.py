@@ -62,19 +62,29 @@ def attach(base: Base, stacks: Mapping[Role, Sequence[Path]]) -> Any:
         check_lands(base.model, folder)
         if (name not in stacks or f"{name}_1" in folders) and _config(folder).saved:
             raise PairError(f"{folder}: an adapter of a stack saves whole modules; none can")
-    model: Any = None
+    model = base.model
     for name, folder in folders.items():
-        try:
-            with calm():
-                if model is None:
-                    model = peft.PeftModel.from_pretrained(base.model, folder, adapter_name=name)
-                else:
-                    model.load_adapter(folder, adapter_name=name)
-        except (ValueError, TypeError, OSError, RuntimeError) as error:
-            reason = one_line(error)[:400]
-            raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
-        check_complete(model, name, folder / ADAPTER_FILE_NAME)
+        model = put_on(model, folder, name)
     return model.eval().requires_grad_(False)
+
+
+def put_on(model: Any, folder: Path, name: str) -> Any:
+    """Put an adapter on a base, or beside those of a PEFT model; gives the PEFT model.
+
+    Raises:
+        PairError: PEFT cannot load it, or not all of it.
+    """
+    try:
+        with calm():
+            if isinstance(model, peft.PeftModel):
+                model.load_adapter(folder, adapter_name=name)
+            else:
+                model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        reason = one_line(error)[:400]
+        raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
+    _check_complete(model, name, folder / ADAPTER_FILE_NAME)
+    return model
 
 
 def use(model: Any, role: Role) -> None:
@@ -145,7 +155,7 @@ def _config(folder: Path) -> AdapterConfig:
     return config
 
 
-def check_complete(model: Any, name: str, path: Path) -> None:
+def _check_complete(model: Any, name: str, path: Path) -> None:
     """Refuse a loaded adapter whose file lacks tensors, or holds some that PEFT dropped.
 
     Raises:
