@@ -1,6 +1,8 @@
 """Figures of the same numbers, drawn once for all tests and all processes that they start.
 
-Most releases of the tests are the same, and drawing is most of what a render takes.
+Most releases of the tests are the same, and drawing is most of what a render takes. That a figure
+is drawn again as it was is seen in tests/cards/test_figures.py, which draws each anew, and of
+another process in tests/test_demo.py, whose pair is rendered by commands that know nothing of this.
 """
 
 import atexit
@@ -21,7 +23,7 @@ def keep() -> None:
     """Have a folder for the length of this process, which those that it starts inherit."""
     if _FOLDER not in os.environ:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="nla-release-drawn-")
-        atexit.register(shutil.rmtree, os.environ[_FOLDER])
+        atexit.register(shutil.rmtree, os.environ[_FOLDER], ignore_errors=True)
 
 
 def drawn_once() -> Callable[[Plot], dict[str, str | bytes]]:
@@ -37,7 +39,7 @@ def drawn_once() -> Callable[[Plot], dict[str, str | bytes]]:
         return {
             f"figures/{png.name}": png.read_bytes(),
             f"figures/{svg.name}": svg.read_bytes(),
-            f"figures/{csv.name}": csv.read_text(),
+            f"figures/{csv.name}": csv.read_bytes().decode(),
         }
 
     return files
@@ -50,5 +52,7 @@ def _keep(files: dict[str, str | bytes], kept: Path) -> None:
         (made / Path(name).name).write_bytes(data)
     try:
         made.rename(kept)
-    except OSError:  # another process was first
+    except OSError:
         shutil.rmtree(made)
+        if not kept.exists():  # no other process was first
+            raise

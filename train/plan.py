@@ -255,10 +255,10 @@ def _count(values: Iterable[torch.Tensor]) -> int:
 @recipe_argument
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=".",
     show_default=True,
-    help="Of the training: stack_on is seen from here.",
+    help="The folder of the training, from which stack_on is seen.",
 )
 @click.option("--card", help="The card's memory, such as 4GB.")
 @click.option("--length", type=click.IntRange(2), help="Tokens a row; max_tokens by default.")

@@ -16,7 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, reduce
 
-from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.errors import ConfigError, EnvironmentProblem, one_line
 from nla_release.progress import Advance, progress, tell
 from train.ranks import Processes
 
@@ -32,7 +32,8 @@ def state() -> PartialState:
     """This process among the others; joins them when it is asked for first.
 
     Raises:
-        EnvironmentProblem: it is alone, and RANK and WORLD_SIZE say that it is not.
+        EnvironmentProblem: it is alone, and RANK and WORLD_SIZE say that it is not, or it cannot
+            join the others.
     """
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
@@ -40,7 +41,8 @@ def state() -> PartialState:
             "warning: accelerate was asked for several processes and started one, as it does on"
             " CPUs; start them with `torchrun --nproc-per-node N -m`"
         )
-    joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+    with together():
+        joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
     if joined.num_processes != process_count():
         raise EnvironmentProblem(
             f"WORLD_SIZE says {process_count()} processes, and accelerate finds"
@@ -100,8 +102,9 @@ def any_of_us(here: bool) -> bool:
     """Whether it is so in any of the processes."""
     if process_count() == 1:
         return here
+    mine = torch.tensor(float(here), device=state().device)
     with together():
-        found = reduce(torch.tensor(float(here), device=state().device), reduction="sum")
+        found = reduce(mine, reduction="sum")
     return bool(found.item())
 
 
@@ -117,8 +120,9 @@ def is_main() -> bool:
 
 def wait_for_all() -> None:
     """Go on when every process has come here."""
+    joined = state()
     with together():
-        state().wait_for_everyone()
+        joined.wait_for_everyone()
 
 
 @contextmanager
@@ -130,9 +134,11 @@ def together() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise  # about this process alone
     except RuntimeError as error:  # gloo's own word; NCCL's is one of its kind
         raise EnvironmentProblem(
-            f"the {process_count()} processes cannot go on together: {str(error).splitlines()[0]}",
+            f"the {process_count()} processes cannot go on together: {one_line(error)[:400]}",
             hint="if one of them ended, it said why; start all of them again",
         ) from error
 

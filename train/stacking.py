@@ -10,7 +10,13 @@ import peft
 import torch
 
 from nla_release.adapter_config import AdapterConfig, declared
-from nla_release.engine.adapters import check_lands, put_on
+from nla_release.engine.adapters import (
+    check_complete,
+    check_lands,
+    check_stackable,
+    loading,
+    put_on,
+)
 from nla_release.errors import ConfigError
 from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
@@ -73,12 +79,15 @@ def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parame
 
     Raises:
         ConfigError: the stack would be too high.
-        PairError: one is missing, or does not fit the base.
+        PairError: one is missing, or does not fit the base, or PEFT cannot load it.
         InputError: one is damaged.
     """
 
     def outline(name: str, folder: Path) -> None:
-        model.add_adapter(name, peft.LoraConfig.from_pretrained(folder))
+        with loading(folder):
+            config = peft.LoraConfig.from_pretrained(folder)
+            model.add_adapter(name, config, low_cpu_mem_usage=True)  # all of it on the meta device
+        check_complete(model, name, folder / ADAPTER_FILE_NAME)
 
     return _lay(model, _stack(earlier, read_sidecar(earlier, role)), outline)
 
@@ -96,6 +105,7 @@ def _lay(
     """Make adapters active below the fresh one, which alone learns; gives their parameters."""
     names = [f"below_{number}" for number in range(1, len(folders) + 1)]
     for name, folder in zip(names, folders, strict=True):
+        check_stackable(folder)
         check_lands(model.get_base_model(), folder)
         put(name, folder)
     model.base_model.set_adapter([*names, "default"])

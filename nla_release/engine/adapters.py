@@ -4,6 +4,7 @@ PEFT only warns when keys of an adapter find no module, and then runs the base w
 factors (huggingface/peft#2699); here that is an error before anything runs.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,8 +61,8 @@ def attach(base: Base, stacks: Mapping[Role, Sequence[Path]]) -> Any:
     }
     for name, folder in folders.items():
         check_lands(base.model, folder)
-        if (name not in stacks or f"{name}_1" in folders) and _config(folder).saved:
-            raise PairError(f"{folder}: an adapter of a stack saves whole modules; none can")
+        if name not in stacks or f"{name}_1" in folders:
+            check_stackable(folder)
     model = base.model
     for name, folder in folders.items():
         model = put_on(model, folder, name)
@@ -74,17 +75,28 @@ def put_on(model: Any, folder: Path, name: str) -> Any:
     Raises:
         PairError: PEFT cannot load it, or not all of it.
     """
+    with loading(folder):
+        if isinstance(model, peft.PeftModel):
+            model.load_adapter(folder, adapter_name=name)
+        else:
+            model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
+    check_complete(model, name, folder / ADAPTER_FILE_NAME)
+    return model
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """PEFT, calm, and with an adapter that it can do nothing with told as that.
+
+    Raises:
+        PairError: it is one.
+    """
     try:
         with calm():
-            if isinstance(model, peft.PeftModel):
-                model.load_adapter(folder, adapter_name=name)
-            else:
-                model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+            yield
+    except (ValueError, TypeError, OSError, RuntimeError, re.error) as error:
         reason = one_line(error)[:400]
         raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
-    _check_complete(model, name, folder / ADAPTER_FILE_NAME)
-    return model
 
 
 def use(model: Any, role: Role) -> None:
@@ -144,6 +156,19 @@ def check_lands(model: Any, folder: Path) -> None:
     _check_finite(path)
 
 
+def check_stackable(folder: Path) -> None:
+    """Refuse a part of a stack that is more than a LoRA.
+
+    Raises:
+        PairError: it saves whole modules, of which several cannot be active.
+    """
+    if saved := _config(folder).saved:
+        raise PairError(
+            f"{folder}: an adapter of a stack saves whole modules, {', '.join(saved)}; none can",
+            hint="train the part that is stacked without modules_to_save",
+        )
+
+
 def _config(folder: Path) -> AdapterConfig:
     path = folder / CONFIG_FILE_NAME
     config = parse(AdapterConfig, read_json(path), path)
@@ -155,25 +180,34 @@ def _config(folder: Path) -> AdapterConfig:
     return config
 
 
-def _check_complete(model: Any, name: str, path: Path) -> None:
-    """Refuse a loaded adapter whose file lacks tensors, or holds some that PEFT dropped.
+def check_complete(model: Any, name: str, path: Path) -> None:
+    """Refuse an adapter whose file lacks tensors, or holds others than the model has of that name.
 
     Raises:
         PairError: it does.
     """
-    wanted = set(
-        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
-    )
-    present = set(read_header(path))
-    if missing := sorted(wanted - present):
+    wanted = {
+        key: tuple(value.shape)
+        for key, value in peft.get_peft_model_state_dict(
+            model, adapter_name=name, save_embedding_layers=False
+        ).items()
+    }
+    present = {key: tensor.shape for key, tensor in read_header(path).items()}
+    if missing := sorted(wanted.keys() - present):
         raise PairError(
             f"{path} lacks {len(missing)} tensors that adapter_config.json asks for, such as"
             f" {missing[0]}; PEFT would run them untrained"
         )
-    if foreign := sorted(present - wanted):
+    if foreign := sorted(present.keys() - wanted):
         raise PairError(
             f"{path} holds {len(foreign)} tensors that PEFT would drop, as {foreign[0]}"
         )
+    for key, shape in wanted.items():
+        if present[key] != shape:
+            raise PairError(
+                f"{path} holds {key} as {list(present[key])}, adapter_config.json asks for"
+                f" {list(shape)}"
+            )
 
 
 def _check_finite(path: Path) -> None:

@@ -1,8 +1,10 @@
 """The memory plan: what it says a training takes is what the training takes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import peft
 import pytest
 import torch
 from click.testing import CliRunner
@@ -11,15 +13,16 @@ from torch.profiler import ProfilerActivity, profile
 from nla_release.engine.activations import Activations
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
-from nla_release.errors import ConfigError, EnvironmentProblem, InputError
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
 from nla_release.files import write_atomic
-from nla_release.sidecar import FILE_NAME, dump_sidecar
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, dump_sidecar
 from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe
 from train.adapter import Learner, add_lora
 from train.ar import Reconstructing, new_head
 from train.av import Verbalizing
+from train.checkpoints import write_tensors
 from train.demo import RECIPE
 from train.loop import Draw
 from train.memory import card_bytes, optimizer_bytes
@@ -28,7 +31,7 @@ from train.plan import ALLOWANCE, Planner, command, plans
 from train.recipe import read_recipe
 from train.run import command as chain
 from train.settings import NoiseHinge
-from train.stacking import outline_below
+from train.stacking import put_below
 
 DOCS = Path(__file__).parents[2] / "docs" / "training.md"
 MIB = 2**20
@@ -51,14 +54,25 @@ def planned_for(settings, role="av", *, card=None, earlier=None, **tokens):
     return Planner(config, settings, role, card=card, earlier=earlier).plan(**tokens)
 
 
-def earlier_adapter(folder, role, base):
-    """An adapter of another rank and fewer targets, as a training leaves it."""
-    targets = r"model\.language_model\.layers\.[0-3]\.self_attn\.q_proj"
-    settings = getattr(recipe(role, rank=24, target_modules=targets), role)
-    model = add_lora(base, settings)
+@pytest.fixture
+def tiny():
+    return load_base(str(TINY_BASE), None, quantization=None, dtype="float32", device="cpu")
+
+
+def earlier_adapter(folder, role, base, *, dora=False):
+    """An adapter of another rank and fewer targets, as a training leaves it, with its head."""
+    settings = recipe(role)
+    config = peft.LoraConfig(
+        r=24,
+        lora_dropout=0.1,
+        use_dora=dora,
+        target_modules=r"model\.language_model\.layers\.[0-3]\.(self_attn|mlp)\.\w+_proj",
+    )
     with calm():
+        model = peft.get_peft_model(base.model, config)
         model.save_pretrained(folder, save_embedding_layers=False)
     write_atomic(folder / FILE_NAME, dump_sidecar(sidecar(role)))
+    write_tensors(folder / HEAD_FILE_NAME, new_head(64, settings.ar).state_dict())
     model.unload()
     return folder
 
@@ -74,14 +88,14 @@ def task_of(role, settings, base, earlier=None):
     vectors = np.random.default_rng(0).standard_normal((ROWS, 64)).astype(np.float32)
     data = Activations(names, names, none, [label] * ROWS, none, none, none, vectors, "0" * 64)
     model = add_lora(base, getattr(settings, role))
+    head = new_head(64, settings.ar) if role == "ar" else None
     if earlier:
-        outline_below(earlier, model, role)
+        put_below(earlier, Learner(model, head), sidecar(role))
     if role == "av":
         task = Verbalizing(base, model, data, sidecar("av"), settings.av.max_tokens)
         prompt = sidecar("av").injection.prompt_token_ids
         answer = base.encode(f"<explanation>{label}</explanation>", False)
         return task, Learner(model), len(prompt) + len(answer) + 1, len(prompt)
-    head = new_head(64, settings.ar)
     task = Reconstructing(base, model, head, data, settings)
     text = settings.templates.ar.replace("{explanation}", label)
     return task, Learner(model, head), len(base.encode(text, True)), 0
@@ -99,12 +113,12 @@ def measured_peak(step):
 @pytest.mark.parametrize(
     ("role", "checkpointing", "quantization", "stacked"),
     [
-        ("av", False, None, False),
-        ("av", True, "nf4", False),
-        ("av", False, None, True),
-        ("ar", False, None, False),
-        ("ar", True, None, False),
-        ("ar", True, None, True),
+        ("av", False, None, None),
+        ("av", True, "nf4", None),
+        ("av", False, None, "on a LoRA"),
+        ("ar", False, None, None),
+        ("ar", True, None, None),
+        ("ar", True, None, "on a DoRA"),
     ],
 )
 def test_a_step_of_training_takes_what_was_planned(
@@ -114,7 +128,8 @@ def test_a_step_of_training_takes_what_was_planned(
         role, base={"quantization": quantization}, gradient_checkpointing=checkpointing
     )
     base = load_base(str(TINY_BASE), None, quantization=quantization, dtype="float32", device="cpu")
-    earlier = earlier_adapter(tmp_path, role, base) if stacked else None
+    dora = stacked == "on a DoRA"
+    earlier = earlier_adapter(tmp_path, role, base, dora=dora) if stacked else None
     task, learner, length, prompt = task_of(role, settings, base, earlier)
     rows = list(range(ROWS))
 
@@ -133,7 +148,7 @@ def test_a_step_of_training_takes_what_was_planned(
     assert part(plan, "adapter") + part(plan, "head") == part(plan, "gradients")
     below = sum(it.numel() * 4 for name, it in learner.model.named_parameters() if "below" in name)
     assert part(plan, "earlier adapters") == below
-    assert (below > 0) == stacked
+    assert (below > 0) == bool(stacked)
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
@@ -242,7 +257,26 @@ def test_a_card_is_not_passed_over_where_nothing_is_planned():
         CliRunner().invoke(chain, [str(RECIPE), "--card", "4GB"], catch_exceptions=False)
 
 
-def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"target_modules": "nothing"}, "PEFT cannot load the adapter: Target modules nothing"),
+        ({"target_modules": "("}, "PEFT cannot load the adapter: missing"),
+        ({"r": 8}, r"adapter_model.safetensors holds .* adapter_config.json asks for"),
+        ({"modules_to_save": ["lm_head"]}, "an adapter of a stack saves whole modules, lm_head"),
+    ],
+)
+def test_what_training_would_not_put_below_is_not_planned(tmp_path, tiny, changes, says):
+    earlier = earlier_adapter(tmp_path, "av", tiny)
+    path = earlier / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(PairError, match=says):
+        planned_for(recipe(), earlier=earlier, length=40)
+    with pytest.raises(PairError, match=says if "holds" not in says else "size mismatch"):
+        put_below(earlier, Learner(add_lora(tiny, recipe().av)), sidecar("av"))
+
+
+def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path, tiny):
     path = str(write_recipe(tmp_path, av={"stack_on": "first-av"}))
     line = [path, "--folder", str(tmp_path), "--card", "2GB"]
     done = CliRunner().invoke(command, line, catch_exceptions=False)
@@ -254,11 +288,7 @@ def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path):
     first = tmp_path / "first-av"
     assert f"not counted: the adapters of {first}, which are not there yet" in done.output
 
-    earlier_adapter(
-        first,
-        "av",
-        load_base(str(TINY_BASE), None, quantization=None, dtype="float32", device="cpu"),
-    )
+    earlier_adapter(first, "av", tiny)
     done = CliRunner().invoke(command, line, catch_exceptions=False)
 
     assert "not counted" not in done.output

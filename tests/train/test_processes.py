@@ -20,7 +20,7 @@ from train.av import train_av
 from train.checkpoints import kept_steps
 from train.dataset import data_path
 from train.extract import extract
-from train.processes import any_of_us, device_here, share, state
+from train.processes import any_of_us, device_here, share, state, together
 
 LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
@@ -109,6 +109,14 @@ def test_one_process_needs_no_launcher():
     assert device_here("cpu") == "cpu"
     assert device_here(None) is None
     assert any_of_us(True)
+
+
+def test_a_lost_process_is_told_and_the_memory_of_this_one_is_its_own_affair():
+    lost = pytest.raises(EnvironmentProblem, match="cannot go on together: Connection closed")
+    with lost, together():
+        raise RuntimeError("Connection closed by peer")
+    with pytest.raises(torch.OutOfMemoryError), together():
+        raise torch.OutOfMemoryError("the gradients' sum")
 
 
 def test_processes_that_would_not_meet_are_refused(monkeypatch):
