@@ -112,6 +112,46 @@ def test_a_vector_graphic_has_the_same_shape_and_runs_no_code(tmp_path: Path) ->
         assert not re.search(rb"<script|\son\w+=|href=\"(?!#)", svg)
 
 
+LONG = {
+    "count": lambda number, noun: f"{number},123,456,789,012 {noun}s",
+    "number": lambda value: f"{value:.17f}",
+    "signed": lambda value: f"{value:+.17f}",
+}
+FIGURES = "training_loss", "cosine_real_vs_controls", "own_vs_another", "retrieval_vs_chance"
+
+
+@pytest.mark.parametrize("words", ["short", "long"])
+@pytest.mark.parametrize("name", [*FIGURES, "versions"])
+def test_nothing_is_cut_off_at_an_edge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    if words == "long":
+        for module in ("controls", "loss", "retrieval", "versions"):
+            for function, value in LONG.items():
+                place = f"nla_release.cards.figures.{module}.{function}"
+                monkeypatch.setattr(place, value, raising=False)
+    probes = ["text-retrieval", "discrimination"]
+    options = {"rows": 120, "documents": 30, "probes": probes, "failed": {3: "empty"}}
+    pixels = matplotlib.image.imread(io.BytesIO(files(plots(tmp_path, **options)[name])[0]))
+
+    for edge in (pixels[:6], pixels[-6:], pixels[:, :6], pixels[:, -6:]):
+        assert edge.min() == 1, "ink within 6 pixels of an edge"
+
+
+@pytest.mark.parametrize("options", [{}, {"collapsed": True}], ids=["reads", "collapsed"])
+def test_axes_are_as_wide_as_the_page_and_no_wider_than_their_marks(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    for plot in plots(tmp_path, **options).values():
+        figure = plot.drawn()
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        assert axes.get_position().width > 0.65, f"{plot.name} leaves the page empty"
+        low, high = sorted(axes.get_xlim())
+        shown = axes.dataLim.x1 - min(axes.dataLim.x0, max(low, 0))
+        assert shown > 0.85 * (high - low), f"{plot.name}: {low} to {high} for {axes.dataLim}"
+
+
 def test_many_rows_are_drawn_as_pixels_in_a_vector_graphic(tmp_path: Path) -> None:
     _, svg, rows = files(plots(tmp_path, rows=2400, documents=60)["own_vs_another"])
 

@@ -9,13 +9,22 @@ from nla_release.calibration.controls import cosines
 from nla_release.calibration.evidence import Condition, Evidence
 from nla_release.calibration.report import Calibration
 from nla_release.calibration.statistics import Floats
-from nla_release.cards.figures.plot import BLUE, GREY, MANY, VERMILION, Plot, canvas, named_rows
+from nla_release.cards.figures.plot import (
+    BLUE,
+    GREY,
+    MANY,
+    VERMILION,
+    Plot,
+    canvas,
+    legend_above,
+    named_rows,
+)
 from nla_release.cards.numbers import count, number
 
 _CONDITIONS: dict[Condition, str] = {
     "real": "its own explanation",
     "shuffled": "another row's explanation",
-    "random_vector": "a random direction's\nexplanation",
+    "random_vector": "a random direction's explanation",
     "empty": "the empty explanation",
 }
 
@@ -69,31 +78,23 @@ def own_against_other(evidence: Evidence, calibration: Calibration) -> Plot:
 def _distributions(evidence: Evidence, calibration: Calibration) -> Figure:
     figure, axes = canvas(4.2)
     mean = calibration.controls["predict_mean"].mean
-    axes.axvline(mean, color=VERMILION, linewidth=2, linestyle="--", zorder=1)
-    axes.annotate(
-        f"the mean direction scores {number(mean)}",
-        (mean, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right" if mean > 0.5 else "left",
-        color=VERMILION,
-    )
+    axes.axvline(
+        mean, color=VERMILION, linewidth=2, linestyle="--", zorder=1,
+        label=f"the mean direction scores {number(mean)}",
+    )  # fmt: skip
     labels = []
     for place, (condition, words) in enumerate(_CONDITIONS.items()):
         found = cosines(evidence, condition)
         _strip(axes, -place, found, BLUE if condition == "real" else GREY)
         labels.append(f"{words}\nmean {number(found.mean())}")
     named_rows(axes, labels)
-    axes.set_xlabel(
-        "cosine of activation and reconstruction; a failed explanation of the row counts as 0"
-    )
+    axes.set_xlabel("cosine per row; a row without an explanation counts as 0")
     asked = calibration.denominators
     axes.set_title(
         f"Round trip and its controls, n = {count(asked.rows, 'row')} of"
-        f" {count(asked.documents, 'document')}",
-        pad=24,
+        f" {count(asked.documents, 'document')}"
     )
+    legend_above(figure, 1)
     return figure
 
 
@@ -114,9 +115,12 @@ def _strip(axes: Axes, height: float, values: Floats, color: str) -> None:
 
 
 def _scatter(own: Floats, other: Floats, failed: npt.NDArray[np.bool_]) -> Figure:
-    figure, axes = canvas(5.4)
-    low = min(0.0, float(own.min()), float(other.min())) - 0.04
-    axes.plot([low, 1.04], [low, 1.04], color=VERMILION, linewidth=2, linestyle="--", zorder=1)
+    figure, axes = canvas(4.8)
+    low, high = float(min(own.min(), other.min())), float(max(own.max(), other.max()))
+    axes.plot(
+        [low, high], [low, high], color=VERMILION, linewidth=2, linestyle="--", zorder=1,
+        label="equal; above, the own explanation is better",
+    )  # fmt: skip
     for rows, mark, color, words in (
         (~failed, "o", BLUE, "explained"),
         (failed, "X", "black", "without an explanation"),
@@ -126,12 +130,9 @@ def _scatter(own: Floats, other: Floats, failed: npt.NDArray[np.bool_]) -> Figur
                 other[rows], own[rows], mark, color=color, markersize=6, alpha=0.55,
                 markeredgewidth=0, label=words, rasterized=len(own) > MANY,
             )  # fmt: skip
-    axes.set(xlim=(low, 1.04), ylim=(low, 1.04), aspect="equal")
     axes.grid(axis="y", color="#E0E0E0", linewidth=0.8)
     axes.set_xlabel("cosine with another row's explanation")
     axes.set_ylabel("cosine with its own explanation")
     axes.set_title(f"Own explanation against another's, n = {count(len(own), 'row')}")
-    above = "above the dashed line the\nown explanation does better"
-    axes.text(1.03, 0.98, above, transform=axes.transAxes, va="top", color=VERMILION)
-    axes.legend(loc="lower left", bbox_to_anchor=(1.0, 0.0), frameon=False)
+    legend_above(figure, 3)
     return figure

@@ -73,12 +73,9 @@ def _drawn(rates: list[_Rate]) -> Figure:
         axes.vlines(rate.chance, -place - 0.3, -place + 0.3, color=VERMILION, linewidth=3)
     named_rows(
         axes,
-        [
-            rate.words.replace(", ", ",\n") + f"\n{rate.hits}/{rate.n} = {number(rate.share)}"
-            for rate in rates
-        ],
+        [f"{rate.words}\n{rate.hits}/{rate.n} = {number(rate.share)}" for rate in rates],
     )
-    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlim(left=-0.02 * axes.get_xlim()[1])  # a mark at 0 is whole
     axes.set_xlabel("share whose own one comes first; upright bar: chance")
     axes.set_title("Retrieval against chance, 95% intervals")
     return figure

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from nla_release.calibration.versions import Version
-from nla_release.cards.figures.plot import BLUE, GREY, VERMILION, Plot, canvas, named_rows
+from nla_release.cards.figures.plot import (
+    BLUE,
+    GREY,
+    VERMILION,
+    Plot,
+    canvas,
+    legend_above,
+    named_rows,
+)
 from nla_release.cards.numbers import number
 
 
@@ -60,5 +68,5 @@ def _drawn(versions: Sequence[Version]) -> Figure:
     named_rows(axes, [f"{each.name}\n{each.label}, n = {each.rows}" for each in versions])
     axes.set_xlabel("cosine of activation and reconstruction")
     axes.set_title("Versions, each on its own rows")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    legend_above(figure, 3)
     return figure
