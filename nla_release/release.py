@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
+from nla_release.licences import Licence, stated_licence
 from nla_release.release_config import ReleaseConfig
 from nla_release.schema import parse
 from nla_release.sidecar import Base, Role
@@ -53,6 +54,16 @@ class Release:
             role=role,
             version=in_names(version),
         )
+
+    @property
+    def licence(self) -> Licence:
+        """The licence of both repositories.
+
+        Raises:
+            InputError: `license_link` names a file that cannot be read.
+        """
+        config = self.config
+        return stated_licence(config.license, config.license_name, config.license_link, self.folder)
 
     @property
     def base_path(self) -> Path | None:

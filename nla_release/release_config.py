@@ -6,10 +6,11 @@ from datetime import date
 from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
+from nla_release.licences import licence_problem
 from nla_release.schema import Number, Strict
 from nla_release.sidecar import Dtype, Quantization
 
@@ -115,6 +116,8 @@ class Waiver(Strict):
 class ReleaseConfig(Strict):
     """The keys of `release.yaml`.
 
+    `license` is an identifier of the Hub. With `other`, `license_name` is what it is called
+    and `license_link` its https address, or a file beside release.yaml that becomes LICENSE.
     `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
     `previous` is the folder of the release before: its own, its evidence/, or one repository;
     `compared_with` are folders of others to set beside this one on RELEASE_CALIBRATION.md.
@@ -128,6 +131,8 @@ class ReleaseConfig(Strict):
     base_revision: str = Field(min_length=7)
     base_path: str | None = None
     license: str = Field(min_length=1)
+    license_name: str | None = Field(default=None, min_length=1, max_length=96)
+    license_link: str | None = Field(default=None, min_length=1)
     av: str
     ar: str
     evaluation: Evaluation
@@ -140,6 +145,19 @@ class ReleaseConfig(Strict):
         default_factory=list, max_length=MAX_COMPARED
     )
     repo: str = "{namespace}/{name}-{role}-v{version}"
+
+    @field_validator("license_name")
+    @classmethod
+    def _is_one_line(cls, name: str | None) -> str | None:
+        if name is not None and not (name.isprintable() and name.strip()):
+            raise ValueError("must be one line of plain text")
+        return name
+
+    @model_validator(mode="after")
+    def _license_can_be_released_under(self) -> "ReleaseConfig":
+        if problem := licence_problem(self.license, self.license_name, self.license_link):
+            raise ValueError(f"license: {problem}")
+        return self
 
     @field_validator("gates", mode="before")
     @classmethod

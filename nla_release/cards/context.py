@@ -15,7 +15,7 @@ from nla_release.cards.loosened import loosened_section
 from nla_release.cards.method import alignment, customized
 from nla_release.cards.notes import read_notes
 from nla_release.cards.numbers import count
-from nla_release.cards.references import citations, licence
+from nla_release.cards.references import citations
 from nla_release.cards.released import Released
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
@@ -84,7 +84,7 @@ def pair_context(
         "injection_scale": adapters["av"].sidecar.injection.scale,
         "notes": read_notes(release.notes, quotable),
         "citations": citations(release.config.citations),
-        "licence": licence(release.config.license).model_dump(),
+        "licence": release.licence.model_dump(),
     }
 
 

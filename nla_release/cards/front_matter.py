@@ -8,6 +8,7 @@ from typing import Any
 
 from nla_release.calibration.report import Calibration, ControlName
 from nla_release.files import dump_yaml
+from nla_release.licences import OTHER
 from nla_release.release import Release
 from nla_release.sidecar import Role, Sidecar
 
@@ -53,6 +54,7 @@ def front_matter(
     return dump_yaml(
         {
             "license": config.license,
+            **_named(release),
             **determined(sidecar),
             **({"new_version": successor} if successor else {}),
             "tags": [
@@ -67,6 +69,17 @@ def front_matter(
             "model-index": model_index(f"{config.name}-{sidecar.role}", sidecar, calibration),
         }
     )
+
+
+def _named(release: Release) -> dict[str, str]:
+    """The name and the link of a licence that the Hub has no identifier for.
+
+    The Hub takes a link that is no address for a file of the repository.
+    """
+    if release.config.license != OTHER:
+        return {}
+    licence = release.licence
+    return {"license_name": licence.name, "license_link": licence.link}
 
 
 def determined(sidecar: Sidecar) -> dict[str, str]:

@@ -35,12 +35,12 @@ from nla_release.cards.figures import (
 from nla_release.cards.fragments import fragment_entry, pending, read_fragments
 from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
-from nla_release.cards.references import check_licence, licence_files
 from nla_release.cards.released import Released, released
 from nla_release.cards.retractions import new_version, retracted_block, withdrawn_block
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import RefusedError
 from nla_release.files import dump_json, replacing_folder, write_atomic
+from nla_release.licences import check_licence, licence_files
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
 from nla_release.release import (
@@ -224,7 +224,7 @@ def _pair_documents(
     """What is the same in both repositories."""
     page = shared | {"blocks": shared["page_blocks"]}
     return {
-        **licence_files(inputs.release.config.license),
+        **licence_files(inputs.release.licence),
         "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", page),
         BASE_NAME: dump_base_facts(base),
         **_files(plots),

@@ -12,7 +12,7 @@
   what may leave, and `collection` where it is listed.
 * `verify` downloads a release and judges it as a stranger finds it: `halves` are its repositories.
 * `tokens` are from the environment or by `oidc`, and `masking` keeps them out of what is written.
-* `card_metadata` and `licenses` are what the Hub accepts at the head of a card.
+* `card_metadata` is what the Hub accepts at the head of a card.
 * `loopback` is a Hub on 127.0.0.1: it speaks enough of the real one's HTTP protocol that the real
   client cannot tell the difference for what a release does.
 """

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from nla_release.errors import one_line
 from nla_release.files import MAX_YAML_BYTES, SafeLoader
-from nla_release.hub.licenses import LICENSES
+from nla_release.licences import LICENSES
 from nla_release.schema import Open
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)

@@ -9,8 +9,8 @@ from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
 from nla_release.cards.addenda import FOLDER_NAME
 from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
-from nla_release.cards.references import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.errors import ConfigError
+from nla_release.licences import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import FileRecord, differences
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.bibtex import Entry, read_entries, same_words
-from nla_release.cards.references import (
+from nla_release.cards.references import known_citations
+from nla_release.files import read_text
+from nla_release.hub.card_metadata import check_card
+from nla_release.licences import (
     LICENCE_FILE_NAME,
     OTHER,
     is_known,
-    known_citations,
     licence,
     licence_files,
     misfits,
 )
-from nla_release.files import read_text
-from nla_release.hub.card_metadata import check_card
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
 from nla_release.rules.model import Page, Problem, UnreadableError, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
@@ -65,10 +65,12 @@ def licence_fits(adapter: Adapter) -> Iterator[Problem]:
     yield from _against_base(adapter, stated)
     if is_known(stated):
         yield from _as_asked(adapter, stated, card)
-    elif stated != OTHER:
+        return
+    if stated != OTHER:
         yield Problem(path, f"license is {stated}, whose terms are not known here", "warning")
-    elif not _file(adapter, LICENCE_FILE_NAME).strip():
-        yield Problem(adapter.folder / LICENCE_FILE_NAME, "license is other, and this says nothing")
+    if not _file(adapter, LICENCE_FILE_NAME).strip():
+        message = f"license is {stated}, and this says nothing"
+        yield Problem(adapter.folder / LICENCE_FILE_NAME, message)
 
 
 @rule(
@@ -125,7 +127,7 @@ def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
 
 def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
     """The files and the notice that a known licence asks for."""
-    for name, expected in licence_files(stated).items():
+    for name, expected in licence_files(licence(stated)).items():
         if _file(adapter, name) != expected:
             yield Problem(adapter.folder / name, f"is not what the licence {stated} asks for")
     notice = licence(stated).notice

@@ -8,7 +8,7 @@ import yaml
 
 from nla_release.calibration.report import Calibration
 from nla_release.hub.card_metadata import check_card
-from nla_release.hub.licenses import LICENSES
+from nla_release.licences import LICENSES
 from nla_release.release import Release
 
 

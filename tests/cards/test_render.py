@@ -261,9 +261,11 @@ def test_a_failed_rendering_leaves_the_last_one_as_it_was(tmp_path: Path) -> Non
     release = make_release(tmp_path)
     render(release, "0.0.1")
     before = contents(release.dist)
-    write_atomic(tmp_path / "release.yaml", dump_yaml(release_document() | {"license": "mine"}))
+    write_atomic(
+        tmp_path / "release.yaml", dump_yaml(release_document() | {"citations": ["nobody"]})
+    )
 
-    with pytest.raises(ConfigError, match="license 'mine'"):
+    with pytest.raises(ConfigError, match="cites nobody"):
         render(read_release(tmp_path), "0.0.2")
 
     assert contents(release.dist) == before

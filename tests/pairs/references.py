@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nla_release.cards.references import licence, licence_files
 from nla_release.files import write_atomic
+from nla_release.licences import licence, licence_files
 from nla_release.release import ROLES
 from tests.pairs.zoo import append_text, defect, edited_card, edited_json, list_anew
 
@@ -55,7 +55,7 @@ def two_licences(dist: Path) -> None:
 
 @defect("NLA506", "dist")
 def licence_file_of_another(dist: Path) -> None:
-    write_atomic(dist / "ar" / "LICENSE", licence_files("cc-by-4.0")["LICENSE"])
+    write_atomic(dist / "ar" / "LICENSE", licence_files(licence("cc-by-4.0"))["LICENSE"])
     list_anew(dist / "ar")
 
 
@@ -138,7 +138,7 @@ def all_under(dist: Path, identifier: str) -> None:
     """Let base and adapters have another licence, with all that it asks for but a name."""
     base_under(dist, identifier)
     for role in ROLES:
-        for name, text in licence_files(identifier).items():
+        for name, text in licence_files(licence(identifier)).items():
             write_atomic(dist / role / name, text)
         append_text(dist / role / "README.md", f"\n{licence(identifier).notice}\n")
         with edited_card(dist / role / "README.md") as metadata:
