@@ -79,7 +79,7 @@ def licence_problem(identifier: str, name: str | None, link: str | None) -> str 
         link: `license_link`, an https address or a file of the release's folder.
     """
     if identifier not in LICENSES or identifier in _NO_TERMS:
-        return f"{identifier!r} is not an identifier of the Hub; {_instead(identifier)}"
+        return f"{identifier!r} is not an identifier of the Hub; {instead_of(identifier)}"
     if identifier == OTHER and not (name and link):
         missing = [key for key, value in (("name", name), ("link", link)) if not value]
         keys = " and ".join(f"license_{key}" for key in missing)
@@ -202,7 +202,7 @@ def check_licence(stated: str, base: str | None, repo: str) -> None:
         )
 
 
-def _instead(identifier: str) -> str:
+def instead_of(identifier: str) -> str:
     """What somebody who wrote this may have meant: SPDX differs in case and in suffixes."""
     plain = re.sub(r"[\s_]+", "-", identifier.strip().casefold())
     for spelling in (plain, re.sub(r"-(only|or-later)$", "", plain), f"{plain}.0"):

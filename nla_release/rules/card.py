@@ -13,6 +13,7 @@ from nla_release.cards.retractions import RETRACTING, WITHDRAWN, new_version
 from nla_release.cards.superseded import ADDENDA, ADDENDUM
 from nla_release.files import read_text
 from nla_release.hub.card_metadata import check_card
+from nla_release.licences import LICENSES, instead_of
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
 from nla_release.rules.adapter import (
     CALIBRATION_PAGE_NAME,
@@ -61,9 +62,14 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
     path, text = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
     with reading(path, "NLA501"):
         report = check_card(text)
-    for message in (*report.errors, *report.warnings):
-        yield Problem(path, message)
     metadata = report.metadata
+    unknown = [name for name in _listed(metadata.get("license")) if name not in LICENSES]
+    for name in unknown:
+        yield Problem(path, f"license is {name!r}: {instead_of(name)}")
+    for message in (*report.errors, *report.warnings):
+        # The Hub's own words are the list of all it knows.
+        if not (unknown and message.startswith('"license[')):
+            yield Problem(path, message)
     if not metadata:
         return
     if metadata.get("license") == "other" and not metadata.get("license_link"):
@@ -162,3 +168,9 @@ def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Ite
             )
     if computed:
         yield Problem(path, f"model-index lacks {listed(list(computed))}")
+
+
+def _listed(stated: Any) -> list[str]:
+    """The licences that a card states, as far as they are text."""
+    named = stated if isinstance(stated, list) else [stated]
+    return [name for name in named if isinstance(name, str)]

@@ -46,8 +46,10 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
         "natural_language_autoencoders ships LICENSE, NOTICE and use policy with each pair because"
         " the bases ask for them.",
         fix="Set `license:` in release.yaml to one that the base allows and run `nla-release"
-        " render`, which writes the files and the notice. Full licence texts that do not travel"
-        " with this package stay with their publisher, linked from LICENSE.",
+        " render`, which writes the files and the notice. For a licence that the Hub does not list,"
+        " write `license: other` with `license_name` and `license_link`: an https address, or a"
+        " file next to release.yaml whose text becomes LICENSE. Full licence texts that do not"
+        " travel with this package stay with their publisher, linked from LICENSE.",
         example="license is cc-by-4.0, expected gemma: the base's goes with its adapters",
         waive="When the owner of the base gave you other terms in writing.",
     ),

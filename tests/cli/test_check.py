@@ -4,7 +4,10 @@ import json
 import os
 import re
 
-from tests.pairs.zoo import in_sidecar, measured_as
+import pytest
+
+from nla_release.files import dump_yaml, read_yaml, write_atomic
+from tests.pairs.zoo import edited_card, in_sidecar, measured_as
 
 
 def test_a_good_release_passes(check, good):
@@ -86,3 +89,25 @@ def test_a_token_in_the_environment_is_never_shown(tool, good):
     assert done.returncode == 0
     assert token not in done.stdout + done.stderr
     assert token not in os.environ.values()
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("Apache-2.0", "did you mean apache-2.0?"),
+        ("mine", "write other, license_name and license_link"),
+    ],
+)
+def test_a_licence_that_the_hub_does_not_know_is_answered_with_what_to_write(
+    release, check, written, words
+):
+    with edited_card(release / "dist" / "av" / "README.md") as metadata:
+        metadata["license"] = written
+    by_hand = check(release / "dist").output
+    rewritten = dump_yaml(read_yaml(release / "release.yaml") | {"license": written})
+    write_atomic(release / "release.yaml", rewritten)
+    configured = check(release).exception
+
+    assert "must be one of" not in by_hand
+    assert words in by_hand
+    assert words in str(configured)
