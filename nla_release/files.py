@@ -113,7 +113,7 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
         InputError: not valid YAML, or not a mapping.
     """
     try:
-        _refuse_traps(text)
+        refuse_traps(text)
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
     # The library builds values of wrong tags, dates and numbers with whatever int() and dict raise.
     except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -216,7 +216,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _refuse_traps(text: str) -> None:
+def refuse_traps(text: str) -> None:
     """Raise YAMLError at an alias, or where a document is nested deeper than people write."""
     depth = 0
     for event in yaml.parse(text, Loader=SafeLoader):

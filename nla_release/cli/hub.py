@@ -49,8 +49,12 @@ def _split(
 def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
     """Run a Hub on 127.0.0.1 until Ctrl-C.
 
-    It prints what points any client at it. Everyone on this machine may read its public
-    repositories; writing takes its own token, which lies in ROOT/token and is never shown.
+    It prints what points a Hub client at it. Every program on this machine may ask it for its
+    public repositories; web pages may not. Writing takes its own token, which is in ROOT/token and
+    is never shown; only you may read ROOT.
+
+    It serves models to huggingface_hub (0.23 and later), `hf` and what builds on them. It does not
+    serve git clone, Xet, datasets, Spaces or web pages.
     """
     store, token = Store(root), owner_token(root)
     for repo_id, folder in imports:

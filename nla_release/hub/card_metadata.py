@@ -13,7 +13,7 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from nla_release.errors import one_line
-from nla_release.files import MAX_YAML_BYTES, SafeLoader
+from nla_release.files import MAX_YAML_BYTES, SafeLoader, refuse_traps
 from nla_release.licences import LICENSES
 from nla_release.schema import Open
 
@@ -46,9 +46,7 @@ def check_card(text: str) -> CardReport:
     if len(front_matter[1]) > MAX_YAML_BYTES:
         return CardReport(errors=[f"the metadata is longer than {MAX_YAML_BYTES} characters"])
     try:
-        events = yaml.parse(front_matter[1], Loader=SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            return CardReport(errors=["YAML aliases are not accepted"])
+        refuse_traps(front_matter[1])
         metadata = yaml.load(front_matter[1], Loader=SafeLoader)  # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         return CardReport(errors=[f"the metadata is not valid YAML: {one_line(error)}"])

@@ -125,3 +125,23 @@ def test_a_token_that_cannot_be_kept_is_an_error_and_not_a_new_one_each_time(tmp
     (tmp_path / "token").write_text("\n")
     with pytest.raises(InputError, match="is empty"):
         CliRunner().invoke(command, ["--root", str(tmp_path)], catch_exceptions=False)
+
+
+def test_nobody_else_on_this_machine_reads_its_folder(tmp_path):
+    """A folder of an earlier version, which everyone may read, is closed too."""
+    root = tmp_path / "hub"
+    (root / "blobs").mkdir(parents=True)
+    root.chmod(0o755)
+    (root / "token").write_text("hf_of_an_earlier_version\n")
+    (root / "token").chmod(0o644)
+    for folder in (root, tmp_path / "new" / "hub"):
+        running = Running(folder)
+        running.stop()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
+
+
+def test_its_help_says_what_it_does_not_serve():
+    said = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert "does not serve git clone" in said
+    assert "only you may read ROOT" in said

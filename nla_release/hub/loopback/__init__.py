@@ -25,12 +25,12 @@ a real one, down to the status codes. One way down, no module looks up:
 Endpoints that exist, for repositories of type model:
 
 * `whoami-v2`, `repos/create`, `repos/delete`, `validate-yaml`
-* `models`: a list of repositories, by namespace and by a part of their ids
+* `models`: a list of repositories, by namespace and by a part of their ids, newest first if asked
 * per repository: information (at any revision), `auth-check[/write]`, `settings` (visibility,
   gating), `refs`, `commits`, `tree`, `paths-info`, `preupload`, `commit` (also as a pull request),
   `tag`, `branch`, `super-squash`, `discussions` (also pull requests, up to the merge)
 * LFS batch, upload (to signed addresses, as on the real Hub, in parts above 5 GB) and verify
-* `resolve` with HEAD, GET and byte ranges
+* `resolve` with HEAD, GET, byte ranges and If-None-Match
 * `collections` and their items
 * `oauth/token`: a CI job's ID token for a token that writes to one repository. The only provider
   that this Hub believes is its own test issuer.
@@ -40,6 +40,7 @@ Endpoints that do not, and how the client takes it:
 * Xet: its token route answers 404, which the client turns into a ConnectionError before any
   commit. Uploads must go through LFS: give `CommitOperationAdd` an open file.
 * Repositories of other types: refused with 501, never half done.
+* git (`git clone`): 501 with what to use instead. Commit ids here are no ids of git objects.
 * Moves, likes, `lfs-files`, `compare`, `agent-harnesses`, web pages: 404.
 * Rate limits, scans, paging and replication delays do not happen: every answer is immediate, whole.
 

@@ -3,6 +3,7 @@
 import uuid
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -43,13 +44,14 @@ def create_app(
     """The Hub as an ASGI application.
 
     `token` is what its owner presents, `publishers` who else may write. It answers only to loopback
-    host names, so no web page can reach it under a name of its own. Objects of more than
-    `part_size` bytes are uploaded in parts.
+    host names, so no web page can reach it under a name of its own, and to no web page of another
+    address. Objects of more than `part_size` bytes are uploaded in parts.
     """
     app = Starlette(
         routes=[route for topic in _TOPICS for route in topic.ROUTES],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(_RefuseOtherPages),
             Middleware(_RouteOnRawPath),
         ],
         exception_handlers={
@@ -91,6 +93,28 @@ def _logged(scope: Scope, start: Message) -> LoggedRequest:
     method, path = scope["method"], scope["raw_path"].decode("ascii", "replace")
     length = 0 if method == "HEAD" else int(dict(start["headers"]).get(b"content-length", 0))
     return LoggedRequest(method, path, start["status"], length)
+
+
+class _RefuseOtherPages:
+    """Refuse what a web page of another address asks: browsers send it without a person's will.
+
+    Clients send neither header. Sources: RFC 6454 (Origin), W3C Fetch Metadata (Sec-Fetch-Site).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = Headers(scope=scope)
+        own = f"{scope['scheme']}://{headers.get('host', '')}"
+        page = headers.get("origin", own)
+        by_page = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+        if page != own or (by_page and scope["method"] not in {"GET", "HEAD"}):
+            refusal = {"error": "This Hub answers no web page of another address"}
+            await JSONResponse(refusal, 403)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class _RouteOnRawPath:

@@ -1,14 +1,20 @@
 """Reading request bodies without trusting them: bounded, well-formed, of the expected shape."""
 
 import json
+import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import Request
 
-from nla_release.hub.loopback.errors import BadRequestError, TooLargeError
+from nla_release.hub.loopback.errors import BadRequestError, TooLargeError, WrongTypeError
 from nla_release.schema import Model, parse
 
 _LARGEST_BODY = 16 * 1024 * 1024
+# No request of a client is nested deeper than a few levels.
+_DEEPEST = 50
+# A web page may send other types to any address without asking it first (Fetch standard, CORS).
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?(?:x-nd)?json", re.ASCII)
 
 
 async def read(request: Request) -> bytes:
@@ -30,7 +36,9 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
     Raises:
         BadRequestError: not JSON, or not of that shape.
+        WrongTypeError: not sent as JSON.
     """
+    require_json(request)
     return parse_json(await read(request), model, "the request body")
 
 
@@ -39,9 +47,23 @@ async def read_optional_json(request: Request, model: type[Model]) -> Model | No
 
     Raises:
         BadRequestError: not JSON, or not of that shape.
+        WrongTypeError: not sent as JSON.
     """
     body = await read(request)
+    if body:
+        require_json(request)
     return None if body in {b"", b"null"} else parse_json(body, model, "the request body")
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not sent as JSON, as a form of a web page is not.
+
+    Raises:
+        WrongTypeError: its Content-Type is another.
+    """
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _JSON.fullmatch(sent):
+        raise WrongTypeError(f"the request body must be sent as JSON, not as {sent or 'nothing'!r}")
 
 
 async def read_lines(request: Request, longest: int, most: int) -> AsyncIterator[bytes]:
@@ -76,6 +98,22 @@ def parse_json(text: bytes, model: type[Model], where: str) -> Model:
         document = json.loads(text.decode())
         if b"\\u" in text:  # which may stand for half a character, and that is no text
             json.dumps(document, ensure_ascii=False).encode()
+        _refuse_depth(document)
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"{where} is not valid JSON: {error}") from error
     return parse(model, document, where, error=BadRequestError)
+
+
+def _refuse_depth(document: Any) -> None:
+    """Raise ValueError for a document that is nested deeper than a client's."""
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            below
+            for each in level
+            if isinstance(each, dict | list)
+            for below in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_DEEPEST} deep")

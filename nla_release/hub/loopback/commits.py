@@ -26,7 +26,10 @@ Tree = Mapping[str, Entry]
 
 @dataclass(frozen=True)
 class Commit:
-    """A whole tree and how it came about; `date` is UTC, `YYYY-MM-DDTHH:MM:SSZ`."""
+    """A whole tree and how it came about; `date` is UTC, `YYYY-MM-DDTHH:MM:SS.000Z`.
+
+    Imported folders and older stores have no milliseconds in it.
+    """
 
     tree: Tree
     parents: tuple[str, ...]
@@ -68,8 +71,13 @@ Change = Put | Remove
 
 
 def now() -> str:
-    """The time in the form that the Hub gives and its client reads."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The time in the form that the Hub gives and every client reads."""
+    return with_milliseconds(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def with_milliseconds(date: str) -> str:
+    """A stored date as the Hub answers it: clients before 0.25 read no date without them."""
+    return date if "." in date else f"{date.removesuffix('Z')}.000Z"
 
 
 def apply(changes: Iterable[Change], base: Commit) -> dict[str, Entry]:

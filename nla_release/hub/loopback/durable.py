@@ -30,6 +30,17 @@ def make_folder(folder: Path) -> None:
         sync_folder(each.parent)
 
 
+def make_private(folder: Path) -> None:
+    """Let nobody but its owner into a folder, which need not be there yet.
+
+    Raises:
+        OSError: it cannot be made, or belongs to somebody else.
+    """
+    make_folder(folder)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk; where folders cannot be synced, the system does."""
     if os.name != "posix":

@@ -14,6 +14,7 @@ HubError
 ├── ConflictError          409  both sides of a pull request changed the same file
 ├── StaleParentError       412  the branch moved since the caller looked
 ├── TooLargeError          413  a body that belongs in LFS, or in no request at all
+├── WrongTypeError         415  a body that is not sent as JSON
 ├── BrokenUploadError      422  an LFS object is missing, or not what its hash and size promise
 └── NotOfferedError        501  the real Hub can, this one cannot
 """
@@ -112,6 +113,12 @@ class TooLargeError(HubError):
     """A body that belongs in LFS, or in no request at all."""
 
     status = 413
+
+
+class WrongTypeError(HubError):
+    """A body that is not sent as JSON: a web page may send it without asking first."""
+
+    status = 415
 
 
 class BrokenUploadError(HubError):

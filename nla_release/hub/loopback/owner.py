@@ -29,6 +29,8 @@ def owner_token(root: Path) -> str:
     path = token_file(root)
     if not path.exists():
         _write(path, f"hf_{secrets.token_hex(16)}\n")
+    elif path.is_file() and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
     token = read_text(path).strip()
     if not token:
         raise InputError(f"{path} is empty", hint="delete it; the next start makes a new one")

@@ -1,4 +1,4 @@
-"""The Hub's disk: repositories by name, and the content they share.
+"""The Hub's disk: repositories by name, and the content they share. Only its user may read it.
 
 <root>/blobs/<sha256>                     content
 <root>/repos/<namespace>/<name>/          one repository
@@ -21,7 +21,7 @@ from nla_release.hub.loopback import git
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.collections import Collections
 from nla_release.hub.loopback.commits import Entry, now
-from nla_release.hub.loopback.durable import make_folder, sync_folder
+from nla_release.hub.loopback.durable import make_private, sync_folder
 from nla_release.hub.loopback.errors import BrokenUploadError, RepoNotFoundError
 from nla_release.hub.loopback.names import check_repo_id
 from nla_release.hub.loopback.repository import Repository
@@ -50,7 +50,7 @@ class Store:
         self._lock = FileLock(root / "lock")
         self.collections = Collections(root, self._lock)
         try:
-            make_folder(root)
+            make_private(root)
             with self._lock:  # also finds out whether the folder can be written
                 _clear(root / "incoming")
         except OSError as error:

@@ -27,7 +27,10 @@ def send(hub, repo):
         return get_session().post(
             f"{hub.endpoint}/api/models/{repo}/commit/main",
             content=body.encode(),
-            headers=build_hf_headers(token=hub.token),
+            headers={
+                **build_hf_headers(token=hub.token),
+                "Content-Type": "application/x-ndjson",
+            },
         )
 
     return send
@@ -105,7 +108,7 @@ def test_a_body_that_is_too_long_is_refused_whatever_it_holds(hub, repo, send, m
     tag = get_session().post(
         f"{hub.endpoint}/api/models/{repo}/tag/main",
         content=b" " * (17 * 1024 * 1024),
-        headers=build_hf_headers(token=hub.token),
+        headers={**build_hf_headers(token=hub.token), "Content-Type": "application/json"},
     )
     assert tag.status_code == 413
 

@@ -83,7 +83,7 @@ def test_a_commit_cannot_name_an_object_that_was_not_uploaded(hub, api, ask, rep
     answer = get_session().post(
         f"{hub.endpoint}/api/models/{repo}/commit/main",
         content=commit_lines({"key": "lfsFile", "value": {"path": "w.bin", "oid": OID}}),
-        headers=build_hf_headers(token=hub.token),
+        headers={**build_hf_headers(token=hub.token), "Content-Type": "application/x-ndjson"},
     )
     assert answer.status_code == 422
     assert "was not uploaded" in answer.json()["error"]

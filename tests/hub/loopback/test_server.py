@@ -93,7 +93,9 @@ def test_a_number_beyond_all_measure_is_part_of_no_address(hub, method, path):
 )
 def test_half_a_character_is_no_text(hub, repo, path, body):
     answer = get_session().post(
-        hub.endpoint + path, content=body, headers={"Authorization": f"Bearer {hub.token}"}
+        hub.endpoint + path,
+        content=body,
+        headers={"Authorization": f"Bearer {hub.token}", "Content-Type": "application/json"},
     )
     assert (answer.status_code, "not valid JSON" in answer.json()["error"]) == (400, True)
 

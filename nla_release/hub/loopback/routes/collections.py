@@ -11,6 +11,7 @@ from starlette.routing import Route
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.bodies import read_json
 from nla_release.hub.loopback.collections import Collection, Item
+from nla_release.hub.loopback.commits import with_milliseconds
 from nla_release.hub.loopback.errors import NotFoundError
 from nla_release.hub.loopback.repository import OWNER
 from nla_release.schema import Open
@@ -162,7 +163,7 @@ def _described(collection: Collection) -> dict[str, Any]:
         "description": collection.description,
         "owner": {"name": collection.owner},
         "private": collection.private,
-        "lastUpdated": collection.updated,
+        "lastUpdated": with_milliseconds(collection.updated),
         "theme": "orange",
         "upvotes": 0,
         "items": [_item(item, at) for at, item in enumerate(collection.items)],

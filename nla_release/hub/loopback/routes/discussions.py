@@ -11,6 +11,7 @@ from starlette.routing import Route
 from nla_release.hub.loopback import discussions
 from nla_release.hub.loopback.access import access
 from nla_release.hub.loopback.bodies import read_json, read_optional_json
+from nla_release.hub.loopback.commits import with_milliseconds
 from nla_release.hub.loopback.discussions import merged
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.state import MAIN, Discussion
@@ -123,7 +124,7 @@ def _summary(repository: Repository, number: int, discussion: Discussion) -> dic
         "title": discussion.title,
         "status": discussion.status,
         "isPullRequest": discussion.is_pull_request,
-        "createdAt": discussion.created,
+        "createdAt": with_milliseconds(discussion.created),
         "author": {"name": discussion.author},
         "repo": {"name": repository.id, "type": "model"},
     }

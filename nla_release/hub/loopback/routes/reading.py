@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from nla_release.hub.card_metadata import check_card
@@ -15,38 +15,67 @@ from nla_release.hub.loopback import git
 from nla_release.hub.loopback.access import access, part
 from nla_release.hub.loopback.blobs import Blobs
 from nla_release.hub.loopback.bodies import read
-from nla_release.hub.loopback.commits import Commit, Entry, Tree, folders
-from nla_release.hub.loopback.errors import EntryNotFoundError, NotOfferedError
+from nla_release.hub.loopback.commits import (
+    Commit,
+    Entry,
+    Tree,
+    folders,
+    with_milliseconds,
+)
+from nla_release.hub.loopback.errors import (
+    BadRequestError,
+    EntryNotFoundError,
+    NotOfferedError,
+)
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.state import MAIN
 
 # A config longer than this is not read for the repository's summary.
 _LONGEST_CONFIG = 1024 * 1024
+# What models may be listed by. Nobody downloads or likes here, so such an order changes nothing;
+# of what `expand` names, everything that is known is there.
+_LISTED_BY = {"author", "search", "limit", "sort", "direction", "expand", "full", "config"}
+# Newest first, by the key of the answer; the client's spelling and the server's.
+_DATES = {
+    "created_at": "createdAt",
+    "createdAt": "createdAt",
+    "last_modified": "lastModified",
+    "lastModified": "lastModified",
+}
 
 
 def models(request: Request) -> Response:
     """The repositories that this caller may see, of one namespace or with a text in their ids."""
     asked = request.query_params
-    if unknown := sorted(asked.keys() - {"author", "search"}):
+    if unknown := sorted(asked.keys() - _LISTED_BY):
         raise NotOfferedError(f"This Hub does not list models by {', '.join(unknown)}")
+    most = asked.get("limit", "")
+    if most and not most.isdecimal():
+        raise BadRequestError(f"limit={most!r} is not a number")
     caller, found = access(request).caller(request), []
     for repository in access(request).store.repos():
         author = repository.id.split("/")[0]
         named = asked.get("search", "").lower() in repository.id.lower()
         if named and asked.get("author", author) == author and caller.may_read(repository):
             found.append(_listed(repository))
-    return JSONResponse(found)
+    if asked.get("sort") in _DATES:
+        found.sort(key=lambda each: each[_DATES[asked["sort"]]], reverse=True)
+    return JSONResponse(found[: int(most)] if most else found)
 
 
 def _listed(repository: Repository) -> dict[str, Any]:
-    state = repository.state()
+    state, head = repository.state(), repository.resolve(MAIN)
     return {
         "id": repository.id,
         "modelId": repository.id,
+        "author": repository.id.split("/")[0],
+        "sha": head.id,
+        "lastModified": with_milliseconds(head.date),
+        "tags": [],
         "private": state.private,
         "downloads": 0,
         "likes": 0,
-        "createdAt": state.created,
+        "createdAt": with_milliseconds(state.created),
     }
 
 
@@ -67,8 +96,8 @@ def model_info(request: Request) -> Response:
         "disabled": False,
         "downloads": 0,
         "likes": 0,
-        "createdAt": state.created,
-        "lastModified": commit.date,
+        "createdAt": with_milliseconds(state.created),
+        "lastModified": with_milliseconds(commit.date),
         "tags": card.get("tags") or [],
         "library_name": card.get("library_name"),
         "pipeline_tag": card.get("pipeline_tag"),
@@ -90,7 +119,7 @@ def commits(request: Request) -> Response:
                 "id": commit.id,
                 "title": commit.title,
                 "message": commit.description,
-                "date": commit.date,
+                "date": with_milliseconds(commit.date),
                 "authors": [{"user": commit.author}],
             }
             for commit in repository.history(part(request, "revision"))
@@ -139,11 +168,25 @@ def resolve(request: Request) -> Response:
     headers = {"X-Repo-Commit": commit.id, "ETag": f'"{entry.sha256 if entry.lfs else entry.oid}"'}
     if entry.lfs:
         headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(entry.size)}
+    known = {tag.strip().removeprefix("W/") for tag in _list(request, "if-none-match")}
+    if known & {headers["ETag"], "*"}:
+        return Response(status_code=304, headers=headers)
     return FileResponse(
         access(request).store.blobs.path(entry.sha256),
         headers=headers,
         media_type="application/octet-stream" if entry.lfs else "text/plain",
     )
+
+
+def git_refs(_request: Request) -> Response:
+    """What `git clone` asks first. It shows a plain text to its user."""
+    return PlainTextResponse(
+        "This local Hub does not serve git. Use `hf download`, or snapshot_download.", 501
+    )
+
+
+def _list(request: Request, header: str) -> list[str]:
+    return [each for text in request.headers.getlist(header) for each in text.split(",")]
 
 
 def _described(path: str, files: Tree) -> dict[str, Any]:
@@ -168,7 +211,8 @@ def _expand(found: list[dict[str, Any]], repository: Repository, commit: Commit)
     for newer, older in zip_longest(history, history[1:]):
         before = older.tree if older else {}
         for path in [path for path in missing if newer.tree.get(path) != before.get(path)]:
-            last = {"id": newer.id, "title": newer.title, "date": newer.date}
+            date = with_milliseconds(newer.date)
+            last = {"id": newer.id, "title": newer.title, "date": date}
             status = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
             missing.pop(path).update(lastCommit=last, securityFileStatus=status)
 
@@ -202,7 +246,7 @@ def _config(commit: Commit, blobs: Blobs) -> dict[str, Any]:
     text = _small_text(commit, "adapter_config.json", blobs)
     try:
         document = json.loads(text or "null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(document, dict):
         return {}
@@ -225,5 +269,6 @@ ROUTES = [
     Route(f"{_REPO}/tree/{{revision}}", tree),
     Route(f"{_REPO}/tree/{{revision}}/{{path:path}}", tree),
     Route(f"{_REPO}/paths-info/{{revision}}", paths_info, methods=["POST"]),
+    Route("/{namespace}/{name}/info/refs", git_refs),
     Route("/{namespace}/{name}/resolve/{revision}/{path:path}", resolve),
 ]

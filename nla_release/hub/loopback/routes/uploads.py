@@ -14,7 +14,7 @@ from starlette.routing import Route
 from nla_release.hub.card_metadata import check_card
 from nla_release.hub.loopback import discussions, git
 from nla_release.hub.loopback.access import access, part
-from nla_release.hub.loopback.bodies import parse_json, read_json, read_lines
+from nla_release.hub.loopback.bodies import parse_json, read_json, read_lines, require_json
 from nla_release.hub.loopback.commits import Change, Commit, Put, Remove
 from nla_release.hub.loopback.errors import BadRequestError, TooLargeError
 from nla_release.hub.loopback.names import check_path
@@ -106,6 +106,7 @@ async def commit(request: Request) -> Response:
     """Make one commit of the header and operations in the body's lines."""
     store = access(request).store
     repository = access(request).writable(request)
+    require_json(request)
     header: _Header | None = None
     changes: list[Change] = []
     async for text in read_lines(request, _LONGEST_LINE, _LARGEST_COMMIT):
