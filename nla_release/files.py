@@ -77,6 +77,23 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = 
         ) from error
 
 
+def refuse_links(*paths: Path) -> None:
+    """Refuse what is no plain file, in these places and below the folders among them.
+
+    Raises:
+        InputError: one is a symbolic link, or a pipe or device; one that is missing is none.
+    """
+    for path in paths:
+        for each in (path, *(sorted(path.rglob("*")) if path.is_dir() else ())):
+            if each.is_symlink():
+                raise InputError(
+                    f"{each} is a symbolic link, and is not followed",
+                    hint="put a copy of the file in its place",
+                )
+            if each.exists() and not (each.is_file() or each.is_dir()):
+                raise InputError(f"{each} is not a regular file, and is not read")
+
+
 def read_json(path: Path, *, limit: int = 64 * MAX_TEXT_BYTES) -> Any:
     """A JSON document; NaN and Infinity are refused.
 

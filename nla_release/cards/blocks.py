@@ -133,6 +133,14 @@ def regenerated(readme: str, blocks: Mapping[str, str]) -> str:
     return readme
 
 
+def marker_lines(readme: str) -> list[tuple[int, str]]:
+    """Each marker's line, counted from 1, and the name of its block."""
+    return [
+        (readme.count("\n", 0, marker.start()) + 1, marker[2])
+        for marker in _MARKER.finditer(readme)
+    ]
+
+
 def block_places(readme: str) -> dict[str, slice]:
     """Where each block's text stands, from the end of one marker to the start of the other.
 

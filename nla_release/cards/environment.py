@@ -19,6 +19,7 @@ from nla_release.cards.markdown import (
     python_block,
     python_literal,
     quoted,
+    unseen,
 )
 from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.errors import ConfigError
@@ -57,12 +58,17 @@ def render_note(path: Path, context: Mapping[str, Any], text: str | None = None)
             note = sandbox.get_template(path.name).render(context).strip()
         if len(note) > MAX_NOTE:
             raise ValueError(f"makes {len(note)} characters, more than {MAX_NOTE}")
-        return note
     except Exception as error:  # a note is a program of its author and may raise anything
         raise ConfigError(
             f"{path} line {_line(error)}: {type(error).__name__}: {error}",
             hint="a note may use {{ calibration... }}, {{ release... }} and {{ version }}",
         ) from error
+    for line, name in unseen(note):
+        raise ConfigError(
+            f"{path} line {line}: {name}, which no reader sees",
+            hint="remove it; a text that is about it can name it in words",
+        )
+    return note
 
 
 @cache

@@ -7,18 +7,24 @@ from typing import Any
 from pydantic import NonNegativeFloat
 
 from nla_release.adapter_config import AdapterConfig
+from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.errors import EvidenceError, InputError, PairError
-from nla_release.files import read_json, sha256_file
+from nla_release.files import read_json, refuse_links, sha256_file
 from nla_release.pairing import disagreements
 from nla_release.release import ROLES, Release
 from nla_release.schema import parse
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
+from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
 from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.training_log import Step, read_log
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+# What render reads of an adapter's folder, besides the adapters that it is stacked on.
+_READ = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, LOG_FILE_NAME)
 
 
 class PeftConfig(AdapterConfig):
@@ -64,6 +70,7 @@ def read_inputs(release: Release) -> Inputs:
         EvidenceError: the evidence was measured on other weights or another base, or the
             calibration is not what the evidence gives.
     """
+    _refuse_links(release)
     adapters = {role: _read_adapter(release.adapter(role), role) for role in ROLES}
     _check_pair(release, adapters)
     evidence = read_evidence(release.evidence)
@@ -71,6 +78,20 @@ def read_inputs(release: Release) -> Inputs:
     calibration = Calibration.read(release.calibration)
     _check_computed(release, evidence, calibration)
     return Inputs(release, adapters, evidence, calibration)
+
+
+def _refuse_links(release: Release) -> None:
+    """Refuse every link among what a release is rendered from: its target would be published."""
+    refuse_links(
+        *(release.adapter(role) / name for role in ROLES for name in _READ),
+        *(release.adapter(role) / STACK_FOLDER_NAME for role in ROLES),
+        *(release.folder / name for name in (BASE_FILE_NAME, "addenda")),
+        *filter(None, (release.notes,)),
+        release.evidence,
+        release.calibration,
+        release.history,
+        release.fragments,
+    )
 
 
 def _read_adapter(folder: Path, role: Role) -> Adapter:

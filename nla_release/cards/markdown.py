@@ -5,19 +5,39 @@ table, an HTML tag, a link, a fence, or characters that reorder what a reader se
 """
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
 # ASCII punctuation with a meaning inside a line of GitHub-flavoured Markdown or in the Hub's LaTeX,
 # and what turns a bare address into a link.
 _INLINE = re.compile(r"[\\`*_\[\]|~$]|:(?=//)|(?<=www)\.")
 # What opens a heading, a list or a rule, but only as the first thing on a line.
 _OPENING = re.compile(r"^(?:[#+=-]|\d+(?=[.)]))")
-# Controls other than newline and tab, the byte order mark, and the overrides of text direction.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
+# Controls other than newline and tab, and what takes no room or turns the direction of text:
+# soft hyphens, zero-width spaces, overrides of text direction, fillers, tags, runs of variation
+# selectors. The joiners of Persian, Indic scripts and emoji stay, except next to ASCII.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e"
+    "\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff]"
+    "|[\ufe0e\ufe0f](?=[\ufe00-\ufe0f])"
+    "|[\u200c\u200d](?=[\x00-\x7f]|\\Z)|(?<=[\x00-\x7f])[\u200c\u200d]"
+)
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _BIBTEX = re.compile(r"[\\{}%&$#_~^]")
 
 _LITERAL_WIDTH = 84
 _LITERAL_PIECE = re.compile(rf"[^\n]{{1,{_LITERAL_WIDTH}}}(?: |\n|\Z)|[^\n]{{{_LITERAL_WIDTH}}}|\n")
+
+
+def unseen(text: str) -> Iterator[tuple[int, str]]:
+    """Every character that no reader sees: its line, counted from 1, and its name."""
+    for found in _INVISIBLE.finditer(text):
+        char = found[0]
+        yield (
+            text.count("\n", 0, found.start()) + 1,
+            f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}",
+        )
 
 
 def inline(text: object) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.cards.environment import render_note
+from nla_release.cards.visible import misplaced
 from nla_release.errors import ConfigError
 
 # The first seven stand on both cards, the others in RELEASE_CALIBRATION.md.
@@ -33,7 +34,7 @@ def read_notes(folder: Path | None, context: Mapping[str, Any]) -> dict[str, str
 
     Raises:
         ConfigError: the folder is missing, holds a Markdown file that is no note, or a note is
-            broken.
+            broken or would hide what follows it.
     """
     if folder is None:
         return dict.fromkeys(NAMES)
@@ -48,4 +49,14 @@ def read_notes(folder: Path | None, context: Mapping[str, Any]) -> dict[str, str
 
 
 def _note(path: Path, context: Mapping[str, Any]) -> str | None:
-    return render_note(path, context) if path.exists() else None
+    if not path.exists():
+        return None
+    note = render_note(path, context)
+    for hidden in misplaced(note):
+        raise ConfigError(
+            f"{path} line {hidden.line}: {hidden.what}; what follows it on the card could not be"
+            " seen, or would be taken for another section",
+            hint="close what is open, write links as [text](address) and headings with ###, and"
+            " show markup as code between backticks",
+        )
+    return note

@@ -4,8 +4,8 @@
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
-  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose` and
-  `history` (5), `evidence`, `calibration`, `probes`, `regression`, `addenda`,
+  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
+  `rendered` and `history` (5), `evidence`, `calibration`, `probes`, `regression`, `addenda`,
   `compared` and `gates` (6), `publishing` and `published` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
@@ -36,6 +36,7 @@ from nla_release.rules import (
     publishing,
     references,
     regression,
+    rendered,
     sidecar,
     stack,
     waivers,
@@ -72,6 +73,7 @@ RULES: tuple[Rule, ...] = (
     hygiene.nothing_private,
     history.history_appended,
     references.licence_fits,
+    rendered.nothing_hidden,
     prose.claims_have_sources,
     prose.numbers_are_the_calibrations,
     references.citations_as_published,

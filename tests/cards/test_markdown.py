@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nla_release.cards.markdown import (
+    _INVISIBLE,
     bibtex,
     code_cell,
     inline,
@@ -26,7 +27,7 @@ HOSTILE = st.text(
 def visible(text: str) -> str:
     """The text as one line, with unseen controls replaced, as a reader gets to see it."""
     return re.sub(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]",
+        _INVISIBLE,
         "\ufffd",
         " ".join(text.split()),
     )

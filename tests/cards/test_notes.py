@@ -167,3 +167,55 @@ def test_every_note_has_its_place_in_one_of_the_documents(tmp_path: Path) -> Non
         }
         assert {name for name, (on_card, _) in places.items() if on_card} == set(NAMES[:7])
         assert {name for name, (_, on_page) in places.items() if on_page} == set(NAMES[7:])
+
+
+HIDING = {
+    "fence": "```\ncode",
+    "tildes": "~~~~python\ncode\n~~~",
+    "comment": "Words.\n\n<!-- to do",
+    "comment of ours": "<!-- nla-release:begin label -->",
+    "details": "<details><summary>More</summary>\n\nWords.",
+    "pre": "<pre>\nWords.",
+    "script": "<script>\n",
+    "style": "<style>p { display: none }</style>",
+    "template": "<template>Words.</template>",
+    "svg": "<svg><text>",
+    "math": "Words <math> and more.",
+    "hidden": "<div hidden>Words.</div>",
+    "inline style": '<p style="display:none">Words.</p>',
+    "half a tag": '<div title="\n\nWords.',
+    "closing tag": "Words.</div>",
+    "declaration": "<!DOCTYPE",
+    "instruction": "<?php",
+    "definition": "[evidence]: https://example.org/other",
+    "setext": "Words\n---",
+    "section": "# Words",
+    "second level": "Words.\n\n## Limitations",
+    "zero width": "cos\u200bine 0.9",
+    "bidi": "cosine \u202e9.0",
+    "tag character": "cosine \U000e0041",
+    "joiner in a word": "co\u200dsine",
+}
+
+
+@pytest.mark.parametrize("text", HIDING.values(), ids=HIDING)
+def test_a_note_that_would_hide_what_follows_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"summary\.md line \d: .*see(n|s)\b"):
+        note(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint('<details>')\n```",
+        "Write `<script>` and `<!--`.",
+        "> quoted\n\n* a list\n  ```\n  with code\n  ```",
+        "### A heading\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+        "<details><summary>More</summary>\n\nWords.\n\n</details>",
+        "<!-- seen by nobody -->\n\nH<sub>2</sub>O<br>and [a link](https://example.org).",
+        '<p align="center"><img src="https://example.org/a.png" width="300" alt="A figure"></p>',
+        "نمی‌خواهم 👩‍🔬 1️⃣",
+    ],
+)
+def test_a_note_may_hold_what_ends_in_it(tmp_path: Path, text: str) -> None:
+    assert note(tmp_path, text)["summary"] == text

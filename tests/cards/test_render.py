@@ -1,6 +1,7 @@
 """`render` as a whole: what it writes, and what it refuses to write about."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -316,3 +317,44 @@ def test_what_the_licence_asks_for_is_in_both_repositories(tmp_path: Path) -> No
         readme = (release.dist / role / "README.md").read_text()
         assert "Built with Llama" in " ".join(readme.split())
         assert (release.dist / role / "NOTICE").read_text().startswith("Llama 3.3 is licensed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes/summary.md",
+        "pair/av/adapter_config.json",
+        "pair/ar/training_log.jsonl",
+        "pair/ar/adapter_model.safetensors",
+        "evidence/rows.jsonl",
+        "calibration.json",
+        "base.json",
+        "HISTORY.md",
+        "history/2026-11-23-note.md",
+        "notes",
+    ],
+)
+def test_what_a_link_points_to_is_not_published(tmp_path: Path, name: str) -> None:
+    release = make_release(tmp_path / "release", notes={"summary": "Words."})
+    path, elsewhere = release.folder / name, tmp_path / "elsewhere"
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        path.rename(elsewhere)
+    else:
+        elsewhere.write_text("a secret of the machine")
+    path.symlink_to(elsewhere)
+
+    with pytest.raises(InputError, match=rf"{path} is a symbolic link, and is not followed"):
+        render(release, "0.0.1")
+
+    assert not release.dist.exists()
+
+
+def test_a_pipe_in_the_place_of_weights_is_not_waited_for(tmp_path: Path) -> None:
+    release = make_release(tmp_path)
+    weights = release.adapter("av") / "adapter_model.safetensors"
+    weights.unlink()
+    os.mkfifo(weights)
+
+    with pytest.raises(InputError, match="is not a regular file"):
+        render(release, "0.0.1")

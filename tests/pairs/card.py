@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nla_release.files import write_atomic
 from nla_release.release import ROLES
 from tests.pairs.zoo import append_text, defect, edited_card, list_anew
 
@@ -142,6 +143,39 @@ def filler_text(dist: Path) -> None:
     append_text(dist / "av" / "RELEASE_CALIBRATION.md", "\nLorem ipsum dolor sit amet.\n")
 
 
+def in_the_card(dist: Path, text: str, before: str = "## How to use") -> None:
+    """Put text of a person's into a card, before one of its sections."""
+    path = dist / "av" / "README.md"
+    write_atomic(path, path.read_text().replace(before, f"{text}\n\n{before}", 1))
+    list_anew(dist / "av")
+
+
+@defect("NLA513", "dist")
+def script_that_does_not_end(dist: Path) -> None:
+    append_text(dist / "av" / "README.md", "\n<script>\n")
+
+
+@defect("NLA513", "dist")
+def sections_folded_away(dist: Path) -> None:
+    in_the_card(dist, "<details><summary>More</summary>")
+    append_text(dist / "av" / "README.md", "\n</details>\n")
+
+
+@defect("NLA513", "dist")
+def fence_that_does_not_end(dist: Path) -> None:
+    append_text(dist / "ar" / "RELEASE_CALIBRATION.md", "\n~~~\nand more\n")
+
+
+@defect("NLA513", "dist")
+def link_definition(dist: Path) -> None:
+    in_the_card(dist, "[evidence]: https://example.org/other")
+
+
+@defect("NLA513", "dist")
+def zero_width_space(dist: Path) -> None:
+    in_the_card(dist, "It is go\u200bod.")
+
+
 def told(dist: Path, text: str, name: str = "README.md", role: str = "av") -> None:
     """Add a paragraph of the author's to a document."""
     append_text(dist / role / name, f"\n{text}\n")
@@ -219,7 +253,7 @@ def documents_told_as_failures(dist: Path) -> None:
 
 @defect("NLA508", "dist")
 def number_in_fullwidth_digits(dist: Path) -> None:
-    told(dist, "Round-trip co\u00adsine: \uff10.46.")
+    told(dist, "Round-trip cosine: \uff10.46.")
 
 
 @defect("NLA508", "dist")
