@@ -13,7 +13,7 @@ from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
 from nla_release.progress import tell
 from train.ranks import Processes
-from train.recipe import Recipe, read_recipe
+from train.recipe import Recipe, pinned, read_recipe
 from train.record import StepName, read_record, stale, unfinished
 
 Step = Callable[..., Any]
@@ -55,7 +55,7 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
         def unless_done(recipe: Path, folder: Path, again: bool, **options: Any) -> None:
             if name not in _SHARED and Processes.from_environment().rank > 0:
                 return
-            wanted = read_recipe(recipe)
+            wanted = read_pinned(recipe, shared=name in _SHARED)
             if again or not done(name, wanted, folder):
                 function(wanted, folder, again=again, **options)
                 if name in ON_A_DEVICE:
@@ -66,6 +66,30 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
         return command
 
     return made
+
+
+def read_pinned(path: Path, *, shared: bool = False) -> Recipe:
+    """A recipe from its file, with the commit that its base's revision means now.
+
+    Of several processes that share a step, all take the commit of the first.
+
+    Raises:
+        ConfigError: the recipe is wrong, or its base has no such revision.
+        EnvironmentProblem: the commit cannot be found out, or a process has ended.
+    """
+    recipe = read_recipe(path)
+    found = pinned(recipe)
+    if found is recipe:
+        return recipe
+    processes = Processes.from_environment()
+    if shared:
+        commit, *_ = processes.gather(found.base.revision)
+        found = found.model_copy(
+            update={"base": found.base.model_copy(update={"revision": commit})}
+        )
+    if processes.rank == 0:
+        tell(f"base {found.base.id}: {recipe.base.revision} is commit {found.base.revision}")
+    return found
 
 
 def done(name: StepName, recipe: Recipe, folder: Path) -> bool:

@@ -15,6 +15,7 @@ import click
 import torch
 import transformers
 
+from nla_release.base.revision import check_source
 from nla_release.cli.edge import debug_option
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import DTYPES, Base, quiet_libraries
@@ -187,11 +188,14 @@ def plans(
 
     Raises:
         EnvironmentProblem: there is no configuration to be had.
-        ConfigError: the recipe's target_modules match nothing, or no row is longer than the prompt.
+        ConfigError: the recipe's target_modules match nothing, no row is longer than the prompt, or
+            base.path is not a folder.
         PairError, InputError: the adapter of `stack_on` is there and cannot be trained on.
     """
     quiet_libraries()
     place = source or recipe.base.path or recipe.base.id
+    if source is None:
+        check_source(place)
     config = _config(place, recipe)
     if prompt is None:
         prompt = _prompt_tokens(place, recipe)

@@ -6,6 +6,7 @@ from typing import Any
 import transformers
 from transformers.utils import cached_file
 
+from nla_release.base.revision import check_source
 from nla_release.chat import Chat
 from nla_release.engine.base import Base, quiet_libraries
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem
@@ -109,10 +110,13 @@ def base_without_weights(
         source: where its tokenizer is, instead of the recipe's local copy or the Hub.
 
     Raises:
+        ConfigError: `base.path` is not a folder.
         EnvironmentProblem: the tokenizer cannot be found or downloaded.
     """
     quiet_libraries()
-    source = source or recipe.base.path or recipe.base.id
+    if source is None:
+        source = recipe.base.path or recipe.base.id
+        check_source(source)
     try:
         # Without the file transformers makes an empty tokenizer.
         file = cached_file(source, "tokenizer.json", revision=revision)

@@ -1,5 +1,6 @@
 """The recipe: one YAML file that drives every step of the chain. Unknown keys are refused."""
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from nla_release.base.revision import folder_commit, is_commit, resolve_commit
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
 from nla_release.schema import Strict, parse
@@ -26,7 +28,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BaseModel(Strict):
-    """The base: Hub id and revision as recorded; `path` is a local copy used instead of the Hub."""
+    """The base: Hub id and revision; `path` is a local copy used instead of the Hub.
+
+    A branch, a tag or a short commit id stands for the commit that it means when a step begins (see
+    `pinned`), and that commit is loaded and recorded.
+    """
 
     id: str
     revision: str
@@ -216,6 +222,29 @@ class Recipe(Strict):
     def read_block(self) -> int:
         """The block whose output the AR reads: that of the activations, unless declared."""
         return self.extract.layer if self.ar.read_block is None else self.ar.read_block
+
+
+def pinned(recipe: Recipe) -> Recipe:
+    """The same recipe with the full commit as the base's revision.
+
+    Raises:
+        ConfigError: there is no such revision, or nothing says which commit `base.path` holds.
+        EnvironmentProblem: neither the Hub nor the Hub client's cache names a commit.
+    """
+    base = recipe.base
+    if is_commit(base.revision):
+        return recipe
+    if base.path is not None:
+        commit = folder_commit(Path(base.path), base.revision)
+    else:
+        commit = _asked_once(base.id, base.revision)
+    return recipe.model_copy(update={"base": base.model_copy(update={"revision": commit})})
+
+
+@functools.cache
+def _asked_once(repo: str, revision: str) -> str:
+    """The commit, the same for all steps of a `train.run` even if the branch moves meanwhile."""
+    return resolve_commit(repo, revision)
 
 
 def read_recipe(path: Path) -> Recipe:

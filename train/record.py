@@ -218,7 +218,8 @@ def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
     for key in sorted(wanted.keys() | record.settings.keys()):
         found = record.settings.get(key)
         if found != wanted.get(key):
-            return f"it was made with {key} {found!r}, the recipe has {wanted.get(key)!r}"
+            kept = "; name that commit in the recipe to keep it" if key == "base.revision" else ""
+            return f"it was made with {key} {found!r}, the recipe has {wanted.get(key)!r}{kept}"
     for earlier in _READS[record.step]:
         before = read_record(folder, earlier)
         for name, digest in record.inputs.items():

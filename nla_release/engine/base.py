@@ -8,6 +8,7 @@ import torch
 import transformers
 from transformers.utils import cached_file
 
+from nla_release.base.revision import check_source, resolve_commit
 from nla_release.chat import Chat
 from nla_release.engine.architecture import lookup_tables, place, towers
 from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
@@ -26,7 +27,7 @@ DTYPES: dict[Dtype, torch.dtype] = {
 class Base:
     """A base model in memory, with its tokenizer and where both came from.
 
-    `revision` is the commit that the Hub resolved the asked one to; for a folder, the one asked.
+    `revision` is the commit that was loaded from the Hub; for a folder, the one asked for.
     """
 
     model: Any
@@ -72,17 +73,21 @@ def load_base(
 
     Args:
         source: a folder, or a Hub id.
-        revision: branch, tag or commit on the Hub; of a folder, only recorded.
+        revision: branch, tag or commit on the Hub, resolved to its commit before anything is read;
+            of a folder, only recorded.
         quantization: "nf4" for 4-bit weights by bitsandbytes, None for full precision.
         dtype: of the weights, or of the computation when quantized.
         device: torch device; None takes CUDA when there is one.
 
     Raises:
-        ConfigError: there is no such kind of device.
+        ConfigError: there is no such kind of device, folder or revision.
         EnvironmentProblem: it cannot be found, downloaded or loaded here.
     """
     quiet_libraries()
     device = _device(device)
+    check_source(source)
+    if not Path(source).is_dir():
+        revision = resolve_commit(source, revision)
     config = None
     if quantization == "nf4":
         config = transformers.BitsAndBytesConfig(
@@ -112,7 +117,7 @@ def load_base(
         model,
         tokenizer,
         sha256_file(Path(tokenizer_file)),
-        getattr(model.config, "_commit_hash", None) or revision,
+        revision,
         quantization,
         dtype,
         device,

@@ -278,7 +278,12 @@ def test_swapped_folders_are_noticed(good_release):
 
 
 def test_a_base_that_is_not_there_is_the_environments_fault(good_release):
-    with pytest.raises(EnvironmentProblem, match="cannot be loaded"):
+    with pytest.raises(EnvironmentProblem, match="the commit of the default branch of base a/b"):
+        Pair.from_pretrained(good_release / "pair" / "av", good_release / "pair" / "ar", base="a/b")
+
+
+def test_a_folder_that_is_not_there_is_the_users_fault(good_release):
+    with pytest.raises(ConfigError, match="/nowhere/at/all, does not exist"):
         Pair.from_pretrained(
             good_release / "pair" / "av", good_release / "pair" / "ar", base="/nowhere/at/all"
         )
