@@ -6,11 +6,9 @@ files is not measured again. Each round trip is a release of its own in `traject
 evidence, and its figures stand in `trajectory.jsonl` and `trajectory.md`.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -30,6 +28,7 @@ from train.command import device_option, run, step
 from train.dataset import checked_sidecar, data_path, reference_path, training_list_path
 from train.recipe import Recipe
 from train.record import base_inputs, check_inputs, forget, read_record, write_record
+from train.skeleton import release_document
 from train.trajectory import JSONL_NAME, TABLE_NAME, Point, point, read_points, write_points
 
 FOLDER_NAME = "trajectory"
@@ -142,32 +141,14 @@ def _needed(folder: Path) -> Iterator[str]:
 def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
     """A release of a pairing, in a folder of its own."""
     place = folder / FOLDER_NAME / pairing.name
-    base = read_sidecar(pairing.adapters["av"], "av").nla_release.base
-
-    def seen(path: Path) -> str:
-        return os.path.relpath(path.resolve(), place.resolve())
-
-    document: dict[str, Any] = {
+    document = release_document(recipe, folder, place, pairing.adapters)
+    document |= {
         "name": pairing.name,
         "namespace": "trajectory",
         "title": f"{recipe.name}, {pairing.name}",
-        "base_model": base.id,
-        "base_revision": base.revision,
         "license": "other",
-        **{role: seen(pairing.adapters[role]) for role in ROLES},
-        "evaluation": {
-            "data": seen(data_path(folder, "eval")),
-            "reference": seen(reference_path(folder)),
-            "training": [seen(training_list_path(folder))],
-            "rows": recipe.eval.rows,
-            "max_new_tokens": recipe.eval.max_new_tokens,
-            "batch_size": recipe.eval.batch_size,
-            "quantization": base.quantization,
-            "dtype": base.dtype,
-        },
     }
-    if recipe.base.path:
-        document["base_path"] = seen(Path(recipe.base.path))
+    document["evaluation"]["rows"] = recipe.eval.rows
     write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
     return read_release(place)
 

@@ -5,6 +5,7 @@ cut off goes on.
 """
 
 import importlib
+import shlex
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from train.command import (
     allow_ood_option,
     device_option,
     folder_option,
+    read_pinned,
     recipe_argument,
 )
 from train.command import run as run_step
@@ -26,6 +28,7 @@ from train.plan import plans
 from train.processes import is_main, wait_for_all
 from train.recipe import Recipe, read_recipe
 from train.record import STEPS, StepName, read_record, stale, unfinished
+from train.skeleton import write_skeleton
 
 
 def chosen(first: StepName, last: StepName) -> list[StepName]:
@@ -80,12 +83,16 @@ def command(
     device: str | None,
     allow_ood_injection: bool,
 ) -> None:
-    """Make the pair of RECIPE in the folder, step after step."""
+    """Make the pair of RECIPE in the folder, step after step.
+
+    When AV and AR are trained and the folder has no release.yaml, one is written that `nla-release
+    roundtrip` accepts.
+    """
     names = chosen(first, last)
     if card and not only_plan:
         raise ConfigError("--card is of --plan, and nothing is planned", hint="give --plan too")
     if only_plan:
-        wanted = read_recipe(recipe)
+        wanted = read_pinned(recipe)
         click.echo("\n".join(plan(wanted, folder, names)))
         if {"av", "ar"} & set(names):
             click.echo("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
@@ -96,9 +103,14 @@ def command(
         options += ["--device", device] if device and name in ON_A_DEVICE else []
         options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
-            tell(f"\n$ python -m train.{name} {' '.join(options)}")
+            tell(f"\n$ python -m train.{name} {shlex.join(options)}")
         importlib.import_module(f"train.{name}").command.main(options, standalone_mode=False)
         wait_for_all()
+    if is_main() and (written := write_skeleton(read_recipe(recipe), folder)):
+        tell(
+            f"\nwrote {written}: edit the lines marked EDIT, then run\n"
+            f"  nla-release roundtrip {shlex.quote(str(folder))}"
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from nla_release.errors import EnvironmentProblem, NlaReleaseError
 from nla_release.hub.masking import known_secrets, masked
 
 INTERRUPTED = 130
+HELP_OPTIONS = ["-h", "--help"]
 
 
 def run(command: click.Command, name: str) -> NoReturn:
@@ -39,7 +40,9 @@ def debug_option() -> click.Option:
 
 def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
     try:
-        result = command.main(prog_name=name, standalone_mode=False, obj=state)
+        result = command.main(
+            prog_name=name, standalone_mode=False, obj=state, help_option_names=HELP_OPTIONS
+        )
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as problem:
