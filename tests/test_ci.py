@@ -6,15 +6,25 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from nla_release.cli.check import command
+from nla_release.rules import publishing
+from nla_release.rules.weights import _PICKLE_SUFFIXES
+from nla_release.sidecar import HEAD_FILE_NAME
+from nla_release.stack import FILE_NAMES as STACKED_FILE_NAMES
 from tests.pairs.zoo import UNTIL, good_release, in_sidecar, measured_as, waived
 
 ROOT = Path(__file__).parent.parent
@@ -99,7 +109,6 @@ def test_the_action_is_a_composite_whose_inputs_have_defaults():
     assert {name: given["default"] for name, given in action["inputs"].items()} == {
         "path": ".",
         "strict": "false",
-        "version": "",
     }
     assert all(given["description"] for given in action["inputs"].values())
     for each in action["runs"]["steps"]:
@@ -155,16 +164,17 @@ def test_nothing_to_check_is_not_a_pass_of_the_action(runner, tmp_path):
     assert runner.output.read_text() == "verdict=\n"
 
 
-@pytest.mark.parametrize(
-    ("version", "wanted"), [("", "/the/action"), ("0.1.0", "nla-release==0.1.0")]
-)
-def test_the_action_installs_itself_or_the_version_asked_for(runner, version, wanted):
-    install = action_step("Install nla-release")["run"]
-
-    done = runner.run(install, SOURCE="/the/action", VERSION=version)
+def test_the_action_installs_its_own_files_at_the_versions_they_pin(runner):
+    install = action_step("Install nla-release")
+    assert install["env"] == {
+        "SOURCE": "${{ github.action_path }}",
+        "PIP_CONSTRAINT": "${{ github.action_path }}/constraints.txt",
+        "PIP_BUILD_CONSTRAINT": "${{ github.action_path }}/constraints.txt",
+    }
+    done = runner.run(install["run"], SOURCE="/the/action")
 
     assert done.returncode == 0
-    assert runner.installed.read_text().split() == ["install", "--quiet", wanted]
+    assert runner.installed.read_text().split() == ["install", "--quiet", "/the/action"]
 
 
 # --- the reusable workflow ---
@@ -188,12 +198,108 @@ def test_the_workflow_runs_the_script_of_the_action():
     assert step(steps, "Check out")["with"]["lfs"] is True
 
 
-@pytest.mark.parametrize(("version", "wanted"), [("", "nla-release"), ("1.2", "nla-release==1.2")])
-def test_the_workflow_installs_the_version_asked_for_or_the_latest(runner, version, wanted):
+def test_the_workflow_installs_the_commit_of_its_own_repository_that_was_called():
     steps = loaded(WORKFLOW)["jobs"]["check"]["steps"]
+    names = [each["name"] for each in steps]
+    tool = step(steps, "Check out nla-release")["with"]
+    install = step(steps, "Install nla-release")
 
-    assert runner.run(step(steps, "Install nla-release")["run"], VERSION=version).returncode == 0
-    assert runner.installed.read_text().split() == ["install", "--quiet", wanted]
+    assert tool["repository"] == "${{ job.workflow_repository }}"
+    assert tool["ref"] == "${{ job.workflow_sha }}"
+    assert tool["persist-credentials"] is False
+    assert install["run"] == action_step("Install nla-release")["run"]
+    place = f"${{{{ github.workspace }}}}/{tool['path']}"
+    assert install["env"] == {
+        "SOURCE": place,
+        "PIP_CONSTRAINT": f"{place}/constraints.txt",
+        "PIP_BUILD_CONSTRAINT": f"{place}/constraints.txt",
+    }
+    assert names.index("Install nla-release") < names.index("Check out"), "which empties the folder"
+
+
+# --- what runs in a job is pinned ---
+
+
+# Read from the tags of both repositories on 2026-11-30.
+PINNED = {
+    "actions/checkout": ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6.0.2"),
+    "actions/setup-python": ("a309ff8b426b58ec0e2a45f0f869d46889d02405", "v6.2.0"),
+}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+JOBS = [ACTION, WORKFLOW, *PAGES]
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(path):
+    for line in path.read_text().splitlines():
+        if not (match := re.match(r"\s*(?:- )?uses: (\S+?)@(\S+)(?: # (\S+))?$", line)):
+            assert not re.match(r"\s*(?:- )?uses:", line), line
+            continue
+        name, commit, version = match.groups()
+        if name.startswith("OWNER/nla_release"):
+            assert commit == "COMMIT", "a reader puts the full id there"
+        else:
+            assert (commit, version) == PINNED[name]
+
+
+@pytest.mark.parametrize("path", [ACTION, WORKFLOW], ids=lambda path: path.name)
+def test_the_files_that_run_do_use_actions(path):
+    assert "uses: actions/setup-python@" in path.read_text(), "or the test above shows nothing"
+
+
+@pytest.mark.parametrize("path", [*JOBS, HOOKS], ids=lambda path: path.name)
+def test_nobody_is_told_to_install_a_name_that_no_index_has(path):
+    """Whoever registers it there would run in every such job, with its rights."""
+    for line in path.read_text().splitlines():
+        command = re.search(r"(?:pip|pipx|uv pip|uv tool|uvx) (?:install )?(.*)", line)
+        if command and re.search(r"\b(?:pip|pipx|uvx?)\b.*\binstall\b|\buvx\b", line):
+            assert not re.search(r"(?<![\w./-])[\"']?nla[-_.]release\b(?!/)", command[1]), line
+
+
+def test_a_job_that_may_publish_installs_nothing_that_can_move():
+    page = (ROOT / "docs" / "publishing.md").read_text()
+    blocks = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    (github,) = [each for each in blocks if "jobs" in each]
+    (gitlab,) = [each["publish"] for each in blocks if "publish" in each]
+    steps = github["jobs"]["publish"]["steps"]
+    (install,) = [each for each in steps if "pip" in each.get("run", "")]
+    (tool,) = [each["with"] for each in steps if "repository" in each.get("with", {})]
+
+    assert github["permissions"]["id-token"] == "write"
+    assert (tool["ref"], tool["persist-credentials"]) == ("COMMIT", False)
+    assert install["run"] == f"pip install ./{tool['path']}"
+    for variables, root in (
+        (install["env"], "${{ github.workspace }}"),
+        (gitlab["variables"], "$CI_PROJECT_DIR"),
+    ):
+        for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
+            assert variables[name] == f"{root}/nla-release/constraints.txt"
+    assert any(line.endswith("--detach COMMIT") for line in gitlab["script"])
+
+
+def test_what_an_install_from_a_checkout_needs_is_pinned():
+    """The tool's own requirements and what builds it; what those need is in the list too."""
+    pinned = {
+        canonicalize_name(line.partition("==")[0])
+        for line in (ROOT / "constraints.txt").read_text().split()
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    seen = set()
+    while needed:
+        name = canonicalize_name(Requirement(needed.pop()).name)
+        if name in seen:
+            continue
+        seen.add(name)
+        with suppress(PackageNotFoundError):  # what only builds is not installed here
+            needed += [
+                each
+                for each in requires(name) or []
+                if (marker := Requirement(each).marker) is None or marker.evaluate({"extra": ""})
+            ]
+
+    assert {"hatchling", "huggingface-hub", "hf-xet"} <= seen
+    assert seen <= pinned
 
 
 # --- pre-commit ---
@@ -205,9 +311,57 @@ def test_the_hook_judges_the_folder_once_when_a_file_of_a_release_changes():
     assert hook["id"] == "nla-release-check"
     assert (hook["entry"], hook["language"]) == ("nla-release check", "python")
     assert hook["pass_filenames"] is False
-    for name in ("release.yaml", "pair/av/nla_meta.yaml", "dist/ar/README.md", "evidence/run.json"):
-        assert re.search(hook["files"], name)
     assert not re.search(hook["files"], "nla_release/cli/check.py")
+
+
+def watched() -> re.Pattern[str]:
+    (hook,) = yaml.safe_load(HOOKS.read_text())
+    return re.compile(hook["files"])
+
+
+@pytest.mark.parametrize("above", ["", "releases/my-pair/dist/av/"])
+@pytest.mark.parametrize("name", [*publishing._ALLOWED, HEAD_FILE_NAME])
+def test_the_hook_watches_all_that_a_repository_may_hold(above, name):
+    assert watched().search(f"{above}{name}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        (publishing._ADDENDUM, "addenda/cal.1.json"),
+        (publishing._ADDENDUM, "addenda/cal.12/evidence/vectors.safetensors"),
+        *((publishing._STACKED, f"adapters/1/{name}") for name in STACKED_FILE_NAMES),
+        (publishing._FIGURE, "figures/training_loss.csv"),
+        (publishing._FIGURE, "figures/training_loss.svg"),
+    ],
+)
+def test_the_hook_watches_what_is_allowed_by_a_pattern(pattern, name):
+    assert pattern.fullmatch(name), "or the test shows nothing"
+    assert watched().search(name)
+
+
+def test_the_hook_watches_every_file_of_a_release(rendered):
+    """Whatever is written and read: adapters, notes, evidence, both repositories."""
+    made = {
+        path.relative_to(rendered.folder).as_posix()
+        for path in rendered.folder.rglob("*")
+        if path.is_file() and "base" not in path.relative_to(rendered.folder).parts
+    }
+
+    assert len(made) > 40
+    assert not [name for name in sorted(made) if not watched().search(name)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes/summary.md",
+        "history/2026-11-23-scale.md",
+        *(f"pair/ar/head{suffix}" for suffix in sorted(_PICKLE_SUFFIXES)),
+    ],
+)
+def test_the_hook_watches_what_a_release_is_made_from_and_must_not_hold(name):
+    assert watched().search(name)
 
 
 # --- the page about it ---
@@ -260,6 +414,21 @@ def test_sarif_points_into_the_checked_folder(broken):
 
     (location,) = run["results"][0]["locations"]
     assert location["physicalLocation"]["artifactLocation"]["uri"] == "pair/av/nla_meta.yaml"
+
+
+def test_sarif_and_annotations_name_files_from_the_root_of_a_clone(broken, monkeypatch):
+    (broken.parent / ".git").mkdir()
+    monkeypatch.chdir(broken)
+    (run,) = json.loads(check(".", "--format", "sarif").stdout)["runs"]
+    (location,) = run["results"][0]["locations"]
+    told = check(".", "--format", "github").stdout
+
+    wanted = f"{broken.name}/pair/av/nla_meta.yaml"
+    assert location["physicalLocation"]["artifactLocation"] == {
+        "uri": quote(wanted),
+        "uriBaseId": "%SRCROOT%",
+    }
+    assert f"::error file={wanted},title=NLA101%3A " in told
 
 
 def test_text_comes_with_annotations_and_a_summary_in_github_actions(broken, tmp_path):

@@ -79,7 +79,7 @@ def command(
         for line in skipped_lines(verdict):
             say(line)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(verdict, annotate=output_format == "text")
+        _tell_github(verdict, path, annotate=output_format == "text")
     for hint in _hints(subject, verdict):
         say(f"hint: {hint}")
     click.get_current_context().exit(verdict.exit_code)
@@ -132,14 +132,14 @@ def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:
         case "sarif":
             return verdict_sarif(verdict, folder)
         case "github":
-            return verdict_github(verdict)
+            return verdict_github(verdict, folder)
         case "markdown":
             return verdict_markdown(verdict)
 
 
-def _tell_github(verdict: Verdict, *, annotate: bool) -> None:
+def _tell_github(verdict: Verdict, folder: Path, *, annotate: bool) -> None:
     """Annotations on stderr, which the runner reads too, and the summary in the runner's file."""
-    for line in annotations(verdict) if annotate else ():
+    for line in annotations(verdict, folder) if annotate else ():
         say(line)
     if not (name := os.environ.get("GITHUB_STEP_SUMMARY")):
         return

@@ -5,14 +5,17 @@ form from any line that holds `##[` (actions/runner, ActionCommand.cs). Text of 
 escaped for the first and parted for the second.
 """
 
+from pathlib import Path
+
+from nla_release.output.places import place_of, repository_root
 from nla_release.output.text import skipped_lines, totals_line, waiver_words
 from nla_release.rules.model import Finding, Verdict
 
 
-def verdict_github(verdict: Verdict) -> str:
+def verdict_github(verdict: Verdict, folder: Path) -> str:
     """Annotations, then skips and totals as plain lines, with a final newline."""
     lines = [
-        *annotations(verdict),
+        *annotations(verdict, folder),
         *map(without_commands, skipped_lines(verdict)),
         totals_line(verdict),
         f"verdict: {verdict.verdict}",
@@ -20,15 +23,19 @@ def verdict_github(verdict: Verdict) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def annotations(verdict: Verdict) -> list[str]:
-    """A command per finding; a waived one is a notice."""
+def annotations(verdict: Verdict, folder: Path) -> list[str]:
+    """A command per finding; a waived one is a notice.
+
+    Files are named from the root of the repository that `folder` is in, which was checked.
+    """
+    root = repository_root(folder)
     titles = {outcome.rule.code: outcome.rule.title for outcome in verdict.outcomes}
     found = [
-        _command(each.severity, each, f"{each.code}: {titles[each.code]}")
+        _command(each.severity, each, root, f"{each.code}: {titles[each.code]}")
         for each in verdict.findings
     ]
     waived = [
-        _command("notice", each, f"{each.code} {waiver_words(waiver)}")
+        _command("notice", each, root, f"{each.code} {waiver_words(waiver)}")
         for each, waiver in verdict.waived
     ]
     return found + waived
@@ -39,9 +46,11 @@ def without_commands(text: str) -> str:
     return text.replace("##[", "## [")
 
 
-def _command(kind: str, finding: Finding, title: str) -> str:
-    place = f"file={_property(finding.path)},title={_property(title)}"
-    return without_commands(f"::{kind} {place}::{_data(finding.message)}")
+def _command(kind: str, finding: Finding, root: Path | None, title: str) -> str:
+    place = place_of(finding.path, root)
+    line = f",line={place.line}" if place.line else ""
+    where = f"file={_property(place.path)}{line},title={_property(title)}"
+    return without_commands(f"::{kind} {where}::{_data(finding.message)}")
 
 
 def _data(text: str) -> str:

@@ -4,27 +4,55 @@ Every rule is described with its whole page. A waived finding is a result that i
 what was skipped is a notification of the run: neither disappears.
 """
 
-from pathlib import Path, PurePath
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from nla_release import __version__
 from nla_release.files import dump_json
 from nla_release.output.page import rule_page
+from nla_release.output.places import place_of, repository_root
 from nla_release.release_config import Waiver
 from nla_release.rules.model import Finding, Rule, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 
+# The page about the method: the tool has no page of its own on the web.
+INFORMATION = "https://transformer-circuits.pub/2026/nla/"
+
+# Relative locations by what they are relative to. Code scanning knows the first by its name.
+_REPOSITORY = "%SRCROOT%"
 _CHECKED = "CHECKED_FOLDER"
+_BASES = {_REPOSITORY: "The root of the repository.", _CHECKED: "The folder that was checked."}
+
+
+@dataclass(frozen=True)
+class _Root:
+    """What locations are relative to: a repository, or outside of any the checked folder."""
+
+    folder: Path
+    base: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Root":
+        repository = repository_root(folder)
+        if repository:
+            return cls(repository, _REPOSITORY)
+        return cls(folder.absolute(), _CHECKED)
 
 
 def verdict_sarif(verdict: Verdict, folder: Path) -> str:
-    """The log with a final newline; locations are relative to `folder`, which was checked."""
+    """The log with a final newline.
+
+    Locations are relative to the root of the repository that `folder` is in, which was checked, or
+    else to `folder`.
+    """
+    root = _Root.of(folder)
     codes = [outcome.rule.code for outcome in verdict.outcomes]
-    results = [_result(finding, codes, folder) for finding in verdict.findings]
+    results = [_result(finding, codes, root) for finding in verdict.findings]
     results += [
-        _result(finding, codes, folder) | {"suppressions": [_suppression(waiver)]}
+        _result(finding, codes, root) | {"suppressions": [_suppression(waiver)]}
         for finding, waiver in verdict.waived
     ]
     run = {
@@ -32,11 +60,12 @@ def verdict_sarif(verdict: Verdict, folder: Path) -> str:
             "driver": {
                 "name": "nla-release",
                 "version": __version__,
+                "informationUri": INFORMATION,
                 "rules": [_rule(outcome.rule) for outcome in verdict.outcomes],
             }
         },
         "columnKind": "unicodeCodePoints",
-        "originalUriBaseIds": {_CHECKED: {"description": {"text": "The folder that was checked."}}},
+        "originalUriBaseIds": {root.base: {"description": {"text": _BASES[root.base]}}},
         "results": results,
         "invocations": [
             {
@@ -65,23 +94,23 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(finding: Finding, codes: list[str], folder: Path) -> dict[str, Any]:
+def _result(finding: Finding, codes: list[str], root: _Root) -> dict[str, Any]:
     return {
         "ruleId": finding.code,
         "ruleIndex": codes.index(finding.code),
         "level": finding.severity,
         "message": {"text": _plain(finding.message)},
-        "locations": [
-            {"physicalLocation": {"artifactLocation": _location(finding.path, folder)}},
-        ],
+        "locations": [{"physicalLocation": _location(finding.path, root)}],
     }
 
 
-def _location(found: str, folder: Path) -> dict[str, str]:
-    path = PurePath(found)
-    if not path.is_absolute() or not path.is_relative_to(folder):
-        return {"uri": quote(path.as_posix())}
-    return {"uri": quote(path.relative_to(folder).as_posix()), "uriBaseId": _CHECKED}
+def _location(found: str, root: _Root) -> dict[str, Any]:
+    place = place_of(found, root.folder)
+    artifact = {"uri": quote(place.path)}
+    if place.inside:
+        artifact["uriBaseId"] = root.base
+    region = {"region": {"startLine": place.line}} if place.line else {}
+    return {"artifactLocation": artifact, **region}
 
 
 def _suppression(waiver: Waiver) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -17,6 +18,7 @@ from nla_release.output.github import annotations, verdict_github
 from nla_release.output.json import verdict_json
 from nla_release.output.junit import verdict_junit
 from nla_release.output.markdown import verdict_markdown
+from nla_release.output.places import place_of, repository_root
 from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import verdict_text
 from nla_release.release_config import Waiver
@@ -38,9 +40,18 @@ FORMATS = {
     "json": verdict_json,
     "xml": verdict_junit,
     "sarif": lambda verdict: verdict_sarif(verdict, FOLDER),
-    "github": verdict_github,
+    "github": lambda verdict: verdict_github(verdict, FOLDER),
     "md": verdict_markdown,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_a_repository():
+    """The tests' own folder may be a clone, or an archive without `.git`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("sarif", "github"):
+            patch.setattr(f"nla_release.output.{module}.repository_root", lambda _: Path.cwd())
+        yield
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -85,7 +96,7 @@ def test_all_renderings_agree_on_the_numbers(name):
     assert (len(run["results"]), len(suppressed)) == (findings + waived, waived)
     assert run["invocations"][0]["exitCode"] == verdict.exit_code
 
-    told = [command.name for command in commands(verdict_github(verdict))]
+    told = [command.name for command in commands(verdict_github(verdict, FOLDER))]
     assert (len(told), told.count("notice")) == (findings + waived, waived)
     tables = markdown_tables(verdict_markdown(verdict))
     assert len(tables.get("Findings", [])) == findings
@@ -106,20 +117,82 @@ def test_what_was_skipped_is_shown_with_its_reason(suffix):
     assert "no tokenizer of someone/tiny" in FORMATS[suffix](VERDICTS["pass"])
 
 
-def test_a_location_is_as_given_and_an_absolute_one_is_relative_to_the_checked_folder():
+def test_a_location_is_relative_to_the_repository():
     run = sarif_run(verdict_sarif(VERDICTS["fail"], FOLDER))
 
     places = [
         result["locations"][0]["physicalLocation"]["artifactLocation"] for result in run["results"]
     ]
-    assert places[0] == {"uri": "releases/tiny/pair/av/head.pt"}
+    assert places[0] == {"uri": "releases/tiny/pair/av/head.pt", "uriBaseId": "%SRCROOT%"}
     assert places[1]["uri"] == "releases/tiny/pair/av/a%20file%3A%20100%25%2C%20of%20%3Cit%3E.bin"
+    assert list(run["originalUriBaseIds"]) == ["%SRCROOT%"]
 
-    problem = Problem("/builds/tiny/pair/av/head.pt", "is or may hold a pickle")
+
+def test_code_scanning_finds_where_to_read_about_the_tool():
+    run = sarif_run(verdict_sarif(VERDICTS["fail"], FOLDER))
+
+    assert urlsplit(run["tool"]["driver"]["informationUri"]).scheme == "https"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A clone with a release in it, as the working directory of a job that is not at its root."""
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    (tmp_path / "clone" / "releases" / "tiny").mkdir(parents=True)
+    monkeypatch.undo()
+    for module in ("sarif", "github"):
+        monkeypatch.setattr(f"nla_release.output.{module}.repository_root", repository_root)
+    monkeypatch.chdir(tmp_path / "clone" / "releases")
+    return tmp_path / "clone"
+
+
+@pytest.mark.parametrize("given", ["tiny", "{clone}/releases/tiny"])
+def test_wherever_check_is_run_files_are_named_from_the_repositorys_root(repository, given):
+    folder = Path(given.format(clone=repository))
+    problem = Problem(f"{folder / 'README.md'}:12", "holds a path of one machine")
+    verdict = Verdict((outcome("NLA504", problem),))
+    (result,) = sarif_run(verdict_sarif(verdict, folder))["results"]
+    (command,) = commands(verdict_github(verdict, folder))
+
+    location = result["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"] == {
+        "uri": "releases/tiny/README.md",
+        "uriBaseId": "%SRCROOT%",
+    }
+    assert location["region"] == {"startLine": 12}
+    assert command.properties["file"] == "releases/tiny/README.md"
+    assert command.properties["line"] == "12"
+
+
+def test_a_file_without_a_line_has_no_region(repository):
+    (repository / "releases" / "tiny" / "a:12").touch()
+    for name in ("tiny/head.pt", "tiny/a:12"):
+        verdict = Verdict((outcome("NLA301", Problem(name, "is or may hold a pickle")),))
+        (result,) = sarif_run(verdict_sarif(verdict, Path("tiny")))["results"]
+        (command,) = commands(verdict_github(verdict, Path("tiny")))
+
+        assert "region" not in result["locations"][0]["physicalLocation"]
+        assert "line" not in command.properties
+
+
+def test_outside_of_a_repository_locations_are_relative_to_the_checked_folder(tmp_path):
+    assert repository_root(tmp_path, {}) is None, "or this test shows nothing"
+    problem = Problem(tmp_path / "pair/av/head.pt", "is or may hold a pickle")
     verdict = Verdict((outcome("NLA301", problem),))
-    (absolute,) = sarif_run(verdict_sarif(verdict, Path("/builds/tiny")))["results"]
-    place = absolute["locations"][0]["physicalLocation"]["artifactLocation"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nla_release.output.sarif.repository_root", lambda _: None)
+        (result,) = sarif_run(verdict_sarif(verdict, tmp_path))["results"]
+
+    place = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert place == {"uri": "pair/av/head.pt", "uriBaseId": "CHECKED_FOLDER"}
+
+
+def test_a_workspace_of_actions_without_a_clone_is_a_repository(tmp_path):
+    folder = tmp_path / "work" / "release"
+    there = {"GITHUB_WORKSPACE": str(tmp_path / "work")}
+
+    assert repository_root(folder, there) == tmp_path / "work"
+    assert repository_root(tmp_path / "elsewhere", there) is None
 
 
 def test_every_rule_there_is_can_be_described():
@@ -174,14 +247,15 @@ def test_no_text_of_a_stranger_breaks_a_format(path, message, reason, why):
     shown = finding.message.replace("{", "{{").replace("}", "}}").replace("](", "] (")
     assert [result["message"]["text"] for result in run["results"]] == [shown] * 2
 
-    error, notice = commands(verdict_github(verdict))
+    error, notice = commands(verdict_github(verdict, FOLDER))
     for command in (error, notice):
-        assert set(command.properties) == {"file", "title"}
-        assert command.properties["file"] == finding.path.replace("##[", "## [")
+        place = place_of(finding.path, Path.cwd())
+        assert set(command.properties) == {"file", "title"} | ({"line"} if place.line else set())
+        assert command.properties["file"] == place.path.replace("##[", "## [")
         assert command.data == finding.message.replace("##[", "## [")
     assert (error.name, notice.name) == ("error", "notice")
-    assert commands("\n".join(annotations(verdict))) == [error, notice]
-    assert verdict_github(verdict).splitlines()[-1] == "verdict: fail"
+    assert commands("\n".join(annotations(verdict, FOLDER))) == [error, notice]
+    assert verdict_github(verdict, FOLDER).splitlines()[-1] == "verdict: fail"
 
     tables = markdown_tables(verdict_markdown(verdict))
     assert {title: [len(row) for row in rows] for title, rows in tables.items()} == {
