@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from nla_release.engine.architecture import decoder_of
-from nla_release.engine.prefix import for_rows, run_prefix
+from nla_release.engine.prefix import for_rows, run_prefix, with_cache
 
 # Settings of a base's generation_config.json that greedy decoding does not look at.
 _WITHOUT_EFFECT = {
@@ -68,10 +68,9 @@ class Decoding:
         cache = for_rows(self._cache, len(ids))
         said: list[list[int]] = [[] for _ in ids]
         going = list(range(len(ids)))
+        taken = with_cache(self._model, cache)
         for _ in range(max_new_tokens):
-            output = self._model(
-                input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1
-            )
+            output = self._model(input_ids=ids, use_cache=True, logits_to_keep=1, **taken)
             ids = output.logits[:, -1].argmax(dim=-1, keepdim=True)
             tokens = ids.flatten().tolist()
             for row, token in zip(going, tokens, strict=True):

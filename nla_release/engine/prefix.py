@@ -5,10 +5,12 @@ many rows as one likes.
 """
 
 import copy
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 # Layers of a transformers cache that are keys and values `[B, heads, S, d]`, or nothing. Others,
 # such as the state of a linear attention, are not widened by `batch_repeat_interleave`.
@@ -35,6 +37,17 @@ def run_prefix(decoder: Any, ids: Sequence[int], device: str) -> Any | None:
     cache = decoder(input_ids=torch.tensor([ids], device=device), use_cache=True).past_key_values
     layers = getattr(cache, "layers", [None])
     return cache if all(type(layer).__name__ in _WIDENED for layer in layers) else None
+
+
+def with_cache(model: Any, cache: Any) -> dict[str, Any]:
+    """A cache as the argument that a model's forward takes it by.
+
+    That is `cache` from transformers 5.24 on, and `past_key_values` before, which warns since.
+    """
+    if isinstance(model, PeftModel):
+        model = model.get_base_model()
+    named = inspect.signature(model.forward).parameters
+    return {"cache" if "cache" in named else "past_key_values": cache}
 
 
 def for_rows(cache: Any, count: int) -> Any:

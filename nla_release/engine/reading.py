@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from nla_release.engine.batches import by_length, halving, pad_right
-from nla_release.engine.prefix import for_rows, run_prefix, shared_length
+from nla_release.engine.prefix import for_rows, run_prefix, shared_length, with_cache
 
 
 @torch.inference_mode()
@@ -36,7 +36,7 @@ def read_last(
         ids, _, last = pad_right([rests[row] for row in rows], pad, device)
         past = None if cache is None else for_rows(cache, len(rows))
         hidden = decoder(
-            input_ids=ids, past_key_values=past, use_cache=past is not None
+            input_ids=ids, use_cache=past is not None, **with_cache(decoder, past)
         ).last_hidden_state
         return list(hidden[torch.arange(len(rows), device=hidden.device), last])
 
