@@ -22,11 +22,10 @@ from nla_release.cards.environment import render_template
 from nla_release.cards.gaps import gaps
 from nla_release.cards.history import Entry
 from nla_release.cards.markdown import inline
-from nla_release.cards.probe_sentences import contamination_sentence
-from nla_release.cards.probe_summary import telling_rows, telling_sentences
+from nla_release.cards.probe_sentences import contamination_sentence, tried_sentence
 from nla_release.cards.probes import probe_tables, without_numbers
 from nla_release.cards.retractions import retracted_block, withdrawn_block
-from nla_release.cards.sentences import limitations
+from nla_release.cards.sentences import limitations, verdict
 from nla_release.cards.shown import shown
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import InputError
@@ -36,6 +35,9 @@ CARD_NAMES = ("label", "shows", "calibration", "limitations")
 PAGE_NAMES = ("label", "shows", "rule", "calibration", "gaps")
 PROBES = "probes"
 TABLES = "tables"
+
+# What a card says shorter than RELEASE_CALIBRATION.md, under the same name.
+_SHORT = {"label": "verdict", "calibration": "headline"}
 
 _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
 
@@ -54,10 +56,15 @@ def expected_blocks(
         addenda: to this version; when there is one, a block names the last.
         version: of the card; when the log withdraws it, there is a block for the top.
     """
-    blocks = _blocks(CARD_NAMES, calibration)
-    if remarks := _remarks(calibration):
-        rows, said = telling_rows(calibration.probes), telling_sentences(calibration.probes)
-        blocks |= _block(PROBES, {"rows": rows, "remarks": [*said, *remarks]})
+    blocks = _blocks(CARD_NAMES, calibration, _SHORT)
+    if calibration.multiplicity:
+        blocks |= _block(
+            PROBES,
+            {
+                "contamination": contamination_sentence(calibration.contamination),
+                "tried": tried_sentence(calibration.multiplicity),
+            },
+        )
     later = retracted_block(log) | withdrawn_block(log, version) | addendum_block(addenda)
     return blocks | later
 
@@ -69,16 +76,25 @@ def expected_page_blocks(
     comparison: Comparison | None = None,
 ) -> dict[str, str]:
     """The same of RELEASE_CALIBRATION.md, which has the probes in full."""
-    blocks = _blocks(PAGE_NAMES, calibration)
-    if remarks := _remarks(calibration):
+    blocks = _blocks(PAGE_NAMES, calibration, {})
+    if calibration.multiplicity:
         tables = [asdict(table) for table in probe_tables(calibration.probes)]
+        remarks = [
+            *without_numbers(calibration.probes),
+            contamination_sentence(calibration.contamination),
+            inline(calibration.multiplicity.note),
+        ]
         blocks |= _block(TABLES, {"tables": tables, "remarks": remarks})
     return blocks | retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
 
 
-def _blocks(names: Sequence[str], calibration: Calibration) -> dict[str, str]:
+def _blocks(
+    names: Sequence[str], calibration: Calibration, templates: Mapping[str, str]
+) -> dict[str, str]:
+    """Blocks by name; `templates` names the template of those that have another name."""
     context = {
         "calibration": calibration.model_dump(mode="json", by_alias=True),
+        "verdict": asdict(verdict(calibration)),
         "limitations": limitations(calibration),
         "conditions": CONDITIONS,
         "gaps": [asdict(gap) for gap in gaps(calibration)],
@@ -86,23 +102,12 @@ def _blocks(names: Sequence[str], calibration: Calibration) -> dict[str, str]:
     }
     blocks: dict[str, str] = {}
     for name in names:
-        blocks |= _block(name, context)
+        blocks |= _block(name, context, templates.get(name))
     return blocks
 
 
-def _block(name: str, context: Mapping[str, Any]) -> dict[str, str]:
-    return {name: render_template(f"blocks/{name}.md.jinja", context).strip()}
-
-
-def _remarks(calibration: Calibration) -> list[str]:
-    """What a reader of probes should know; nothing for a calibration of format 1, without any."""
-    if calibration.multiplicity is None:
-        return []
-    return [
-        *without_numbers(calibration.probes),
-        contamination_sentence(calibration.contamination),
-        inline(calibration.multiplicity.note),
-    ]
+def _block(name: str, context: Mapping[str, Any], template: str | None = None) -> dict[str, str]:
+    return {name: render_template(f"blocks/{template or name}.md.jinja", context).strip()}
 
 
 def marked(name: str, text: str) -> str:

@@ -12,7 +12,7 @@ from nla_release.cards.figures import Plot
 from nla_release.cards.front_matter import front_matter
 from nla_release.cards.inputs import Adapter, Inputs
 from nla_release.cards.loosened import loosened_section
-from nla_release.cards.method import alignment, customized
+from nla_release.cards.method import alignment
 from nla_release.cards.notes import read_notes
 from nla_release.cards.numbers import count
 from nla_release.cards.references import citations
@@ -78,11 +78,16 @@ def pair_context(
         "figures": _figures(plots),
         "released": before.plain() if before else None,
         "components": [asdict(each) for each in components],
-        "customized": [asdict(each) for each in customized(components)],
+        "adapted": [asdict(each) for each in components if each.status == "adapted"],
         "lora": lora,
         "layer": adapters["av"].sidecar.extraction_layer_index,
         "injection_scale": adapters["av"].sidecar.injection.scale,
+        "norms": {
+            role: adapter.sidecar.nla_release.norms.model_dump()
+            for role, adapter in adapters.items()
+        },
         "notes": read_notes(release.notes, quotable),
+        "loss_rule": RULE,
         "citations": citations(release.config.citations),
         "licence": release.licence.model_dump(),
     }
@@ -102,7 +107,6 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
         "partner": {
             "repo": repos[partner],
             "role_name": ROLE_NAMES[partner],
-            "sha256": inputs.adapters[partner].sha256,
         },
         "sidecar": adapter.sidecar.model_dump(mode="json", by_alias=True),
         "lora": shared["lora"][role],
@@ -149,7 +153,6 @@ def _marked(blocks: dict[str, str]) -> dict[str, str]:
 def _loss(log: list[Step]) -> Context:
     first, last = log[0], log[-1]
     return asdict(judge(log)) | {
-        "rule": RULE,
         "first": first.loss,
         "first_step": first.step,
         "last": last.loss,

@@ -53,11 +53,6 @@ def alignment(
     ]
 
 
-def customized(components: list[Component]) -> list[Component]:
-    """Where the release goes another way than the method, or beyond it."""
-    return [each for each in components if each.status in ("adapted", "extension")]
-
-
 def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterator[Component]:
     head = sidecars["ar"].head
     yield Component(

@@ -5,6 +5,7 @@ from typing import get_args
 
 from nla_release.calibration.blocks import Inconclusive, Permutation, Ratio
 from nla_release.calibration.contamination import Contamination
+from nla_release.calibration.multiplicity import Multiplicity
 from nla_release.calibration.probes.ceiling import Ceiling
 from nla_release.calibration.probes.claims import Claims
 from nla_release.calibration.probes.discrimination import Discrimination
@@ -186,4 +187,16 @@ def contamination_sentence(found: Contamination | None) -> str:
     return (
         f"{said} Without these documents the cosine is {number(found.clean.mean)}"
         f" (n = {found.clean.n})."
+    )
+
+
+def tried_sentence(found: Multiplicity) -> str:
+    """How many others were tried; RELEASE_CALIBRATION.md has the note on intervals too."""
+    if found.attempts is None:
+        return "How many other checkpoints or settings were tried is not recorded."
+    if found.attempts == 1:
+        return "No other checkpoint or setting was tried."
+    return (
+        f"This pair is one of {found.attempts} checkpoints or settings that were tried; the best of"
+        " many looks better than it is."
     )

@@ -1,16 +1,19 @@
 """What the numbers allow to be said, in plain words. A pure function of the calibration."""
 
+from dataclasses import dataclass
+
 from nla_release.calibration.blocks import AgainstChance
 from nla_release.calibration.label import singles_out
 from nla_release.calibration.probes.retrieval import Retrieval
 from nla_release.calibration.report import Calibration, LabelName
+from nla_release.cards.markdown import inline
 from nla_release.cards.numbers import count, interval, number, signed
-from nla_release.cards.probe_sentences import wording_cost
 from nla_release.release_config import Gates
 
 ALWAYS = "NLAs can produce unexpected or incorrect explanations."
 ONE_ROW_EACH = (
-    "With one row per document, telling the document is telling the row; hold out two rows or more."
+    "With one row per document, identifying the document identifies the row; hold out two rows or"
+    " more of each document."
 )
 
 # At 100 rows the 95% Wilson interval of a rate is still up to 0.19 wide (50 of 100: 0.40 to 0.60).
@@ -21,17 +24,41 @@ FEW_DOCUMENTS = 20
 # The gate's default. What release.yaml sets instead does not count: it must not quieten a card.
 _OFTEN = Gates().max_same_as_random
 
-_REALISTIC_OUTPUT: dict[LabelName, str] = {
-    "content-reading": "**Single statements were not judged.** The calibration tells whether a text"
-    " belongs to its activation, not which of its names, numbers and details are true.",
-    "topic-level": "**What tells documents apart is shown to carry over, and nothing finer.** That"
-    " may be the topic and no more: do not rely on a specific word, name or example in an"
-    " explanation.",
-    "format-only": "**The right form is all that was shown.** Expect nothing in an explanation to"
-    " be about the activation.",
-    "inconclusive": "**What output is realistic is not known**: the evidence is too small to say"
-    " whether explanations fit their activations.",
+_MEANING: dict[LabelName, str] = {
+    "content-reading": "The explanations carry content of the activation they describe, beyond what"
+    " its document alone gives.",
+    "topic-level": "The explanations carry content of their document, but are not shown to identify"
+    " the single activation.",
+    "format-only": "The explanations are not shown to carry content of the activation.",
+    "inconclusive": "Too little was measured to say what the explanations carry.",
 }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The label as a card opens with it: the word, what it means, and the numbers behind it."""
+
+    word: str
+    meaning: str
+    numbers: str
+
+
+def verdict(calibration: Calibration) -> Verdict:
+    """The label in plain words, in Markdown; RELEASE_CALIBRATION.md gives its whole reason."""
+    name = calibration.label.name
+    return Verdict(name.capitalize(), _MEANING[name], _verdict_numbers(calibration))
+
+
+def _verdict_numbers(calibration: Calibration) -> str:
+    shuffled, found = calibration.controls["shuffled"], calibration.retrieval
+    if calibration.label.name == "inconclusive":
+        reason = calibration.label.sentence.partition(": ")[2]
+        return inline(reason[:1].upper() + reason[1:])
+    return (
+        f"Round-trip cosine {number(calibration.cosine.mean)}, with another row's explanation"
+        f" {number(shuffled.mean)} (95% CI of the difference {interval(shuffled.interval)}); own"
+        f" activation retrieved in {found.hits} of {found.n} rows (chance {number(found.chance)})."
+    )
 
 
 def limitations(calibration: Calibration) -> list[str]:
@@ -44,8 +71,6 @@ def limitations(calibration: Calibration) -> list[str]:
         _failures(calibration),
         _few(calibration),
         _not_identified(calibration),
-        _REALISTIC_OUTPUT[calibration.label.name] if calibration.denominators.ok else None,
-        _wording(calibration),
         _shared_part(calibration),
         _repetition(calibration),
     ]
@@ -60,14 +85,15 @@ def _format_only(calibration: Calibration) -> str | None:
     if shuffled.interval[0] <= 0:
         why = "More than the form of the text is not shown to survive the round trip."
     elif calibration.label.name == "format-only" and isinstance(retrieval, Retrieval):
-        why = f"And yet {not_nearer(retrieval.all.percentile)}."
+        why = f"{not_nearer(retrieval.all.percentile)}."
+        why = why[0].upper() + why[1:]
     else:
         return None
     return (
         "**The explanations are not shown to carry content.** Another row's explanation"
         f" reconstructs an activation at cosine {number(shuffled.mean)}, the row's own at"
         f" {number(calibration.cosine.mean)} (difference {signed(shuffled.difference)}, 95%"
-        f" interval {interval(shuffled.interval)}, n = {shuffled.n}). {why} Do not read these"
+        f" CI {interval(shuffled.interval)}, n = {shuffled.n}). {why} Do not read these"
         " explanations as statements about an activation."
     )
 
@@ -77,7 +103,7 @@ def not_nearer(percentile: AgainstChance) -> str:
     return (
         "the reconstruction is not shown to be nearer to its own activation than to others (share"
         f" of the others that are farther {number(percentile.mean)}, chance"
-        f" {number(percentile.chance)}, 95% interval of the difference"
+        f" {number(percentile.chance)}, 95% CI of the difference"
         f" {interval(percentile.interval)}, n = {percentile.n})"
     )
 
@@ -89,9 +115,9 @@ def _below_the_mean(calibration: Calibration) -> str | None:
     verdict = "Below" if mean.difference < 0 else "Not shown to be better than"
     return (
         f"**{verdict} predicting the mean.** The round trip scores cosine"
-        f" {number(calibration.cosine.mean)}; answering every time with the mean direction of the"
-        f" training activations, without reading anything, scores {number(mean.mean)}"
-        f" (difference {signed(mean.difference)}, 95% interval {interval(mean.interval)},"
+        f" {number(calibration.cosine.mean)}; the mean direction of the training activations,"
+        f" which uses no explanation, scores {number(mean.mean)}"
+        f" (difference {signed(mean.difference)}, 95% CI {interval(mean.interval)},"
         f" n = {mean.n})."
     )
 
@@ -104,10 +130,10 @@ def _injection(calibration: Calibration) -> str | None:
     if counts.n == 0 or not (no_gain or same_text):
         return None
     return (
-        "**The injected activation makes no difference that was measured.** A random direction in"
-        f" its place is explained word for word the same in {counts.random_vector_same_text} of"
+        "**The injected activation made no measurable difference.** A random direction in its"
+        f" place got word for word the same explanation in {counts.random_vector_same_text} of"
         f" {counts.n} rows, and its explanation reconstructs the activation at cosine"
-        f" {number(random.mean)} (difference {signed(random.difference)}, 95% interval"
+        f" {number(random.mean)} (difference {signed(random.difference)}, 95% CI"
         f" {interval(random.interval)}, n = {random.n})."
     )
 
@@ -118,13 +144,13 @@ def _failures(calibration: Calibration) -> str | None:
     if failed == 0:
         return None
     others = (
-        f" Over the {survivors.n} others the cosine is {number(survivors.mean)}, which is not the"
-        " headline: it forgets the failures."
+        f" For reference only, without them: cosine {number(survivors.mean)} over"
+        f" {count(survivors.n, 'row')}."
     )
     return (
         f"**{failed} of {count(asked.rows, 'activation')} got no explanation** ({asked.empty}"
-        f" empty, {asked.truncated} truncated, {asked.unparsed} unparsed). They count as cosine 0"
-        f" in every mean.{others if survivors.n else ''}"
+        f" empty, {asked.truncated} truncated, {asked.unparsed} without tags). They count as cosine"
+        f" 0 in every mean.{others if survivors.n else ''}"
     )
 
 
@@ -134,46 +160,40 @@ def _few(calibration: Calibration) -> str | None:
         return None
     return (
         f"**Small sample.** Measured on {count(asked.rows, 'activation')} from"
-        f" {count(asked.documents, 'document')}. The intervals say how uncertain that leaves each"
-        " number, and the fewer the documents, the rougher the intervals themselves."
+        f" {count(asked.documents, 'document')}. With few documents the confidence intervals"
+        " themselves are rough."
     )
 
 
 def _not_identified(calibration: Calibration) -> str | None:
-    """When retrieval is not shown to be better than that of a text which tells the document."""
+    """When retrieval is not shown to be better than that of a text which tells the document.
+
+    Under topic-level this is the first thing that the card says it does not show.
+    """
     asked, found = calibration.denominators, calibration.retrieval
-    if singles_out(asked, found):
+    if singles_out(asked, found) or calibration.label.name == "topic-level":
         return None
     closest = (
         f"The reconstruction is closest to its own activation in {found.hits} of {found.n} rows"
-        f" (hit rate {number(found.top1)}, 95% interval {number(found.interval[0])} to"
+        f" (hit rate {number(found.top1)}, 95% CI {number(found.interval[0])} to"
         f" {number(found.interval[1])}). Chance is {number(found.chance)}"
     )
     if asked.documents < asked.rows:
         return (
-            f"**Explanations are not shown to single out their activation.** {closest}, and knowing"
+            f"**Explanations are not shown to identify their activation.** {closest}, and knowing"
             f" the document alone would give {number(asked.documents / asked.rows)}."
         )
     if found.interval[0] > found.chance:
         return f"**Rows of one document were not told apart.** {closest}. {ONE_ROW_EACH}"
-    return f"**Explanations are not shown to single out their activation.** {closest}."
-
-
-def _wording(calibration: Calibration) -> str | None:
-    if calibration.label.name not in ("content-reading", "topic-level"):
-        return None
-    if (cost := wording_cost(calibration.probes)) is None:
-        return None
-    return f"**That meaning rather than wording carries it is not shown:** {cost}."
+    return f"**Explanations are not shown to identify their activation.** {closest}."
 
 
 def _shared_part(calibration: Calibration) -> str:
-    empty, mean = calibration.controls["empty"], calibration.controls["predict_mean"]
+    mean = calibration.controls["predict_mean"]
     return (
-        "**A cosine alone says little.** Activations of one layer share a direction: without"
-        f" reading anything, the mean training direction scores {number(mean.mean)} and the empty"
-        f" explanation {number(empty.mean)}, beside {number(calibration.cosine.mean)} for the real"
-        " ones. Compare differences to controls, never bare cosines, and never across models or"
+        "**Compare differences, not bare cosines.** Activations of one layer share a direction: the"
+        f" mean training direction alone scores cosine {number(mean.mean)}, against"
+        f" {number(calibration.cosine.mean)} for the pair. Do not compare cosines across models or"
         " layers."
     )
 
@@ -183,8 +203,6 @@ def _repetition(calibration: Calibration) -> str | None:
     if texts.distinct_explanations == texts.n:
         return None
     return (
-        f"**Explanations repeat.** {texts.n} activations got"
-        f" {count(texts.distinct_explanations, 'different explanation')}, with"
-        f" {count(texts.distinct_prefixes_60, 'different beginning')} of 60 characters. Read one as"
-        " a category that the activation was put into."
+        f"**Explanations repeat.** {count(texts.n, 'explanation')}:"
+        f" {count(texts.distinct_explanations, 'different text')}. Read each one as a category."
     )

@@ -19,24 +19,25 @@ from nla_release.cards.sentences import ONE_ROW_EACH, not_nearer
 SIGNIFICANT = 0.05
 
 _NO_DETAIL = (
-    "That any one name, number or detail in an explanation is true: texts were compared with"
-    " activations, not statements with facts."
+    "Whether any single name, number or detail in an explanation is true: explanations were scored"
+    " against activations, not against facts."
 )
 _NO_WORD = (
-    "That a specific word, name or example in an explanation is there in the activation: what"
-    " carries over may be the topic and no more."
+    "Whether a specific word, name or example in an explanation is in the activation: it may be the"
+    " topic and no more."
 )
 _NOT_BEYOND_ITS_PLACE = (
-    "That it carries more than the token it was read at: no control gives the AR that token alone."
+    "Whether the explanations carry more than the token at the activation's position: no control"
+    " gives the AR that token alone."
 )
-_NOT_ABOUT = "so none should be read as a statement about what it stands beside."
+_NO_CONTENT = "Whether an explanation says anything about its own activation"
 _NO_UNDERSTANDING = (
-    "That a high cosine of the round trip is a sign of content: it is not shown to be lower"
-    " without."
+    "Whether a high round-trip cosine is a sign of content: it is not shown to be lower without"
+    " content."
 )
 _NO_ACCIDENT = (
-    "That a difference from another's is a sign of content: where the AR answers nearly alike, any"
-    " accident of the text makes one."
+    "Whether a difference from another row's explanation is a sign of content: an AR that answers"
+    " nearly alike for all texts shows a small difference by accident."
 )
 
 
@@ -69,18 +70,17 @@ def shown(calibration: Calibration) -> Shown:
 
 def _belongs(calibration: Calibration) -> str:
     return (
-        "That an explanation belongs to its activation. Read in the place of the row's own, another"
-        f" row's explanation lowers the cosine {_apart(calibration, 'shuffled')}."
+        "Explanations belong to their activations: another row's explanation lowers the cosine"
+        f" {_apart(calibration, 'shuffled')}."
     )
 
 
 def _singles_out(calibration: Calibration) -> str:
     found = calibration.retrieval
     return (
-        "That it carries more than its document. The reconstruction is nearest to its own"
-        f" activation in {found.hits} of {found.n} rows (95% interval {number(found.interval[0])}"
-        f" to {number(found.interval[1])}); knowing the document alone would give"
-        f" {number(_document_alone(calibration))}."
+        "They carry more than their document: the reconstruction is nearest to its own activation"
+        f" in {found.hits} of {found.n} rows, where knowing the document alone would give"
+        f" {number(_document_alone(calibration))} of them."
     )
 
 
@@ -88,18 +88,18 @@ def _besides(calibration: Calibration) -> Iterator[str]:
     """What may or may not be shown under the same label."""
     if _above(calibration, "predict_mean"):
         yield (
-            "That reading beats not reading: the mean training direction, given as the answer every"
-            f" time, lowers the cosine {_apart(calibration, 'predict_mean')}."
+            "Using the explanation beats predicting the mean training direction, which lowers the"
+            f" cosine {_apart(calibration, 'predict_mean')}."
         )
     if _above(calibration, "random_vector"):
         yield (
-            "That what is injected matters: explained in the activation's place, a random direction"
-            f" lowers the cosine {_apart(calibration, 'random_vector')}."
+            "The injected activation matters: a random direction in its place lowers the cosine"
+            f" {_apart(calibration, 'random_vector')}."
         )
     found = calibration.probes.text_retrieval
     if isinstance(found, TextRetrieval) and _above_chance(found.lexical):
         yield (
-            "That the words alone, without the AR, tell something: by words in common"
+            "The words are informative without the AR: by words in common"
             f" {_led(found.lexical, 'source document')}."
         )
     claims = calibration.probes.claims
@@ -107,8 +107,8 @@ def _besides(calibration: Calibration) -> Iterator[str]:
         control = claims.controls["other_activation"]
         if control.interval and control.interval[0] > 0:
             yield (
-                "That single claims are missed by their own activation more than by another's"
-                f" (error {signed(control.difference)}, 95% interval {interval(control.interval)},"
+                "Leaving out a single claim costs its own activation more than another's (error"
+                f" {signed(control.difference)}, 95% CI {interval(control.interval)},"
                 f" n = {count(claims.n, 'claim')})."
             )
 
@@ -117,7 +117,7 @@ def _in_general(calibration: Calibration) -> Iterator[str]:
     """What neither label that allows content lets a reader conclude."""
     yield from _in_words(calibration)
     if cost := wording_cost(calibration.probes):
-        yield f"That meaning rather than wording carries it: {cost}."
+        yield f"Whether meaning rather than wording carries the content: {cost}."
     yield from _elsewhere(calibration)
 
 
@@ -126,13 +126,13 @@ def _in_words(calibration: Calibration) -> Iterator[str]:
     found = calibration.probes.text_retrieval
     if not isinstance(found, TextRetrieval):
         yield (
-            "That a reader finds the content in the words: this AR was trained to, and nothing"
-            " else read them."
+            "Whether a reader finds the content in the words: only this AR, which was trained for"
+            " it, has read them."
         )
     elif not _above_chance(found.lexical):
         yield (
-            "That a reader finds the content in the words. By the words alone"
-            f" {_led(found.lexical, 'document')}: the AR may read them in a way of its own."
+            "Whether a reader finds the content in the words: by the words alone"
+            f" {_led(found.lexical, 'document')}. The AR may read them in a way of its own."
         )
 
 
@@ -147,7 +147,7 @@ def _led(found: Ranking, whereto: str) -> str:
     told = found.permutation
     p = f", p = {told.p:.4f} by permuting documents" if isinstance(told, Permutation) else ""
     return (
-        f"{found.hits} of {found.n} explanations lead to their {whereto} (95% interval"
+        f"{found.hits} of {found.n} explanations lead to their {whereto} (95% CI"
         f" {number(found.interval[0])} to {number(found.interval[1])}, chance"
         f" {number(found.chance)}{p})"
     )
@@ -156,24 +156,23 @@ def _led(found: Ranking, whereto: str) -> str:
 def _elsewhere(calibration: Calibration) -> Iterator[str]:
     asked = calibration.denominators
     yield (
-        f"Anything beyond the {count(asked.rows, 'activation')} from"
-        f" {count(asked.documents, 'document')} that were measured: other kinds of text, other"
-        " positions in a text, other layers, other models."
+        f"Anything beyond these {count(asked.rows, 'activation')} from"
+        f" {count(asked.documents, 'document')}: other kinds of text, other positions, other"
+        " layers, other models."
     )
     yield (
-        "That the model uses what an explanation names: no behaviour was predicted from a text, and"
-        " none was changed by one."
+        "Whether the model uses what an explanation names: no behaviour was predicted or changed."
     )
 
 
 def _not_singled_out(calibration: Calibration) -> str:
     found, alone = calibration.retrieval, _document_alone(calibration)
-    said = "That an explanation tells its activation from others of the same document."
+    said = "Whether an explanation distinguishes its activation from others of the same document"
     if alone == 1:
-        return f"{said} {ONE_ROW_EACH}"
+        return f"{said}. {ONE_ROW_EACH}"
     return (
-        f"{said} The reconstruction is nearest to its own activation in {found.hits} of {found.n}"
-        f" rows (95% interval {number(found.interval[0])} to {number(found.interval[1])}), and"
+        f"{said}: the reconstruction is nearest to its own activation in {found.hits} of {found.n}"
+        f" rows (95% CI {number(found.interval[0])} to {number(found.interval[1])}), and"
         f" knowing the document alone would give {number(alone)}."
     )
 
@@ -181,51 +180,47 @@ def _not_singled_out(calibration: Calibration) -> str:
 def _without_content(calibration: Calibration) -> str:
     shuffled, mean = calibration.controls["shuffled"], calibration.controls["predict_mean"]
     return (
-        "How much of the cosine is there without the content. The row's own explanation scores"
+        "How much of the cosine needs no content: the row's own explanation scores"
         f" {number(calibration.cosine.mean)}, another row's {number(shuffled.mean)} and the mean"
         f" training direction {number(mean.mean)} (own minus another's"
-        f" {signed(shuffled.difference)}, 95% interval {interval(shuffled.interval)},"
+        f" {signed(shuffled.difference)}, 95% CI {interval(shuffled.interval)},"
         f" n = {shuffled.n})."
     )
 
 
 def _no_content(calibration: Calibration) -> list[str]:
     """Not said to be equal: what is not shown to differ may differ."""
-    said = "That an explanation says anything about its own activation"
     low, high = calibration.controls["shuffled"].interval or (0, 0)
     retrieval = calibration.probes.retrieval
     if high < 0:
-        return [f"{said}: another's reconstructs it better, {_NOT_ABOUT}", _NO_UNDERSTANDING]
+        return [
+            f"{_NO_CONTENT}: another row's explanation reconstructs it better.",
+            _NO_UNDERSTANDING,
+        ]
     if low > 0 and isinstance(retrieval, Retrieval):
-        return [f"{said}: {not_nearer(retrieval.all.percentile)}, {_NOT_ABOUT}", _NO_ACCIDENT]
+        return [f"{_NO_CONTENT}: {not_nearer(retrieval.all.percentile)}.", _NO_ACCIDENT]
     return [
-        f"{said}: it is not shown to say more about it than another's does, {_NOT_ABOUT}",
+        f"{_NO_CONTENT}: it is not shown to say more about it than another row's explanation does.",
         _NO_UNDERSTANDING,
     ]
 
 
 def _it_runs(calibration: Calibration) -> str:
     asked = calibration.denominators
-    return (
-        f"That the pair runs: asked for {count(asked.rows, 'activation')}, the AV explained"
-        f" {asked.ok} of them."
-    )
+    return f"The pair runs: {asked.ok} of {count(asked.rows, 'activation')} got an explanation."
 
 
 def _undecided(calibration: Calibration) -> str:
     return (
-        f"Anything about what an explanation carries. {calibration.label.sentence} The numbers are"
-        " here to be checked, not to be cited."
+        f"What an explanation carries. {calibration.label.sentence} Do not cite these numbers as"
+        " results."
     )
 
 
 def _apart(calibration: Calibration, name: ControlName) -> str:
+    """Both values; the headline table has their difference with its interval."""
     control = calibration.controls[name]
-    return (
-        f"from {number(calibration.cosine.mean)} to {number(control.mean)} (difference"
-        f" {signed(control.difference)}, 95% interval {interval(control.interval)},"
-        f" n = {control.n})"
-    )
+    return f"from {number(calibration.cosine.mean)} to {number(control.mean)}"
 
 
 def _above(calibration: Calibration, name: ControlName) -> bool:

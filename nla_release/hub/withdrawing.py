@@ -29,8 +29,9 @@ from nla_release.release import tag
 from nla_release.schema import parse
 from nla_release.sidecar import Role
 
-# The block that the list of what was retracted follows, in both documents.
-_BEFORE_THE_LIST = "calibration"
+# Both documents list what was retracted under their history, which a calibration page may lack.
+_HISTORY = re.compile(r"^## History\b.*$", re.MULTILINE)
+_AFTER_THE_HISTORY = "\n## Addenda"
 
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -137,15 +138,16 @@ def told_on_page(page: str, log: Sequence[Entry]) -> str:
 
 
 def _listed(document: str, log: Sequence[Entry]) -> str:
-    """The document with the list of what was retracted."""
+    """The document with the list of what was retracted, under its history."""
     text = retracted_block(log).get(RETRACTING)
     if text is None:
         return document
-    before = _places(document).get(_BEFORE_THE_LIST)
-    if before is None:
-        return _with_block(document, RETRACTING, text, _top(document))
-    ends = document.index("\n", before.stop) if "\n" in document[before.stop :] else len(document)
-    return _with_block(document, RETRACTING, text, ends)
+    headings = [] if RETRACTING in _places(document) else [*_HISTORY.finditer(document)]
+    if headings or RETRACTING in _places(document):
+        return _with_block(document, RETRACTING, text, headings[-1].end() if headings else 0)
+    following = document.rfind(_AFTER_THE_HISTORY)
+    at = len(document) if following < 0 else following
+    return f"{document[:at]}\n## History\n\n{marked(RETRACTING, text)}\n{document[at:]}"
 
 
 def _with_block(document: str, name: str, text: str, at: int) -> str:
@@ -160,8 +162,8 @@ def _top(document: str) -> int:
     found = FRONT_MATTER.match(document, int(document.startswith("\ufeff")))
     if found is None:
         raise RefusedError(
-            "a document has neither metadata at its top nor the block calibration",
-            hint="mend it on the Hub first",
+            "a card has no metadata at its top, so that no notice can be put under it",
+            hint="add the metadata on the Hub first",
         )
     return found.end()
 

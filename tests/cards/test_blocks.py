@@ -71,9 +71,11 @@ def test_the_blocks_of_the_calibrations_page_are_those_of_its_calibration(
 
 def test_every_number_in_the_calibration_block_is_in_calibration_json(release: Release) -> None:
     document = read_json(release.calibration)
-    block = expected_blocks(Calibration.read(release.calibration))["calibration"]
+    calibration = Calibration.read(release.calibration)
+    page = expected_page_blocks(calibration)["calibration"]
+    block = page + expected_blocks(calibration)["calibration"]
     text = re.sub(
-        r"`[^`]*`|95%|2 \(1 - cos\)|(?<![\w.])0: the|1 in \d+|error 2|cosine 0", "", block
+        r"`[^`]*`|95%|2 \(1 - cos\)|(?<![\w.])0: mean|1 in \d+|error 2|cosine 0", "", block
     )
     allowed = {number(abs(value)) for value in (*numbers_in(document), *derived(document))}
     allowed |= {str(int(value)) for value in numbers_in(document) if value == int(value)}
@@ -84,25 +86,39 @@ def test_every_number_in_the_calibration_block_is_in_calibration_json(release: R
 
 
 def test_no_metric_stands_without_value_control_difference_interval_and_n(release: Release) -> None:
-    block = expected_blocks(Calibration.read(release.calibration))["calibration"]
-    header, _, *rows = [line for line in block.splitlines() if line.startswith("|")]
+    calibration = Calibration.read(release.calibration)
+    for blocks, count in ((expected_blocks, 6), (expected_page_blocks, 10)):
+        block = blocks(calibration)["calibration"]
+        header, _, *rows = [line for line in block.splitlines() if line.startswith("|")]
 
-    assert header == (
-        "| metric | value | control | difference | 95% interval of the difference | n |"
-    )
-    assert len(rows) == 10
-    for row in rows:
-        cells = [cell.strip() for cell in row.strip("|").split("|")]
-        assert len(cells) == 6
-        assert all(cells)
+        assert header == "| metric | value | control | difference | 95% CI of the difference | n |"
+        assert len(rows) == count
+        for row in rows:
+            cells = [cell.strip() for cell in row.strip("|").split("|")]
+            assert len(cells) == 6
+            assert all(cells)
+
+
+def test_a_zero_vector_that_does_as_well_stays_on_the_card(release: Release) -> None:
+    """Where it is clearly beaten it is on the page alone."""
+    calibration = Calibration.read(release.calibration)
+    zero = calibration.controls["zero_vector"].model_copy(update={"interval": (-0.1, 0.1)})
+    controls = dict(calibration.controls) | {"zero_vector": zero}
+    as_well = calibration.model_copy(update={"controls": controls})
+
+    assert "zero vector" not in expected_blocks(calibration)["calibration"]
+    assert "explanation of the zero vector" in expected_blocks(as_well)["calibration"]
 
 
 def test_failures_and_survivors_stand_beside_the_headline(release: Release) -> None:
-    block = expected_blocks(Calibration.read(release.calibration))["calibration"]
+    calibration = Calibration.read(release.calibration)
+    card, page = expected_blocks(calibration), expected_page_blocks(calibration)["calibration"]
 
-    assert "57 explained, 1 empty, 1 truncated, 1 unparsed" in block
-    assert "All 60 are in every mean" in block
-    assert "over the 57 rows with an explanation the cosine is" in block
+    for block in (card["calibration"], page):
+        assert "57 explained, 1 empty, 1 truncated, 1 without tags" in block
+    assert "Every mean includes the failures, at cosine 0." in card["calibration"]
+    assert "All 60 are in every mean" in page
+    assert "For reference only, without the 3 failures: cosine" in page
 
 
 def test_an_edited_number_is_no_longer_what_is_expected(
@@ -122,9 +138,9 @@ def test_what_could_not_be_computed_is_a_dash(tmp_path: Path) -> None:
         "fve": found.fve.model_copy(update={"value": None, "interval": None}),
         "cosine": found.cosine.model_copy(update={"sd": None, "interval": None}),
     }
-    block = expected_blocks(found.model_copy(update=nothing))["calibration"]
+    block = expected_page_blocks(found.model_copy(update=nothing))["calibration"]
 
-    assert "| - | 0: the mean training vector, by definition | - | - | 40 |" in block
+    assert "| - | 0: mean training vector, by definition | - | - | 40 |" in block
     assert "standard deviation -)" in block
     assert "None" not in block
 

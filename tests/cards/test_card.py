@@ -21,17 +21,16 @@ from tests.cards.conftest import card
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SECTIONS = [
-    "Headline calibration",
     "How to use",
-    "What was measured",
-    "Customizations vs the source methodology",
-    "Training setup",
-    "What makes this release distinctive",
+    "Headline numbers",
     "Examples",
     "Limitations",
     "Intended use",
-    "Sidecar",
-    "History and calibration",
+    "How it was measured",
+    "Training setup",
+    "Customizations vs the source methodology",
+    "What makes this release distinctive",
+    "History and files",
     "Citation",
     "License",
 ]
@@ -43,10 +42,11 @@ PAGE_SECTIONS = [
     "Probes",
     "What each comparison shows",
     "How it was made",
+    "Norms",
     "What is measured, and what is not",
     "What this is, and what it is not",
     "Use this for, use something else for",
-    "Beside the method",
+    "Comparison with the method",
     "Acknowledgments",
 ]
 
@@ -102,18 +102,19 @@ def test_the_calibrations_page_is_word_for_word_the_one_that_was_read_and_approv
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])
-def test_verdict_table_and_snippet_come_before_all_else(cards: dict[str, str], role: str) -> None:
+def test_a_card_opens_with_the_verdict_in_plain_words_then_usage_then_numbers(
+    cards: dict[str, str], role: str
+) -> None:
     text = cards[role].split("---\n", 2)[2]
     lines = text.splitlines()
     first = {
         words: next(at for at, line in enumerate(lines) if line.startswith(words))
-        for words in ("> **Content-reading:**", "| metric |", "```python")
+        for words in ("> **Content-reading.** The explanations", "```python", "| metric |")
     }
 
     assert list(first.values()) == sorted(first.values())
-    assert first["> **Content-reading:**"] < 10
-    assert first["| metric |"] < 25
-    assert first["```python"] < 70
+    assert first["> **Content-reading.** The explanations"] < 6
+    assert first["```python"] < 25
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])
@@ -187,7 +188,7 @@ def test_a_card_without_a_training_log_says_so_and_claims_nothing_of_the_loss(
     render(release, "0.0.1")
     text = card(release, "av")
 
-    assert "| Training log | none was given with this adapter, so no loss is shown here |" in text
+    assert "| Training log | none was given with this adapter |" in text
     assert not re.search(r"training_loss|Raw loss|descending|falling loss", text)
     assert "| Raw loss |" in card(release, "ar")
 
@@ -219,10 +220,13 @@ def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
     render(release, "0.0.1")
     text = card(release, "av")
 
-    assert "> **Format-only:** the row's own explanation is not shown to reconstruct" in text
+    assert (
+        "> **Format-only.** The explanations are not shown to carry content of the activation."
+        in text
+    )
     assert "**The explanations are not shown to carry content.**" in text
-    assert "**The injected activation makes no difference that was measured.**" in text
-    assert "**Meant as a negative example only.**" in text
+    assert "**The injected activation made no measurable difference.**" in text
+    assert "**Use it** only as a negative example:" in text
 
 
 def test_a_pair_below_the_mean_says_so_in_plain_words(tmp_path: Path) -> None:
@@ -249,7 +253,6 @@ def test_hostile_explanations_texts_and_titles_cannot_leave_their_place(tmp_path
     }
     assert [token.attrs["src"] for token in tokens if token.type == "image"] == [
         "figures/cosine_real_vs_controls.png",
-        "figures/retrieval_vs_chance.png",
         "figures/training_loss.png",
     ]
     assert sum(token.type == "heading_open" for token in tokens) == 1 + len(SECTIONS) - 1

@@ -145,8 +145,8 @@ def test_a_retraction_points_to_what_it_supersedes_and_every_card_points_back(
         " measured at the wrong injection scale\n\nThe scale was 80000.\n" in entry.text
     )
     back = (
-        "- `cosine.mean` = 0.438 of v0.0.1: measured at the wrong injection scale"
-        " ([2026-11-23](HISTORY.md#2026-11-23-retraction-the-cosine-of-v001))"
+        "- `cosine.mean` = 0.438 of v0.0.1, retracted on 2026-11-23: measured at the wrong"
+        " injection scale ([entry](HISTORY.md#2026-11-23-retraction-the-cosine-of-v001))"
     )
     for role in ("av", "ar"):
         for name in ("README.md", "RELEASE_CALIBRATION.md"):

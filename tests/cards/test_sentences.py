@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.probes.paraphrase import Paraphrase
-from nla_release.calibration.report import Calibration
-from nla_release.cards.sentences import ALWAYS, limitations
+from nla_release.calibration.report import Calibration, LabelName
+from nla_release.cards.numbers import number
+from nla_release.cards.sentences import ALWAYS, limitations, verdict
+from nla_release.cards.shown import shown
 from tests.builders import make_evidence
 
 WELL_MEASURED = {"rows": 120, "documents": 40}
@@ -38,8 +39,7 @@ def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: Calibration) ->
     text = "\n".join(limitations(good))
 
     assert [sentence.split("**")[1] for sentence in limitations(good)[1:]] == [
-        "Single statements were not judged.",
-        "A cosine alone says little.",
+        "Compare differences, not bare cosines.",
     ]
     assert "Small sample" not in text
 
@@ -79,16 +79,17 @@ def test_a_constant_that_does_as_well_is_named(
 def test_failures_are_counted_and_the_survivors_are_not_the_headline(tmp_path: Path) -> None:
     text = said(tmp_path, **WELL_MEASURED, failed={0: "empty", 1: "truncated", 2: "unparsed"})
 
-    assert "**3 of 120 activations got no explanation** (1 empty, 1 truncated, 1 unparsed)" in text
-    assert "it forgets the failures" in text
+    assert (
+        "**3 of 120 activations got no explanation** (1 empty, 1 truncated, 1 without tags)" in text
+    )
+    assert "For reference only, without them: cosine" in text
 
 
 def test_when_nothing_was_said_nothing_is_said_of_survivors(tmp_path: Path) -> None:
     text = said(tmp_path, rows=30, documents=6, failed=dict.fromkeys(range(30), "empty"))
 
     assert "**30 of 30 activations got no explanation**" in text
-    assert "others" not in text
-    assert "realistic output" not in text
+    assert "without them" not in text
 
 
 @pytest.mark.parametrize(("rows", "documents"), [(99, 40), (120, 19)])
@@ -99,14 +100,14 @@ def test_a_small_sample_is_called_small(tmp_path: Path, rows: int, documents: in
 
 
 def test_an_injection_that_changes_nothing_is_named(good: Calibration) -> None:
-    words = "**The injected activation makes no difference that was measured.**"
+    words = "**The injected activation made no measurable difference.**"
     by_cosine = changed(good, "random_vector", interval=(-0.01, 0.02))
     counts = good.injection.model_copy(update={"random_vector_same_text": 60})
     by_text = good.model_copy(update={"injection": counts})
 
     assert words in "\n".join(limitations(by_cosine))
     assert words in "\n".join(limitations(by_text))
-    assert "word for word the same in 60 of 120 rows" in "\n".join(limitations(by_text))
+    assert "word for word the same explanation in 60 of 120 rows" in "\n".join(limitations(by_text))
 
 
 def test_retrieval_must_beat_knowing_the_document(good: Calibration) -> None:
@@ -114,7 +115,7 @@ def test_retrieval_must_beat_knowing_the_document(good: Calibration) -> None:
     found = good.retrieval.model_copy(update={"interval": (0.33, 0.5)})
     text = "\n".join(limitations(good.model_copy(update={"retrieval": found})))
 
-    assert "**Explanations are not shown to single out their activation.**" in text
+    assert "**Explanations are not shown to identify their activation.**" in text
     assert "knowing the document alone would give 0.333" in text
 
 
@@ -126,8 +127,8 @@ def test_with_one_row_per_document_nothing_false_is_said_of_documents(tmp_path: 
     lost = "\n".join(limitations(calibration.model_copy(update={"retrieval": chance})))
 
     assert "**Rows of one document were not told apart.**" in text
-    assert "single out" not in text
-    assert "**Explanations are not shown to single out their activation.**" in lost
+    assert "identify their activation" not in text
+    assert "**Explanations are not shown to identify their activation.**" in lost
     for said in (text, lost):
         assert "knowing the document" not in said
         assert "topic, not" not in said
@@ -142,47 +143,46 @@ def test_a_difference_that_brings_nothing_nearer_has_a_limitation_of_its_own(
 
     assert good.controls["shuffled"].difference > 0
     assert "**The explanations are not shown to carry content.**" in text
-    assert "And yet the reconstruction is not shown to be nearer to its own activation" in text
+    assert "The reconstruction is not shown to be nearer to its own activation" in text
     assert "the form of the text" not in text
-
-
-def test_what_a_paraphrase_costs_is_said_unless_it_is_small(tmp_path: Path) -> None:
-    cheap = calibrate(make_evidence(tmp_path, **WELL_MEASURED, probes=["paraphrase"]))
-    probe = cheap.probes.paraphrase
-    assert isinstance(probe, Paraphrase)
-    found = probe.rewordings["paraphrase"]
-    changes = {"difference": 0.271, "share": 0.498, "share_interval": (0.45, 0.561)}
-    dear = found.model_copy(update=changes)
-    reworded = probe.model_copy(update={"rewordings": {"paraphrase": dear}})
-    probes = cheap.probes.model_copy(update={"paraphrase": reworded})
-    text = "\n".join(limitations(cheap.model_copy(update={"probes": probes})))
-    words = (
-        "**That meaning rather than wording carries it is not shown:** a paraphrase costs 0.271 of"
-        " the cosine, a share of 0.498 of what another row's text costs (95% interval 0.450 to"
-        " 0.561) in 120 rows."
-    )
-
-    assert words in text
-    assert "paraphrase" not in "\n".join(limitations(cheap))
 
 
 def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None:
     text = said(tmp_path, **WELL_MEASURED, collapsed=True)
 
-    assert "120 activations got 1 different explanation, with 1 different beginning" in text
-    assert "**The right form is all that was shown.**" in text
+    assert "**Explanations repeat.** 120 explanations: 1 different text." in text
 
 
 @pytest.mark.parametrize(
     ("label", "words"),
     [
-        ("content-reading", "Single statements were not judged."),
-        ("topic-level", "What tells documents apart is shown to carry over, and nothing finer."),
-        ("format-only", "The right form is all that was shown."),
-        ("inconclusive", "What output is realistic is not known"),
+        ("content-reading", "carry content of the activation they describe"),
+        ("topic-level", "not shown to identify the single activation"),
+        ("format-only", "not shown to carry content of the activation"),
+        ("inconclusive", "Too little was measured"),
     ],
 )
-def test_each_label_says_what_output_to_expect(good: Calibration, label: str, words: str) -> None:
+def test_each_label_is_said_in_plain_words_with_its_numbers(
+    good: Calibration, label: LabelName, words: str
+) -> None:
     labelled = good.label.model_copy(update={"name": label})
+    found = verdict(good.model_copy(update={"label": labelled}))
 
-    assert words in "\n".join(limitations(good.model_copy(update={"label": labelled})))
+    assert found.word == label.capitalize()
+    assert words in found.meaning
+    assert found.meaning.count(".") == 1
+    assert found.numbers.endswith(".")
+    if label != "inconclusive":
+        assert number(good.cosine.mean) in found.numbers
+        assert number(good.controls["shuffled"].mean) in found.numbers
+
+
+def test_a_limitation_does_not_repeat_what_the_card_says_it_does_not_show(
+    good: Calibration,
+) -> None:
+    found = good.retrieval.model_copy(update={"interval": (0.0, 0.1)})
+    label = good.label.model_copy(update={"name": "topic-level"})
+    topic = good.model_copy(update={"label": label, "retrieval": found})
+
+    assert "distinguishes its activation" in " ".join(shown(topic).does_not_show)
+    assert "identify their activation" not in "\n".join(limitations(topic))

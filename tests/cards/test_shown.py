@@ -87,9 +87,9 @@ def test_a_pair_of_which_only_the_form_is_shown_shows_no_content(tmp_path: Path)
     """A cosine of 0.8 that a constant reaches too is no success."""
     text = words(measured(tmp_path, **OPTIONS["format-only"]))
 
-    assert "How much of the cosine is there without the content." in text
-    assert "belongs to its activation." not in text
-    assert "what is injected matters" not in text
+    assert "How much of the cosine needs no content:" in text
+    assert "belong to their activations" not in text
+    assert "injected activation matters" not in text
 
 
 def test_a_topic_is_no_instance(tmp_path: Path) -> None:
@@ -103,8 +103,9 @@ def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path:
     found = shown(measured(tmp_path, rows=60, documents=60))
 
     assert found.does_not_show[0] == (
-        "That an explanation tells its activation from others of the same document. With one row"
-        " per document, telling the document is telling the row; hold out two rows or more."
+        "Whether an explanation distinguishes its activation from others of the same document."
+        " With one row per document, identifying the document identifies the row; hold out two"
+        " rows or more of each document."
     )
     assert "1.000" not in found.does_not_show[0]
 
@@ -112,8 +113,8 @@ def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path:
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        ((-0.01, 0.31), "it is not shown to say more about it than another's does"),
-        ((-0.3, -0.1), "another's reconstructs it better"),
+        ((-0.01, 0.31), "it is not shown to say more about it than another row's explanation does"),
+        ((-0.3, -0.1), "another row's explanation reconstructs it better"),
         ((0.11, 0.19), "the reconstruction is not shown to be nearer to its own activation"),
     ],
     ids=["not shown", "worse", "better and yet no nearer"],
@@ -132,7 +133,7 @@ def test_format_only_says_why_and_calls_nothing_equal(
 
 def test_content_may_be_the_token_alone(tmp_path: Path) -> None:
     assert any(
-        "more than the token it was read at" in sentence
+        "more than the token at the activation's position" in sentence
         for sentence in shown(measured(tmp_path, **OPTIONS["content-reading"])).does_not_show
     )
 
@@ -147,16 +148,14 @@ def test_wording_that_may_carry_it_is_said(tmp_path: Path) -> None:
     probes = calibration.probes.model_copy(update={"paraphrase": reworded})
     changed = calibration.model_copy(update={"probes": probes})
 
-    assert "That meaning rather than wording carries it:" in words(changed)
+    assert "Whether meaning rather than wording carries the content:" in words(changed)
     assert "wording" not in words(calibration)
 
 
 def test_too_little_evidence_shows_nothing_of_the_content(tmp_path: Path) -> None:
     found = shown(measured(tmp_path, **OPTIONS["inconclusive"]))
 
-    assert found.shows == [
-        "That the pair runs: asked for 12 activations, the AV explained 12 of them."
-    ]
+    assert found.shows == ["The pair runs: 12 of 12 activations got an explanation."]
     assert "cosine" not in words(measured(tmp_path, **OPTIONS["inconclusive"]))
 
 
@@ -165,8 +164,8 @@ def test_a_pair_below_the_mean_is_not_said_to_beat_it(tmp_path: Path) -> None:
     below = measured(tmp_path / "below", rows=60, documents=20, noise=1.5)
 
     assert below.controls["predict_mean"].difference < 0
-    assert "reading beats not reading" in words(better)
-    assert "reading beats not reading" not in words(below)
+    assert "beats predicting the mean" in words(better)
+    assert "beats predicting the mean" not in words(below)
 
 
 def test_words_that_lead_nowhere_are_said_to(tmp_path: Path) -> None:
@@ -187,7 +186,11 @@ def test_words_that_lead_nowhere_are_said_to(tmp_path: Path) -> None:
         update={"text_retrieval": found.model_copy(update={"lexical": unsure})}
     )
 
-    assert any(re.match("That the words alone", sentence) for sentence in shown(calibration).shows)
-    assert "words alone, without" not in words(calibration.model_copy(update={"probes": by_chance}))
+    assert any(
+        re.match("The words are informative", sentence) for sentence in shown(calibration).shows
+    )
+    assert "informative without the AR" not in words(
+        calibration.model_copy(update={"probes": by_chance})
+    )
     assert any("in a way of its own" in sentence for sentence in shown(changed).does_not_show)
-    assert not any("words alone" in sentence for sentence in shown(changed).shows)
+    assert not any("informative" in sentence for sentence in shown(changed).shows)

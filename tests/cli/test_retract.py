@@ -163,7 +163,9 @@ def test_the_log_here_has_the_entry_so_that_the_next_version_has_it(run, hub, re
     render(release, "0.0.3")
     for role in ROLES:
         document = read_text(release.dist / role / "README.md")
-        assert "**Retracted as a whole.**" in document
+        before, history = document.split("\n## History and files\n")
+        assert "**Retracted versions of this pair.**" in history
+        assert "retracted" not in before.casefold()
         assert "> **Retracted on" not in document
 
 

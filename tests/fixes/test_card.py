@@ -147,7 +147,7 @@ def test_a_base_that_the_hub_would_refuse_is_not_copied_onto_the_card(release, c
 
 
 def test_blocks_are_generated_again_and_what_stands_around_them_is_kept(release, card):
-    rewrite(card, "## Headline calibration", "## Headline calibration\n\nMine, and 0.5.")
+    rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine, and 0.5.")
     rewrite(card, "<!-- nla-release:begin label -->\n", "<!-- nla-release:begin label -->\nBest.\n")
     mine = card.read_text().replace("Best.\n", "")
 
@@ -199,7 +199,7 @@ def test_what_the_role_decides_needs_no_evidence(release, card):
 
 def test_a_card_edited_after_rendering_keeps_its_record(release, card):
     """NLA701 goes on saying that somebody edited it."""
-    rewrite(card, "## Headline calibration", "## Headline calibration\n\nMine.", listed=False)
+    rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine.", listed=False)
     rewrite(card, "library_name: peft", "library_name: x", listed=False)
 
     assert fixed(release / "dist") == ["ar/README.md"]
@@ -216,7 +216,7 @@ def test_a_card_that_is_as_rendered_again_keeps_its_record(release, card, good):
 
 
 def test_the_record_of_a_mended_card_is_its_own_and_no_other_record_changes(release, card):
-    rewrite(card, "## Headline calibration", "## Headline calibration\n\nMine.")
+    rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine.")
     rewrite(card, "library_name: peft", "library_name: x")
     with edited_json(card.parent / MANIFEST) as manifest:
         manifest["files"]["LICENSE"]["sha256"] = "a" * 64
