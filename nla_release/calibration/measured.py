@@ -12,6 +12,7 @@ from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, read_release
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import Sidecar, contract_digest, read_sidecar
+from nla_release.training_chain import training_chain
 
 # What a comparison takes from a repository, as patterns for a download.
 PUBLISHED_FILES = ("evidence/*", "calibration.json", "release.json", SIDECAR_FILE_NAME)
@@ -107,6 +108,12 @@ def sidecar_facts(sidecar: Sidecar) -> Settings:
 
 
 def _trained(sidecar: Sidecar) -> Iterator[tuple[str, str]]:
-    for key, value in sorted(sidecar.nla_release.training.items()):
+    training, role = sidecar.nla_release.training, sidecar.role.upper()
+    chain = training_chain(training)
+    for key, value in sorted(training.items()):
         if isinstance(value, str | int | float) and key not in _OUTCOMES:
-            yield f"{sidecar.role.upper()} training: {key.replace('_', ' ')}", str(value)
+            said = chain.steps_in_words if key == "steps" and len(chain.runs) > 1 else str(value)
+            yield f"{role} training: {key.replace('_', ' ')}", said
+    if training:
+        earlier = chain.runs[-1].continued_from or "not recorded"
+        yield f"{role} training: continued from", earlier if len(chain.runs) > 1 else "nothing"

@@ -22,6 +22,7 @@ from nla_release.cards.waivers import waivers_section
 from nla_release.lora import lora_modules
 from nla_release.release import ROLES, tag
 from nla_release.sidecar import Role
+from nla_release.training_chain import TrainingChain, training_chain
 from nla_release.training_log import RULE, Step, judge
 from nla_release.weights import ADAPTER_FILE_NAME
 
@@ -88,6 +89,10 @@ def pair_context(
         },
         "notes": read_notes(release.notes, quotable),
         "loss_rule": RULE,
+        "chains": {
+            role: _chain(training_chain(adapter.sidecar.nla_release.training))
+            for role, adapter in adapters.items()
+        },
         "citations": citations(release.config.citations),
         "licence": release.licence.model_dump(),
     }
@@ -110,12 +115,22 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
         },
         "sidecar": adapter.sidecar.model_dump(mode="json", by_alias=True),
         "lora": shared["lora"][role],
+        "chain": shared["chains"][role],
         "loss": _loss(adapter.log) if adapter.log else None,
         "figures": shared["figures"] | _figures(plots),
         "datasets": dataset_facts(adapter.sidecar.nla_release.training),
         "snippet": asdict(snippet(adapter.sidecar, inputs.evidence)),
         "year": year,
         "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),
+    }
+
+
+def _chain(chain: TrainingChain) -> Context:
+    return asdict(chain) | {
+        "steps": chain.steps,
+        "steps_in_words": chain.steps_in_words,
+        "seconds": chain.seconds,
+        "seconds_in_words": chain.seconds_in_words,
     }
 
 

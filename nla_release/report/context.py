@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -29,6 +30,8 @@ from nla_release.report.provenance import environment, provenance
 from nla_release.report.texts import everywhere, placeless, shortened, visible
 from nla_release.rules.model import State, UnreadableError, Verdict
 from nla_release.rules.subject import Measurement, Subject
+from nla_release.sidecar import Role
+from nla_release.training_chain import TrainingChain, training_chain
 
 MAX_ROWS = 500
 
@@ -71,7 +74,7 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         "numbers": _numbers(calibration) if calibration else None,
         "rows": _rows(evidence) if evidence else None,
         "max_rows": MAX_ROWS,
-        "environment": environment(evidence) if evidence else None,
+        "environment": environment(evidence, _chains(subject)) if evidence else None,
         "provenance": provenance(subject.folder.name, evidence, calibration),
         **everywhere(placeless(subject.folder), messages),
     }
@@ -81,6 +84,15 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
             "calibration": json.loads(calibration.dump()) if calibration else None,
         }
     }
+
+
+def _chains(subject: Subject) -> dict[Role, TrainingChain]:
+    """How each adapter was trained, by role; without those whose sidecar cannot be read."""
+    chains: dict[Role, TrainingChain] = {}
+    for adapter in subject.adapters:
+        with suppress(NlaReleaseError):
+            chains[adapter.role] = training_chain(adapter.sidecar.nla_release.training)
+    return chains
 
 
 def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found | None, str]:

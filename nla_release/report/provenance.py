@@ -1,6 +1,6 @@
 """What a run depended on, and the hashes of all that it was made of, as names and values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nla_release import __version__
 from nla_release.calibration.evidence import Evidence
@@ -8,10 +8,12 @@ from nla_release.calibration.records import ProbeRecord
 from nla_release.calibration.report import Calibration
 from nla_release.cards.numbers import count
 from nla_release.report.described import shown
+from nla_release.sidecar import Role
+from nla_release.training_chain import TrainingChain
 
 
-def environment(evidence: Evidence) -> list[tuple[str, str]]:
-    """What the run depended on."""
+def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> list[tuple[str, str]]:
+    """What the run depended on, and how long each adapter was trained, by role."""
     run = evidence.run
     precision = run.precision
     decoding = run.decoding
@@ -27,7 +29,17 @@ def environment(evidence: Evidence) -> list[tuple[str, str]]:
         ("seed", str(run.seed)),
         *sorted(run.libraries.items()),
         *((f"probe {probe.name}", _cost(probe)) for probe in run.probes),
+        *(line for role, chain in chains.items() for line in _trained(role, chain)),
     ]
+
+
+def _trained(role: Role, chain: TrainingChain) -> Iterator[tuple[str, str]]:
+    """Steps and seconds of each run and in total, and what the last run continued from."""
+    name = f"{role.upper()} training"
+    yield f"{name} steps", chain.steps_in_words
+    yield f"{name} seconds", chain.seconds_in_words
+    if len(chain.runs) > 1:
+        yield f"{name} continued from", chain.runs[-1].continued_from or "not recorded"
 
 
 def _cost(probe: ProbeRecord) -> str:

@@ -18,6 +18,7 @@ from nla_release.release import Release, read_release
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH, make_release, measure, pair_digests, release_document
 from tests.cards.conftest import card
+from tests.pairs.zoo import edited_yaml
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 SECTIONS = [
@@ -43,6 +44,7 @@ PAGE_SECTIONS = [
     "What each comparison shows",
     "How it was made",
     "Norms",
+    "Training",
     "What is measured, and what is not",
     "What this is, and what it is not",
     "Use this for, use something else for",
@@ -191,6 +193,60 @@ def test_a_card_without_a_training_log_says_so_and_claims_nothing_of_the_loss(
     assert "| Training log | none was given with this adapter |" in text
     assert not re.search(r"training_loss|Raw loss|descending|falling loss", text)
     assert "| Raw loss |" in card(release, "ar")
+
+
+CHAIN = {
+    "steps": 400,
+    "seconds": 40.5,
+    "first_loss": 1.25,
+    "final_loss": 0.5,
+    "adapter_sha256": "b" * 64,
+    "continued_from": {
+        "steps": 1000,
+        "seconds": 90.0,
+        "first_loss": 3.75,
+        "final_loss": 1.25,
+        "adapter_sha256": "a" * 64,
+    },
+}
+
+
+def test_an_adapter_that_was_continued_twice_is_shown_with_all_its_runs(tmp_path: Path) -> None:
+    """It was shown as trained once: with the steps, the time and the first loss of the last run."""
+    release = make_release(tmp_path)
+    with edited_yaml(release.adapter("av") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["training"]["continued_from"] = CHAIN
+    measure(release)
+    render(release, "0.0.1")
+    text, page = card(release, "av"), (release.dist / "ar" / "RELEASE_CALIBRATION.md").read_text()
+
+    assert "| Optimizer steps | 1520 in 3 runs: 1000 + 400 + 120 |" in text
+    assert "| Training time, seconds | 192 in 3 runs: 90 + 40.5 + 61.5 |" in text
+    assert f"| Continued from | adapter with sha256 `{'b' * 12}`" in text
+    assert re.search(r"^\| Raw loss \| .* of the last run \|$", text, re.MULTILINE)
+    assert "| AV | 1 of 3 | 1000 | 90.0 | 3.750 | 1.250 | - |" in page
+    assert f"| AV | 2 of 3 | 400 | 40.5 | 1.250 | 0.500 | `{'a' * 64}` |" in page
+    assert f"| AV | 3 of 3 | 120 | 61.5 | - | - | `{'b' * 64}` |" in page
+    assert "| AV | total | 1520 | 192.0 | 3.750 | - | |" in page
+    assert "Continued from" not in card(release, "ar")
+    assert "| AR | 1 of 1 | 120 | 61.5 |" in page
+
+
+@pytest.mark.parametrize("earlier", ["x", ["x"], {"steps": "many", "adapter_sha256": "|x"}])
+def test_a_chain_that_is_badly_recorded_is_not_made_up(tmp_path: Path, earlier: object) -> None:
+    release = make_release(tmp_path)
+    with edited_yaml(release.adapter("av") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["training"]["continued_from"] = earlier
+    measure(release)
+    render(release, "0.0.1")
+    text = card(release, "av")
+
+    if isinstance(earlier, dict):
+        assert "| Optimizer steps | not recorded in 2 runs: not recorded + 120 |" in text
+        assert "| Continued from | an adapter whose sha256 is not recorded;" in text
+    else:
+        assert "| Optimizer steps | 120 |" in text
+    assert "|x" not in text
 
 
 def test_best_median_and_worst_row_are_shown_verbatim_with_their_control(

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from nla_release.errors import ConfigError, PairError, WeightsError
 from nla_release.files import sha256_file
 from nla_release.sidecar import read_sidecar
+from nla_release.training_chain import training_chain
 from nla_release.training_log import read_log
 from tests.train.built import copied, recipe_with
 from train.ar import train_ar
@@ -33,6 +34,27 @@ def test_a_training_starts_with_an_earlier_adapters_weights_and_says_whose(
     first, last = read_log(folder / "pair" / role)[0].loss, read_log(earlier)[-1].loss
     assert first == pytest.approx(last, abs=0.3)
     assert first < read_log(earlier)[0].loss - 0.3
+
+
+def test_an_adapter_that_was_continued_twice_is_known_by_all_three_runs(built, tmp_path):
+    """A continued adapter was shown as trained once: steps, time and first loss of the last run."""
+    folder = copied(built, tmp_path)
+    digests = []
+    for steps in (3, 2, 1):
+        block = {"steps": steps} | ({"continue_from": f"run{len(digests)}"} if digests else {})
+        train_av(recipe_with(tmp_path, av=block), folder, device="cpu", again=True)
+        place = (folder / "pair" / "av").rename(folder / f"run{len(digests) + 1}")
+        digests.append(sha256_file(place / "adapter_model.safetensors"))
+    training = read_sidecar(folder / "run3", "av").nla_release.training
+    chain = training_chain(training)
+
+    assert [run.steps for run in chain.runs] == [3, 2, 1]
+    assert chain.steps_in_words == "6 in 3 runs: 3 + 2 + 1"
+    assert [run.continued_from for run in chain.runs] == [None, *digests[:2]]
+    assert [run.first_loss for run in chain.runs] == [
+        pytest.approx(read_log(folder / f"run{number}")[0].loss, abs=1e-5) for number in (1, 2, 3)
+    ]
+    assert chain.seconds == pytest.approx(sum(run.seconds for run in chain.runs), abs=0.05)
 
 
 @pytest.fixture(scope="module")

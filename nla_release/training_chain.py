@@ -1,0 +1,103 @@
+"""The runs that an adapter was trained in, as its sidecar records them.
+
+A training that continues from an earlier adapter records that one under `continued_from`, with the
+earlier adapter's own `continued_from` inside. The record is free-form and may come from others, so
+values of another type count as not recorded.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# More runs than anybody continues; a longer record is read up to here.
+MAX_RUNS = 100
+
+CONTINUED_FROM = "continued_from"
+# What a continued training records of each run before it.
+RECORDED = ("trained_from", "steps", "seconds", "first_loss", "final_loss")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One run; None where it is not recorded. `continued_from` is an adapter's sha256."""
+
+    steps: int | None
+    seconds: float | None
+    first_loss: float | None
+    final_loss: float | None
+    continued_from: str | None
+
+
+@dataclass(frozen=True)
+class TrainingChain:
+    """The runs of one adapter, oldest first."""
+
+    runs: tuple[TrainingRun, ...]
+
+    @property
+    def steps(self) -> int | None:
+        """Of all runs together; None where a run does not record them."""
+        total = _total([run.steps for run in self.runs])
+        return None if total is None else int(total)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all runs together; None where a run does not record them."""
+        total = _total([run.seconds for run in self.runs])
+        return None if total is None else round(total, 1)
+
+    @property
+    def steps_in_words(self) -> str:
+        """`400`, or `700 in 3 runs: 400 + 200 + 100`."""
+        return _in_words(self.steps, [run.steps for run in self.runs])
+
+    @property
+    def seconds_in_words(self) -> str:
+        """The same of the time in seconds."""
+        return _in_words(self.seconds, [run.seconds for run in self.runs])
+
+
+def training_chain(training: Mapping[str, Any]) -> TrainingChain:
+    """The runs that a sidecar's `nla_release.training` records, the last one included."""
+    runs: list[TrainingRun] = []
+    record: Any = training
+    while isinstance(record, Mapping) and len(runs) < MAX_RUNS:
+        earlier = record.get(CONTINUED_FROM)
+        digest = earlier.get("adapter_sha256") if isinstance(earlier, Mapping) else None
+        steps = record.get("steps")
+        runs.append(
+            TrainingRun(
+                steps=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
+                seconds=_number(record.get("seconds")),
+                first_loss=_number(record.get("first_loss")),
+                final_loss=_number(record.get("final_loss")),
+                continued_from=digest
+                if isinstance(digest, str) and _SHA256.fullmatch(digest)
+                else None,
+            )
+        )
+        record = earlier
+    return TrainingChain(tuple(reversed(runs)))
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _in_words(total: float | None, parts: Sequence[float | None]) -> str:
+    if len(parts) == 1:
+        return _shown(total)
+    each = " + ".join(map(_shown, parts))
+    return f"{_shown(total)} in {len(parts)} runs: {each}"
+
+
+def _shown(value: float | None) -> str:
+    return "not recorded" if value is None else f"{value:g}" if abs(value) < 1e6 else str(value)
