@@ -37,6 +37,7 @@ from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.released import Released, released
 from nla_release.cards.retractions import new_version, retracted_block, withdrawn_block
+from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import RefusedError
 from nla_release.files import dump_json, replacing_folder, write_atomic
@@ -227,6 +228,12 @@ def _pair_documents(
         **licence_files(inputs.release.licence),
         "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", page),
         BASE_NAME: dump_base_facts(base),
+        ROUND_TRIP_NAME: round_trip(
+            {role: adapter.sidecar for role, adapter in inputs.adapters.items()},
+            inputs.evidence,
+            shared["release"]["repos"],
+            shared["tag"],
+        ),
         **_files(plots),
     }
 

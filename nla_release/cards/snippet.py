@@ -1,10 +1,17 @@
-"""The constants of a usage snippet, from sidecar and evidence, never typed by hand."""
+"""The constants of a usage snippet, from sidecar and evidence, never typed by hand.
 
-from dataclasses import dataclass
+And the program in `examples/`, which both repositories hold: one round trip, from the same facts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 from nla_release.calibration.evidence import Evidence
+from nla_release.cards.environment import render_template
 from nla_release.prompt import av_prompt
-from nla_release.sidecar import Dtype, Quantization, Sidecar
+from nla_release.sidecar import Dtype, Quantization, Role, Sidecar
+
+ROUND_TRIP_NAME = "examples/round_trip.py"
 
 # Shown when the evidence has no source text, or no explanation, to start from.
 _ANY_TEXT = "The captain dropped the anchor and waited for the wind to turn."
@@ -49,3 +56,28 @@ def snippet(sidecar: Sidecar, evidence: Evidence) -> Snippet:
         quantization=run.precision.quantization,
         max_new_tokens=run.decoding.max_new_tokens,
     )
+
+
+def round_trip(
+    sidecars: Mapping[Role, Sidecar], evidence: Evidence, repos: Mapping[Role, str], tag: str
+) -> str:
+    """The text of `examples/round_trip.py`, the same in both repositories.
+
+    Args:
+        sidecars: of both adapters.
+        evidence: whose first explained row is the example.
+        repos: both repositories.
+        tag: of the release.
+    """
+    known = snippet(sidecars["av"], evidence)
+    context = {
+        "sidecars": {
+            role: sidecar.model_dump(mode="json", by_alias=True)
+            for role, sidecar in sidecars.items()
+        },
+        "snippet": asdict(known),
+        "av_prompt": known.prompt,
+        "repos": dict(repos),
+        "tag": tag,
+    }
+    return render_template("round_trip.py.jinja", context)

@@ -9,6 +9,7 @@ from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
 from nla_release.cards.addenda import FOLDER_NAME
 from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
+from nla_release.cards.snippet import ROUND_TRIP_NAME
 from nla_release.errors import ConfigError
 from nla_release.licences import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
@@ -48,6 +49,7 @@ _ALLOWED = (
     NOTICE_FILE_NAME,
     "USE_POLICY.md",
     COMPARISON_FILE_NAME,
+    ROUND_TRIP_NAME,
 )
 _ADDENDUM = re.compile(
     rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"

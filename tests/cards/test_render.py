@@ -29,6 +29,7 @@ SHARED = {
     "evidence/rows.jsonl",
     "evidence/run.json",
     "evidence/vectors.safetensors",
+    "examples/round_trip.py",
     *(
         f"figures/{name}.{kind}"
         for name in (
