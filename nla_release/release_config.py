@@ -6,7 +6,7 @@ from datetime import date
 from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
 
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
@@ -16,6 +16,9 @@ from nla_release.sidecar import Dtype, Quantization
 
 # Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"
+
+# What the Hub takes as `language:` of a card.
+_LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 
 # A comparison letters its releases, this one first.
 MAX_COMPARED = 25
@@ -113,12 +116,38 @@ class Waiver(Strict):
         return line
 
 
+def _plain_line(text: str) -> str:
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise ValueError("must be one line of plain text")
+    return line
+
+
+PlainLine = Annotated[str, Field(min_length=1, max_length=600), AfterValidator(_plain_line)]
+
+
+def _language(code: str) -> str:
+    if not _LANGUAGE.fullmatch(code):
+        raise ValueError(f"{code!r} is no ISO 639 code; write en instead of English")
+    return code
+
+
+class Update(Strict):
+    """A dated note at the top of both cards, such as on what was measured after the release."""
+
+    date: date
+    text: PlainLine
+
+
 class ReleaseConfig(Strict):
     """The keys of `release.yaml`.
 
     `license` is an identifier of the Hub. With `other`, `license_name` is what it is called
     and `license_link` its https address, or a file beside release.yaml that becomes LICENSE.
     `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
+    `source` is the https address of the source repository, `labeller` who or what wrote the
+    training explanations, `hardware` what the pair was trained on, and `languages` are ISO 639
+    codes of the texts; `updates` are dated notes at the top of both cards.
     `previous` is the folder of the release before: its own, its evidence/, or one repository;
     `compared_with` are folders of others to set beside this one on RELEASE_CALIBRATION.md.
     """
@@ -137,6 +166,15 @@ class ReleaseConfig(Strict):
     ar: str
     evaluation: Evaluation
     citations: list[str] = Field(default_factory=list)
+    source: str | None = Field(
+        default=None, max_length=300, pattern=r"^https://[A-Za-z0-9][^\s<>()\[\]\"'`|\\]*$"
+    )
+    labeller: PlainLine | None = None
+    languages: list[Annotated[str, AfterValidator(_language)]] = Field(
+        default_factory=list, max_length=20
+    )
+    hardware: PlainLine | None = None
+    updates: list[Update] = Field(default_factory=list, max_length=20)
     notes: str | None = None
     gates: Gates = Field(default_factory=Gates)
     waivers: list[Waiver] = Field(default_factory=list)

@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub import snapshot_download
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.controls import cosines
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.cards.render import render
 from nla_release.engine import Pair
@@ -159,6 +161,35 @@ def test_the_ar_cards_code_gives_what_the_engine_reconstructs(good_release, run_
     expected = engine.reconstruct([str(namespace["EXPLANATION"])])[0]
 
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+RUN_FILE = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_example_of_a_downloaded_copy_makes_the_round_trip(
+    good_release, published, run_code, role, tmp_path
+):
+    """It takes the adapter of the copy that it lies in, and the partner from the Hub."""
+    manifest = json.loads((good_release / "dist" / role / "release.json").read_text())
+    assert "examples/round_trip.py" in manifest["files"]
+    copy = snapshot_download(
+        manifest["repo"], revision=TAG, local_dir=tmp_path / role, endpoint=published.endpoint
+    )
+    row = next(row for row in read_evidence(good_release / "evidence").rows if row.status == "ok")
+    said, cosine = (
+        line.partition(": ")[2]
+        for line in run_code(RUN_FILE, f"{copy}/examples/round_trip.py").strip().splitlines()
+    )
+
+    assert said == row.explanation
+    evidence = read_evidence(good_release / "evidence")
+    expected = cosines(evidence, "real")[evidence.rows.index(row)]
+    assert float(cosine) == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize("quantization", ["none", "nf4"])

@@ -89,6 +89,10 @@ def pair_context(
         },
         "notes": read_notes(release.notes, quotable),
         "loss_rule": RULE,
+        "updates": [
+            update.model_dump(mode="json")
+            for update in sorted(release.config.updates, key=lambda it: it.date, reverse=True)
+        ],
         "chains": {
             role: _chain(training_chain(adapter.sidecar.nla_release.training))
             for role, adapter in adapters.items()
@@ -102,7 +106,8 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
     """What one card says besides: `shared`, and the facts and figures of this role."""
     adapter, partner = inputs.adapters[role], PARTNERS[role]
     repos, year = shared["release"]["repos"], shared["date"][:4]
-    key = f"{inputs.release.config.namespace}{year}{inputs.release.config.name}{role}"
+    config = inputs.release.config
+    key = f"{config.namespace}{year}{config.name}{role}"
     return shared | {
         "front_matter": front_matter(
             inputs.release, adapter.sidecar, inputs.calibration, shared["successors"][role]
@@ -118,7 +123,11 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
         "chain": shared["chains"][role],
         "loss": _loss(adapter.log) if adapter.log else None,
         "figures": shared["figures"] | _figures(plots),
-        "datasets": dataset_facts(adapter.sidecar.nla_release.training),
+        "datasets": dataset_facts(
+            adapter.sidecar.nla_release.training,
+            {"labeler": config.labeller, "hardware": config.hardware},
+            config.languages,
+        ),
         "snippet": asdict(snippet(adapter.sidecar, inputs.evidence)),
         "year": year,
         "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),

@@ -29,6 +29,7 @@ KEYS = (
     "license",
     "license_name",
     "license_link",
+    "language",
     "base_model",
     "base_model_relation",
     "library_name",
@@ -55,6 +56,7 @@ def front_matter(
         {
             "license": config.license,
             **_named(release),
+            **({"language": config.languages} if config.languages else {}),
             **determined(sidecar),
             **({"new_version": successor} if successor else {}),
             "tags": [

@@ -64,19 +64,26 @@ def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterato
         f"{count(head.blocks, 'block')} with LoRA, {adapted['ar']}, and a linear head"
         f" {'with' if head.bias else 'without'} bias",
     )
-    for role, sidecar in sidecars.items():
-        base = sidecar.nla_release.base
-        yield Component(
-            f"Base of the {role.upper()} in training: bfloat16",
-            "implemented" if (base.quantization, base.dtype) == (None, "bfloat16") else "adapted",
-            f"NF4 (4 bits), computing in {base.dtype}" if base.quantization else base.dtype,
-        )
+    yield from _precision(sidecars)
     for role, sidecar in sidecars.items():
         warm, reinforced = _stages(sidecar.stage)
         told = f"last stage of training: {code_cell(sidecar.stage)}"
         yield Component(f"Supervised warm start of the {role.upper()}", warm, told)
         yield Component(
             f"Reinforcement learning of the {role.upper()} on reconstruction", reinforced, told
+        )
+
+
+def _precision(sidecars: dict[Role, Sidecar]) -> Iterator[Component]:
+    """One component where both adapters were trained on a base of the same precision."""
+    bases = {role.upper(): sidecar.nla_release.base for role, sidecar in sidecars.items()}
+    if len({(base.quantization, base.dtype) for base in bases.values()}) == 1:
+        bases = {"AV and the AR": bases["AV"]}
+    for whose, base in bases.items():
+        yield Component(
+            f"Base of the {whose} in training: bfloat16",
+            "implemented" if (base.quantization, base.dtype) == (None, "bfloat16") else "adapted",
+            f"NF4 (4 bits), computing in {base.dtype}" if base.quantization else base.dtype,
         )
 
 

@@ -193,8 +193,7 @@ def _shared_part(calibration: Calibration) -> str:
     return (
         "**Compare differences, not bare cosines.** Activations of one layer share a direction: the"
         f" mean training direction alone scores cosine {number(mean.mean)}, against"
-        f" {number(calibration.cosine.mean)} for the pair. Do not compare cosines across models or"
-        " layers."
+        f" {number(calibration.cosine.mean)} for the pair."
     )
 
 

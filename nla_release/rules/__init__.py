@@ -69,6 +69,7 @@ RULES: tuple[Rule, ...] = (
     pair.partner_recorded,
     card.metadata_valid,
     card.blocks_generated,
+    card.example_generated,
     hygiene.nothing_pending,
     hygiene.nothing_private,
     history.history_appended,

@@ -10,11 +10,12 @@ from nla_release.cards.compared import COMPARISON
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.retractions import RETRACTING, WITHDRAWN, new_version
+from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.cards.superseded import ADDENDA, ADDENDUM
 from nla_release.files import read_text
 from nla_release.hub.card_metadata import check_card
 from nla_release.licences import LICENSES, instead_of
-from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
 from nla_release.rules.adapter import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
@@ -22,8 +23,9 @@ from nla_release.rules.adapter import (
     reading,
     regular_file,
 )
-from nla_release.rules.model import Page, Problem, listed, rule
-from nla_release.rules.scopes import REPOSITORIES
+from nla_release.rules.model import Page, Problem, Skip, listed, rule
+from nla_release.rules.scopes import RENDERED, REPOSITORIES
+from nla_release.rules.subject import Subject
 
 # What a generated block is made from, when that is not calibration.json.
 _SOURCES = {
@@ -127,6 +129,48 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
         adapter.calibration, addenda=adapter.addenda, comparison=adapter.comparison
     )
     yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
+
+
+@rule(
+    "NLA511",
+    "error",
+    "examples/round_trip.py is the generated program",
+    each=RENDERED,
+    page=Page(
+        checks="The program in examples/ of both repositories is, to the character, the one that"
+        " both sidecars, the evidence and release.json give. Releases made before there was such a"
+        " program are not checked.",
+        why="Readers run it without reading it: an injection scale of 80000 instead of 39.25 in it"
+        " gives fluent, wrong explanations, and a line that somebody added runs on their machine.",
+        fix="Run `nla-release render` again. Programs of your own belong into a repository of your"
+        " own, which `source` in release.yaml names.",
+        example="is not the program that both sidecars give",
+        waive="Never: it is run by those who trust the release.",
+    ),
+)
+def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
+    """Rendering the program again."""
+    adapters = {adapter.role: adapter for adapter in subject.rendered}
+    paths = [each.folder / ROUND_TRIP_NAME for each in adapters.values()]
+    if not any(path in each.files for path, each in zip(paths, adapters.values(), strict=True)):
+        yield Skip(f"this release has no {ROUND_TRIP_NAME}")
+        return
+    if len(adapters) < len(ROLES):
+        yield Skip(f"{ROUND_TRIP_NAME} follows from AV and AR, and only one of them is here")
+        return
+    measured = next(each for each in subject.measurements if each.rendered)
+    manifests = {role: adapter.manifest for role, adapter in adapters.items()}
+    expected = round_trip(
+        {role: adapter.sidecar for role, adapter in adapters.items()},
+        measured.evidence,
+        {role: manifest.repo for role, manifest in manifests.items()},
+        manifests["av"].tag,
+    )
+    for path, adapter in zip(paths, adapters.values(), strict=True):
+        if path not in adapter.files:
+            yield Problem(path, "is missing, and the other repository has one")
+        elif adapter.text(ROUND_TRIP_NAME) != expected:
+            yield Problem(path, "is not the program that both sidecars give")
 
 
 def _stale(

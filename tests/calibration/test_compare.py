@@ -15,6 +15,7 @@ from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.statistics import retrieved
 from nla_release.calibration.versions import side_by_side
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
+from nla_release.output.comparison_text import comparison_text
 from tests.builders import evidence_parts, make_evidence
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_yaml
@@ -315,6 +316,21 @@ def test_the_layer_and_the_training_are_among_what_differs(tmp_path):
 
     assert set(differing) == {"AR sidecar", "AR training: steps"}
     assert differing["AR training: steps"] == ["120", "60"]
+
+
+def test_a_continued_adapter_differs_from_one_that_was_trained_in_one_run(tmp_path):
+    """Both have 120 steps in their last run, and only one of them had 1000 before."""
+    one, two = (make_release(tmp_path / name) for name in ("one", "two"))
+    with edited_yaml(two.adapter("av") / "nla_meta.yaml") as sidecar:
+        earlier = {"steps": 1000, "adapter_sha256": "a" * 64}
+        sidecar["nla_release"]["training"]["continued_from"] = earlier
+    measure(two)
+    found = compare([read_measured(each.folder, each.folder.name) for each in (one, two)])
+    differing = {each.setting: each.values for each in found.differing}
+
+    assert differing["AV training: steps"] == ["120", "1120 in 2 runs: 1000 + 120"]
+    assert differing["AV training: continued from"] == ["nothing", "a" * 64]
+    assert "1120 in 2 runs: 1000 + 120" in comparison_text(found)
 
 
 def test_evidence_of_other_files_than_those_beside_it_is_not_compared(tmp_path):

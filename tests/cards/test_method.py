@@ -44,10 +44,23 @@ def test_the_files_decide(tmp_path: Path) -> None:
     found = components(read_release(tmp_path))
 
     assert found["Reinforcement learning of the AR on reconstruction"].status == "implemented"
-    assert found["Base of the AV in training: bfloat16"] == Component(
-        "Base of the AV in training: bfloat16", "adapted", "NF4 (4 bits), computing in bfloat16"
+    assert found["Base of the AV and the AR in training: bfloat16"] == Component(
+        "Base of the AV and the AR in training: bfloat16",
+        "adapted",
+        "NF4 (4 bits), computing in bfloat16",
     )
     assert found["Weight of single claims"].status == "adapted"
+
+
+def test_adapters_trained_at_two_precisions_are_told_apart(tmp_path: Path) -> None:
+    release = make_release(tmp_path)
+    with edited_yaml(release.adapter("av") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["base"]["dtype"] = "bfloat16"
+    measure(release)
+    found = components(read_release(tmp_path))
+
+    assert found["Base of the AV in training: bfloat16"].status == "implemented"
+    assert found["Base of the AR in training: bfloat16"].status == "adapted"
 
 
 @pytest.mark.parametrize(

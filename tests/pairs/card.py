@@ -93,6 +93,24 @@ def block_never_closed(dist: Path) -> None:
     list_anew(dist / "av")
 
 
+@defect("NLA511", "dist")
+def program_of_somebody_else(dist: Path) -> None:
+    append_text(dist / "av" / "examples" / "round_trip.py", "\nos.system('true')\n")
+
+
+@defect("NLA511", "dist")
+def program_at_another_scale(dist: Path) -> None:
+    path = dist / "ar" / "examples" / "round_trip.py"
+    path.write_text(path.read_text().replace("INJECTION_SCALE = 3", "INJECTION_SCALE = 8"))
+    list_anew(dist / "ar")
+
+
+@defect("NLA511", "dist")
+def program_in_one_repository_alone(dist: Path) -> None:
+    (dist / "ar" / "examples" / "round_trip.py").unlink()
+    list_anew(dist / "ar")
+
+
 @defect("NLA503", "dist")
 def stub_of_peft(dist: Path) -> None:
     append_text(dist / "av" / "README.md", "\n- **Developed by:** [More Information Needed]\n")

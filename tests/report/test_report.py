@@ -17,7 +17,7 @@ from nla_release.report.render import json_in_html, render_report
 from nla_release.rules import judge
 from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.rules.subject import find_subject
-from tests.builders_pair import make_release
+from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import (
     PREVIOUS,
     UNTIL,
@@ -115,6 +115,20 @@ def test_it_begins_with_the_verdict_and_the_sentence_of_the_label(good, document
 
     assert "Gate: pass" in banner
     assert sentence in banner
+
+
+def test_the_runs_of_a_continued_adapter_are_in_the_report(tmp_path):
+    release = make_release(tmp_path / "release")
+    with edited_yaml(release.adapter("ar") / "nla_meta.yaml") as sidecar:
+        earlier = {"steps": 1000, "seconds": 100, "adapter_sha256": "a" * 64}
+        sidecar["nla_release"]["training"]["continued_from"] = earlier
+    measure(release)
+    document = report(release.folder)
+
+    assert "1120 in 2 runs: 1000 + 120" in document
+    assert "161.5 in 2 runs: 100 + 61.5" in document
+    assert "a" * 64 in document
+    assert "AV training continued from" not in document
 
 
 def test_the_same_release_gives_the_same_bytes_wherever_it_lies(good, document, release):
