@@ -122,7 +122,7 @@ def test_both_cards_say_so_at_the_top_and_point_to_the_successor(run, hub, relea
         assert f"do not use v{OLD}.** {REASON}" in top
         assert "## How to use" in found.content  # nothing is deleted
         assert REASON in read(hub, repo, "HISTORY.md")
-        assert f"- v{OLD}: {REASON}. Use v{NEW}." in read(hub, repo, "RELEASE_CALIBRATION.md")
+        assert f": {REASON}. Use v{NEW} instead." in read(hub, repo, "RELEASE_CALIBRATION.md")
         assert tags(hub, repo) == before[repo]
         assert "Retracted" not in read(hub, repo, "README.md", f"v{OLD}")
         assert [each.title for each in commits(hub, repo)][:2] == [
@@ -380,7 +380,7 @@ def test_in_one_repository_for_all_versions_the_newer_card_lists_the_older_one(r
             found = card(server, release.repo_id(role, OLD))
             assert "new_version" not in found.data.to_dict()
             assert "> **Retracted on" not in found.content
-            assert f"- v{OLD}: {REASON}. Use v{NEW}." in found.content
+            assert f": {REASON}. Use v{NEW} instead." in found.content
 
 
 def test_a_repository_is_not_its_own_newer_version(rendered, tmp_path):
