@@ -17,6 +17,9 @@ CONTINUED_FROM = "continued_from"
 # What a continued training records of each run before it.
 RECORDED = ("trained_from", "steps", "seconds", "first_loss", "final_loss")
 
+# Of steps, seconds and losses: what is larger, or no number, was not recorded by a training.
+_LARGEST = 1e12
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,10 +70,10 @@ def training_chain(training: Mapping[str, Any]) -> TrainingChain:
     while isinstance(record, Mapping) and len(runs) < MAX_RUNS:
         earlier = record.get(CONTINUED_FROM)
         digest = earlier.get("adapter_sha256") if isinstance(earlier, Mapping) else None
-        steps = record.get("steps")
+        steps = _number(record.get("steps"))
         runs.append(
             TrainingRun(
-                steps=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
+                steps=steps if isinstance(steps, int) else None,
                 seconds=_number(record.get("seconds")),
                 first_loss=_number(record.get("first_loss")),
                 final_loss=_number(record.get("final_loss")),
@@ -83,8 +86,9 @@ def training_chain(training: Mapping[str, Any]) -> TrainingChain:
     return TrainingChain(tuple(reversed(runs)))
 
 
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _number(value: Any) -> int | float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if known and abs(value) < _LARGEST else None
 
 
 def _total(values: Sequence[float | None]) -> float | None:
