@@ -4,6 +4,7 @@ Works with the `tokenizers` library alone, so a laptop without torch can replay 
 Templates are filled by plain replacement: an explanation may itself hold braces.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ Encode = Callable[[str, bool], list[int]]
 _PROBES = ("word", "word.", "7", "é", "")
 
 
+_ESCAPES = re.compile(r"\\(?:[nrt]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})", re.ASCII)
+
+
 @dataclass(frozen=True)
 class MarkedPrompt:
     """A rendered AV prompt: ids `[S]`, and the marker's position and neighbours in it."""
@@ -30,6 +34,14 @@ class MarkedPrompt:
     token_id: int
     left_id: int
     right_id: int
+
+
+def literal_escapes(text: str) -> list[str]:
+    """The escape sequences that a text holds as characters, such as a backslash and an n.
+
+    A shell and YAML without double quotes keep them so; a prompt was hardly trained with them.
+    """
+    return list(dict.fromkeys(_ESCAPES.findall(text)))
 
 
 def av_prompt(template: str, injection_char: str) -> str:

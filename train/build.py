@@ -23,6 +23,7 @@ from nla_release.explanation import wrap
 from nla_release.files import dump_json, sha256_file, write_atomic
 from nla_release.progress import tell
 from nla_release.prompt import ar_prompt
+from nla_release.reference import write_reference
 from train.checks import Length, Report, ar_length, av_length, fault
 from train.command import run, step
 from train.corpus import LEARNING, Side, sides_of
@@ -33,7 +34,6 @@ from train.dataset import (
     reference_path,
     split_path,
     training_list_path,
-    write_reference,
 )
 from train.prompts import (
     base_without_weights,

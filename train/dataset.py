@@ -4,14 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-from safetensors.numpy import save
-
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
-from nla_release.files import write_atomic
+from nla_release.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.sidecar import Role
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from train.corpus import Side
@@ -20,8 +16,6 @@ from train.prompts import check_pins
 from train.recipe import Recipe
 from train.record import base_inputs, check_inputs
 from train.sidecars import read_sidecar
-
-REFERENCE_NAME = "reference.safetensors"
 
 DataName = Literal["base", "av_sft", "ar_sft", "eval", "rl"]
 
@@ -62,12 +56,6 @@ def reference_path(folder: Path) -> Path:
 def training_list_path(folder: Path) -> Path:
     """Where the list of training documents lies."""
     return folder / "data" / TRAINING_LIST_NAME
-
-
-def write_reference(path: Path, unit_sum: npt.NDArray[np.float64], rows: int, sha256: str) -> None:
-    """Write the mean of unit vectors `[d]`, given their sum, with their count and data's sha256."""
-    mean = (unit_sum / rows).astype(np.float32)
-    write_atomic(path, save({"mean": mean}, metadata={"rows": str(rows), "sha256": sha256}))
 
 
 def read_training_rows(folder: Path, recipe: Recipe, base: Base, role: Role) -> TrainingRows:

@@ -17,6 +17,7 @@ from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {
     "init": "Begin a release with a trained pair, whatever dialect its sidecars are in.",
+    "data": "Make eval.parquet and reference.safetensors from your own activations.",
     "base": "Measure the base from headers and a sample of its embedding; leaves base.json.",
     "roundtrip": "Run held-out activations through the pair and its controls; leaves evidence/.",
     "calibrate": "Compute calibration.json from the evidence alone.",

@@ -8,13 +8,16 @@ from typing import Any
 import click
 
 from nla_release.cli.edge import say
-from nla_release.dialects.adopt import LICENSE_ANSWER, Naming, adopt
+from nla_release.dialects.adopt import LICENCE_KEYS, Naming, adopt
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
 from nla_release.dialects.values import resolved
+from nla_release.files import read_text, read_yaml
+from nla_release.release import ROLES
 
-# Templates and token ids are longer; they stand in the sidecar.
+# Templates and token ids are longer; they are in the sidecar.
 _LONGEST = 48
+_MAX_ANSWER = 64 * 1024
 
 
 def _pairs(
@@ -27,8 +30,28 @@ def _pairs(
             raise click.BadParameter(f"{value!r} is not KEY=VALUE")
         if key in answers:
             raise click.BadParameter(f"{key} is answered twice")
-        answers[key] = answer
+        answers[key] = _text_of(answer)
     return answers
+
+
+def _text_of(answer: str) -> str:
+    """An answer as it is; `@FILE` is the text of a file, exactly, and `@@` an @."""
+    if not answer.startswith("@") or answer == "@":
+        return answer
+    return answer[1:] if answer.startswith("@@") else read_text(Path(answer[1:]), limit=_MAX_ANSWER)
+
+
+def _answered(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> dict[str, Any]:
+    """The answers in a YAML file, by fact; av and ar may hold theirs nested."""
+    found: dict[str, Any] = {}
+    for key, value in (read_yaml(path) if path else {}).items():
+        if key in ROLES and isinstance(value, dict):
+            found |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            found[key] = value
+    return found
 
 
 @click.command("init")
@@ -46,7 +69,21 @@ def _pairs(
     multiple=True,
     metavar="KEY=VALUE",
     callback=_pairs,
-    help="A fact that no file records; the command asks for what it needs.",
+    help="A fact that no file records; the command asks for what it needs. KEY=@FILE takes the"
+    " file's text exactly as it is, line breaks included.",
+)
+@click.option(
+    "--answers",
+    "file_answers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.yaml",
+    callback=_answered,
+    help="The same as a YAML mapping of keys to values; --answer overrules it.",
+)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The folder that `nla-release data` wrote: it is copied, and gives activation_mean.",
 )
 @click.option(
     "--tokenizer",
@@ -66,6 +103,8 @@ def command(
     places: tuple[str, ...],
     out: Path,
     answers: dict[str, str],
+    file_answers: dict[str, Any],
+    data: Path | None,
     tokenizer: Path | None,
     base: Path | None,
     namespace: str | None,
@@ -79,16 +118,20 @@ def command(
     """
     if len(places) > 2:
         raise click.UsageError(f"expected AV and AR, got {len(places)} places")
-    license_ = answers.pop(LICENSE_ANSWER, None)
+    said = file_answers | answers
+    licence = {key: said.pop(key) for key in LICENCE_KEYS if key in said}
+    if wrong := [key for key, value in licence.items() if not isinstance(value, str)]:
+        raise click.UsageError(f"{wrong[0]} must be text")
     with tempfile.TemporaryDirectory(prefix="nla-release-") as downloads:
         try:
             report = adopt(
                 find_sources(places, Path(downloads)),
                 out,
-                answers=answers,
-                naming=Naming(namespace, name, license_),
+                answers=said,
+                naming=Naming(namespace, name, **licence),
                 tokenizer=tokenizer,
                 base=base,
+                data=data,
             )
         except OpenQuestionsError as questions:
             _tell(questions.report)
@@ -124,4 +167,5 @@ def _line(name: str, item: Known, report: Report) -> str:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    half = (_LONGEST - 5) // 2  # a prompt's end matters as much as its beginning
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"

@@ -1,48 +1,74 @@
 """Somebody else's pair as the beginning of a release: copies, canonical sidecars, release.yaml."""
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nla_release.base.source import has_weights
-from nla_release.dialects.canonical import canonical, commented, one_line
+from nla_release.dialects.canonical import canonical, commented, one_line, without_leaks
 from nla_release.dialects.copies import copy_adapter, copy_config, copy_head, copy_log
-from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
+from nla_release.dialects.folder import (
+    CARD_FILE_NAME,
+    Folder,
+    check_roles,
+    read_folder,
+    read_reconstructor,
+)
 from nla_release.dialects.pair import read_pair
 from nla_release.dialects.rendering import FILE_NAME as TOKENIZER_FILE_NAME
 from nla_release.dialects.rendering import Rendering, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import Source
-from nla_release.errors import ConfigError, InputError, RefusedError
-from nla_release.files import replacing_folder, write_atomic
+from nla_release.errors import ConfigError, DataError, InputError, RefusedError
+from nla_release.files import read_text, replacing_folder, write_atomic
+from nla_release.hub.card_metadata import check_card
+from nla_release.licences import LICENCE_FILE_NAME, licence_problem
+from nla_release.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.reference import MAKE_DATA
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, read_release
 from nla_release.release_config import NAME
 from nla_release.sidecar import FILE_NAME, Role
+from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 
 LICENSE_ANSWER = "license"
+LICENCE_KEYS = ("license", "license_name", "license_link")
+
+_MAKE_DATA = (
+    "  # held-out activations and the training activations' mean direction: make both with"
+    " `nla-release data`"
+)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """What only the releaser decides; None is asked for or, the name, inferred."""
+    """What only the releaser decides; None is asked for or inferred.
+
+    `license_link` may be a file, relative to the working folder; it is copied.
+    """
 
     namespace: str | None = None
     name: str | None = None
     license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
 
 
 def adopt(
     sources: dict[Role, Source],
     out: Path,
     *,
-    answers: dict[str, str],
+    answers: Mapping[str, Any],
     naming: Naming,
     tokenizer: Path | None = None,
     base: Path | None = None,
+    data: Path | None = None,
 ) -> Report:
     """Write `out` with pair/av, pair/ar and release.yaml; `sources` are only read.
 
@@ -54,6 +80,7 @@ def adopt(
         tokenizer: the base's tokenizer.json, a chat template beside it; by default that of `base`.
         base: a copy of the base, to measure its embeddings. What is not given is looked for at the
             base's pinned commit, in the client's cache and on the Hub.
+        data: the folder that `nla-release data` wrote; it is copied.
 
     Raises:
         RefusedError: `out` exists or lies in a source, or the pair is in a dialect that cannot be
@@ -73,6 +100,7 @@ def adopt(
         _refuse_links(source.folder)
     folders = {role: read_folder(sources[role].folder) for role in ROLES}
     check_roles(folders["av"], folders["ar"])
+    naming, stated = _licensed(naming, folders)
     rendering = _rendering(tokenizer, base)
     with _new_folders(out.parent), replacing_folder(out) as staging:
         targets = {role: staging / "pair" / role for role in ROLES}
@@ -83,23 +111,47 @@ def adopt(
             notes[role] += copy_adapter(folders[role], targets[role])
         notes["ar"] += copy_head(folders["ar"], targets["ar"])
         reconstructor = read_reconstructor(folders["ar"], targets["ar"])
-        report = read_pair(folders["av"], folders["ar"], reconstructor, answers, rendering, base)
+        report = read_pair(
+            folders["av"], folders["ar"], reconstructor, answers, rendering, base, data
+        )
         _settle(_with_notes(report, notes), naming)
         base_model = report.known["base_model"].value
+        cleaned = dict(folders)
         for role in ROLES:
             notes[role] += copy_config(folders[role], base_model, targets[role])
             notes[role] += copy_log(folders[role], targets[role])
+            cleaned[role], left_out = without_leaks(folders[role])
+            notes[role] += left_out
         report = _with_notes(report, notes)
         for role in ROLES:
-            sidecar = canonical(role, folders[role], report, reconstructor.head)
+            sidecar = canonical(role, cleaned[role], report, reconstructor.head)
             write_atomic(targets[role] / FILE_NAME, commented(sidecar, role, report))
-        write_atomic(staging / RELEASE_FILE_NAME, release_text(report, naming))
+        files = _copy_data(data, staging / "data") if data else []
+        naming = _with_licence_file(naming, staging)
+        # Paths count from where the folder will be, not from where it is made.
+        text = release_text(report, naming, stated=stated, base_path=_from(base, out), files=files)
+        write_atomic(staging / RELEASE_FILE_NAME, text)
         read_release(staging)
     return report
 
 
-def release_text(report: Report, naming: Naming) -> str:
-    """A commented `release.yaml` for a report without questions."""
+def release_text(
+    report: Report,
+    naming: Naming,
+    *,
+    stated: str | None = None,
+    base_path: str | None = None,
+    files: Sequence[str] = (),
+) -> str:
+    """A commented `release.yaml` for a report without questions.
+
+    Args:
+        report: of the pair.
+        naming: what the releaser decided.
+        stated: where the licence is from, when nobody answered it.
+        base_path: of a copy of the base.
+        files: the names of the files in `data/`.
+    """
     known = report.known
     base, layer = known["base_model"], known["layer"]
     short = base.value.rpartition("/")[2]
@@ -113,16 +165,24 @@ def release_text(report: Report, naming: Naming) -> str:
         _line("title", f"{short} NLA, layer {layer.value}", guessed),
         _line("base_model", base.value, _inferred(base)),
         _line("base_revision", known["base_revision"].value, _inferred(known["base_revision"])),
-        _line("license", naming.license),
+        _line("license", naming.license, stated),
+        *(
+            _line(key, value)
+            for key in ("license_name", "license_link")
+            if (value := getattr(naming, key)) is not None
+        ),
         "av: pair/av",
         "ar: pair/ar",
         "evaluation:",
-        "  # held-out activations and the training activations' mean direction: put yours here",
+        *(() if files else (_MAKE_DATA,)),
         "  data: data/eval.parquet",
         "  reference: data/reference.safetensors",
+        *([f"  training: [data/{TRAINING_LIST_NAME}]"] if TRAINING_LIST_NAME in files else ()),
         "  " + _line("quantization", known["base_quantization"].value, "from the training"),
         "  " + _line("dtype", known["base_dtype"].value, "from the training"),
-        "# base_path: ../base        # a copy of the base on this machine, used instead of the Hub",
+        _line("base_path", base_path)
+        if base_path
+        else "# base_path: ../base        # a local copy of the base, used instead of the Hub",
         "# citations: [a key of citations.bib]",
         "# notes: notes            # hand-written Markdown for the cards",
     ]
@@ -144,7 +204,9 @@ def _settle(report: Report, naming: Naming) -> None:
     if naming.namespace is None:
         questions.append("the user or organisation that the repositories go to: --namespace NAME")
     if naming.license is None:
-        questions.append(f"the licence of the adapters: --answer {LICENSE_ANSWER}=...")
+        questions.append(
+            f"the licence of the adapters, such as apache-2.0: --answer {LICENSE_ANSWER}=..."
+        )
     if questions:
         listed = "".join(f"\n  {question}" for question in questions)
         one = len(questions) == 1
@@ -166,6 +228,72 @@ def _rendering(tokenizer: Path | None, base: Path | None) -> Rendering | None:
     if base and (base / TOKENIZER_FILE_NAME).is_file():
         return given(base / TOKENIZER_FILE_NAME, "the tokenizer of the copy given of the base")
     return None
+
+
+def _licensed(naming: Naming, folders: Mapping[Role, Folder]) -> tuple[Naming, str | None]:
+    """The naming with the licence that both cards state, when nobody answered; where it is from.
+
+    Raises:
+        ConfigError: nothing can be released under the licence that was answered.
+    """
+    if naming.license is not None:
+        problem = licence_problem(naming.license, naming.license_name, naming.license_link)
+        if problem:
+            raise ConfigError(
+                f"--answer {LICENSE_ANSWER}: {problem}",
+                hint="license_name and license_link are answered in the same way",
+            )
+        return naming, None
+    stated = [_card_metadata(folder.path) for folder in folders.values()]
+    licences = [{key: card.get(key) for key in LICENCE_KEYS} for card in stated]
+    found = {key: value for key, value in licences[0].items() if isinstance(value, str)}
+    if licences[0] != licences[1] or "license" not in found:
+        return naming, None
+    if licence_problem(found["license"], found.get("license_name"), found.get("license_link")):
+        return naming, None
+    if found.get("license_link") == LICENCE_FILE_NAME:  # a file of the repository, not of ours
+        return naming, None
+    return replace(naming, **found), f"from {CARD_FILE_NAME} of AV and AR"
+
+
+def _card_metadata(folder: Path) -> dict[str, Any]:
+    """The metadata of an adapter's card; empty when there is none that can be read."""
+    for place in (folder, folder.parent):
+        try:
+            return check_card(read_text(place / CARD_FILE_NAME)).metadata
+        except InputError:
+            continue
+    return {}
+
+
+def _with_licence_file(naming: Naming, staging: Path) -> Naming:
+    """Copy the file that `license_link` names, and name the copy."""
+    link = naming.license_link
+    if link is None or "://" in link:
+        return naming
+    write_atomic(staging / LICENCE_FILE_NAME, read_text(Path(link)))
+    return replace(naming, license_link=LICENCE_FILE_NAME)
+
+
+def _copy_data(source: Path, target: Path) -> list[str]:
+    """Copy the files that `nla-release data` wrote; gives their names.
+
+    Raises:
+        DataError: one that a release needs is missing.
+    """
+    names = ("eval.parquet", REFERENCE_NAME, TRAINING_LIST_NAME)
+    there = [name for name in names if (source / name).is_file()]
+    if missing := [name for name in names[:2] if name not in there]:
+        raise DataError(f"{source} lacks {', '.join(missing)}", hint=MAKE_DATA)
+    target.mkdir()
+    for name in there:
+        shutil.copyfile(source / name, target / name)
+    return there
+
+
+def _from(base: Path | None, out: Path) -> str | None:
+    """The path of the base's copy, from the folder of release.yaml."""
+    return Path(os.path.relpath(base.resolve(), out.resolve())).as_posix() if base else None
 
 
 def _check_names(naming: Naming) -> None:

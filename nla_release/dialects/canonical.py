@@ -1,5 +1,6 @@
 """From the facts of a pair to its canonical sidecars, with the foreign document kept inside."""
 
+from dataclasses import replace
 from typing import Any
 
 from nla_release.adapter_config import declared
@@ -8,13 +9,16 @@ from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
 from nla_release.dialects.values import resolved
 from nla_release.errors import SidecarError
+from nla_release.files import dump_yaml
+from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.schema import parse
-from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
+from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
 
 # The one key for what stood in a foreign sidecar under a key that the contract uses itself.
 FOREIGN_KEY = "source_sidecar"
 
 _UNKNOWN = "unknown"
+_PRIVATE = (*SECRETS, *PLACES, *MOUNTS, *ACCOUNTS)
 _OWNED = frozenset(field.alias or name for name, field in Sidecar.model_fields.items()) | {
     FOREIGN_KEY
 }
@@ -59,6 +63,53 @@ def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
 def one_line(text: str) -> str:
     """Text that stays inside one comment, whatever a stranger's file names hold."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
+    """The folder without what no release may publish: secrets, paths and run ids of the trainer.
+
+    NLA504 would find them in the released sidecar. The contract's own keys of a canonical sidecar
+    stay as they are.
+
+    Returns:
+        The folder with the document that is left, and a note for each key that was left out.
+    """
+    left_out: list[tuple[str, str]] = []
+    owned = _OWNED if folder.dialect is CANONICAL else frozenset()
+    kept = {key: value for key, value in folder.document.items() if key in owned}
+    others = {key: value for key, value in folder.document.items() if key not in kept}
+    document = kept | _clean(others, "", left_out)
+    notes = [f"{place} is left out of {FILE_NAME}: {kind}" for place, kind in left_out]
+    return replace(folder, document=document), notes
+
+
+def _clean(value: Any, place: str, left_out: list[tuple[str, str]]) -> Any:
+    """The value without keys and items that tell what is private."""
+    if isinstance(value, dict):
+        found = {}
+        for key, item in value.items():
+            where = f"{place}.{key}" if place else str(key)
+            told = _told(key, item)
+            if told:
+                left_out.append((where, told))
+            else:
+                found[key] = _clean(item, where, left_out)
+        return found
+    if isinstance(value, list):
+        return [_clean(item, f"{place}[{at}]", left_out) for at, item in enumerate(value)]
+    return value
+
+
+def _told(key: str, item: Any) -> str | None:
+    """What a key tells that is private; of a mapping, its own name only."""
+    nested = isinstance(item, dict) or any(isinstance(each, dict) for each in _items(item))
+    text = dump_yaml({key: None if nested else item})
+    found = next(leaks(text.encode(errors="replace"), _PRIVATE), None)
+    return found[1] if found else None
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _preserved(folder: Folder) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The files of a foreign adapter, copied into a release; each function says what it changed."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from nla_release.adapter_config import portable
-from nla_release.dialects.folder import Folder, head_source
-from nla_release.errors import InputError
-from nla_release.files import dump_json, read_json, write_atomic
+from nla_release.dialects.folder import Folder, head_names, head_source
+from nla_release.errors import InputError, WeightsError
+from nla_release.files import dump_json, read_json, replacing_file, write_atomic
 from nla_release.sidecar import HEAD_FILE_NAME
 from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.training_log import read_log
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
 
 
 def copy_adapter(folder: Folder, target: Path) -> list[str]:
@@ -20,7 +22,9 @@ def copy_adapter(folder: Folder, target: Path) -> list[str]:
         WeightsError: a pickle holds code, or is no adapter.
     """
     target.mkdir(parents=True)
+    _refuse_pointer(folder.weights)
     if folder.weights.name == ADAPTER_FILE_NAME:
+        read_header(folder.weights)
         shutil.copyfile(folder.weights, target / ADAPTER_FILE_NAME)
         return []
     from nla_release.engine.pickles import convert_adapter
@@ -36,9 +40,14 @@ def copy_head(folder: Folder, target: Path) -> list[str]:
         WeightsError: none is there, several are, or a pickle holds code or is no head.
     """
     found = head_source(folder.path)
-    if found.name == HEAD_FILE_NAME:
-        shutil.copyfile(found, target / HEAD_FILE_NAME)
-        return []
+    _refuse_pointer(found)
+    if found.suffix == ".safetensors":
+        names = head_names(found, found)
+        if found.name == HEAD_FILE_NAME and all(old == new for old, new in names.items()):
+            shutil.copyfile(found, target / HEAD_FILE_NAME)
+            return []
+        _rename_tensors(found, target / HEAD_FILE_NAME, names)
+        return [f"{HEAD_FILE_NAME} is {found.name}, its tensors named as in every release"]
     from nla_release.engine.pickles import convert_head
 
     convert_head(found, target / HEAD_FILE_NAME)
@@ -75,6 +84,40 @@ def copy_log(folder: Folder, target: Path) -> list[str]:
         return [f"{LOG_FILE_NAME} is left out, it is in no known form: {reason}"]
     shutil.copyfile(folder.path / LOG_FILE_NAME, target / LOG_FILE_NAME)
     return []
+
+
+def _refuse_pointer(path: Path) -> None:
+    """Refuse what git leaves in place of a large file that was not fetched.
+
+    Raises:
+        WeightsError: `path` is a Git LFS pointer.
+    """
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise WeightsError(
+            f"{path} is a Git LFS pointer, not the weights",
+            hint="fetch them with `git lfs pull` in that repository, and run the command again",
+        )
+
+
+def _rename_tensors(source: Path, target: Path, names: Mapping[str, str]) -> None:
+    """Write the tensors of a safetensors file under other names, their bytes unchanged."""
+    tensors, header, at = read_header(source), {}, 0
+    for old, new in names.items():
+        size = tensors[old].stop - tensors[old].start
+        offsets = [at, at + size]
+        header[new] = {
+            "dtype": tensors[old].dtype, "shape": tensors[old].shape, "data_offsets": offsets,
+        }  # fmt: skip
+        at += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing_file(target) as out, source.open("rb") as file:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for old in names:
+            file.seek(tensors[old].start)
+            out.write(file.read(tensors[old].stop - tensors[old].start))
 
 
 def _converted(source: Path, name: str) -> str:

@@ -61,11 +61,16 @@ PAIR_FACTS = (
     Fact(
         "base_quantization",
         one_of(none=None, nf4="nf4"),
-        "the base's quantization in training",
+        "the base's quantization in training, none or nf4",
         ("nla_release.base.quantization",),
         null_speaks=True,
     ),
-    Fact("base_dtype", _DTYPE, "the base's dtype in training", ("nla_release.base.dtype",)),
+    Fact(
+        "base_dtype",
+        _DTYPE,
+        "the base's dtype in training, float32, bfloat16 or float16",
+        ("nla_release.base.dtype",),
+    ),
     Fact("d_model", values.size, "the activation's width", ("d_model", "extraction.d_model")),
     Fact(
         "layer",
@@ -114,7 +119,7 @@ PAIR_FACTS = (
     Fact(
         "template_av",
         values.text,
-        "the AV's prompt as trained, with {injection_char} at the marker",
+        "the AV's prompt as trained, with {injection_char} at the marker (or =@FILE)",
         (
             "prompt_templates.av",
             "prompt_templates.actor",
@@ -125,13 +130,14 @@ PAIR_FACTS = (
     Fact(
         "template_ar",
         values.text,
-        "the AR's prompt as trained, with {explanation} in it",
+        "the AR's prompt as trained, with {explanation} in it (or =@FILE)",
         ("prompt_templates.ar", "prompt_templates.critic", "critic_prompt_template"),
     ),
     Fact(
         "activation_mean",
         values.norm,
-        "the mean L2 norm of the training activations, as measured",
+        "the mean L2 norm of the training activations (`nla-release data` measures it: then"
+        " --data FOLDER)",
         ("nla_release.norms.activation_mean",),
     ),
     Fact(
@@ -150,7 +156,8 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "av.injection_scale",
             values.scale,
-            "the L2 norm the vectors had when the AV was trained; there is no safe default",
+            "the L2 norm the vectors had when the AV was trained, a number or sqrt_d_model; there"
+            " is no safe default",
             ("extraction.injection_scale", "injection_scale"),
             null_speaks=True,
         ),
@@ -169,7 +176,8 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "av.chat_options",
             values.options,
-            "the options that the chat template was given, as JSON",
+            "the options that the chat template was given, as JSON such as"
+            ' {"enable_thinking": false}; {} for none',
             ("nla_release.injection.chat_template.options",),
         ),
         Fact(
@@ -190,7 +198,7 @@ ROLE_FACTS: dict[Role, tuple[Fact, ...]] = {
         Fact(
             "ar.final_norm",
             one_of(identity="identity", kept="kept"),
-            "whether the base's final norm is applied before the head",
+            "whether the base's final norm is applied before the head, kept, or not, identity",
             ("nla_release.ar_head.final_norm",),
         ),
         Fact(

@@ -8,16 +8,29 @@ from typing import Any
 from nla_release.adapter_config import AdapterConfig
 from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
 from nla_release.dialects.values import dig, plain
-from nla_release.errors import InputError, RefusedError, SidecarError, WeightsError
+from nla_release.errors import (
+    InputError,
+    RefusedError,
+    SidecarError,
+    WeightsError,
+    printable,
+)
 from nla_release.files import MAX_YAML_BYTES, read_json, read_yaml
 from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, Tensor, read_header
+from nla_release.weights import (
+    ADAPTER_FILE_NAME,
+    CONFIG_FILE_NAME,
+    Tensor,
+    largest_values,
+    read_header,
+)
 
 # Where dialects keep their contract, the most telling first.
 SIDECAR_NAMES = (FILE_NAME, "nla_meta.json", "nla_config.json", "ar_meta.json")
 DATASET_SUFFIX = ".nla_meta.yaml"
 INJECT_CONFIG = "inject_config.json"
+CARD_FILE_NAME = "README.md"
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
 # What PEFT wrote before it wrote safetensors.
 PICKLED_ADAPTER = "adapter_model.bin"
@@ -74,7 +87,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Reconstructor:
-    """The AR as its weights tell: its head, and the deepest block that its adapter is in."""
+    """The AR by its weights: its head, and the deepest block where its adapter is not zero."""
 
     head: Head
     deepest_block: int | None
@@ -89,7 +102,10 @@ def read_folder(path: Path) -> Folder:
         InputError: no adapter, an unreadable file, or a sidecar in no known dialect.
     """
     context, document = read_contract(path)
-    dialect = recognise(document, context)
+    try:
+        dialect = recognise(document, context)
+    except SidecarError as error:
+        raise SidecarError(f"{path}: {error.message}", hint=error.hint) from error
     if dialect.refusal:
         raise RefusedError(
             f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}", hint=_RELEASED_HERE
@@ -156,17 +172,18 @@ def read_contract(path: Path) -> tuple[Context, dict[str, Any]]:
 
 
 def head_source(path: Path) -> Path:
-    """The AR's head file: `value_head.safetensors`, or the one pickle named `*head*`.
+    """The AR's head file: `value_head.safetensors`, or the one file of tensors named `*head*`.
 
     Raises:
-        WeightsError: there is none, or several pickles and no saying which.
+        WeightsError: there is none, or several and no saying which.
     """
     heads = _heads(path)
     if len(heads) != 1:
         found = ", ".join(entry.name for entry in heads) or "none"
         raise WeightsError(
-            f"{path}: expected {HEAD_FILE_NAME} or one pickled head, found {found}",
-            hint="the AR ends in a linear head; keep the one file that belongs to this adapter",
+            f"{path}: expected {HEAD_FILE_NAME} or one file named *head*, found {found}",
+            hint="the AR ends in a linear head: a .safetensors or .pt file whose name has `head` in"
+            " it; keep the one that belongs to this adapter",
         )
     return heads[0]
 
@@ -177,13 +194,7 @@ def read_head(path: Path, original: Path) -> Head:
     Raises:
         WeightsError: not the key `weight` (and `bias`), not square, or of a foreign dtype.
     """
-    tensors = read_header(path)
-    if not {"weight"} <= set(tensors) <= {"weight", "bias"}:
-        raise WeightsError(
-            f"{original} holds {', '.join(sorted(tensors)) or 'nothing'}, expected weight (and"
-            " bias)",
-            hint=_WHOSE,
-        )
+    tensors = {new: read_header(path)[old] for old, new in head_names(path, original).items()}
     weight = tensors["weight"]
     if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
         raise WeightsError(
@@ -192,12 +203,31 @@ def read_head(path: Path, original: Path) -> Head:
     return Head((weight.shape[0], weight.shape[1]), "bias" in tensors, _dtype(original, weight))
 
 
+def head_names(path: Path, original: Path) -> dict[str, str]:
+    """The tensors of a head by the names that a release gives them: `weight`, and maybe `bias`.
+
+    Raises:
+        WeightsError: it holds other tensors.
+    """
+    found = list(read_header(path))
+    names = {name: name.rpartition(".")[2] for name in found}
+    if len(found) == 1 and len(read_header(path)[found[0]].shape) == 2:
+        names = {found[0]: "weight"}
+    if sorted(names.values()) not in (["weight"], ["bias", "weight"]):
+        raise WeightsError(
+            f"{original} holds {printable(', '.join(sorted(found))) or 'nothing'}, expected weight"
+            " (and bias)",
+            hint=_WHOSE,
+        )
+    return names
+
+
 def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
     """What the headers of an AR's adapter and head say.
 
     Args:
         folder: the AR's; messages name its files.
-        converted: where what it holds as pickles lies as safetensors.
+        converted: where its weights are as safetensors.
 
     Raises:
         WeightsError: one is missing or damaged, or the head is not the AR's.
@@ -205,9 +235,17 @@ def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
     weights, head = folder.weights, head_source(folder.path)
     if _is_pickle(weights):
         weights = converted / ADAPTER_FILE_NAME
-    readable = converted / HEAD_FILE_NAME if _is_pickle(head) else head
-    blocks = [int(match[1]) for name in read_header(weights) if (match := _BLOCK.search(name))]
-    return Reconstructor(read_head(readable, head), max(blocks, default=None))
+    return Reconstructor(read_head(converted / HEAD_FILE_NAME, head), _deepest_block(weights))
+
+
+def _deepest_block(weights: Path) -> int | None:
+    """The deepest block where the adapter changes anything: a LoRA whose B is zero does not."""
+    changing = [
+        int(match[1])
+        for name, value in largest_values(weights).items()
+        if value and ".lora_A." not in name and (match := _BLOCK.search(name))
+    ]
+    return max(changing, default=None)
 
 
 def _dtype(path: Path, tensor: Tensor) -> str:
@@ -220,10 +258,13 @@ def _dtype(path: Path, tensor: Tensor) -> str:
 
 
 def _heads(path: Path) -> list[Path]:
-    """The head as safetensors, or else every pickle that is called one."""
+    """The head under its usual name, or else every file of tensors that is called one."""
     if (path / HEAD_FILE_NAME).is_file():
         return [path / HEAD_FILE_NAME]
-    return sorted(entry for entry in path.iterdir() if "head" in entry.name and _is_pickle(entry))
+    named = sorted(entry for entry in path.iterdir() if "head" in entry.name.casefold())
+    plain = [entry for entry in named if entry.is_file() and entry.suffix == ".safetensors"]
+    stems = {entry.stem for entry in plain}
+    return plain + [entry for entry in named if _is_pickle(entry) and entry.stem not in stems]
 
 
 def _is_pickle(path: Path) -> bool:

@@ -1,17 +1,22 @@
 """From two folders in foreign dialects to what is known of the pair, and what must be asked."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nla_release.dialects.embedding import measured_embedding
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
 from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
 from nla_release.dialects.rendering import Rendering, of_base
-from nla_release.dialects.report import Ledger, Report
+from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown
-from nla_release.errors import PairError, RefusedError, SidecarError
+from nla_release.errors import ConfigError, PairError, RefusedError, SidecarError
+from nla_release.prompt import literal_escapes
+from nla_release.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.reference import read_reference
 from nla_release.sidecar import Role
 
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
@@ -22,9 +27,10 @@ def read_pair(
     av: Folder,
     ar: Folder,
     reconstructor: Reconstructor,
-    answers: dict[str, str],
+    answers: Mapping[str, Any],
     rendering: Rendering | None,
     base: Path | None = None,
+    data: Path | None = None,
 ) -> Report:
     """Everything known of a pair, and the questions left.
 
@@ -35,6 +41,7 @@ def read_pair(
         answers: what a person said, by fact name.
         rendering: the base's tokenizer; when None, the pinned commit's if it can be had.
         base: a copy of the base; when None, the pinned commit's if it can be had.
+        data: the folder that `nla-release data` wrote, whose reference records activation_mean.
 
     Raises:
         SidecarError: a value that cannot be what its key says.
@@ -45,7 +52,10 @@ def read_pair(
     ledger = Ledger(reconstructor.head.shape[0])
     _record(ledger, "av", av)
     _record(ledger, "ar", ar)
-    ledger.answer(answers)
+    literal = ledger.answer(answers)
+    _refuse_escapes(ledger, literal=literal)
+    if data is not None:
+        _infer_norm(ledger, data)
     _infer_base(ledger, av, ar)
     _infer_shape(ledger, av, ar, reconstructor)
     _infer_embedding(ledger, base)
@@ -56,7 +66,7 @@ def read_pair(
     infer_ar(ledger, ar.dialect, rendering)
     for fact in PAIR_FACTS:
         if not (rendered and fact.name in FROM_THE_TOKENIZER):
-            ledger.ask(fact.name, _LIKELY.get(fact.name))
+            ledger.ask(fact.name)
     _refuse(ledger)
     missing = [
         f"{role}.{key}"
@@ -74,9 +84,6 @@ def read_pair(
 
 # A trainer's local path or a branch is common here, and says nothing: the fact is asked for.
 _NAMES_OF_THE_BASE = ("base_model", "base_revision")
-
-# Where no file gives a better hint. The precision is what most such pairs were trained under.
-_LIKELY = {"base_quantization": "none", "base_dtype": "bfloat16"}
 
 
 def _record(ledger: Ledger, role: Role, folder: Folder) -> None:
@@ -140,6 +147,38 @@ def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstr
     ledger.ask("layer", depth if depth is not None else _layer_in_name(av, ar))
     ledger.ask("ar.read_block", depth if depth is not None else reconstructor.deepest_block)
     ledger.infer("mse_scale", "sqrt_d_model", "the reference contract: absent is sqrt(d_model)")
+
+
+def _infer_norm(ledger: Ledger, data: Path) -> None:
+    """The mean norm of the training activations, as the reference next to the data records it."""
+    reference = read_reference(data / REFERENCE_NAME, ledger.width)
+    if reference.activation_mean is not None:
+        source = f"the {reference.rows} training activations of {data.name}/{REFERENCE_NAME}"
+        ledger.infer("activation_mean", round(reference.activation_mean, 4), source)
+
+
+def _refuse_escapes(ledger: Ledger, *, literal: bool) -> None:
+    """Refuse a prompt with an escape sequence as characters, unless it was trained so.
+
+    Raises:
+        ConfigError: an answer holds one.
+        SidecarError: a file does.
+    """
+    for name in ("template_av", "template_ar", "injection_char"):
+        if literal or name not in ledger or not (found := literal_escapes(ledger[name])):
+            continue
+        known = ledger.known[name]
+        what = f"{name} by {known.source} holds {found[0]} as {len(found[0])} characters"
+        trained = f"if the pair was trained with these characters: --answer {ESCAPES}=literal"
+        if known.how == "answered":
+            raise ConfigError(
+                f"{what}, and a shell does not make it one",
+                hint=f"put the text into a file: --answer {name}=@FILE; {trained}",
+            )
+        raise SidecarError(
+            what,
+            hint=f"where it should be one character, correct it in a copy of the folder; {trained}",
+        )
 
 
 def _infer_embedding(ledger: Ledger, folder: Path | None) -> None:

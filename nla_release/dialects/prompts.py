@@ -35,7 +35,7 @@ def infer_encoding(ledger: Ledger, dialect: Dialect) -> None:
     if dialect in _CHATTING:
         source = "the reference contract: an AV's prompt goes through the chat template"
         ledger.infer("av.prompt_encoding", "chat", source)
-    ledger.ask("av.prompt_encoding", "raw")
+    ledger.ask("av.prompt_encoding")
 
 
 def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
@@ -44,8 +44,8 @@ def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
     Raises:
         PairError: what was recorded is not what the tokenizer gives.
     """
-    ledger.ask("av.stage", "sl")
-    ledger.ask("av.injection_scale", "sqrt_d_model")
+    ledger.ask("av.stage")
+    ledger.ask("av.injection_scale")
     if "injection_char" not in ledger and "injection_token_id" in ledger and rendering:
         marker = rendering.tokenizer.decode([ledger["injection_token_id"]])
         ledger.ask("injection_char", marker or None)
@@ -66,10 +66,10 @@ def infer_ar(ledger: Ledger, dialect: Dialect, rendering: Rendering | None) -> N
     Raises:
         PairError: what was recorded is not what the tokenizer gives.
     """
-    ledger.ask("ar.stage", "sl")
+    ledger.ask("ar.stage")
     if dialect in _REFERENCE:
         ledger.infer("ar.final_norm", "identity", "the reference contract")
-    ledger.ask("ar.final_norm", "identity")
+    ledger.ask("ar.final_norm")
     if rendering is None:
         ledger.ask("ar.suffix_ids", remedy=_lacking(rendering))
     elif "template_ar" in ledger:
@@ -85,13 +85,13 @@ def _infer_chat(ledger: Ledger, rendering: Rendering | None) -> Chat | None:
     """The base's chat template with the options of training, once both are known."""
     if rendering is None or rendering.chat is None:
         ledger.ask("av.chat_template_sha256", remedy=_lacking(rendering))
-        ledger.ask("av.chat_options", "{}")
+        ledger.ask("av.chat_options")
         return None
     chat = rendering.chat
     _replay(ledger, "av.chat_template_sha256", chat.sha256, rendering.source)
     if not _THINKING.search(chat.template):
         ledger.infer("av.chat_options", {}, "the chat template, which knows nothing of thinking")
-    ledger.ask("av.chat_options", '{"enable_thinking": false}')
+    ledger.ask("av.chat_options")
     return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
 
 

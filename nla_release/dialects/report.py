@@ -4,14 +4,19 @@ Nothing is filled in silently: a fact that no file records is inferred with its 
 is a question.
 """
 
+import difflib
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nla_release.dialects.facts import FACTS
 from nla_release.dialects.values import resolved, scale, shown, written
-from nla_release.errors import ConfigError, PairError
+from nla_release.errors import ConfigError, PairError, printable
 from nla_release.sidecar import Role
+
+# Answered with `literal` where prompts really hold escape sequences as characters.
+ESCAPES = "escapes"
 
 How = Literal["recorded", "answered", "inferred"]
 
@@ -92,18 +97,26 @@ class Ledger:
                 hint="correct the one that is wrong; a pair has one",
             )
 
-    def answer(self, answers: dict[str, str]) -> None:
-        """Take over what a person says.
+    def answer(self, answers: Mapping[str, Any]) -> bool:
+        """Take over what a person says; gives whether escape sequences in prompts are meant so.
 
         Raises:
             ConfigError: no such fact, an impossible value, or a file already says it.
         """
         for name, text in answers.items():
+            if name == ESCAPES:
+                if text != "literal":
+                    raise ConfigError(f"--answer {ESCAPES}: {shown(text)} is not literal")
+                continue
             if name not in FACTS:
+                near = difflib.get_close_matches(name, FACTS, n=1)
+                meant = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigError(
-                    f"--answer {name}: there is no such fact",
+                    f"--answer {printable(name)}: there is no such fact{meant}",
                     hint=f"the facts are {', '.join(FACTS)}",
                 )
+            if name in self and self._says(name, text):
+                continue
             if name in self:
                 raise ConfigError(
                     f"--answer {name}: {self.known[name].source} already says {shown(self[name])}",
@@ -116,6 +129,14 @@ class Ledger:
                     f"--answer {name}: {error}", hint=f"it is {FACTS[name].asks}"
                 ) from error
             self.known[name] = Known(value, "answered", "the command line")
+        return ESCAPES in answers
+
+    def _says(self, name: str, text: Any) -> bool:
+        """Whether an answer is what is known already."""
+        try:
+            return bool(self._meant(name, FACTS[name].parse(text)) == self._meant(name, self[name]))
+        except ValueError:
+            return False
 
     def infer(self, name: str, value: Any, source: str) -> None:
         """Conclude a fact that is not known yet."""

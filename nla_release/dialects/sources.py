@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nla_release.dialects.folder import (
+    CARD_FILE_NAME,
     DATASET_SUFFIX,
     INJECT_CONFIG,
     PICKLED_ADAPTER,
@@ -26,6 +27,8 @@ _FILES = (
     PICKLED_ADAPTER,
     LOG_FILE_NAME,
     HEAD_FILE_NAME,
+    CARD_FILE_NAME,
+    "*head*.safetensors",
     "*head*.pt",
     "*head*.pth",
     "*head*.bin",

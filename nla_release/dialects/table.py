@@ -63,6 +63,7 @@ FLAT = Dialect("flat NLAMeta")
 NVIDIA_DATASET = Dialect("NVIDIA nano30b dataset", _DATASET)
 MODAL_DATASET = Dialect("Modal Qwen3.6 dataset", _DATASET)
 NEURONPEDIA = Dialect("Neuronpedia")
+UNDECLARED = Dialect("no sidecar")
 
 # Dialects of pairs that were fine-tuned whole; one with an adapter in it is read all the same.
 WHOLE_MODELS = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
@@ -181,8 +182,10 @@ _TABLE: tuple[tuple[Dialect, _Sign], ...] = (
     (KITFT_TRAINED, _all(_MODEL, _is("role", "actor", "critic"))),
     (KITFT_PUBLISHED, _all(_MODEL, _is("role", "av", "ar"))),
     (FLAT, _all(_lacks("kind"), _has("model_name", "layer_idx"), _has("d_model"))),
-    # Its AR has no sidecar at all; the head beside the adapter is what tells.
+    # Its AR has no sidecar at all; the head next to the adapter identifies it.
     (SOLSHINE, _all(_NO_SIDECAR, _HEAD_PICKLE)),
+    # Every fact is then inferred from the weights or asked for.
+    (UNDECLARED, _NO_SIDECAR),
 )
 
 

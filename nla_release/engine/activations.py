@@ -1,30 +1,38 @@
-"""Held-out activations on disk: parquet rows, and the training set's mean direction beside them.
+"""Held-out activations on disk: the rows of a parquet file.
 
 A row of the parquet file is one activation: `id`, `document`, `text` (the source up to and
 including the position, or null), `explanation` (a label, or null) and `activation` (float32 list
-of length d_model, raw norm). `train.build` writes it, and so may anything with these columns.
+of length d_model, raw norm). `train.build` writes it, `nla-release data` makes it from activations
+of other tools, and so may anything with these columns.
 
 Three more columns may be there, for probes: `document_sha256` (`training_documents.text_digest` of
 the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
 explanation in parts), null where a row has none.
 """
 
-import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
 
-from nla_release.errors import DataError, NothingCheckedError
+from nla_release.errors import DataError, NothingCheckedError, one_line, printable
 from nla_release.files import sha256_file
+from nla_release.reference import MAKE_DATA
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
 _OPTIONAL = ("document_sha256", "paraphrase", "claims")
+
+# Columns of names, which others keep as integers.
+NAMING = ("id", "document")
+
+# What a file may take of memory: activations hardly compress, texts do by a factor of ten.
+SMALL_BYTES = 128 * 1024**2
+MAX_EXPANSION = 32
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,6 @@ class Activations:
         return len(self.ids)
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The training activations' mean of unit vectors `[d]`, over `rows`, and the data's sha256."""
-
-    mean: npt.NDArray[np.float32]
-    rows: int
-    sha256: str
-
-    @property
-    def variance(self) -> float:
-        """Mean squared distance of the unit vectors from their mean: `1 - ||mean||^2`."""
-        return float(1.0 - np.square(self.mean.astype(np.float64)).sum())
-
-
 def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> Activations:
     """The first `limit` activations of a parquet file, or all.
 
@@ -66,77 +60,201 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         DataError: missing, unreadable, wrong columns, wrong width, NaN, or repeated ids.
         NothingCheckedError: it has no rows.
     """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist", hint=MAKE_DATA)
     digest = sha256_file(path)
+    wanted = (*COLUMNS, *_OPTIONAL)
+    file = open_parquet(path, wanted)
+    names = file.schema_arrow.names
+    _check_columns(path, names)
     try:
-        table = pq.read_table(path)
+        table = file.read(columns=[name for name in wanted if name in names])
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable parquet file: {error}") from error
-    _check_columns(path, table)
+        raise DataError(
+            f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
+        ) from error
     if limit is not None:
         table = table.slice(0, limit)
     if table.num_rows == 0:
-        raise NothingCheckedError(f"{path} has no rows", hint="extract held-out activations first")
-    ids, documents = (table.column(name).to_pylist() for name in ("id", "document"))
-    if not all(ids) or not all(documents):
-        raise DataError(f"{path}: every row needs an id and a document")
+        raise NothingCheckedError(f"{path} has no rows", hint=MAKE_DATA)
+
+    def texts(name: str) -> list[str | None]:
+        if name not in names:
+            return [None] * int(table.num_rows)
+        return texts_of(path, name, table.column(name))
+
+    ids, documents = named(path, "id", texts("id")), named(path, "document", texts("document"))
     if len(set(ids)) != len(ids):
         raise DataError(f"{path}: ids are not unique")
+    vectors = vectors_of(path, "activation", table.column("activation"))
+    if vectors.shape[1] != d_model:
+        raise DataError(
+            f"{path}: row 0 has an activation of width {vectors.shape[1]}, the pair's d_model is"
+            f" {d_model}",
+            hint="use activations of the pair's base and layer",
+        )
+    check_vectors(path, vectors)
     return Activations(
         ids,
         documents,
-        table.column("text").to_pylist(),
-        table.column("explanation").to_pylist(),
-        _optional(table, "document_sha256"),
-        _optional(table, "paraphrase"),
-        _optional(table, "claims"),
-        _vectors(path, table.column("activation").to_pylist(), d_model),
+        texts("text"),
+        texts("explanation"),
+        texts("document_sha256"),
+        texts("paraphrase"),
+        _claims(path, table.column("claims")) if "claims" in names else [None] * len(ids),
+        vectors,
         digest,
     )
 
 
-def read_reference(path: Path, d_model: int) -> Reference:
-    """The reference that `train.build` wrote.
+def named(path: Path, name: str, values: Sequence[str | None]) -> list[str]:
+    """Names of which every row has one.
 
     Raises:
-        DataError: missing, damaged, of another width, or without its record of rows and data.
+        DataError: a row has none.
+    """
+    found = [value for value in values if value]
+    if len(found) != len(values):
+        at = next(index for index, value in enumerate(values) if not value)
+        raise DataError(f"{path}: row {at} has no {name}; every row needs an id and a document")
+    return found
+
+
+def open_parquet(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
+    """A parquet file whose `wanted` columns can be read without taking the machine's memory.
+
+    Columns of text are read as dictionaries, so that a text that every row repeats is there once.
+
+    Raises:
+        DataError: missing, unreadable, or it would take up far more than its own size.
     """
     try:
-        with safe_open(path, framework="np") as handle:
-            record = handle.metadata() or {}
-            mean = handle.get_tensor("mean").astype(np.float32)
-        reference = Reference(mean, int(record["rows"]), record["sha256"])
-        if reference.rows < 1 or not re.fullmatch("[0-9a-f]{64}", reference.sha256):
-            raise ValueError(f"rows {record['rows']}, sha256 {record['sha256']!r}")
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is not a readable reference: {error}") from error
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{path} lacks its record of rows and data ({error})") from error
-    if mean.shape != (d_model,) or not np.isfinite(mean).all():
-        raise DataError(f"{path}: mean has shape {mean.shape}, expected ({d_model},) and finite")
-    if not 0 <= reference.variance <= 1:
-        raise DataError(f"{path}: mean is longer than 1, so it is not a mean of unit vectors")
-    return reference
-
-
-def _check_columns(path: Path, table: pa.Table) -> None:
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
+        schema = pq.read_schema(path)
+        texts = [name for name in schema.names if _is_text(schema.field(name).type)]
+        file = pq.ParquetFile(path, read_dictionary=texts)
+        allowed = max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size)
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
-            f"{path} lacks the columns {', '.join(missing)}; it has {table.column_names}"
+            f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
+        ) from error
+    found = file.metadata
+    size = 0
+    for group in range(found.num_row_groups):
+        for at in range(found.num_columns):
+            column = found.row_group(group).column(at)
+            if column.path_in_schema.split(".")[0] in wanted:
+                size += max(column.total_uncompressed_size, 4 * column.num_values)
+    check_expansion(path, size, allowed)
+    return file
+
+
+def check_expansion(path: Path, size: int, allowed: int | None = None) -> None:
+    """Refuse a file that takes up far more memory than its own size.
+
+    Args:
+        path: of the file.
+        size: in bytes, once it is read.
+        allowed: in bytes; by default what a file of its size may take.
+
+    Raises:
+        DataError: it takes up more.
+    """
+    if size > (allowed or max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size)):
+        raise DataError(
+            f"{path} of {path.stat().st_size} bytes would take {size / 1e9:.1f} GB of memory and is"
+            " not read",
+            hint="write it again without repeating values; activations hardly compress",
         )
-    for name in (*COLUMNS, *(name for name in _OPTIONAL if name in table.column_names)):
-        kind = table.schema.field(name).type
-        if name == "activation":
-            expected = "lists of floats"
-            fits = pa.types.is_nested(kind) and pa.types.is_floating(_inner(kind))
-        elif name == "claims":
-            expected = "lists of text"
-            fits = pa.types.is_nested(kind) and _is_text(_inner(kind))
+
+
+def texts_of(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]:
+    """A column of text as Python text: plain, large, view, categorical, or integers for names.
+
+    Raises:
+        DataError: it holds something else, or its texts take up far more than the file.
+    """
+    kind = column.type
+    if pa.types.is_null(kind):
+        return [None] * len(column)
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (_is_text(plain) or (pa.types.is_integer(plain) and name in NAMING)):
+        expected = "text or integers" if name in NAMING else "text"
+        raise DataError(f"{path}: column {name} holds {kind}, expected {expected}", hint=MAKE_DATA)
+    if pa.types.is_dictionary(kind):
+        check_expansion(path, sum(_decoded_bytes(chunk) for chunk in column.chunks))
+    elif pa.types.is_integer(plain):
+        column = column.cast(pa.string())
+    # Each text of a dictionary becomes one object, however many rows have it.
+    found: list[str | None] = []
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(kind):
+            known = [
+                None if value is None else str(value) for value in chunk.dictionary.to_pylist()
+            ]
+            found += [None if at is None else known[at] for at in chunk.indices.to_pylist()]
         else:
-            expected = "text"
-            fits = _is_text(kind)
-        fits |= pa.types.is_null(kind) and name in ("text", "explanation", *_OPTIONAL)
-        if not fits and table.num_rows:
-            raise DataError(f"{path}: column {name} holds {kind}, expected {expected}")
+            found += chunk.to_pylist()
+    return found
+
+
+def vectors_of(
+    path: Path, name: str, column: pa.ChunkedArray | pa.Array, first: int = 0
+) -> npt.NDArray[np.float32]:
+    """A column of lists of floats as `[N, d]` float32, where every row has the same width d.
+
+    Args:
+        path: of the file, for messages.
+        name: of the column.
+        column: its values.
+        first: the number of its first row, for messages.
+
+    Raises:
+        DataError: it holds something else, or rows of different widths or without values.
+    """
+    kind = column.type
+    if not (pa.types.is_nested(kind) and pa.types.is_floating(_inner(kind))):
+        raise DataError(
+            f"{path}: column {name} holds {kind}, expected lists of floats", hint=MAKE_DATA
+        )
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    widths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    if len(widths) and (other := np.flatnonzero(widths != widths[0])).size:
+        raise DataError(
+            f"{path}: row {first + int(other[0])} has an activation of width"
+            f" {widths[other[0]]}, the rows before have {widths[0]}",
+            hint=MAKE_DATA,
+        )
+    values = column.flatten()
+    if values.null_count:
+        raise DataError(f"{path}: column {name} has {values.null_count} missing values")
+    flat: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False).astype(np.float32)
+    return flat.reshape(len(column), -1) if len(column) else flat.reshape(0, 0)
+
+
+def check_vectors(path: Path, vectors: npt.NDArray[np.float32], first: int = 0) -> None:
+    """Refuse activations `[N, d]` that have no direction.
+
+    Raises:
+        DataError: NaN, infinity or a zero vector; names the first such rows.
+    """
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite) + first
+        raise DataError(f"{path}: rows {bad[:8].tolist()} hold NaN or infinity")
+    if (zero := np.flatnonzero(~vectors.any(axis=1))).size:
+        raise DataError(
+            f"{path}: rows {(zero[:8] + first).tolist()} are zero vectors, which have no direction"
+        )
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise DataError(
+            f"{path} lacks the columns {', '.join(missing)}; it has"
+            f" {printable(', '.join(names)[:300])}",
+            hint=MAKE_DATA,
+        )
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:
@@ -144,28 +262,22 @@ def _inner(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
-def _optional(table: pa.Table, name: str) -> list[Any]:
-    if name not in table.column_names:
-        return [None] * int(table.num_rows)
-    return list(table.column(name).to_pylist())
+def _decoded_bytes(chunk: pa.DictionaryArray) -> int:
+    """What the texts of a dictionary take up when each row has its own."""
+    if not _is_text(chunk.dictionary.type):
+        return int(chunk.nbytes)
+    lengths = pc.binary_length(chunk.dictionary.cast(pa.large_string()))
+    return int(pc.sum(lengths.take(chunk.indices)).as_py() or 0)
 
 
-def _vectors(path: Path, rows: list[list[float] | None], d_model: int) -> npt.NDArray[np.float32]:
-    for index, row in enumerate(rows):
-        if row is None or len(row) != d_model:
-            raise DataError(
-                f"{path}: row {index} has an activation of width {0 if row is None else len(row)},"
-                f" the pair's d_model is {d_model}"
-            )
-    vectors = np.array(rows, dtype=np.float32)
-    if not np.isfinite(vectors).all():
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        raise DataError(f"{path}: rows {bad[:8].tolist()} hold NaN or infinity")
-    if (zero := np.flatnonzero(~vectors.any(axis=1))).size:
-        raise DataError(
-            f"{path}: rows {zero[:8].tolist()} are zero vectors, which have no direction"
-        )
-    return vectors
+def _claims(path: Path, column: pa.ChunkedArray) -> list[list[str] | None]:
+    kind = column.type
+    if not (pa.types.is_null(kind) or (pa.types.is_nested(kind) and _is_text(_inner(kind)))):
+        raise DataError(f"{path}: column claims holds {kind}, expected lists of text")
+    found: list[list[str] | None] = column.to_pylist()
+    return found

@@ -69,11 +69,28 @@ def _tensors(source: Path) -> dict[str, torch.Tensor]:
         ) from error
     if isinstance(loaded, torch.Tensor):
         loaded = {"weight": loaded}
+    loaded = _state_dict(loaded)
     if not isinstance(loaded, Mapping) or not all(_is_tensor(*item) for item in loaded.items()):
         raise WeightsError(
             f"{source} holds a {type(loaded).__name__}, expected tensors by name", hint=_ASK
         )
     return dict(loaded)
+
+
+def _state_dict(loaded: Any) -> Any:
+    """The one mapping of tensors in a checkpoint such as `{"state_dict": ..., "step": 400}`."""
+    if not isinstance(loaded, Mapping) or any(
+        isinstance(value, torch.Tensor) for value in loaded.values()
+    ):
+        return loaded
+    inner = [
+        value
+        for value in loaded.values()
+        if isinstance(value, Mapping)
+        and value
+        and all(isinstance(each, torch.Tensor) for each in value.values())
+    ]
+    return inner[0] if len(inner) == 1 else loaded
 
 
 def _reason(source: Path, error: Exception) -> str:

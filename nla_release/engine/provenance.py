@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 import nla_release
-from nla_release.engine.activations import Activations, Reference
+from nla_release.engine.activations import Activations
 from nla_release.engine.pair import Pair
 from nla_release.errors import ConfigError
 from nla_release.files import sha256_file
+from nla_release.reference import Reference
 from nla_release.release import Release
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Sidecar, contract_digest

@@ -20,7 +20,7 @@ from nla_release.calibration.records import (
     TrainingOverlap,
 )
 from nla_release.calibration.shuffle import SHUFFLE, other_rows
-from nla_release.engine.activations import Activations, read_activations, read_reference
+from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import (
     Said,
@@ -41,6 +41,7 @@ from nla_release.engine.probes import Plan, Seen, plan
 from nla_release.engine.probing import Answers, Probing
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.errors import NlaReleaseError
+from nla_release.reference import read_reference
 from nla_release.release import ROLES, Release
 from nla_release.release_config import ProbeChoice, chosen_probes
 from nla_release.sidecar import read_sidecar

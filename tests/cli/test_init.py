@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from nla_release.files import dump_yaml
 from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.loopback.store import Store
@@ -67,7 +68,7 @@ def test_open_questions_end_with_the_options_to_give(tool, tmp_path):
 
     assert done.returncode == 2
     assert "facts are in no file, and only you can say them:" in done.stderr
-    assert "--answer base_quantization=none" in done.stderr
+    assert "none or nf4: --answer base_quantization=..." in done.stderr
     assert "--answer base_revision=..." in done.stderr
     assert "--namespace NAME" in done.stderr
     assert not (tmp_path / "out").exists()
@@ -95,8 +96,8 @@ def test_a_pair_asks_how_each_adapter_was_trained(tool, tmp_path):
 
     asked = tool("init", pair / "av", pair / "ar", "--out", tmp_path / "out").stderr
 
-    assert "  how the AV was trained, sl (supervised) or rl: likely --answer av.stage=sl" in asked
-    assert "  how the AR was trained, sl (supervised) or rl: likely --answer ar.stage=sl" in asked
+    assert "  how the AV was trained, sl (supervised) or rl: --answer av.stage=..." in asked
+    assert "  how the AR was trained, sl (supervised) or rl: --answer ar.stage=..." in asked
     assert "note      AR: value_head.safetensors is converted from the pickle" in asked
     assert '"sqrt_d_model", which is 4.0: extraction.mse_scale of the AV' in asked
 
@@ -304,3 +305,77 @@ def test_only_a_pickled_head_needs_the_engine(tmp_path):
     refused = run(pickled, SOLSHINE, "none")
     assert refused.returncode == 4
     assert "pip install 'nla-release[engine]'" in refused.stderr
+
+
+TYPED = r"template_av=Describe the vector.\n<concept>{injection_char}</concept>"
+
+
+def test_a_backslash_n_in_a_template_is_refused_with_the_way_to_give_a_line_break(tool, tmp_path):
+    """A shell gives the two characters; a pair asked with them answers nothing."""
+    pair = make_solshine_pair(tmp_path / "theirs")
+    line = options({name: value for name, value in SOLSHINE.items() if name != "template_av"})
+
+    typed = tool("init", pair / "av", pair / "ar", "--out", tmp_path / "out",
+                 *line, "--answer", TYPED)  # fmt: skip
+    meant = tool("init", pair / "av", pair / "ar", "--out", tmp_path / "out",
+                 *line, "--answer", TYPED, "--answer", "escapes=literal")  # fmt: skip
+
+    assert typed.returncode == 2
+    assert r"template_av by the command line holds \n as 2 characters" in typed.stderr
+    assert "--answer template_av=@FILE" in typed.stderr
+    assert meant.returncode == 0, meant.stderr
+    assert r".\n<" in read_sidecar(tmp_path / "out" / "pair" / "av").prompt_templates.av
+
+
+@pytest.mark.parametrize("escape", [r"\t", r"\r", r"\u3297", r"\x0a"])
+def test_a_sidecar_with_an_escape_as_characters_is_refused_too(tool, tmp_path, escape):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    for role in ROLES:
+        path = pair / role / "nla_meta.yaml"
+        text = path.read_text().replace(r"Say it.\n", "Say it." + escape.replace("\\", "\\\\"))
+        path.write_text(text)
+
+    done = tool("init", pair, "--out", tmp_path / "out", *options(KITFT))
+
+    assert done.returncode == 2
+    assert f"holds {escape} as {len(escape)} characters" in done.stderr
+    assert "--answer escapes=literal" in done.stderr
+
+
+def test_a_template_is_taken_from_a_file_with_its_line_breaks(tool, tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    (tmp_path / "av.txt").write_text(TEMPLATES["template_av"])
+    answers = SOLSHINE | {"template_av": f"@{tmp_path / 'av.txt'}"}
+
+    done = tool("init", pair / "av", pair / "ar", "--out", tmp_path / "out", *options(answers))
+
+    assert done.returncode == 0, done.stderr
+    av = read_sidecar(tmp_path / "out" / "pair" / "av")
+    assert av.prompt_templates.av == TEMPLATES["template_av"]
+
+
+def test_answers_come_from_one_file_and_the_command_line_overrules_it(tool, tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    answers = {key: value for key, value in SOLSHINE.items() if "." not in key}
+    nested = {
+        role: {
+            key.partition(".")[2]: value
+            for key, value in SOLSHINE.items()
+            if key.startswith(f"{role}.")
+        }
+        for role in ROLES
+    }
+    nested["ar"]["read_block"] = 3
+    document = answers | nested | {"license": "mit", "base_dtype": "float16", "layer": 3}
+    (tmp_path / "answers.yaml").write_text(dump_yaml(document))
+
+    done = tool(
+        "init", pair / "av", pair / "ar", "--out", tmp_path / "out", "--namespace", "somebody",
+        "--tokenizer", TOKENIZER, "--answers", tmp_path / "answers.yaml",
+        "--answer", "base_dtype=bfloat16",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    ours = read_sidecar(tmp_path / "out" / "pair" / "av").nla_release
+    assert ours.base.dtype == "bfloat16"
+    assert 'license: "mit"' in (tmp_path / "out" / "release.yaml").read_text()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 from nla_release.chat import read_chat
@@ -20,8 +21,10 @@ from nla_release.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.pairing import disagreements
 from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.release import read_release
+from nla_release.rules import judge
+from nla_release.rules.subject import find_subject
 from nla_release.sidecar import read_sidecar
-from tests.builders_pair import make_pair
+from tests.builders_pair import make_base, make_pair
 from tests.chats import CHATML, TURNS
 from tests.dialects.samples import (
     COMMON,
@@ -301,7 +304,7 @@ def test_a_chat_template_that_can_think_is_a_question_of_whether_it_did(tmp_path
 
     with pytest.raises(ConfigError, match="1 fact is in no file") as caught:
         adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
-    assert """likely --answer 'av.chat_options={"enable_thinking": false}'""" in str(caught.value)
+    assert """such as {"enable_thinking": false}; {} for none""" in str(caught.value)
 
     answers["av.chat_options"] = '{"enable_thinking": false}'
     adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
@@ -484,3 +487,166 @@ def test_the_precision_of_the_training_is_that_of_the_evaluation(tmp_path):
 
     evaluation = read_yaml(tmp_path / "out" / "release.yaml")["evaluation"]
     assert (evaluation["quantization"], evaluation["dtype"]) == ("nf4", "bfloat16")
+
+
+def renamed_head(pair: Path, name: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Keep the AR's head as another trainer does: one file, under its own names."""
+    (pair / "ar" / "linear_head.pt").unlink(missing_ok=True)
+    if name.endswith(".safetensors"):
+        safetensors.torch.save_file(tensors, pair / "ar" / name)
+    else:
+        torch.save(
+            {"state_dict": tensors, "step": 400, "optimizer": {"lr": 0.1}}, pair / "ar" / name
+        )
+
+
+@pytest.mark.parametrize("name", ["ar_head_step400.pt", "LinearHead.pth", "my_head.safetensors"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_head_of_any_name_is_found_inside_a_checkpoint_too(tmp_path, name, dtype):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    weight, bias = torch.eye(16, dtype=dtype) * 3, torch.ones(16, dtype=dtype)
+    renamed_head(pair, name, {"proj.weight": weight, "proj.bias": bias})
+
+    report = adopted(pair, tmp_path / "out", SOLSHINE)
+
+    written = safetensors.torch.load_file(tmp_path / "out/pair/ar/value_head.safetensors")
+    assert torch.equal(written["weight"], weight)
+    assert torch.equal(written["bias"], bias)
+    assert any(name in note for note in report.notes["ar"])
+
+
+def test_the_likely_read_block_is_the_deepest_where_the_adapter_is_not_zero(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    path = pair / "ar" / "adapter_model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    for name, value in tensors.items():
+        if ".layers.3." in name and "lora_B" in name:
+            value[:] = -0.0
+    safetensors.numpy.save_file(tensors, path)
+    answers = {name: value for name, value in SOLSHINE.items() if name != "ar.read_block"}
+
+    with pytest.raises(ConfigError) as caught:
+        adopted(pair, tmp_path / "out", answers)
+
+    assert "likely --answer ar.read_block=2" in caught.value.message
+
+
+def test_nothing_is_called_likely_that_no_file_shows(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+
+    with pytest.raises(ConfigError) as caught:
+        adopted(pair, tmp_path / "out", {})
+
+    likely = re.findall(r"likely --answer '?([a-z_.]+)=", caught.value.message)
+    assert sorted(likely) == ["ar.read_block", "injection_char"]
+    assert "none or nf4: --answer base_quantization=..." in caught.value.message
+
+
+def test_a_pair_without_any_sidecar_is_asked_for_everything(tmp_path):
+    pair = make_solshine_pair(tmp_path / "theirs")
+    (pair / "av" / "nla_meta.yaml").unlink()
+    answers = SOLSHINE | {"layer": "3", "av.injection_scale": "4.0"}
+
+    report = adopted(pair, tmp_path / "out", answers)
+
+    assert report.dialects[0] == "no sidecar"
+    assert read_sidecar(tmp_path / "out" / "pair" / "av").injection.scale == 4.0
+
+
+def test_a_sidecar_in_no_known_format_is_named_with_its_folder(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    write_files(pair / "ar", {"nla_meta.yaml": "{hello: 1}"})
+
+    with pytest.raises(InputError) as caught:
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert str(pair / "ar") in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "value_head.safetensors"])
+@pytest.mark.parametrize("damage", ["pointer", "truncated"])
+def test_weights_that_are_not_there_are_not_copied_without_a_word(tmp_path, name, damage):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    path = pair / "ar" / name
+    if damage == "pointer":
+        oid = "0" * 64
+        path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 9\n")
+    else:
+        path.write_bytes(path.read_bytes()[:-10])
+
+    with pytest.raises(WeightsError) as caught:
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert str(path) in caught.value.message
+    assert ("git lfs pull" if damage == "pointer" else "truncated") in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def test_truncated_weights_of_the_av_are_refused_too(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    path = pair / "av" / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+
+    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+        adopted(pair, tmp_path / "out", KITFT)
+
+
+def test_what_no_release_may_publish_is_left_out_of_the_sidecar_and_said(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    sidecar = pair / "av" / "nla_meta.yaml"
+    text = sidecar.read_text() + "parents: [/home/ann/run/av, other]\nnote: {kept: yes}\n"
+    write_atomic(sidecar, text)
+
+    report = adopted(pair, tmp_path / "out", KITFT)
+
+    written = tmp_path / "out" / "pair" / "av" / "nla_meta.yaml"
+    left = read_yaml(written)
+    assert "rollout_id" not in left["training"]
+    assert left["training"]["loss_type"] == "policy_loss"
+    assert left["note"] == {"kept": True}
+    assert "/home/ann" not in written.read_text()
+    notes = "\n".join(report.notes["av"])
+    assert "training.rollout_id is left out of nla_meta.yaml" in notes
+    found = find_subject(tmp_path / "out", None)
+    assert "NLA504" not in {finding.code for finding in judge(found).findings}
+
+
+def test_the_licence_that_both_cards_state_is_not_asked_for(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    for role in ("av", "ar"):
+        write_files(pair / role, {"README.md": "---\nlicense: mit\n---\n# Theirs\n"})
+
+    adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+    text = (tmp_path / "out" / "release.yaml").read_text()
+    assert 'license: "mit"  # inferred: from README.md of AV and AR' in text
+
+
+def test_two_cards_of_different_licences_are_a_question(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    for role, licence in (("av", "mit"), ("ar", "apache-2.0")):
+        write_files(pair / role, {"README.md": f"---\nlicense: {licence}\n---\n# Theirs\n"})
+
+    with pytest.raises(ConfigError, match="--answer license="):
+        adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+
+def test_a_licence_that_render_would_refuse_is_refused_at_once(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+
+    with pytest.raises(ConfigError, match=r"did you mean apache-2\.0\?"):
+        adopted(pair, tmp_path / "out", KITFT, naming=Naming("somebody", license="Apache-2.0"))
+
+
+def test_the_copy_of_the_base_is_written_as_base_path(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    base = make_base(tmp_path / "base")
+    sources = {role: Source(pair / role) for role in ("av", "ar")}
+
+    adopt(sources, tmp_path / "deep" / "out", answers=KITFT, naming=NAMING,
+          tokenizer=TOKENIZER, base=base)  # fmt: skip
+
+    release = read_release(tmp_path / "deep" / "out")
+    assert release.base_path is not None
+    assert release.base_path.resolve() == base
+    assert release.config.base_path == "../../base"

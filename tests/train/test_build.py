@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nla_release.engine.activations import read_activations, read_reference
+from nla_release.engine.activations import read_activations
 from nla_release.engine.base import load_base
 from nla_release.errors import DataError, PairError
 from nla_release.files import read_json, read_yaml
+from nla_release.reference import read_reference
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from tests.train.chain import labelled, other_weights, shortened, write_corpus

@@ -1,0 +1,85 @@
+"""`nla-release data`."""
+
+from pathlib import Path
+
+import click
+
+from nla_release.cli.edge import say, tell
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _renamed(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for value in values:
+        ours, equals, theirs = value.partition("=")
+        if not (ours and equals and theirs):
+            raise click.BadParameter(f"{value!r} is not OURS=THEIRS")
+        columns[ours] = theirs
+    return columns
+
+
+@click.command("data")
+@click.argument("held_out", metavar="HELD_OUT", type=_FILE)
+@click.option(
+    "--training",
+    required=True,
+    type=_FILE,
+    help="Activations that the pair was trained on, or others of the same base and layer: their"
+    " mean direction is the baseline, their mean norm is activation_mean.",
+)
+@click.option(
+    "--texts",
+    type=_FILE,
+    help="The rows' id, document, text and explanation: parquet, jsonl or csv, one row per"
+    " activation, in the same order. A parquet file of activations may hold them itself.",
+)
+@click.option("--training-texts", type=_FILE, help="The same for the training activations.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    callback=_renamed,
+    help="The files' own name of a column, or of the array: --column activation=resid_23.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="The folder to write.",
+)
+def command(
+    held_out: Path,
+    training: Path,
+    texts: Path | None,
+    training_texts: Path | None,
+    columns: dict[str, str],
+    out: Path,
+) -> None:
+    """Make eval.parquet and reference.safetensors from your own activations.
+
+    HELD_OUT are activations that the pair was not trained on: floats [N, d_model] of raw norm, in
+    .parquet (a column of lists), .npy, .npz or .safetensors. Each row needs the document that it is
+    from; text and explanation may be missing. docs/data.md describes every file.
+    """
+    from nla_release.engine.own_data import make_data
+
+    made = make_data(
+        held_out, training, out, texts=texts, training_texts=training_texts, columns=columns
+    )
+    tell(
+        f"{made.files[0]}: {made.rows} activations of {made.documents} documents, width"
+        f" {made.width}\n"
+        f"{made.files[1]}: mean direction of {made.training_rows} activations\n"
+        f"activation_mean: {made.activation_mean:.6g}"
+    )
+    for note in made.notes:
+        say(f"note: {note}")
+    if (out.absolute().parent / "release.yaml").is_file():
+        say("next: nla-release roundtrip")
+    else:
+        say(f"next: nla-release init AV AR --data {out}")

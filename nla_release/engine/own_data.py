@@ -1,0 +1,449 @@
+"""Activations and texts of other tools, made into the files that `roundtrip` reads.
+
+Activations are `[N, d_model]` floats of raw norm, in parquet (a column of lists), npy, npz or
+safetensors. Texts are the rows' fields, in the same order, in parquet, JSON lines or CSV.
+Everything but the held-out rows of texts is read in pieces.
+"""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nla_release.engine.activations import (
+    NAMING,
+    check_expansion,
+    check_vectors,
+    named,
+    open_parquet,
+    texts_of,
+    vectors_of,
+)
+from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
+from nla_release.files import read_text, replacing_file, sha256_file
+from nla_release.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.reference import write_reference
+from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.training_documents import text_digest, write_training_documents
+from nla_release.weights import read_header
+
+EVAL_NAME = "eval.parquet"
+
+# What a row may say of itself, and the column of activations.
+FIELDS = ("id", "document", "text", "explanation", "document_text")
+ACTIVATION = "activation"
+
+_ARRAYS = (".npy", ".npz", ".safetensors")
+_TEXTS = (".parquet", ".jsonl", ".csv")
+_PIECE_ROWS = 2048
+_MAX_TEXT_BYTES = 1024**3
+_MAX_CELL = 16 * 1024**2
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Activations in a file: how many, how wide, and `pieces()` of `[n, d]` float32."""
+
+    path: Path
+    rows: int
+    width: int
+    pieces: Callable[[], Iterator[npt.NDArray[np.float32]]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written: rows and documents held out, rows of the reference, width, mean norm."""
+
+    rows: int
+    documents: int
+    training_rows: int
+    width: int
+    activation_mean: float
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def make_data(
+    held_out: Path,
+    training: Path,
+    out: Path,
+    *,
+    texts: Path | None = None,
+    training_texts: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Made:
+    """Write `eval.parquet`, `reference.safetensors` and, when it can be, the list of documents.
+
+    Args:
+        held_out: activations that the pair was not trained on.
+        training: activations that it was trained on, or others of the same base and layer.
+        out: the folder to write.
+        texts: the held-out rows' fields; by default those in `held_out`, when it is a table.
+        training_texts: the training rows' fields, likewise.
+        columns: the files' own names for FIELDS and ACTIVATION.
+
+    Raises:
+        DataError: a file cannot be read, files do not fit together, or held-out rows or documents
+            are among the training's.
+        ConfigError: a file in no known format, or an unknown column.
+        RefusedError: `out` holds such files already.
+    """
+    columns = dict(columns or {})
+    if unknown := columns.keys() - {*FIELDS, ACTIVATION}:
+        raise ConfigError(
+            f"{', '.join(sorted(unknown))} is no column of a release's data",
+            hint=f"the columns are {', '.join((*FIELDS, ACTIVATION))}",
+        )
+    for name in (EVAL_NAME, REFERENCE_NAME, TRAINING_LIST_NAME):
+        if (out / name).exists():
+            raise RefusedError(
+                f"{out / name} exists and is not overwritten", hint="give another --out"
+            )
+    rows = open_vectors(held_out, columns)
+    others = open_vectors(training, columns)
+    if rows.width != others.width:
+        raise DataError(
+            f"{held_out} is {rows.width} wide, {training} is {others.width}",
+            hint="both are activations of the pair's base at the pair's layer",
+        )
+    fields = _fields_of(held_out, texts, rows.rows, columns)
+    if fields is None:
+        raise ConfigError(
+            f"{held_out} holds no texts: every row needs the document that it is from",
+            hint="give them with --texts FILE: parquet, jsonl or csv, one row per activation",
+        )
+    if others.rows == 0 or rows.rows == 0:
+        empty = held_out if rows.rows == 0 else training
+        raise DataError(f"{empty} has no rows")
+    trained = _fields_of(
+        training, training_texts, others.rows, columns, strict=training_texts is not None
+    )
+    documents = set(fields["document"] or ())
+    notes = _check_apart(documents, trained, training)
+    total, norms = _sums(others, {_digest(row) for piece in rows.pieces() for row in piece}, rows)
+    out.mkdir(parents=True, exist_ok=True)
+    files = [out / EVAL_NAME, out / REFERENCE_NAME]
+    _write_eval(files[0], rows, fields)
+    write_reference(files[1], total, others.rows, sha256_file(training), norms / others.rows)
+    if trained and trained["document"] and trained["document_text"]:
+        pairs = zip(trained["document"], trained["document_text"], strict=True)
+        files.append(out / TRAINING_LIST_NAME)
+        write_training_documents(
+            files[-1], {name: text for name, text in pairs if name and text}.items()
+        )
+    else:
+        notes.append(
+            f"no {TRAINING_LIST_NAME}: it needs columns document and document_text, the whole text"
+            " of each training document"
+        )
+    return Made(
+        rows.rows, len(documents), others.rows, rows.width, norms / others.rows, tuple(files),
+        tuple(notes),
+    )  # fmt: skip
+
+
+def open_vectors(path: Path, columns: Mapping[str, str]) -> Vectors:
+    """The activations of a file; only its header is read here.
+
+    Raises:
+        DataError: it cannot be read, or holds no `[N, d]` floats.
+        ConfigError: it is in no known format, or which of several arrays is not said.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is no file")
+    key = columns.get(ACTIVATION)
+    if path.suffix == ".parquet":
+        return _of_parquet(path, key or ACTIVATION)
+    if path.suffix == ".npy":
+        return _of_array(path, _mapped(path))
+    if path.suffix == ".npz":
+        return _of_npz(path, key)
+    if path.suffix == ".safetensors":
+        return _of_safetensors(path, key)
+    raise ConfigError(
+        f"{path}: activations are read from .parquet, {', '.join(_ARRAYS)}",
+        hint="a tensor of PyTorch: safetensors.torch.save_file({'activation': tensor}, FILE)",
+    )
+
+
+def _of_parquet(path: Path, name: str) -> Vectors:
+    file = open_parquet(path, [name])
+    _check_has(path, name, file.schema_arrow.names)
+    rows = file.metadata.num_rows
+
+    def pieces() -> Iterator[npt.NDArray[np.float32]]:
+        first, width = 0, None
+        for batch in _batches(path, name):
+            piece = vectors_of(path, name, batch.column(0), first)
+            if width is not None and piece.shape[1] != width:
+                raise DataError(
+                    f"{path}: row {first} is {piece.shape[1]} wide, the rows before are {width}"
+                )
+            width = piece.shape[1]
+            yield piece
+            first += len(piece)
+
+    first = next(pieces(), np.zeros((0, 0), np.float32))
+    return Vectors(path, rows, first.shape[1], pieces)
+
+
+def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in open_parquet(path, [name]).iter_batches(_PIECE_ROWS, columns=[name]):
+            if len(batch):
+                yield batch
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a readable parquet file: {one_line(error)}") from error
+
+
+def _of_array(path: Path, array: npt.NDArray[Any]) -> Vectors:
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise DataError(
+            f"{path} holds {array.dtype} of shape {list(array.shape)}, expected floats [N, d_model]"
+        )
+
+    def pieces() -> Iterator[npt.NDArray[np.float32]]:
+        for start in range(0, len(array), _PIECE_ROWS):
+            with np.errstate(over="ignore"):  # what is too large is then infinite, and refused
+                yield np.asarray(array[start : start + _PIECE_ROWS], np.float32)
+
+    return Vectors(path, array.shape[0], array.shape[1], pieces)
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    try:
+        found: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not a readable npy file: {one_line(error)}") from error
+    return found
+
+
+def _of_npz(path: Path, key: str | None) -> Vectors:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_expansion(path, sum(entry.file_size for entry in archive.infolist()))
+        with np.load(path, allow_pickle=False) as arrays:
+            array = arrays[_which(path, list(arrays.files), key)]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not a readable npz file: {one_line(error)}") from error
+    return _of_array(path, array)
+
+
+def _of_safetensors(path: Path, key: str | None) -> Vectors:
+    tensors = read_header(path)
+    tensor = tensors[_which(path, list(tensors), key)]
+    if len(tensor.shape) != 2 or tensor.dtype not in (*_FLOATS, "BF16"):
+        raise DataError(
+            f"{path}: {printable(tensor.name)} is {tensor.dtype} of shape {list(tensor.shape)},"
+            " expected floats [N, d_model]"
+        )
+    kind = _FLOATS.get(tensor.dtype, "<u2")
+    size = int(np.prod(tensor.shape))
+    flat = np.memmap(path, kind, "r", tensor.start, (size,)) if size else np.zeros(0, kind)
+    array = flat.reshape(tensor.shape)
+    if tensor.dtype != "BF16":
+        return _of_array(path, array)
+
+    def pieces() -> Iterator[npt.NDArray[np.float32]]:
+        for start in range(0, len(array), _PIECE_ROWS):
+            # The upper half of a float32.
+            upper = array[start : start + _PIECE_ROWS].astype(np.uint32) << 16
+            yield upper.view(np.float32)
+
+    return Vectors(path, tensor.shape[0], tensor.shape[1], pieces)
+
+
+def _which(path: Path, names: Sequence[str], key: str | None) -> str:
+    """The array that is meant: the one that is named, the only one, or the one called so."""
+    wanted = key or (names[0] if len(names) == 1 else ACTIVATION)
+    if wanted not in names:
+        raise ConfigError(
+            f"{path} holds the arrays {printable(', '.join(sorted(names))[:300]) or 'none'}",
+            hint=f"say which are the activations: --column {ACTIVATION}=NAME",
+        )
+    return wanted
+
+
+def _fields_of(
+    vectors: Path, texts: Path | None, rows: int, columns: Mapping[str, str], *, strict: bool = True
+) -> dict[str, list[str | None] | None] | None:
+    """The fields of as many rows, by FIELDS; None for those that are not there, or if none are.
+
+    With `strict`, columns that were named must be there.
+    """
+    path = texts or vectors
+    if texts is None and vectors.suffix != ".parquet":
+        return None
+    if path.suffix not in _TEXTS:
+        raise ConfigError(f"{path}: texts are read from {', '.join(_TEXTS)}")
+    read = {".parquet": _parquet_fields, ".jsonl": _jsonl_fields, ".csv": _csv_fields}
+    wanted = {field: columns.get(field, field) for field in FIELDS}
+    found, names = read[path.suffix](path, wanted)
+    for field in columns.keys() & wanted.keys() if strict else ():
+        _check_has(path, wanted[field], names)
+    values: dict[str, list[str | None] | None] = {field: found.get(field) for field in FIELDS}
+    for field, column in values.items():
+        if column is not None and len(column) != rows:
+            raise DataError(
+                f"{path} has {len(column)} rows, {vectors} has {rows}: column {wanted[field]}",
+                hint="one row of texts per activation, in the same order",
+            )
+    return values
+
+
+def _parquet_fields(
+    path: Path, wanted: Mapping[str, str]
+) -> tuple[dict[str, list[str | None]], list[str]]:
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is no file")
+    file = open_parquet(path, list(wanted.values()))
+    names = list(file.schema_arrow.names)
+    there = {field: name for field, name in wanted.items() if name in names}
+    try:
+        table = file.read(columns=list(there.values()))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a readable parquet file: {one_line(error)}") from error
+    return {
+        field: texts_of(path, field if field in NAMING else name, table.column(name))
+        for field, name in there.items()
+    }, names
+
+
+def _jsonl_fields(
+    path: Path, wanted: Mapping[str, str]
+) -> tuple[dict[str, list[str | None]], list[str]]:
+    lines = read_text(path, limit=_MAX_TEXT_BYTES).split("\n")
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} line {number} is not valid JSON: {one_line(error)}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path} line {number} is not a JSON object")
+        rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {
+        field: [_field(path, field, at, row.get(name)) for at, row in enumerate(rows)]
+        for field, name in wanted.items()
+        if name in names
+    }, names
+
+
+def _csv_fields(
+    path: Path, wanted: Mapping[str, str]
+) -> tuple[dict[str, list[str | None]], list[str]]:
+    text = read_text(path, limit=_MAX_TEXT_BYTES, newline="")
+    limit = csv.field_size_limit(_MAX_CELL)
+    try:
+        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path} is not valid CSV: {one_line(error)}") from error
+    finally:
+        csv.field_size_limit(limit)
+    names = list(reader.fieldnames or ())
+    return {
+        field: [row[name] or None for row in rows]
+        for field, name in wanted.items()
+        if name in names
+    }, names
+
+
+def _field(path: Path, field: str, at: int, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if field in NAMING and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"{path}: row {at} has a {field} that is no text")
+
+
+def _check_has(path: Path, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise ConfigError(
+            f"{path} has no column {printable(name)}; it has"
+            f" {printable(', '.join(map(str, names))[:300]) or 'none'}",
+            hint="name the file's own column with --column OURS=THEIRS",
+        )
+
+
+def _check_apart(
+    documents: set[str | None], trained: dict[str, list[str | None] | None] | None, training: Path
+) -> list[str]:
+    """Refuse held-out documents that are among the training's; what could not be compared."""
+    if trained is None or trained["document"] is None:
+        return [f"{training} names no documents, so they were not compared with the held-out ones"]
+    if both := sorted(filter(None, documents & set(trained["document"]))):
+        raise DataError(
+            f"{len(both)} documents are held out and in {training} too:"
+            f" {printable(', '.join(both[:5]))}",
+            hint="take rows of documents that the pair was not trained on",
+        )
+    return []
+
+
+def _sums(
+    training: Vectors, held_out: set[bytes], rows: Vectors
+) -> tuple[npt.NDArray[np.float64], float]:
+    """The sum of unit vectors `[d]` and of L2 norms; refuses rows that are held out too."""
+    total, norms, first, seen = np.zeros(training.width), 0.0, 0, 0
+    for piece in training.pieces():
+        check_vectors(training.path, piece, first)
+        seen += sum(_digest(row) in held_out for row in piece)
+        wide = piece.astype(np.float64)
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        norms += float(lengths.sum())
+        total += (wide / lengths).sum(axis=0)
+        first += len(piece)
+    if seen:
+        raise DataError(
+            f"{seen} activations of {training.path} are in {rows.path} too",
+            hint="hold rows out: take them out of the training activations",
+        )
+    return total, norms
+
+
+def _digest(row: npt.NDArray[np.float32]) -> bytes:
+    return sha256(row.tobytes()).digest()
+
+
+def _write_eval(path: Path, rows: Vectors, fields: dict[str, list[str | None] | None]) -> None:
+    """Write the held-out rows with the columns that `read_activations` reads."""
+    documents = named(rows.path, "document", fields["document"] or [None])
+    ids = fields["id"] or [f"row-{at}" for at in range(rows.rows)]
+    if len(set(named(rows.path, "id", ids))) != len(ids):
+        raise DataError(f"{rows.path}: ids are not unique")
+    columns: dict[str, Sequence[str | None]] = {
+        "id": ids,
+        "document": documents,
+        "text": fields["text"] or [None] * rows.rows,
+        "explanation": fields["explanation"] or [None] * rows.rows,
+    }
+    if whole := fields["document_text"]:
+        columns["document_sha256"] = [text_digest(text) if text else None for text in whole]
+    schema = pa.schema(
+        [(name, pa.string()) for name in columns] + [(ACTIVATION, pa.list_(pa.float32()))]
+    )
+    first = 0
+    with replacing_file(path) as stream, pq.ParquetWriter(stream, schema) as writer:
+        for piece in rows.pieces():
+            check_vectors(rows.path, piece, first)
+            part = slice(first, first + len(piece))
+            offsets = np.arange(0, piece.size + 1, rows.width, dtype=np.int32)
+            vectors = pa.ListArray.from_arrays(offsets, pa.array(piece.reshape(-1)))
+            arrays = [pa.array(column[part], pa.string()) for column in columns.values()]
+            writer.write_table(pa.Table.from_arrays([*arrays, vectors], schema=schema))
+            first += len(piece)
