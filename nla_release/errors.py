@@ -18,6 +18,16 @@ NlaReleaseError
 whole are 0 (done, passed), those above, and 130 (interrupted).
 """
 
+import json
+import shlex
+from importlib import metadata
+
+_WITH_TORCH = ("engine", "train")
+_CPU = (
+    "; without a GPU first: pip install torch --index-url https://download.pytorch.org/whl/cpu"
+    " (under 1 GB installed, instead of 5.9 GB)"
+)
+
 
 class NlaReleaseError(Exception):
     """Base of the tree. `message` says what is wrong and where, `hint` what to do next."""
@@ -86,6 +96,24 @@ class PartlyPublishedError(NlaReleaseError):
     """Some of the release is public and some is not; the same command continues it."""
 
     exit_code = 5
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra of this very package, from where it was installed.
+
+    pip records the checkout, file or commit that a package is from (PEP 610); its name alone may
+    belong to somebody else on a package index.
+    """
+    try:
+        found = metadata.distribution("nla-release").read_text("direct_url.json")
+        record = json.loads(found or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        record = {}
+    url, vcs = record.get("url"), record.get("vcs_info")
+    if url and vcs:
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    wanted = f"nla-release[{extra}]" + (f" @ {url}" if url else "")
+    return f"pip install {shlex.quote(wanted)}" + (_CPU if extra in _WITH_TORCH else "")
 
 
 def one_line(text: object) -> str:

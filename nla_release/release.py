@@ -6,6 +6,7 @@ Paths in it are relative to its folder. Results lie beside it: `base.json`, `evi
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -14,7 +15,7 @@ from nla_release.files import read_yaml
 from nla_release.licences import Licence, stated_licence
 from nla_release.release_config import ReleaseConfig
 from nla_release.schema import parse
-from nla_release.sidecar import Base, Role
+from nla_release.sidecar import Base, Role, read_sidecar
 
 FILE_NAME = "release.yaml"
 CALIBRATION_FILE_NAME = "calibration.json"
@@ -43,7 +44,9 @@ class Release:
         if (base.id, base.revision) != (config.base_model, config.base_revision):
             raise ConfigError(
                 f"release.yaml names base {config.base_model} at {config.base_revision}, the"
-                f" {role.upper()} was trained on {base.id} at {base.revision}"
+                f" {role.upper()} was trained on {base.id} at {base.revision}",
+                hint=f"write base_model: {base.id} and base_revision: {base.revision}, or name the"
+                " adapter that was trained on the other",
             )
 
     def repo_id(self, role: Role, version: str) -> str:
@@ -144,7 +147,25 @@ def read_release(folder: Path) -> Release:
         if not path.exists():
             hint = f"run the command where {FILE_NAME} is"
         raise ConfigError(error.message, hint=hint) from error
-    return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError))
+    recorded = _recorded(folder, document)
+    return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError, hint=recorded))
+
+
+def _recorded(folder: Path, document: dict[str, Any]) -> str | None:
+    """What the AV's sidecar says of the base, where release.yaml says something else."""
+    for place in (document.get("av"), "pair/av"):
+        if not isinstance(place, str):
+            continue
+        try:
+            base = read_sidecar(folder / place).nla_release.base
+        except InputError:
+            continue
+        known = {"base_model": base.id, "base_revision": base.revision}
+        differing = [
+            f"{key}: {value}" for key, value in known.items() if document.get(key) != value
+        ]
+        return f"by the AV's sidecar: {', '.join(differing)}" if differing else None
+    return None
 
 
 def check_version(version: str) -> str:

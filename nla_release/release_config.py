@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_
 
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
+from nla_release.errors import printable
 from nla_release.licences import licence_problem
 from nla_release.schema import Number, Strict
 from nla_release.sidecar import Dtype, Quantization
@@ -64,6 +65,12 @@ class Evaluation(Strict):
     encoder: str | None = Field(default=None, min_length=1)
     training: list[str] = Field(default_factory=list)
     attempts: PositiveInt | None = None
+
+    @field_validator("probes", mode="before")
+    @classmethod
+    def _may_be_one(cls, probes: Any) -> Any:
+        """`probes: all` is `probes: [all]`."""
+        return [probes] if isinstance(probes, str) else probes
 
 
 class Gates(Strict):
@@ -157,7 +164,7 @@ class ReleaseConfig(Strict):
     title: str = Field(min_length=1)
     author: str | None = None
     base_model: str = Field(pattern=r"^[^/\s~.][^/\s]*/[^/\s]+$")
-    base_revision: str = Field(min_length=7)
+    base_revision: str
     base_path: str | None = None
     license: str = Field(min_length=1)
     license_name: str | None = Field(default=None, min_length=1, max_length=96)
@@ -190,6 +197,17 @@ class ReleaseConfig(Strict):
         if name is not None and not (name.isprintable() and name.strip()):
             raise ValueError("must be one line of plain text")
         return name
+
+    @field_validator("base_revision")
+    @classmethod
+    def _is_a_commit(cls, revision: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{7,64}", revision):
+            raise ValueError(
+                f"{printable(revision)[:60]!r} is no commit: a branch or a tag moves. Write the"
+                " commit that the pair was trained on; https://huggingface.co/BASE_MODEL/commits/main"
+                " lists them, and `hf models info BASE_MODEL` has the latest as sha"
+            )
+        return revision
 
     @model_validator(mode="after")
     def _license_can_be_released_under(self) -> "ReleaseConfig":

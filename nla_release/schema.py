@@ -1,8 +1,10 @@
 """From parsed YAML or JSON to typed models, with errors a person can act on."""
 
+import difflib
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -59,15 +61,50 @@ def parse(
     try:
         return model.model_validate(document)
     except ValidationError as problem:
-        findings = "; ".join(_sentence(item) for item in problem.errors(include_url=False))
+        findings = "; ".join(_sentence(item, model) for item in problem.errors(include_url=False))
         raise error(f"{where}: {findings}", hint=hint) from problem
 
 
-def _sentence(item: Any) -> str:
+def _sentence(item: Any, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
         return f"{place} is missing"
     if item["type"] == "extra_forbidden":
-        return f"{place} is not a known key"
+        near = _near(str(item["loc"][-1]), _keys(model, item["loc"][:-1]))
+        return f"{place} is not a known key{near}"
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "literal_error" and isinstance(item["input"], str):
+        message += _near(item["input"], re.findall(r"'([^']*)'", item["ctx"]["expected"]))
     return f"{place}: {message}" if place else message
+
+
+def _near(written: str, known: Iterable[str]) -> str:
+    """A question for what was likely meant, or nothing."""
+    near = difflib.get_close_matches(written, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _keys(model: type[BaseModel], place: Sequence[Any]) -> list[str]:
+    """The keys of the block at a place in a document; empty where it is no single block."""
+    found: Any = model
+    for part in place:
+        fields = getattr(found, "model_fields", {})
+        if part in fields:
+            found = _block(fields[part].annotation)
+        elif not isinstance(part, int):
+            return []
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        return []
+    return [field.alias or name for name, field in found.model_fields.items()]
+
+
+def _block(annotation: Any) -> Any:
+    """The one model inside an annotation such as `list[Waiver]` or `Gates | None`."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation
+    blocks = [
+        block
+        for part in get_args(annotation)
+        if isinstance(block := _block(part), type) and issubclass(block, BaseModel)
+    ]
+    return blocks[0] if len(blocks) == 1 else None

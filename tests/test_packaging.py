@@ -61,4 +61,4 @@ def test_the_light_install_renders_and_checks_a_card_without_torch(wheel, tmp_pa
         [tool, "roundtrip", release.folder], capture_output=True, text=True, check=False
     )
     assert roundtrip.returncode == 4
-    assert "pip install 'nla-release[engine]'" in roundtrip.stderr
+    assert "pip install 'nla-release[engine]" in roundtrip.stderr

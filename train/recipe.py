@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     Discriminator,
     Field,
     JsonValue,
@@ -20,11 +21,23 @@ from pydantic import (
 from nla_release.base.revision import folder_commit, is_commit, resolve_commit
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import read_yaml
+from nla_release.prompt import literal_escapes
 from nla_release.schema import Strict, parse
 from nla_release.sidecar import ChatOptions, Dtype, PromptEncoding, PromptTemplates, Quantization
 from train.settings import Evaluation, Reconstructor, Verbalizer
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _without_escapes(templates: PromptTemplates) -> PromptTemplates:
+    """Refuse a prompt that holds a backslash and an n where a line break was meant."""
+    for name, template in (("av", templates.av), ("ar", templates.ar)):
+        if found := literal_escapes(template):
+            raise ValueError(
+                f"{name} holds {found[0]} as {len(found[0])} characters; YAML reads escapes in"
+                " double quotes only: write it so, or as a block after |"
+            )
+    return templates
 
 
 class BaseModel(Strict):
@@ -201,7 +214,7 @@ class Recipe(Strict):
     name: str
     base: BaseModel
     marker: str = Field(min_length=1, max_length=1)
-    templates: PromptTemplates
+    templates: Annotated[PromptTemplates, AfterValidator(_without_escapes)]
     prompt_encoding: PromptEncoding = "raw"
     chat_options: ChatOptions = Field(default_factory=dict)
     extract: Extraction

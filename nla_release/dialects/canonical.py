@@ -51,7 +51,8 @@ def original(sidecar: Sidecar) -> dict[str, Any]:
 def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
     """The sidecar as YAML, headed by comments: the copy's notes, and facts not in its files."""
     other = "ar." if role == "av" else "av."
-    notes = [f"# {note}" for note in report.notes.get(role, ())]
+    # A key's name alone may be private: such notes are for the terminal.
+    notes = [f"# {note}" for note in report.notes.get(role, ()) if not _leaks(note)]
     lines = [
         f"# {known.how}: {name}, from {known.source}"
         for name, known in report.known.items()
@@ -104,6 +105,11 @@ def _told(key: str, item: Any) -> str | None:
     """What a key tells that is private; of a mapping, its own name only."""
     nested = isinstance(item, dict) or any(isinstance(each, dict) for each in _items(item))
     text = dump_yaml({key: None if nested else item})
+    return _leaks(text)
+
+
+def _leaks(text: str) -> str | None:
+    """The first kind of private thing in a text."""
     found = next(leaks(text.encode(errors="replace"), _PRIVATE), None)
     return found[1] if found else None
 

@@ -12,7 +12,7 @@
 
 import logging
 
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import EnvironmentProblem, install_hint
 
 # Set before bitsandbytes is imported: it advises about optional kernels while it loads.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError as error:
     raise EnvironmentProblem(
         f"the engine is not installed ({error.name} is missing)",
-        hint="pip install 'nla-release[engine]'",
+        hint=install_hint("engine"),
     ) from error
 
 __all__ = ["Pair", "Scores"]

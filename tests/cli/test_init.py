@@ -304,7 +304,7 @@ def test_only_a_pickled_head_needs_the_engine(tmp_path):
     assert run(pair, KITFT, "out").returncode == 0
     refused = run(pickled, SOLSHINE, "none")
     assert refused.returncode == 4
-    assert "pip install 'nla-release[engine]'" in refused.stderr
+    assert "pip install 'nla-release[engine]" in refused.stderr
 
 
 TYPED = r"template_av=Describe the vector.\n<concept>{injection_char}</concept>"

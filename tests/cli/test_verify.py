@@ -103,7 +103,7 @@ def test_without_the_engine_loading_says_how_to_install_it(run, hub, published, 
     done = run("verify", published[0], "--load", PYTHONPATH=path)
 
     assert done.returncode == 4
-    assert "hint: pip install 'nla-release[engine]'" in done.stderr
+    assert "hint: pip install 'nla-release[engine]" in done.stderr
     assert len(hub.log.requests) == before
 
 

@@ -4,9 +4,11 @@ The sound pair of the demo is written down as others would have left it. What is
 then be what was measured of the original.
 """
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -14,6 +16,7 @@ import torch
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
+from nla_release.engine.activations import read_activations
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
 from nla_release.release import ROLES, read_release
@@ -197,3 +200,41 @@ def test_a_pair_in_one_folder_goes_the_whole_way_with_the_numbers_of_the_origina
     assert [str(finding) for finding in verdict.findings] == []
     assert verdict.verdict == "pass"
     assert numbers(release.folder) == numbers(original)
+
+
+def test_own_activations_and_a_trained_pair_go_the_whole_way(tool, original, tmp_path):
+    """From arrays and texts of other tools to a release that passes, by commands alone."""
+    as_nla_at_home(original / "pair", tmp_path / "theirs")
+    rows = read_activations(original / "data" / "eval.parquet", 64)
+    np.save(tmp_path / "held_out.npy", rows.vectors)
+    fields = zip(rows.ids, rows.documents, rows.texts, rows.explanations, strict=True)
+    keys = ("id", "document", "text", "explanation")
+    lines = [json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in fields]
+    (tmp_path / "texts.jsonl").write_text("".join(lines))
+    facts = measured_facts(original / "pair")
+    norm = float(facts.pop("activation_mean"))
+
+    made = tool(
+        "data", tmp_path / "held_out.npy", "--texts", tmp_path / "texts.jsonl",
+        "--training", original / "data" / "av_sft.parquet", "--out", tmp_path / "data",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    begun = tool(
+        "init", tmp_path / "theirs", "--data", tmp_path / "data", "--out", tmp_path / "out",
+        *options(facts | ANSWERS | {"ar.read_block": "3"}),
+    )  # fmt: skip
+    assert begun.returncode == 0, begun.stderr
+    folder = tmp_path / "out"
+    shutil.copy(original / "data" / "training_documents.jsonl", folder / "data")
+    edit_release(folder)
+    for command in (
+        ["roundtrip"], ["calibrate"], ["render", "--version", "0.0.1"], ["check"],
+    ):  # fmt: skip
+        done = tool(*command, folder)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+    measured = read_sidecar(folder / "pair" / "av").nla_release.norms.activation_mean
+    assert measured == pytest.approx(norm, rel=1e-4)
+    ours, theirs = numbers(folder), numbers(original)
+    assert ours["cosine"] == theirs["cosine"]
+    assert ours["fve"]["value"] == pytest.approx(theirs["fve"]["value"], abs=1e-5)

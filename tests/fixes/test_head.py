@@ -213,7 +213,7 @@ main()
     assert done.returncode == 1
     assert (
         f"left alone  {pickle}  the engine is not installed (torch is missing);"
-        " pip install 'nla-release[engine]'\n"
+        " pip install 'nla-release[engine]"
     ) in done.stderr
     assert f"fixed  {card}  library_name is peft (NLA501)\n" in done.stderr
     assert pickle.exists()

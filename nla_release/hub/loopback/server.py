@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import EnvironmentProblem, install_hint
 from nla_release.hub.loopback.log import RequestLog
 from nla_release.hub.loopback.publishers import TrustedPublishers
 from nla_release.hub.loopback.store import Store
@@ -147,7 +147,7 @@ def _require_extra() -> None:
     except ImportError as error:
         raise EnvironmentProblem(
             f"the loopback Hub needs the hub extra ({error.name} is not installed)",
-            hint="pip install 'nla-release[hub]'",
+            hint=install_hint("hub"),
         ) from error
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from huggingface_hub.utils import get_session, httpx
 
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import EnvironmentProblem, install_hint
 from nla_release.hub.card_metadata import CardReport
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.routes import uploads
@@ -36,7 +36,7 @@ def test_a_missing_extra_is_named_with_its_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(EnvironmentProblem, match="needs the hub extra") as missing:
         LoopbackHub(tmp_path).__enter__()
-    assert missing.value.hint == "pip install 'nla-release[hub]'"
+    assert missing.value.hint == install_hint("hub")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
