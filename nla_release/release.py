@@ -147,8 +147,10 @@ def read_release(folder: Path) -> Release:
         if not path.exists():
             hint = f"run the command where {FILE_NAME} is"
         raise ConfigError(error.message, hint=hint) from error
-    recorded = _recorded(folder, document)
-    return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError, hint=recorded))
+    try:
+        return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError))
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=_recorded(folder, document)) from error
 
 
 def _recorded(folder: Path, document: dict[str, Any]) -> str | None:
