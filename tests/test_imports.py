@@ -36,6 +36,7 @@ LIGHT = [
     "nla_release.dialects.adopt",
     "nla_release.sidecar_schema",
     "nla_release.cli.init",
+    "nla_release.cli.data",
     "nla_release.cli.base",
     "nla_release.cli.roundtrip",
     "nla_release.cli.calibrate",

@@ -1,5 +1,6 @@
 """`nla-release data`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -82,4 +83,4 @@ def command(
     if (out.absolute().parent / "release.yaml").is_file():
         say("next: nla-release roundtrip")
     else:
-        say(f"next: nla-release init AV AR --data {out}")
+        say(f"next: nla-release init AV AR --data {shlex.quote(str(out))}")

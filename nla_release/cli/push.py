@@ -1,5 +1,6 @@
 """`nla-release push`."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -114,7 +115,7 @@ def _refuse_what_does_not_pass(release: Release) -> None:
         worst = verdict.findings[0]
         raise RefusedError(
             f"the release does not pass `nla-release check`: {worst.code} {worst.message}",
-            hint=f"run `nla-release check {release.folder}` to see all findings",
+            hint=f"run `nla-release check {shlex.quote(str(release.folder))}` to see all findings",
         )
 
 

@@ -9,7 +9,7 @@ from nla_release.dialects.embedding import measured_embedding
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
 from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
-from nla_release.dialects.rendering import Rendering, of_base
+from nla_release.dialects.rendering import Rendering, latest_commit, of_base
 from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown
@@ -59,6 +59,7 @@ def read_pair(
     _infer_base(ledger, av, ar)
     _infer_shape(ledger, av, ar, reconstructor)
     _infer_embedding(ledger, base)
+    _ask_commit(ledger, base)
     infer_encoding(ledger, av.dialect)
     if rendering is None and "base_model" in ledger and "base_revision" in ledger:
         rendering = of_base(ledger["base_model"], ledger["base_revision"])
@@ -147,6 +148,23 @@ def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstr
     ledger.ask("layer", depth if depth is not None else _layer_in_name(av, ar))
     ledger.ask("ar.read_block", depth if depth is not None else reconstructor.deepest_block)
     ledger.infer("mse_scale", "sqrt_d_model", "the reference contract: absent is sqrt(d_model)")
+
+
+def _ask_commit(ledger: Ledger, base: Path | None) -> None:
+    """Ask for the base's commit, with the one that the copy is of, or that main has today."""
+    if "base_revision" in ledger:
+        return
+    if base is not None and base.parent.name == "snapshots" and _is_commit(base.name):
+        ledger.ask("base_revision", base.name, remedy="which the copy given of the base is at")
+    elif "base_model" in ledger and (commit := latest_commit(ledger["base_model"])):
+        ledger.ask("base_revision", remedy=f"as main moves and is {commit} today")
+
+
+def _is_commit(text: str) -> bool:
+    try:
+        return bool(FACTS["base_revision"].parse(text))
+    except ValueError:
+        return False
 
 
 def _infer_norm(ledger: Ledger, data: Path) -> None:

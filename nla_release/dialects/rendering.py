@@ -31,6 +31,18 @@ def given(path: Path, source: str = "the tokenizer given") -> Rendering:
     return Rendering(load_tokenizer(path), read_chat(path.parent), source)
 
 
+def latest_commit(base: str) -> str | None:
+    """The commit that a base's main branch has on the Hub today; None if it cannot be asked."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import httpx
+
+    try:
+        return HfApi().model_info(base, timeout=_SECONDS).sha
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError):
+        return None
+
+
 def of_base(base: str, commit: str) -> Rendering | None:
     """The base's own at the commit it is pinned to, from the Hub or its cache; None if neither.
 

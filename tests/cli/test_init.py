@@ -379,3 +379,15 @@ def test_answers_come_from_one_file_and_the_command_line_overrules_it(tool, tmp_
     ours = read_sidecar(tmp_path / "out" / "pair" / "av").nla_release
     assert ours.base.dtype == "bfloat16"
     assert 'license: "mit"' in (tmp_path / "out" / "release.yaml").read_text()
+
+
+def test_the_commit_that_main_of_the_base_has_today_is_named(tool, tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    commit = Store(tmp_path / "hub").import_folder("someone/tiny", TINY_BASE)
+    with LoopbackHub(tmp_path / "hub") as server:
+        done = tool(
+            "init", pair, "--out", tmp_path / "out",
+            environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
+        )  # fmt: skip
+
+    assert f"as main moves and is {commit} today: --answer base_revision=..." in done.stderr

@@ -650,3 +650,17 @@ def test_the_copy_of_the_base_is_written_as_base_path(tmp_path):
     assert release.base_path is not None
     assert release.base_path.resolve() == base
     assert release.config.base_path == "../../base"
+
+
+def test_the_commit_of_a_copy_from_the_cache_is_offered(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    commit = "cd" * 20
+    base = make_base(tmp_path / "models--someone--tiny" / "snapshots" / commit)
+    answers = {name: value for name, value in KITFT.items() if name != "base_revision"}
+    sources = {role: Source(pair / role) for role in ("av", "ar")}
+
+    with pytest.raises(ConfigError) as caught:
+        adopt(sources, tmp_path / "out", answers=answers, naming=NAMING,
+              tokenizer=TOKENIZER, base=base)  # fmt: skip
+
+    assert f"likely --answer base_revision={commit}" in caught.value.message

@@ -92,3 +92,17 @@ def test_the_collapsed_recipe_is_the_tiny_one_with_labels_of_other_rows():
         good[name]["steps"] = collapsed[name]["steps"]
 
     assert collapsed == good | {"name": collapsed["name"], "label": good["label"] | {"shuffle": 0}}
+
+
+@pytest.mark.parametrize("escape", [r"\n", r"\t", r"\u3297"])
+@pytest.mark.parametrize("name", ["av", "ar"])
+def test_a_prompt_with_an_escape_as_characters_is_refused(tmp_path, name, escape):
+    """YAML keeps a backslash and an n, but for double quotes; no pair is trained with that."""
+    placeholder = "{injection_char}" if name == "av" else "{explanation}"
+    templates = {name: f"Say it.{escape}<x>{placeholder}</x>"}
+
+    with pytest.raises(ConfigError) as caught:
+        shortened(tmp_path, templates=templates)
+
+    assert f"{name} holds {escape} as {len(escape)} characters" in caught.value.message
+    assert "double quotes" in caught.value.message
