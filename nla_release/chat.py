@@ -4,6 +4,7 @@ Done as `transformers` does it and without it, so that a laptop can replay a cha
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ _RENDERING = Path(__file__).with_name("chat_rendering.py")
 
 # A real template takes milliseconds, and the process a tenth of a second.
 _SECONDS = 10
+# Where the system cannot bound the processor's time, and of a process that never gets any.
+_WAIT = 300
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,16 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 @lru_cache(maxsize=8)
 def _answer(request: str) -> dict[str, str]:
     """The `text` of one request, or its `error`, from a child process."""
-    command = [sys.executable, "-P", str(_RENDERING)]
+    command = [sys.executable, "-P", str(_RENDERING), str(_SECONDS)]
+    endless = {"error": f"does not come to an end in {_SECONDS} seconds"}
     try:
         done = subprocess.run(
-            command, input=request, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command, input=request, capture_output=True, text=True, timeout=_WAIT, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"error": f"does not come to an end in {_SECONDS} seconds"}
+        return endless
+    if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
+        return endless
     try:
         answer: dict[str, str] = json.loads(done.stdout)
     except ValueError:

@@ -24,6 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests.waiting import LONGEST
+
 _VERBS = ("base", "calibrate", "check", "compare", "explain", "history", "render", "report")
 # Without the Hub's client, which reads the environment as it is imported.
 _LIGHT = (
@@ -63,7 +65,7 @@ class Started:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    def wait(self, seconds: float = LONGEST) -> subprocess.CompletedProcess[str]:
         """What it has said and how it ended, when it has; it fails who goes on for longer."""
         in_time = bool(select.select([self._end], [], [], seconds)[0])
         if not in_time:

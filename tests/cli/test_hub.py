@@ -14,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from nla_release.cli.hub import command
 from nla_release.errors import EnvironmentProblem, InputError
+from tests.waiting import LONGEST
 
 
 class Running:
@@ -36,7 +37,7 @@ class Running:
     def stop(self) -> tuple[int, str]:
         """Press Ctrl-C: exit code and stderr."""
         self.process.send_signal(signal.SIGINT)
-        _, err = self.process.communicate(timeout=30)
+        _, err = self.process.communicate(timeout=LONGEST)
         return self.process.returncode, err
 
 

@@ -1,9 +1,11 @@
 """Hubs on which things go wrong: one in the test's process, and one that can be killed."""
 
+import itertools
 import multiprocessing
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,14 +13,13 @@ from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import pytest
-from huggingface_hub.utils import _http
+from huggingface_hub.utils import _http, httpx
 from starlette.types import ASGIApp
 
 from nla_release.hub import act, client, once, questions
 from nla_release.hub.loopback.server import LoopbackHub
 from tests.hub.faults import Fault, Faults
-
-_DEATH_SECONDS = 10
+from tests.waiting import LONGEST
 
 # Processes that start in milliseconds: forks of one that has imported all this, and has no threads.
 FORKS = multiprocessing.get_context("forkserver")
@@ -34,10 +35,33 @@ FORKS.set_forkserver_preload(
 
 
 def never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everybody try again at once: 5 tries of a dead server are 23 seconds otherwise."""
-    clock = SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
+    """Let everybody try again at once: 5 tries of a dead server are 23 seconds otherwise.
+
+    To them no time passes, so that a busy machine does not make them try less often.
+    """
+    still = {"sleep": lambda _seconds: None, "monotonic": lambda: 0.0}
+    clock = SimpleNamespace(**{**vars(time), **still})
     for module in (_http, act, client, once, questions):
         monkeypatch.setattr(module, "time", clock)
+
+
+def never_answered(patch: pytest.MonkeyPatch, lost: Callable[[httpx.Response, int], bool]) -> None:
+    """Let the client wait in vain for answers, each of which the Hub has sent after its effect.
+
+    A real limit of time would run out on a busy machine before the effect, or for other answers.
+
+    Args:
+        patch: undoes it.
+        lost: says of an answer and its number, from 0, whether it does not come.
+    """
+    after, count = client.Patience.after, itertools.count()
+
+    def late(self: client.Patience, response: httpx.Response) -> None:
+        after(self, response)
+        if lost(response, next(count)):
+            raise httpx.ReadTimeout("timed out", request=response.request)
+
+    patch.setattr(client.Patience, "after", late)
 
 
 class FaultyHub(LoopbackHub):
@@ -95,7 +119,7 @@ class HubProcess:
 
     def await_death(self) -> None:
         """Wait until it is dead: its connections may break a moment earlier."""
-        self._process.join(_DEATH_SECONDS)
+        self._process.join(LONGEST)
         assert not self._process.is_alive(), "nothing has killed it"
 
     def __enter__(self) -> Self:

@@ -18,11 +18,10 @@ from types import SimpleNamespace
 from typing import Literal, Self
 
 import pytest
-from huggingface_hub.utils import httpx
 
 from nla_release.errors import NlaReleaseError
 from nla_release.files import sha256_file, write_atomic
-from nla_release.hub import client, journal, staging
+from nla_release.hub import journal, staging
 from nla_release.hub.client import Patience, quiet_client
 from nla_release.hub.journal import Journal
 from nla_release.hub.loopback.errors import RepoNotFoundError
@@ -35,7 +34,7 @@ from nla_release.manifest import FILE_NAME, dump_manifest, read_manifest
 from nla_release.release import ROLES
 from tests.hub.accidents import FILES, Case, Moment
 from tests.hub.faults import Fault
-from tests.hub.faulty import FORKS, FaultyHub, HubProcess
+from tests.hub.faulty import FORKS, FaultyHub, HubProcess, never_answered
 from tests.hub.publishing import VERSION, unchecked
 
 # What the fault layer calls those that it does.
@@ -46,10 +45,8 @@ _FAULTS = {
     "500, nothing done": "500_before",
     "500, done": "500_after",
     "429": "429",
-    "no answer in time, done": "slow",
     "403": "403",
 }
-_IMPATIENT_SECONDS = 0.1
 
 
 def smallest(dist: Path, target: Path) -> Path:
@@ -143,8 +140,7 @@ class Scene:
                 case "disk full at the client":
                     patch.setattr(staging, "_copied", _full(case.at.number, staging._copied))
                 case "no answer in time, done":
-                    patch.setattr(*_impatient(case.at.number))
-                    hub.faults.inject(Fault("slow", case.at.number, seconds=60))
+                    never_answered(patch, lambda _, number: number == case.at.number)
                 case kind:
                     hub.faults.inject(Fault(_FAULTS[kind], case.at.number))  # type: ignore[arg-type]
             quiet_client()
@@ -267,18 +263,6 @@ def _answered(at: Moment, act: Callable[[], None]) -> tuple[object, str, object]
             act()
 
     return owner, name, then
-
-
-def _impatient(number: int) -> tuple[object, str, object]:
-    """What to patch so that the client waits for the answer to one request only a moment."""
-    original, count = client.hf_request_event_hook, iter(range(10_000))
-
-    def hook(request: httpx.Request) -> None:
-        original(request)
-        if next(count) == number:
-            request.extensions["timeout"] |= {"read": _IMPATIENT_SECONDS}
-
-    return client, "hf_request_event_hook", hook
 
 
 def _full(number: int, write: Callable[..., object] = os.fsync) -> Callable[..., object]:

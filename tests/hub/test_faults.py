@@ -1,7 +1,9 @@
 """The fault layer itself: the real client meets each fault as it would on a bad day."""
 
 import io
+import socket
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -12,6 +14,7 @@ from nla_release.hub.client import quiet_client
 from nla_release.hub.loopback.store import Store
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub, HubProcess
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.wire
 
@@ -120,14 +123,22 @@ def test_a_429_says_when_to_come_back(hub):
 
 
 def test_a_slow_answer_comes_after_the_effect_and_after_the_client_gave_up(hub, api):
-    hub.faults.inject(Fault("slow", seconds=3600))
-    with pytest.raises(httpx.ReadTimeout):
-        get_session().post(
-            f"{hub.endpoint}/api/models/{REPO}/tag/main",
-            json={"tag": "v1"},
-            headers={"authorization": f"Bearer {hub.token}"},
-            timeout=0.2,
-        )
+    hub.faults.inject(Fault("slow", seconds=100_000))
+    body = b'{"tag": "v1"}'
+    lines = [
+        f"POST /api/models/{REPO}/tag/main HTTP/1.1",
+        "host: hub",
+        f"authorization: Bearer {hub.token}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+    ]
+    address = urlsplit(hub.endpoint)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        wait_until(lambda: Store(hub.root).repo(REPO).state().tags)
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nothing was answered
+            connection.recv(1)
 
     assert set(Store(hub.root).repo(REPO).state().tags) == {"v1"}
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.waiting import LONGEST
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 Scheme = Literal["light", "dark"]
@@ -65,7 +67,7 @@ def opened(
             f"--window-size={max(width, 500)},{height}",
             "--virtual-time-budget=5000", "--dump-dom", f"--screenshot={picture}", around.as_uri(),
         ],
-        capture_output=True, text=True, check=True, timeout=120,
+        capture_output=True, text=True, check=True, timeout=LONGEST,
     )  # fmt: skip
     (answer,) = re.findall(r"<title>(.*)</title>", done.stdout)
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -33,6 +32,7 @@ from tests.train.chain import (
     write_corpus,
 )
 from tests.train.workers import started
+from tests.waiting import wait_until
 from train import chunks
 from train.corpus import Document, Label
 from train.dataset import data_path
@@ -449,14 +449,14 @@ def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with
     write_corpus(tmp_path / "corpus.jsonl", *labelled(384))
     recipe = shortened(tmp_path, extract={"batch_size": 2})
     line = [tmp_path / "recipe.yaml", "--folder", tmp_path, "--device", "cpu"]
-    parts, process = tmp_path / "data" / "base.parts", started("extract", *line)
-    while process.alive and not list(parts.glob("0*.parquet")):
-        time.sleep(0.01)
+    parts = tmp_path / "data" / "base.parts"
+    process = started("extract", *line, stop_at="0*2.parquet")
+    wait_until(lambda: list(parts.glob("0*2.parquet")), alive=lambda: process.alive)
     process.kill()
     process.wait()
     left = {path: path.stat().st_mtime_ns for path in parts.glob("0*.parquet")}
     assert not data_path(tmp_path, "base").exists()
-    assert 1 <= len(left) < 6
+    assert len(left) == 3
     extract(recipe, tmp_path, device="cpu")
 
     assert f"{len(left)} of 6 chunks are there already" in capsys.readouterr().err

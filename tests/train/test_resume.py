@@ -3,7 +3,6 @@
 import resource
 import shutil
 import signal
-import time
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from nla_release.training_log import dump_log, read_log
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.toys import Line, settings
 from tests.train.workers import started
+from tests.waiting import wait_until
 from train.ar import train_ar
 from train.av import train_av
 from train.checkpoints import Checkpoints, Fit, kept_steps, write_tensors
@@ -175,15 +175,6 @@ LOOKS = {"every": 4, "rows": 3}
 DROPOUT = {"steps": 12, "dropout": 0.2, "checkpoint_every": 3, "tripwire": LOOKS}
 
 
-def wait_for(path, process):
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.alive, "it ended before it could be killed"
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not come")
-
-
 @pytest.mark.parametrize(("role", "train"), [("av", train_av), ("ar", train_ar)])
 def test_killed_with_9_and_started_again_it_gives_the_same_bytes(
     built, tmp_path, capsys, role, train
@@ -192,8 +183,10 @@ def test_killed_with_9_and_started_again_it_gives_the_same_bytes(
     whole, killed = copied(built, tmp_path / "whole"), copied(built, tmp_path / "killed")
     path = write_recipe(tmp_path, **{role: DROPOUT})
     train(read_recipe(path), whole, device="cpu")
-    process = started(role, path, "--device", "cpu", "--folder", killed)
-    wait_for(killed / "checkpoints" / role / "state_000003", process)
+    line = [path, "--device", "cpu", "--folder", killed]
+    process = started(role, *line, stop_at="state_000003")
+    state = killed / "checkpoints" / role / "state_000003"
+    wait_until(state.exists, alive=lambda: process.alive)
     process.kill()
     assert process.wait().returncode == -signal.SIGKILL
     assert not (killed / "pair" / role).exists()

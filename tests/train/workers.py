@@ -5,12 +5,35 @@ import socket
 
 from tests.warm import ENGINE
 
-_LATER = "import runpy, time; time.sleep({}); runpy.run_module('train.{}', run_name='__main__')"
+_RUN = "runpy.run_module('train.{}', run_name='__main__')"
+_LATER = "import runpy, time; time.sleep({}); " + _RUN
+# To be killed where the test wants it, and not where a busy machine happens to let it come.
+_STOPPING = """
+import os, runpy, threading
+from fnmatch import fnmatchcase
+
+def stopping(move):
+    def moved(source, target, **options):
+        move(source, target, **options)
+        if fnmatchcase(os.path.basename(target), {!r}):
+            threading.Event().wait()
+    return moved
+
+os.replace, os.rename = stopping(os.replace), stopping(os.rename)
+"""
 
 
-def started(step, *arguments, late=0.0, **environment):
-    """Begin `python -m train.STEP ARGUMENTS`, or `late` by so many seconds."""
-    line = ["-c", _LATER.format(late, step)] if late else ["-m", f"train.{step}"]
+def started(step, *arguments, late=0.0, stop_at=None, **environment):
+    """Begin `python -m train.STEP ARGUMENTS`, or `late` by so many seconds.
+
+    With `stop_at` it goes no further when a file or folder whose name fits that pattern is in its
+    place.
+    """
+    line = ["-m", f"train.{step}"]
+    if late:
+        line = ["-c", _LATER.format(late, step)]
+    if stop_at:
+        line = ["-c", _STOPPING.format(stop_at) + _RUN.format(step)]
     return ENGINE.start([*line, *arguments], {**os.environ, **environment})
 
 
@@ -29,7 +52,7 @@ def two(step, *arguments, late=(0.0, 0.0), codes=(0, 0)):
         for seconds, rank in zip(late, ranks, strict=True)
     ]
     try:
-        done = [process.wait(120) for process in processes]
+        done = [process.wait() for process in processes]
     finally:
         for process in processes:
             process.kill()

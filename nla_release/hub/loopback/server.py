@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
-_START_SECONDS = 30
+_START_SECONDS = 300
 # How long requests that are still running may take once the Hub is told to stop.
 _STOP_SECONDS = 5
 

@@ -13,6 +13,7 @@ from huggingface_hub.utils import httpx
 from nla_release.hub.loopback.store import Store
 from tests.hub.faults import Fault
 from tests.hub.faulty import HubProcess, never_wait
+from tests.waiting import wait_until
 
 REPO = "team/pair"
 WRITERS = 8
@@ -94,8 +95,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path, after):
         stopping = threading.Event()
         with ThreadPoolExecutor(3) as writers:
             writing = [writers.submit(write, hub, who) for who in range(3)]
-            while not tags and not any(writer.done() for writer in writing):
-                time.sleep(0.01)
+            wait_until(lambda: tags or any(writer.done() for writer in writing))
             time.sleep(after)
             stopping.set()
             hub.kill()

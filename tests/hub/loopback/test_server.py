@@ -12,6 +12,7 @@ from nla_release.hub.card_metadata import CardReport
 from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.loopback.routes import uploads
 from nla_release.hub.loopback.server import LoopbackHub
+from tests.waiting import LONGEST
 
 
 def test_a_hub_is_there_when_entered_and_gone_when_left(tmp_path):
@@ -116,13 +117,13 @@ def test_the_card_of_a_stranger_keeps_nobody_waiting(hub, monkeypatch):
 
     def slow(_text):
         judging.set()
-        return CardReport(errors=[] if answered.wait(10) else ["nobody else was answered"])
+        return CardReport(errors=[] if answered.wait(300) else ["nobody else was answered"])
 
     monkeypatch.setattr(uploads, "check_card", slow)
     address = f"{hub.endpoint}/api/validate-yaml"
     with ThreadPoolExecutor(1) as other:
-        asked = other.submit(get_session().post, address, json={"content": "---"}, timeout=30)
-        assert judging.wait(10)
-        get_session().get(f"{hub.endpoint}/api/models", timeout=30)
+        asked = other.submit(get_session().post, address, json={"content": "---"}, timeout=LONGEST)
+        assert judging.wait(LONGEST)
+        get_session().get(f"{hub.endpoint}/api/models", timeout=LONGEST)
         answered.set()
         assert asked.result().json()["errors"] == []

@@ -25,6 +25,7 @@ from nla_release.hub.loopback.errors import (
 )
 from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.loopback.store import Store
+from tests.waiting import wait_until
 
 REPO = "team/base"
 
@@ -175,9 +176,10 @@ def test_a_kill_leaves_no_ref_without_its_commit_and_no_commit_without_its_conte
     root = tmp_path / "hub"
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(root)])
     state = root / "repos" / "team" / "base" / "repository.json"
-    while not (state.exists() and len(list(state.parent.glob("commits/*.json"))) > 20):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(
+        lambda: state.exists() and len(list(state.parent.glob("commits/*.json"))) > 20,
+        alive=lambda: process.poll() is None,
+    )
     process.kill()
     process.wait()
     store = Store(root)

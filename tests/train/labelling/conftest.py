@@ -44,7 +44,7 @@ def recipe_file(tmp_path, server):
             "labeller": LABEL,
             "retries": 3,
             "backoff_seconds": 0.001,
-            "timeout_seconds": 5.0,
+            "timeout_seconds": 3600.0,
         }
         document["label"] = label if label.get("source") == "corpus" else asked | label
         path = tmp_path / "recipe.yaml"

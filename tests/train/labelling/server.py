@@ -10,20 +10,21 @@ in `server.answered` when it was answered with a label.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -84,14 +85,50 @@ def malformed(body: str | bytes) -> Wrong:
     return _always(lambda: Response(body, 200, media_type="application/json"))
 
 
-def slow(seconds: float) -> Wrong:
-    """The right answer, and late."""
+class Impatience:
+    """Limits of time that run out when a test says so, and not when a machine is slow.
+
+    `timeout` stands for that of asyncio; `asked` are the seconds that it was called with.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[float | None] = []
+
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        """A limit that is not reached by itself."""
+        self.asked.append(seconds)
+        self._loop, self._limit = asyncio.get_running_loop(), asyncio.timeout(None)
+        return self._limit
+
+    def run_out(self) -> None:
+        """Let the newest limit be reached now; called from the server's thread."""
+        self._loop.call_soon_threadsafe(self._limit.reschedule, 0.0)
+
+
+def silent(impatience: Impatience) -> Wrong:
+    """No answer at all, for longer than is waited."""
 
     async def answer(asked: Asked, request: Request) -> Response:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not await request.is_disconnected():
+        impatience.run_out()
+        while not await request.is_disconnected():
             await asyncio.sleep(0.01)
         return label(asked)
+
+    return answer
+
+
+def trickling(impatience: Impatience) -> Wrong:
+    """An answer of which there is always something more to come."""
+
+    async def trickle() -> AsyncIterator[bytes]:
+        for number in itertools.count():
+            if number == 3:
+                impatience.run_out()
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async def answer(asked: Asked, request: Request) -> Response:
+        return StreamingResponse(trickle(), media_type="application/json")
 
     return answer
 
