@@ -112,9 +112,10 @@ def _bound(seconds: int) -> None:
     import resource
 
     # Where the system cannot bound them, the deadline of the caller does.
-    for kind, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CPU, seconds)):
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(kind, (most, most))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with contextlib.suppress(OSError, ValueError):  # SIGXCPU at the first, SIGKILL at the second
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
 def main() -> None:

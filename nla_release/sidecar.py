@@ -1,8 +1,9 @@
 """The sidecar `nla_meta.yaml`: the contract between an adapter's trainer and its readers.
 
 Top-level keys are those of the reference contract (kitft/natural_language_autoencoders,
-schema_version 2), so its readers accept what is written here. Everything that contract does not
-record stands under one key of ours, `nla_release`. Keys that neither knows are kept.
+schema_version 2), so its readers accept what is written here; they render every prompt by the
+base's chat template, and run no pair whose prompt is raw. Everything that contract does not record
+is under one key of ours, `nla_release`. Keys that neither knows are kept.
 
 Four facts that are easily confused are kept apart: the mean activation norm and the mean embedding
 norm (`nla_release.norms`), the scale trained with (`extraction.injection_scale`) and the scale

@@ -36,6 +36,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Nothing in the suite may reach a Hub that is not its own.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+# The client gives a busy machine ten seconds for an answer otherwise.
+os.environ |= {f"HF_HUB_{name}_TIMEOUT": "1800" for name in ("ETAG", "DOWNLOAD")}
 for name in ("HF_TOKEN", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "SOURCE_DATE_EPOCH"):
     os.environ.pop(name, None)
 

@@ -210,6 +210,9 @@ def _describe(
         "layer_index": recipe.extract.layer,
         "layer_convention": "block_output",
         "norm": "none",
+        "corpus": _named(recipe),
+        "corpus_slice": {"start": 0, "length": found.documents},
+        "positions_per_doc": recipe.extract.positions_per_document,
         "mean_norm": float(taken.norms.mean()),
     }
     levels = zip(QUANTILES, np.quantile(taken.norms, QUANTILES), strict=True)

@@ -7,6 +7,16 @@ from nla_release.errors import DataError
 from nla_release.files import read_text, read_yaml, sha256_bytes
 from nla_release.sidecar import FILE_NAME
 
+# The keys of `extraction` in the reference contract, all of which its strict reader wants.
+REFERENCE_KEYS = (
+    "base_model",
+    "d_model",
+    "layer_index",
+    "norm",
+    "corpus",
+    "corpus_slice",
+    "positions_per_doc",
+)
 # Lines that say when and by what it was written: no later step depends on them.
 _STAMPS = ("created_at: ", "created_by: ")
 
@@ -22,16 +32,18 @@ def is_sidecar(path: Path) -> bool:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar of a parquet file of the chain.
+    """The sidecar of a parquet file of the chain; `extraction` also has what is ours of it.
 
     Raises:
         InputError: missing or not YAML.
         DataError: it does not tell where the activations are from.
     """
     document = read_yaml(sidecar_path(path))
-    extraction = document.get("extraction")
+    extraction, ours = document.get("extraction"), document.get("nla_release")
+    if isinstance(extraction, dict) and isinstance(ours, dict):
+        extraction = document["extraction"] = extraction | (ours.get("extraction") or {})
     if not isinstance(extraction, dict) or not {"d_model", "mean_norm"} <= extraction.keys():
-        raise DataError(f"{sidecar_path(path)} lacks extraction.d_model or extraction.mean_norm")
+        raise DataError(f"{sidecar_path(path)} lacks d_model or mean_norm of its extraction")
     return document
 
 

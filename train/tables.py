@@ -1,7 +1,8 @@
 """Rows on disk: parquet written whole or not at all, each file with its dataset sidecar.
 
 The sidecar `X.parquet.nla_meta.yaml` has the reference contract's keys (kind nla_dataset,
-schema_version 1), and what those have no place for under `nla_release`.
+schema_version 1) and no others: its strict reader refuses a key of `extraction` it does not know.
+What those have no place for is under `nla_release`.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from nla_release.errors import DataError
 from nla_release.files import dump_yaml, replacing_file, sha256_file, write_atomic
 from train.recipe import Recipe
 from train.record import StepName, settings_digest
-from train.sidecars import sidecar_path
+from train.sidecars import REFERENCE_KEYS, sidecar_path
 
 
 def row_schema(d_model: int) -> pa.Schema:
@@ -135,25 +136,30 @@ def write_sidecar(
         recipe: that it follows.
         step: that wrote it.
         stage: of the data, in the reference contract's words or ours.
-        extraction: where the activations are from.
+        extraction: where the activations are from, in the reference contract's words and ours.
         inputs: sha256 of the files that the step read.
         rows: how many.
         documents: how many different ones.
         contract: further keys of the reference contract.
         more: further keys of the block `nla_release`.
     """
+    short, digest = recipe.base.id.rpartition("/")[2], settings_digest(recipe, step)
     document = {
         "kind": "nla_dataset",
         "schema_version": 1,
+        "dataset_id": f"{stage}_{short}_L{recipe.extract.layer}_{digest[:8]}",
         "stage": stage,
-        "extraction": extraction,
+        "extraction": {key: value for key, value in extraction.items() if key in REFERENCE_KEYS},
         **(contract or {}),
         "row_count": rows,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_by": f"nla_release {nla_release.__version__} train.{step}",
         "nla_release": {
             "recipe": recipe.name,
-            "settings_sha256": settings_digest(recipe, step),
+            "settings_sha256": digest,
+            "extraction": {
+                key: value for key, value in extraction.items() if key not in REFERENCE_KEYS
+            },
             "inputs": inputs,
             "data_sha256": sha256_file(path),
             "rows": rows,

@@ -41,6 +41,7 @@ from train.identity import base_sha256
 from train.positions import places
 from train.recipe import Extraction
 from train.record import read_record
+from train.sidecars import read_sidecar
 
 SAMPLED = {"min_position": 20, "positions_per_document": 3, "batch_size": 4}
 CUT = "documents' ends beyond extract.max_tokens"
@@ -123,7 +124,7 @@ def test_norms_are_measured_raw_and_recorded_with_the_embeddings(corpus, base):
     ours = found["nla_release"]
 
     assert found["extraction"]["norm"] == "none"
-    assert found["extraction"]["mean_norm"] == pytest.approx(norms.mean(), rel=1e-5)
+    assert ours["extraction"]["mean_norm"] == pytest.approx(norms.mean(), rel=1e-5)
     assert norms.mean() > 10
     assert ours["norm_quantiles"]["0.5"] == pytest.approx(np.median(norms), rel=1e-5)
     assert (ours["norm_quantiles"]["0"], ours["norm_quantiles"]["1"]) == pytest.approx(
@@ -139,18 +140,32 @@ def test_a_dataset_says_what_it_is_in_the_reference_contracts_words(corpus):
 
     assert (found["kind"], found["schema_version"], found["stage"]) == ("nla_dataset", 1, "base")
     assert found["row_count"] == found["nla_release"]["rows"] == len(taken(corpus))
-    assert found["extraction"] | {"mean_norm": 0} == {
-        "base_model": "nla-demo/tiny-gemma4",
+    assert found["nla_release"]["extraction"] | {"mean_norm": 0} == {
         "base_revision": "f974c5eb2341da97aadd5e41caa2645f36d5d9f5",
         "base_sha256": base_sha256(shortened(corpus).base),
         "quantization": None,
         "dtype": "float32",
-        "d_model": 64,
-        "layer_index": 3,
         "layer_convention": "block_output",
-        "norm": "none",
         "mean_norm": 0,
     }
+
+
+def test_the_references_strict_reader_accepts_a_datasets_sidecar(corpus):
+    """It refuses a key of `extraction` that it does not know, and wants all that it does."""
+    extract(shortened(corpus, extract=SAMPLED), corpus, device="cpu")
+    found = sidecar(corpus)
+
+    assert found["dataset_id"].startswith("base_tiny-gemma4_L3_")
+    assert found["extraction"] == {
+        "base_model": "nla-demo/tiny-gemma4",
+        "d_model": 64,
+        "layer_index": 3,
+        "norm": "none",
+        "corpus": "corpus.jsonl",
+        "corpus_slice": {"start": 0, "length": found["nla_release"]["documents_read"]},
+        "positions_per_doc": shortened(corpus, extract=SAMPLED).extract.positions_per_document,
+    }
+    assert read_sidecar(data_path(corpus, "base"))["extraction"]["dtype"] == "float32"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +174,7 @@ def test_a_dataset_says_what_it_is_in_the_reference_contracts_words(corpus):
 def test_the_base_is_loaded_as_declared_and_the_vectors_stay_float32(corpus, blocks):
     extract(shortened(corpus, extract=SAMPLED, base=blocks), corpus, device="cpu")
 
-    assert sidecar(corpus)["extraction"].items() >= blocks.items()
+    assert sidecar(corpus)["nla_release"]["extraction"].items() >= blocks.items()
     assert taken(corpus).vectors.dtype == np.float32
 
 

@@ -273,7 +273,7 @@ def test_a_sidecar_that_was_changed_since_is_refused(folder):
     """Later steps read facts from it."""
     path = sidecar_path(data_path(folder, "base"))
     document = read_yaml(path)
-    document["extraction"]["mean_norm"] *= 2
+    document["nla_release"]["extraction"]["mean_norm"] *= 2
     path.write_text(dump_yaml(document))
     with pytest.raises(DataError, match=r"base\.parquet\.nla_meta\.yaml was changed after"):
         split(shortened(folder, **FOUR), folder)
