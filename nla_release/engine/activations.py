@@ -174,7 +174,7 @@ def texts_of(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]
         DataError: it holds something else, or its texts take up far more than the file.
     """
     kind = column.type
-    if pa.types.is_null(kind):
+    if pa.types.is_null(kind) and name not in NAMING:
         return [None] * len(column)
     plain = kind.value_type if pa.types.is_dictionary(kind) else kind
     if not (_is_text(plain) or (pa.types.is_integer(plain) and name in NAMING)):
