@@ -4,10 +4,14 @@ PEFT writes every option it knows, used or not, and a version that does not know
 file (huggingface/peft#2275): what says nothing is therefore left out of what we write.
 """
 
+import difflib
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from nla_release.errors import InputError
+from nla_release.pattern import Pattern
 from nla_release.schema import Open, Positive, Size
 
 # The options of PEFT 0.4, which every later version knows.
@@ -53,6 +57,24 @@ _UNUSED = {"megatron_core": "megatron.core", "qalora_group_size": 16}
 _HARMLESS_INITS = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
+# The tasks that PEFT knows; it refuses every other word.
+TASKS = (
+    "CAUSAL_LM",
+    "FEATURE_EXTRACTION",
+    "QUESTION_ANS",
+    "SEQ_2_SEQ_LM",
+    "SEQ_CLS",
+    "TOKEN_CLS",
+)
+
+# PEFT's names of the modules that a base may tie to one another, and their names in full.
+_TIED = ("embed_tokens", "lm_head")
+_TIED_NAMES = (*_TIED, "model.embed_tokens", "model.language_model.embed_tokens")
+
+# Values for some modules, and the option that has the value of all others.
+_PATTERN_OF = {"alpha_pattern": "lora_alpha", "rank_pattern": "r"}
+
+
 class AdapterConfig(Open):
     """What is read of it. PEFT's other options are kept as extras."""
 
@@ -75,6 +97,41 @@ class AdapterConfig(Open):
     auto_mapping: dict[str, Any] | None = None
     peft_version: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_peft(cls, document: Any) -> Any:
+        of_mlx = {"lora_parameters", "fine_tune_type"}
+        if isinstance(document, dict) and of_mlx & document.keys() and "peft_type" not in document:
+            raise ValueError(
+                "is the configuration of an adapter of MLX: convert it to PEFT's format first"
+            )
+        return document
+
+    @field_validator("task_type")
+    @classmethod
+    def _is_known_to_peft(cls, task: str | None) -> str | None:
+        if task is not None and task not in TASKS:
+            near = difflib.get_close_matches(task.upper(), TASKS, 1, 0.5)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"PEFT refuses it: it is none of {', '.join(TASKS)}{meant}")
+        return task
+
+    @model_validator(mode="after")
+    def _names_blocks_as_peft_does(self) -> "AdapterConfig":
+        limits = {
+            "layers_to_transform": self.layers_to_transform,
+            "layers_pattern": self.layers_pattern,
+        }
+        given = [name for name, value in limits.items() if value is not None]
+        if given and isinstance(self.target_modules, str):
+            raise ValueError(
+                f"PEFT refuses {' and '.join(given)} with target_modules as a text: name the"
+                " blocks in its regular expression"
+            )
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ValueError("PEFT refuses layers_pattern without layers_to_transform")
+        return self
+
     @property
     def saved(self) -> tuple[str, ...]:
         """Names of the modules that are saved whole beside the LoRA factors."""
@@ -83,16 +140,18 @@ class AdapterConfig(Open):
     @property
     def unused(self) -> list[str]:
         """Options in the file that say nothing, and that some PEFT does not know."""
-        return [key for key, value in self._given().items() if _is_unused(key, value)]
+        given = self._given()
+        return [key for key, value in given.items() if _has_no_effect(key, value, given)]
 
     @property
     def undeclarable(self) -> dict[str, Any]:
         """Options that change what the adapter computes and that no sidecar can declare."""
         harmless = _KNOWN_EVERYWHERE | _OF_THE_TRAINING | _DECLARED
+        given = self._given()
         found = {
             key: value
-            for key, value in self._given().items()
-            if key not in harmless and not _is_unused(key, value)
+            for key, value in given.items()
+            if key not in harmless and not _has_no_effect(key, value, given)
         }
         if self.bias != "none":
             found["bias"] = self.bias
@@ -118,8 +177,38 @@ def declared(config: AdapterConfig) -> dict[str, Any]:
 
 def portable(document: dict[str, Any]) -> dict[str, Any]:
     """An `adapter_config.json` without the options that say nothing, and for inference."""
-    used = {key: value for key, value in document.items() if not _is_unused(key, value)}
+    used = {
+        key: value for key, value in document.items() if not _has_no_effect(key, value, document)
+    }
     return used | {"inference_mode": True}
+
+
+def _has_no_effect(key: str, value: Any, document: Mapping[str, Any]) -> bool:
+    """Whether the adapter is the same without an option, given the others of the document."""
+    if _is_unused(key, value):
+        return True
+    if key == "ensure_weight_tying" and value is True:
+        # It ties what is trained of the embedding and of the output layer, and here neither is.
+        trained = (document.get("target_modules"), document.get("modules_to_save"))
+        return not any(map(_may_name_tied, trained))
+    if key in _PATTERN_OF and isinstance(value, dict):
+        usual = document.get(_PATTERN_OF[key])
+        return usual is not None and all(each == usual for each in value.values())
+    return False
+
+
+def _may_name_tied(names: Any) -> bool:
+    """Whether a list of modules or a regular expression may reach a tied one."""
+    if isinstance(names, str):
+        if names.lower() == "all-linear":  # leaves the output layer out
+            return False
+        try:
+            return bool(Pattern(f"(.*\\.)?(?:{names})").matching(_TIED_NAMES))
+        except InputError:
+            return True
+    if not isinstance(names, list):
+        return False
+    return any(str(name).endswith(_TIED) for name in names)
 
 
 def _is_unused(key: str, value: Any) -> bool:

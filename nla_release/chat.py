@@ -18,6 +18,8 @@ from nla_release.files import read_json, read_text, sha256_bytes
 
 TEMPLATE_FILE_NAME = "chat_template.jinja"
 CONFIG_FILE_NAME = "tokenizer_config.json"
+# Where models with a processor kept it before transformers wrote chat_template.jinja.
+LEGACY_FILE_NAME = "chat_template.json"
 
 # The longest template known, with tools in it, is some 20 kB.
 _MAX_TEMPLATE_BYTES = 1024 * 1024
@@ -90,7 +92,7 @@ def read_chat(folder: Path) -> Chat | None:
     """The chat template in a base's folder, or None when there is none.
 
     It is `chat_template.jinja`, or else the (default) one of `tokenizer_config.json`, which also
-    names the special tokens.
+    names the special tokens, or else that of `chat_template.json`.
 
     Raises:
         InputError: a file cannot be read, or is not what its name promises.
@@ -102,14 +104,28 @@ def read_chat(folder: Path) -> Chat | None:
     if template_path.exists():
         text = read_text(template_path, limit=_MAX_TEMPLATE_BYTES)
         return Chat(text, _special_tokens(config))
-    template = _default(config.get("chat_template"))
+    where, template = config_path, _default(config.get("chat_template"))
+    if template is None and (legacy := folder / LEGACY_FILE_NAME).exists():
+        where, template = legacy, read_legacy_template(legacy)
     if template is None:
         return None
     if not _is_template(template):
         raise InputError(
-            f"{config_path}: chat_template is not a text of at most {_MAX_TEMPLATE_BYTES} bytes"
+            f"{where}: chat_template is not a text of at most {_MAX_TEMPLATE_BYTES} bytes"
         )
     return Chat(template, _special_tokens(config))
+
+
+def read_legacy_template(path: Path) -> Any:
+    """What a `chat_template.json` holds under `chat_template`, or None.
+
+    Raises:
+        InputError: it cannot be read, or is not a JSON object.
+    """
+    document = read_json(path, limit=2 * _MAX_TEMPLATE_BYTES)
+    if not isinstance(document, dict):
+        raise InputError(f"{path} must hold a JSON object")
+    return _default(document.get("chat_template"))
 
 
 def _is_template(value: Any) -> bool:

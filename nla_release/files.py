@@ -68,7 +68,9 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = 
         if found.st_size > limit:
             raise InputError(f"{path} is larger than {limit} bytes and is not read")
         with path.open(encoding="utf-8", newline=newline) as file:
-            return file.read()
+            text = file.read()
+        refuse_lfs_pointer(text[:64].encode(), path)
+        return text
     except OSError as error:
         raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
@@ -92,6 +94,32 @@ def refuse_links(*paths: Path) -> None:
                 )
             if each.exists() and not (each.is_file() or each.is_dir()):
                 raise InputError(f"{each} is not a regular file, and is not read")
+
+
+# What Git LFS leaves in a checkout where `git lfs` was not run.
+_LFS_START = b"version https://git-lfs.github.com/spec/"
+LFS_POINTER = "is a Git LFS pointer, and not the file itself"
+LFS_HINT = "run `git lfs pull` in the clone, or download the repository with `hf download`"
+
+
+def refuse_lfs_pointer(start: bytes, path: Path | str) -> None:
+    """Refuse a file that begins with `start` when it is a Git LFS pointer to the real one.
+
+    Raises:
+        InputError: it is.
+    """
+    if start.startswith(_LFS_START):
+        raise InputError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a regular file is a Git LFS pointer.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as handle:
+        return handle.read(len(_LFS_START)) == _LFS_START
 
 
 def read_json(path: Path, *, limit: int = 64 * MAX_TEXT_BYTES) -> Any:

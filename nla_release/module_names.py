@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
-from nla_release.pattern import Pattern
+from nla_release.adapter_config import AdapterConfig
+from nla_release.pattern import Pattern, UntriedError
 
 Shape = tuple[int, int] | None
 
@@ -31,11 +33,16 @@ TEXT_PART_LOADED = frozenset(
     {"dots3_note", "emu3", "llama4", "mllama", "qwen3_5", "qwen3_5_moe", "qwen4_exp"}
 )
 
+# What the last blocks of some bases (Gemma-3n, Gemma-4) do not have: they reuse what an earlier
+# block computed. Their checkpoints may hold it, and transformers passes it over.
+_REUSED = frozenset({"k_proj", "v_proj", "k_norm", "v_norm"})
+
 _BLOCK = re.compile(r"(?P<decoder>(?:\w+\.)*?)layers\.(?P<block>\d+)\.(?P<place>.+)", re.ASCII)
 _TOWER = re.compile(
     r"vision|visual|audio|video|multi_modal|multimodal|mm_projector|speech|image", re.IGNORECASE
 )
 _ALL_LINEAR = "all-linear"
+_PLAIN = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -52,21 +59,40 @@ class ModuleTree:
     """A base's linear modules by the names they have once loaded, `[out, in]` each.
 
     `decoder` is what the names of the language model begin with. A shape is None when the
-    checkpoint is quantised and does not tell.
+    checkpoint is quantised and does not give it. `tensors` are the shapes of all other parameters,
+    such as norms, biases and embeddings, by their names; None when they are not known.
     """
 
     decoder: str
     linear: Mapping[str, Shape]
+    tensors: Mapping[str, tuple[int, ...]] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The linear modules and what each lies in, sorted: PEFT tries these names too.
+        """Every module, whatever holds one included, sorted: PEFT tries these names.
 
         Gemma-4's towers have linear modules inside of others, which bear the names that people
         target and which PEFT cannot adapt.
         """
-        holders = {name.rpartition(".")[0] for name in self.linear} - {""}
-        return tuple(sorted(holders | self.linear.keys()))
+        owners = {tensor.rpartition(".")[0] for tensor in self.tensors or ()}
+        found: set[str] = set()
+        for name in self.linear.keys() | owners:
+            while name and name not in found:
+                found.add(name)
+                name = name.rpartition(".")[0]
+        return tuple(sorted(found))
+
+    def saved_whole(self, saved: Iterable[str]) -> dict[str, tuple[int, ...] | None]:
+        """The parameters that PEFT saves for `modules_to_save`, by name, and their shapes.
+
+        PEFT saves every module whose name ends with one of the given ones, whatever is before it:
+        `v_norm` also saves a module `conv_norm`.
+        """
+        endings = tuple(saved)
+        parameters: dict[str, tuple[int, ...] | None] = {
+            f"{name}.weight": shape for name, shape in self.linear.items()
+        } | dict(self.tensors or {})
+        return {name: shape for name, shape in parameters.items() if is_saved_whole(name, endings)}
 
     def outside(self, names: Iterable[str]) -> list[str]:
         """Those of the names that lie beside the language model, such as in a tower, sorted."""
@@ -87,6 +113,29 @@ class Targets:
     exclude: str | Sequence[str] | None = None
     layers: int | Sequence[int] | None = None
     saved: Sequence[str] = ()
+    patterns: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, config: AdapterConfig) -> "Targets":
+        """Those of an adapter_config.json.
+
+        Raises:
+            UntriedError: PEFT would choose them by the base's architecture, or layers_pattern is
+                more than words.
+        """
+        if config.target_modules is None:
+            raise UntriedError("adapter_config.json has no target_modules")
+        pattern = config.layers_pattern or []
+        patterns = [pattern] if isinstance(pattern, str) else pattern
+        if not all(map(_PLAIN.fullmatch, patterns)):
+            raise UntriedError("layers_pattern is a regular expression")
+        return cls(
+            config.target_modules,
+            config.exclude_modules,
+            config.layers_to_transform,
+            config.saved,
+            patterns,
+        )
 
     def among(self, tree: ModuleTree) -> set[str]:
         """The names of a tree that PEFT would adapt.
@@ -102,7 +151,11 @@ class Targets:
         if not isinstance(self.modules, str) and self.layers not in (None, []):
             chosen = {self.layers} if isinstance(self.layers, int) else set(self.layers or ())
             whole = set(self.modules)  # the blocks do not matter to a module named in full
-            found = {name for name in found if name in whole or _first_number(name) in chosen}
+            found = {
+                name
+                for name in found
+                if name in whole or _layer_number(name, self.patterns) in chosen
+            }
         if self.exclude:
             found -= _matching(self.exclude, tree.names)
         return {
@@ -110,30 +163,63 @@ class Targets:
         }
 
 
-def loaded(modules: Mapping[str, Shape], model_type: str) -> ModuleTree | None:
+def loaded(
+    modules: Mapping[str, Shape],
+    model_type: str,
+    tensors: Mapping[str, tuple[int, ...]] | None = None,
+    first_reusing: int | None = None,
+) -> ModuleTree | None:
     """The modules of a checkpoint as AutoModelForCausalLM names them; None for unknown layouts.
 
     Args:
         modules: names in the checkpoint, without `.weight`, and shapes.
         model_type: of the base's config.json.
+        tensors: the checkpoint's other tensors, when they are known.
+        first_reusing: the first block that reuses keys and values of an earlier one, if any does.
     """
-    modules = {name: shape for name, shape in modules.items() if name.count(".") <= MAX_DEPTH}
-    if _has_blocks(modules, OLD_WRAPPER):
-        modules = {_renamed(name): shape for name, shape in modules.items()}
+    known = tensors is not None
+    modules, tensors = _named_as_loaded(modules), _named_as_loaded(tensors or {})
     # Tied to the embedding, it is in no checkpoint, and in every loaded model.
     modules = {HEAD: None, **modules}
     if _has_blocks(modules, WRAPPER):
-        if model_type not in TEXT_PART_LOADED:
-            return ModuleTree(WRAPPER, modules)
-        text = {
-            TEXT + name.removeprefix(WRAPPER): shape
-            for name, shape in modules.items()
-            if name.startswith(WRAPPER)
-        }
-        return ModuleTree(TEXT, {HEAD: modules[HEAD], **text})
-    if _has_blocks(modules, TEXT) and not any(map(is_of_a_tower, modules)):
-        return ModuleTree(TEXT, modules)
-    return None
+        decoder = WRAPPER
+        if model_type in TEXT_PART_LOADED:
+            decoder = TEXT
+            modules = {HEAD: modules[HEAD], **_text_part(modules)}
+            tensors = _text_part(tensors)
+    elif _has_blocks(modules, TEXT) and not any(map(is_of_a_tower, modules)):
+        decoder = TEXT
+    else:
+        return None
+
+    def is_there(name: str) -> bool:
+        block = block_of(name.removesuffix(".weight"))
+        return (
+            first_reusing is None
+            or block is None
+            or block.decoder != decoder
+            or block.number < first_reusing
+            or block.place.rpartition(".")[2] not in _REUSED
+        )
+
+    return ModuleTree(
+        decoder,
+        {name: shape for name, shape in modules.items() if is_there(name)},
+        {name: shape for name, shape in tensors.items() if is_there(name)} if known else None,
+    )
+
+
+def is_saved_whole(parameter: str, saved: Iterable[str]) -> bool:
+    """Whether PEFT saves a parameter for `modules_to_save`: a module above it ends with one."""
+    endings = tuple(saved)
+    parts = parameter.split(".")
+    return any(".".join(parts[:depth]).endswith(endings) for depth in range(1, len(parts)))
+
+
+def reuses_keys(name: str) -> bool:
+    """Whether a module is one that a base leaves out of blocks that reuse keys and values."""
+    block = block_of(name)
+    return block is not None and block.place.rpartition(".")[2] in _REUSED
 
 
 def block_of(name: str) -> Block | None:
@@ -156,32 +242,27 @@ def decoders(names: Iterable[str]) -> set[str]:
     return {block.decoder for block in blocks if block}
 
 
-def missing(targeted: Iterable[str], adapted: Iterable[str]) -> list[str]:
-    """Targeted modules that an adapter lacks, sorted.
-
-    The last blocks of some bases (Gemma-3n, Gemma-4) reuse keys and values of earlier ones. Their
-    checkpoints may hold projections that the loaded model does not have, and no adapter can hold:
-    such a k_proj or v_proj is not missed when no later block has it either.
-    """
-    adapted = set(adapted)
-    held = [block for block in map(block_of, adapted) if block]
-    numbers = {block.number for block in held}
-    last = {block.place: block.number for block in sorted(held, key=lambda block: block.number)}
-
-    def reuses(name: str) -> bool:
-        block = block_of(name)
-        return (
-            block is not None
-            and block.place.endswith(("k_proj", "v_proj"))
-            and block.number in numbers
-            and block.number > last.get(block.place, block.number)
-        )
-
-    return sorted(name for name in set(targeted) - adapted if not reuses(name))
-
-
 def _has_blocks(modules: Iterable[str], decoder: str) -> bool:
     return any(name.startswith(f"{decoder}layers.") for name in modules)
+
+
+_Value = TypeVar("_Value")
+
+
+def _named_as_loaded(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """What a checkpoint names, under the names since transformers 4.52."""
+    values = {name: value for name, value in values.items() if name.count(".") <= MAX_DEPTH}
+    if _has_blocks(values, OLD_WRAPPER):
+        return {_renamed(name): value for name, value in values.items()}
+    return values
+
+
+def _text_part(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    return {
+        TEXT + name.removeprefix(WRAPPER): value
+        for name, value in values.items()
+        if name.startswith(WRAPPER)
+    }
 
 
 def _renamed(name: str) -> str:
@@ -211,8 +292,23 @@ def _endings(name: str) -> list[str]:
     return [".".join(parts[at:]) for at in range(len(parts))]
 
 
-def _first_number(name: str) -> int | None:
-    """The block that PEFT takes a name for, when `layers_to_transform` limits them."""
+def _layer_number(name: str, patterns: Sequence[str]) -> int | None:
+    """The block that PEFT takes a name for, when `layers_to_transform` limits them.
+
+    Without `layers_pattern` it is the first number after two names, otherwise the first one right
+    after a pattern.
+    """
     parts = name.split(".")
-    number = next((part for part in parts[2:-1] if part.isdecimal()), "")
+    if not patterns:
+        return _first_number(parts[2:-1])
+    for pattern in patterns:
+        above = pattern.split(".")
+        for at in range(len(above), len(parts) - 1):
+            if parts[at - len(above) : at] == above and parts[at].isdecimal():
+                return _first_number(parts[at : at + 1])
+    return None
+
+
+def _first_number(parts: Sequence[str]) -> int | None:
+    number = next((part for part in parts if part.isdecimal()), "")
     return int(number) if 0 < len(number) < 7 else None

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nla_release.errors import DataError
-from nla_release.files import write_atomic
+from nla_release.files import LFS_HINT, LFS_POINTER, is_lfs_pointer, write_atomic
 
 FILE_NAME = "reference.safetensors"
 
@@ -51,6 +51,8 @@ def read_reference(path: Path, d_model: int) -> Reference:
     Raises:
         DataError: missing, damaged, of another width, or without its record of rows and data.
     """
+    if path.is_file() and is_lfs_pointer(path):
+        raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
     try:
         with safe_open(path, framework="np") as handle:
             record = handle.metadata() or {}

@@ -183,9 +183,14 @@ class Partner(Strict):
 
 
 class Norms(Strict):
-    """Mean L2 norms as measured, and the scale the released evidence was measured with."""
+    """L2 norms as measured, and the scale the released evidence was measured with.
+
+    `activation_median` is not moved by single tokens of a hundred times the usual norm, which some
+    bases have; None in a sidecar that does not record it.
+    """
 
     activation_mean: Positive
+    activation_median: Positive | None = None
     embedding_mean: Positive
     scale_evaluated: Positive | None = None
 
@@ -288,7 +293,7 @@ def read_sidecar(folder: Path, role: Role | None = None) -> Sidecar:
 
 def dump_sidecar(sidecar: Sidecar) -> str:
     """The sidecar as YAML text, keys in the order of the contract."""
-    return dump_yaml(sidecar.model_dump(mode="json", by_alias=True))
+    return dump_yaml(_document(sidecar))
 
 
 def contract_digest(sidecar: Sidecar) -> str:
@@ -297,10 +302,18 @@ def contract_digest(sidecar: Sidecar) -> str:
     Leaves out what only a release adds, the partner and the evaluated scale, so that evidence
     measured on a trained pair still belongs to the pair once it is rendered.
     """
-    promised = sidecar.model_dump(mode="json", by_alias=True)
+    promised = _document(sidecar)
     del promised["nla_release"]["partner"]
     del promised["nla_release"]["norms"]["scale_evaluated"]
     return sha256_bytes(dump_json(promised).encode())
+
+
+def _document(sidecar: Sidecar) -> dict[str, Any]:
+    document = sidecar.model_dump(mode="json", by_alias=True)
+    # Sidecars from before the median was recorded keep their bytes and their digest.
+    if sidecar.nla_release.norms.activation_median is None:
+        del document["nla_release"]["norms"]["activation_median"]
+    return document
 
 
 def _hint(document: dict[str, Any]) -> str | None:

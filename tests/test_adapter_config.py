@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nla_release.adapter_config import AdapterConfig, declared, portable
+from nla_release.adapter_config import TASKS, AdapterConfig, declared, portable
 
 MINIMUM = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}
 
@@ -78,6 +78,65 @@ def test_what_no_sidecar_can_declare_is_named(option, value):
 @pytest.mark.parametrize("init", [True, False, "gaussian", "eva", "orthogonal"])
 def test_an_initialisation_that_leaves_the_base_alone_is_no_variant(init):
     assert not AdapterConfig.model_validate(MINIMUM | {"init_lora_weights": init}).undeclarable
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ensure_weight_tying": True, "target_modules": ["q_proj", "v_proj"]},
+        {"ensure_weight_tying": True, "target_modules": r".*layers\.\d+\.\w+\.q_proj"},
+        {"ensure_weight_tying": True, "target_modules": "all-linear", "modules_to_save": ["norm"]},
+        {"alpha_pattern": {"q_proj": 8, r"layers\.1\.v_proj": 8.0}},
+        {"rank_pattern": {"q_proj": 4}},
+    ],
+)
+def test_an_option_without_effect_is_no_variant_and_is_left_out(options):
+    config = AdapterConfig.model_validate(MINIMUM | options)
+    (option, *_) = options
+
+    assert config.undeclarable == {}
+    assert config.unused == [option]
+    assert option not in portable(MINIMUM | options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ensure_weight_tying": True, "target_modules": ["q_proj", "lm_head"]},
+        {"ensure_weight_tying": True, "target_modules": r".*(q_proj|embed_tokens)"},
+        {"ensure_weight_tying": True, "target_modules": "(a", "modules_to_save": ["norm"]},
+        {"ensure_weight_tying": True, "modules_to_save": ["model.embed_tokens"]},
+        {"ensure_weight_tying": 1},
+        {"alpha_pattern": {"q_proj": 8, "v_proj": 16}},
+        {"alpha_pattern": [8]},
+        {"rank_pattern": {"q_proj": 8}},
+    ],
+)
+def test_the_same_option_with_an_effect_is_one(options):
+    assert list(AdapterConfig.model_validate(MINIMUM | options).undeclarable) == [
+        next(iter(options))
+    ]
+
+
+def test_a_task_that_peft_refuses_is_refused_with_the_nearest():
+    with pytest.raises(ValidationError, match="did you mean CAUSAL_LM"):
+        AdapterConfig.model_validate(MINIMUM | {"task_type": "CAUSALLM"})
+    assert set(TASKS) == {task.value for task in peft.TaskType}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_modules": "q_proj", "layers_to_transform": [1]},
+        {"target_modules": ["q_proj"], "layers_pattern": "layers"},
+        {"target_modules": "q_proj", "layers_pattern": ""},
+    ],
+)
+def test_a_configuration_that_peft_refuses_is_refused(tmp_path, options):
+    with pytest.raises(ValueError, match="layers_"):
+        loaded(tmp_path, MINIMUM | options)
+    with pytest.raises(ValidationError, match="PEFT refuses"):
+        AdapterConfig.model_validate(MINIMUM | options)
 
 
 def test_a_sidecar_records_the_variants_that_it_can():

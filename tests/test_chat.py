@@ -38,6 +38,24 @@ def test_the_configuration_holds_one_template_or_several(tmp_path):
     assert read_chat(base(tmp_path, chat_template=several)) == Chat(TURNS, {})
 
 
+def test_a_template_of_a_processor_is_read_when_there_is_no_other(tmp_path):
+    """chat_template.json, as Gemma-3 and Llava have it."""
+    (tmp_path / "chat_template.json").write_text(json.dumps({"chat_template": TURNS}))
+
+    assert read_chat(tmp_path) == Chat(TURNS, {})
+    assert read_chat(base(tmp_path, **TOKENS)) == Chat(TURNS, TOKENS)
+    assert read_chat(base(tmp_path, chat_template="another")).template == "another"
+    assert read_chat(base(tmp_path, GEMMA)).template == GEMMA
+
+
+@pytest.mark.parametrize("document", [[], {"chat_template": 3}])
+def test_a_damaged_template_of_a_processor_is_named(tmp_path, document):
+    (tmp_path / "chat_template.json").write_text(json.dumps(document))
+
+    with pytest.raises(InputError, match=r"chat_template\.json"):
+        read_chat(tmp_path)
+
+
 @pytest.mark.parametrize("templates", [None, [], [{"name": "rag", "template": "x"}], ["x"]])
 def test_a_base_may_have_no_template(tmp_path, templates):
     assert read_chat(base(tmp_path, chat_template=templates)) is None

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from nla_release.errors import WeightsError
-from nla_release.lora import lora_modules
+from nla_release.lora import lora_modules, never_saved
+from nla_release.weights import read_header
 
 KEY = "base_model.model.model.layers.0.q_proj.lora_{}.weight"
 MAGNITUDE = "base_model.model.model.layers.0.q_proj.lora_magnitude_vector"
@@ -58,7 +59,7 @@ def test_an_adapter_that_is_not_whole_is_refused(adapter, shapes, more, words):
     [
         HEAD,
         "base_model.model.model.language_model.embed_tokens.weight",
-        "base_model.model.model.embed_tokens.lora_embedding_A",
+        "base_model.model.lm_head.base_layer.weight",
         "base_model.model.transformer.wte.weight",
     ],
 )
@@ -73,9 +74,28 @@ def test_a_module_that_is_declared_is_saved(adapter):
 
     assert len(lora_modules(path, saved=["lm_head"])) == 1
     with pytest.raises(WeightsError, match="embedding layer was saved unasked"):
-        lora_modules(path, saved=["head"])
-    with pytest.raises(WeightsError, match="holds no tensor of score, which modules_to_save names"):
-        lora_modules(path, saved=["lm_head", "score"])
+        lora_modules(path, saved=["norm"])
+    assert never_saved(read_header(path), ["lm_head", "score"]) == ["score"]
+
+
+def test_a_module_is_saved_by_the_ending_of_its_name(adapter):
+    """PEFT saves `conv_norm` for v_norm, and what is inside of a module."""
+    conv = "base_model.model.model.layers.0.conv_norm.weight"
+    inside = "base_model.model.model.layers.0.my_norm.inner.bias"
+
+    assert lora_modules(adapter(**{conv: torch.ones(5)}), saved=["v_norm"])
+    assert lora_modules(adapter(**{inside: torch.ones(5)}), saved=["norm"])
+    with pytest.raises(WeightsError, match="is not a LoRA factor"):
+        lora_modules(adapter(**{conv: torch.ones(5)}), saved=["weight"])
+
+
+def test_a_lora_on_an_embedding_is_named_as_one(adapter):
+    key = "base_model.model.model.embed_tokens.lora_embedding_A"
+
+    with pytest.raises(WeightsError, match="a LoRA factor of an embedding") as found:
+        lora_modules(adapter(**{key: torch.ones(4, 40)}))
+
+    assert "out of target_modules" in found.value.hint
 
 
 def test_dora_has_a_magnitude_for_every_output(adapter):

@@ -28,7 +28,6 @@ from nla_release.module_names import (
     block_of,
     decoders,
     loaded,
-    missing,
 )
 from train.demo import BASE
 
@@ -47,7 +46,7 @@ def blocks(decoder: str, count: int = 2) -> dict[str, tuple[int, int]]:
 def tree_of(folder: Path) -> ModuleTree:
     """The tree of a base in a folder, from its headers."""
     facts = measure_base("someone/tiny", REVISION, folder)
-    tree = loaded(facts.modules, facts.model_type)
+    tree = loaded(facts.modules, facts.model_type, facts.tensors, facts.first_reusing)
     assert tree is not None
     return tree
 
@@ -276,32 +275,11 @@ def test_any_text_can_be_a_name(text):
     loaded({text: None, f"model.layers.0.{text}": (1, 1)}, text)
 
 
-class TestMissing:
-    targeted = blocks("model.", 6)
+def test_blocks_that_reuse_keys_and_values_have_none():
+    """A Gemma-4 checkpoint may hold them; the loaded model has none to adapt."""
+    tree = loaded(blocks("model.", 6), "gemma4", first_reusing=4)
 
-    def test_nothing_of_a_whole_adapter(self):
-        assert missing(self.targeted, self.targeted) == []
-
-    def test_the_blocks_that_were_not_saved(self):
-        assert missing(self.targeted, blocks("model.", 4)) == sorted(
-            set(self.targeted) - set(blocks("model.", 4))
-        )
-
-    def test_not_the_keys_and_values_that_the_last_blocks_reuse(self):
-        """A Gemma-4 checkpoint holds them, the loaded model has none to adapt."""
-        held = {
-            name for name in self.targeted if name.endswith("q_proj") or name < "model.layers.4"
-        }
-
-        assert len(held) < len(self.targeted)
-        assert missing(self.targeted, held) == []
-
-    def test_keys_that_a_later_block_has(self):
-        held = set(self.targeted) - {"model.layers.2.self_attn.k_proj"}
-
-        assert missing(self.targeted, held) == ["model.layers.2.self_attn.k_proj"]
-
-    def test_values_of_all_blocks(self):
-        held = {name for name in self.targeted if not name.endswith("v_proj")}
-
-        assert len(missing(self.targeted, held)) == 6
+    assert tree is not None
+    assert "model.layers.3.self_attn.k_proj" in tree.linear
+    assert "model.layers.4.self_attn.q_proj" in tree.linear
+    assert not {f"model.layers.4.self_attn.{name}_proj" for name in "kv"} & tree.linear.keys()

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from nla_release import weights
 from nla_release.errors import WeightsError
-from nla_release.weights import largest_values, non_finite_tensors, read_header
+from nla_release.weights import BANDS, largest_values, non_finite_tensors, read_header, zero_bands
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
@@ -86,3 +86,49 @@ def test_a_file_that_shrinks_while_it_is_read_is_named(path, monkeypatch):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(WeightsError, match="does not exist"):
         read_header(tmp_path / "nowhere")
+
+
+def bands_by_hand(values: torch.Tensor, axis: int) -> tuple[bool, ...]:
+    zero = (values == 0).all(dim=1 - axis)
+    count = min(BANDS, len(zero))
+    return tuple(
+        bool(zero[len(zero) * band // count : len(zero) * (band + 1) // count].all())
+        for band in range(count)
+    )
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.integers(0, 70),
+    st.integers(0, 70),
+    st.sampled_from(DTYPES),
+    st.sampled_from([64, 512, 256 * 1024]),
+)
+def test_the_bands_of_zeros_are_those_of_the_values(
+    tmp_path_factory, height, width, row, column, dtype, piece
+):
+    """However many rows a piece of the file holds, or of how many pieces a row is."""
+    path = tmp_path_factory.mktemp("x") / "x.safetensors"
+    values = torch.ones(height, width, dtype=dtype)
+    values[row:], values[:, column:] = -0.0, 0.0
+    save_file({"a": values, "flat": torch.ones(3)}, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "_PIECE_BYTES", piece)
+        found = zero_bands(path)
+
+    assert list(found) == ["a"]
+    assert (found["a"].rows, found["a"].columns) == (
+        bands_by_hand(values, 0),
+        bands_by_hand(values, 1),
+    )
+
+
+def test_an_8_bit_float_is_named(path):
+    save_file({"a": torch.zeros(2, 2).to(torch.float8_e4m3fn)}, path)
+
+    for read in (largest_values, zero_bands):
+        with pytest.raises(WeightsError, match="F8_E4M3") as found:
+            read(path)
+        assert "8-bit floating point" in found.value.hint

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import nla_release
+from nla_release.calibration.statistics import norm_summary
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
@@ -178,6 +179,7 @@ def sidecar_common(
             "ar_head": None,
             "norms": {
                 "activation_mean": round(rows.activation_norm, 4),
+                "activation_median": round(norm_summary(rows.activations.vectors).median, 4),
                 "embedding_mean": round(embedding_norm, 4),
             },
             "training": {"base_sha256": digest} if digest else {},

@@ -10,6 +10,7 @@ from pydantic import NonNegativeInt
 
 from nla_release.base.source import INDEX, WEIGHTS, BaseFiles, Index, json_of
 from nla_release.errors import InputError, WeightsError
+from nla_release.files import refuse_lfs_pointer
 from nla_release.schema import Open, parse
 from nla_release.weights import Tensor
 
@@ -77,6 +78,7 @@ def _weight_files(files: BaseFiles) -> Iterator[tuple[str, int]]:
 def _header(files: BaseFiles, file: str, size: int, limit: int) -> bytes:
     """A safetensors file's header: 8 bytes of length, little-endian, then JSON of that length."""
     first = files.read(file, 0, min(size, _FIRST_BYTES))
+    refuse_lfs_pointer(first, files.place(file))
     length = int.from_bytes(first[:8], "little")
     if len(first) < 8 or length > size - 8:
         raise WeightsError(

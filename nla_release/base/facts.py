@@ -42,6 +42,10 @@ class BaseFacts(Strict):
     `modules` maps every linear module, named as in the checkpoint without `.weight`, to its shape
     `[out, in]`, or to None where the checkpoint stores it quantised and hides the shape. `license`
     is the one its card names in its front matter, None when it names none.
+
+    `tensors` maps every other tensor of the checkpoint to its shape. `kv_shared_layers` is how many
+    of the last blocks reuse keys and values of earlier ones, by the base's config.json. Both are
+    None in a document from before they were recorded.
     """
 
     schema_: Literal[1] = Field(alias="schema")
@@ -55,6 +59,26 @@ class BaseFacts(Strict):
     license: str | None
     embedding: EmbeddingFacts
     modules: dict[str, tuple[PositiveInt, PositiveInt] | None]
+    tensors: dict[str, tuple[NonNegativeInt, ...]] | None = None
+    kv_shared_layers: NonNegativeInt | None = None
+
+    @property
+    def first_reusing(self) -> int | None:
+        """The first block that reuses keys and values of an earlier one; None when none does."""
+        shared = self.kv_shared_layers
+        return self.num_hidden_layers - shared if shared else None
+
+    def differing(self, other: "BaseFacts") -> list[str]:
+        """The keys in which two documents disagree; what only one of them records does not."""
+        optional = {"tensors", "kv_shared_layers"}
+        pairs = {
+            name: (getattr(self, name), getattr(other, name)) for name in type(self).model_fields
+        }
+        return [
+            name
+            for name, (own, theirs) in pairs.items()
+            if own != theirs and not (name in optional and None in (own, theirs))
+        ]
 
 
 def read_base_facts(folder: Path) -> BaseFacts:
@@ -74,4 +98,4 @@ def read_base_facts(folder: Path) -> BaseFacts:
 
 def dump_base_facts(facts: BaseFacts) -> str:
     """The facts as JSON text."""
-    return dump_json(facts.model_dump(mode="json", by_alias=True))
+    return dump_json(facts.model_dump(mode="json", by_alias=True, exclude_unset=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.base.checkpoint import Stored, read_checkpoint
 from nla_release.base.facts import BaseFacts, EmbeddingFacts
@@ -44,6 +44,9 @@ _LOOKUP = re.compile(
 _PACKED = re.compile(r"\.(?:qweight|weight_packed)$")
 
 
+# What transformers takes for num_kv_shared_layers where a config.json does not give it.
+KV_SHARED_BY_DEFAULT = {"gemma3n": 15, "gemma3n_text": 15}
+
 _WHOLE = "download the base again: config.json and every file of its weights, as they are"
 
 
@@ -52,6 +55,7 @@ class _Numbers(Open):
     hidden_size: PositiveInt | None = Field(default=None, le=_MAX_WIDTH)
     num_hidden_layers: PositiveInt | None = Field(default=None, le=10_000)
     vocab_size: PositiveInt | None = None
+    num_kv_shared_layers: NonNegativeInt | None = None
 
 
 class _Config(_Numbers):
@@ -107,8 +111,21 @@ def _facts(base: str, revision: str, files: BaseFiles) -> BaseFacts:
         vocab_size=numbers.vocab_size or vocabulary,
         license=_license(files),
         embedding=_measure(files, embedding, embedding_scale(family, width)),
-        modules=dict(_modules(stored)),
+        modules=(modules := dict(_modules(stored))),
+        tensors={
+            name: stored[name].tensor.shape
+            for name in sorted(stored)
+            if _PACKED.sub("", name.removesuffix(".weight")) not in modules
+        },
+        kv_shared_layers=_kv_shared_layers(numbers, family),
     )
+
+
+def _kv_shared_layers(numbers: _Numbers, family: str) -> int:
+    """How many of the last blocks reuse keys and values of earlier ones; never all of them."""
+    default = KV_SHARED_BY_DEFAULT.get(family, 0)
+    shared = default if numbers.num_kv_shared_layers is None else numbers.num_kv_shared_layers
+    return shared if shared < (numbers.num_hidden_layers or 0) else 0
 
 
 def embedding_scale(model_type: str, width: int) -> float:
@@ -190,7 +207,9 @@ def _input_embedding(files: BaseFiles, stored: dict[str, Stored], width: int | N
     rows, width = tensor.shape
     if tensor.dtype not in _DTYPES:
         raise WeightsError(
-            f"{where}: {tensor.name} has dtype {tensor.dtype}, expected a float",
+            f"{where}: {tensor.name} has dtype {tensor.dtype}"
+            f"{' (8-bit floating point)' if tensor.dtype.startswith('F8') else ''}, expected a"
+            " float of 16 bits or more",
             hint="set base_path to a checkpoint whose embedding is not quantised",
         )
     if not (0 < width <= _MAX_WIDTH and rows > 0):

@@ -130,6 +130,20 @@ def write_evidence(
         return read_evidence(staging)
 
 
+def record_attempts(folder: Path, attempts: int) -> None:
+    """Write into a run.json how many checkpoints were tried, which no measurement depends on.
+
+    Raises:
+        EvidenceError: the evidence is damaged, or of format 1, which has no place for it.
+        EnvironmentProblem: run.json cannot be written.
+    """
+    run = read_evidence(folder).run
+    if run.schema_ == 1:
+        raise EvidenceError(f"{folder} is of format 1, which records no attempts", hint=_AGAIN)
+    document = run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    write_atomic(folder / RUN_NAME, dump_json(document | {"attempts": attempts}))
+
+
 def _read_rows(path: Path) -> tuple[Row, ...]:
     lines = read_text(path, limit=_MAX_ROWS_BYTES).removesuffix("\n").split("\n")
     if lines == [""]:

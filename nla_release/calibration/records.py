@@ -138,11 +138,15 @@ class Base(Strict):
 
 
 class Evaluation(Strict):
-    """The held-out activations: hash of their file, how many were asked, of how many documents."""
+    """The held-out activations: hash of their file, how many were asked, of how many documents.
+
+    `available` is how many the file holds; null in evidence from before it was recorded.
+    """
 
     sha256: Sha256
     rows: PositiveInt
     documents: PositiveInt
+    available: PositiveInt | None = None
 
 
 class Reference(Strict):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
@@ -17,6 +18,51 @@ Interval = tuple[float, float]
 TIE = 1e-7
 # Of `permuted_hits`, 16 MB of places.
 _PLACES_AT_ONCE = 2_000_000
+
+
+# A norm of as many times the median stands out; single tokens reach a hundred times in some bases.
+OUTLYING = 10.0
+
+
+@dataclass(frozen=True)
+class NormSummary:
+    """L2 norms of N vectors: their mean and median, and how many rows stand out.
+
+    `typical` is the mean without the `outliers`, the rows with more than ten times the median;
+    `largest` is the largest norm.
+    """
+
+    rows: int
+    mean: float
+    typical: float
+    median: float
+    outliers: int
+    largest: float
+
+    @property
+    def sentence(self) -> str | None:
+        """How many rows stand out, for a message; None when none does."""
+        if not self.outliers:
+            return None
+        return (
+            f"{self.outliers} of {self.rows} activations have more than {OUTLYING:g} times the"
+            f" median norm {self.median:.4g}, the largest {self.largest / self.median:.4g} times"
+        )
+
+
+def norm_summary(vectors: npt.NDArray[Any]) -> NormSummary:
+    """The norms of vectors `[N, d]`, N of at least one."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    median = float(np.median(norms))
+    usual = norms[norms <= OUTLYING * median]
+    return NormSummary(
+        rows=len(norms),
+        mean=float(norms.mean()),
+        typical=float(usual.mean()),
+        median=median,
+        outliers=len(norms) - len(usual),
+        largest=float(norms.max()),
+    )
 
 
 def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:

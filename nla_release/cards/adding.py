@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import NAMES, read_evidence
+from nla_release.calibration.evidence import NAMES, RUN_NAME, check_replaceable, read_evidence
 from nla_release.calibration.records import Run
 from nla_release.calibration.report import Calibration, EvidenceHashes
 from nla_release.cards.addenda import (
@@ -20,7 +20,7 @@ from nla_release.cards.addenda import (
     read_addenda,
     unchanged_files,
 )
-from nla_release.cards.history import read_history, read_log
+from nla_release.cards.history import RESTORE, entries, read_history, read_log
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.files import replacing_folder, sha256_file, write_atomic
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
@@ -59,6 +59,10 @@ class _Published:
         return self.manifests[ROLES[0]].version
 
     @property
+    def tag(self) -> str:
+        return self.manifests[ROLES[0]].tag
+
+    @property
     def name(self) -> str:
         """Of its numbers, such as `cal.0`."""
         return f"cal.{len(self.addenda)}"
@@ -84,7 +88,10 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
         NothingCheckedError: it says nothing new, or is too small to replace what there is.
         EnvironmentProblem: the folder cannot be written.
     """
-    published = _published(release)
+    published = _published(
+        release,
+        hint="without --addendum, calibrate measures a version that is still to be rendered",
+    )
     evidence = read_evidence(release.evidence)
     _check_same_weights(release, published, evidence.run)
     calibration = calibrate(evidence)
@@ -119,13 +126,47 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
     return Added(record, published.calibration, calibration)
 
 
-def _published(release: Release) -> _Published:
+def restore_evidence(release: Release) -> str:
+    """Put back the evidence and the calibration of the version in dist/; gives its tag.
+
+    Raises:
+        ConfigError: there is no version in dist/, or evidence/ holds other files.
+        InputError: dist/ is not as it was rendered.
+        EnvironmentProblem: a file cannot be written.
+    """
+    published = _published(
+        release,
+        hint="download both repositories of the version to dist/av and dist/ar, such as"
+        f" `hf download {release.repo_id('av', '...')} --revision v... --local-dir dist/av`",
+    )
+    check_replaceable(release.evidence)
+    with replacing_folder(release.evidence) as folder:
+        for name in NAMES:
+            shutil.copyfile(published.folder / "evidence" / name, folder / name)
+    text = (published.folder / CALIBRATION_FILE_NAME).read_bytes()
+    write_atomic(release.calibration, text)
+    return published.tag
+
+
+def replaced_version(release: Release) -> str | None:
+    """The tag of the version in dist/ when it is published with other evidence than there is now.
+
+    Only a version that the log in the release's folder has was published.
+    """
+    try:
+        manifest = read_manifest(release.dist / ROLES[0])
+        known = Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE_NAME).evidence
+        now = sha256_file(release.evidence / RUN_NAME)
+        told = entries(read_history(release.history) or "")
+    except InputError:
+        return None
+    return manifest.tag if tag(manifest.version) in told and known.run_sha256 != now else None
+
+
+def _published(release: Release, *, hint: str) -> _Published:
     folders = {role: release.dist / role for role in ROLES}
     if not all((folder / MANIFEST_FILE_NAME).is_file() for folder in folders.values()):
-        raise ConfigError(
-            f"{release.dist} holds no version that an addendum could be to",
-            hint="without --addendum, calibrate measures a version that is still to be rendered",
-        )
+        raise ConfigError(f"{release.dist} holds no version with both repositories", hint=hint)
     manifests = {role: read_manifest(folder) for role, folder in folders.items()}
     for role, folder in folders.items():
         if changed := differences(manifests[role].files, record_files(folder)):
@@ -204,15 +245,16 @@ def _check_news(release: Release, published: _Published, calibration: Calibratio
             raise NothingCheckedError(
                 f"nothing to add: {release.evidence} gives the numbers of"
                 f" {tag(published.version)}, {name}, again",
-                hint="measure more rows, other probes or other activations with"
-                " `nla-release roundtrip` first",
+                hint=f"{RESTORE} puts the published evidence back; to add evidence, measure more"
+                " rows, other probes or other activations with `nla-release roundtrip`",
             )
     before, now = published.calibration.label.name, calibration.label.name
     if now == "inconclusive" and before != now:
         raise NothingCheckedError(
             f"the new evidence decides nothing, and {published.name} did:"
             f" {calibration.label.sentence}",
-            hint=f"measure more than {published.calibration.denominators.rows} rows",
+            hint=f"measure more than {published.calibration.denominators.rows} rows, or put the"
+            f" published evidence back with {RESTORE}",
         )
 
 

@@ -36,6 +36,9 @@ from nla_release.sidecar import Role
 Kind = Literal["release", "finding", "correction", "retraction", "process"]
 
 # What begins an entry: the heading of a version, or the comment before any other entry.
+# The way back from evidence that was replaced after its version was published.
+RESTORE = "`nla-release calibrate --restore`"
+
 _START = re.compile(r"^(?:## (?P<tag>v\S+), |<!-- nla-release:)", re.MULTILINE)
 _RECORD = re.compile(r"<!-- nla-release:entry (?P<record>\{.*\}) -->\r?\n## (?P<heading>.*)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -284,8 +287,9 @@ def _is_in(published: list[Entry], entry: Entry) -> bool:
         if same and not _begins_with(same.text.replace("\r\n", "\n"), entry.text):
             raise RefusedError(
                 f"HISTORY.md already has {entry.tag}, with other results than this release",
-                hint="what was published is not rewritten: add new evidence with"
-                " `nla-release calibrate --addendum`, or render the next version",
+                hint=f"what was published is not rewritten: {RESTORE} puts the evidence of the"
+                " version in dist/ back, `nla-release calibrate --addendum` adds new evidence to"
+                " it; or render the next version",
             )
         return same is not None
     return any(each.record and each.record.id == entry.record.id for each in published)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import NonNegativeFloat
 
 from nla_release.adapter_config import AdapterConfig
+from nla_release.asked import check_asked
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence
@@ -66,7 +67,8 @@ def read_inputs(release: Release) -> Inputs:
     Raises:
         InputError: a file is missing or damaged.
         PairError: AV and AR are not one pair.
-        ConfigError: release.yaml names another base than the pair was trained on.
+        ConfigError: release.yaml names another base than the pair was trained on, or another
+            evaluation than the evidence is of.
         EvidenceError: the evidence was measured on other weights or another base, or the
             calibration is not what the evidence gives.
     """
@@ -75,6 +77,7 @@ def read_inputs(release: Release) -> Inputs:
     _check_pair(release, adapters)
     evidence = read_evidence(release.evidence)
     _check_measured(release, adapters, evidence)
+    check_asked(release, evidence)
     calibration = Calibration.read(release.calibration)
     _check_computed(release, evidence, calibration)
     return Inputs(release, adapters, evidence, calibration)

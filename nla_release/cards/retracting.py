@@ -31,10 +31,10 @@ class Retractable:
 
 
 def check_version_known(release: Release, version: str) -> None:
-    """Refuse a version that was never published, as far as the files here can tell.
+    """Refuse a version that was never rendered, as far as the files here can tell.
 
     Raises:
-        ConfigError: neither HISTORY.md nor dist/ has it.
+        ConfigError: neither HISTORY.md nor dist/ has it; the hint says what to run first.
         InputError: one of these files is damaged.
     """
     rendered = _rendered(release)
@@ -42,7 +42,11 @@ def check_version_known(release: Release, version: str) -> None:
     if tag(version) not in known:
         raise ConfigError(
             f"{HISTORY_FILE_NAME} has no {tag(version)}",
-            hint=f"there is {', '.join(dict.fromkeys(known)) or 'no version yet'}",
+            hint=f"there is {', '.join(dict.fromkeys(known))}"
+            if known
+            else "nothing was rendered yet: run `nla-release render --version"
+            f" {version}` and then this command again, or leave out --version for an entry that is"
+            " about no version",
         )
 
 

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import click
 
+from nla_release.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence import Evidence, read_evidence, record_attempts
 from nla_release.calibration.report import Calibration
-from nla_release.cards.adding import Added, add_evidence
+from nla_release.cards.adding import Added, add_evidence, restore_evidence
 from nla_release.cards.numbers import count
 from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
 from nla_release.files import write_atomic
 from nla_release.output.calibration_text import calibration_table
 from nla_release.release import CALIBRATION_FILE_NAME, read_release
+from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.rules.hygiene import unpublishable
 
 
@@ -32,6 +34,11 @@ from nla_release.rules.hygiene import unpublishable
     help="Of the addendum; today (UTC) by default.",
 )
 @click.option(
+    "--restore",
+    is_flag=True,
+    help="Put back the evidence/ and calibration.json that the version in dist/ was rendered with.",
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(["text", "json"]),
@@ -39,23 +46,34 @@ from nla_release.rules.hygiene import unpublishable
     show_default=True,
     help="json prints calibration.json on stdout.",
 )
-def command(path: Path, addendum: str | None, day: datetime | None, output_format: str) -> None:
+def command(
+    path: Path, addendum: str | None, day: datetime | None, restore: bool, output_format: str
+) -> None:
     """Compute calibration.json from the evidence in PATH.
 
-    PATH is the folder that holds release.yaml, evidence/ and, afterwards, calibration.json. Only
-    the evidence is read: the same evidence gives the same bytes, on any machine, without torch.
+    PATH is the folder that holds release.yaml, evidence/ and, afterwards, calibration.json. The
+    numbers are of the evidence alone: the same evidence gives the same bytes, on any machine,
+    without torch. Evidence that is not what release.yaml asks for is refused;
+    evaluation.attempts, which nothing has to measure, is first written into it.
 
     With --addendum the evidence is new, of the weights in dist/ to the byte. What it supersedes is
     kept in addenda/, calibration and evidence whole; the next `render` of the same version writes
     both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. The same command with
     other words rewords the addendum, until the HISTORY.md in PATH, which is what was published,
-    tells of it. Exits with 3 when the evidence says nothing new, or decides nothing where what it
-    would supersede did.
+    tells of it. --restore puts back what that version was rendered with. Exits with 3 when the
+    evidence says nothing new, or decides nothing where what it would supersede did.
     """
+    if restore:
+        if addendum is not None or day is not None or output_format != "text":
+            raise click.UsageError("--restore goes with no other option")
+        release = read_release(path)
+        restored = restore_evidence(release)
+        say(f"restored {release.evidence} and {release.calibration} as {restored} has them")
+        return
     if addendum is None:
         if day is not None:
             raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
-        calibration = calibrate(read_evidence(path / "evidence"))
+        calibration = calibrate(_evidence(path))
         write_atomic(path / CALIBRATION_FILE_NAME, calibration.dump())
         _show(calibration, path)
     else:
@@ -68,12 +86,31 @@ def command(path: Path, addendum: str | None, day: datetime | None, output_forma
                 f"the text of the addendum holds {found}",
                 hint="it would be published: say why evidence was added in plain words",
             )
+        _evidence(path)
         added = add_evidence(read_release(path), addendum, _past(day))
         calibration = added.calibration
         _show(calibration, path)
         _show_addendum(added)
     if output_format == "json":
         tell(calibration.dump(), nl=False)
+
+
+def _evidence(path: Path) -> Evidence:
+    """The evidence of a folder, which is what its release.yaml asks for, if there is one.
+
+    `evaluation.attempts`, which nobody has to measure, is written into the evidence.
+    """
+    evidence = read_evidence(path / "evidence")
+    if not (path / RELEASE_FILE_NAME).exists():
+        return evidence
+    release = read_release(path)
+    attempts = release.config.evaluation.attempts
+    if attempts not in (None, evidence.run.attempts) and evidence.run.schema_ > 1:
+        record_attempts(release.evidence, attempts)
+        say(f"recorded in {release.evidence}: evaluation.attempts is {attempts}")
+        evidence = read_evidence(release.evidence)
+    check_asked(release, evidence)
+    return evidence
 
 
 def _past(day: datetime | None) -> date:

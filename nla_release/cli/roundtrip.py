@@ -47,6 +47,9 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     recorded by every run.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
+    from nla_release.calibration.statistics import norm_summary
+    from nla_release.cards.adding import replaced_version
+    from nla_release.cards.history import RESTORE
     from nla_release.engine.roundtrip import roundtrip
 
     _keep_base_facts(release)
@@ -54,6 +57,14 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     for record in evidence.run.probes:
         if record.skipped:
             say(f"probe {record.name} is skipped: {record.skipped}")
+    if apart := norm_summary(evidence.vectors["gold"]).sentence:
+        say(f"note: {apart}; such tokens are usual in some bases, and rules compare the others")
+    if published := replaced_version(release):
+        say(
+            f"note: {published} is published with other evidence, which is in"
+            f" {release.dist / 'av' / 'evidence'}: {RESTORE} puts it back,"
+            " `nla-release calibrate --addendum` adds this evidence to it"
+        )
     say(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
     )

@@ -8,7 +8,15 @@ from pathlib import Path
 from nla_release.adapter_config import portable
 from nla_release.dialects.folder import Folder, head_names, head_source
 from nla_release.errors import InputError, WeightsError
-from nla_release.files import dump_json, read_json, replacing_file, write_atomic
+from nla_release.files import (
+    LFS_HINT,
+    LFS_POINTER,
+    dump_json,
+    is_lfs_pointer,
+    read_json,
+    replacing_file,
+    write_atomic,
+)
 from nla_release.sidecar import HEAD_FILE_NAME
 from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.training_log import read_log
@@ -92,13 +100,8 @@ def _refuse_pointer(path: Path) -> None:
     Raises:
         WeightsError: `path` is a Git LFS pointer.
     """
-    with path.open("rb") as file:
-        start = file.read(64)
-    if start.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise WeightsError(
-            f"{path} is a Git LFS pointer, not the weights",
-            hint="fetch them with `git lfs pull` in that repository, and run the command again",
-        )
+    if is_lfs_pointer(path):
+        raise WeightsError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
 
 
 def _rename_tensors(source: Path, target: Path, names: Mapping[str, str]) -> None:

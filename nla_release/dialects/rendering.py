@@ -9,7 +9,7 @@ from nla_release.chat import Chat, read_chat
 from nla_release.prompt import load_tokenizer
 
 FILE_NAME = "tokenizer.json"
-_FILES = [FILE_NAME, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME]
+_FILES = [FILE_NAME, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME, chat.LEGACY_FILE_NAME]
 _SECONDS = 10
 
 

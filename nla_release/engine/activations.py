@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nla_release.errors import DataError, NothingCheckedError, one_line, printable
-from nla_release.files import sha256_file
+from nla_release.files import LFS_HINT, LFS_POINTER, is_lfs_pointer, sha256_file
 from nla_release.reference import MAKE_DATA
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
@@ -37,7 +37,10 @@ MAX_EXPANSION = 32
 
 @dataclass(frozen=True)
 class Activations:
-    """N activations: their rows' fields, and the vectors `[N, d]` float32."""
+    """N activations: their rows' fields, and the vectors `[N, d]` float32.
+
+    `available` is how many rows the file holds, when they are of a file.
+    """
 
     ids: list[str]
     documents: list[str]
@@ -48,6 +51,7 @@ class Activations:
     claims: list[list[str] | None]
     vectors: npt.NDArray[np.float32]
     sha256: str
+    available: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,6 +77,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         raise DataError(
             f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
         ) from error
+    available = table.num_rows
     if limit is not None:
         table = table.slice(0, limit)
     if table.num_rows == 0:
@@ -104,6 +109,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         _claims(path, table.column("claims")) if "claims" in names else [None] * len(ids),
         vectors,
         digest,
+        available,
     )
 
 
@@ -128,6 +134,8 @@ def open_parquet(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
     Raises:
         DataError: missing, unreadable, or it would take up far more than its own size.
     """
+    if path.is_file() and is_lfs_pointer(path):
+        raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
     try:
         schema = pq.read_schema(path)
         texts = [name for name in schema.names if _is_text(schema.field(name).type)]

@@ -16,10 +16,12 @@ import torch
 from safetensors.torch import load_file
 
 from nla_release.adapter_config import AdapterConfig
+from nla_release.engine.architecture import module_tree
 from nla_release.engine.base import Base
 from nla_release.errors import PairError, WeightsError, one_line
 from nla_release.files import read_json
-from nla_release.lora import lora_modules
+from nla_release.lora import lora_modules, unlike_configuration
+from nla_release.pattern import UntriedError
 from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
 from nla_release.weights import (
@@ -94,7 +96,16 @@ def loading(folder: Path) -> Iterator[None]:
     try:
         with calm():
             yield
-    except (ValueError, TypeError, OSError, RuntimeError, re.error) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        re.error,
+    ) as error:
         reason = one_line(error)[:400]
         raise PairError(f"{folder}: PEFT cannot load the adapter: {reason}") from error
 
@@ -131,17 +142,19 @@ def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
 
 
 def check_lands(model: Any, folder: Path) -> None:
-    """Refuse an adapter that does not fit a base, before PEFT loads it.
+    """Refuse an adapter that does not fit a base or its configuration, before PEFT loads it.
 
     Raises:
         WeightsError: it is damaged or holds values that are not finite.
-        PairError: a key finds no module of the base, or a module of another shape.
+        PairError: a key finds no module of the base, or a module of another shape; or the file
+            lacks what adapter_config.json asks for, or holds what PEFT would drop.
     """
     path = folder / ADAPTER_FILE_NAME
     config = _config(folder)
     modules = dict(model.named_modules())
     lost = []
-    for lora in lora_modules(path, dora=config.use_dora, saved=config.saved):
+    adapted = lora_modules(path, dora=config.use_dora, saved=config.saved)
+    for lora in adapted:
         module = modules.get(lora.name)
         if module is None:
             lost.append(f"{lora.name} (no such module)")
@@ -152,6 +165,15 @@ def check_lands(model: Any, folder: Path) -> None:
             f"{path}: {len(lost)} adapted modules do not fit {type(model).__name__}:"
             f" {', '.join(lost[:4])}{', ...' if len(lost) > 4 else ''}",
             hint="the adapter was trained on another base or wrapper class; load that one",
+        )
+    try:
+        unlike = list(unlike_configuration(adapted, read_header(path), config, module_tree(model)))
+    except UntriedError:
+        unlike = []  # `check_complete` compares the file with what PEFT made of it
+    if unlike:
+        raise PairError(
+            f"{path}: {unlike[0]}",
+            hint="save the adapter again, whole, together with its adapter_config.json",
         )
     _check_finite(path)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from nla_release.errors import PairError
+from nla_release.module_names import ModuleTree
 
 
 def decoder_of(model: Any) -> Any:
@@ -42,6 +43,34 @@ def width_of(model: Any) -> int:
 def vocabulary_of(model: Any) -> int:
     """How many tokens the base knows, and so how wide its logits are."""
     return int(model.config.get_text_config().vocab_size)
+
+
+def module_tree(model: Any) -> ModuleTree:
+    """The modules of a base in memory, as `nla_release.module_names.loaded` gives them of headers.
+
+    Raises:
+        PairError: the architecture has no text decoder.
+    """
+    decoder, modules = decoder_of(model), dict(model.named_modules())
+    name_of_decoder = next(name for name, module in modules.items() if module is decoder)
+    linear = {
+        name: (module.out_features, module.in_features)
+        for name, module in modules.items()
+        if isinstance(module, torch.nn.Linear)
+    }
+    tensors = {
+        key: tuple(value.shape)
+        for key, value in model.state_dict().items()
+        # A quantised weight has constants next to it.
+        if (owner := key.rpartition(".")[0]) not in linear or key == f"{owner}.bias"
+        if not any(above in linear for above in _above(owner))
+    }
+    return ModuleTree(f"{name_of_decoder}." if name_of_decoder else "", linear, tensors)
+
+
+def _above(name: str) -> Iterator[str]:
+    while name := name.rpartition(".")[0]:
+        yield name
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import transformers
 from transformers.utils import cached_file
 
 from nla_release.base.revision import check_source, resolve_commit
-from nla_release.chat import Chat
+from nla_release.chat import LEGACY_FILE_NAME, Chat, read_legacy_template
 from nla_release.engine.architecture import lookup_tables, place, towers
 from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
 from nla_release.errors import ConfigError, EnvironmentProblem, one_line
@@ -96,6 +96,8 @@ def load_base(
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
         tokenizer_file = cached_file(source, "tokenizer.json", revision=revision)
+        if not tokenizer.chat_template:
+            tokenizer.chat_template = _legacy_template(source, revision)
         host = _host(source, revision, quantization, dtype, device)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             source,
@@ -122,6 +124,14 @@ def load_base(
         dtype,
         device,
     )
+
+
+def _legacy_template(source: str, revision: str | None) -> str | None:
+    """The template of a chat_template.json, which transformers reads for processors alone."""
+    path = cached_file(
+        source, LEGACY_FILE_NAME, revision=revision, _raise_exceptions_for_missing_entries=False
+    )
+    return read_legacy_template(Path(path)) if path else None
 
 
 def _host(

@@ -56,6 +56,7 @@ def run_inputs(
             "sha256": data.sha256,
             "rows": len(data),
             "documents": len(set(data.documents)),
+            "available": data.available,
         },
         "reference": {
             "sha256": reference.sha256,

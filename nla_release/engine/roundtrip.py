@@ -125,13 +125,14 @@ def roundtrip(
     more = {
         "probes": answers.records,
         "training": training,
-        "attempts": settings.attempts,
+        "attempts": settings.attempts or (before.run.attempts if before else None),
         "layer": sidecar.extraction_layer_index,
         "shuffle": SHUFFLE,
     }
     if (
         before
         and before.run.schema_ == 2
+        and before.run.evaluation.available == data.available
         and all(getattr(before.run, k) == v for k, v in more.items())
     ):
         work.drop()
@@ -188,6 +189,7 @@ def _begun_with(
         found = None
     if found:
         run = found.run.model_dump(mode="json", by_alias=True)
+        run["evaluation"]["available"] = inputs["evaluation"]["available"]  # once not recorded
         if fresh or any(run[name] != value for name, value in inputs.items()):
             found = None
     begun_with = work.document("begun_with", lambda: found.run_sha256 if found else None)

@@ -35,8 +35,11 @@ from nla_release.weights import (
     ADAPTER_FILE_NAME,
     CONFIG_FILE_NAME,
     Tensor,
+    ZeroBands,
+    absent_adapter,
     largest_values,
     read_header,
+    zero_bands,
 )
 
 CARD_FILE_NAME = "README.md"
@@ -70,7 +73,13 @@ class Adapter:
             UnreadableError: it is missing, or not a regular file.
         """
         self._exists()
-        return regular_file(self.folder / name, _REPORTED_BY.get(name, "NLA301"))
+        path = self.folder / name
+        if name == ADAPTER_FILE_NAME and not os.path.lexists(path):
+            why, hint = absent_adapter(self.folder)
+            raise UnreadableError(
+                "NLA302", path, f"does not exist{why}{f'; {hint}' if hint else ''}"
+            )
+        return regular_file(path, _REPORTED_BY.get(name, "NLA301"))
 
     def text(self, name: str) -> str:
         """A text file of the folder.
@@ -147,6 +156,16 @@ class Adapter:
         return self._largest(ADAPTER_FILE_NAME) if self.tensors else {}
 
     @read_once
+    def zero_bands(self) -> dict[str, ZeroBands]:
+        """Where each matrix of the adapter holds nothing but zeros."""
+        return self._zero_bands(ADAPTER_FILE_NAME) if self.tensors else {}
+
+    @read_once
+    def zero_bands_of_head(self) -> dict[str, ZeroBands]:
+        """Where each matrix of the head holds nothing but zeros."""
+        return self._zero_bands(HEAD_FILE_NAME) if self.head else {}
+
+    @read_once
     def base_facts(self) -> BaseFacts:
         """The facts of the base that lie beside the adapter, as rendered repositories have them."""
         path = self.path(BASE_FILE_NAME)
@@ -211,6 +230,11 @@ class Adapter:
         path = self.path(name)
         with reading(path, "NLA303"):
             return largest_values(path)
+
+    def _zero_bands(self, name: str) -> dict[str, ZeroBands]:
+        path = self.path(name)
+        with reading(path, "NLA303"):
+            return zero_bands(path)
 
     def _exists(self) -> None:
         if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises when denied

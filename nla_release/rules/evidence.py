@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from nla_release.asked import unlike
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
 from nla_release.calibration.report import Calibration
-from nla_release.rules.adapter import Adapter
+from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.rules.adapter import Adapter, reading
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
 from nla_release.rules.scopes import COPIES, MEASURED, MEASUREMENTS, SUBJECT
 from nla_release.rules.subject import Measurement, Subject
@@ -89,6 +91,42 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
         return
     if differing := not_as_computed(measurement.calibration, measurement.recomputed):
         yield Problem(path, listed(differing))
+
+
+@rule(
+    "NLA620",
+    "error",
+    "the evidence is what release.yaml asks for",
+    each=SUBJECT,
+    page=Page(
+        checks="What release.yaml says of the base and under `evaluation:` is what run.json"
+        " records: data and rows, max_new_tokens, batch_size, dtype, quantization, seed, probes,"
+        " encoder, training and attempts. The data's hash is compared where the file is here."
+        " Evidence may hold more than is asked.",
+        why="A dtype or a token limit that is changed after the measurement changes nothing that is"
+        " published, and the author believes that it did. `attempts`, added late, was left out of"
+        " the card without a word.",
+        fix="Run the command that the finding names: `nla-release roundtrip` for what has to be"
+        " measured, `nla-release calibrate` for attempts. Or put release.yaml back as it was.",
+        example="evaluation.max_new_tokens is 300 in release.yaml, the evidence was measured with"
+        " 200: run nla-release roundtrip",
+        waive="Never: release.yaml and the cards would contradict each other.",
+    ),
+)
+def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
+    """Every setting of release.yaml that a run records."""
+    release = subject.release
+    own = [each for each in subject.measurements if not each.rendered]
+    if release is None:
+        yield Skip(f"there is no {RELEASE_FILE_NAME} here")
+    elif not own:
+        yield Skip(MEASUREMENTS.absent)
+    else:
+        evidence = own[0].evidence
+        with reading(release.folder / RELEASE_FILE_NAME, "NLA620"):
+            found = unlike(release, evidence)
+        for each in found:
+            yield Problem(release.folder / RELEASE_FILE_NAME, f"{each.message}: run {each.command}")
 
 
 def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[str]:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nla_release.base.facts import FILE_NAME, BaseFacts
+from nla_release.calibration.statistics import NormSummary, norm_summary
 from nla_release.module_names import ModuleTree, loaded
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Skip, read_once
@@ -54,16 +53,15 @@ class OnBase:
         return Skip(_ABSENT + astray)
 
     @read_once
-    def activation_norm(self) -> float | None:
-        """The mean L2 norm of the evidence's held-out activations; None without evidence.
+    def activation_norms(self) -> NormSummary | None:
+        """The L2 norms of the evidence's held-out activations; None without evidence.
 
         Raises:
             UnreadableError: the evidence is damaged.
         """
         if not (measurements := self.subject.measurements):
             return None
-        gold = measurements[0].evidence.vectors["gold"]
-        return float(np.linalg.norm(gold, axis=1).mean())
+        return norm_summary(measurements[0].evidence.vectors["gold"])
 
     @read_once
     def tree(self) -> ModuleTree | Skip:
@@ -75,6 +73,5 @@ class OnBase:
         facts = self.facts
         if isinstance(facts, Skip):
             return facts
-        return loaded(facts.modules, facts.model_type) or Skip(
-            f"the modules of {facts.id} are laid out in no way that is known here"
-        )
+        tree = loaded(facts.modules, facts.model_type, facts.tensors, facts.first_reusing)
+        return tree or Skip(f"the modules of {facts.id} are laid out in no way that is known here")

@@ -10,6 +10,9 @@ from nla_release.rules.model import Page, Problem, listed, rule
 from nla_release.rules.scopes import ADAPTERS
 from nla_release.weights import CONFIG_FILE_NAME
 
+# What the halves of a pair do, by PEFT's words: an AV writes, an AR is read at a block.
+_TASKS = {"av": ("CAUSAL_LM",), "ar": ("CAUSAL_LM", "FEATURE_EXTRACTION")}
+
 # PEFT's names of what a sidecar declares.
 _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modules_to_save"}
 
@@ -22,10 +25,12 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
     page=Page(
         checks="use_rslora, use_dora and modules_to_save of adapter_config.json are what the"
         " sidecar records of its adapter, as rslora, dora and modules_to_save. Every other option"
-        " that changes what an adapter computes is refused by name: bias, lora_bias, rank_pattern,"
-        " alpha_pattern, trainable_token_indices, layer_replication, target_parameters and the"
-        " like, and initialisations that change the base's weights (pissa, olora, corda, loftq,"
-        " lora_ga).",
+        " that changes what this adapter computes is refused by name: bias, lora_bias,"
+        " rank_pattern, alpha_pattern, trainable_token_indices, layer_replication,"
+        " target_parameters and the like, and initialisations that change the base's weights"
+        " (pissa, olora, corda, loftq, lora_ga). An option that changes nothing here is none of"
+        " them, such as ensure_weight_tying where no embedding is trained, or an alpha_pattern with"
+        " the value of lora_alpha.",
         why="Rank 64 and alpha 128 scale the factors' product by 2 in LoRA and by 16 in the"
         " rank-stabilised variant, and nothing but one flag tells which; readers that merge"
         " adapters by their own code do not all look. An adapter that began with PiSSA changes the"
@@ -60,8 +65,9 @@ def variants_declared(adapter: Adapter) -> Iterator[Problem]:
     each=ADAPTERS,
     page=Page(
         checks="adapter_config.json has no option that says nothing and that some version of PEFT"
-        " does not know (null, false or empty); it gives task_type and peft_version; inference_mode"
-        " is true; and auto_mapping names no class of its author's machine.",
+        " does not know (null, false or empty, or the same as without it); it gives task_type and"
+        " peft_version; the task is CAUSAL_LM, of an AR also FEATURE_EXTRACTION; inference_mode is"
+        " true; and auto_mapping names no class of its author's machine.",
         why="PEFT writes all the options it knows, used or not, and a version that does not know"
         " one of them stopped with `got an unexpected keyword argument 'eva_config'`"
         " (huggingface/peft#2275, #1979, #2340) until PEFT learned to drop them; other readers of"
@@ -84,6 +90,13 @@ def config_portable(adapter: Adapter) -> Iterator[Problem]:
     for name in ("task_type", "peft_version"):
         if not getattr(config, name):
             yield Problem(path, f"{name} is missing")
+    fitting = _TASKS[adapter.role]
+    if config.task_type and config.task_type not in fitting:
+        yield Problem(
+            path,
+            f"task_type is {config.task_type}, expected {' or '.join(fitting)} of an"
+            f" {adapter.role.upper()}: PEFT wraps the base as a model for another task",
+        )
     if config.inference_mode is not True:
         yield Problem(path, f"inference_mode is {_shown(config.inference_mode)}, expected true")
     if foreign := _foreign_class(config):

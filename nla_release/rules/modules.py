@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from nla_release.adapter_config import AdapterConfig
 from nla_release.errors import InputError
-from nla_release.lora import LoraModule
+from nla_release.lora import LoraModule, unlike_configuration
 from nla_release.module_names import (
     TEXT,
     WRAPPER,
@@ -14,13 +13,15 @@ from nla_release.module_names import (
     block_of,
     decoders,
     is_of_a_tower,
-    missing,
 )
 from nla_release.pattern import UntriedError
 from nla_release.rules.facts import OnBase
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
 from nla_release.rules.scopes import ON_BASE
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+
+# The families of which a base.json from before kv_shared_layers leaves it open.
+_MAY_SHARE_KEYS = ("gemma3n", "gemma4")
 
 _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers"}
 
@@ -31,9 +32,10 @@ _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers
     "only the language model is adapted",
     each=ON_BASE,
     page=Page(
-        checks="No adapted module lies in a vision, audio or other tower beside the language"
-        " model; and target_modules of adapter_config.json, taken as PEFT takes it, matches no"
-        " module outside of the language model in the base. The second needs the base's facts.",
+        checks="No adapted module is in a vision, audio or other tower next to the language"
+        " model; and target_modules and modules_to_save of adapter_config.json, taken as PEFT takes"
+        " them, match nothing outside of the language model in the base. The second needs the"
+        " base's facts.",
         why="A list of module names also matches the projections of Gemma-4's towers, which are"
         " Gemma4ClippableLinear: PEFT cannot adapt them and refuses on loading"
         " (huggingface/peft#3129). On a base whose towers it can adapt, it does so in silence.",
@@ -63,17 +65,25 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
         return
     path = adapter.folder / CONFIG_FILE_NAME
     try:
-        targeted = _targeted(adapter.config, tree)
+        targeted = Targets.of(adapter.config).among(tree)
+    except UntriedError as error:
+        yield _untried(error)
+        return
     except InputError as error:
         yield Problem(path, f"target_modules: {error.message}")
         return
-    if isinstance(targeted, Skip):
-        yield targeted
-    elif outside := tree.outside(targeted):
+    if outside := tree.outside(targeted):
         yield Problem(
             path,
             f"target_modules matches {len(outside)} modules outside of the language model, such as"
             f" {outside[0]}; give it as a regular expression over {tree.decoder}layers alone",
+        )
+    whole = {name.rpartition(".")[0] for name in tree.saved_whole(adapter.config.saved)}
+    if outside := tree.outside(whole):
+        yield Problem(
+            path,
+            f"modules_to_save matches {len(outside)} modules outside of the language model, such as"
+            f" {outside[0]}; give a longer ending of the name",
         )
 
 
@@ -85,8 +95,11 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
     page=Page(
         checks="Every module of the adapter's file is one of the base's language model, by the name"
         " it has once AutoModelForCausalLM has loaded the base, and of its shape; all names have"
-        " one prefix; the file holds every module that target_modules matches in the base, and no"
-        " other. Modules of towers are part of NLA306.",
+        " one prefix; the file holds every module that target_modules matches in the base, every"
+        " tensor of the modules that modules_to_save matches, and no other. Blocks that reuse keys"
+        " and values of earlier ones (num_kv_shared_layers of the base's config.json) have no"
+        " k_proj and v_proj of their own. `roundtrip` makes the same comparison with the base in"
+        " memory. Modules of towers are part of NLA306.",
         why="The same block is `model.layers.N` in a model of text alone,"
         " `model.language_model.layers.N` in a wrapper, and was `language_model.model.layers.N`"
         " in one before transformers 4.52 (huggingface/transformers#38927). PEFT finds modules by"
@@ -159,47 +172,27 @@ def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
 def _held_as_configured(
     on_base: OnBase, modules: Sequence[LoraModule], tree: ModuleTree
 ) -> Iterator[Problem | Skip]:
-    """The file's modules against those that PEFT makes of target_modules."""
+    """The file against what PEFT makes of adapter_config.json on this base."""
     adapter = on_base.adapter
-    path, held = adapter.folder / ADAPTER_FILE_NAME, {module.name for module in modules}
+    path = adapter.folder / ADAPTER_FILE_NAME
+    if isinstance(facts := on_base.facts, Skip):
+        yield facts
+        return
+    if facts.kv_shared_layers is None and facts.model_type.startswith(_MAY_SHARE_KEYS):
+        yield Skip(
+            "base.json does not record which blocks reuse keys and values: run nla-release base"
+        )
+        return
+    if adapter.config.saved and tree.tensors is None:
+        yield Skip("base.json does not record what modules_to_save can match: run nla-release base")
     try:
-        targeted = _targeted(adapter.config, tree)
+        for sentence in unlike_configuration(modules, adapter.tensors, adapter.config, tree):
+            yield Problem(path, sentence)
+    except UntriedError as error:
+        yield _untried(error)
     except InputError:
         yield Skip(f"{adapter.folder / CONFIG_FILE_NAME} cannot be used, see NLA306")
-        return
-    if isinstance(targeted, Skip):
-        yield targeted
-        return
-    if left_out := sorted(held - targeted):
-        yield Problem(
-            path,
-            f"{len(left_out)} of {len(held)} modules are not among target_modules, and PEFT drops"
-            f" them: {listed(left_out)}",
-        )
-    wanted = targeted & tree.linear.keys() - set(tree.outside(targeted))
-    if absent := missing(wanted, held):
-        yield Problem(
-            path,
-            f"{len(absent)} modules that target_modules matches in the base are not in the file,"
-            f" and PEFT runs them untrained: {listed(absent)}",
-        )
 
 
-def _targeted(config: AdapterConfig, tree: ModuleTree) -> set[str] | Skip:
-    """What PEFT would adapt.
-
-    Raises:
-        InputError: target_modules or exclude_modules is not a valid regular expression.
-    """
-    if config.target_modules is None or config.layers_pattern:
-        return Skip(
-            "which modules PEFT adapts is not worked out without target_modules, or with"
-            " layers_pattern"
-        )
-    targets = Targets(
-        config.target_modules, config.exclude_modules, config.layers_to_transform, config.saved
-    )
-    try:
-        return targets.among(tree)
-    except UntriedError as error:
-        return Skip(f"target_modules is not matched with the base's modules: {error.message}")
+def _untried(error: UntriedError) -> Skip:
+    return Skip(f"target_modules is not matched with the base's modules: {error.message}")

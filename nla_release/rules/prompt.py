@@ -80,9 +80,9 @@ def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
         " chat the AV's prompt goes through the base's chat template, which must have the recorded"
         " sha256, with the recorded options. The tokenizer is --tokenizer, or base_path's, or the"
         " one of the pinned commit on the Hub, and the chat template lies beside it"
-        " (chat_template.jinja, else tokenizer_config.json); without them the rule is skipped. A"
-        " template is a program: it runs in a sandbox, in a process of its own with bounded time"
-        " and memory.",
+        " (chat_template.jinja, else tokenizer_config.json or chat_template.json); without them"
+        " the rule is skipped. A template is a program: it runs in a sandbox, in a process of"
+        " its own with bounded time and memory.",
         why="A template or tokenizer that drifted changes what the adapters see without an error:"
         " the reference's Gemma AR falls from 0.77 to 0.31 variance explained when BOS is dropped"
         " (kitft/natural_language_autoencoders, docs/inference.md). EasyNLA trained with the"

@@ -71,15 +71,17 @@ def scale_fits(on_base: OnBase) -> Iterator[Problem]:
     path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
     scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts
     embedding = norms.embedding_mean if isinstance(facts, Skip) else facts.embedding.norm_mean
-    activation = on_base.activation_norm or norms.activation_mean
+    shown = on_base.activation_norms
+    activations = [shown.mean, shown.typical] if shown else [norms.activation_mean]
+    usual = activations[-1]
     low, high = SCALE_BAND
     if not low <= scale / embedding <= high:
-        as_activations = low <= scale / activation <= high
+        as_activations = any(low <= scale / activation <= high for activation in activations)
         yield Problem(
             path,
             f"extraction.injection_scale {scale:g} is {scale / embedding:.4g} times the mean"
-            f" embedding norm {embedding:g} and {scale / activation:.4g} times the mean activation"
-            f" norm {activation:.4g}; it must be {low} to {high} times the first"
+            f" embedding norm {embedding:g} and {scale / usual:.4g} times the mean activation"
+            f" norm {usual:.4g}; it must be {low} to {high} times the first"
             f"{', and only fits the second' if as_activations else ''}",
             severity="warning" if as_activations else "error",
         )

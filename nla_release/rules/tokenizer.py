@@ -41,7 +41,8 @@ def find_chat(subject: Subject) -> Chat | Skip:
     Raises:
         UnreadableError: its file is too large, or is not what its name promises.
     """
-    paths = [_find(subject, name) for name in (chat.TEMPLATE_FILE_NAME, chat.CONFIG_FILE_NAME)]
+    names = (chat.TEMPLATE_FILE_NAME, chat.CONFIG_FILE_NAME, chat.LEGACY_FILE_NAME)
+    paths = [_find(subject, name) for name in names]
     found = None
     for path in paths:
         if isinstance(path, Skip):

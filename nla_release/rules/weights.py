@@ -1,14 +1,18 @@
 """NLA3xx: the files of weights, without running them."""
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PureWindowsPath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath, PureWindowsPath
 
+from nla_release.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
+from nla_release.lora import never_saved
 from nla_release.rules.adapter import Adapter, reading
-from nla_release.rules.model import Page, Problem, listed, rule
-from nla_release.rules.scopes import ADAPTERS, ARS
+from nla_release.rules.facts import OnBase
+from nla_release.rules.model import Page, Problem, Skip, listed, rule
+from nla_release.rules.scopes import ADAPTERS, ARS, ON_BASE
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, ZeroBands
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
@@ -18,6 +22,16 @@ MIN_MAGNITUDE = 1e-12
 _PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 # A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+# What transformers, accelerate and DeepSpeed write besides the adapter.
+_LEFT_OVER = re.compile(
+    r"(?:optimizer|scheduler|scaler|training_args|rng_state\w*|random_states_\d+"
+    r"|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
+)
+_CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")
+
+# Their own rules report that they cannot be read.
+_WEIGHTS = {ADAPTER_FILE_NAME, HEAD_FILE_NAME}
 
 _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -29,7 +43,9 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
     each=ADAPTERS,
     page=Page(
         checks="No file of the adapter's folder is a pickle, by its name or by its first bytes; no"
-        " entry is a link; and no path in the sidecar leaves the folder.",
+        " entry is a link, or the pointer that Git LFS leaves for a file; and no path in the"
+        " sidecar leaves the folder. What a trainer leaves in the folder that it trained in, such"
+        " as optimizer.pt, is a warning there and an error in dist/.",
         why="Unpickling runs whatever code the file holds. The AR head of"
         " SolshineCode/nla-gemma-4-e2b went up as linear_head.pt, and the Hub flags repositories"
         " with such files as unsafe (huggingface/transformers#28580).",
@@ -48,8 +64,14 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
             yield Problem(path, "is a link; a repository holds its files themselves")
         elif not path.is_file():
             yield Problem(path, "is not a regular file")
+        elif path.name not in _WEIGHTS and _is_lfs_pointer(path):
+            yield Problem(path, f"{LFS_POINTER}: {LFS_HINT}")
         elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
-            yield Problem(path, "is or may hold a pickle, which runs code when it is read")
+            if not adapter.rendered and _is_left_over(path.relative_to(adapter.folder)):
+                words = "is left over by the trainer and is not released; it may be deleted"
+                yield Problem(path, words, severity="warning")
+            else:
+                yield Problem(path, "is or may hold a pickle, which runs code when it is read")
     for entry in adapter.sidecar.nla_release.adapters:
         if leaves(entry.path):
             yield Problem(
@@ -61,7 +83,7 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
     "NLA302",
     "error",
     "the adapter is whole and is the one that its files describe",
-    each=ADAPTERS,
+    each=ON_BASE,
     page=Page(
         checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B that"
         " multiply, under the names that PEFT saves them by, and beside them only what"
@@ -81,8 +103,9 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
         waive="Never: such an adapter does not load, or is not the one that was measured.",
     ),
 )
-def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
+def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
     """Keys and shapes of the file, and the three places that state rank and alpha."""
+    adapter = on_base.adapter
     config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
     if strays := [module for module in adapter.modules if module.rank != config.r]:
         yield Problem(
@@ -96,6 +119,12 @@ def adapter_whole(adapter: Adapter) -> Iterator[Problem]:
     if config.lora_alpha != recorded.alpha:
         yield Problem(
             path, f"lora_alpha is {config.lora_alpha:g}, the sidecar records {recorded.alpha:g}"
+        )
+    # With the base's facts, NLA307 compares with what the base has of that name.
+    if (lacking := never_saved(adapter.tensors, config.saved)) and isinstance(on_base.tree, Skip):
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"holds no tensor of {listed(lacking)}, which modules_to_save names",
         )
 
 
@@ -165,6 +194,83 @@ def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
 
 
 @rule(
+    "NLA312",
+    "error",
+    "no part of the weights was left out of the save",
+    each=ADAPTERS,
+    page=Page(
+        checks="No band of lora_A or lora_B, a 32nd of its rows or of its columns, is zero in the"
+        " same place in every module that is not zero as a whole (NLA304); in half of the modules"
+        " that is a warning. No such band of the AR's head is zero.",
+        why="A process that saves its own shard alone, or gathers too early, writes the rest as"
+        " zeros: the file has every tensor in its shape, and a half or a quarter of each is missing"
+        " (huggingface/peft#2892, huggingface/trl#4416). Each factor's largest value looks as"
+        " always.",
+        fix="Gather the weights before saving: `accelerator.get_state_dict(model)`, or the"
+        " checkpoint's own script, such as zero_to_fp32.py of DeepSpeed. Then measure again.",
+        example="the rows from 50% to 100% of lora_B are zero in all 32 modules",
+        waive="Never: what was trained is not what is released. The warning may stand when those"
+        " parts were pruned on purpose.",
+    ),
+)
+def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
+    """The same band of a factor in all modules, then the head."""
+    path = adapter.folder / ADAPTER_FILE_NAME
+    modules = [_factors(adapter, module.name) for module in adapter.modules]
+    trained = [
+        factors for factors in modules if not any(all(each.rows) for each in factors.values())
+    ]
+    for factor in "AB":
+        for axis in ("rows", "columns"):
+            yield from _cut(path, f"lora_{factor}", axis, [each[factor] for each in trained])
+    if adapter.role == "ar":
+        for name, bands in adapter.zero_bands_of_head.items():
+            for axis in ("rows", "columns"):
+                flags = getattr(bands, axis)
+                if any(flags) and not all(flags):
+                    yield Problem(
+                        adapter.folder / HEAD_FILE_NAME,
+                        f"the {axis} {_where(flags)} of {name} are zero",
+                    )
+
+
+def _factors(adapter: Adapter, module: str) -> dict[str, ZeroBands]:
+    return {
+        factor: adapter.zero_bands[f"base_model.model.{module}.lora_{factor}.weight"]
+        for factor in "AB"
+    }
+
+
+def _cut(path: Path, name: str, axis: str, factors: list[ZeroBands]) -> Iterator[Problem]:
+    """The bands that are zero in the same place; of factors with as many bands."""
+    by_count: dict[int, list[tuple[bool, ...]]] = {}
+    for bands in factors:
+        flags = getattr(bands, axis)
+        by_count.setdefault(len(flags), []).append(flags)
+    for flags_of in by_count.values():
+        if len(flags_of) < 2:
+            continue
+        share = [sum(column) / len(flags_of) for column in zip(*flags_of, strict=True)]
+        everywhere = tuple(each == 1 for each in share)
+        often = tuple(each >= 0.5 for each in share)
+        if any(everywhere):
+            words = f"in all {len(flags_of)} modules: a part of a sharded save is missing"
+            yield Problem(path, f"the {axis} {_where(everywhere)} of {name} are zero {words}")
+        elif any(often):
+            words = f"in at least half of {len(flags_of)} modules"
+            yield Problem(
+                path, f"the {axis} {_where(often)} of {name} are zero {words}", severity="warning"
+            )
+
+
+def _where(flags: Sequence[bool]) -> str:
+    """The first run of bands, in percent."""
+    start = flags.index(True)
+    stop = next((at for at in range(start, len(flags)) if not flags[at]), len(flags))
+    return f"from {100 * start / len(flags):.0f}% to {100 * stop / len(flags):.0f}%"
+
+
+@rule(
     "NLA305",
     "error",
     "the AR's head is the one its sidecar declares",
@@ -204,6 +310,18 @@ def leaves(path: str) -> bool:
     """Whether a path leads out of the folder it is relative to, on any system."""
     given = PureWindowsPath(path)  # knows both separators
     return bool(given.anchor) or ".." in given.parts
+
+
+def _is_left_over(path: PurePath) -> bool:
+    """Whether a trainer wrote a pickle, by its place in the adapter's folder."""
+    return bool(_LEFT_OVER.fullmatch(path.name)) or any(
+        _CHECKPOINT.fullmatch(part) for part in path.parts[:-1]
+    )
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with reading(path, "NLA301"):
+        return is_lfs_pointer(path)
 
 
 def _starts_like_a_pickle(path: Path) -> bool:

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence
+from nla_release.cards.adding import replaced_version
 from nla_release.cards.render import render
 from nla_release.files import read_json, sha256_file, write_atomic
 from nla_release.manifest import read_manifest
 from nla_release.release import ROLES, read_release
 from tests.builders_pair import make_release, measure
 from tests.cli.test_bad_input import complains, snapshot
+from tests.pairs.zoo import edited_json
 
 TEXT = "Measured on 60 activations, where 30 were too few to tell details"
 DATE = ["--date", "2026-11-23"]
@@ -319,13 +323,13 @@ def test_an_addendum_is_not_dated_before_the_last(tool, added, tmp_path):
 
 def test_without_a_published_version_there_is_nothing_to_add_to(tool, folder):
     shutil.rmtree(folder / "dist")
-    complains(add(tool, folder), 2, "holds no version that an addendum could be to")
+    complains(add(tool, folder), 2, "holds no version with both repositories")
     assert not (folder / "addenda").exists()
 
 
 def test_half_a_published_version_is_none(tool, folder):
     shutil.rmtree(folder / "dist" / "ar")
-    complains(add(tool, folder), 2, "holds no version that an addendum could be to")
+    complains(add(tool, folder), 2, "holds no version with both repositories")
 
 
 def test_a_dist_that_was_touched_is_not_what_was_published(tool, folder):
@@ -452,3 +456,60 @@ def test_the_next_version_begins_without_addenda(tool, added, tmp_path):
     assert done.returncode == 0, done.stderr
     assert not (folder / "dist" / "av" / "addenda").exists()
     assert "Addenda" not in (folder / "dist" / "av" / "RELEASE_CALIBRATION.md").read_text()
+
+
+def measured_again(folder):
+    """The pair of v0.0.1 measured once more, with the same numbers, on another day."""
+    release = read_release(folder)
+    measure(release, **FEW)
+    with edited_json(release.evidence / "run.json") as run:
+        run["finished_at"] = "2026-11-24T10:00:00Z"
+    write_atomic(release.calibration, calibrate(read_evidence(release.evidence)).dump())
+    return release
+
+
+def test_the_same_numbers_again_leave_a_way_back(tool, published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "release")
+    before = snapshot(folder)
+    measured_again(folder)
+
+    back = "nla-release calibrate --restore"
+    for done, code, words in (
+        (tool("render", "--version", "0.0.1", folder), 1, "already has v0.0.1"),
+        (add(tool, folder), 3, "nothing to add"),
+    ):
+        complains(done, code, words)
+        assert back in done.stderr
+    assert snapshot(folder) != before
+
+    restored = tool("calibrate", "--restore", folder)
+
+    assert (restored.returncode, restored.stdout) == (0, "")
+    assert "as v0.0.1 has them" in restored.stderr
+    assert snapshot(folder) == before
+    assert tool("render", "--version", "0.0.1", folder).returncode == 0
+
+
+def test_a_measurement_that_replaces_published_evidence_is_named_at_once(published, tmp_path):
+    release = read_release(shutil.copytree(published, tmp_path / "release"))
+    assert replaced_version(release) is None
+
+    measured_again(release.folder)
+
+    assert replaced_version(release) == "v0.0.1"
+    release.history.unlink()
+    assert replaced_version(release) is None  # rendered, and not published
+
+
+def test_without_a_version_in_dist_there_is_nothing_to_restore(tool, published, tmp_path):
+    folder = shutil.copytree(published, tmp_path / "release")
+    shutil.rmtree(folder / "dist")
+
+    done = tool("calibrate", "--restore", folder)
+
+    complains(done, 2, "holds no version")
+    assert "hf download" in done.stderr
+
+
+def test_restoring_takes_no_other_option(tool, folder):
+    assert tool("calibrate", "--restore", "--addendum", TEXT, folder).returncode == 2

@@ -57,6 +57,29 @@ def test_the_text_may_come_on_stdin(folder):
     assert fragment.body == "In most rows: ㊗"
 
 
+def test_before_the_first_render_it_says_what_to_run_first(tool, tmp_path):
+    """And what it names works."""
+    folder = make_release(tmp_path / "release", rows=60, documents=12).folder
+    line = ["history", *FINDING, "--version", "0.0.1", "--message", "In most rows.", folder]
+
+    done = tool(*line)
+    complains(done, 2, "HISTORY.md has no v0.0.1")
+    assert "`nla-release render --version 0.0.1`" in done.stderr
+
+    assert tool("render", "--version", "0.0.1", folder).returncode == 0
+    assert tool(*line).returncode == 0
+    assert tool("render", "--version", "0.0.1", folder).returncode == 0
+    assert "Names are read" in (folder / "dist" / "av" / "HISTORY.md").read_text()
+
+
+def test_an_entry_about_no_version_needs_no_render(tool, tmp_path):
+    folder = make_release(tmp_path / "release", rows=60, documents=12).folder
+
+    assert tool("history", *FINDING, "--message", "In most rows.", folder).returncode == 0
+    assert tool("render", "--version", "0.0.1", folder).returncode == 0
+    assert "In most rows." in (folder / "dist" / "ar" / "HISTORY.md").read_text()
+
+
 def test_an_entry_that_exists_is_not_overwritten(tool, folder):
     tool("history", *FINDING, "--message", "In most rows.", folder)
     before = snapshot(folder)

@@ -52,6 +52,7 @@ def test_a_probe_is_added_to_what_was_measured(tool, good_release, copy_of):
 
     assert done.returncode == 0, done.stderr
     assert "discrimination" in evidence.run.probed
+    assert evidence.run.evaluation.available == len(evidence.rows)
     lines = done.stderr.splitlines()
     assert re.fullmatch(
         r"probes: 0 AV vectors, \d+ AR texts more; about \d+ s on this device", lines[0]

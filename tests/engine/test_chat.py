@@ -1,5 +1,6 @@
 """Chat prompts here are those of `transformers`, and a pair trained in a chat loads and speaks."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from nla_release.chat import Chat, read_chat
 from nla_release.chat_rendering import rendered
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
-from nla_release.engine.base import Base
+from nla_release.engine.base import Base, load_base
 from nla_release.errors import PairError
 from nla_release.prompt import encoder, load_tokenizer
 from tests.chats import CHATML, GEMMA, STYLES, TURNS, through_chat
@@ -67,6 +68,18 @@ def test_the_engine_takes_the_template_from_the_tokenizer(base, theirs):
     theirs.chat_template = {"default": TURNS, "rag": "another"}
     assert loaded(theirs) == Chat(TURNS, theirs.special_tokens_map)
     assert loaded(AutoTokenizer.from_pretrained(TINY_BASE)) is None
+
+
+def test_the_engine_and_the_gate_read_the_same_template_of_a_processor(tmp_path):
+    shutil.copytree(TINY_BASE, tmp_path / "base")
+    (tmp_path / "base" / "chat_template.json").write_text(json.dumps({"chat_template": TURNS}))
+
+    loaded = load_base(
+        str(tmp_path / "base"), None, quantization=None, dtype="float32", device="cpu"
+    )
+
+    assert loaded.chat == Chat(TURNS, loaded.tokenizer.special_tokens_map)
+    assert read_chat(tmp_path / "base").template == TURNS
 
 
 @pytest.mark.parametrize(

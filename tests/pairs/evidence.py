@@ -114,6 +114,12 @@ def below_the_mean(folder: Path) -> None:
 
 
 @defect("NLA604", "release")
+def not_shown_to_beat_the_mean(folder: Path) -> None:
+    """A difference of 0.015, whose interval reaches below 0."""
+    measured_as(folder, lambda parts: None, noise=0.9)
+
+
+@defect("NLA604", "release")
 def reference_of_another_layer(folder: Path) -> None:
     def turn(parts: Any) -> None:
         parts.vectors["reference_mean"] = np.roll(parts.vectors["reference_mean"], 1)
@@ -198,8 +204,8 @@ def three_documents(folder: Path) -> None:
 
 
 @defect("NLA609", "release")
-def a_quarter_says_nothing(folder: Path) -> None:
-    measured_as(folder, lambda parts: None, failed=dict.fromkeys(range(15), "empty"), noise=0.1)
+def more_than_a_fifth_says_nothing(folder: Path) -> None:
+    measured_as(folder, lambda parts: None, failed=dict.fromkeys(range(13), "empty"), noise=0.1)
 
 
 @defect("NLA610", "release")
@@ -284,3 +290,15 @@ def the_release_before_is_described_wrongly(folder: Path) -> None:
 def a_gate_was_loosened_and_the_card_does_not_say_so(folder: Path) -> None:
     with edited_yaml(folder / "release.yaml") as document:
         document["gates"] = {"max_failed": 0.3}
+
+
+@defect("NLA620", "release")
+def token_limit_changed_after_measuring(folder: Path) -> None:
+    with edited_yaml(folder / "release.yaml") as document:
+        document["evaluation"]["max_new_tokens"] = 400
+
+
+@defect("NLA620", "release")
+def attempts_added_after_calibrating(folder: Path) -> None:
+    with edited_yaml(folder / "release.yaml") as document:
+        document["evaluation"]["attempts"] = 4

@@ -57,6 +57,40 @@ def adapter_path_leaves(pair: Path) -> None:
     )
 
 
+def keep(pair: Path, factor: str, rows: slice) -> None:
+    """Leave these rows of one factor of every module, as a save of one shard does."""
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name, values in tensors.items():
+            if name.endswith(f"lora_{factor}.weight"):
+                kept = np.zeros_like(values)
+                kept[rows] = values[rows]
+                tensors[name] = kept
+
+
+@defect("NLA312", "pair")
+def first_half_of_every_output_saved(pair: Path) -> None:
+    keep(pair, "B", slice(WIDTH // 2))
+
+
+@defect("NLA312", "pair")
+def last_rank_of_every_module_not_saved(pair: Path) -> None:
+    keep(pair, "A", slice(RANK - 1))
+
+
+@defect("NLA312", "pair")
+def rows_cut_in_most_modules(pair: Path) -> None:
+    """A warning: some modules are whole."""
+    with edited_tensors(pair / "av" / WEIGHTS) as tensors:
+        for name in sorted(name for name in tensors if name.endswith("lora_B.weight"))[1:]:
+            tensors[name][WIDTH // 2 :] = 0
+
+
+@defect("NLA312", "pair")
+def quarter_of_the_head_not_saved(pair: Path) -> None:
+    with edited_tensors(pair / "ar" / HEAD) as tensors:
+        tensors["weight"][: WIDTH // 4] = 0
+
+
 @defect("NLA302", "pair")
 def truncated_adapter(pair: Path) -> None:
     path = pair / "av" / WEIGHTS

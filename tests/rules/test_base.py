@@ -306,7 +306,16 @@ class TestModules:
             )
 
     @pytest.mark.parametrize(
-        "options", [{"target_modules": None}, {"layers_pattern": "layers"}], ids=str
+        "options",
+        [
+            {"target_modules": None},
+            {
+                "target_modules": ["q_proj"],
+                "layers_to_transform": [1],
+                "layers_pattern": "layer[s]",
+            },
+        ],
+        ids=str,
     )
     def test_targets_that_are_not_worked_out_are_a_skip(self, release, options):
         configured(release, **options)
@@ -324,3 +333,36 @@ def judged_without_dist(release: Path):
     """The verdict on the trained pair of a release, as before it is measured again."""
     shutil.rmtree(release / "dist")
     return judge(find_subject(release))
+
+
+class TestNormsThatStandOut:
+    """Single tokens with a hundred times the usual norm are normal in some bases."""
+
+    def measured_with(self, release, rows: int, times: float = 100.0) -> None:
+        def stand_out(parts):
+            parts.vectors["gold"][:rows] *= times
+
+        measured_as(release, stand_out)
+
+    def test_a_few_held_out_ones_decide_nothing(self, release):
+        self.measured_with(release, 2)
+
+        assert messages(judged(release), "NLA105") == []
+
+    def test_how_many_there_are_is_said_with_a_real_mistake(self, release):
+        key = ["nla_release", "norms", "activation_mean"]
+        in_both_sidecars(release / "pair", key, 400_000.0)
+        self.measured_with(release, 2)
+        message, *_ = messages(judged(release), "NLA105")
+
+        assert "2 of 60 activations have more than 10 times the median norm" in message
+
+    @pytest.mark.parametrize(("median", "state"), [(40.0, "passed"), (300.0, "failed")])
+    def test_recorded_medians_are_compared_whatever_the_means(self, release, median, state):
+        """A training set with such tokens has a mean that says nothing of its usual rows."""
+        norms = ["nla_release", "norms"]
+        in_both_sidecars(release / "pair", [*norms, "activation_mean"], 900.0)
+        in_both_sidecars(release / "pair", [*norms, "activation_median"], median)
+        measured_as(release, lambda parts: None)
+
+        assert outcomes(judged(release))["NLA105"].state == state

@@ -23,7 +23,7 @@ def gated(folder, **gates):
 @pytest.mark.parametrize(
     ("defect", "gates"),
     [
-        ("a_quarter_says_nothing", {"max_failed": 0.25}),
+        ("more_than_a_fifth_says_nothing", {"max_failed": 0.25}),
         ("seven_texts", {"min_prefixes": 7}),
         ("thirty_rows", {"min_rows": 30}),
         ("a_quarter_is_in_the_markers_script", {"max_cjk": 0.25}),
