@@ -183,7 +183,10 @@ def check_version(version: str) -> str:
             f"version {version!r} is not a version", hint="write it like 0.0.1"
         ) from error
     if normal != version:
-        raise ConfigError(f"version {version!r} must be written {normal!r}")
+        raise ConfigError(
+            f"version {version!r} must be written {normal!r}",
+            hint=f"give it as {normal}; tags and repository names get their prefixes from the tool",
+        )
     return version
 
 

@@ -11,6 +11,7 @@ from nla_release.cards.fragments import FrontMatter, pending, read_fragments, wr
 from nla_release.cards.history import read_history, read_log
 from nla_release.cards.retracting import check_version_known, retractable
 from nla_release.cli.edge import say, tell
+from nla_release.cli.version import VERSION
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.output.history_text import history_lines
 from nla_release.release import Release, read_release
@@ -34,7 +35,7 @@ def command() -> None:
 @command.command("add")
 @click.argument("kind", type=click.Choice(["release", "finding", "correction", "process"]))
 @click.option("--title", required=True, help="One line: what happened.")
-@click.option("--version", help="The version that the entry is about, such as 0.0.1.")
+@click.option("--version", type=VERSION, help="The version that the entry is about, such as 0.0.1.")
 @click.option("--message", help="The entry's text in Markdown; read from stdin without it.")
 @click.option(
     "--supersedes",
@@ -74,7 +75,9 @@ def add(
 
 
 @command.command("retract")
-@click.option("--version", required=True, help="The version that published the number.")
+@click.option(
+    "--version", type=VERSION, required=True, help="The version that published the number."
+)
 @click.option(
     "--metric", required=True, help="Its name in calibration.json (cosine.mean), or any other."
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import say, tell
+from nla_release.cli.version import VERSION
 from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.remote import Hub
@@ -18,7 +19,9 @@ _PENDING = 10
 
 @click.command("plan")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--version", required=True, help="The version that was rendered, such as 0.0.1.")
+@click.option(
+    "--version", type=VERSION, required=True, help="The version that was rendered, such as 0.0.1."
+)
 @click.option(
     "--addendum",
     is_flag=True,

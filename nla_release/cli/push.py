@@ -8,6 +8,7 @@ import click
 from nla_release.cli.edge import say
 from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
+from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.files import read_text
@@ -25,7 +26,9 @@ from nla_release.rules.subject import find_subject
 
 @click.command("push")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--version", required=True, help="The version that was rendered, such as 0.0.1.")
+@click.option(
+    "--version", type=VERSION, required=True, help="The version that was rendered, such as 0.0.1."
+)
 @click.option(
     "--addendum",
     is_flag=True,

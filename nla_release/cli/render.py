@@ -6,11 +6,14 @@ import click
 
 from nla_release.cards.render import render
 from nla_release.cli.edge import say
+from nla_release.cli.version import VERSION
 from nla_release.release import read_release
 
 
 @click.command("render")
-@click.option("--version", required=True, help="Version of the release, such as 0.0.1.")
+@click.option(
+    "--version", type=VERSION, required=True, help="Version of the release, such as 0.0.1."
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 def command(version: str, path: Path) -> None:
     """Write both repositories to dist/: cards, figures, HISTORY, calibration, manifest.

@@ -8,21 +8,24 @@ import click
 from nla_release.cards.history import read_history
 from nla_release.cli.edge import say, tell
 from nla_release.cli.kept_history import keep_history
+from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError
 from nla_release.hub.retract import examine, retract
 from nla_release.hub.retraction import plan_retraction
 from nla_release.hub.withdrawing import Withdrawal
 from nla_release.output.retraction_text import retraction_lines
-from nla_release.release import ROLES, Release, check_version, read_release
+from nla_release.release import ROLES, Release, read_release
 from nla_release.sidecar import Role
 
 
 @click.command("retract")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--version", required=True, help="The published version, such as 0.0.1.")
+@click.option(
+    "--version", type=VERSION, required=True, help="The published version, such as 0.0.1."
+)
 @click.option("--reason", required=True, help="One line: why it is not to be used.")
-@click.option("--successor", metavar="VERSION", help="The published version to use instead.")
+@click.option("--successor", type=VERSION, help="The published version to use instead.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @rehearse_option
 @hub_root_option
@@ -44,7 +47,7 @@ def command(
     with a --successor, it adds that. To retract one number, use `nla-release history retract`.
     """
     release = read_release(path)
-    repos = {role: release.repo_id(role, check_version(version)) for role in ROLES}
+    repos = {role: release.repo_id(role, version) for role in ROLES}
     withdrawal = Withdrawal(
         version, reason, datetime.now(UTC).date(), successor, _repos(release, version, successor)
     )
@@ -69,4 +72,4 @@ def _repos(release: Release, version: str, successor: str | None) -> dict[Role, 
         return {}
     if successor == version:
         raise ConfigError("--successor is the version that is to be retracted")
-    return {role: release.repo_id(role, check_version(successor)) for role in ROLES}
+    return {role: release.repo_id(role, successor) for role in ROLES}

@@ -225,3 +225,22 @@ def test_a_version_that_is_none_is_wrong_usage(tool, release, hub, version):
     done = tool("push", release.folder, "--version", version, environment=environment)
     assert done.returncode == 2
     assert "version" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["push", "--version", "v0.0.1"],
+        ["plan", "--version", "v0.0.1"],
+        ["retract", "--version", "v0.0.1", "--reason", "x"],
+        ["retract", "--version", "0.0.2", "--reason", "x", "--successor", "v0.0.1"],
+    ],
+    ids=" ".join,
+)
+def test_the_form_of_the_version_is_looked_at_before_the_token(tool, release, words):
+    verb, *options = words
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": ""}
+    done = tool(verb, release.folder, *options, environment=environment)
+    assert done.returncode == 2
+    assert "version 'v0.0.1' must be written '0.0.1'" in done.stderr
+    assert "token" not in done.stderr
