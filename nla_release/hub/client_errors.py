@@ -5,6 +5,7 @@ the Hub again before it believes either.
 """
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -39,6 +40,45 @@ _NO_ANSWER = (
     AttributeError,
     LookupError,
     TypeError,
+)
+_AFTERWARDS = "then run the same command again"
+_PAYMENT = (
+    r"billing|payment|subscri|credits?\b|invoice|upgrade|paid plan|\bpro\b",
+    "until the account's plan or payment is settled",
+    f"settle it on the billing page of the account or organization, {_AFTERWARDS}",
+)
+# Reasons for a 403 other than the token's rights: words of the answer, what is wrong, what to do.
+_REASONS = (
+    (
+        r"storage|quota|disk space",
+        "for lack of storage",
+        f"free storage, or buy more, for the account or organization, {_AFTERWARDS}",
+    ),
+    _PAYMENT,
+    (
+        r"\bterms\b|agreement|conditions|must accept|consent",
+        "until somebody accepts its terms",
+        f"accept them on the Hub with the account of the token, {_AFTERWARDS}",
+    ),
+    (
+        r"confirm your e-?mail|verif\w* (your |the )?(e-?mail|account)|e-?mail \w* ?verif",
+        "until the account is verified",
+        f"verify the account or its e-mail address on the Hub, {_AFTERWARDS}",
+    ),
+    (
+        r"\b(?:disabled|suspended|banned|blocked|locked)\b",
+        "because the repository or account is disabled",
+        "ask whoever runs the Hub; another token does not help",
+    ),
+    (
+        r"\bsso\b|single sign|ip address|ip range|network polic",
+        "by a rule of the organization",
+        f"sign in as the organization asks (SSO, network), {_AFTERWARDS}",
+    ),
+)
+_RIGHTS = (
+    r"permission|right\b|rights\b|\bwrite\b|\bread\b|scope|\brole\b|token|credential|authori[sz]"
+    r"|authenticat|forbidden|access|not allowed|log ?in"
 )
 _LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -123,11 +163,8 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
     match error.response.status_code:
         case 412:
             return ConflictError(f"{repo}: somebody committed meanwhile, nothing was overwritten")
-        case 401 | 403:
-            return DeniedError(
-                f"{repo}: the token may not do this ({_answer(error)})",
-                hint="use a token with write access to both repositories",
-            )
+        case 401 | 402 | 403:
+            return _denied(repo, error)
         case 429:
             return RateLimitedError(
                 f"{repo}: the Hub answered {_answer(error)}", hint="run it again in a few minutes"
@@ -142,6 +179,29 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
             return DeniedError(f"{repo}: the Hub answered {_answer(error)}")
 
 
+def _denied(repo: str, error: HfHubHTTPError) -> DeniedError:
+    """What a refusal is about, by the code and the words of the answer: rights are one reason."""
+    code = error.response.headers.get("x-error-code", "")
+    words = f"{code} {error.server_message or ''}".lower()
+    answer = _answer(error)
+    for pattern, what, hint in _REASONS:
+        if re.search(pattern, words):
+            return DeniedError(f"{repo}: the Hub refuses this, {what} ({answer})", hint=hint)
+    if error.response.status_code == 402:
+        return DeniedError(
+            f"{repo}: the Hub refuses this, {_PAYMENT[1]} ({answer})", hint=_PAYMENT[2]
+        )
+    if not words.strip() or error.response.status_code == 401 or re.search(_RIGHTS, words):
+        return DeniedError(
+            f"{repo}: the token may not do this ({answer})",
+            hint="use a token with write access to both repositories",
+        )
+    return DeniedError(
+        f"{repo}: the Hub refuses this ({answer})",
+        hint=f"do what this answer of the Hub asks for, {_AFTERWARDS}",
+    )
+
+
 def not_of_a_hub(repo: str, why: str) -> OutcomeUnknownError:
     """What to say of an answer that the protocol does not know."""
     return OutcomeUnknownError(
@@ -152,5 +212,6 @@ def not_of_a_hub(repo: str, why: str) -> OutcomeUnknownError:
 
 def _answer(error: HfHubHTTPError) -> str:
     """Status and reason without the client's address, request id and further reading."""
-    reason = error.server_message or error.response.reason_phrase
+    code = error.response.headers.get("x-error-code")
+    reason = error.server_message or code or error.response.reason_phrase
     return f"{error.response.status_code} {one_line(reason)}".rstrip()

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from nla_release.errors import EnvironmentProblem
+from nla_release.errors import EnvironmentProblem, one_line
 
 # What CI systems and people hand tokens over in.
 _VARIABLES = (
@@ -16,6 +16,11 @@ _VARIABLES = (
 # A shorter one would blot out words.
 SHORTEST = 8
 _SENDABLE = re.compile(r"[!-~]+")
+# What comes along when a line of a shell, of .env or of a header is copied whole.
+_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb")
+_COPIED_ALONG = re.compile(
+    r"(?:export\s+)?(?:HF_TOKEN|HUGGING_FACE_HUB_TOKEN)\s*=|bearer\b", re.IGNORECASE
+)
 
 # Hub tokens, JWTs, bearer headers, and the signatures of signed addresses.
 _LOOKS_SECRET = re.compile(
@@ -40,6 +45,16 @@ def checked_token(token: str, source: str) -> str:
     Raises:
         EnvironmentProblem: it holds what no token has.
     """
+    if token.startswith(_QUOTES) or token.endswith(_QUOTES):
+        raise EnvironmentProblem(
+            f"{source} begins or ends with a quotation mark, which is not part of a token",
+            hint="set it again without the quotes; `docker --env-file` and CI pass them on",
+        )
+    if found := _COPIED_ALONG.match(token):
+        raise EnvironmentProblem(
+            f"{source} begins with {one_line(found[0])!r}, which is not part of a token",
+            hint="copy the token again, alone",
+        )
     if not _SENDABLE.fullmatch(token):
         raise EnvironmentProblem(
             f"{source} holds what no token has: a space, a line break, or a letter beyond ASCII",

@@ -1,5 +1,7 @@
 """What answers at the address may be no Hub: that is said, and never taken for an answer."""
 
+import json
+
 import pytest
 
 from nla_release.errors import RefusedError
@@ -65,3 +67,43 @@ def test_a_refusal_of_a_card_without_its_reasons_is_none(odd, monkeypatch):
     odd.status = 400
     with pytest.raises(OutcomeUnknownError, match="the answer is not one of a Hub"):
         Hub(odd.endpoint, TOKEN).check_card("a/b", "# Card")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words", "reason", "hint"),
+    [
+        (
+            403,
+            "",
+            "Private repository storage limit reached.",
+            "for lack of storage",
+            "free storage",
+        ),
+        (403, "StorageQuotaExceeded", "", "for lack of storage", "free storage"),
+        (
+            402,
+            "",
+            "You have exceeded your monthly included credits",
+            "payment is settled",
+            "billing",
+        ),
+        (402, "", "", "payment is settled", "billing"),
+        (403, "", "This needs a PRO subscription; upgrade", "payment is settled", "billing"),
+        (403, "", "You must agree to the new Terms of Service", "accepts its terms", "accept them"),
+        (403, "", "Please verify your email address first", "is verified", "verify the account"),
+        (403, "", "Access to this resource is disabled.", "is disabled", "another token does not"),
+        (403, "", "Your organization wants SSO", "rule of the organization", "SSO"),
+        (403, "", "The moon is full", "refuses this .403 The moon is full.", "answer of the Hub"),
+        (403, "", "Forbidden: you must have write access", "token may not do this", "write access"),
+        (403, "", "", "token may not do this", "write access"),
+        (401, "", "Invalid username or password.", "token may not do this", "write access"),
+    ],
+)
+def test_a_refusal_gives_the_reason_that_the_hub_gives(odd, status, code, words, reason, hint):
+    """Only a refusal about rights is the token's."""
+    odd.status, odd.body = status, json.dumps({"error": words} if words else {}).encode()
+    odd.headers = {"X-Error-Code": code} if code else {}
+    with pytest.raises(DeniedError, match=reason) as caught:
+        Hub(odd.endpoint, TOKEN).check_write("a/b")
+    assert hint in caught.value.hint
+    assert ("token may not" in caught.value.message) == (hint == "write access")

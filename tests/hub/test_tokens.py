@@ -295,3 +295,22 @@ def test_a_token_of_the_environment_goes_before_a_proof(provider, monkeypatch):
 
     assert Tokens.from_environment().for_repo("a/b") == "hf_0123456789abcdef"
     assert provider.asked == []
+
+
+@pytest.mark.parametrize("mark", ['"', "'", "\u201c", "`"])
+def test_a_token_that_was_pasted_with_its_quotes_is_named_as_such(monkeypatch, mark):
+    """`docker --env-file` and CI settings pass quotes on; the Hub would only answer 401."""
+    monkeypatch.setenv("HF_TOKEN", f"{mark}hf_0123456789abcdef{mark}")
+    with pytest.raises(
+        EnvironmentProblem, match="HF_TOKEN begins or ends with a quotation"
+    ) as caught:
+        Tokens.from_environment(writing=False)
+    assert "without the quotes" in caught.value.hint
+    assert "0123456789" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("before", ["HF_TOKEN=", "export HF_TOKEN=", "Bearer "])
+def test_so_is_one_that_was_pasted_with_its_whole_line(monkeypatch, before):
+    monkeypatch.setenv("HF_TOKEN", f"{before}hf_0123456789abcdef")
+    with pytest.raises(EnvironmentProblem, match=f"HF_TOKEN begins with '{before.strip()}'"):
+        Tokens.from_environment(writing=False)
