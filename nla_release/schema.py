@@ -61,11 +61,22 @@ def parse(
     try:
         return model.model_validate(document)
     except ValidationError as problem:
-        findings = "; ".join(_sentence(item, model) for item in problem.errors(include_url=False))
-        raise error(f"{where}: {findings}", hint=hint) from problem
+        raise error(f"{where}: {sentences(problem, model)}", hint=hint) from problem
 
 
-def _sentence(item: Any, model: type[BaseModel]) -> str:
+def sentences(
+    problem: ValidationError, model: type[BaseModel] | None = None, *, most: int | None = None
+) -> str:
+    """What is wrong with a document, key by key, and of very many the first ones.
+
+    With the `model` that it is not, keys that were likely meant are named.
+    """
+    items = problem.errors(include_url=False)
+    more = f"; and {len(items) - most} more" if most is not None and len(items) > most else ""
+    return "; ".join(_sentence(item, model) for item in items[:most]) + more
+
+
+def _sentence(item: Any, model: type[BaseModel] | None) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
         return f"{place} is missing"
@@ -84,7 +95,7 @@ def _near(written: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _keys(model: type[BaseModel], place: Sequence[Any]) -> list[str]:
+def _keys(model: type[BaseModel] | None, place: Sequence[Any]) -> list[str]:
     """The keys of the block at a place in a document; empty where it is no single block."""
     found: Any = model
     for part in place:

@@ -1,10 +1,80 @@
-"""Answers to requests that this package sends by itself, beside the client's own methods."""
+"""What a Hub answers, as typed data: whatever has another type is not the answer of a Hub.
 
-from typing import Any
+The client takes a document's values over as they are, so that a commit id could be `true` and a
+path a number. Everything that this package uses of an answer goes through a type of this module or
+of `remote_state`, which raise pydantic's ValidationError; `client_errors.translated` puts it into
+words.
+"""
 
+from typing import Annotated, Any
+
+from huggingface_hub.hf_api import GitRefs
 from huggingface_hub.utils import hf_raise_for_status, httpx
+from pydantic import Field, TypeAdapter
 
 from nla_release.hub.client_errors import DeniedError
+from nla_release.hub.remote_state import Oid, RemoteRefs
+from nla_release.schema import Open
+
+_Text = Annotated[str, Field(strict=True)]
+_OID, _TEXTS = TypeAdapter(Oid), TypeAdapter(list[_Text])
+
+
+class _Organization(Open):
+    name: _Text
+
+
+class Account(Open):
+    """Whose token it is: `whoami-v2`."""
+
+    name: _Text
+    orgs: list[_Organization] = Field(default_factory=list)
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Where the account may have repositories."""
+        return [self.name, *(each.name for each in self.orgs)]
+
+
+class _CardProblem(Open):
+    message: _Text
+
+
+class CardVerdict(Open):
+    """What the Hub finds wrong with a card's metadata: `validate-yaml`."""
+
+    errors: list[_CardProblem] = Field(default_factory=list)
+
+
+def commit_id(value: object) -> str:
+    """A commit id: 40 hex digits, or 64 on a Hub that counts by SHA-256.
+
+    Raises:
+        ValidationError: it is something else.
+    """
+    return _OID.validate_python(value)
+
+
+def repository_ids(values: object) -> list[str]:
+    """The ids of listed repositories.
+
+    Raises:
+        ValidationError: one of them is something else.
+    """
+    return _TEXTS.validate_python(values)
+
+
+def remote_refs(refs: GitRefs) -> RemoteRefs:
+    """Branches and tags of a repository.
+
+    Raises:
+        ValidationError: one of them is something else.
+    """
+    return RemoteRefs(
+        branches={branch.name: branch.target_commit for branch in refs.branches},
+        tags={tag.name: tag.target_commit for tag in refs.tags},
+        others=[convert.name for convert in refs.converts],
+    )
 
 
 def answered(answer: httpx.Response, asked: str) -> Any:

@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
+from pydantic import ValidationError
 
 from nla_release.errors import (
     ConfigError,
@@ -28,6 +29,7 @@ from nla_release.errors import (
     RefusedError,
     one_line,
 )
+from nla_release.schema import sentences
 
 _AGAIN = "check the network and HF_ENDPOINT, then run the same command again"
 # The client puts them round the exception that tells.
@@ -128,6 +130,8 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
     match error:
         case NlaReleaseError():
             return error
+        case ValidationError():
+            return not_of_a_hub(repo, one_line(sentences(error, most=3)))
         case HFValidationError():
             return ConfigError(f"{repo} is not a repository id: {one_line(error)}")
         case LocalTokenNotFoundError():

@@ -29,7 +29,7 @@ from nla_release.sidecar import HEAD_FILE_NAME, Role
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 _MARKS_A_RELEASE = {FILE_NAME, SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME}
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Where the client keeps its books, in every folder that it downloads into.
 _BOOKKEEPING = ".cache"
 _SHOWN = 6

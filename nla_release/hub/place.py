@@ -66,12 +66,14 @@ def download(place: Place, names: Sequence[str], target: Path) -> Place:
     """
     from huggingface_hub import HfApi, snapshot_download
 
+    from nla_release.hub.answers import commit_id
     from nla_release.hub.client_errors import translated
 
     repo, patterns = place.repo, [f"{place.inside}{name}" for name in names]
     try:
         with translated(repo):
-            commit = HfApi().model_info(repo, revision=place.revision, timeout=_SECONDS).sha
+            info = HfApi().model_info(repo, revision=place.revision, timeout=_SECONDS)
+            commit = commit_id(info.sha)
             snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
     except ConfigError as error:
         raise ConfigError(f"{repo} is neither a folder nor a Hub id{_why(repo, error)}") from error

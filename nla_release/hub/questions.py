@@ -14,9 +14,16 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session
 
-from nla_release.errors import EnvironmentProblem, InputError, RefusedError
+from nla_release.errors import EnvironmentProblem, InputError, RefusedError, one_line
 from nla_release.files import MAX_TEXT_BYTES
-from nla_release.hub.answers import answered
+from nla_release.hub.answers import (
+    Account,
+    CardVerdict,
+    answered,
+    commit_id,
+    remote_refs,
+    repository_ids,
+)
 from nla_release.hub.client_errors import (
     DeniedError,
     OutcomeUnknownError,
@@ -25,7 +32,7 @@ from nla_release.hub.client_errors import (
     translated,
 )
 from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
-from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteState
+from nla_release.hub.remote_state import RemoteCommit, RemoteFile, RemoteRefs, RemoteState
 from nla_release.hub.tokens import Tokens
 
 BRANCH = "main"
@@ -104,7 +111,7 @@ class Questions:
 
         def ask(token: str | bool) -> list[str]:
             listed = self._api.list_models(author=namespace, search=text or None, token=token)
-            return [model.id for model in listed]
+            return repository_ids([model.id for model in listed])
 
         return self._ask(asked_for, ask)
 
@@ -122,7 +129,11 @@ class Questions:
             parents = [*(commit.commit_id for commit in listed[1:]), None]
             return [
                 RemoteCommit(
-                    commit.commit_id, parent, commit.title, commit.message or "", commit.authors
+                    id=commit.commit_id,
+                    parent=parent,
+                    title=commit.title,
+                    description="" if commit.message is None else commit.message,
+                    authors=commit.authors,
                 )
                 for commit, parent in zip(listed, parents, strict=True)
             ]
@@ -135,9 +146,7 @@ class Questions:
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
         """
-        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
-        heads = {branch.name: branch.target_commit for branch in refs.branches}
-        return heads.get(BRANCH)
+        return self._ask(repo, lambda token: self._refs(repo, token)).branches.get(BRANCH)
 
     def tags(self, repo: str) -> dict[str, str]:
         """The commit of every tag.
@@ -145,8 +154,7 @@ class Questions:
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
         """
-        refs = self._ask(repo, lambda token: self._api.list_repo_refs(repo, token=token))
-        return {tag.name: tag.target_commit for tag in refs.tags}
+        return self._ask(repo, lambda token: self._refs(repo, token)).tags
 
     def read(self, repo: str, name: str, state: RemoteState) -> str:
         """A text file of a commit, past every cache, to the byte (line ends included).
@@ -191,8 +199,9 @@ class Questions:
         """
         if self.endpoint != CANONICAL_ENDPOINT:
             return
-        account = self._ask(repo, lambda token: self._api.whoami(token=token))
-        namespaces = [account["name"], *(each["name"] for each in account.get("orgs", []))]
+        namespaces = self._ask(
+            repo, lambda token: Account.model_validate(self._api.whoami(token=token)).namespaces
+        )
         namespace = repo.partition("/")[0]
         if namespace.lower() not in (name.lower() for name in namespaces):
             raise EnvironmentProblem(
@@ -218,8 +227,9 @@ class Questions:
                 follow_redirects=False,
             )
             refused = answer.status_code == 400
-            verdict = answer.json() if refused else answered(answer, repo)
-            problems = "; ".join(each["message"] for each in verdict.get("errors", []))
+            document = answer.json() if refused else answered(answer, repo)
+            verdict = CardVerdict.model_validate(document)
+            problems = one_line("; ".join(each.message for each in verdict.errors))
             if refused or problems:
                 raise RefusedError(f"{repo}: the Hub refuses the card's metadata: {problems}")
 
@@ -244,7 +254,7 @@ class Questions:
 
     def _state(self, repo: str, revision: str, token: str | bool) -> RemoteState | None:
         try:
-            refs = self._api.list_repo_refs(repo, token=token)
+            refs = self._refs(repo, token)
         except HfHubHTTPError as error:
             # To somebody without a token, a 401 is the Hub's word for "not there" too.
             status = error.response.status_code
@@ -252,18 +262,20 @@ class Questions:
                 return None
             raise
         info = self._api.model_info(repo, revision=revision, token=token)
-        if info.sha is None:
-            raise not_of_a_hub(repo, "no commit")
-        tree = self._api.list_repo_tree(repo, recursive=True, revision=info.sha, token=token)
+        head = commit_id(info.sha)
+        tree = self._api.list_repo_tree(repo, recursive=True, revision=head, token=token)
         files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
         return RemoteState(
-            info.sha,
-            {name: file for name, file in files.items() if name not in SERVER_FILES},
-            {tag.name: tag.target_commit for tag in refs.tags},
-            bool(info.private),
-            {name: file for name, file in files.items() if name in SERVER_FILES},
-            frozenset(ref.name for ref in [*refs.branches, *refs.converts]),
+            head=head,
+            files={name: file for name, file in files.items() if name not in SERVER_FILES},
+            tags=refs.tags,
+            private=False if info.private is None else info.private,
+            server_files={name: file for name, file in files.items() if name in SERVER_FILES},
+            branches=frozenset([*refs.branches, *refs.others]),
         )
+
+    def _refs(self, repo: str, token: str | bool) -> RemoteRefs:
+        return remote_refs(self._api.list_repo_refs(repo, token=token))
 
     def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:
         return _insist(lambda: self._do(repo, question))
@@ -296,4 +308,5 @@ def _insist(question: Callable[[], Answer]) -> Answer:
 
 
 def _file(entry: RepoFile) -> RemoteFile:
-    return RemoteFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+    sha256 = entry.lfs.sha256 if entry.lfs else None
+    return RemoteFile(size=entry.size, sha256=sha256, blob=entry.blob_id)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from nla_release.manifest import Manifest, dump_manifest
 
 _ID = re.compile(r"^NLA-Release-Id: ([0-9a-f]{64})\s*$", re.MULTILINE)
-_PARENT = re.compile(r"^NLA-Release-Parent: ([0-9a-f]{40})\s*$", re.MULTILINE)
+_PARENT = re.compile(r"^NLA-Release-Parent: ([0-9a-f]{40}|[0-9a-f]{64})\s*$", re.MULTILINE)
 
 
 def release_id(manifests: Iterable[Manifest]) -> str:

@@ -13,6 +13,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from nla_release.errors import RefusedError
 from nla_release.hub.additions import Payload, additions, batches
+from nla_release.hub.answers import commit_id
 from nla_release.hub.endpoint import CANONICAL_ENDPOINT
 from nla_release.hub.questions import BRANCH, SERVER_FILES, Questions
 
@@ -75,19 +76,24 @@ class Hub(Questions):
             RefusedError: the Hub refuses the files.
             EnvironmentProblem: the Hub cannot be reached or refuses.
         """
-        made = self._do(
-            repo,
-            lambda token: self._api.create_commit(
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
+            *additions,
+            *(CommitOperationDelete(name) for name in deletions),
+        ]
+
+        def send(token: str | bool) -> str:
+            made = self._api.create_commit(
                 repo,
-                [*additions, *(CommitOperationDelete(name) for name in deletions)],
+                operations,
                 commit_message=message,
                 commit_description=description,
                 parent_commit=parent,
                 revision=BRANCH,
                 token=token,
-            ),
-        )
-        return made.oid
+            )
+            return commit_id(made.oid)
+
+        return self._do(repo, send)
 
     def tag(self, repo: str, tag: str, commit: str, *, message: str) -> None:
         """Tag a commit. Whether the tag points there is to be read from `tags` afterwards.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -197,6 +199,82 @@ async def _no_oid(exchange: Exchange) -> None:
     await exchange.say(start["status"], json.dumps(document).encode(), {})
 
 
+async def _no_route(exchange: Exchange) -> None:
+    await _read(exchange.receive)
+    await exchange.say(404, b"Not Found", {"content-type": "text/plain"})
+
+
+async def _no_descriptions(exchange: Exchange) -> None:
+    await _altered(exchange, lambda commits: [each | {"message": ""} for each in commits])
+
+
+async def _odd_commit_oid(exchange: Exchange) -> None:
+    await _altered(exchange, lambda answer: answer | {"commitOid": True})
+
+
+async def _odd_commit_url(exchange: Exchange) -> None:
+    await _altered(exchange, lambda answer: answer | {"commitUrl": "nowhere"})
+
+
+async def _odd_path(exchange: Exchange) -> None:
+    await _altered(exchange, lambda tree: [each | {"path": 5} for each in tree])
+
+
+async def _altered(exchange: Exchange, alter: Callable[[Any], Any]) -> None:
+    """Let it happen, and answer something else than the Hub would, if it was done."""
+    start, *rest = await exchange.effect()
+    if start["status"] != 200:
+        await exchange.forward([start, *rest])
+        return
+    document = json.loads(b"".join(message.get("body", b"") for message in rest))
+    await exchange.say(200, json.dumps(alter(document)).encode(), {})
+
+
+_REST = b"0" * 24
+_LONG_ID = re.compile(rb"([0-9a-f]{40})" + _REST)
+_SHORT_ID = re.compile(rb"(?<![0-9a-f])([0-9a-f]{40})(?![0-9a-f])")
+
+
+async def _long_ids(exchange: Exchange) -> None:
+    """Commit ids of 64 digits, wherever there are any; files have the ids that they had."""
+    body = _LONG_ID.sub(rb"\1", await _read(exchange.receive))
+    raw = _LONG_ID.sub(rb"\1", exchange.scope["raw_path"])
+    scope = {**exchange.scope, "raw_path": raw, "path": unquote(raw.decode())}
+    scope["headers"] = [
+        (name, str(len(body)).encode() if name == b"content-length" else value)
+        for name, value in scope["headers"]
+    ]
+    inner = Exchange(
+        exchange.fault,
+        exchange.layer,
+        exchange.app,
+        exchange.transport,
+        scope,
+        _again(body, exchange.receive),
+        exchange.send,
+    )
+    start, *rest = await inner.effect()
+    found = b"".join(message.get("body", b"") for message in rest)
+    if re.search(rb"/(?:refs|revision|commits|commit)(?:/|$)", raw):
+        found = _SHORT_ID.sub(rb"\g<1>" + _REST, found)
+        length = str(len(found)).encode()
+    else:
+        length = b""
+    headers = [
+        (
+            name,
+            length
+            if length and name == b"content-length"
+            else _SHORT_ID.sub(rb"\g<1>" + _REST, value)
+            if name.lower() == b"x-repo-commit"
+            else value,
+        )
+        for name, value in start["headers"]
+    ]
+    await exchange.send({**start, "headers": headers})
+    await exchange.send({"type": "http.response.body", "body": found})
+
+
 async def _read(receive: Receive) -> bytes:
     body, more = b"", True
     while more:
@@ -242,4 +320,11 @@ KINDS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "no_error_headers": _no_error_headers,
     "ignores_create_pr": _ignores_create_pr,
     "no_oid": _no_oid,
+    "no_descriptions": _no_descriptions,
+    "no_auth_check": _no_route,
+    "no_validate_yaml": _no_route,
+    "long_ids": _long_ids,
+    "odd_commit_oid": _odd_commit_oid,
+    "odd_commit_url": _odd_commit_url,
+    "odd_path": _odd_path,
 }

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +43,13 @@ Deviation = Literal[
     "500_for_412",
     "no_error_headers",  # refusals do not say which kind they are
     "ignores_create_pr",  # what was to be proposed lands on main
+    "no_descriptions",  # the list of commits has titles only
+    "no_auth_check",  # the route is not there
+    "no_validate_yaml",
+    "long_ids",  # commits are counted by SHA-256
+    "odd_commit_oid",  # the answer to a commit that was made has a value of another type
+    "odd_commit_url",  # or an address that leads nowhere
+    "odd_path",  # a file's path is a number
 ]
 # Answers (method, path as sent without its query, number) of each request.
 Where = Callable[[str, str, int], bool]
@@ -59,16 +66,16 @@ _SHOWS = {
     "ignores_parent": _COMMIT,
     "500_for_412": _COMMIT,
     "ignores_create_pr": f"{_COMMIT}|{_PREUPLOAD}",
+    "no_descriptions": r"GET /api/models/.*/commits/.*",
+    "no_auth_check": r"GET /api/models/.*/auth-check(?:/write)?",
+    "no_validate_yaml": r"POST /api/validate-yaml",
+    "odd_commit_oid": _COMMIT,
+    "odd_commit_url": _COMMIT,
+    "odd_path": r"GET /api/models/.*/tree/.*",
 }
-_LASTING = {
-    "gated",
-    "should_ignore",
-    "no_oid",
-    "ignores_parent",
-    "500_for_412",
-    "no_error_headers",
-    "ignores_create_pr",
-}
+# Deviations that are how a server is; the others happen once.
+_ONCE = {"412_once", "tag_409_other"}
+_LASTING = {*get_args(Deviation)} - _ONCE
 
 
 @dataclass(frozen=True)

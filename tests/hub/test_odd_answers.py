@@ -1,18 +1,27 @@
 """What answers at the address may be no Hub: that is said, and never taken for an answer."""
 
+import hashlib
 import json
 
 import pytest
+from huggingface_hub.hf_api import RepoFile
 
 from nla_release.errors import RefusedError
 from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
 from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteFile
 from tests.hub.faulty import never_wait
 from tests.hub.odd import OddServer
 
 pytestmark = pytest.mark.wire
 
 TOKEN = "hf_0123456789abcdef"
+
+
+def ref(name, commit):
+    """A branch or tag, as `refs` lists it."""
+    return {"name": name, "ref": f"refs/{name}", "targetCommit": commit}
+
 
 QUESTIONS = {
     "state": lambda hub: hub.state("a/b"),
@@ -107,3 +116,53 @@ def test_a_refusal_gives_the_reason_that_the_hub_gives(odd, status, code, words,
         Hub(odd.endpoint, TOKEN).check_write("a/b")
     assert hint in caught.value.hint
     assert ("token may not" in caught.value.message) == (hint == "write access")
+
+
+OID = "0" * 40
+REFS = {"branches": [], "converts": [], "tags": []}
+TREE = [{"type": "file", "path": "a", "size": 1, "oid": OID}]
+COMMITS = [{"id": OID, "title": "t", "message": "m", "date": "2026-01-01T00:00:00Z", "authors": []}]
+WRONG = {
+    "refs: a tag's commit": ("tags", REFS | {"tags": [ref("v1", True)]}),
+    "refs: a tag's name": ("tags", REFS | {"tags": [ref(5, OID)]}),
+    "refs: a commit in words": ("head", REFS | {"branches": [ref("main", "newest")]}),
+    "commits: an id": ("commits", [COMMITS[0] | {"id": 7}]),
+    "commits: a title": ("commits", [COMMITS[0] | {"title": ["t"]}]),
+    "commits: a description": ("commits", [COMMITS[0] | {"message": {"a": 1}}]),
+    "commits: an author": ("commits", [COMMITS[0] | {"authors": [{"user": 5}]}]),
+    "validate-yaml: a message": ("check_card", {"errors": [{"message": 5}]}),
+    "models: an id": ("models", [{"id": 5}]),
+}
+
+
+@pytest.mark.parametrize(("question", "document"), WRONG.values(), ids=WRONG)
+def test_a_value_of_another_type_is_no_answer_of_a_hub(odd, monkeypatch, question, document):
+    never_wait(monkeypatch)
+    odd.body = json.dumps(document).encode()
+    with pytest.raises(OutcomeUnknownError, match="a/b: the answer is not one of a Hub"):
+        QUESTIONS[question](Hub(odd.endpoint, TOKEN))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("path", 5), ("size", "1"), ("size", True), ("size", -1), ("oid", None), ("oid", "main")],
+)
+def test_nor_is_a_tree_of_other_types(faulty, monkeypatch, key, value):
+    never_wait(monkeypatch)
+    client = Hub(faulty.endpoint, faulty.token)
+    client.create("a/b", private=False)
+    monkeypatch.setattr(
+        "nla_release.hub.questions.HfApi.list_repo_tree",
+        lambda *_arguments, **_options: [RepoFile(**(TREE[0] | {key: value}))],
+    )
+    with pytest.raises(OutcomeUnknownError, match="a/b: the answer is not one of a Hub"):
+        client.state("a/b")
+
+
+@pytest.mark.parametrize("header", [b"", b"blob 1\0"])
+def test_a_file_is_known_by_an_id_of_64_digits(tmp_path, header):
+    """Of git with SHA-256, or of the content alone."""
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    assert RemoteFile(1, None, hashlib.sha256(header + b"x").hexdigest()).is_same_as(path)
+    assert not RemoteFile(1, None, hashlib.sha256(header + b"y").hexdigest()).is_same_as(path)

@@ -14,6 +14,7 @@ from nla_release.errors import (
 from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.remote import Hub
+from nla_release.hub.verify import Terms, verify_published
 from tests.hub.faults import Deviation, Fault
 from tests.hub.faulty import never_answered, never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of
@@ -345,3 +346,43 @@ def test_a_plan_that_is_out_of_date_commits_nothing_anywhere(release, faulty, cl
     with pytest.raises(RefusedError, match="files: notes.md"):
         carry_out(plan, release, client)
     assert len(commits(faulty, repos(release)[0])) == 1
+
+
+@pytest.mark.parametrize("kind", ["odd_commit_oid", "odd_commit_url"])
+def test_an_answer_of_the_wrong_type_does_not_hide_the_commit(release, faulty, client, kind):
+    """`commitOid: true`: the commit is there all the same, and is looked for."""
+    faulty.faults.inject(Fault(kind))
+    said = publish(release, client)
+    assert any("had arrived; its answer had not" in line for line in said)
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_a_path_that_is_a_number_is_no_answer_of_a_hub_and_hides_nothing(
+    release, faulty, client, monkeypatch
+):
+    never_wait(monkeypatch)
+    faulty.faults.inject(Fault("odd_path", at=lambda *_asked: any_commit(faulty)))
+    with pytest.raises(PartlyPublishedError) as caught:
+        publish(release, client)
+    assert "the answer is not one of a Hub (" in caught.value.message
+    assert f"{repos(release)[0]} is committed (" in caught.value.message
+    faulty.clear()
+    publish(release, client)
+    assert_published_once(faulty, release)
+
+
+def any_commit(faulty):
+    """Whether both repositories have been committed to."""
+    return sum("/commit/" in each.path for each in faulty.faults.requests) >= 2
+
+
+def test_commit_ids_of_64_digits_are_commit_ids(release, faulty, client):
+    faulty.faults.inject(Fault("long_ids"))
+    publish(release, client)
+    plan = make_plan(release.dist, "0.0.1", client)
+    assert plan.done
+    assert len(plan.repos[0].tagged) == 64
+    assert verify_published(plan, client, Terms()).verdict == "pass"
+    faulty.clear()
+    assert_published_once(faulty, release)
