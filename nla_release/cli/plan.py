@@ -8,6 +8,7 @@ from nla_release.cli.edge import say, tell
 from nla_release.cli.version import VERSION
 from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Plan, Wishes, make_plan
+from nla_release.hub.preflight import foreseen
 from nla_release.hub.remote import Hub
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
@@ -33,6 +34,9 @@ _PENDING = 10
 @click.option("--overwrite-card", is_flag=True, help="As the push: drop edits of the Hub's cards.")
 @click.option("--allow-lower", is_flag=True, help="As the push: accept a lower version.")
 @click.option(
+    "--replace-unfinished", is_flag=True, help="As the push: replace a release without a tag."
+)
+@click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is work to do.")
@@ -43,17 +47,26 @@ def command(
     private: bool | None,
     overwrite_card: bool,
     allow_lower: bool,
+    replace_unfinished: bool,
     form: str,
     detailed_exitcode: bool,
 ) -> int:
     """Show what a push of PATH would do to each file of both repositories; write nothing.
 
-    Exits with 1 when the push would be refused. The Hub is that of HF_ENDPOINT.
+    Exits with 1 when the push would be refused, also for want of a token that may write. The Hub
+    is that of HF_ENDPOINT.
     """
     quiet_client(say)
     release = read_release(path)
-    wishes = Wishes(private, overwrite_card, allow_lower, addendum=addendum)
-    plan = make_plan(release.dist, version, Hub.from_environment(writing=False), wishes)
+    wishes = Wishes(
+        private,
+        overwrite_card,
+        allow_lower,
+        replace_unfinished=replace_unfinished,
+        addendum=addendum,
+    )
+    hub = Hub.from_environment(writing=False)
+    plan = foreseen(make_plan(release.dist, version, hub, wishes), hub)
     return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
 
 

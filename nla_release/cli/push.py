@@ -16,6 +16,7 @@ from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
 from nla_release.hub.merging import take_over
 from nla_release.hub.plan import Plan, Wishes, make_plan
+from nla_release.hub.preflight import foreseen
 from nla_release.hub.push import push
 from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
@@ -50,6 +51,11 @@ from nla_release.rules.subject import find_subject
     "--rebase", is_flag=True, help="When others commit meanwhile, go on top of their commits."
 )
 @click.option(
+    "--replace-unfinished",
+    is_flag=True,
+    help="Put this release over another one that was committed and never tagged.",
+)
+@click.option(
     "--collection",
     metavar="SLUG_OR_TITLE",
     help="Put both into a collection of the Hub; one is made for a new title.",
@@ -72,6 +78,7 @@ def command(
     overwrite_card: bool,
     allow_lower: bool,
     rebase: bool,
+    replace_unfinished: bool,
     collection: str | None,
     form: str,
 ) -> int:
@@ -89,11 +96,13 @@ def command(
         raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
     release = read_release(path)
     waived = tuple(release.config.waivers)
-    wishes = Wishes(private, overwrite_card, allow_lower, rebase, waived, addendum)
+    wishes = Wishes(
+        private, overwrite_card, allow_lower, rebase, replace_unfinished, waived, addendum
+    )
     with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
         plan = make_plan(release.dist, version, hub, wishes)
         if dry_run:
-            code = show(plan, form)
+            code = show(foreseen(plan, hub), form)
             say("hint: nothing was written; run it again without --dry-run")
             return code
         if not plan.obstacles and (taken := take_over(plan)):

@@ -1,11 +1,12 @@
 """What pushes have left on the Hub, of this release or an earlier one, and others on top of it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from nla_release.errors import InputError, printable
 from nla_release.hub.comparison import is_exactly
-from nla_release.hub.release_id import read_id, read_parent
+from nla_release.hub.release_id import read_id, read_parent, title
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteCommit, RemoteState
 from nla_release.manifest import FILE_NAME, Manifest
@@ -14,17 +15,35 @@ from nla_release.schema import parse
 _SHOWN = 5
 
 
-def own_commit(hub: Hub, identity: str, folder: Path, manifest: Manifest) -> str | None:
-    """The newest commit with this release's id and exactly its files, or None.
+def own_commit(
+    hub: Hub, identity: str, folder: Path, manifest: Manifest, *, parent: str | None = None
+) -> str | None:
+    """The commit with this release's id and exactly its files, the first of them; or None.
+
+    Args:
+        hub: where.
+        identity: the release id.
+        folder: the release, as rendered or staged.
+        manifest: its release.json.
+        parent: what this push sent a commit on top of. Where no commit has the id, the one there
+            with the title and files of the release is its own too: some Hubs drop descriptions.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
     """
-    for commit in hub.commits(manifest.repo):
-        if read_id(commit.description) == identity:
-            state = hub.state(manifest.repo, commit.id)
-            if state is not None and is_exactly(folder, manifest, state):
-                return commit.id
+    listed = hub.commits(manifest.repo)
+    found = [each for each in listed if read_id(each.description) == identity]
+    if not found and parent is not None:
+        own = title(manifest.published_tag)
+        found = [
+            each
+            for each in listed
+            if (each.parent, each.title, read_id(each.description)) == (parent, own, None)
+        ]
+    for commit in reversed(found):  # `verify` accepts none that was made again
+        state = hub.state(manifest.repo, commit.id)
+        if state is not None and is_exactly(folder, manifest, state):
+            return commit.id
     return None
 
 
@@ -43,21 +62,28 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
         return None
 
 
-def intruder(hub: Hub, repo: str, commit: str) -> RemoteCommit | None:
+def intruder(
+    listed: Sequence[RemoteCommit], commit: str, parent: str | None
+) -> RemoteCommit | None:
     """The commit directly under a release's commit, when it is not the one that was meant to be.
 
     A Hub that heeds `parentCommit` refuses such a commit. One that ignores it has just overwritten
     what somebody else committed in between.
 
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
+    Args:
+        listed: the commits of main.
+        commit: the release's.
+        parent: what it was sent on top of, if this push sent it; a commit of an earlier push says
+            in its description what it was meant to be put on.
     """
-    commits = {each.id: each for each in hub.commits(repo)}
+    commits = {each.id: each for each in listed}
     released = commits.get(commit)
-    meant = read_parent(released.description) if released else None
-    if released is None or meant is None or released.parent in (meant, None):
+    if released is None or released.parent is None:
         return None
-    return commits[released.parent]
+    for meant in (parent, read_parent(released.description)):
+        if meant not in (None, released.parent):
+            return commits[released.parent]
+    return None
 
 
 def changed_since(hub: Hub, repo: str, parent: str) -> str:

@@ -13,6 +13,7 @@ from nla_release.errors import InputError, printable
 from nla_release.files import read_text
 from nla_release.hub.comparison import SYMBOLS, FileChange, compare
 from nla_release.hub.hand_written import HandWritten
+from nla_release.hub.release_id import title
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.manifest import FILE_NAME, Manifest
@@ -85,13 +86,40 @@ def lower_version(folder: Path, manifest: Manifest, tags: dict[str, str]) -> Ite
         )
 
 
-def nothing_to_commit(repo: str, head: str, files: list[FileChange]) -> Iterator[Obstacle]:
+def nothing_to_commit(
+    hub: Hub, manifest: Manifest, state: RemoteState, files: list[FileChange]
+) -> Iterator[Obstacle]:
     """A release whose files are there already has no commit of its own, and would get none."""
-    if all(file.change == "keep" for file in files):
+    if any(file.change != "keep" for file in files):
+        return
+    repo, newest = manifest.repo, hub.commits(manifest.repo)[0]
+    if newest.title == title(manifest.published_tag) and not newest.description.strip():
         yield Obstacle(
-            f"{repo}: the files of this release are on main already ({head[:12]}), by a commit that"
-            " is not this release's, and verify asks for one that is",
-            f"delete {FILE_NAME} there; the push then puts it back by a commit of the release",
+            f"{repo}: the files of this release are on main already ({state.head[:12]}), by a"
+            " commit without the release id: this Hub drops the descriptions of commits, and"
+            " verify knows a release by them",
+            "publish to a Hub that keeps the descriptions of commits",
+        )
+        return
+    yield Obstacle(
+        f"{repo}: the files of this release are on main already ({state.head[:12]}), by a commit"
+        " that is not this release's, and verify asks for one that is",
+        f"delete {FILE_NAME} there; the push then puts it back by a commit of the release",
+    )
+
+
+def unfinished(
+    repo: str, files: list[FileChange], earlier: Manifest | None, state: RemoteState
+) -> Iterator[Obstacle]:
+    """A release that is committed and not tagged may be of a push that is under way."""
+    if earlier is None or earlier.published_tag in state.tags:
+        return
+    if any(file.change != "keep" for file in files):
+        yield Obstacle(
+            f"{repo}: main ({state.head[:12]}) holds another release, {earlier.published_tag},"
+            " which has no tag yet: a push of it is under way, or was not finished",
+            "finish it from the folder that it was rendered in; if nobody will,"
+            " --replace-unfinished puts this release over it",
         )
 
 

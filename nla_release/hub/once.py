@@ -7,15 +7,16 @@ what is there: what had arrived is taken over, and what had not is sent again.
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd
 
-from nla_release.errors import RefusedError
+from nla_release.errors import NlaReleaseError, RefusedError
 from nla_release.hub.act import Act
 from nla_release.hub.additions import Payload
 from nla_release.hub.adoption import changed_since, own_commit
-from nla_release.hub.client_errors import ConflictError, DeniedError, OutcomeUnknownError
+from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
 from nla_release.hub.comparison import all_records
 from nla_release.hub.plan import RepoPlan
 from nla_release.hub.release_id import title, trailers
@@ -59,8 +60,8 @@ def tag_once(act: Act, repo: RepoPlan, commit: str) -> str | None:
     return act.seen_tag(repo.repo)
 
 
-def commit_once(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
-    """The release's commit, whoever made it: this try, or one whose answer was lost.
+def commit_once(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> RepoPlan:
+    """The repository with the release's commit: of this try, or one whose answer was lost.
 
     Args:
         act: the push.
@@ -72,33 +73,56 @@ def commit_once(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | 
         EnvironmentProblem: the Hub cannot be reached.
     """
     for left in reversed(range(_TRIES)):
+        act.unsure = repo.repo
         try:
-            return _send(act, repo, additions)
-        except KeyboardInterrupt:
-            act.unsure = repo.repo
-            raise
-        except (ConflictError, OutcomeUnknownError) as error:
-            act.unsure = repo.repo
-            own = own_commit(act.hub, act.plan.release_id, repo.folder, repo.manifest)
+            made = _send(act, repo, additions)
+        except NlaReleaseError as error:  # of whatever kind: the commit may be there
+            done = _own(act, repo, repo.head)
             act.unsure = None
-            if own:
+            if done:
                 act.say(f"the commit of {repo.repo} had arrived; its answer had not")
-                return own
+                return done
+            if not isinstance(error, ConflictError | OutcomeUnknownError):
+                raise
             moved = act.seen(repo.repo).head != repo.head
             if moved and not act.plan.wishes.rebase:
                 raise overtaken(act, repo) from error
             if not left:
                 raise
+        else:
+            act.unsure = None
+            return replace(repo, committed=made, parent=repo.head)
         additions = None  # the client's objects serve once
         if moved:
             act.say(f"{repo.repo}: main moved; trying again on top of it")
             repo = act.planned_again(repo)
             if repo.committed:
-                return repo.committed
+                return repo
         else:
             act.say(f"{repo.repo}: the commit did not arrive; trying again")
             time.sleep(_PAUSE_SECONDS)
     raise AssertionError("the last try returns or raises")
+
+
+def adopted(act: Act, repo: RepoPlan) -> bool:
+    """Whether main moved by this release's own commit, sent by a push that did not live to see it.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    done = _own(act, repo, None)
+    if done is None or done.committed is None:
+        return False
+    act.now(done)
+    act.journal.finished("commit", repo=repo.repo, commit=done.committed)
+    act.say(f"an earlier push had committed {repo.repo} ({done.committed[:12]}); going on with it")
+    return True
+
+
+def _own(act: Act, repo: RepoPlan, parent: str | None) -> RepoPlan | None:
+    """The repository with the release's commit, if it is there; `parent` if this push sent it."""
+    made = own_commit(act.hub, act.plan.release_id, repo.folder, repo.manifest, parent=parent)
+    return replace(repo, committed=made, parent=parent) if made else None
 
 
 def _send(act: Act, repo: RepoPlan, additions: list[CommitOperationAdd] | None) -> str:
@@ -139,10 +163,10 @@ def _until_there(
     for left in reversed(range(_TRIES)):
         try:
             return do()
-        except (OutcomeUnknownError, DeniedError) as error:  # the second: somebody was quicker
+        except NlaReleaseError as error:  # of whatever kind: it may be there, whoever made it
             if see() is not None:
                 return None
-            if not left or isinstance(error, DeniedError):
+            if not left or not isinstance(error, OutcomeUnknownError):
                 raise
         act.say(f"{missing}; trying again")
         time.sleep(_PAUSE_SECONDS)

@@ -13,7 +13,7 @@ from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.predecessor import look_back
 from nla_release.hub.release_id import release_id
 from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
+from nla_release.hub.remote_state import LONG_DIGITS, RemoteState
 from nla_release.hub.staging import small_differences
 from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import ROLES, check_version
@@ -34,6 +34,7 @@ class Wishes:
     overwrite_card: bool = False
     allow_lower: bool = False
     rebase: bool = False
+    replace_unfinished: bool = False
     waived: tuple[Waiver, ...] = ()
     addendum: bool = False
 
@@ -44,11 +45,12 @@ class RepoPlan:
 
     `private` is what it is or will be; `head` the commit of main that the plan was made against,
     None when there is no repository; `committed` the commit of main that holds exactly the
-    release already, by a push; `tagged` the one that the release's tag points at. `files` are
-    compared with `tagged`, else `committed`, else `head`. `card` is what people wrote into the card
-    on main, but its `parts` those of the one that is published. `original` is the commit that the
-    version's own tag points at, when an addendum is to be published that has been seen to leave its
-    weights alone. `notes` are what could not be found out.
+    release already, by a push; `parent` what it was put on, when this push sent it; `tagged` the
+    commit that the release's tag points at. `files` are compared with `tagged`, else `committed`,
+    else `head`. `card` is what people wrote into the card on main, but its `parts` those of the one
+    that is published. `original` is the commit that the version's own tag points at, when an
+    addendum is to be published that has been seen to leave its weights alone. `notes` are what
+    could not be found out.
     """
 
     role: Role
@@ -59,6 +61,7 @@ class RepoPlan:
     head: str | None
     files: list[FileChange]
     committed: str | None = None
+    parent: str | None = None
     tagged: str | None = None
     original: str | None = None
     card: HandWritten = NOTHING
@@ -157,6 +160,7 @@ def plan_repo(
         private=state.private if state else bool(wishes.private),
         head=state.head if state else None,
         files=compare(folder, manifest, state),
+        notes=[note] if state and (note := long_ids(state)) else [],
         obstacles=[
             *obstacles.other_visibility(manifest.repo, state, wishes.private),
             *(obstacles.shadowed_tags(manifest, state) if state else []),
@@ -175,6 +179,16 @@ def plan_repo(
         card = _edited_since(plan, state, hub)
         return replace(plan, committed=committed, files=_kept(plan.files), card=card)
     return _plan_change(plan, state, hub, wishes)
+
+
+def long_ids(state: RemoteState) -> str | None:
+    """What readers of a Hub with commit ids of another length have to know, as a sentence."""
+    if len(state.head) != LONG_DIGITS:
+        return None
+    return (
+        f"commit ids of this Hub have {LONG_DIGITS} digits. Clients that know ids of 40 digits only"
+        " do not take these for commits: name the tag as the revision"
+    )
 
 
 def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -> RepoPlan:
@@ -205,12 +219,14 @@ def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -
         card = drift(hub, plan.repo, plan.folder, state, earlier)
     found = [
         *plan.obstacles,
-        *obstacles.nothing_to_commit(plan.repo, state.head, plan.files),
+        *obstacles.nothing_to_commit(hub, plan.manifest, state, plan.files),
         *obstacles.foreign_files(plan.repo, plan.files, earlier),
         *obstacles.altering_attributes(hub, plan.repo, state),
         *obstacles.lost_history(hub, plan.folder, plan.manifest, state),
         *_versions(plan, state.tags, wishes),
     ]
+    if not wishes.replace_unfinished:
+        found += obstacles.unfinished(plan.repo, plan.files, earlier, state)
     if not wishes.overwrite_card:
         found += obstacles.edited_card(plan.repo, state.head, card)
     plan = replace(plan, card=card, obstacles=found)
@@ -222,7 +238,7 @@ def _after_the_last(plan: RepoPlan, hub: Hub) -> RepoPlan:
     if plan.role != "av":  # a pair has one HISTORY.md, in both
         return plan
     found, notes = look_back(hub, plan.folder, plan.manifest)
-    return replace(plan, obstacles=[*plan.obstacles, *found], notes=notes)
+    return replace(plan, obstacles=[*plan.obstacles, *found], notes=[*plan.notes, *notes])
 
 
 def _versions(plan: RepoPlan, tags: dict[str, str], wishes: Wishes) -> list[Obstacle]:

@@ -14,17 +14,24 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
-from nla_release.errors import NlaReleaseError, RefusedError
-from nla_release.files import read_text
+from nla_release.errors import RefusedError
 from nla_release.hub.act import Act, refuse_obstacles
 from nla_release.hub.adoption import described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.comparison import compare
-from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.journal import Journal
-from nla_release.hub.once import changed_files, commit_once, create_once, overtaken, tag_once
+from nla_release.hub.once import (
+    adopted,
+    changed_files,
+    commit_once,
+    create_once,
+    overtaken,
+    tag_once,
+)
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub.plan import Plan, RepoPlan, long_ids
+from nla_release.hub.preflight import check_access, check_card
+from nla_release.hub.release_id import read_id, title
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import check_bytes, check_room, stage
@@ -58,6 +65,7 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
         act.say_what_is_left()
         check()
         preflight(act)
+        act.begun = True
         create(act)
         with staged(act), ExitStack() as files:
             commit(act, upload(act, files))
@@ -67,28 +75,25 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
     except KeyboardInterrupt:
         say(f"interrupted. Public so far: {act.known}")
         raise
-    except (NlaReleaseError, OSError) as error:
+    except Exception as error:  # of whatever kind: it hides nothing that is public
+        act.look_again()
         if act.public:
             raise act.broken_off(error) from error
-        if act.empty:
+        if act.empty or act.unseen:
             say(f"Public so far: {act.known}")
         raise
 
 
 def preflight(act: Act) -> None:
     """Whatever else can be known before anything is written."""
-    for repo in act.untagged:
-        if repo.head is None:
-            act.hub.check_namespace(repo.repo)
-        else:
-            act.hub.check_write(repo.repo)
+    notes = [note for repo in act.untagged for note in check_access(act.hub, repo)]
     for repo in act.uncommitted:
-        act.hub.check_card(repo.repo, read_text(repo.folder / CARD_NAME))
+        check_card(act.hub, repo)
     copies = [(repo.folder, repo.manifest) for repo in act.uncommitted]
     check_room(copies, Path(tempfile.gettempdir()))
+    for note in [*(note for repo in act.untagged for note in repo.notes), *notes]:
+        act.say(f"note: {note}")
     for repo in act.untagged:
-        for note in repo.notes:
-            act.say(f"note: {note}")
         if repo.left_alone:
             act.say(f"{repo.repo}: {repo.left_alone}")
     act.journal.finished("preflight")
@@ -107,7 +112,8 @@ def create(act: Act) -> None:
                 f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
                 hint="nothing was uploaded; change it on its settings page, and run it again",
             )
-        act.hub.check_write(repo.repo)
+        for note in filter(None, (long_ids(state), act.hub.check_write(repo.repo))):
+            act.say(f"note: {note}")
         if state.files:
             act.now(act.planned_again(repo))
         act.journal.finished("create", repo=repo.repo, commit=state.head)
@@ -145,29 +151,24 @@ def upload(act: Act, files: ExitStack) -> dict[str, list[CommitOperationAdd]]:
 def commit(act: Act, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
     """One commit per repository, on top of the commit that the plan was made against."""
     for repo in act.uncommitted:  # neither is begun when one of them cannot be had
-        if act.hub.head(repo.repo) != repo.head and not act.plan.wishes.rebase:
+        moved = act.hub.head(repo.repo) != repo.head
+        if moved and not adopted(act, repo) and not act.plan.wishes.rebase:
             raise overtaken(act, repo)
     for repo in act.uncommitted:
-        made = commit_once(act, repo, uploaded[repo.repo])
-        act.now(replace(repo, committed=made))
-        act.journal.finished("commit", repo=repo.repo, commit=made)
-        act.say(f"committed {repo.repo} ({made[:12]})")
+        done = commit_once(act, repo, uploaded[repo.repo])
+        assert done.committed is not None, "committed"
+        act.now(done)
+        act.journal.finished("commit", repo=repo.repo, commit=done.committed)
+        act.say(f"committed {repo.repo} ({done.committed[:12]})")
 
 
 def verify(act: Act) -> None:
-    """Both commits hold exactly the release, and nobody's commit was overwritten for them."""
+    """Both commits hold exactly the release, have its id, and overwrote nobody's commit."""
     for repo in act.untagged:
         assert repo.committed is not None, "committed"
         state = act.seen(repo.repo, repo.committed)
         _refuse_other_files(repo, state)
-        stranger = intruder(act.hub, repo.repo, repo.committed)
-        if stranger is not None:
-            raise RefusedError(
-                f"{repo.repo}: the Hub put the release on top of a commit that it should have"
-                f" refused it for: {described(stranger)}",
-                hint="look at what that commit changed, then publish the next version: readers"
-                " could not tell this commit from one that was put there later",
-            )
+        _refuse_misplaced(act, repo, repo.committed)
         act.journal.finished("verify", repo=repo.repo, commit=repo.committed)
         act.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
 
@@ -203,6 +204,33 @@ def final_verify(act: Act) -> None:
     act.say(f"published {act.plan.tag}, both verified by tag:")
     for repo in act.plan.repos:
         act.say(f"  {repo.role}  {act.hub.url(repo.repo, act.plan.tag)}")
+
+
+def _refuse_misplaced(act: Act, repo: RepoPlan, commit: str) -> None:
+    """Refuse a commit that overwrote another, or that the Hub does not list as it was sent."""
+    listed = act.listed(repo.repo, commit)
+    below = intruder(listed, commit, repo.parent)
+    if below is not None and read_id(below.description) == act.plan.release_id:
+        raise RefusedError(
+            f"{repo.repo}: another push of this release committed it at the same time, as"
+            f" {below.id[:12]} and {commit[:12]}",
+            hint="run the same command again: it goes on with the first of both commits",
+        )
+    if below is not None:
+        raise RefusedError(
+            f"{repo.repo}: the Hub put the release on top of a commit that it should have"
+            f" refused it for: {described(below)}",
+            hint="look at what that commit changed, then publish the next version: readers"
+            " could not tell this commit from one that was put there later",
+        )
+    made = next((each for each in listed if each.id == commit), None)
+    sent = (title(act.plan.tag), act.plan.release_id)
+    if made is None or (made.title, read_id(made.description)) != sent:
+        raise RefusedError(
+            f"{repo.repo}: the Hub does not give back title and description of {commit[:12]} as"
+            " they were sent, and `nla-release verify` knows a release by them; no tag was set",
+            hint="publish to a Hub that keeps the descriptions of commits",
+        )
 
 
 def _nothing_to_do(plan: Plan, say: Say) -> None:

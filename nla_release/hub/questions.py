@@ -11,8 +11,8 @@ from typing import Self, TypeVar
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session
+from huggingface_hub.hf_api import GitCommitInfo, RepoFile
+from huggingface_hub.utils import build_hf_headers, get_session, httpx
 
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError, one_line
 from nla_release.files import MAX_TEXT_BYTES
@@ -132,7 +132,7 @@ class Questions:
                     id=commit.commit_id,
                     parent=parent,
                     title=commit.title,
-                    description="" if commit.message is None else commit.message,
+                    description=_description(commit),
                     authors=commit.authors,
                 )
                 for commit, parent in zip(listed, parents, strict=True)
@@ -181,13 +181,40 @@ class Questions:
             except UnicodeDecodeError as error:
                 raise InputError(f"{repo}: {name} is not UTF-8 text") from error
 
-    def check_write(self, repo: str) -> None:
+    def check_write(self, repo: str) -> str | None:
         """Make sure the token may write to a repository.
+
+        Returns:
+            Why that cannot be known, as a sentence, on a Hub that has no such question.
 
         Raises:
             EnvironmentProblem: it may not.
         """
-        self._ask(repo, lambda token: self._api.auth_check(repo, write=True, token=token))
+
+        def ask(token: str | bool) -> str | None:
+            try:
+                self._api.auth_check(repo, write=True, token=token)
+            except HfHubHTTPError as error:
+                if not _no_such_route(error.response):
+                    raise
+                return (
+                    f"{repo}: this Hub has no auth-check ({error.response.status_code}); whether"
+                    " the token may write there is known when it is tried"
+                )
+            return None
+
+        return self._ask(repo, ask)
+
+    def without_auth_check(self, repo: str) -> str | None:
+        """What `check_write` will say of a repository that does not exist yet.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+        try:
+            return self.check_write(repo)
+        except DeniedError:  # of a repository that is not there: so the Hub has the question
+            return None
 
     def check_namespace(self, repo: str) -> None:
         """Make sure that the token's account may have repositories where this one is to be.
@@ -204,7 +231,7 @@ class Questions:
         )
         namespace = repo.partition("/")[0]
         if namespace.lower() not in (name.lower() for name in namespaces):
-            raise EnvironmentProblem(
+            raise DeniedError(
                 f"{repo} does not exist, and the token's account may only create repositories in"
                 f" {', '.join(namespaces)}",
                 hint="correct namespace in release.yaml, or use a token of that account",
@@ -226,6 +253,12 @@ class Questions:
                 headers=build_hf_headers(token=token, library_name="nla_release"),
                 follow_redirects=False,
             )
+            if _no_such_route(answer):
+                raise DeniedError(
+                    f"{repo}: this Hub has no /api/validate-yaml ({answer.status_code}), which"
+                    " huggingface_hub asks before every commit of a card",
+                    hint="publish to a Hub that has this route; nothing was created or uploaded",
+                )
             refused = answer.status_code == 400
             document = answer.json() if refused else answered(answer, repo)
             verdict = CardVerdict.model_validate(document)
@@ -305,6 +338,16 @@ def _insist(question: Callable[[], Answer]) -> Answer:
                 raise
             time.sleep(wait)
     return question()
+
+
+def _no_such_route(answer: httpx.Response) -> bool:
+    """Whether a Hub does not know the question; of what it knows and refuses it gives a code."""
+    return answer.status_code in (404, 405, 501) and "x-error-code" not in answer.headers
+
+
+def _description(commit: GitCommitInfo) -> str:
+    message: str | None = commit.message  # of some Hubs, null
+    return "" if message is None else message
 
 
 def _file(entry: RepoFile) -> RemoteFile:

@@ -13,8 +13,10 @@ from nla_release.errors import (
     NlaReleaseError,
     PartlyPublishedError,
     RefusedError,
+    one_line,
 )
 from nla_release.files import write_atomic
+from nla_release.hub.act import A_DEFECT, AGAIN
 from nla_release.hub.adoption import changed_since, described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
@@ -44,8 +46,8 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
         return
     examine(plan, hub)
     for repo in plan.repos:
-        if not repo.done:
-            hub.check_write(repo.repo)
+        if not repo.done and (note := hub.check_write(repo.repo)):
+            say(f"note: {note}")
     identity = release_id(repo.manifest for repo in plan.repos)
     act = _Act(hub, say, f"Retract {tag(plan.withdrawal.version)}", identity)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
@@ -60,14 +62,15 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
         except KeyboardInterrupt:
             say(f"interrupted. Public so far: {act.known}")
             raise
-        except NlaReleaseError as error:
+        except Exception as error:  # of whatever kind: it hides nothing that is public
             if not (act.public or act.unsure):
                 raise
-            raise PartlyPublishedError(
-                f"{error.message}. Public so far: {act.known}",
-                hint=(error.hint if isinstance(error, RefusedError) else None)
-                or "run the same command again; it continues where this one stopped",
-            ) from error
+            what, hint = one_line(error), AGAIN
+            if not isinstance(error, NlaReleaseError | OSError):
+                what, hint = f"{type(error).__name__}: {what}", f"{AGAIN}; {A_DEFECT}"
+            elif isinstance(error, RefusedError) and error.hint:
+                hint = error.hint
+            raise PartlyPublishedError(f"{what}. Public so far: {act.known}", hint=hint) from error
 
 
 def examine(plan: RetractionPlan, hub: Hub) -> None:
@@ -118,13 +121,15 @@ def _commit(act: _Act, repo: Told, folder: Path) -> str:
         act.unsure = repo.repo
         try:
             made = _send(act, repo, folder)
-        except (ConflictError, OutcomeUnknownError) as error:
+        except NlaReleaseError as error:  # of whatever kind: the commit may be there
             state = _seen(act.hub, repo)
             if _tells(repo, folder, state):
                 act.say(f"the commit of {repo.repo} had arrived; its answer had not")
                 made = state.head
             else:
                 act.unsure = None
+                if not isinstance(error, ConflictError | OutcomeUnknownError):
+                    raise
                 if state.head != repo.state.head:
                     raise _moved(act.hub, repo) from error
                 if not left:
@@ -132,9 +137,6 @@ def _commit(act: _Act, repo: Told, folder: Path) -> str:
                 act.say(f"{repo.repo}: the commit did not arrive; trying again")
                 time.sleep(_PAUSE_SECONDS)
                 continue
-        except NlaReleaseError:  # the Hub refused
-            act.unsure = None
-            raise
         act.unsure = None
         act.public.append(f"{repo.repo} ({made[:12]})")
         return made
@@ -163,10 +165,11 @@ def _check(act: _Act, repo: Told, folder: Path, commit: str) -> None:
             f"{repo.repo}: what is on main ({state.head[:12]}) is not what was sent",
             hint="look at its last commits; the tags are as they were",
         )
-    if (stranger := intruder(act.hub, repo.repo, commit)) is not None:
+    below = intruder(act.hub.commits(repo.repo), commit, repo.state.head)
+    if below is not None:
         raise RefusedError(
             f"{repo.repo}: the Hub put the retraction on top of a commit that it should have"
-            f" refused it for: {described(stranger)}",
+            f" refused it for: {described(below)}",
             hint="look at what that commit changed, and put it back where the retraction undid it",
         )
 

@@ -15,7 +15,12 @@ from nla_release.hub.oidc import RepoToken, UntrustedError, can_prove_itself, re
 # A token is exchanged for a new one before it is late: a step may take a while.
 _MARGIN_SECONDS = 300
 
-__all__ = ["Tokens", "masked"]
+HOW_TO_GIVE_ONE = (
+    f"set HF_TOKEN, or for {CANONICAL_ENDPOINT} run `hf auth login`;"
+    " `push --rehearse` needs neither"
+)
+
+__all__ = ["HOW_TO_GIVE_ONE", "Tokens", "masked"]
 
 
 class Tokens:
@@ -74,8 +79,7 @@ class Tokens:
         if cached is None and writing:
             raise EnvironmentProblem(
                 f"there is no Hub token for {endpoint}",
-                hint=f"set HF_TOKEN, or for {CANONICAL_ENDPOINT} run `hf auth login`;"
-                " `push --rehearse` needs neither",
+                hint=HOW_TO_GIVE_ONE,
             )
         return cls.same("the login cache", cached)
 

@@ -53,7 +53,10 @@ def _drift(repo: RepoPlan) -> list[str]:
 def _refusal(plan: Plan) -> list[str]:
     if not plan.obstacles:
         return []
-    lines = [f"  {each.message}\n    hint: {each.hint}" for each in plan.obstacles]
+    lines = [
+        f"  {each.message}" + (f"\n    hint: {each.hint}" if each.hint else "")
+        for each in plan.obstacles
+    ]
     return ["\n".join(["This push would be refused:", *lines])]
 
 

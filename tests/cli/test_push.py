@@ -244,3 +244,68 @@ def test_the_form_of_the_version_is_looked_at_before_the_token(tool, release, wo
     assert done.returncode == 2
     assert "version 'v0.0.1' must be written '0.0.1'" in done.stderr
     assert "token" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", [("plan",), ("push", "--dry-run")], ids=" ".join)
+@pytest.mark.parametrize("there", [False, True])
+def test_without_a_token_a_plan_says_that_the_push_would_be_refused(
+    tool, release, hub, verb, there
+):
+    for repo in repos(release) if there else ():
+        api_of(hub).create_repo(repo)
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": ""}
+    command, *options = verb
+    options += ["--version", VERSION]
+    done = tool(command, release.folder, *options, environment=environment)
+    assert done.returncode == 1
+    assert done.stdout.count("there is no Hub token to publish with") == 2
+    assert "hint: set HF_TOKEN" in done.stdout
+    push = tool("push", release.folder, "--version", VERSION, environment=environment)
+    assert push.returncode == 4
+
+
+@pytest.mark.parametrize("verb", [("plan",), ("push", "--dry-run")], ids=" ".join)
+def test_nor_with_a_token_that_may_not_write(tool, release, hub, verb):
+    for repo in repos(release):
+        api_of(hub).create_repo(repo)
+    hub.faults.inject(Fault("403", at=lambda _method, path, _: "/auth-check" in path, times=9))
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": hub.token}
+    command, *options = verb
+    options += ["--version", VERSION]
+    done = tool(command, release.folder, *options, environment=environment)
+    assert done.returncode == 1
+    assert done.stdout.count("the token may not do this (403 Forbidden") == 2
+
+
+def test_what_is_published_needs_no_token_to_be_seen_as_done(tool, run, release, hub):
+    assert run("push").returncode == 0
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": ""}
+    options = ["--version", VERSION, "--detailed-exitcode"]
+    assert tool("plan", release.folder, *options, environment=environment).returncode == 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("no_auth_check", 0, "note: {}: this Hub has no auth-check (404)"),
+        ("no_validate_yaml", 1, "  {}: this Hub has no /api/validate-yaml (404)"),
+    ],
+)
+def test_a_plan_says_what_a_hub_does_not_have(run, hub, release, there, kind, code, words):
+    for repo in repos(release) if there else ():
+        api_of(hub).create_repo(repo)
+    hub.faults.inject(Fault(kind))
+    done = run("plan")
+    assert done.returncode == code
+    assert all(words.format(repo) in done.stdout for repo in repos(release))
+    assert [each for each in writes(hub) if not each.path.endswith("/repos/create")] == []
+
+
+def test_a_plan_says_that_commit_ids_are_long(run, hub, release):
+    for repo in repos(release):
+        api_of(hub).create_repo(repo)
+    hub.faults.inject(Fault("long_ids"))
+    done = run("plan")
+    assert done.returncode == 0
+    assert done.stdout.count("note: commit ids of this Hub have 64 digits") == 2

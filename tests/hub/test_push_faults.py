@@ -1,20 +1,27 @@
 """A push on a bad day: what the Hub did is found out, and nothing is done twice."""
 
+import shutil
 from contextlib import suppress
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
+from nla_release.cards.render import render
 from nla_release.errors import (
     EnvironmentProblem,
     NlaReleaseError,
     PartlyPublishedError,
     RefusedError,
 )
+from nla_release.files import read_text
 from nla_release.hub.client import quiet_client
+from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
+from nla_release.manifest import FILE_NAME, read_manifest
+from nla_release.release import ROLES, read_release
 from tests.hub.faults import Deviation, Fault
 from tests.hub.faulty import never_answered, never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of
@@ -348,6 +355,204 @@ def test_a_plan_that_is_out_of_date_commits_nothing_anywhere(release, faulty, cl
     assert len(commits(faulty, repos(release)[0])) == 1
 
 
+def test_a_hub_that_drops_descriptions_gets_no_tag_that_verify_refuses(release, faulty, client):
+    faulty.faults.inject(Fault("no_descriptions"))
+    with pytest.raises(PartlyPublishedError, match="does not give back title and descr") as caught:
+        publish(release, client)
+    assert all(f"{repo} is committed (" in caught.value.message for repo in repos(release))
+    assert "keeps the descriptions" in caught.value.hint
+
+    with pytest.raises(RefusedError, match="this Hub drops the descriptions") as caught:
+        publish(release, client)
+    assert "keeps the descriptions" in caught.value.hint
+    assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+
+def test_there_a_commit_whose_answer_is_lost_is_public_all_the_same(release, faulty, client):
+    faulty.faults.inject(Fault("no_descriptions"), Fault("500_after", at=COMMIT))
+    with pytest.raises(PartlyPublishedError) as caught:
+        publish(release, client)
+    assert f"Public so far: {repos(release)[0]} is committed (" in caught.value.message
+    assert len(commits(faulty, repos(release)[0])) == 2
+
+
+def test_what_main_holds_is_public_whoever_put_it_there(release, faulty, client, raced):
+    """A stopped push looks again, and does not go by what it was planned against."""
+
+    def by_hand():
+        for name in [*read_manifest(release.dist / "av").files, FILE_NAME]:
+            content = (release.dist / "av" / name).read_bytes()
+            api_of(faulty).upload_file(
+                path_or_fileobj=content, path_in_repo=name, repo_id=repos(release)[0]
+            )
+
+    raced.append(by_hand)
+    with pytest.raises(PartlyPublishedError) as caught:
+        publish(release, client)
+    av = repos(release)[0]
+    assert f"Public so far: main of {av} holds the release (" in caught.value.message
+
+
+def test_a_hub_that_ignores_the_parent_and_drops_descriptions_is_found_out(
+    release, faulty, client, raced
+):
+    """By the commit that the plan was made against, and not by words of the new one."""
+    faulty.faults.inject(Fault("ignores_parent"), Fault("no_descriptions"))
+    raced.append(lambda: somebody_commits(faulty, repos(release)[0], "LICENSE"))
+    with pytest.raises(PartlyPublishedError, match="on top of a commit .*'My notes'"):
+        publish(release, client)
+    with pytest.raises(NlaReleaseError):
+        publish(release, client)
+    assert all(tags(faulty, repo) == {} for repo in repos(release))
+
+
+def cut_off_before_the_tags(release, faulty, client):
+    """A push whose process ends once both commits are made."""
+    faulty.faults.inject(Fault("403", at=TAG))
+    with pytest.raises(PartlyPublishedError):
+        publish(release, client)
+    faulty.clear()
+
+
+@pytest.mark.parametrize("role", [0, 1])
+def test_the_commit_of_a_push_that_was_killed_may_land_after_the_next_plan(
+    release, faulty, client, role
+):
+    for repo in repos(release):
+        client.create(repo, private=False)
+    plan, said = make_plan(release.dist, "0.0.1", client), []
+    cut_off_before_the_tags(release, faulty, client)
+    if role:  # only the first of them lands in time
+        api_of(faulty).super_squash_history(repos(release)[1])
+        api_of(faulty).delete_repo(repos(release)[1])
+        client.create(repos(release)[1], private=False)
+        plan = replace(plan, repos=[plan.repos[0], head_of(client, plan.repos[1])])
+    carry_out(plan, release, client, said.append)
+
+    assert any("an earlier push had committed" in line for line in said)
+    assert_published_once(faulty, release)
+
+
+def head_of(client, repo):
+    """The plan of a repository, against what is there now."""
+    return replace(repo, head=client.head(repo.repo))
+
+
+def test_two_pushes_of_the_same_bytes_at_once_are_one_release(release, faulty, client, raced):
+    raced.append(lambda: publish(release, client))
+    said = publish(release, client)
+    assert any("had arrived; its answer had not" in line for line in said)
+    assert_published_once(faulty, release)
+
+
+def test_two_pushes_at_once_on_a_hub_that_ignores_the_parent_end_with_the_first(
+    release, faulty, client, raced
+):
+    faulty.faults.inject(Fault("ignores_parent"), Fault("no_oid"))
+    raced.append(lambda: cut_off_before_the_tags_of(release, client))
+    with pytest.raises(PartlyPublishedError, match="another push of this release committed it"):
+        publish(release, client)
+    publish(release, client)
+    for repo in repos(release):
+        assert tags(faulty, repo) == {"v0.0.1": commits(faulty, repo)[-2].commit_id}
+
+
+def cut_off_before_the_tags_of(release, client):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hub, "tag", not_allowed)
+        with pytest.raises(PartlyPublishedError):
+            publish(release, client)
+
+
+def not_allowed(*_arguments, **_options):
+    raise DeniedError("no tags today")
+
+
+@pytest.fixture
+def other(release, tmp_path):
+    """Another folder of the same name and version, with other words on its cards."""
+    folder = shutil.copytree(release.folder, tmp_path / "other")
+    config = folder / "release.yaml"
+    config.write_text(config.read_text().replace("title: ", "title: Other "))
+    other = read_release(folder)
+    render(other, "0.0.1")
+    return other
+
+
+def test_a_release_without_its_tag_is_not_put_under_another_one(release, other, faulty, client):
+    cut_off_before_the_tags(release, faulty, client)
+    for wishes in (Wishes(), Wishes(rebase=True)):
+        with pytest.raises(RefusedError, match="holds another release, v0.0.1, which has no tag"):
+            publish(other, client, wishes=wishes)
+    publish(release, client)
+    assert_published_once(faulty, release)
+    assert text_of(client, repos(release)[0], "README.md") == read_text(
+        release.dist / "av" / "README.md", newline=""
+    )
+
+
+def test_one_that_nobody_will_finish_can_be_replaced(release, other, faulty, client):
+    cut_off_before_the_tags(release, faulty, client)
+    (first, *_) = make_plan(other.dist, "0.0.1", client).obstacles
+    assert "--replace-unfinished" in first.hint
+    publish(other, client, wishes=Wishes(replace_unfinished=True))
+    for repo in repos(release):
+        newest, *_ = commits(faulty, repo)
+        assert tags(faulty, repo) == {"v0.0.1": newest.commit_id}
+
+
+def test_of_two_folders_pushed_at_once_the_later_commits_nothing(
+    release, other, faulty, client, raced
+):
+    raced.append(lambda: publish(release, client))
+    with pytest.raises(RefusedError):
+        publish(other, client)
+    assert_published_once(faulty, release)
+    for repo, role in zip(repos(release), ROLES, strict=True):
+        card = read_text(release.dist / role / "README.md", newline="")
+        assert text_of(client, repo, "README.md") == card
+
+
+def test_what_was_not_looked_at_is_not_called_empty(release, faulty, client, monkeypatch):
+    never_wait(monkeypatch)
+    said = []
+    faulty.faults.inject(Fault("refuse", at=at("POST", "/preupload/")))
+    with pytest.raises(EnvironmentProblem):
+        carry_out(make_plan(release.dist, "0.0.1", client), release, client, said.append)
+    both = " and ".join(repos(release))
+    assert said[-1] == f"Public so far: what {both} holds by now could not be seen"
+
+
+def test_a_defect_of_ours_does_not_hide_what_is_public(release, faulty, client, monkeypatch):
+    monkeypatch.setattr(Hub, "tag", lambda *_arguments, **_options: 1 // 0)
+    with pytest.raises(PartlyPublishedError) as caught:
+        publish(release, client)
+    assert caught.value.message.startswith("ZeroDivisionError: ")
+    assert f"Public so far: {repos(release)[0]} is committed (" in caught.value.message
+    assert "the same command" in caught.value.hint
+    assert "--debug" in caught.value.hint
+
+
+def test_without_auth_check_the_push_goes_on_and_says_so(release, faulty, client):
+    faulty.faults.inject(Fault("no_auth_check"))
+    said = publish(release, client)
+    notes = [line for line in said if line.startswith("note: ")]
+    assert len(notes) == 2
+    assert all("this Hub has no auth-check (404)" in note for note in notes)
+    faulty.clear()
+    assert_published_once(faulty, release)
+
+
+def test_without_validate_yaml_nothing_is_created_and_the_route_is_named(release, faulty, client):
+    faulty.faults.inject(Fault("no_validate_yaml"))
+    with pytest.raises(
+        EnvironmentProblem, match="this Hub has no /api/validate-yaml .404."
+    ) as caught:
+        publish(release, client)
+    assert "nothing was created" in caught.value.hint
+    assert not any(each.path == "/api/repos/create" for each in faulty.faults.requests)
+
+
 @pytest.mark.parametrize("kind", ["odd_commit_oid", "odd_commit_url"])
 def test_an_answer_of_the_wrong_type_does_not_hide_the_commit(release, faulty, client, kind):
     """`commitOid: true`: the commit is there all the same, and is looked for."""
@@ -383,6 +588,7 @@ def test_commit_ids_of_64_digits_are_commit_ids(release, faulty, client):
     plan = make_plan(release.dist, "0.0.1", client)
     assert plan.done
     assert len(plan.repos[0].tagged) == 64
+    assert all("commit ids of this Hub have 64 digits" in repo.notes[0] for repo in plan.repos)
     assert verify_published(plan, client, Terms()).verdict == "pass"
     faulty.clear()
     assert_published_once(faulty, release)
