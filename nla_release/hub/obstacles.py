@@ -15,7 +15,7 @@ from nla_release.hub.comparison import SYMBOLS, FileChange, compare
 from nla_release.hub.hand_written import HandWritten
 from nla_release.hub.release_id import title
 from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
+from nla_release.hub.remote_state import LONG_DIGITS, RemoteState
 from nla_release.manifest import FILE_NAME, Manifest
 from nla_release.release import HISTORY_FILE_NAME
 
@@ -106,6 +106,16 @@ def nothing_to_commit(
         " that is not this release's, and verify asks for one that is",
         f"delete {FILE_NAME} there; the push then puts it back by a commit of the release",
     )
+
+
+def long_ids(repo: str, state: RemoteState) -> Iterator[Obstacle]:
+    """The client names no commit of another length as the parent of a new one."""
+    if len(state.head) == LONG_DIGITS:
+        yield Obstacle(
+            f"{repo}: commit ids of this Hub have {LONG_DIGITS} digits, and huggingface_hub commits"
+            " on top of ids of 40 digits only",
+            "publish to a Hub with commit ids of 40 digits; reading and verifying work with both",
+        )
 
 
 def unfinished(

@@ -13,7 +13,7 @@ from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.predecessor import look_back
 from nla_release.hub.release_id import release_id
 from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import LONG_DIGITS, RemoteState
+from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import small_differences
 from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import ROLES, check_version
@@ -160,7 +160,6 @@ def plan_repo(
         private=state.private if state else bool(wishes.private),
         head=state.head if state else None,
         files=compare(folder, manifest, state),
-        notes=[note] if state and (note := long_ids(state)) else [],
         obstacles=[
             *obstacles.other_visibility(manifest.repo, state, wishes.private),
             *(obstacles.shadowed_tags(manifest, state) if state else []),
@@ -179,16 +178,6 @@ def plan_repo(
         card = _edited_since(plan, state, hub)
         return replace(plan, committed=committed, files=_kept(plan.files), card=card)
     return _plan_change(plan, state, hub, wishes)
-
-
-def long_ids(state: RemoteState) -> str | None:
-    """What readers of a Hub with commit ids of another length have to know, as a sentence."""
-    if len(state.head) != LONG_DIGITS:
-        return None
-    return (
-        f"commit ids of this Hub have {LONG_DIGITS} digits. Clients that know ids of 40 digits only"
-        " do not take these for commits: name the tag as the revision"
-    )
 
 
 def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -> RepoPlan:
@@ -220,6 +209,7 @@ def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, wishes: Wishes) -
     found = [
         *plan.obstacles,
         *obstacles.nothing_to_commit(hub, plan.manifest, state, plan.files),
+        *obstacles.long_ids(plan.repo, state),
         *obstacles.foreign_files(plan.repo, plan.files, earlier),
         *obstacles.altering_attributes(hub, plan.repo, state),
         *obstacles.lost_history(hub, plan.folder, plan.manifest, state),

@@ -20,6 +20,7 @@ from nla_release.hub.adoption import described, intruder
 from nla_release.hub.client import Say
 from nla_release.hub.comparison import compare
 from nla_release.hub.journal import Journal
+from nla_release.hub.obstacles import long_ids
 from nla_release.hub.once import (
     adopted,
     changed_files,
@@ -29,7 +30,7 @@ from nla_release.hub.once import (
     tag_once,
 )
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import Plan, RepoPlan, long_ids
+from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub.preflight import check_access, check_card
 from nla_release.hub.release_id import read_id, title
 from nla_release.hub.remote import Hub
@@ -112,7 +113,9 @@ def create(act: Act) -> None:
                 f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
                 hint="nothing was uploaded; change it on its settings page, and run it again",
             )
-        for note in filter(None, (long_ids(state), act.hub.check_write(repo.repo))):
+        for obstacle in long_ids(repo.repo, state):
+            raise RefusedError(obstacle.message, hint=obstacle.hint)
+        if note := act.hub.check_write(repo.repo):
             act.say(f"note: {note}")
         if state.files:
             act.now(act.planned_again(repo))

@@ -307,5 +307,5 @@ def test_a_plan_says_that_commit_ids_are_long(run, hub, release):
         api_of(hub).create_repo(repo)
     hub.faults.inject(Fault("long_ids"))
     done = run("plan")
-    assert done.returncode == 0
-    assert done.stdout.count("note: commit ids of this Hub have 64 digits") == 2
+    assert done.returncode == 1
+    assert done.stdout.count(": commit ids of this Hub have 64 digits") == 2
