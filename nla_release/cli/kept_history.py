@@ -1,10 +1,13 @@
 """HISTORY.md beside release.yaml after something was published: the next version appends to it."""
 
+import shlex
+from pathlib import Path
+
 from nla_release.cards.history import read_history
 from nla_release.cli.edge import say
-from nla_release.errors import EnvironmentProblem, InputError
+from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.files import write_atomic
-from nla_release.release import Release
+from nla_release.release import Release, read_release
 
 
 def keep_history(release: Release, published: str, repo: str) -> None:
@@ -37,3 +40,42 @@ def keep_history(release: Release, published: str, repo: str) -> None:
             f"both repositories are published, but {error.message}",
             hint=f"copy HISTORY.md of {repo} beside release.yaml; the next version appends to it",
         ) from error
+
+
+def say_what_lacks_it(release: Release, published: str) -> None:
+    """Name the folders of other versions whose log lacks what was published now, with a command.
+
+    Args:
+        release: whose log has it. The folders next to its own, and its previous release, may be of
+            other versions of the same name.
+        published: the log.
+    """
+    folders = {
+        path.parent.resolve() for path in release.folder.resolve().parent.glob("*/release.yaml")
+    }
+    if release.previous:
+        folders.add(release.previous.resolve())
+    for folder in sorted(folders - {release.folder.resolve()}):
+        other = _same_name(release, folder)
+        if other is None:
+            continue
+        try:
+            kept = read_history(other.history) or ""
+        except InputError:
+            continue
+        if published != kept and published.startswith(kept):
+            command = f"cp {shlex.quote(str(release.history))} {shlex.quote(str(other.history))}"
+            say(
+                f"note: {other.history} lacks the entry: `{command}`; then render a version again"
+                " that is not published yet"
+            )
+
+
+def _same_name(release: Release, folder: Path) -> Release | None:
+    """The release of a folder, when it is another one of the same name."""
+    try:
+        other = read_release(folder)
+    except NlaReleaseError:
+        return None
+    same = (release.config.namespace, release.config.name)
+    return other if (other.config.namespace, other.config.name) == same else None

@@ -7,7 +7,7 @@ import click
 
 from nla_release.cards.history import read_history
 from nla_release.cli.edge import say, tell
-from nla_release.cli.kept_history import keep_history
+from nla_release.cli.kept_history import keep_history, say_what_lacks_it
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError
@@ -64,6 +64,7 @@ def command(
         retract(plan, hub, say)
     if not rehearse:
         keep_history(release, plan.history, plan.repos[0].repo)
+        say_what_lacks_it(release, plan.history)
     return 0
 
 

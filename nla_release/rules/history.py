@@ -1,6 +1,7 @@
 """NLA5xx, fourth part: the log of a pair, and the numbers that it retracts."""
 
 import itertools
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -39,11 +40,13 @@ from nla_release.rules.subject import Subject
     page=Page(
         checks="HISTORY.md of both repositories begins with the release's HISTORY.md as it was last"
         " published, byte for byte, and with that of the `previous` release where more of it is"
-        " there than its evidence; it has an entry for this version and for the previous one. When"
-        " it tells of older ones, that published log must be there. Every comment of ours in it"
-        " records the entry under it, no two entries have one id, and what supersedes a number"
-        " names a version of the log. No entry holds raw HTML or an open fence, which would hide"
-        " those after it. Every fragment in history/ is in it as the file says.",
+        " there than its evidence. Where these have an entry for this version already, it is"
+        " published, and its log may be the beginning of theirs instead. It has an entry for this"
+        " version and for the previous one. When it tells of older ones, that published log must be"
+        " there. Every comment of ours in it records the entry under it, no two entries have one"
+        " id, and what supersedes a number names a version of the log. No entry holds raw HTML or"
+        " an open fence, which would hide those after it. Every fragment in history/ is in it as"
+        " the file says.",
         why="SolshineCode/nla-gemma-4-e2b corrected its injection scale by a new entry that names"
         " the old one, which is why anyone can still follow what happened; a log edited in place"
         " cannot be trusted with a retraction.",
@@ -62,13 +65,13 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
         path, text = adapter.folder / HISTORY_FILE_NAME, adapter.text(HISTORY_FILE_NAME)
         with reading(path, "NLA505"):
             log = read_text(path, newline="")
-        if published and not log.startswith(published):
+        if published and not (log.startswith(published) or _went_on(published, log, adapter)):
             yield Problem(path, "does not begin with the history as last published")
         told = entries(text)
         if adapter.manifest.tag not in told:
             yield Problem(path, f"has no entry for {adapter.manifest.tag}")
         elif previous:
-            yield from _not_continued(path, log, previous)
+            yield from _not_continued(adapter, log, previous, release)
         elif release and published is None and (older := told.keys() - {adapter.manifest.tag}):
             yield Problem(
                 path,
@@ -140,14 +143,28 @@ def _log_of(previous: Path) -> Path | None:
     return next((log for each in places if (log := each / HISTORY_FILE_NAME).exists()), None)
 
 
-def _not_continued(path: Path, log: str, previous: Path) -> Iterator[Problem]:
+def _went_on(published: str, log: str, adapter: Adapter) -> bool:
+    """Whether a log is of a version that is published, and others were told of after it."""
+    return published.startswith(log) and adapter.manifest.tag in entries(published)
+
+
+def _not_continued(
+    adapter: Adapter, log: str, previous: Path, release: Release | None
+) -> Iterator[Problem]:
     """Where a log does not go on from that of the previous release."""
+    path = adapter.folder / HISTORY_FILE_NAME
     with reading(previous, "NLA505"):
         before = read_history(previous) or ""
         repository = (previous.parent / MANIFEST_FILE_NAME).exists()
         its_tag = read_manifest(previous.parent).tag if repository else None
-    if not log.startswith(before):
-        yield Problem(path, f"does not begin with the history of the previous release, {previous}")
+    if not (log.startswith(before) or _went_on(before, log, adapter)):
+        here = f" {shlex.quote(str(release.history))}" if release else ""
+        yield Problem(
+            path,
+            f"does not begin with the history of the previous release, {previous}; if that was"
+            f" retracted or added to since: `cp {shlex.quote(str(previous))}{here}`, then render"
+            f" {adapter.manifest.tag} again",
+        )
     elif its_tag and its_tag not in entries(log):
         yield Problem(path, f"has no entry for {its_tag}, the previous release")
 

@@ -506,3 +506,41 @@ def test_a_rehearsal_leaves_the_log_alone(tool, release, made, tmp_path):
     words = ["--version", OLD, "--reason", REASON, "--rehearse", "--hub-root", root]
     succeeds(tool("retract", release.folder, *words, environment=dict(os.environ)))
     assert read_text(release.history) == before
+
+
+def test_the_folder_of_another_version_passes_and_is_named_with_a_command(run, hub, release, tool):
+    """Each version has a folder of its own here; the log of only one of them is written to."""
+    newer = read_release(shutil.copytree(release.folder, release.folder.parent / "newer folder"))
+    before = [each.code for each in judge(find_subject(newer.folder)).findings]
+    render(release, OLD)
+    config = newer.folder / "release.yaml"
+    config.write_text(config.read_text() + f"previous: {release.folder}\n")
+    done = succeeds(run("--successor", NEW))
+
+    command = f"cp {release.history} '{newer.history}'"
+    assert f"note: {newer.history} lacks the entry: `{command}`" in done.stderr
+    after = judge(find_subject(newer.folder)).findings
+    assert "NLA505" not in before + [each.code for each in after]
+    shutil.copyfile(release.history, newer.history)
+    assert "NLA505" not in [each.code for each in judge(find_subject(newer.folder)).findings]
+    assert "lacks the entry" not in succeeds(run("--successor", NEW)).stderr
+
+
+def test_a_version_that_is_not_published_yet_is_told_how_to_get_the_entry(run, release):
+    newer = read_release(shutil.copytree(release.folder, release.folder.parent / "newer"))
+    render(newer, "0.0.3")
+    render(release, OLD)
+    config = newer.folder / "release.yaml"
+    config.write_text(config.read_text() + f"previous: {release.folder}\n")
+    succeeds(run("--successor", NEW))
+    render(release, OLD)
+    findings = [
+        each for each in judge(find_subject(newer.folder)).findings if each.code == "NLA505"
+    ]
+    previous = release.dist / "av" / "HISTORY.md"
+    assert findings
+    assert f"`cp {previous} {newer.history}`, then render v0.0.3 again" in findings[0].message
+
+    shutil.copyfile(previous, newer.history)
+    render(newer, "0.0.3")
+    assert "NLA505" not in [each.code for each in judge(find_subject(newer.folder)).findings]
