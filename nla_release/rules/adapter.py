@@ -46,7 +46,7 @@ CARD_FILE_NAME = "README.md"
 CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 # The rule that reports that a file of an adapter is missing or damaged.
-_REPORTED_BY = {
+REPORTED_BY = {
     SIDECAR_FILE_NAME: "NLA101",
     BASE_FILE_NAME: "NLA106",
     ADAPTER_FILE_NAME: "NLA302",
@@ -79,7 +79,7 @@ class Adapter:
             raise UnreadableError(
                 "NLA302", path, f"does not exist{why}{f'; {hint}' if hint else ''}"
             )
-        return regular_file(path, _REPORTED_BY.get(name, "NLA301"))
+        return regular_file(path, REPORTED_BY.get(name, "NLA301"))
 
     def text(self, name: str) -> str:
         """A text file of the folder.
@@ -88,7 +88,7 @@ class Adapter:
             UnreadableError: missing, too large, or not UTF-8.
         """
         path = self.path(name)
-        with reading(path, _REPORTED_BY.get(name, "NLA301")):
+        with reading(path, REPORTED_BY.get(name, "NLA301")):
             return read_text(path)
 
     def digest(self, name: str) -> str:
@@ -111,7 +111,7 @@ class Adapter:
         """
         if name not in self._sha256:
             path = self.path(name)
-            with reading(path, _REPORTED_BY.get(name, "NLA301")):
+            with reading(path, REPORTED_BY.get(name, "NLA301")):
                 self._sha256[name] = sha256_file(path)
         return self._sha256[name]
 

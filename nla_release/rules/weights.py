@@ -7,7 +7,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 
 from nla_release.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
 from nla_release.lora import never_saved
-from nla_release.rules.adapter import Adapter, reading
+from nla_release.rules.adapter import REPORTED_BY, Adapter, reading
 from nla_release.rules.facts import OnBase
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
 from nla_release.rules.scopes import ADAPTERS, ARS, ON_BASE
@@ -29,9 +29,6 @@ _LEFT_OVER = re.compile(
     r"|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
 )
 _CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")
-
-# Their own rules report that they cannot be read.
-_WEIGHTS = {ADAPTER_FILE_NAME, HEAD_FILE_NAME}
 
 _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -64,7 +61,7 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
             yield Problem(path, "is a link; a repository holds its files themselves")
         elif not path.is_file():
             yield Problem(path, "is not a regular file")
-        elif path.name not in _WEIGHTS and _is_lfs_pointer(path):
+        elif path.name not in REPORTED_BY and _is_lfs_pointer(path):
             yield Problem(path, f"{LFS_POINTER}: {LFS_HINT}")
         elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
             if not adapter.rendered and _is_left_over(path.relative_to(adapter.folder)):
