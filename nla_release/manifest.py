@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator
 
@@ -40,10 +40,29 @@ class PartnerRecord(Strict):
     adapter_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class Stated(Strict):
+    """What the documents of a repository show and none of its files decides.
+
+    `release` are the keys of release.yaml but for paths, `licence` what it names, `notes` the
+    hand-written ones as rendered, `released` this version and the one before, and `drawn_with`
+    what drew the figures. `pair` are facts of both adapters, for a repository without its
+    partner, and `files` the sha256 of those that the evidence does not name as they are published.
+    """
+
+    release: dict[str, Any]
+    licence: dict[str, Any]
+    notes: dict[str, str]
+    released: dict[str, Any] | None
+    drawn_with: str
+    pair: dict[str, Any]
+    files: dict[str, str]
+
+
 class Manifest(Strict):
     """The keys of release.json; `files` names every file but release.json itself.
 
-    `tag` and the partner's are of the version, which they stay after any addendum.
+    `tag` and the partner's are of the version, which they stay after any addendum. A release.json
+    of an earlier nla-release has no `stated`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -55,6 +74,7 @@ class Manifest(Strict):
     base: BaseRecord
     files: dict[str, FileRecord]
     partner: PartnerRecord
+    stated: Stated | None = None
 
     @field_validator("files")
     @classmethod
@@ -102,7 +122,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def dump_manifest(manifest: Manifest) -> str:
     """The manifest as JSON text."""
-    return dump_json(manifest.model_dump(mode="json", by_alias=True))
+    absent = {"stated"} if manifest.stated is None else set()
+    return dump_json(manifest.model_dump(mode="json", by_alias=True, exclude=absent))
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:

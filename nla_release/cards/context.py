@@ -1,9 +1,10 @@
 """What templates are given: plain data, the same for both roles or of one role."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks, marked
 from nla_release.cards.datasets import dataset_facts
@@ -13,13 +14,14 @@ from nla_release.cards.front_matter import front_matter
 from nla_release.cards.inputs import Adapter, Inputs
 from nla_release.cards.loosened import loosened_section
 from nla_release.cards.method import alignment
-from nla_release.cards.notes import read_notes
+from nla_release.cards.notes import NAMES
 from nla_release.cards.numbers import count
 from nla_release.cards.references import citations
 from nla_release.cards.released import Released
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
 from nla_release.lora import lora_modules
+from nla_release.manifest import Stated
 from nla_release.release import ROLES, tag
 from nla_release.sidecar import Role
 from nla_release.training_chain import TrainingChain, training_chain
@@ -38,7 +40,7 @@ _BLOCK = re.compile(r"\.layers\.(\d+)\.")
 
 
 def pair_context(
-    inputs: Inputs, version: str, plots: Sequence[Plot], before: Released | None
+    inputs: Inputs, version: str, plots: Sequence[Plot], before: Released | None, stated: Stated
 ) -> Context:
     """What is the same on both cards.
 
@@ -47,27 +49,16 @@ def pair_context(
         version: of the release.
         plots: the figures of the pair.
         before: this version beside the previous one, when there is one.
+        stated: what no file of the repositories decides.
 
     Raises:
-        ConfigError: a note, a citation or the licence is wrong.
+        ConfigError: a citation is not known.
         WeightsError: an adapter is damaged.
     """
     release, run = inputs.release, inputs.evidence.run
     adapters, calibration = inputs.adapters, inputs.calibration
     lora = {role: _lora(adapter) for role, adapter in adapters.items()}
-    components = alignment(
-        {role: adapter.sidecar for role, adapter in adapters.items()},
-        {role: _adapted(each) for role, each in lora.items()},
-        run,
-        calibration,
-    )
-    quotable = {
-        "version": version,
-        "calibration": calibration.model_dump(mode="json", by_alias=True),
-        "release": release.config.model_dump(mode="json")
-        | {"repos": {role: release.repo_id(role, version) for role in ROLES}},
-    }
-    return quotable | {
+    return quotable(inputs, version) | {
         "tag": tag(version),
         "date": run.finished_at[:10],
         "evidence": run.model_dump(mode="json", by_alias=True),
@@ -78,27 +69,68 @@ def pair_context(
         "examples": [asdict(example) for example in examples(inputs.evidence)],
         "figures": _figures(plots),
         "released": before.plain() if before else None,
-        "components": [asdict(each) for each in components],
-        "adapted": [asdict(each) for each in components if each.status == "adapted"],
+        **stated.pair,
+        "chains": {role: stated.pair["chains"][role] for role in ROLES},
+        "adapted": [each for each in stated.pair["components"] if each["status"] == "adapted"],
         "lora": lora,
-        "layer": adapters["av"].sidecar.extraction_layer_index,
-        "injection_scale": adapters["av"].sidecar.injection.scale,
-        "norms": {
-            role: adapter.sidecar.nla_release.norms.model_dump()
-            for role, adapter in adapters.items()
-        },
-        "notes": read_notes(release.notes, quotable),
+        "layer": next(iter(adapters.values())).sidecar.extraction_layer_index,
+        "published_files": stated.files,
+        "notes": dict.fromkeys(NAMES) | stated.notes,
         "loss_rule": RULE,
         "updates": [
             update.model_dump(mode="json")
             for update in sorted(release.config.updates, key=lambda it: it.date, reverse=True)
         ],
+        "citations": citations(release.config.citations),
+        "licence": stated.licence,
+    }
+
+
+def quotable(inputs: Inputs, version: str) -> Context:
+    """What notes and fragments may quote."""
+    release = inputs.release
+    return {
+        "version": version,
+        "calibration": inputs.calibration.model_dump(mode="json", by_alias=True),
+        "release": release.config.model_dump(mode="json")
+        | {"repos": {role: release.repo_id(role, version) for role in ROLES}},
+    }
+
+
+def pair_facts(inputs: Inputs) -> Context:
+    """What the documents of each repository say of both adapters, as JSON has it.
+
+    `components` are those of the method; `norms` and `chains`, the runs of training, are by role.
+
+    Raises:
+        WeightsError: an adapter is damaged.
+    """
+    adapters = inputs.adapters
+    components = alignment(
+        {role: adapter.sidecar for role, adapter in adapters.items()},
+        {role: _adapted(_lora(adapter)) for role, adapter in adapters.items()},
+        inputs.evidence.run,
+        inputs.calibration,
+    )
+    facts = {
+        "components": [asdict(each) for each in components],
+        "injection_scale": adapters["av"].sidecar.injection.scale,
+        **facts_by_role(inputs),
+    }
+    return cast("Context", json.loads(json.dumps(facts)))
+
+
+def facts_by_role(inputs: Inputs) -> Context:
+    """The part of `pair_facts` that each adapter decides for itself, of those that are here."""
+    return {
+        "norms": {
+            role: adapter.sidecar.nla_release.norms.model_dump(exclude={"scale_evaluated"})
+            for role, adapter in inputs.adapters.items()
+        },
         "chains": {
             role: _chain(training_chain(adapter.sidecar.nla_release.training))
-            for role, adapter in adapters.items()
+            for role, adapter in inputs.adapters.items()
         },
-        "citations": citations(release.config.citations),
-        "licence": release.licence.model_dump(),
     }
 
 

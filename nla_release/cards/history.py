@@ -284,7 +284,7 @@ def _is_in(published: list[Entry], entry: Entry) -> bool:
     """
     if entry.record is None:
         same = next((each for each in published if each.tag == entry.tag), None)
-        if same and not _begins_with(same.text.replace("\r\n", "\n"), entry.text):
+        if same and not begins_with(same.text.replace("\r\n", "\n"), entry.text):
             raise RefusedError(
                 f"HISTORY.md already has {entry.tag}, with other results than this release",
                 hint=f"what was published is not rewritten: {RESTORE} puts the evidence of the"
@@ -295,7 +295,7 @@ def _is_in(published: list[Entry], entry: Entry) -> bool:
     return any(each.record and each.record.id == entry.record.id for each in published)
 
 
-def _begins_with(published: str, entry: str) -> bool:
+def begins_with(published: str, entry: str) -> bool:
     """Whether an entry is the published one, which may name no evidence and be added to."""
     if not _EVIDENCE.search(published):
         entry = _EVIDENCE.sub("", entry)

@@ -73,7 +73,7 @@ def read_inputs(release: Release) -> Inputs:
             calibration is not what the evidence gives.
     """
     _refuse_links(release)
-    adapters = {role: _read_adapter(release.adapter(role), role) for role in ROLES}
+    adapters = {role: read_adapter(release.adapter(role), role) for role in ROLES}
     _check_pair(release, adapters)
     evidence = read_evidence(release.evidence)
     _check_measured(release, adapters, evidence)
@@ -97,7 +97,12 @@ def _refuse_links(release: Release) -> None:
     )
 
 
-def _read_adapter(folder: Path, role: Role) -> Adapter:
+def read_adapter(folder: Path, role: Role) -> Adapter:
+    """One adapter, as it was trained or as it is in a rendered repository.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
     config = read_json(folder / CONFIG_FILE_NAME)
     peft = parse(PeftConfig, config, folder / CONFIG_FILE_NAME)
     return Adapter(

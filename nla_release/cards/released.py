@@ -1,5 +1,6 @@
 """This version beside the one before, when release.yaml names a published one."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.compare import compare_two
 from nla_release.calibration.comparison import Paired
 from nla_release.calibration.measured import Measured, read_measured
+from nla_release.calibration.report import Calibration
 from nla_release.calibration.versions import Version, side_by_side
 from nla_release.cards.history import read_history, read_log
 from nla_release.cards.inputs import Inputs
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, InputError, one_line
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import read_manifest
 from nla_release.release import HISTORY_FILE_NAME, ROLES, tag
@@ -63,6 +65,28 @@ def released(inputs: Inputs, version: str) -> Released | None:
         f"https://huggingface.co/{manifest.repo}/tree/{manifest.published_tag}",
         *((found, None) if isinstance(found, Paired) else (None, found.reason)),
     )
+
+
+def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> Released:
+    """The same from `Released.plain`, with this version's own figures computed again.
+
+    Raises:
+        InputError: it is not what `plain` gives.
+    """
+    try:
+        _, *others = plain["versions"]
+        return Released(
+            [*side_by_side([(name, calibration)]), *map(_version, others)],
+            str(plain["link"]),
+            Paired.model_validate_json(json.dumps(plain["paired"])) if plain["paired"] else None,
+            plain["reason"],
+        )
+    except (ValueError, TypeError, LookupError) as error:
+        raise InputError(f"stated.released is wrong: {one_line(error)}") from error
+
+
+def _version(document: Any) -> Version:
+    return Version.model_validate_json(json.dumps(document))
 
 
 def _repository(folder: Path | None) -> Path | None:

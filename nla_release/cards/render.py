@@ -1,8 +1,8 @@
 """`render`: a measured pair becomes two repositories in `dist/`, whole or not at all."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nla_release.base.cache import base_facts
@@ -19,28 +19,27 @@ from nla_release.cards.addenda import (
     not_added,
     read_addenda,
 )
-from nla_release.cards.blocks import marked
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
-from nla_release.cards.compared import compared, comparison_block
-from nla_release.cards.context import PARTNERS, Context, pair_context, role_context
-from nla_release.cards.environment import render_template
-from nla_release.cards.figures import (
-    Plot,
-    cosine_distributions,
-    own_against_other,
-    retrieval_vs_chance,
-    training_loss,
-    versions_side_by_side,
+from nla_release.cards.compared import compared
+from nla_release.cards.context import PARTNERS, Context, quotable
+from nla_release.cards.documents import (
+    Sources,
+    documents,
+    own_entry,
+    plots_of_pair,
+    plots_of_role,
+    shared_context,
+    state,
 )
+from nla_release.cards.figures import Plot
 from nla_release.cards.fragments import fragment_entry, pending, read_fragments
 from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
-from nla_release.cards.released import Released, released
-from nla_release.cards.retractions import new_version, retracted_block, withdrawn_block
+from nla_release.cards.notes import read_notes
+from nla_release.cards.released import released
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
-from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import RefusedError
-from nla_release.files import dump_json, replacing_folder, write_atomic
+from nla_release.files import dump_json, replacing_folder, sha256_bytes, sha256_file, write_atomic
 from nla_release.licences import check_licence, licence_files
 from nla_release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
@@ -90,10 +89,7 @@ def render(release: Release, version: str) -> RenderedRelease:
     check_version(version)
     inputs = read_inputs(release)
     base = base_facts(release)
-    before = released(inputs, version)
-    plots = _pair_plots(inputs, before)
-    shared = pair_context(inputs, version, plots, before)
-    _check_licence(release, base, shared)
+    _check_licence(release, base, version)
     addenda = read_addenda(release.addenda(version), release.folder)
     if why := not_added(addenda, version, inputs.calibration.evidence):
         raise RefusedError(
@@ -101,29 +97,41 @@ def render(release: Release, version: str) -> RenderedRelease:
         )
     sidecars = [inputs.adapters[role].sidecar for role in ROLES]
     comparison = compared(release, version, inputs.evidence, sidecars)
-    history = _history(inputs, shared, addenda)
-    log = read_log(history)
-    retracted, withdrawn = retracted_block(log), withdrawn_block(log, version)
-    shared["successors"] = {
-        role: new_version(log, version, role, repo)
-        for role, repo in shared["release"]["repos"].items()
+    before = released(inputs, version)
+    notes = read_notes(release.notes, quotable(inputs, version))
+    own = {role: _own_files(inputs, version, role) for role in ROLES}
+    example = round_trip(
+        {role: inputs.adapters[role].sidecar for role in ROLES},
+        inputs.evidence,
+        {role: release.repo_id(role, version) for role in ROLES},
+        tag(version),
+    )
+    files = _digests(inputs, base, own) | {ROUND_TRIP_NAME: sha256_bytes(example.encode())}
+    stated = state(inputs, notes, before, files)
+    sources = Sources(inputs, version, stated, before, (), addenda, comparison)
+    shared = shared_context(sources)
+    history = _history(sources, shared)
+    sources = replace(sources, log=read_log(history))
+    shared = shared_context(sources)
+    pair = {
+        **licence_files(release.licence),
+        BASE_NAME: dump_base_facts(base),
+        HISTORY_FILE_NAME: history,
+        ROUND_TRIP_NAME: example,
+        **_files(plots_of_pair(inputs, before)),
     }
-    for blocks, later in (
-        ("blocks", retracted | withdrawn | addendum_block(addenda)),
-        ("page_blocks", retracted | addenda_block(addenda) | comparison_block(comparison)),
-    ):
-        shared[blocks] |= {name: marked(name, text) for name, text in later.items()}
-    documents = _pair_documents(inputs, base, shared, plots) | {HISTORY_FILE_NAME: history}
     if comparison:
-        documents[COMPARISON_NAME] = comparison.dump()
+        pair[COMPARISON_NAME] = comparison.dump()
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
             if addenda:
                 shutil.copytree(release.addenda(version), dist / role / ADDENDA_FOLDER_NAME)
-            for name, content in (documents | _role_documents(inputs, shared, role)).items():
+            figures = _files(plots_of_role(inputs, role))
+            texts = documents(sources, shared, role)
+            for name, content in (pair | own[role] | figures | texts).items():
                 write_atomic(dist / role / name, content)
-            manifest = _manifest(inputs, shared, role, dist / role)
+            manifest = _manifest(sources, shared, role, dist / role)
             _check_unchanged(addenda, manifest)
             write_atomic(dist / role / MANIFEST_NAME, dump_manifest(manifest))
     return RenderedRelease(
@@ -159,99 +167,61 @@ def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
         )
 
 
-def _check_licence(release: Release, base: BaseFacts, shared: Context) -> None:
+def _check_licence(release: Release, base: BaseFacts, version: str) -> None:
     """Refuse what NLA506 would refuse of the finished repositories, unless it is waived."""
     if not any(waiver.code == "NLA506" for waiver in release.config.waivers):
-        for repo in shared["release"]["repos"].values():
-            check_licence(release.config.license, base.license, repo)
+        for role in ROLES:
+            check_licence(release.config.license, base.license, release.repo_id(role, version))
 
 
-def _history(inputs: Inputs, shared: Context, addenda: list[Addendum]) -> str:
+def _history(sources: Sources, shared: Context) -> str:
     """The log as last published, with the entries of this version, its addenda and fragments."""
-    release = inputs.release
+    release, addenda = sources.inputs.release, sources.addenda
     published = read_history(release.history)
-    own = _own_entry(published, shared, addenda)
+    own = own_entry(sources, shared)
+    if addenda and (entry := entries(published or "").get(shared["tag"])):
+        own = entry  # as it was published
     log = [*read_log(published or ""), *read_log(own)]
     if wrong := contradictions(log, shared["version"], addenda):
         raise RefusedError(
             wrong[0], hint=f"restore {release.addenda(shared['version'])}: it is only added to"
         )
     new = pending(read_fragments(release.fragments), log)
-    quotable = {name: shared[name] for name in ("version", "release", "calibration")}
+    quoted = {name: shared[name] for name in ("version", "release", "calibration")}
     additions = [
         own,
         *map(addendum_entry, missing_from(log, addenda)),
-        *(fragment_entry(fragment, quotable, log) for fragment in new),
+        *(fragment_entry(fragment, quoted, log) for fragment in new),
     ]
     return append(published, release.config.title, additions)
-
-
-def _own_entry(published: str | None, shared: Context, addenda: list[Addendum]) -> str:
-    """The entry of this version, which tells what it was published with.
-
-    After an addendum the numbers are others: the entry stays the one that is published, or is made
-    from what the first addendum superseded.
-    """
-    if not addenda:
-        return render_template("history_entry.md.jinja", shared)
-    if entry := entries(published or "").get(shared["tag"]):
-        return entry
-    first = addenda[0]
-    then = first.former.calibration.model_dump(mode="json", by_alias=True)
-    return render_template(
-        "history_entry.md.jinja",
-        shared | {"calibration": then, "date": first.record.supersedes.measured},
-    )
-
-
-def _pair_plots(inputs: Inputs, before: Released | None) -> list[Plot]:
-    """The figures of both repositories."""
-    evidence, calibration = inputs.evidence, inputs.calibration
-    plots = [
-        cosine_distributions(evidence, calibration),
-        own_against_other(evidence, calibration),
-        retrieval_vs_chance(calibration),
-    ]
-    return [*plots, versions_side_by_side(before.versions)] if before else plots
 
 
 def _files(plots: Sequence[Plot]) -> Files:
     return {name: content for plot in plots for name, content in plot.files().items()}
 
 
-def _pair_documents(
-    inputs: Inputs, base: BaseFacts, shared: Context, plots: Sequence[Plot]
-) -> Files:
-    """What is the same in both repositories."""
-    page = shared | {"blocks": shared["page_blocks"]}
+def _own_files(inputs: Inputs, version: str, role: Role) -> Files:
+    """What a release changes of an adapter's own files: the sidecar and PEFT's configuration."""
     return {
-        **licence_files(inputs.release.licence),
-        "RELEASE_CALIBRATION.md": render_template("RELEASE_CALIBRATION.md.jinja", page),
-        BASE_NAME: dump_base_facts(base),
-        ROUND_TRIP_NAME: round_trip(
-            {role: adapter.sidecar for role, adapter in inputs.adapters.items()},
-            inputs.evidence,
-            shared["release"]["repos"],
-            shared["tag"],
-        ),
-        **_files(plots),
-    }
-
-
-def _role_documents(inputs: Inputs, shared: Context, role: Role) -> Files:
-    """What only one repository has."""
-    log = inputs.adapters[role].log
-    plots = [training_loss(role, log)] if log else []
-    context = role_context(inputs, shared, role, plots)
-    return {
-        **_files(plots),
-        "README.md": render_template(f"{role}.md.jinja", context),
-        SIDECAR_NAME: _sidecar(inputs, shared, role),
+        SIDECAR_NAME: _sidecar(inputs, version, role),
         CONFIG_FILE_NAME: _adapter_config(inputs, role),
     }
 
 
-def _sidecar(inputs: Inputs, shared: Context, role: Role) -> str:
+def _digests(inputs: Inputs, base: BaseFacts, own: Mapping[Role, Files]) -> dict[str, str]:
+    """The sha256 of the files that the evidence does not hold to what they were."""
+    files = {BASE_NAME: sha256_bytes(dump_base_facts(base).encode())}
+    for role in ROLES:
+        for name, content in own[role].items():
+            data = content.encode() if isinstance(content, str) else content
+            files[f"{role}/{name}"] = sha256_bytes(data)
+        if inputs.adapters[role].log:
+            log = inputs.adapters[role].folder / TRAINING_LOG_NAME
+            files[f"{role}/{TRAINING_LOG_NAME}"] = sha256_file(log)
+    return files
+
+
+def _sidecar(inputs: Inputs, version: str, role: Role) -> str:
     """The sidecar with what only a release knows: the partner, and the scale evaluated."""
     sidecar, partner = inputs.adapters[role].sidecar, PARTNERS[role]
     ours = sidecar.nla_release
@@ -260,8 +230,8 @@ def _sidecar(inputs: Inputs, shared: Context, role: Role) -> str:
         update={
             "norms": ours.norms.model_copy(update={"scale_evaluated": scale}),
             "partner": Partner(
-                repo=shared["release"]["repos"][partner],
-                version=shared["version"],
+                repo=inputs.release.repo_id(partner, version),
+                version=version,
                 sha256=inputs.adapters[partner].sha256,
             ),
         }
@@ -284,9 +254,10 @@ def _adapter_config(inputs: Inputs, role: Role) -> str | bytes:
     return dump_json(ready)
 
 
-def _manifest(inputs: Inputs, shared: Context, role: Role, folder: Path) -> Manifest:
+def _manifest(sources: Sources, shared: Context, role: Role, folder: Path) -> Manifest:
     """What the repository is, and every other file that is in its folder by now."""
-    config, partner, repos = inputs.release.config, PARTNERS[role], shared["release"]["repos"]
+    inputs, partner, repos = sources.inputs, PARTNERS[role], shared["release"]["repos"]
+    config = inputs.release.config
     return Manifest(
         role=role,
         repo=repos[role],
@@ -299,4 +270,5 @@ def _manifest(inputs: Inputs, shared: Context, role: Role, folder: Path) -> Mani
             tag=shared["tag"],
             adapter_sha256=inputs.adapters[partner].sha256,
         ),
+        stated=sources.stated,
     )

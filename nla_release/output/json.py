@@ -22,6 +22,7 @@ def verdict_json(verdict: Verdict) -> str:
                 asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
                 for finding, waiver in verdict.waived
             ],
+            "unverified": verdict.unverified,
             "rules": {"total": sum(totals.values()), **totals},
         }
     )

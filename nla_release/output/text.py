@@ -15,6 +15,7 @@ def verdict_text(verdict: Verdict) -> str:
         for finding, waiver in verdict.waived
     ]
     lines += skipped_lines(verdict)
+    lines += [f"not computed  {what}" for what in verdict.unverified]
     if lines:
         lines.append("")
     return "\n".join([*lines, totals_line(verdict), f"verdict: {verdict.verdict}"])

@@ -76,6 +76,7 @@ RULES: tuple[Rule, ...] = (
     history.history_appended,
     references.licence_fits,
     rendered.nothing_hidden,
+    rendered.rendered_again,
     prose.claims_have_sources,
     prose.numbers_are_the_calibrations,
     references.citations_as_published,

@@ -110,6 +110,13 @@ class Scope(Generic[Target]):
 
 
 @dataclass(frozen=True)
+class Unverified:
+    """What a rule looked at and no file decides: somebody's words or choice."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """One finding: rule, severity, the file a person can open, and what is wrong there."""
 
@@ -130,7 +137,7 @@ class Rule:
     severity: Severity
     title: str
     page: Page
-    function: "Callable[[Subject], Iterator[Problem | Skip]]"
+    function: "Callable[[Subject], Iterator[Problem | Skip | Unverified]]"
     inconclusive: bool = False
 
     def apply(self, subject: "Subject", *, strict: bool) -> "Outcome":
@@ -144,6 +151,9 @@ class Rule:
             tuple(findings),
             tuple(
                 dict.fromkeys(_printable(skip.reason) for skip in results if isinstance(skip, Skip))
+            ),
+            unverified=tuple(
+                _printable(result.what) for result in results if isinstance(result, Unverified)
             ),
         )
 
@@ -164,11 +174,11 @@ def rule(
     each: Scope[Target],
     page: Page,
     inconclusive: bool = False,
-) -> Callable[[Callable[[Target], Iterable[Problem | Skip]]], Rule]:
+) -> Callable[[Callable[[Target], Iterable[Problem | Skip | Unverified]]], Rule]:
     """Make a rule of a function that checks one target of a scope."""
 
-    def document(check: Callable[[Target], Iterable[Problem | Skip]]) -> Rule:
-        def apply(subject: "Subject") -> Iterator[Problem | Skip]:
+    def document(check: Callable[[Target], Iterable[Problem | Skip | Unverified]]) -> Rule:
+        def apply(subject: "Subject") -> Iterator[Problem | Skip | Unverified]:
             targets = each.targets(subject)
             if not targets:
                 yield Skip(each.absent)
@@ -194,6 +204,7 @@ class Outcome:
     findings: tuple[Finding, ...]
     skipped: tuple[str, ...]
     waiver: Waiver | None = None
+    unverified: tuple[str, ...] = ()
 
     @property
     def state(self) -> State:
@@ -247,6 +258,11 @@ class Verdict:
             for reason in outcome.skipped:
                 codes.setdefault(reason, []).append(outcome.rule.code)
         return codes
+
+    @property
+    def unverified(self) -> list[str]:
+        """What the documents show and nothing was compared with: people's words and choices."""
+        return [what for outcome in self.outcomes for what in outcome.unverified]
 
     @property
     def totals(self) -> dict[State, int]:

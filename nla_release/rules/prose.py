@@ -2,8 +2,8 @@
 
 import itertools
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nla_release.calibration.report import Calibration
@@ -15,7 +15,7 @@ from nla_release.prose.quantities import metric_of, quantities
 from nla_release.prose.quantity import Quantity
 from nla_release.prose.reader import Passage, Sentence, read_prose
 from nla_release.prose.statements import compares, unfounded
-from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, Release, tag
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
 from nla_release.rules.adapter import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
@@ -51,11 +51,18 @@ class _Document:
     offset: int = 0
     skip_generated: bool = False
     about: str | None = None
+    notes: Mapping[Path, str] = field(default_factory=dict)
 
     def passages(self) -> tuple[Passage, ...]:
         return read_prose(self.markdown, skip_generated=self.skip_generated)
 
     def at(self, line: int) -> str:
+        """The place to edit: the line of a note where it comes from one, else of the document."""
+        for note, text in self.notes.items():
+            before, found, _ = self.markdown.partition(f"\n{text}\n")
+            first = before.count("\n") + 2
+            if found and first <= line <= first + text.count("\n"):
+                return f"{note}:{line - first + 1}"
         return f"{self.path}:{self.offset + line}"
 
 
@@ -84,13 +91,13 @@ def claims_have_sources(target: tuple[Adapter, Release | None]) -> Iterator[Prob
     adapter, release = target
     own = _own_addresses(adapter)
     for document in _documents(adapter, release):
-        found = (
+        found: Iterator[Problem] = (
             Problem(document.at(sentence.line), f"claims {words!r} and names no source")
             for passage in document.passages()
             for sentence in passage.sentences
             if (words := claim(sentence.text)) and not _sourced(sentence, own)
         )
-        yield from itertools.islice(found, MAX_FINDINGS)
+        yield from itertools.islice(_once(found, document, adapter), MAX_FINDINGS)
 
 
 @rule(
@@ -146,7 +153,15 @@ def numbers_are_the_calibrations(target: tuple[Adapter, Release | None]) -> Iter
 
     for document in documents:
         if document.about not in other_tags:
-            yield from itertools.islice(found(document), MAX_FINDINGS)
+            yield from itertools.islice(_once(found(document), document, adapter), MAX_FINDINGS)
+
+
+def _once(problems: Iterable[Problem], document: _Document, adapter: Adapter) -> Iterator[Problem]:
+    """Findings in a note, which stands in both repositories, for the first of them alone."""
+    for problem in problems:
+        in_a_note = any(str(problem.path).startswith(f"{note}:") for note in document.notes)
+        if not in_a_note or adapter.role == ROLES[0]:
+            yield problem
 
 
 def known_quantities(adapter: Adapter) -> list[Quantity]:
@@ -179,17 +194,26 @@ def _superseded(adapter: Adapter) -> Iterator[Quantity]:
 def _documents(adapter: Adapter, release: Release | None) -> Iterator[_Document]:
     """The card, the calibration's page, and what this version adds to the history."""
     card = adapter.text(CARD_FILE_NAME)
-    yield _document(adapter.folder / CARD_FILE_NAME, card, skip_generated=True)
+    notes = _notes(adapter, release)
+    yield _document(adapter.folder / CARD_FILE_NAME, card, skip_generated=True, notes=notes)
     path = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
     with reading(path, "NLA508"):
         page = read_text(path)
-    yield _document(path, page, skip_generated=True)
+    yield _document(path, page, skip_generated=True, notes=notes)
     path = adapter.folder / HISTORY_FILE_NAME
     own = (entry for entry in adapter.log if entry.tag == adapter.manifest.tag)
     for entry in (*itertools.islice(own, 1), *new_entries(adapter, release)):
         about = entry.record.about if entry.record else None
         offset = lines_before(adapter, entry)
         yield _document(path, entry.text, offset=offset, about=tag(about) if about else None)
+
+
+def _notes(adapter: Adapter, release: Release | None) -> dict[Path, str]:
+    """The rendered text of every note by its file, where the release that has it is here."""
+    stated = adapter.manifest.stated
+    if release is None or release.notes is None or stated is None:
+        return {}
+    return {release.notes / f"{name}.md": text for name, text in stated.notes.items()}
 
 
 def lines_before(adapter: Adapter, entry: Entry) -> int:
@@ -205,10 +229,11 @@ def _document(
     offset: int = 0,
     skip_generated: bool = False,
     about: str | None = None,
+    notes: Mapping[Path, str] | None = None,
 ) -> _Document:
     if len(markdown) > MAX_PROSE:
         raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
-    return _Document(path, markdown, offset, skip_generated, about)
+    return _Document(path, markdown, offset, skip_generated, about, notes or {})
 
 
 def _sourced(sentence: Sentence, own: tuple[str, ...]) -> bool:

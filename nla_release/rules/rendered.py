@@ -1,19 +1,62 @@
-"""NLA5xx: the documents as a reader sees them."""
+"""NLA5xx: the documents as a reader sees them, and as their files render them."""
 
 import itertools
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from nla_release.cards.blocks import marker_lines
+from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.cards.blocks import block_places, marker_lines
+from nla_release.cards.history import begins_with, entries
 from nla_release.cards.markdown import unseen
-from nla_release.cards.visible import view
-from nla_release.rules.adapter import CALIBRATION_PAGE_NAME, CARD_FILE_NAME, Adapter
-from nla_release.rules.model import Page, Problem, UnreadableError, rule
+from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
+from nla_release.cards.visible import Block, view
+from nla_release.errors import InputError, NlaReleaseError, one_line
+from nla_release.files import sha256_bytes, sha256_file
+from nla_release.hub.card_metadata import check_card
+from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.manifest import Stated
+from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
+from nla_release.rules.adapter import (
+    CALIBRATION_PAGE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    regular_file,
+)
+from nla_release.rules.model import Page, Problem, UnreadableError, Unverified, listed, rule
 from nla_release.rules.prose import MAX_PROSE
-from nla_release.rules.scopes import REPOSITORIES
+from nla_release.rules.scopes import RENDERED, REPOSITORIES
+from nla_release.rules.subject import Subject
+from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.weights import CONFIG_FILE_NAME
+
+if TYPE_CHECKING:
+    from nla_release.cards.documents import Sources
 
 # The first few tell enough of a document that hides more.
 _MAX_FINDINGS = 20
+
+_COMMENT_OF_A_BLOCK = re.compile(r"<!-- nla-release:(?:begin|end) [a-z]+ -->")
+
+# What NLA501 and NLA502 compare of the metadata, or NLA506 with LICENSE.
+_METADATA_OF_OTHERS = {
+    "license",
+    "license_name",
+    "license_link",
+    "base_model",
+    "base_model_relation",
+    "library_name",
+    "pipeline_tag",
+    "new_version",
+}
+
+# Pictures of other libraries differ in their bytes; of the same numbers, hardly in their tones.
+_MAX_TONE, _MAX_PIXELS = 0.04, 4_000_000
 
 
 @rule(
@@ -60,3 +103,315 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
             yield Problem(
                 f"{path}:{line}", f"the generated block {name} is inside {shown[line].within}"
             )
+
+
+@rule(
+    "NLA514",
+    "error",
+    "cards, figures and their words are what the files render to",
+    each=RENDERED,
+    page=Page(
+        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the entry of this version in"
+        " HISTORY.md and every figure (PNG, SVG, CSV) are rendered again from the repository's own"
+        " files and from `stated` in release.json, which holds release.yaml's choices and the"
+        " notes. Every part must be there as rendered: the whole usage snippet, token ids, scale,"
+        " revision, partner links, training facts, loss and alt texts. base.json, training logs,"
+        " sidecars and PEFT configurations have the sha256 that RELEASE_CALIBRATION.md lists. Whole"
+        " paragraphs that somebody added are no finding: the verdict lists them, with the notes"
+        " and choices in `stated`, as not computed.",
+        why="With release.json listed again, `os.system(...)` in a snippet, another injection"
+        " scale, somebody else's repository as partner and a swapped figure all passed a check that"
+        " compared numbers only.",
+        fix="Run `nla-release render` again. Write prose into the notes.",
+        example="line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'",
+        waive="Never: what is published is computed from what is published.",
+    ),
+)
+def rendered_again(subject: Subject) -> Iterator[Problem | Unverified]:
+    """Each repository, with its partner where that is here too."""
+    drawn: dict[str, Mapping[str, bytes]] = {}
+    for adapter in subject.rendered:
+        yield from _against_files(adapter, subject, drawn)
+
+
+def _against_files(
+    adapter: Adapter, subject: Subject, drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE_NAME
+    if stated is None:
+        version = adapter.manifest.tool_version
+        message = f"has no `stated`: nla-release {version} wrote it, and only blocks are compared"
+        yield Problem(path, message, "warning")
+        return
+    with _rendering(path):
+        sources = _sources(adapter, subject, stated)
+        found = list(itertools.islice(_differences(adapter, sources, drawn), 2 * _MAX_FINDINGS))
+    yield from [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
+    yield from _people(adapter, stated)
+    yield from (each for each in found if isinstance(each, Unverified))
+
+
+@contextmanager
+def _rendering(path: Path) -> Iterator[None]:
+    """Turn every way in which values of a stranger's `stated` cannot be rendered into a finding."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (
+        NlaReleaseError,
+        TemplateError,
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        TypeError,
+    ) as error:
+        message = f"what it states cannot be rendered: {one_line(error)}"
+        raise UnreadableError("NLA514", path, message) from error
+
+
+def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
+    """What a repository is rendered from again.
+
+    Raises:
+        UnreadableError: a file that it is computed from is damaged or not the one measured.
+    """
+    from nla_release.cards.documents import Sources, stated_release
+    from nla_release.cards.inputs import Inputs, read_adapter
+    from nla_release.cards.released import restated
+
+    measurement = next(
+        each for each in subject.measurements if each.rendered and each.folder == adapter.folder
+    )
+    evidence, calibration = measurement.evidence, adapter.calibration
+    for each in subject.rendered:
+        for name, digest in evidence.run.files.items():
+            role, _, file = name.partition("/")
+            if role == each.role and each.digest(file) != digest:
+                raise UnreadableError("NLA601", each.folder / file, "is not the one measured")
+    if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
+        exclude={"tool_version"}
+    ):
+        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE_NAME, "is not computed")
+    adapters = {}
+    for each in subject.rendered:
+        adapters[each.role] = read_adapter(each.folder, each.role)
+    release = stated_release(adapter.folder, stated)
+    inputs = Inputs(release, adapters, evidence, calibration)
+    before = None
+    if stated.released:
+        before = restated(stated.released, adapter.manifest.tag, calibration)
+    return Sources(
+        inputs,
+        adapter.manifest.version,
+        stated,
+        before,
+        adapter.log,
+        adapter.addenda,
+        adapter.comparison,
+    )
+
+
+def _differences(
+    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    """Everything that is not as its files give it, and what was added by hand."""
+    from nla_release.cards.documents import documents, own_entry, shared_context
+
+    shared = shared_context(sources)
+    for name, expected in documents(sources, shared, adapter.role).items():
+        yield from _not_as_rendered(adapter.folder / name, expected, adapter.text(name))
+        if name == CARD_FILE_NAME:
+            yield from _metadata(adapter, expected)
+    entry = entries(adapter.text(HISTORY_FILE_NAME)).get(adapter.manifest.tag, "")
+    if not begins_with(entry.replace("\r\n", "\n"), own_entry(sources, shared)):
+        path = adapter.folder / HISTORY_FILE_NAME
+        yield Problem(path, f"the entry of {adapter.manifest.tag} is not what its files give")
+    yield from _facts_of_the_pair(adapter, sources)
+    yield from _figures(adapter, sources, drawn)
+
+
+def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem | Unverified]:
+    """Where a document lacks a block that it should have; whole blocks may be added to it."""
+    try:
+        ours, theirs = _blocks(expected), _blocks(found)
+    except InputError:
+        return  # NLA502 refuses a document whose markers are out of place
+    matcher = SequenceMatcher(
+        None, [each.text for each in ours], [each.text for each in theirs], autojunk=False
+    )
+    for kind, first, end, their_first, their_end in matcher.get_opcodes():
+        if kind == "equal":
+            yield from _folded_away(path, theirs[their_first:their_end])
+            continue
+        for place, block in enumerate(ours[first:end], their_first):
+            if not _COMMENT_OF_A_BLOCK.fullmatch(block.text):
+                other = theirs[place] if place < their_end else None
+                yield _changed(path, block, other, theirs[max(their_first - 1, 0)].line)
+        if added := theirs[their_first + end - first : their_end]:
+            last = added[-1].line + added[-1].text.count("\n")
+            yield Unverified(f"{path}:{added[0].line} to {last}: added by hand")
+
+
+def _blocks(document: str) -> list[Block]:
+    """The blocks of a document, without what is in generated ones: NLA502 compares that."""
+    for place in sorted(block_places(document).values(), key=lambda it: it.start, reverse=True):
+        blank = "\n" * document[place].count("\n")
+        document = document[: place.start] + blank + document[place.stop :]
+    return list(view(document).blocks)
+
+
+def _folded_away(path: Path, blocks: list[Block]) -> Iterator[Problem]:
+    for block in blocks:
+        if block.within:
+            yield Problem(f"{path}:{block.line}", f"is inside {block.within}, where it is not seen")
+
+
+def _changed(path: Path, block: Block, other: Block | None, near: int) -> Problem:
+    """A block that is not there, by the first of its lines that differs from what is."""
+    if other is None:
+        return Problem(f"{path}:{near}", f"lacks {_short(block.text)}, which its files give")
+    lines = itertools.zip_longest(block.text.split("\n"), other.text.split("\n"), fillvalue="")
+    at, (ours, theirs) = next((at, pair) for at, pair in enumerate(lines) if pair[0] != pair[1])
+    return Problem(
+        f"{path}:{other.line + at}", f"is {_short(theirs)}, its files give {_short(ours)}"
+    )
+
+
+def _short(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    return repr(line if len(line) <= 120 else f"{line[:120]}...")
+
+
+def _metadata(adapter: Adapter, expected: str) -> Iterator[Problem]:
+    """The keys that NLA501, NLA502 and NLA506 say nothing of; others may be added."""
+    path, found = adapter.folder / CARD_FILE_NAME, check_card(adapter.text(CARD_FILE_NAME))
+    if found.errors or not found.metadata:
+        return  # NLA501 refuses it
+    for name, value in check_card(expected).metadata.items():
+        there = found.metadata.get(name)
+        if name == "model-index":
+            value, there = _without_metrics(value), _without_metrics(there)
+        if name not in _METADATA_OF_OTHERS and there is not None and there != value:
+            yield Problem(path, f"{name} is {_short(str(there))}, its files give {value!r}")
+        elif there is None and name not in {*_METADATA_OF_OTHERS, "model-index"}:
+            yield Problem(path, f"{name} is missing, its files give {value!r}")
+
+
+def _without_metrics(index: Any) -> Any:
+    """What a valid model-index says of the measurement; None when there is no index."""
+    return index and [
+        each | {"results": [{**result, "metrics": None} for result in each["results"]]}
+        for each in index
+    ]
+
+
+def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
+    """What release.json states for a repository whose partner is not here, as far as it is."""
+    from nla_release.cards.context import facts_by_role, pair_facts
+
+    stated, adapters = sources.stated, sources.inputs.adapters
+    path = adapter.folder / MANIFEST_FILE_NAME
+    for name, each in facts_by_role(sources.inputs).items():
+        for role, facts in json.loads(json.dumps(each)).items():
+            if stated.pair[name].get(role) != facts:
+                yield Problem(path, f"stated.pair.{name}.{role} is not what the adapter gives")
+    if len(adapters) == len(ROLES) and pair_facts(sources.inputs) != stated.pair:
+        yield Problem(path, "stated.pair is not what both adapters give")
+    if len(adapters) == len(ROLES):
+        sidecars = {role: adapters[role].sidecar for role in ROLES}
+        repos = {role: sources.inputs.release.repo_id(role, sources.version) for role in ROLES}
+        example = round_trip(sidecars, sources.inputs.evidence, repos, adapter.manifest.tag)
+        if adapter.text(ROUND_TRIP_NAME) != example:
+            yield Problem(adapter.folder / ROUND_TRIP_NAME, "is not what both sidecars give")
+    files = {name: adapter.folder / name for name in (BASE_FILE_NAME, ROUND_TRIP_NAME)}
+    for role, each in adapters.items():
+        logs = [LOG_FILE_NAME] if each.log else []
+        for name in (SIDECAR_FILE_NAME, CONFIG_FILE_NAME, *logs):
+            files[f"{role}/{name}"] = each.folder / name
+    for name, file in files.items():
+        digest, listed_as = sha256_file(file), stated.files.get(name, "nothing")
+        if digest != listed_as:
+            message = f"has sha256 {digest[:12]}, {CALIBRATION_PAGE_NAME} lists {listed_as[:12]}"
+            yield Problem(file, message)
+
+
+def _figures(
+    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    """Every figure, drawn again; a figure of both repositories is drawn once."""
+    from nla_release.cards.documents import plots_of_pair, plots_of_role
+    from nla_release.cards.figures import drawn_with
+
+    expected: dict[str, bytes] = {}
+    plots = plots_of_pair(sources.inputs, sources.before)
+    for plot in (*plots, *plots_of_role(sources.inputs, adapter.role)):
+        numbers = repr((plot.name, plot.alt, plot.columns, tuple(plot.rows)))
+        if numbers not in drawn:
+            drawn[numbers] = {
+                name: content.encode() if isinstance(content, str) else content
+                for name, content in plot.files().items()
+            }
+        expected |= drawn[numbers]
+    with_, here = sources.stated.drawn_with, drawn_with()
+    alike = []
+    for name, content in expected.items():
+        path = adapter.folder / name
+        if path not in adapter.files:
+            yield Problem(path, "is missing: its files give this figure")
+        elif adapter.sha256(name) == sha256_bytes(content):
+            continue
+        elif with_ == here or name.endswith(".csv"):
+            yield Problem(path, "is not what its files give when it is drawn again")
+        elif name.endswith(".png") and not _alike(regular_file(path, "NLA514"), content):
+            yield Problem(path, "does not look like what its files give")
+        else:
+            alike.append(name)
+    if alike:
+        yield Unverified(
+            f"{adapter.folder}: bytes of {listed(alike)}, drawn with {with_}; here is {here}"
+        )
+    extra = {
+        path.relative_to(adapter.folder).as_posix()
+        for path in adapter.files
+        if path.parent == adapter.folder / "figures"
+    } - expected.keys()
+    if extra:
+        yield Unverified(f"{adapter.folder}: {listed(sorted(extra))}, figures that were added")
+
+
+def _alike(path: Path, content: bytes) -> bool:
+    """Whether two pictures of other libraries show the same, in the tones of small copies."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    tones = []
+    for source in (path, io.BytesIO(content)):
+        try:
+            with Image.open(source, formats=["PNG"]) as picture:
+                if picture.width * picture.height > _MAX_PIXELS:
+                    return False
+                small = picture.convert("L").resize((170, 100))
+                tones.append(np.asarray(small, np.float64) / 255)
+        except (OSError, ValueError, SyntaxError):
+            return False
+    return float(np.abs(tones[0] - tones[1]).mean()) <= _MAX_TONE
+
+
+def _people(adapter: Adapter, stated: Stated) -> Iterator[Unverified]:
+    """What a reader has to take from the authors: their choices, their words, another release."""
+    checked = {"base_model", "base_revision", "gates", "repo"}
+    chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)
+    yield Unverified(
+        f"{adapter.folder / MANIFEST_FILE_NAME}: choices of release.yaml: {', '.join(chosen)}"
+    )
+    if stated.notes:
+        yield Unverified(f"{adapter.folder}: notes: {', '.join(sorted(stated.notes))}")
+    if stated.released:
+        yield Unverified(f"{adapter.folder}: the figures of the previous version")

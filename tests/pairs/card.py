@@ -194,6 +194,36 @@ def zero_width_space(dist: Path) -> None:
     in_the_card(dist, "It is go\u200bod.")
 
 
+def edited(dist: Path, old: str, new: str) -> None:
+    """Change a generated part of a card that is between no markers."""
+    path = dist / "av" / "README.md"
+    assert old in path.read_text()
+    write_atomic(path, path.read_text().replace(old, new, 1))
+    list_anew(dist / "av")
+
+
+@defect("NLA514", "dist")
+def snippet_that_runs_a_command(dist: Path) -> None:
+    edited(dist, "hook.remove()\n", "hook.remove()\nimport os; os.system('id')\n")
+
+
+@defect("NLA514", "dist")
+def scale_of_another_base(dist: Path) -> None:
+    edited(dist, "INJECTION_SCALE = 39.25", "INJECTION_SCALE = 80000.0")
+
+
+@defect("NLA514", "dist")
+def partner_of_somebody_else(dist: Path) -> None:
+    edited(dist, "[someone/tiny-nla-L3-ar-v0_0_1](", "[somebody/other](")
+
+
+@defect("NLA514", "dist")
+def figure_swapped(dist: Path) -> None:
+    figures = dist / "ar" / "figures"
+    write_atomic(figures / "own_vs_another.png", (figures / "training_loss.png").read_bytes())
+    list_anew(dist / "ar")
+
+
 def told(dist: Path, text: str, name: str = "README.md", role: str = "av") -> None:
     """Add a paragraph of the author's to a document."""
     append_text(dist / role / name, f"\n{text}\n")

@@ -477,3 +477,18 @@ def test_a_number_of_a_probe_is_accepted_beside_its_name_alone(
 
     assert objections(sentence.format(shown)) == []
     assert len(objections(f"Round-trip cosine {shown}.")) == 1
+
+
+def test_a_finding_in_a_note_names_the_note_to_edit_once(tmp_path):
+    notes = {
+        "summary": "Words.\n\nRound-trip cosine: 0.99.",
+        "positioning": "The first open NLA released publicly.",
+    }
+    render(make_release(tmp_path, notes=notes, rows=60, documents=12), "0.0.1")
+
+    subject = find_subject(tmp_path)
+    (number,) = numbers_are_the_calibrations.apply(subject, strict=False).findings
+    (claimed,) = claims_have_sources.apply(subject, strict=False).findings
+
+    assert number.path == str(tmp_path / "notes" / "summary.md:3")
+    assert claimed.path == str(tmp_path / "notes" / "positioning.md:1")

@@ -6,13 +6,14 @@ who do not see it. The same inputs give the same bytes.
 
 from nla_release.cards.figures.controls import cosine_distributions, own_against_other
 from nla_release.cards.figures.loss import training_loss
-from nla_release.cards.figures.plot import Plot
+from nla_release.cards.figures.plot import Plot, drawn_with
 from nla_release.cards.figures.retrieval import retrieval_vs_chance
 from nla_release.cards.figures.versions import versions_side_by_side
 
 __all__ = [
     "Plot",
     "cosine_distributions",
+    "drawn_with",
     "own_against_other",
     "retrieval_vs_chance",
     "training_loss",

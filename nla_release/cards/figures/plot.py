@@ -8,16 +8,19 @@ never the only thing that tells two marks apart.
 
 import csv
 import io
+import platform
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from matplotlib import __version__ as mpl_version
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import __version__ as pillow_version
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#595959"
 
@@ -81,6 +84,12 @@ class Plot:
         writer.writerow(self.columns)
         writer.writerows(self.rows)
         return text.getvalue()
+
+
+def drawn_with() -> str:
+    """What decides the bytes of a figure besides its numbers: the libraries and the machine."""
+    system, machine = platform.system(), platform.machine()
+    return f"matplotlib {mpl_version}, Pillow {pillow_version}, {system} {machine}"
 
 
 def canvas(height: float) -> tuple[Figure, Axes]:

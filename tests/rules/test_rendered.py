@@ -1,0 +1,204 @@
+"""NLA514: whatever is a function of a repository's files is rendered again and compared."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nla_release.cards.blocks import generated_blocks
+from nla_release.cards.history import entries
+from nla_release.cards.render import render
+from nla_release.errors import InputError
+from nla_release.release import ROLES, Release
+from nla_release.rules import judge
+from nla_release.rules.adapter import Adapter
+from nla_release.rules.card import metadata_valid
+from nla_release.rules.model import Problem
+from nla_release.rules.rendered import _metadata, _not_as_rendered, rendered_again
+from nla_release.rules.subject import find_subject
+from nla_release.sidecar import Role
+from tests.builders_pair import make_release
+from tests.pairs.zoo import edited_json, list_anew
+
+NOTES = {
+    "summary": "Words of a person.\n\nMore of them.",
+    "limitations": "Made of numbers in order, not of training.",
+    "positioning": "Where it belongs.",
+}
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A release with notes, rendered; copied by whoever changes it."""
+    made = make_release(
+        tmp_path_factory.mktemp("made") / "release", notes=NOTES, rows=60, documents=12
+    )
+    render(made, "0.0.1")
+    return made
+
+
+def messages(dist: Path) -> list[str]:
+    """What NLA514 finds, without the folder."""
+    found = rendered_again.apply(find_subject(dist), strict=False)
+    return [f"{each.path.removeprefix(f'{dist}/')} {each.message}" for each in found.findings]
+
+
+def unverified(dist: Path) -> list[str]:
+    """What the verdict says that nothing was compared with."""
+    return [each.replace(f"{dist}/", "") for each in judge(find_subject(dist)).unverified]
+
+
+@pytest.fixture
+def dist(release: Release, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(release.dist, tmp_path / "dist"))
+
+
+def test_nothing_is_found_in_what_was_rendered(dist: Path) -> None:
+    assert messages(dist) == []
+    assert messages(dist / "av") == []
+    assert messages(dist / "ar") == []
+
+
+EDITS = {
+    "system call": ("print(tokenizer", "import os; os.system('id')\nprint(tokenizer"),
+    "scale": ("INJECTION_SCALE = 39.25", "INJECTION_SCALE = 80000.0"),
+    "token id": ("INJECTION_TOKEN_ID = 160", "INJECTION_TOKEN_ID = 161"),
+    "repository": ('AV_REPO = "someone/', 'AV_REPO = "somebody/'),
+    "partner": ("[someone/tiny-nla-L3-ar-v0_0_1](", "[somebody/other]("),
+    "revision": ('REVISION = "v0.0.1"', 'REVISION = "main"'),
+    "loss": ("| Raw loss | ", "| Raw loss | 0"),
+    "alt text": ("![Raw AV training loss over 120", "![Raw AV training loss over 999"),
+    "tag": ("- lora\n", "- lora\n- safe-for-everything\n"),
+    "name of the results": ("- name: tiny-nla-L3-av", "- name: other"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("folder", [".", "av"], ids=["pair", "alone"])
+def test_an_edit_of_a_computed_part_is_found(
+    dist: Path, edit: tuple[str, str], folder: str
+) -> None:
+    card = dist / "av" / "README.md"
+    text = card.read_text()
+    assert edit[0] in text
+    card.write_text(text.replace(*edit, 1))
+    list_anew(dist / "av")
+
+    assert any("README.md" in each for each in messages(dist / folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "figures/own_vs_another.png",
+        "figures/own_vs_another.svg",
+        "figures/retrieval_vs_chance.csv",
+        "training_log.jsonl",
+        "base.json",
+        "nla_meta.yaml",
+        "adapter_config.json",
+        "HISTORY.md",
+        "README.md",
+        "RELEASE_CALIBRATION.md",
+        "LICENSE",
+        "calibration.json",
+        "evidence/rows.jsonl",
+        "evidence/run.json",
+        "evidence/vectors.safetensors",
+        "adapter_model.safetensors",
+    ],
+)
+@pytest.mark.parametrize("folder", [".", "av"], ids=["pair", "alone"])
+def test_a_changed_byte_of_any_file_is_found(dist: Path, name: str, folder: str) -> None:
+    path = dist / "av" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    list_anew(dist / "av")
+
+    assert judge(find_subject(dist / folder)).verdict == "fail"
+
+
+def test_a_swapped_figure_is_found(dist: Path) -> None:
+    figures = dist / "av" / "figures"
+    shutil.copy(figures / "own_vs_another.png", figures / "cosine_real_vs_controls.png")
+    list_anew(dist / "av")
+
+    (found,) = messages(dist)
+    assert found.startswith("av/figures/cosine_real_vs_controls.png is not what its files give")
+
+
+def test_the_finding_names_line_and_both_texts(dist: Path) -> None:
+    card = dist / "av" / "README.md"
+    text = card.read_text().replace("INJECTION_SCALE = 39.25", "INJECTION_SCALE = 80000.0")
+    card.write_text(text)
+    line = text.split("\n").index(next(each for each in text.split("\n") if "= 80000.0" in each))
+
+    (found,) = messages(dist)
+
+    assert found.startswith(f"av/README.md:{line + 1} is 'INJECTION_SCALE = 80000.0")
+    assert "its files give 'INJECTION_SCALE = 39.25" in found
+
+
+def test_peoples_words_are_marked_as_such(dist: Path) -> None:
+    said = unverified(dist / "av")
+    assert any("notes: limitations, positioning, summary" in each for each in said)
+    assert any("choices of release.yaml: author, citations, license, name" in each for each in said)
+
+    card = dist / "av" / "README.md"
+    card.write_text(f"{card.read_text()}\nThanks to everybody.\n")
+    last = len(card.read_text().splitlines())
+
+    assert messages(dist / "av") == []
+    assert f"README.md:{last} to {last}: added by hand" in " ".join(unverified(dist / "av"))
+
+
+def test_a_release_json_of_an_earlier_tool_is_a_warning(dist: Path) -> None:
+    with edited_json(dist / "av" / "release.json") as manifest:
+        del manifest["stated"]
+
+    (found,) = messages(dist / "av")
+    assert "has no `stated`" in found
+
+
+@pytest.mark.parametrize("name", ["README.md", "RELEASE_CALIBRATION.md", "HISTORY.md"])
+@pytest.mark.parametrize("role", ROLES)
+def test_every_line_that_is_changed_is_found_or_is_peoples_prose(
+    dist: Path, role: Role, name: str
+) -> None:
+    """Each line of each document in turn, with the comparisons of NLA501, NLA502 and NLA514."""
+    adapter = Adapter(role, dist / role, rendered=True)
+    path, rendered = dist / role / name, (dist / role / name).read_text()
+    lines, prose = (
+        rendered.split("\n"),
+        {line for each in NOTES.values() for line in each.split("\n")},
+    )
+    end_of_metadata = lines.index("---", 1) if lines[0] == "---" else -1
+    missed = []
+    for at, line in enumerate(lines):
+        if not line.strip() or line in prose:
+            continue
+        other = f"{line[:-1]}{'x' if line[-1] != 'x' else 'y'}"
+        changed = "\n".join([*lines[:at], other, *lines[at + 1 :]])
+        path.write_text(changed)
+        if name == "HISTORY.md":
+            found = at < 2 or entries(changed).get("v0.0.1") != entries(rendered)["v0.0.1"]
+        elif at <= end_of_metadata:
+            found = bool([*metadata_valid.function(find_subject(dist / role))]) or bool(
+                [*_metadata(adapter, rendered)]
+            )
+        else:
+            found = _is_noticed(path, rendered, changed)
+        if not found:
+            missed.append(f"{at + 1}: {line}")
+    path.write_text(rendered)
+    assert missed == []
+
+
+def _is_noticed(path: Path, rendered: str, changed: str) -> bool:
+    try:
+        if generated_blocks(changed) != generated_blocks(rendered):
+            return True  # NLA502
+    except InputError:
+        return True  # NLA502 as well
+    return any(isinstance(each, Problem) for each in _not_as_rendered(path, rendered, changed))
