@@ -31,6 +31,8 @@ _INDISPENSABLE = frozenset(
         "NLA501",
         "NLA502",
         "NLA504",
+        "NLA513",
+        "NLA514",
         "NLA601",
         "NLA602",
         "NLA701",
