@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,8 +119,7 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         " revision, partner links, training facts, loss and alt texts. base.json, training logs,"
         " sidecars and PEFT configurations have the sha256 that RELEASE_CALIBRATION.md lists. Whole"
         " paragraphs that somebody added are no finding: the verdict lists them, with the notes"
-        " and choices in `stated`, as not computed. What another version of nla-release rendered may"
-        " have other words: differences are warnings then.",
+        " and choices in `stated`, as not computed.",
         why="With release.json listed again, `os.system(...)` in a snippet, another injection"
         " scale, somebody else's repository as partner and a swapped figure all passed a check that"
         " compared numbers only.",
@@ -151,10 +149,8 @@ def _against_files(
         found = list(itertools.islice(_differences(adapter, sources, drawn), 2 * _MAX_FINDINGS))
     problems = [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
     if problems and (version := adapter.manifest.tool_version) != __version__:
-        # Its words may be others; what it computed from has rules of its own.
         message = f"nla-release {version} rendered this, {__version__} compares it"
-        yield Problem(path, f"{message}: verify it with that version", "warning")
-        problems = [replace(each, severity="warning") for each in problems]
+        yield Problem(path, f"{message}: compare with that version as well")
     yield from problems
     yield from _people(adapter, stated)
     yield from (each for each in found if isinstance(each, Unverified))

@@ -153,7 +153,7 @@ def test_peoples_words_are_marked_as_such(dist: Path) -> None:
     assert f"README.md:{last} to {last}: added by hand" in " ".join(unverified(dist / "av"))
 
 
-def test_words_of_another_version_of_the_tool_are_warnings(dist: Path) -> None:
+def test_another_version_of_the_tool_is_named_where_its_words_differ(dist: Path) -> None:
     with edited_json(dist / "av" / "release.json") as manifest:
         manifest["tool_version"] = "9.9.9"
     assert messages(dist / "av") == []
@@ -162,7 +162,6 @@ def test_words_of_another_version_of_the_tool_are_warnings(dist: Path) -> None:
     card.write_text(card.read_text().replace("## How to use", "## Usage"))
     found = rendered_again.apply(find_subject(dist / "av"), strict=False).findings
 
-    assert {each.severity for each in found} == {"warning"}
     assert "nla-release 9.9.9 rendered this" in found[0].message
 
 
