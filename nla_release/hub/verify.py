@@ -181,4 +181,5 @@ def _renamed(outcome: Outcome, names: dict[str, str]) -> Outcome:
             for each in outcome.findings
         ),
         skipped=tuple(map(named, outcome.skipped)),
+        unverified=tuple(map(named, outcome.unverified)),
     )

@@ -73,6 +73,7 @@ def test_the_json_document_has_the_fixed_keys():
             },
         ],
         "waived": [],
+        "unverified": [],
         "rules": {"total": 4, "passed": 1, "failed": 1, "warned": 1, "waived": 0, "skipped": 1},
     }
 

@@ -190,11 +190,13 @@ def test_every_line_that_is_changed_is_found_or_is_peoples_prose(
     for at, line in enumerate(lines):
         if not line.strip() or line in prose:
             continue
+        if name == "HISTORY.md" and at < rendered[: rendered.index("\n## ")].count("\n") + 1:
+            continue  # the preamble stays as the first release published it
         other = f"{line[:-1]}{'x' if line[-1] != 'x' else 'y'}"
         changed = "\n".join([*lines[:at], other, *lines[at + 1 :]])
         path.write_text(changed)
         if name == "HISTORY.md":
-            found = at < 2 or entries(changed).get("v0.0.1") != entries(rendered)["v0.0.1"]
+            found = entries(changed).get("v0.0.1") != entries(rendered)["v0.0.1"]
         elif at <= end_of_metadata:
             found = bool([*metadata_valid.function(find_subject(dist / role))]) or bool(
                 [*_metadata(adapter, rendered)]
