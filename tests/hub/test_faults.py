@@ -124,15 +124,14 @@ def test_a_429_says_when_to_come_back(hub):
 
 def test_a_slow_answer_comes_after_the_effect_and_after_the_client_gave_up(hub, api):
     hub.faults.inject(Fault("slow", seconds=100_000))
-    body = b'{"tag": "v1"}'
+    body, address = b'{"tag": "v1"}', urlsplit(hub.endpoint)
     lines = [
         f"POST /api/models/{REPO}/tag/main HTTP/1.1",
-        "host: hub",
+        f"host: {address.netloc}",
         f"authorization: Bearer {hub.token}",
         "content-type: application/json",
         f"content-length: {len(body)}",
     ]
-    address = urlsplit(hub.endpoint)
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         wait_until(lambda: Store(hub.root).repo(REPO).state().tags)
