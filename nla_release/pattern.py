@@ -77,14 +77,18 @@ class _Run:
 
     def on(self, text: str, sequence: Any, starts: Places) -> Places:
         """Where a sequence of parts may end in `text` when it may begin at `starts`."""
+        self._count(1)  # for a sequence of no parts, which may be repeated too
         for operation, argument in sequence:
-            self.left -= len(starts) + 1
-            if self.left < 0:
-                raise UntriedError(f"the pattern takes more than {MAX_STEPS} steps")
+            self._count(len(starts) + 1)
             starts = self._part(text, operation.name, argument, starts)
             if not starts:
                 break
         return starts
+
+    def _count(self, steps: int) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise UntriedError(f"the pattern takes more than {MAX_STEPS} steps")
 
     def _part(self, text: str, operation: str, argument: Any, starts: Places) -> Places:
         match operation:
@@ -117,9 +121,12 @@ class _Run:
 
     def _repeat(self, text: str, least: int, most: int, inner: Any, starts: Places) -> Places:
         for _ in range(least):
-            starts = self.on(text, inner, starts)
-            if not starts:
-                return starts
+            before = starts
+            starts = self.on(text, inner, before)
+            if not starts or starts == before:  # once more gives the same
+                break
+        if not starts:
+            return starts
         ends = new = starts
         for _ in range(most - least):
             new = self.on(text, inner, new) - ends
