@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from nla_release.hub.masking import shown
+
 # A log that somebody scrolls through later wants a line when something starts, ends, or takes long.
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -19,7 +21,7 @@ class Advance(Protocol):
 
 def tell(line: str) -> None:
     """Say something about the work to come."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(f"{shown(line)}\n")
     sys.stderr.flush()
 
 
@@ -43,15 +45,15 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{unit} {{task.fields[note]}}"),
+        TextColumn(f"{unit} {{task.fields[note]}}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, note="")
-        yield lambda done, note="": bar.update(task, completed=done, note=note)
+        task = bar.add_task(shown(title), total=total, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=shown(note))
 
 
 @contextmanager

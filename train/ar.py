@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
+from nla_release.cli.edge import say
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import block_count, block_output, embedding_norm
 from nla_release.engine.base import Base
@@ -228,7 +228,7 @@ def command(recipe: Recipe, folder: Path, again: bool, device: str | None) -> No
     """Train the activation reconstructor of RECIPE; writes pair/ar in the folder."""
     done = train_ar(recipe, folder, device=device, again=again)
     if is_main():
-        click.echo(summary(folder / "pair" / "ar", done), err=True)
+        say(summary(folder / "pair" / "ar", done))
 
 
 if __name__ == "__main__":

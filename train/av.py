@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 from torch.nn.functional import cross_entropy
 
+from nla_release.cli.edge import say
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import embedding_norm
 from nla_release.engine.base import Base
@@ -230,7 +230,7 @@ def command(
         recipe, folder, device=device, allow_ood_injection=allow_ood_injection, again=again
     )
     if is_main():
-        click.echo(summary(folder / "pair" / "av", done), err=True)
+        say(summary(folder / "pair" / "av", done))
 
 
 if __name__ == "__main__":

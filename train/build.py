@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nla_release.cli.edge import say
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.explanation import wrap
@@ -272,7 +272,7 @@ def _list_training_documents(folder: Path, sides: list[Side]) -> None:
 def command(recipe: Recipe, folder: Path, again: bool) -> None:  # noqa: ARG001
     """Make the rows that a pair learns from as RECIPE says; writes data/*_sft.parquet."""
     build(recipe, folder)
-    click.echo(f"wrote {folder / 'data'}", err=True)
+    say(f"wrote {folder / 'data'}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from nla_release.calibration.report import Calibration
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.files import read_text, read_yaml, write_atomic
@@ -152,7 +152,7 @@ Try next: .venv/bin/nla-release explain NLA603
 
 
 def _say(text: str) -> None:
-    click.echo(text)
+    tell(text)
     sys.stdout.flush()
 
 

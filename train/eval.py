@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from nla_release.calibration.calibrate import calibrate
+from nla_release.cli.edge import say
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError
 from nla_release.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
@@ -192,10 +191,9 @@ def command(recipe: Recipe, folder: Path, again: bool, device: str | None) -> No
     """Measure the pair of RECIPE and its checkpoints; writes trajectory.jsonl and trajectory.md."""
     points = evaluate(recipe, folder, device=device, again=again)
     last = points[-1]
-    click.echo(
+    say(
         f"wrote {folder / TABLE_NAME}: {len(points)} pairs; the finished one has cosine"
-        f" {last.cosine:.3f}, {last.real_minus_shuffled:+.3f} against shuffled: {last.label}",
-        err=True,
+        f" {last.cosine:.3f}, {last.real_minus_shuffled:+.3f} against shuffled: {last.label}"
     )
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from nla_release.cli.edge import say
 from nla_release.engine.architecture import block_count, block_output, embedding_norm, width_of
 from nla_release.engine.base import Base
 from nla_release.engine.batches import halving, pad_right
@@ -251,7 +251,7 @@ def command(recipe: Recipe, folder: Path, again: bool, device: str | None) -> No
     """Take activations from a corpus as RECIPE says; writes data/base.parquet in the folder."""
     extract(recipe, folder, device=device, again=again)
     if is_main():
-        click.echo(f"wrote {data_path(folder, 'base')}", err=True)
+        say(f"wrote {data_path(folder, 'base')}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from nla_release.base.revision import check_source
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import debug_option, tell
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import DTYPES, Base, quiet_libraries
 from nla_release.engine.footprint import (
@@ -279,7 +279,7 @@ def command(
     """Say what training the adapters of RECIPE takes, without loading or training anything."""
     size = card_bytes(card) if card else None
     wanted = read_recipe(recipe)
-    click.echo(plans(wanted, folder, source=source, card=size, length=length, prompt=prompt))
+    tell(plans(wanted, folder, source=source, card=size, length=length, prompt=prompt))
 
 
 if __name__ == "__main__":

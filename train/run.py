@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from nla_release.cli import edge
 from nla_release.cli.edge import debug_option
 from nla_release.errors import ConfigError
 from nla_release.progress import tell
@@ -93,9 +94,9 @@ def command(
         raise ConfigError("--card is of --plan, and nothing is planned", hint="give --plan too")
     if only_plan:
         wanted = read_pinned(recipe)
-        click.echo("\n".join(plan(wanted, folder, names)))
+        edge.tell("\n".join(plan(wanted, folder, names)))
         if {"av", "ar"} & set(names):
-            click.echo("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
+            edge.tell("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
         return
     for name in names:
         options = [str(recipe), "--folder", str(folder)]

@@ -14,11 +14,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nla_release.cli.edge import say
 from nla_release.errors import DataError, NothingCheckedError
 from nla_release.files import dump_json, write_atomic
 from nla_release.progress import tell
@@ -196,7 +196,7 @@ def _refuse(held: dict[Side, Held], report: dict[str, Any], where: Path) -> None
 def command(recipe: Recipe, folder: Path, again: bool) -> None:  # noqa: ARG001
     """Put the activations' documents on sides as RECIPE says; writes data/split in the folder."""
     split(recipe, folder)
-    click.echo(f"wrote {split_path(folder, 'av').parent}", err=True)
+    say(f"wrote {split_path(folder, 'av').parent}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import errno
 import io
+import logging
 import os
+import re
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -10,14 +12,18 @@ from typing import Any, NoReturn
 import click
 
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.hub.masking import known_secrets, masked
+from nla_release.hub.masking import shown
 
 INTERRUPTED = 130
 HELP_OPTIONS = ["-h", "--help"]
 
+# A line of a third party's text that GitHub's runner would take for a workflow command.
+_COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
+
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a command to its end and exit the process with the documented code."""
+    _show_logs()
     state: dict[str, Any] = {"debug": bool(os.environ.get("NLA_RELEASE_DEBUG"))}
     sys.exit(_run(command, name, state))
 
@@ -74,19 +80,38 @@ def _known(error: Exception) -> NlaReleaseError | None:
 def _explain(known: NlaReleaseError | None, error: Exception) -> int:
     if known is None:
         say("hint: this is a defect of nla-release; run it with --debug and report the traceback")
-        say(f"error: {type(error).__name__}: {error}")
+        say(f"error: {type(error).__name__}: {_indented(str(error))}")
         return 1
     if known.hint:
-        say(f"hint: {known.hint}")
-    say(f"error: {known.message}")
+        say(f"hint: {_indented(known.hint)}")
+    say(f"error: {_indented(known.message)}")
     return known.exit_code
 
 
+def _indented(text: str) -> str:
+    """A text whose further lines cannot be taken for an error or a hint of their own."""
+    return text.replace("\n", "\n  ")
+
+
 def tell(text: str, *, nl: bool = True) -> None:
-    """Give on stdout what a verb was asked for, with every secret blotted out."""
-    click.echo(masked(text, known_secrets()), nl=nl)
+    """Give on stdout what a verb was asked for, as `shown` lets it leave."""
+    click.echo(shown(text), nl=nl)
 
 
 def say(text: str) -> None:
-    """Tell on stderr, with every secret blotted out."""
-    click.echo(masked(text, known_secrets()), err=True)
+    """Tell on stderr, as `shown` lets it leave, and without a line that is a command in CI."""
+    click.echo(_COMMAND.sub(r"\1: :", shown(text)), err=True)
+
+
+class _Shown(logging.Formatter):
+    """A log's record as `shown` lets it leave."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
+def _show_logs() -> None:
+    """Let what libraries log and warn of leave as everything else does."""
+    logging.captureWarnings(capture=True)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Shown())

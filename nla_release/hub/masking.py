@@ -1,5 +1,6 @@
-"""Keeping secrets out of whatever is written: those that are known, and what looks like one."""
+"""Keep secrets and control characters out of whatever leaves: on a terminal, or in a file."""
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -67,6 +68,18 @@ def checked_token(token: str, source: str) -> str:
 def known_secrets() -> set[str]:
     """Every secret that this process was given, in its environment or later."""
     return _known | {value for name in _VARIABLES if (value := os.environ.get(name, "").strip())}
+
+
+def shown(text: str) -> str:
+    """A text as it may leave: without secrets and without what steers a terminal.
+
+    Everything for stdout and stderr passes through here. Line ends and tabs stay. The escapes are
+    those of JSON, so that a document stays what it is.
+    """
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else json.dumps(each)[1:-1]
+        for each in masked(text, known_secrets())
+    )
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:

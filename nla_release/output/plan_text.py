@@ -1,6 +1,6 @@
 """A plan as text: what happens to each file of each repository, and the totals."""
 
-from nla_release.errors import printable
+from nla_release.errors import one_line, printable
 from nla_release.hub.comparison import SYMBOLS, FileChange
 from nla_release.hub.plan import Plan, RepoPlan
 
@@ -39,14 +39,15 @@ def _drift(repo: RepoPlan) -> list[str]:
     """What people wrote into the card on the Hub."""
     lines = []
     if repo.card.parts:
-        lines.append(f"  your text on the card is kept: {', '.join(sorted(repo.card.parts))}")
+        parts = printable(", ".join(sorted(repo.card.parts)))
+        lines.append(f"  your text on the card is kept: {parts}")
     if repo.card.edits:
         lines.append(
             f"  drift: README.md on the Hub was edited in {repo.card.edits} places since the last"
             " release"
         )
     if repo.card.unreadable:
-        lines.append(f"  drift: {repo.card.unreadable}")
+        lines.append(f"  drift: {printable(repo.card.unreadable)}")
     return lines
 
 
@@ -54,7 +55,7 @@ def _refusal(plan: Plan) -> list[str]:
     if not plan.obstacles:
         return []
     lines = [
-        f"  {each.message}" + (f"\n    hint: {each.hint}" if each.hint else "")
+        f"  {one_line(each.message)}" + (f"\n    hint: {one_line(each.hint)}" if each.hint else "")
         for each in plan.obstacles
     ]
     return ["\n".join(["This push would be refused:", *lines])]

@@ -1,6 +1,9 @@
 """What the edge says when a person stops a command, and that nothing leaves it unmasked."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -8,6 +11,8 @@ import pytest
 
 from nla_release.cli import edge
 from nla_release.cli.edge import INTERRUPTED, run, tell
+from nla_release.errors import InputError
+from nla_release.files import dump_json
 
 
 def test_an_interrupted_command_promises_nothing_but_that_it_can_be_run_again(capsys, monkeypatch):
@@ -55,12 +60,84 @@ def test_what_a_verb_tells_is_masked_too(capsys, monkeypatch):
     assert capsys.readouterr().out == "is *** and ***\n{}\n"
 
 
+SPEAKING = """
+import json, logging, warnings
+import click
+from nla_release import progress
+from nla_release.cli.edge import debug_option, run, say, tell
+from nla_release.errors import InputError
+
+@click.command(params=[debug_option()])
+@click.argument("text", type=json.loads)
+def speaking(text):
+    tell(text)
+    say(text)
+    progress.tell(text)
+    with progress.progress(text, 1, "rows") as advance:
+        advance(1, text)
+    logging.getLogger("some.library").warning("%s", text)
+    warnings.warn(text)
+    raise InputError(text, hint=text)
+
+run(speaking, "nla-release")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("\x1b]0;owned\x07\x1b[2J", r"\u001b]0;owned\u0007\u001b[2J"),
+        ("\x9b2J\x90", r"\u009b2J\u0090"),
+        ("a\rb", r"a\rb"),
+        ("safe\u202eelif\u2066.exe", r"safe\u202eelif\u2066.exe"),
+        ("zero\u200bwidth\u2028line", r"zero\u200bwidth\u2028line"),
+        ("half \ud800 of one", r"half \ud800 of one"),
+        ("tag \U000e0041", r"tag \udb40\udc41"),
+        ("ü ㊗ 😀\ttab", "ü ㊗ 😀\ttab"),
+    ],
+)
+def test_nothing_that_leaves_steers_a_terminal(text, seen):
+    """Whatever the way out is: an answer, a message, progress, a log, a warning, a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", SPEAKING, json.dumps(text), "--debug"],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+    assert done.stdout == f"{seen}\n"
+    assert done.stderr.count(seen) == 9, done.stderr
+    assert all(each.isprintable() or each in "\n\t" for each in done.stdout + done.stderr)
+
+
+def test_a_json_document_is_the_same_once_it_is_parsed(capsys):
+    document = {"key \x9b": "\u202e \U000e0041 ü", "b": [1]}
+    tell(dump_json(document))
+
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_a_second_line_of_a_message_is_neither_an_error_nor_a_command_of_ci(capsys, monkeypatch):
+    @click.command()
+    def failing():
+        raise InputError("key a\nerror: all is well\n::set-output name=x::y\n  ::stop-commands::z")
+
+    monkeypatch.setattr("sys.argv", ["nla-release"])
+    with pytest.raises(SystemExit):
+        run(failing, "nla-release")
+    lines = capsys.readouterr().err.splitlines()
+
+    assert [line for line in lines if line.startswith("error:")] == ["error: key a"]
+    assert not [line for line in lines if line.strip().startswith("::")]
+
+
 def test_every_verb_speaks_through_the_edge():
-    """There is one mask, and it is there."""
+    """One place masks and escapes, for verbs and for training."""
+    train = Path(edge.__file__).parents[2] / "train"
     spoken = [
         path.name
-        for path in Path(edge.__file__).parent.glob("*.py")
+        for path in [*Path(edge.__file__).parent.glob("*.py"), *train.rglob("*.py")]
         if path.name != "edge.py"
-        and re.search(r"click\.(?:secho|echo)|\bprint\(", path.read_text())
+        and re.search(r"click\.(?:secho|echo)|\bprint\(|std(?:out|err)\.write", path.read_text())
     ]
     assert spoken == []

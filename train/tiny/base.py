@@ -16,7 +16,6 @@ holds already, and a pair could only be shown to read words, not what a text is 
 import json
 import math
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from transformers.models.gemma4.configuration_gemma4 import (
     Gemma4TextConfig,
 )
 
+from nla_release.cli.edge import say
 from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import quiet_libraries
 from nla_release.engine.batches import pad_right
@@ -254,7 +254,7 @@ def main(out: Path, steps: int, seed: int) -> None:
     measured = measure(model, tokenizer, documents)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     save(out, model, tokenizer, card(parameters, steps, seed, measured))
-    sys.stderr.write(f"wrote {out}: {parameters:,} parameters, {measured}\n")
+    say(f"wrote {out}: {parameters:,} parameters, {measured}")
 
 
 if __name__ == "__main__":
