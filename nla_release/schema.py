@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nla_release.errors import InputError, NlaReleaseError
 
@@ -27,6 +27,17 @@ Size = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
 Number = Annotated[float, Field(strict=True), BeforeValidator(_read_exponent)]
 Positive = Annotated[float, Field(strict=True, gt=0), BeforeValidator(_read_exponent)]
 Flag = Annotated[bool, Field(strict=True)]
+
+
+def holds(*names: str) -> AfterValidator:
+    """A condition on a mapping: it has these keys, whatever others it may have."""
+
+    def check(found: dict[str, Any]) -> dict[str, Any]:
+        if missing := [name for name in names if name not in found]:
+            raise ValueError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+        return found
+
+    return AfterValidator(check)
 
 
 class Strict(BaseModel):

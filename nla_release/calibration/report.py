@@ -6,7 +6,7 @@ key and its value. What was not run is absent, and what cannot be computed is nu
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -35,12 +35,14 @@ from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.records import Sha256
 from nla_release.errors import EvidenceError
 from nla_release.files import dump_json, read_json
-from nla_release.schema import Strict, parse
+from nla_release.schema import Strict, holds, parse
 
 ControlName = Literal[
     "shuffled", "empty", "gold_text", "random_vector", "zero_vector", "predict_mean"
 ]
 CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
+# Labels are optional in evidence; what the other controls need is in all of it.
+_EVERY_CONTROL = holds(*(name for name in CONTROL_NAMES if name != "gold_text"))
 
 LabelName = Literal["content-reading", "topic-level", "format-only", "inconclusive"]
 
@@ -212,7 +214,7 @@ class Calibration(Strict):
     reference: ReferenceSet
     fve: Fve
     fve_mean_norm: Fve
-    controls: dict[ControlName, Control]
+    controls: Annotated[dict[ControlName, Control], _EVERY_CONTROL]
     retrieval: Retrieval
     diversity: Diversity
     injection: InjectionCounts

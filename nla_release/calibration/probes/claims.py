@@ -7,7 +7,7 @@ activation, where the statement should not be missed: an AR that any change of i
 that likes long texts, is disturbed there too.
 """
 
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import TIE, Floats, cosine_rows
 from nla_release.calibration.texts import join_claims
 from nla_release.calibration.vectors import CLAIM_TENSORS, JOINED_CLAIMS
-from nla_release.schema import Strict
+from nla_release.schema import Strict, holds
 
 ClaimControlName = Literal["unrelated_claim", "other_activation"]
 
@@ -53,7 +53,9 @@ class Claims(Strict):
         description="claims whose loss raises the error; claims of one row are not independent, so"
         " the interval is narrow"
     )
-    controls: dict[ClaimControlName, ClaimControl] = Field(
+    controls: Annotated[
+        dict[ClaimControlName, ClaimControl], holds(*get_args(ClaimControlName))
+    ] = Field(
         description="an unrelated claim, put in and left out again; and the same texts held against"
         " another document's activation"
     )

@@ -8,7 +8,7 @@ included, since a leak is often why they failed.
 
 import re
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import ratio
 from nla_release.calibration.records import Row, VectorCondition
 from nla_release.explanation import Status
-from nla_release.schema import Strict
+from nla_release.schema import Strict, holds
 
 VectorName = Literal["random_vector", "zero_vector", "half_scale", "double_scale"]
 OutputName = Literal["real", "random_vector", "half_scale", "double_scale"]
@@ -61,7 +61,7 @@ class Injection(Strict):
         description="outputs with Chinese, Japanese or Korean characters, and source texts with"
         " them; over all rows, and all rows with a source text"
     )
-    marker: dict[OutputName, Ratio] = Field(
+    marker: Annotated[dict[OutputName, Ratio], holds("real", "random_vector")] = Field(
         description="outputs that show or describe the marker, over all rows"
     )
     zero_vector: ZeroOutput = Field(description="the one output for the zero vector")

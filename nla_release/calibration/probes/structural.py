@@ -4,7 +4,7 @@ The mean vector knows the layer, the empty text knows the prompt's form, and ano
 knows how explanations sound. What they score belongs to none of this activation's content.
 """
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,7 @@ from nla_release.calibration.blocks import Cosine, Inconclusive, Interval, Numbe
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import ratio_intervals
-from nla_release.schema import Strict
+from nla_release.schema import Strict, holds
 
 StructuralName = Literal["predict_mean", "empty", "shuffled"]
 
@@ -33,7 +33,7 @@ class Structural(Strict):
     """The part of the cosine that controls already give."""
 
     real: Cosine = Field(description="of the explanation itself, over all rows")
-    shares: dict[StructuralName, Share] = Field(
+    shares: Annotated[dict[StructuralName, Share], holds(*get_args(StructuralName))] = Field(
         description="of the training mean, the empty text and another row's explanation"
     )
 
