@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nla_release.documents import parse_json
 from nla_release.errors import InputError, PairError
 from nla_release.files import read_json, read_text, sha256_bytes
 
@@ -98,7 +99,9 @@ def read_chat(folder: Path) -> Chat | None:
         InputError: a file cannot be read, or is not what its name promises.
     """
     template_path, config_path = folder / TEMPLATE_FILE_NAME, folder / CONFIG_FILE_NAME
-    config: Any = read_json(config_path, limit=_MAX_CONFIG_BYTES) if config_path.exists() else {}
+    config: Any = {}
+    if config_path.exists():
+        config = read_json(config_path, limit=_MAX_CONFIG_BYTES, any_integer=True)
     if not isinstance(config, dict):
         raise InputError(f"{config_path} must hold a JSON object")
     if template_path.exists():
@@ -109,7 +112,7 @@ def read_chat(folder: Path) -> Chat | None:
         where, template = legacy, read_legacy_template(legacy)
     if template is None:
         return None
-    if not _is_template(template):
+    if not isinstance(template, str) or len(template.encode()) > _MAX_TEMPLATE_BYTES:
         raise InputError(
             f"{where}: chat_template is not a text of at most {_MAX_TEMPLATE_BYTES} bytes"
         )
@@ -126,13 +129,6 @@ def read_legacy_template(path: Path) -> Any:
     if not isinstance(document, dict):
         raise InputError(f"{path} must hold a JSON object")
     return _default(document.get("chat_template"))
-
-
-def _is_template(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and len(value.encode()) <= _MAX_TEMPLATE_BYTES
-    except UnicodeEncodeError:  # JSON can spell a lone surrogate
-        return False
 
 
 def _default(templates: Any) -> Any:
@@ -174,8 +170,8 @@ def _answer(request: str) -> dict[str, str]:
     if done.returncode == -getattr(signal, "SIGXCPU", 0) != 0:
         return endless
     try:
-        answer: dict[str, str] = json.loads(done.stdout)
-    except ValueError:
+        answer: dict[str, str] = parse_json(done.stdout, "what the template's process wrote")
+    except InputError:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         return {"error": f"brings its process down: {last}"}
     return answer

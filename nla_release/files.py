@@ -1,4 +1,4 @@
-"""Reading what strangers wrote and writing what strangers will read.
+"""Read files that third parties wrote, and write files whole or not at all.
 
 Readers bound what a hostile file can cost; writers never leave a half-written file behind.
 """
@@ -16,19 +16,10 @@ from typing import Any, BinaryIO
 
 import yaml
 
-try:  # libyaml's parser, which PyYAML's wheels have: ten times as fast as the one in Python
-    from yaml import CSafeLoader as _SafeLoader
-except ImportError:
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
-
-from nla_release.errors import EnvironmentProblem, InputError, one_line
-
-SafeLoader = _SafeLoader
+from nla_release.documents import MAX_YAML_BYTES, parse_json, parse_yaml
+from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
-# A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
-MAX_YAML_BYTES = 64 * 1024
-MAX_YAML_DEPTH = 50
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -122,50 +113,38 @@ def is_lfs_pointer(path: Path) -> bool:
         return handle.read(len(_LFS_START)) == _LFS_START
 
 
-def read_json(path: Path, *, limit: int = 64 * MAX_TEXT_BYTES) -> Any:
-    """A JSON document; NaN and Infinity are refused.
+def read_json(path: Path, *, limit: int = 16 * MAX_TEXT_BYTES, any_integer: bool = False) -> Any:
+    """A JSON document of at most `limit` bytes, as `parse_json` reads it.
 
     Raises:
         InputError: missing, unreadable, or not valid JSON.
     """
+    return parse_json(read_text(path, limit=limit), path, any_integer=any_integer)
+
+
+def read_json_lines(
+    path: Path, *, limit: int = MAX_TEXT_BYTES, error: type[NlaReleaseError] = InputError
+) -> Iterator[tuple[str, Any]]:
+    """The values of a JSONL file, one a line, each with its place such as `log.jsonl line 3`.
+
+    Raises:
+        InputError: missing, unreadable, or larger than `limit` bytes.
+        NlaReleaseError: of the class `error`: a line is not valid JSON.
+    """
     text = read_text(path, limit=limit)
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}") from error
+    # Not splitlines: JSON leaves U+2028 and others like it in strings as they are.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
+        where = f"{path} line {number}"
+        yield where, parse_json(line, where, error=error)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, read with the safe loader.
-
-    Aliases are refused (a few lines of them expand without bound), and so are duplicate keys
-    (the second would silently win).
+    """A YAML mapping of at most `MAX_YAML_BYTES`, as `parse_yaml` reads it.
 
     Raises:
         InputError: missing, unreadable, not valid YAML, or not a mapping.
     """
     return parse_yaml(read_text(path, limit=MAX_YAML_BYTES), path)
-
-
-def parse_yaml(text: str, path: Path) -> dict[str, Any]:
-    """The YAML mapping in a text of at most `MAX_YAML_BYTES`, as `read_yaml` reads it.
-
-    Args:
-        text: the YAML.
-        path: where it is from, for messages.
-
-    Raises:
-        InputError: not valid YAML, or not a mapping.
-    """
-    try:
-        refuse_traps(text)
-        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
-    # The library builds values of wrong tags, dates and numbers with whatever int() and dict raise.
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not valid YAML: {one_line(error)}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{path} must hold a YAML mapping, found {_kind(document)}")
-    return document
 
 
 def dump_yaml(document: dict[str, Any]) -> str:
@@ -259,46 +238,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def refuse_traps(text: str) -> None:
-    """Raise YAMLError at an alias, or where a document is nested deeper than people write."""
-    depth = 0
-    for event in yaml.parse(text, Loader=SafeLoader):
-        assert event.start_mark is not None, "a parser's event, not one of our own"
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not allowed (line {line})")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_YAML_DEPTH:
-            raise yaml.YAMLError(f"nested more than {MAX_YAML_DEPTH} deep (line {line})")
-
-
-class _StrictLoader(SafeLoader):
-    """SafeLoader without duplicate keys."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key!r} appears twice (line {line})")
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _kind(document: Any) -> str:
-    if document is None:
-        return "nothing"
-    return "a list" if isinstance(document, list) else "a single value"
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _unreadable(path: Path, error: OSError) -> InputError:

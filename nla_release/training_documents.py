@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nla_release.calibration.records import Name, Sha256, TrainingOverlap
+from nla_release.documents import parse_json
 from nla_release.errors import DataError
 from nla_release.files import read_text, sha256_bytes, write_atomic
 from nla_release.schema import Open, parse
@@ -85,7 +86,4 @@ def training_overlap(
 
 
 def _document(line: str, where: str) -> TrainingDocument:
-    try:
-        return parse(TrainingDocument, json.loads(line), where, error=DataError)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not valid JSON: {error}") from error
+    return parse(TrainingDocument, parse_json(line, where, error=DataError), where, error=DataError)

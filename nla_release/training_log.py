@@ -4,7 +4,6 @@ One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`. Wher
 tried after a step, its line holds what they showed under `tripwire`.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,8 +11,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
-from nla_release.errors import InputError
-from nla_release.files import read_text
+from nla_release.files import read_json_lines
 from nla_release.schema import Strict, parse
 
 FILE_NAME = "training_log.jsonl"
@@ -71,14 +69,7 @@ def read_log(folder: Path) -> list[Step]:
         InputError: missing, or a line is not a step.
     """
     path = folder / FILE_NAME
-    steps = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        where = f"{path} line {number}"
-        try:
-            steps.append(parse(Step, json.loads(line), where))
-        except ValueError as error:
-            raise InputError(f"{where} is not valid JSON: {error}") from error
-    return steps
+    return [parse(Step, document, where) for where, document in read_json_lines(path)]
 
 
 def dump_log(steps: list[Step]) -> str:

@@ -4,7 +4,6 @@ The library validates the format; the header is then read here for offsets, beca
 bfloat16 and the library therefore gives no values of that dtype without torch.
 """
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -14,8 +13,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from nla_release.documents import parse_json
 from nla_release.errors import InputError, WeightsError
 from nla_release.files import refuse_lfs_pointer
+
+_AGAIN = "copy or save it again; a truncated download looks like this"
 
 # The names PEFT gives an adapter's files.
 ADAPTER_FILE_NAME = "adapter_model.safetensors"
@@ -60,22 +62,24 @@ def read_header(path: Path) -> dict[str, Tensor]:
             if length > MAX_HEADER_BYTES:
                 raise ValueError(f"its header claims {length} bytes, more than {MAX_HEADER_BYTES}")
             text = handle.read(length)
+        header: dict[str, Any] = parse_json(
+            text,
+            f"{path} is not a whole safetensors file: its header",
+            error=WeightsError,
+            hint=_AGAIN,
+        )
         with safe_open(path, framework="np"):
             pass  # opening validates the header against the file's length
-        header: dict[str, Any] = json.loads(text)
         header.pop("__metadata__", None)
-        if text.count(b'"data_offsets"') != len(header):
-            # Of two tensors of one name, some readers take the first and others the second.
-            raise ValueError("its header does not name every tensor once")
     except FileNotFoundError as error:
         why, hint = absent_adapter(path.parent) if path.name == ADAPTER_FILE_NAME else ("", None)
         raise WeightsError(f"{path} does not exist{why}", hint=hint) from error
-    except InputError as error:  # a Git LFS pointer
+    except InputError as error:  # a Git LFS pointer, or a header that is not JSON
         raise WeightsError(error.message, hint=error.hint) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a whole safetensors file: {error}",
-            hint="copy or save it again; a truncated download looks like this",
+            hint=_AGAIN,
         ) from error
     return {
         name: Tensor(

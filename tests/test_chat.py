@@ -79,7 +79,7 @@ def test_special_tokens_are_texts_or_objects_that_hold_one(tmp_path):
         ("tokenizer_config.json", "[]", "must hold a JSON object"),
         ("tokenizer_config.json", "{", "is not valid JSON"),
         ("tokenizer_config.json", '{"chat_template": 7}', "is not a text of at most"),
-        ("tokenizer_config.json", '{"chat_template": "\\ud800"}', "is not a text of at most"),
+        ("tokenizer_config.json", '{"chat_template": "\\ud800"}', "half of a surrogate pair"),
         ("chat_template.jinja", "x" * (1024 * 1024 + 1), "is larger than"),
     ],
 )

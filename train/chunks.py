@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from nla_release.documents import parse_json
 from nla_release.errors import EnvironmentProblem, NothingCheckedError, RefusedError
 from nla_release.files import dump_json, read_json, write_atomic
 from train.corpus import Document
@@ -115,7 +116,7 @@ def join_chunks(parts: Path, chunks: int, target: Path, schema: pa.Schema) -> Ta
     with writing(target, schema) as writer:
         for number in range(chunks):
             for table in pieces(chunk_path(parts, number)):
-                left_out.update(json.loads(table.schema.metadata[_COUNTS]))
+                left_out.update(parse_json(table.schema.metadata[_COUNTS], parts))
                 if len(table):
                     writer.write_table(table.replace_schema_metadata(None))
                     norms.append(np.linalg.norm(vectors_of(table).astype(np.float64), axis=1))

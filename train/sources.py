@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
+from nla_release.documents import parse_json
 from nla_release.errors import DataError, EnvironmentProblem, InputError
 from nla_release.files import read_text, sha256_bytes, sha256_file, write_atomic
 from nla_release.progress import progress
@@ -175,10 +176,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         with path.open(encoding="utf-8", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
                 where = f"{path} line {number}"
-                try:
-                    fields = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{where} is not valid JSON: {error}") from error
+                fields = parse_json(line, where, error=DataError)
                 if not isinstance(fields, dict):
                     raise DataError(f"{where} is not a JSON object")
                 yield where, fields

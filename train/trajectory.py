@@ -1,6 +1,5 @@
 """What the round trip found of each checkpoint: `trajectory.jsonl`, and a table of it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.calibration.blocks import Cosine, Interval, Number, Proportion
 from nla_release.calibration.report import Calibration, LabelName
-from nla_release.errors import InputError
-from nla_release.files import read_text, write_atomic
+from nla_release.files import read_json_lines, write_atomic
 from nla_release.schema import Strict, parse
 from nla_release.sidecar import Role
 
@@ -83,15 +81,8 @@ def read_points(folder: Path) -> list[Point]:
         InputError: a line is not a point.
     """
     path = folder / JSONL_NAME
-    lines = read_text(path).splitlines() if path.exists() else []
-    points = []
-    for number, line in enumerate(lines, start=1):
-        where = f"{path} line {number}"
-        try:
-            points.append(parse(Point, json.loads(line), where))
-        except ValueError as error:
-            raise InputError(f"{where} is not valid JSON: {error}") from error
-    return points
+    lines = read_json_lines(path) if path.exists() else ()
+    return [parse(Point, document, where) for where, document in lines]
 
 
 def write_points(folder: Path, points: Sequence[Point]) -> None:

@@ -1,14 +1,13 @@
 """The tensors of a checkpoint, of one file or of many shards, from its headers alone."""
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import NonNegativeInt
 
 from nla_release.base.source import INDEX, WEIGHTS, BaseFiles, Index, json_of
+from nla_release.documents import parse_json
 from nla_release.errors import InputError, WeightsError
 from nla_release.files import refuse_lfs_pointer
 from nla_release.schema import Open, parse
@@ -97,10 +96,7 @@ def _header(files: BaseFiles, file: str, size: int, limit: int) -> bytes:
 
 def _tensors(header: bytes, where: str, size: int) -> Iterator[Tensor]:
     """The tensors of a header, which lie inside of the file's `size` bytes."""
-    try:
-        entries: Any = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{where}: the header is not JSON: {error}") from error
+    entries = parse_json(header, f"{where}: the header", error=WeightsError)
     if not isinstance(entries, dict):
         raise WeightsError(f"{where}: the header is not a mapping of tensors")
     entries.pop("__metadata__", None)

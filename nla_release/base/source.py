@@ -4,12 +4,12 @@ A base is many gigabytes, and a few hundred kilobytes of it are needed: every re
 range, and no file of weights is read whole.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nla_release.documents import parse_json
 from nla_release.errors import ConfigError, InputError
 from nla_release.files import MAX_TEXT_BYTES, read_json
 from nla_release.schema import Open, parse
@@ -153,10 +153,7 @@ def json_of(files: BaseFiles, name: str, *, limit: int = MAX_TEXT_BYTES) -> Any:
     text = text_of(files, name, limit=limit)
     if text is None:
         raise InputError(f"{files.place(name)} does not exist")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{files.place(name)} is not valid JSON: {error}") from error
+    return parse_json(text, files.place(name))
 
 
 def _is_whole(snapshot: Path) -> bool:

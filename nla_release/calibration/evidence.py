@@ -26,7 +26,7 @@ from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCh
 from nla_release.files import (
     dump_json,
     read_json,
-    read_text,
+    read_json_lines,
     replacing_folder,
     sha256_bytes,
     sha256_file,
@@ -145,22 +145,17 @@ def record_attempts(folder: Path, attempts: int) -> None:
 
 
 def _read_rows(path: Path) -> tuple[Row, ...]:
-    lines = read_text(path, limit=_MAX_ROWS_BYTES).removesuffix("\n").split("\n")
-    if lines == [""]:
-        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
     rows: list[Row] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        where = f"{path} line {number}"
-        try:
-            document = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise EvidenceError(f"{where} is not valid JSON: {error}") from error
+    lines = read_json_lines(path, limit=_MAX_ROWS_BYTES, error=EvidenceError)
+    for number, (where, document) in enumerate(lines, start=1):
         row = parse(Row, document, where)
         if row.id in first_line:
             raise EvidenceError(f"{where}: id {row.id!r} stands on line {first_line[row.id]} too")
         first_line[row.id] = number
         rows.append(row)
+    if not rows:
+        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
     return tuple(rows)
 
 

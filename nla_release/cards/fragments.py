@@ -25,11 +25,10 @@ from nla_release.cards.history import (
     Record,
     Superseded,
 )
+from nla_release.documents import MAX_YAML_BYTES, parse_yaml
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import (
-    MAX_YAML_BYTES,
     dump_yaml,
-    parse_yaml,
     read_text,
     sha256_bytes,
     write_atomic,

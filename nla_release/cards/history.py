@@ -26,6 +26,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from nla_release.calibration.records import Sha256
 from nla_release.cards.markdown import inline
+from nla_release.documents import parse_json
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.files import read_text
 from nla_release.release import ROLES, check_version
@@ -266,11 +267,10 @@ def _entry(start: re.Match[str], text: str) -> Entry:
     found = _RECORD.match(text)
     if found is None:
         raise InputError(f"{where} does not record the entry under it")
-    try:
-        document = json.loads(found["record"])
-        # Out of JSON, a date is a string.
+    document = parse_json(found["record"], where)
+    try:  # Out of JSON, a date is a string.
         document["date"] = date.fromisoformat(document["date"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{where} cannot be read: {error}") from error
     record = parse(Record, document, where)
     return Entry(found["heading"].rstrip(), text, record=record)

@@ -8,6 +8,7 @@ from typing import Any
 from nla_release.adapter_config import AdapterConfig
 from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
 from nla_release.dialects.values import dig, plain
+from nla_release.documents import MAX_YAML_BYTES
 from nla_release.errors import (
     InputError,
     RefusedError,
@@ -15,7 +16,7 @@ from nla_release.errors import (
     WeightsError,
     printable,
 )
-from nla_release.files import MAX_YAML_BYTES, read_json, read_yaml
+from nla_release.files import MAX_TEXT_BYTES, read_json, read_yaml
 from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
 from nla_release.weights import (
@@ -287,8 +288,8 @@ def _mapping(path: Path) -> dict[str, Any]:
     return carried
 
 
-def _document(path: Path, **limit: int) -> Any:
+def _document(path: Path, *, limit: int = 16 * MAX_TEXT_BYTES) -> Any:
     try:
-        return read_json(path, **limit) if path.suffix == ".json" else read_yaml(path)
+        return read_json(path, limit=limit) if path.suffix == ".json" else read_yaml(path)
     except InputError as error:
         raise InputError(error.message, hint=_IN_A_COPY) from error

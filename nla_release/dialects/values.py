@@ -12,7 +12,8 @@ from datetime import date
 from enum import Enum
 from typing import Any
 
-from nla_release.errors import SidecarError
+from nla_release.documents import parse_json
+from nla_release.errors import InputError, SidecarError
 
 MAX_DEPTH = 64
 MAX_INT = 2**63
@@ -207,9 +208,9 @@ def options(value: Any) -> dict[str, bool | int | str]:
     """
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+            value = parse_json(value, "a text of options")
+        except InputError as error:
+            raise ValueError(error.message) from error
     if isinstance(value, dict) and all(
         isinstance(item, bool | int | str) for item in value.values()
     ):

@@ -7,9 +7,8 @@ as it is, with its comments, dates and quotes.
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from nla_release.cards.front_matter import KEYS
+from nla_release.documents import parse_yaml, yaml_nodes
 from nla_release.files import dump_yaml
 from nla_release.hub.card_metadata import FRONT_MATTER, check_card
 
@@ -19,8 +18,7 @@ def read_front_matter(card: str) -> dict[str, Any]:
     matter = _matter(card)
     if matter is None or not check_card(card).metadata:
         return {}
-    document: dict[str, Any] = yaml.safe_load(card[matter])
-    return document
+    return parse_yaml(card[matter], "the metadata")
 
 
 def mended_front_matter(card: str, fields: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -78,9 +76,7 @@ def _matter(card: str) -> slice | None:
 
 def _parts(text: str) -> dict[str, str]:
     """The text of every key of a YAML mapping, up to the next key; empty when lines do not do."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert isinstance(root, yaml.MappingNode), "its metadata was read"
-    keys = [key for key, _ in root.value]
+    keys = [key for key, _ in yaml_nodes(text, "the metadata").value]
     if any(key.start_mark.column for key in keys) or len({key.value for key in keys}) != len(keys):
         return {}
     stops = [*(key.start_mark.index for key in keys[1:]), len(text)]

@@ -1,9 +1,9 @@
 """What pushes have left on the Hub, of this release or an earlier one, and others on top of it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from nla_release.documents import parse_json
 from nla_release.errors import InputError, printable
 from nla_release.hub.comparison import is_exactly
 from nla_release.hub.release_id import read_id, read_parent, title
@@ -56,9 +56,9 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
     if FILE_NAME not in state.files:
         return None
     try:
-        return parse(Manifest, json.loads(hub.read(repo, FILE_NAME, state)), repo)
+        return parse(Manifest, parse_json(hub.read(repo, FILE_NAME, state), repo), repo)
     # somebody else's file of that name: so are all the others
-    except (ValueError, RecursionError, InputError):
+    except InputError:
         return None
 
 

@@ -6,12 +6,15 @@ of `remote_state`, which raise pydantic's ValidationError; `client_errors.transl
 words.
 """
 
+from json import JSONDecodeError
 from typing import Annotated, Any
 
 from huggingface_hub.hf_api import GitRefs
 from huggingface_hub.utils import hf_raise_for_status, httpx
 from pydantic import Field, TypeAdapter
 
+from nla_release.documents import parse_json
+from nla_release.errors import InputError
 from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.remote_state import Oid, RemoteRefs
 from nla_release.schema import Open
@@ -98,4 +101,16 @@ def answered(answer: httpx.Response, asked: str) -> Any:
             f"{asked}: {answer.url.host} answered {answer.status_code}, which points elsewhere",
             hint="set the address that it points to, if that is the right one",
         )
-    return answer.json()
+    return json_of(answer)
+
+
+def json_of(answer: httpx.Response) -> Any:
+    """The document in an answer.
+
+    Raises:
+        JSONDecodeError: it is not JSON, or beyond the bounds of `documents`.
+    """
+    try:
+        return parse_json(answer.content, "the answer")
+    except InputError as error:
+        raise JSONDecodeError(error.message, "", 0) from error

@@ -9,11 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from nla_release.errors import one_line
-from nla_release.files import MAX_YAML_BYTES, SafeLoader, refuse_traps
+from nla_release.documents import parse_any_yaml
+from nla_release.errors import InputError
 from nla_release.licences import LICENSES
 from nla_release.schema import Open
 
@@ -43,13 +42,10 @@ def check_card(text: str) -> CardReport:
     front_matter = FRONT_MATTER.match(text.removeprefix("\ufeff"))
     if front_matter is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
-    if len(front_matter[1]) > MAX_YAML_BYTES:
-        return CardReport(errors=[f"the metadata is longer than {MAX_YAML_BYTES} characters"])
     try:
-        refuse_traps(front_matter[1])
-        metadata = yaml.load(front_matter[1], Loader=SafeLoader)  # noqa: S506
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return CardReport(errors=[f"the metadata is not valid YAML: {one_line(error)}"])
+        metadata = parse_any_yaml(front_matter[1], "the metadata")
+    except InputError as error:
+        return CardReport(errors=[error.message])
     if metadata is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
     if not isinstance(metadata, dict):

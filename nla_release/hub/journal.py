@@ -11,7 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from nla_release.errors import EnvironmentProblem
+from pydantic import TypeAdapter, ValidationError
+
+from nla_release.documents import parse_json
+from nla_release.errors import EnvironmentProblem, InputError
+from nla_release.files import read_text
 
 PATH = Path(".nla-release") / "journal.jsonl"
 
@@ -28,6 +32,9 @@ class Line:
     repo: str | None
     commit: str | None
     endpoint: str
+
+
+_LINE = TypeAdapter(Line)
 
 
 class Journal:
@@ -69,11 +76,11 @@ class Journal:
 
     def _readable(self) -> Iterator[Line]:
         try:
-            texts = self.path.read_bytes().splitlines()
-        except OSError:  # there is none, or none that can be read: it is no more than a hint
+            lines = read_text(self.path).split("\n")
+        except InputError:  # there is none, or none that can be read: it is no more than a hint
             return
-        for text in texts:
+        for line in lines:
             try:
-                yield Line(**json.loads(text))
-            except (ValueError, TypeError):  # cut off in the middle
+                yield _LINE.validate_python(parse_json(line, self.path))
+            except (InputError, ValidationError):  # cut off in the middle
                 continue

@@ -13,7 +13,7 @@ from huggingface_hub.utils import get_session, httpx
 from pydantic import Field
 
 from nla_release.errors import EnvironmentProblem, one_line
-from nla_release.hub.answers import answered
+from nla_release.hub.answers import answered, json_of
 from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError, translated
 from nla_release.hub.masking import checked_token, remember
 from nla_release.schema import Model, Open, Positive, parse
@@ -128,7 +128,7 @@ def _read(model: type[Model], document: Any, asked: str) -> Model:
 def _reason(answer: httpx.Response) -> str:
     """What the answer says: RFC 6749 5.2 gives an error's form."""
     try:
-        document = answer.json()
+        document = json_of(answer)
         text = document.get("error_description") or document.get("error") or ""
     except (ValueError, AttributeError):
         text = ""

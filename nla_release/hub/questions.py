@@ -21,6 +21,7 @@ from nla_release.hub.answers import (
     CardVerdict,
     answered,
     commit_id,
+    json_of,
     remote_refs,
     repository_ids,
 )
@@ -260,7 +261,7 @@ class Questions:
                     hint="publish to a Hub that has this route; nothing was created or uploaded",
                 )
             refused = answer.status_code == 400
-            document = answer.json() if refused else answered(answer, repo)
+            document = json_of(answer) if refused else answered(answer, repo)
             verdict = CardVerdict.model_validate(document)
             problems = one_line("; ".join(each.message for each in verdict.errors))
             if refused or problems:

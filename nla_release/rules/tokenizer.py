@@ -58,6 +58,7 @@ def find_chat(subject: Subject) -> Chat | Skip:
 
 def unknown_id(tokenizer: Any) -> int | None:
     """The id that stands for text outside of the vocabulary, when the model has one."""
+    # What the library writes of a file that it could read; the largest exceed the bounds of ours.
     model = json.loads(tokenizer.to_str())["model"]
     if model.get("unk_id") is not None:
         return int(model["unk_id"])

@@ -186,7 +186,7 @@ def test_text_that_is_not_utf8_is_named(folder):
         ({"id": 7}, "id"),
         ({"id": ""}, "id"),
         ({"surprise": 1}, "surprise is not a known key"),
-        ({"text": "\ud800"}, "text"),
+        ({"text": "\ud800"}, "half of a surrogate pair"),
         ({"random_vector": {"explanation": "x", "status": "ok"}}, "random_vector.raw is missing"),
         ({"random_vector": {"explanation": "x", "status": "empty", "raw": ""}}, "random_vector"),
         ({"status": "truncated"}, "status truncated with explanation"),

@@ -445,8 +445,8 @@ def test_a_failed_run_leaves_no_folder_behind(tmp_path):
     [
         ("kind: [", "is not valid YAML"),
         ("- kind", "must hold a YAML mapping"),
-        ("x: .nan", "holds NaN, which a sidecar cannot carry"),
-        ("x: 99999999999999999999", "holds an integer of more than 64 bits, which"),
+        ("x: .nan", "x is NaN"),
+        ("x: 99999999999999999999", "x is an integer of more than 64 bits"),
         ("x: !!binary aGk=", "holds binary data, which"),
         ("kind: nla_model\nrole: av\nd_model: 16\nstage: no", "stage: false is not text; write it"),
     ],

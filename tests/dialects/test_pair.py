@@ -15,7 +15,14 @@ from nla_release.dialects.canonical import canonical, original
 from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
 from nla_release.dialects.rendering import given as given_tokenizer
-from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
+from nla_release.errors import (
+    ConfigError,
+    InputError,
+    NlaReleaseError,
+    PairError,
+    RefusedError,
+    SidecarError,
+)
 from nla_release.files import dump_yaml, read_yaml, write_atomic
 from nla_release.sidecar import dump_sidecar, read_sidecar
 from tests.builders_pair import make_pair
@@ -293,7 +300,7 @@ def test_a_value_that_cannot_be_what_its_key_says_is_named(tmp_path, value):
     path = pair / "av" / "nla_meta.yaml"
     write_atomic(path, path.read_text().replace("layer: 3", f"layer: {value}"))
 
-    with pytest.raises(SidecarError, match="layer"):
+    with pytest.raises(InputError, match="layer"):
         read(pair)
 
 

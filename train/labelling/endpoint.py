@@ -15,7 +15,8 @@ from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
-from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.documents import parse_json
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError
 from nla_release.hub.masking import known_secrets, masked, remember
 from train.labelling.answers import Answer, MalformedError, answer_of
 from train.labelling.cache import Cache, request_key
@@ -239,8 +240,8 @@ def _is_refusal(response: Any) -> bool:
     reason, and a refusal is kept for ever.
     """
     try:
-        document = response.json()
-    except (ValueError, RecursionError):
+        document = parse_json(response.content, "the answer")
+    except InputError:
         return False
     error = document.get("error") if isinstance(document, dict) else None
     if not isinstance(error, dict):

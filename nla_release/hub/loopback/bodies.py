@@ -1,18 +1,15 @@
 """Reading request bodies without trusting them: bounded, well-formed, of the expected shape."""
 
-import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 from starlette.requests import Request
 
+from nla_release import documents
 from nla_release.hub.loopback.errors import BadRequestError, TooLargeError, WrongTypeError
 from nla_release.schema import Model, parse
 
 _LARGEST_BODY = 16 * 1024 * 1024
-# No request of a client is nested deeper than a few levels.
-_DEEPEST = 50
 # A web page may send other types to any address without asking it first (Fetch standard, CORS).
 _JSON = re.compile(r"application/(?:[\w.-]+\+)?(?:x-nd)?json", re.ASCII)
 
@@ -94,26 +91,5 @@ def parse_json(text: bytes, model: type[Model], where: str) -> Model:
     Raises:
         BadRequestError: not JSON, or not of that shape.
     """
-    try:
-        document = json.loads(text.decode())
-        if b"\\u" in text:  # which may stand for half a character, and that is no text
-            json.dumps(document, ensure_ascii=False).encode()
-        _refuse_depth(document)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"{where} is not valid JSON: {error}") from error
+    document = documents.parse_json(text, where, error=BadRequestError)
     return parse(model, document, where, error=BadRequestError)
-
-
-def _refuse_depth(document: Any) -> None:
-    """Raise ValueError for a document that is nested deeper than a client's."""
-    level = [document]
-    for _ in range(_DEEPEST):
-        level = [
-            below
-            for each in level
-            if isinstance(each, dict | list)
-            for below in (each.values() if isinstance(each, dict) else each)
-        ]
-        if not level:
-            return
-    raise ValueError(f"it is nested more than {_DEEPEST} deep")

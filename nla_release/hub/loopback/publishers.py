@@ -11,6 +11,7 @@ import secrets
 import time
 from typing import Any
 
+from nla_release.documents import parse_json
 from nla_release.hub.loopback.errors import InvalidGrantError
 from nla_release.hub.loopback.names import check_repo_id
 
@@ -67,7 +68,7 @@ class TrustedPublishers:
         signed, _, signature = id_token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             raise InvalidGrantError("the ID token is not signed by a provider that this Hub knows")
-        return dict(json.loads(_decode(signed.rpartition(".")[2])))
+        return dict(parse_json(_decode(signed.rpartition(".")[2]), "the ID token"))
 
     def _sign(self, text: str) -> str:
         return _encode(hmac.digest(self._key, text.encode(), "sha256"))

@@ -1,7 +1,6 @@
 """What a repository holds, and the bytes of its files."""
 
 import hashlib
-import json
 from itertools import zip_longest
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from nla_release.documents import parse_json
+from nla_release.errors import InputError
 from nla_release.hub.card_metadata import check_card
 from nla_release.hub.loopback import git
 from nla_release.hub.loopback.access import access, part
@@ -245,8 +246,8 @@ def _config(commit: Commit, blobs: Blobs) -> dict[str, Any]:
     """What the Hub lifts out of an adapter's configuration for its page."""
     text = _small_text(commit, "adapter_config.json", blobs)
     try:
-        document = json.loads(text or "null")
-    except (ValueError, RecursionError):
+        document = parse_json(text or "null", "adapter_config.json")
+    except InputError:
         return {}
     if not isinstance(document, dict):
         return {}
