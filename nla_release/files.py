@@ -27,12 +27,27 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def check_regular(path: Path) -> None:
+    """Refuse to open what is no plain file: a pipe waits for ever, and a device never ends.
+
+    Raises:
+        InputError: missing, or anything but a regular file or a link to one.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path} is not a regular file, and is not read")
+
+
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's content, read in pieces.
 
     Raises:
-        InputError: the file is missing or unreadable.
+        InputError: the file is missing, unreadable, or not a regular file.
     """
+    check_regular(path)
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
@@ -51,12 +66,9 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = 
     Raises:
         InputError: missing, unreadable, no file, larger than the limit, or not UTF-8.
     """
+    check_regular(path)
     try:
-        found = path.stat()
-        # A pipe waits for ever, and a device never ends.
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{path} is not a regular file, and is not read")
-        if found.st_size > limit:
+        if path.stat().st_size > limit:
             raise InputError(f"{path} is larger than {limit} bytes and is not read")
         with path.open(encoding="utf-8", newline=newline) as file:
             text = file.read()
@@ -240,10 +252,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
+def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} does not exist")
-    return InputError(f"{path} cannot be read: {error.strerror or error}")
+    # A ValueError is about a name that holds a zero byte.
+    return InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:

@@ -25,6 +25,9 @@ Places = frozenset[int]
 
 _NONE: Places = frozenset()
 
+# Before Python 3.14, an empty text has neither a boundary nor a place that is none.
+_EMPTY_HAS_NO_BOUNDARY = re.search(r"\B", "") is not None
+
 
 class UntriedError(InputError):
     """The pattern is valid, but has a construct that is not followed here, or costs too much."""
@@ -179,7 +182,7 @@ def _stands(place: str, text: str, at: int) -> bool:
         "AT_END": at == len(text) or text[at:] == "\n",
         "AT_END_STRING": at == len(text),
         "AT_BOUNDARY": before is not after,
-        "AT_NON_BOUNDARY": before is after,
+        "AT_NON_BOUNDARY": before is after and (bool(text) or _EMPTY_HAS_NO_BOUNDARY),
     }[place]
 
 

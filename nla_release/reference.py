@@ -51,7 +51,9 @@ def read_reference(path: Path, d_model: int) -> Reference:
     Raises:
         DataError: missing, damaged, of another width, or without its record of rows and data.
     """
-    if path.is_file() and is_lfs_pointer(path):
+    if not path.is_file():
+        raise DataError(f"{path} does not exist, or is not a regular file", hint=MAKE_DATA)
+    if is_lfs_pointer(path):
         raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
     try:
         with safe_open(path, framework="np") as handle:

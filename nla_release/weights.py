@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from nla_release.documents import parse_json
 from nla_release.errors import InputError, WeightsError
-from nla_release.files import refuse_lfs_pointer
+from nla_release.files import check_regular, refuse_lfs_pointer
 
 _AGAIN = "copy or save it again; a truncated download looks like this"
 
@@ -55,6 +55,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
         WeightsError: missing, truncated, not safetensors, or with a header beyond all measure.
     """
     try:
+        if path.exists():
+            check_regular(path)
         with path.open("rb") as handle:
             refuse_lfs_pointer(handle.read(64), path)
             handle.seek(0)
@@ -74,7 +76,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         why, hint = absent_adapter(path.parent) if path.name == ADAPTER_FILE_NAME else ("", None)
         raise WeightsError(f"{path} does not exist{why}", hint=hint) from error
-    except InputError as error:  # a Git LFS pointer, or a header that is not JSON
+    except InputError as error:  # a Git LFS pointer, a pipe, a header that is not JSON
         raise WeightsError(error.message, hint=error.hint) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(

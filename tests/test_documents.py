@@ -21,6 +21,7 @@ ROOT = Path(nla_release.__file__).parent
 OWN = {
     "nla_release/documents.py",  # the reader
     "nla_release/chat_rendering.py",  # a child process, which reads what its parent wrote
+    "nla_release/errors.py",  # what pip wrote of this package's own installation
     "nla_release/hub/card_metadata.py",  # the metadata in JSON's types, written out just before
     "nla_release/report/context.py",  # a verdict, written out just before
     "nla_release/rules/tokenizer.py",  # what the tokenizers library writes of what it has read

@@ -21,6 +21,7 @@ from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.explanation import wrap
 from nla_release.files import dump_json, sha256_file, write_atomic
+from nla_release.parquet import read_parquet
 from nla_release.progress import tell
 from nla_release.prompt import ar_prompt
 from nla_release.reference import write_reference
@@ -166,7 +167,7 @@ def _joined(folder: Path, side: Side) -> Iterator[tuple[pa.Table, list[tuple[str
         DataError: the labels are not those of the rows, in order.
     """
     path = labels_path(folder, side)
-    labels = pq.read_table(path, columns=["id", "explanation", "status"])
+    labels = read_parquet(path, ["id", "explanation", "status"])
     columns = [labels.column(name).to_pylist() for name in labels.column_names]
     rows = list(zip(*columns, strict=True))
     at = 0

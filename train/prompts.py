@@ -1,14 +1,10 @@
 """The prompts as the recipe has them, and their token ids, pinned by `build` for the trainings."""
 
-from pathlib import Path
 from typing import Any
-
-import transformers
-from transformers.utils import cached_file
 
 from nla_release.base.revision import check_source
 from nla_release.chat import Chat
-from nla_release.engine.base import Base, quiet_libraries
+from nla_release.engine.base import Base, load_base_tokenizer, quiet_libraries
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem
 from nla_release.files import sha256_file
 from nla_release.prompt import MarkedPrompt, av_prompt, mark, suffix_ids
@@ -112,15 +108,14 @@ def base_without_weights(
     Raises:
         ConfigError: `base.path` is not a folder.
         EnvironmentProblem: the tokenizer cannot be found or downloaded.
+        InputError: it is damaged.
     """
     quiet_libraries()
     if source is None:
         source = recipe.base.path or recipe.base.id
         check_source(source)
     try:
-        # Without the file transformers makes an empty tokenizer.
-        file = cached_file(source, "tokenizer.json", revision=revision)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
+        tokenizer, file = load_base_tokenizer(source, revision)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise EnvironmentProblem(
@@ -131,7 +126,7 @@ def base_without_weights(
     return Base(
         model=None,
         tokenizer=tokenizer,
-        tokenizer_sha256=sha256_file(Path(file)),
+        tokenizer_sha256=sha256_file(file),
         revision=revision,
         quantization=recipe.base.quantization,
         dtype=recipe.base.dtype,

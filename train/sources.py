@@ -12,13 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
 from nla_release.documents import parse_json
 from nla_release.errors import DataError, EnvironmentProblem, InputError
-from nla_release.files import read_text, sha256_bytes, sha256_file, write_atomic
+from nla_release.files import check_regular, read_text, sha256_bytes, sha256_file, write_atomic
+from nla_release.parquet import parquet_batches
 from nla_release.progress import progress
 from train.corpus import Document, read_document
 from train.recipe import Extraction, HubDataset
@@ -172,6 +171,7 @@ def _files(path: Path) -> list[tuple[Path, Reader]]:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    check_regular(path)
     try:
         with path.open(encoding="utf-8", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
@@ -187,15 +187,9 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    number = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                for fields in batch.to_pylist():
-                    yield f"{path} row {number}", fields
-                    number += 1
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable parquet file: {error}") from error
+    rows = (fields for batch in parquet_batches(path) for fields in batch.to_pylist())
+    for number, fields in enumerate(rows):
+        yield f"{path} row {number}", fields
 
 
 def _text(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from nla_release.documents import parse_json
 from nla_release.errors import ConfigError, InputError
-from nla_release.files import MAX_TEXT_BYTES, read_json
+from nla_release.files import MAX_TEXT_BYTES, check_regular, read_json
 from nla_release.schema import Open, parse
 
 CONFIG = "config.json"
@@ -75,6 +75,7 @@ class FolderFiles:
     def read(self, name: str, start: int, length: int) -> bytes:
         """As `BaseFiles` says."""
         path = self.folder / name
+        check_regular(path)
         try:
             with path.open("rb") as handle:
                 handle.seek(start)

@@ -115,3 +115,5 @@ def _show_logs() -> None:
     logging.captureWarnings(capture=True)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Shown())
+        # Without a handler of its own, this logger is given one that drops everything.
+        logging.getLogger("py.warnings").addHandler(logging.lastResort)

@@ -21,7 +21,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nla_release.errors import DataError, NothingCheckedError, one_line, printable
-from nla_release.files import LFS_HINT, LFS_POINTER, is_lfs_pointer, sha256_file
+from nla_release.files import (
+    LFS_HINT,
+    LFS_POINTER,
+    check_regular,
+    is_lfs_pointer,
+    sha256_file,
+)
+from nla_release.parquet import check_expansion, read_parquet
 from nla_release.reference import MAKE_DATA
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
@@ -29,10 +36,6 @@ _OPTIONAL = ("document_sha256", "paraphrase", "claims")
 
 # Columns of names, which others keep as integers.
 NAMING = ("id", "document")
-
-# What a file may take of memory: activations hardly compress, texts do by a factor of ten.
-SMALL_BYTES = 128 * 1024**2
-MAX_EXPANSION = 32
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
     file = open_parquet(path, wanted)
     names = file.schema_arrow.names
     _check_columns(path, names)
-    try:
-        table = file.read(columns=[name for name in wanted if name in names])
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
-        ) from error
+    table = read_parquet(path, wanted)
     available = table.num_rows
     if limit is not None:
         table = table.slice(0, limit)
@@ -134,13 +132,13 @@ def open_parquet(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
     Raises:
         DataError: missing, unreadable, or it would take up far more than its own size.
     """
-    if path.is_file() and is_lfs_pointer(path):
+    check_regular(path)
+    if is_lfs_pointer(path):
         raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
     try:
         schema = pq.read_schema(path)
         texts = [name for name in schema.names if _is_text(schema.field(name).type)]
         file = pq.ParquetFile(path, read_dictionary=texts)
-        allowed = max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
@@ -152,27 +150,8 @@ def open_parquet(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
             column = found.row_group(group).column(at)
             if column.path_in_schema.split(".")[0] in wanted:
                 size += max(column.total_uncompressed_size, 4 * column.num_values)
-    check_expansion(path, size, allowed)
+    check_expansion(path, size)
     return file
-
-
-def check_expansion(path: Path, size: int, allowed: int | None = None) -> None:
-    """Refuse a file that takes up far more memory than its own size.
-
-    Args:
-        path: of the file.
-        size: in bytes, once it is read.
-        allowed: in bytes; by default what a file of its size may take.
-
-    Raises:
-        DataError: it takes up more.
-    """
-    if size > (allowed or max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size)):
-        raise DataError(
-            f"{path} of {path.stat().st_size} bytes would take {size / 1e9:.1f} GB of memory and is"
-            " not read",
-            hint="write it again without repeating values; activations hardly compress",
-        )
 
 
 def texts_of(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]:

@@ -12,8 +12,8 @@ from nla_release.base.revision import check_source, resolve_commit
 from nla_release.chat import LEGACY_FILE_NAME, Chat, read_legacy_template
 from nla_release.engine.architecture import lookup_tables, place, towers
 from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
-from nla_release.errors import ConfigError, EnvironmentProblem, one_line
-from nla_release.files import sha256_file
+from nla_release.errors import ConfigError, EnvironmentProblem, InputError, one_line
+from nla_release.files import check_regular, sha256_file
 from nla_release.sidecar import Dtype, Quantization
 
 DTYPES: dict[Dtype, torch.dtype] = {
@@ -82,6 +82,7 @@ def load_base(
     Raises:
         ConfigError: there is no such kind of device, folder or revision.
         EnvironmentProblem: it cannot be found, downloaded or loaded here.
+        InputError: its tokenizer is damaged, or a file of its folder is not a regular one.
     """
     quiet_libraries()
     device = _device(device)
@@ -94,8 +95,7 @@ def load_base(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[dtype]
         )
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision)
-        tokenizer_file = cached_file(source, "tokenizer.json", revision=revision)
+        tokenizer, tokenizer_file = load_base_tokenizer(source, revision)
         if not tokenizer.chat_template:
             tokenizer.chat_template = _legacy_template(source, revision)
         host = _host(source, revision, quantization, dtype, device)
@@ -118,12 +118,36 @@ def load_base(
     return Base(
         model,
         tokenizer,
-        sha256_file(Path(tokenizer_file)),
+        sha256_file(tokenizer_file),
         revision,
         quantization,
         dtype,
         device,
     )
+
+
+def load_base_tokenizer(source: str, revision: str | None) -> tuple[Any, Path]:
+    """A base's tokenizer as transformers makes it, and its tokenizer.json.
+
+    Raises:
+        InputError: the tokenizer is damaged, or a file of its folder is not a regular one.
+        OSError, ValueError: it cannot be found or downloaded.
+    """
+    if Path(source).is_dir():
+        for path in Path(source).iterdir():
+            if not path.is_dir():
+                check_regular(path)
+    # First: without the file transformers makes an empty tokenizer.
+    file = Path(cached_file(source, "tokenizer.json", revision=revision))
+    try:
+        return transformers.AutoTokenizer.from_pretrained(source, revision=revision), file
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # the libraries raise many kinds, and bare Exception, for bad files
+        raise InputError(
+            f"{file} is not a tokenizer that can be read: {one_line(error)}",
+            hint="download the base again: a truncated file looks like this",
+        ) from error
 
 
 def _legacy_template(source: str, revision: str | None) -> str | None:

@@ -7,7 +7,6 @@ Everything but the held-out rows of texts is read in pieces.
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nla_release.documents import parse_json
 from nla_release.engine.activations import (
     NAMING,
-    check_expansion,
     check_vectors,
     named,
     open_parquet,
@@ -30,7 +29,8 @@ from nla_release.engine.activations import (
     vectors_of,
 )
 from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
-from nla_release.files import read_text, replacing_file, sha256_file
+from nla_release.files import check_regular, read_text, replacing_file, sha256_file
+from nla_release.parquet import check_expansion
 from nla_release.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.reference import write_reference
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
@@ -222,6 +222,7 @@ def _of_array(path: Path, array: npt.NDArray[Any]) -> Vectors:
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
+    check_regular(path)
     try:
         found: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -328,10 +329,7 @@ def _jsonl_fields(
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path} line {number} is not valid JSON: {one_line(error)}") from error
+        row = parse_json(line, f"{path} line {number}", error=DataError)
         if not isinstance(row, dict):
             raise DataError(f"{path} line {number} is not a JSON object")
         rows.append(row)

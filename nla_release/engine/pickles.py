@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from nla_release.errors import WeightsError
-from nla_release.files import write_atomic
+from nla_release.errors import InputError, WeightsError, one_line
+from nla_release.files import check_regular, write_atomic
+
+# What a pickle may describe per byte of the file.
+_MAX_PER_BYTE = 4
 
 _ASK = "ask its author for the same tensors as safetensors"
 
@@ -36,7 +40,7 @@ def convert_head(source: Path, target: Path) -> None:
             " at most one bias",
             hint="other things are called heads too; is this the AR's?",
         )
-    _write(target, dict(zip(names, tensors.values(), strict=True)))
+    _write(source, target, dict(zip(names, tensors.values(), strict=True)))
 
 
 def convert_adapter(source: Path, target: Path) -> None:
@@ -47,20 +51,58 @@ def convert_adapter(source: Path, target: Path) -> None:
     Raises:
         WeightsError: the pickle holds code, is damaged, or holds anything but tensors by name.
     """
-    _write(target, _tensors(source))
+    _write(source, target, _tensors(source))
 
 
-def _write(target: Path, tensors: dict[str, torch.Tensor]) -> None:
-    copies = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
-    write_atomic(target, save(copies))
+def _write(source: Path, target: Path, tensors: dict[str, torch.Tensor]) -> None:
+    # A view such as expand() describes gigabytes in a file of one kilobyte. Two names for the same
+    # values, as tied weights have, are within the bound.
+    size = source.stat().st_size
+    described = sum(value.numel() * value.element_size() for value in tensors.values())
+    if described > _MAX_PER_BYTE * size:
+        raise WeightsError(
+            f"{source} describes {described:,} bytes of values, and is {size:,} bytes long: its"
+            " tensors are views that repeat the values they hold",
+            hint=_ASK,
+        )
+    try:
+        copies = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+        content = save(copies)
+    except (RuntimeError, LookupError, ValueError) as error:  # of a dtype that it has no name for
+        raise WeightsError(
+            f"{source} holds tensors that safetensors cannot hold: {one_line(error)}", hint=_ASK
+        ) from error
+    write_atomic(target, content)
+
+
+def _check_stored(source: Path) -> None:
+    """Refuse a file that unpacks to more than itself: torch.save compresses nothing.
+
+    Raises:
+        WeightsError: missing, not a regular file, or a compressed archive.
+    """
+    try:
+        check_regular(source)
+    except InputError as error:
+        raise WeightsError(error.message) from error
+    try:
+        with zipfile.ZipFile(source) as archive:
+            packed = any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist())
+            unpacked = sum(each.file_size for each in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # an older pickle, or damaged
+    if packed or unpacked > source.stat().st_size:
+        raise WeightsError(
+            f"{source} is a compressed archive, which torch.save does not write; it was not read",
+            hint=_ASK,
+        )
 
 
 def _tensors(source: Path) -> dict[str, torch.Tensor]:
+    _check_stored(source)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's advice on pickles, not ours
             loaded: Any = torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{source} does not exist") from error
     # The unpickler stops at the first thing that is not a tensor, with whatever error that makes.
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise WeightsError(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nla_release.errors import DataError
+from nla_release.parquet import read_parquet
 from train.labelling.answers import LabelStatus
 
 _NEEDED = ("id", "document", "text", "explanation")
@@ -57,10 +57,7 @@ def read_unlabelled(path: Path) -> list[Unlabelled]:
     Raises:
         DataError: it is no parquet file, lacks a column, or an id stands twice in it.
     """
-    try:
-        table = pq.read_table(path, columns=list(_NEEDED))
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    table = read_parquet(path, _NEEDED)
     if missing := set(_NEEDED) - set(table.column_names):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}")
     rows = [Unlabelled(**row) for row in table.to_pylist()]

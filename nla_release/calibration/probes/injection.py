@@ -57,9 +57,11 @@ class Injection(Strict):
         " the zero vector, and of the row's own vector at half and at double the scale; over rows"
         " with an explanation"
     )
-    cjk: dict[OutputName | Literal["source"], Ratio] = Field(
-        description="outputs with Chinese, Japanese or Korean characters, and source texts with"
-        " them; over all rows, and all rows with a source text"
+    cjk: Annotated[dict[OutputName | Literal["source"], Ratio], holds("real", "random_vector")] = (
+        Field(
+            description="outputs with Chinese, Japanese or Korean characters, and source texts with"
+            " them; over all rows, and all rows with a source text"
+        )
     )
     marker: Annotated[dict[OutputName, Ratio], holds("real", "random_vector")] = Field(
         description="outputs that show or describe the marker, over all rows"

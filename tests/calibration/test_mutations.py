@@ -1,0 +1,144 @@
+"""A damaged calibration.json or run.json is a clear error or a finding, whatever is damaged in it.
+
+Each key is deleted, and each value replaced by values of other types. No reader may end in anything
+but an error of ours, and nothing that is still read may pass the gate.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.cards.blocks import expected_blocks, expected_page_blocks
+from nla_release.cards.compared import FILE_NAME as COMPARISON
+from nla_release.cards.compared import read_comparison
+from nla_release.errors import EvidenceError
+from nla_release.files import dump_json, read_json
+from nla_release.output.calibration_text import calibration_table
+from nla_release.report.render import render_report
+from nla_release.rules import judge
+from nla_release.rules.subject import find_subject
+
+OTHERS: list[Any] = [None, "x", [], {}, True, -1]
+DELETED = object()
+
+
+def places(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every key of a document, and the first item of every list."""
+    if isinstance(document, dict):
+        inner = list(document.items())
+    else:
+        inner = list(enumerate(document[:1])) if isinstance(document, list) else []
+    for key, value in inner:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+def mutants(document: Any) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    """Each place, what was put there, and the document with it."""
+    for place in places(document):
+        for value in (DELETED, *OTHERS):
+            mutant = copy.deepcopy(document)
+            holder = mutant
+            for key in place[:-1]:
+                holder = holder[key]
+            if value is DELETED:
+                del holder[place[-1]]
+            elif type(holder[place[-1]]) is type(value):
+                continue
+            else:
+                holder[place[-1]] = value
+            yield place, value, mutant
+
+
+def read_calibration(path: Any, document: Any) -> Calibration | None:
+    """The calibration, or None where its reader says what is wrong."""
+    path.write_text(dump_json(document))
+    try:
+        return Calibration.read(path)
+    except EvidenceError:
+        return None
+
+
+@pytest.mark.parametrize("name", [name for name in CONTROL_NAMES if name != "gold_text"])
+def test_a_missing_control_is_named(rendered, tmp_path, name):
+    document = read_json(rendered.folder / "calibration.json")
+    del document["controls"][name]
+    path = tmp_path / "calibration.json"
+    path.write_text(dump_json(document))
+
+    with pytest.raises(EvidenceError, match=f"controls: {name} is missing"):
+        Calibration.read(path)
+
+
+def test_whatever_is_damaged_in_a_calibration_is_said_or_can_be_shown(rendered, tmp_path):
+    """Reading names the damage; what is read all the same can be shown on terminal and cards."""
+    path, read = tmp_path / "calibration.json", 0
+    for _, _, mutant in mutants(read_json(rendered.folder / "calibration.json")):
+        if calibration := read_calibration(path, mutant):
+            read += 1
+            assert calibration_table(calibration)
+            assert expected_blocks(calibration)
+            assert expected_page_blocks(calibration)
+            assert calibration.leaves()
+    assert read > 20, "what a format allows to be absent or null"
+
+
+def test_a_damaged_calibration_that_can_still_be_read_does_not_pass(rendered, copy_of, tmp_path):
+    """The gate computes the numbers again: a deleted block or a null is a finding."""
+    folder = copy_of(rendered.folder)
+    document = read_json(folder / "calibration.json")
+    paths = [folder / "dist" / role / "calibration.json" for role in ("av", "ar")]
+    for place, value, mutant in mutants(document):
+        damaged = value is DELETED or value is None
+        if not damaged or len(place) > 2 or not read_calibration(tmp_path / "one.json", mutant):
+            continue
+        for path in paths:
+            path.write_text(dump_json(mutant))
+        subject = find_subject(folder / "dist")
+        verdict = judge(subject)
+
+        assert verdict.verdict == "fail", f"{'.'.join(map(str, place))}: {value}"
+        assert render_report(subject, verdict)
+
+
+def test_a_calibration_without_a_control_is_a_finding_of_the_gate(rendered, copy_of):
+    folder = copy_of(rendered.folder)
+    document = read_json(folder / "calibration.json")
+    del document["controls"]["shuffled"]
+    for place in ("calibration.json", "dist/av/calibration.json", "dist/ar/calibration.json"):
+        (folder / place).write_text(dump_json(document))
+    verdict = judge(find_subject(folder))
+
+    assert any("controls: shuffled is missing" in each.message for each in verdict.findings)
+
+
+def test_whatever_is_damaged_in_a_run_is_said(rendered, copy_of):
+    evidence = copy_of(rendered.folder) / "evidence"
+    path = evidence / "run.json"
+    for _, _, mutant in mutants(read_json(path)):
+        path.write_text(dump_json(mutant))
+        with suppress(EvidenceError):
+            read_evidence(evidence)
+
+
+def test_whatever_is_damaged_in_a_row_is_said(rendered, copy_of):
+    evidence = copy_of(rendered.folder) / "evidence"
+    path = evidence / "rows.jsonl"
+    first, *others = path.read_text().splitlines()
+    for _, _, mutant in mutants(json.loads(first)):
+        path.write_text("\n".join([json.dumps(mutant), *others, ""]))
+        with pytest.raises(EvidenceError):
+            read_evidence(evidence)
+
+
+def test_whatever_is_no_comparison_is_said(tmp_path):
+    for document in (None, [], {}, {"schema": 1}, {"schema": 1, "releases": {}}):
+        (tmp_path / COMPARISON).write_text(dump_json(document))
+        with pytest.raises(EvidenceError, match=COMPARISON):
+            read_comparison(tmp_path)
