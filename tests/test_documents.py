@@ -20,6 +20,7 @@ ROOT = Path(nla_release.__file__).parent
 # Where text that this package wrote itself is read back, or a process runs that imports no package.
 OWN = {
     "nla_release/documents.py",  # the reader
+    "nla_release/cards/context.py",  # its own facts, written out just before
     "nla_release/chat_rendering.py",  # a child process, which reads what its parent wrote
     "nla_release/errors.py",  # what pip wrote of this package's own installation
     "nla_release/hub/card_metadata.py",  # the metadata in JSON's types, written out just before
