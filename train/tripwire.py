@@ -183,9 +183,10 @@ def _alike(shown: Shown, least: int) -> list[str]:
 
 
 def _rows(data: Activations, rows: Sequence[int]) -> Activations:
+    columns = {field.name: getattr(data, field.name) for field in fields(data)}
     chosen: dict[str, Any] = {
-        field.name: [getattr(data, field.name)[row] for row in rows]
-        for field in fields(data)
-        if field.name not in ("vectors", "sha256")
+        name: [column[row] for row in rows]
+        for name, column in columns.items()
+        if isinstance(column, list)
     }
     return replace(data, **chosen, vectors=data.vectors[list(rows)])

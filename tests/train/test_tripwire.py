@@ -33,6 +33,7 @@ def rows(count=6, labels=True, documents=3):
         claims=[None] * count,
         vectors=generator.normal(size=(count, 8)).astype(np.float32),
         sha256="x",
+        available=count,
     )
 
 
