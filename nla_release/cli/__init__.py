@@ -16,22 +16,22 @@ from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {
-    "init": "Begin a release with a trained pair, whatever dialect its sidecars are in.",
+    "init": "Begin a release with a trained pair, in any known sidecar format.",
     "data": "Make eval.parquet and reference.safetensors from your own activations.",
-    "base": "Measure the base from headers and a sample of its embedding; leaves base.json.",
-    "roundtrip": "Run held-out activations through the pair and its controls; leaves evidence/.",
+    "base": "Measure the base from headers and a sample of its embedding; write base.json.",
+    "roundtrip": "Run held-out activations through the pair and its controls; write evidence/.",
     "calibrate": "Compute calibration.json from the evidence alone.",
     "compare": "Compare releases on the rows they have in common, paired by row.",
     "sweep": "Let other ARs read the texts of measured evidence, and compare them.",
     "history": "Write entries of HISTORY.md, retract a published number, or show the log.",
     "render": "Write cards, figures, HISTORY and both repositories to dist/.",
-    "check": "Judge a release, a dist/ or one repository against every rule.",
-    "report": "Write verdict, numbers and rows into one HTML file to look at and to send.",
+    "check": "Check a release, a dist/ or one repository against every rule.",
+    "report": "Write verdict, numbers and rows into one HTML file.",
     "explain": "Show what a rule checks, why, and how to fix what it finds.",
     "plan": "Show what a push would do to each file of both repositories.",
-    "push": "Publish both repositories as one unit, or rehearse it on loopback.",
-    "retract": "Say on both cards of a published version that it is not to be used.",
-    "verify": "Download a published release anew, and judge it as a stranger would.",
+    "push": "Publish both repositories as one unit, or to a local Hub first.",
+    "retract": "Mark a published version as retracted on both model cards.",
+    "verify": "Re-download a published release and verify it independently.",
     "hub": "Run the embedded Hub on 127.0.0.1.",
 }
 
@@ -95,7 +95,7 @@ def cli() -> None:
     """Release Natural Language Autoencoder pairs on the Hugging Face Hub.
 
     A release is described by release.yaml. The verbs work on the folder that holds it, in the
-    order below: measure, compute, write, judge, publish.
+    order below: measure, compute, write, check, publish.
     """
 
 

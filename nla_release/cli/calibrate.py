@@ -25,13 +25,13 @@ from nla_release.rules.hygiene import unpublishable
 @click.option(
     "--addendum",
     metavar="TEXT",
-    help="Add the evidence to the version in dist/, which is published; says why, in a sentence.",
+    help="Add the evidence to the published version in dist/; the text says why, in a sentence.",
 )
 @click.option(
     "--date",
     "day",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Of the addendum; today (UTC) by default.",
+    help="Date of the addendum; today (UTC) by default.",
 )
 @click.option(
     "--restore",
@@ -51,17 +51,17 @@ def command(
 ) -> None:
     """Compute calibration.json from the evidence in PATH.
 
-    PATH is the folder that holds release.yaml, evidence/ and, afterwards, calibration.json. The
-    numbers are of the evidence alone: the same evidence gives the same bytes, on any machine,
-    without torch. Evidence that is not what release.yaml asks for is refused;
-    evaluation.attempts, which nothing has to measure, is first written into it.
+    PATH is the folder that holds release.yaml and evidence/; calibration.json is written there. The
+    same evidence gives the same bytes, on any machine, without torch. Evidence that was measured
+    with other settings than those in release.yaml is refused. evaluation.attempts, which needs no
+    measurement, is first copied from release.yaml into the evidence.
 
-    With --addendum the evidence is new, of the weights in dist/ to the byte. What it supersedes is
-    kept in addenda/, calibration and evidence whole; the next `render` of the same version writes
-    both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. The same command with
-    other words rewords the addendum, until the HISTORY.md in PATH, which is what was published,
-    tells of it. --restore puts back what that version was rendered with. Exits with 3 when the
-    evidence says nothing new, or decides nothing where what it would supersede did.
+    --addendum is for new evidence of a published version: its weights must be exactly those in
+    dist/. The superseded evidence and calibration are kept in addenda/. The next `render` of the
+    same version writes both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. The
+    same command with another TEXT changes the text, until the addendum is published. --restore puts
+    back what the version in dist/ was rendered with. Exits with 3 when the evidence says nothing
+    new, or is inconclusive where the superseded evidence was not.
     """
     if restore:
         if addendum is not None or day is not None or output_format != "text":

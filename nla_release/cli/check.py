@@ -40,11 +40,11 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
     help="A tokenizer.json to replay prompts on; the base's own by default.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
-@click.option("--fix", is_flag=True, help="Mend what the files decide, then judge.")
+@click.option("--fix", is_flag=True, help="Fix what the files decide, then check.")
 @click.option(
     "--diff",
     is_flag=True,
-    help="Show what --fix would write, and judge nothing; exits with 1 when there is something.",
+    help="Show what --fix would write, without checking; exits with 1 when there is something.",
 )
 def command(
     path: Path,
@@ -54,14 +54,14 @@ def command(
     fix: bool,
     diff: bool,
 ) -> None:
-    """Judge PATH against every rule that applies to it.
+    """Check PATH against every rule that applies to it.
 
     PATH is the folder of release.yaml, a rendered dist/ with av/ and ar/, or one adapter's folder.
     Needs neither torch nor a GPU, and no network unless the base's tokenizer is to be fetched.
 
-    --fix puts a card's metadata in order, generates its blocks and metrics again from a sound
+    --fix puts a card's metadata in order, generates its blocks and metrics again from a valid
     calibration.json, and converts a trained AR's pickled head, whose original moves to originals/.
-    It changes no fact, and no word of yours.
+    It changes no fact and no hand-written text.
 
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """

@@ -35,7 +35,7 @@ def command(first: str, others: tuple[str, ...], output_format: Format) -> None:
     Each is the folder of release.yaml, a rendered dist/ or repository, an evidence/ folder, or a
     place on the Hub, namespace/name@v0.0.1, of which evidence and sidecar are downloaded. Rows are
     matched by id and activation, and differences are paired by row. Releases without a common row
-    are shown beside each other with what differs; nothing is subtracted.
+    are shown next to each other with what differs; nothing is subtracted.
 
     Exits with 3 when no release has a row in common with the first, or too few to decide.
     """

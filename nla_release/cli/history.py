@@ -95,7 +95,7 @@ def retract(
     day: datetime | None,
     path: Path,
 ) -> None:
-    """Withdraw a number that a version published.
+    """Retract a number that a version published.
 
     PATH is the folder of release.yaml. Once it is rendered, cards list the number as retracted, and
     `check` finds every text that goes on showing it.

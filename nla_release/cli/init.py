@@ -78,18 +78,18 @@ def _answered(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.yaml",
     callback=_answered,
-    help="The same as a YAML mapping of keys to values; --answer overrules it.",
+    help="The same facts as a YAML mapping of keys to values; --answer overrides them.",
 )
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that `nla-release data` wrote: it is copied, and gives activation_mean.",
+    help="The folder that `nla-release data` wrote. It is copied; activation_mean is read from it.",
 )
 @click.option(
     "--tokenizer",
     type=click.Path(path_type=Path),
     help="The base's tokenizer.json, to render prompts with; by default that of the base's pinned"
-    " commit on the Hub. A chat template is looked for beside it.",
+    " commit on the Hub. A chat template is looked for next to it.",
 )
 @click.option(
     "--base",
@@ -110,11 +110,11 @@ def command(
     namespace: str | None,
     name: str | None,
 ) -> None:
-    """Begin a release with a pair that somebody trained, in whatever dialect its sidecars are.
+    """Begin a release with a trained pair, in any known sidecar format.
 
-    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. A Hub id may go on with a
-    revision and a folder: somebody/pair@v0.0.1:weights. Both are copied and left as they are. What
-    no file says is asked for, never guessed.
+    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. A Hub id may have a revision
+    and a folder: user/pair@v0.0.1:weights. Both are copied and left as they are. The command asks
+    for what no file says, and never guesses it.
     """
     if len(places) > 2:
         raise click.UsageError(f"expected AV and AR, got {len(places)} places")

@@ -26,15 +26,15 @@ _PENDING = 10
 @click.option(
     "--addendum",
     is_flag=True,
-    help="As the push: dist/ is an addendum to what is published.",
+    help="As in push: dist/ adds new measurements to a published version.",
 )
 @click.option(
-    "--private/--public", default=None, help="As the push would be asked to create repositories."
+    "--private/--public", default=None, help="As in push: visibility of new repositories."
 )
-@click.option("--overwrite-card", is_flag=True, help="As the push: drop edits of the Hub's cards.")
-@click.option("--allow-lower", is_flag=True, help="As the push: accept a lower version.")
+@click.option("--overwrite-card", is_flag=True, help="As in push: discard edits of the cards.")
+@click.option("--allow-lower", is_flag=True, help="As in push: accept a lower version.")
 @click.option(
-    "--replace-unfinished", is_flag=True, help="As the push: replace a release without a tag."
+    "--replace-unfinished", is_flag=True, help="As in push: replace a release without a tag."
 )
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -53,8 +53,8 @@ def command(
 ) -> int:
     """Show what a push of PATH would do to each file of both repositories; write nothing.
 
-    Exits with 1 when the push would be refused, also for want of a token that may write. The Hub
-    is that of HF_ENDPOINT.
+    Exits with 1 when the push would be refused, for example because the token may not write.
+    HF_ENDPOINT names the Hub.
     """
     quiet_client(say)
     release = read_release(path)

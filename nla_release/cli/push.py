@@ -33,7 +33,7 @@ from nla_release.rules.subject import find_subject
 @click.option(
     "--addendum",
     is_flag=True,
-    help="Add what `calibrate --addendum` measured to the version, which is published.",
+    help="Add the new measurements of `calibrate --addendum` to the published version.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
 @rehearse_option
@@ -41,31 +41,29 @@ from nla_release.rules.subject import find_subject
 @click.option(
     "--private/--public",
     default=None,
-    help="Who may see repositories that have to be created; public without either.",
+    help="Visibility of repositories that have to be created; public by default.",
 )
-@click.option(
-    "--overwrite-card", is_flag=True, help="Drop what people edited in the cards on the Hub."
-)
+@click.option("--overwrite-card", is_flag=True, help="Discard user edits of the cards on the Hub.")
 @click.option("--allow-lower", is_flag=True, help="Publish a version below the last one.")
 @click.option(
-    "--rebase", is_flag=True, help="When others commit meanwhile, go on top of their commits."
+    "--rebase", is_flag=True, help="When others commit meanwhile, commit on top of their commits."
 )
 @click.option(
     "--replace-unfinished",
     is_flag=True,
-    help="Put this release over another one that was committed and never tagged.",
+    help="Replace another release that was committed and never tagged.",
 )
 @click.option(
     "--collection",
     metavar="SLUG_OR_TITLE",
-    help="Put both into a collection of the Hub; one is made for a new title.",
+    help="Add both repositories to a Hub collection, creating it if needed.",
 )
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json"]),
     default="text",
-    help="Of the plan that --dry-run shows.",
+    help="Output format of --dry-run.",
 )
 def command(
     path: Path,
@@ -85,8 +83,8 @@ def command(
     """Publish both rendered repositories of PATH as one unit.
 
     Both are uploaded, committed once each and verified before either is tagged. The same command
-    continues a push that was cut off; of what is published already it changes nothing. The token
-    is taken from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
+    continues a push that was cut off, and changes nothing that is published already. The token is
+    taken from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
 
     With --addendum the version is published already: cards, numbers, HISTORY and evidence are
     brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have

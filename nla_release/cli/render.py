@@ -18,7 +18,7 @@ from nla_release.release import read_release
 def command(version: str, path: Path) -> None:
     """Write both repositories to dist/: cards, figures, HISTORY, calibration, manifest.
 
-    PATH is the folder of release.yaml, with evidence/ and calibration.json beside it. Rendering
+    PATH is the folder of release.yaml, evidence/ and calibration.json. Rendering
     again gives the same bytes; when anything is wrong, dist/ stays as it was.
     """
     rendered = render(read_release(path), version)

@@ -32,7 +32,7 @@ def command(path: Path, output: Path) -> None:
     """Write what is known of PATH into one HTML file to look at and to send.
 
     PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file holds
-    the verdict, every rule, the numbers beside their controls, and the rows, worst first. It needs
+    the verdict, every rule, the numbers with their controls, and the rows, worst first. It needs
     no network and no script. Without evidence it shows the gate alone. An older report is replaced,
     and nothing else.
 

@@ -24,7 +24,7 @@ from nla_release.sidecar import Role
 @click.option(
     "--version", type=VERSION, required=True, help="The published version, such as 0.0.1."
 )
-@click.option("--reason", required=True, help="One line: why it is not to be used.")
+@click.option("--reason", required=True, help="One line: why nobody should use it.")
 @click.option("--successor", type=VERSION, help="The published version to use instead.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @rehearse_option
@@ -38,13 +38,13 @@ def command(
     rehearse: bool,
     hub_root: Path | None,
 ) -> int:
-    """Say on both cards of a published version that it is not to be used.
+    """Mark a published version as retracted on both model cards.
 
-    PATH is the folder of release.yaml, which names the repositories; what was rendered is not
-    needed. Each repository gets one commit: a notice at the top of the card, an entry in HISTORY.md
-    and, with --successor, the link by which the Hub points to the newer version. Nothing is
-    deleted, and the tag stays where it is. The same command continues what was cut off. Repeated
-    with a --successor, it adds that. To retract one number, use `nla-release history retract`.
+    PATH is the folder of release.yaml, which names the repositories; dist/ is not needed. Each
+    repository gets one commit: a notice at the top of the card, an entry in HISTORY.md and, with
+    --successor, the link by which the Hub points to the newer version. Nothing is deleted, and the
+    tag stays where it is. The same command continues what was cut off. Repeated with --successor,
+    it adds the successor. To retract one number, use `nla-release history retract`.
     """
     release = read_release(path)
     repos = {role: release.repo_id(role, version) for role in ROLES}

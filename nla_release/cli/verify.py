@@ -22,23 +22,23 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 @click.command("verify")
 @click.argument("place", metavar="NAMESPACE/NAME@TAG")
-@click.option("--pair", is_flag=True, help="Download the partner too, and judge both as a pair.")
+@click.option("--pair", is_flag=True, help="Download the partner too, and check both as a pair.")
 @click.option(
     "--expect",
     metavar="SHA256",
-    help="The release id that it must have, as its publisher told you.",
+    help="The release id that it must have; its publisher can give it to you.",
 )
-@click.option("--load", is_flag=True, help="Load it with PEFT too; needs the engine extra.")
+@click.option("--load", is_flag=True, help="Also load it with PEFT; needs the engine extra.")
 @click.option(
     "--base",
     type=_FOLDER,
-    help="A copy of the base here: its tokenizer replays prompts, and --load loads it.",
+    help="A local copy of the base: its tokenizer replays prompts, and --load loads it.",
 )
 @click.option(
     "--release",
     "author",
     type=_FOLDER,
-    help="Judge by the gates and waivers of the release.yaml in this folder, which is yours.",
+    help="Apply the gates and waivers of the release.yaml in this folder of yours.",
 )
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -52,12 +52,12 @@ def command(
     author: Path | None,
     form: str,
 ) -> int:
-    """Download a published release anew, and judge it as a stranger would.
+    """Re-download a published release and verify it independently.
 
     Every byte is compared with release.json, and release.json with the partner's and with the
-    commits that the tags point at; every number is computed again from the evidence; and every
-    rule of `check` is applied, by the default gates and without waivers. It needs no token for what
-    is public. The Hub is that of HF_ENDPOINT.
+    commits that the tags point at. Every number is computed again from the evidence; documents and
+    figures are rendered again and compared. Every rule of `check` is applied, with the default
+    gates and without waivers. Public repositories need no token. HF_ENDPOINT names the Hub.
     """
     if load:
         import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded

@@ -15,7 +15,7 @@ from nla_release.cards.numbers import number
 
 @dataclass(frozen=True)
 class _Rate:
-    """How often the own one comes first."""
+    """How often a row's own item ranks first."""
 
     words: str
     hits: int
@@ -76,6 +76,6 @@ def _drawn(rates: list[_Rate]) -> Figure:
         [f"{rate.words}\n{rate.hits}/{rate.n} = {number(rate.share)}" for rate in rates],
     )
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])  # a mark at 0 is whole
-    axes.set_xlabel("share whose own one comes first; upright bar: chance")
+    axes.set_xlabel("share of rows whose own item ranks first; vertical bar: chance")
     axes.set_title("Retrieval against chance, 95% intervals")
     return figure
