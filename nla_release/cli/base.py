@@ -13,7 +13,7 @@ from nla_release.release import read_release
 @click.command("base")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 def command(path: Path) -> None:
-    """Measure the base model that release.yaml names; leaves base.json beside it.
+    """Measure the base model that release.yaml names; write base.json next to it.
 
     Shapes and module names come from the headers of its weights, the norm of its embeddings from a
     sample of rows: out of base_path, the Hub client's cache, or the Hub, which then sends a few

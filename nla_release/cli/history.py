@@ -27,7 +27,7 @@ _DATE = click.option(
 def command() -> None:
     """Write fragments of HISTORY.md, which the next `render` appends to it.
 
-    A fragment is a small file in history/, beside release.yaml: it may be edited until it is
+    A fragment is a small file in history/, next to release.yaml: it may be edited until it is
     published, and never after.
     """
 

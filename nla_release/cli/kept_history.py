@@ -1,4 +1,4 @@
-"""HISTORY.md beside release.yaml after something was published: the next version appends to it."""
+"""HISTORY.md next to release.yaml after something was published: the next version appends to it."""
 
 import shlex
 from pathlib import Path

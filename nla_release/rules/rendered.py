@@ -118,10 +118,10 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         " notes. Every part must be there as rendered: the whole usage snippet, token ids, scale,"
         " revision, partner links, training facts, loss and alt texts. base.json, training logs,"
         " sidecars and PEFT configurations have the sha256 that RELEASE_CALIBRATION.md lists. Whole"
-        " paragraphs that somebody added are no finding: the verdict lists them, with the notes"
+        " paragraphs that were added by hand are no finding: the verdict lists them, with the notes"
         " and choices in `stated`, as not computed.",
         why="With release.json listed again, `os.system(...)` in a snippet, another injection"
-        " scale, somebody else's repository as partner and a swapped figure all passed a check that"
+        " scale, another repository as partner and a swapped figure all passed a check that"
         " compared numbers only.",
         fix="Run `nla-release render` again. Write prose into the notes.",
         example="line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'",
