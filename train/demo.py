@@ -138,7 +138,7 @@ def _summary(release: Release, seconds: float) -> None:
 A verbalizer that turns an activation into words, and a reconstructor that turns the words back,
 published as {repos}
 at tag {tag(VERSION)}, on a Hub that lives in {where}/hub. How well the words carry the activation,
-beside what it would be without their meaning:
+compared with controls that take their meaning away:
 
 {calibration_table(calibration)}
 
