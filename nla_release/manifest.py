@@ -61,8 +61,8 @@ class Stated(Strict):
 class Manifest(Strict):
     """The keys of release.json; `files` names every file but release.json itself.
 
-    `tag` and the partner's are of the version, which they stay after any addendum. A release.json
-    of an earlier nla-release has no `stated`.
+    `tag` and the partner's are of the version, which they stay after any addendum. NLA514
+    refuses a release.json without `stated`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")

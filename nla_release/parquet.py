@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nla_release.errors import DataError
-from nla_release.files import check_regular
+from nla_release.errors import DataError, one_line
+from nla_release.files import LFS_HINT, LFS_POINTER, check_regular, is_lfs_pointer
 
 # What a file may take of memory: activations hardly compress, texts do by a factor of ten.
 SMALL_BYTES = 128 * 1024**2
@@ -69,6 +69,17 @@ def parquet_batches(path: Path, columns: Sequence[str] | None = None) -> Iterato
         raise _unreadable(path, error) from error
 
 
+def parquet_columns(path: Path) -> tuple[list[str], int]:
+    """The names of a parquet file's columns, and how many rows it has.
+
+    Raises:
+        InputError: missing, or not a regular file.
+        DataError: not parquet.
+    """
+    whole = _whole(path)
+    return list(whole.schema_arrow.names), int(whole.metadata.num_rows)
+
+
 def check_expansion(path: Path, size: int) -> None:
     """Refuse a file that takes up far more memory than its own size.
 
@@ -90,6 +101,8 @@ def check_expansion(path: Path, size: int) -> None:
 def _whole(path: Path) -> Any:
     """The file's metadata, as pyarrow has it."""
     check_regular(path)
+    if is_lfs_pointer(path):
+        raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
     try:
         with pq.ParquetFile(path) as file:
             return file
@@ -124,4 +137,7 @@ def _bytes(values: Any) -> int:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} is not a readable parquet file: {' '.join(str(error).split())}")
+    return DataError(
+        f"{path} is not a readable parquet file: {one_line(error)}",
+        hint="write it again, or download it again: a truncated file looks like this",
+    )

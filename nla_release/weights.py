@@ -170,7 +170,8 @@ def _zero_bands(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> ZeroBand
     height, width = tensor.shape
     rows = np.zeros(min(BANDS, height), bool)
     columns = np.zeros(min(BANDS, width), bool)
-    # The first element of each band.
+    # The first row, and the first column, of each band.
+    tops = [height * band // len(rows) for band in range(len(rows))]
     edges = [width * band // len(columns) for band in range(len(columns))]
     at_once = max(1, len(piece) // (size * width)) * width
     handle.seek(tensor.start)
@@ -187,10 +188,10 @@ def _zero_bands(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> ZeroBand
             values = values.reshape(-1, width)
             first = at // width
             filled = np.flatnonzero(values.any(axis=1)) + first
-            rows[np.unique(filled * len(rows) // height)] = True
+            rows[np.unique(np.searchsorted(tops, filled, side="right") - 1)] = True
             columns |= np.logical_or.reduceat(values.any(axis=0), edges)
         elif values.any():
-            rows[at // width * len(rows) // height] = True
+            rows[np.searchsorted(tops, at // width, side="right") - 1] = True
             filled = np.flatnonzero(values) + at % width
             columns[np.unique(np.searchsorted(edges, filled, side="right") - 1)] = True
         at += count

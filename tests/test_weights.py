@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -105,6 +105,8 @@ def bands_by_hand(values: torch.Tensor, axis: int) -> tuple[bool, ...]:
     st.sampled_from(DTYPES),
     st.sampled_from([64, 512, 256 * 1024]),
 )
+@example(33, 1, 1, 1, torch.float32, 64)  # the second row begins the second of 32 bands
+@example(33, 20, 1, 20, torch.float32, 64)
 def test_the_bands_of_zeros_are_those_of_the_values(
     tmp_path_factory, height, width, row, column, dtype, piece
 ):

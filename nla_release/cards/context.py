@@ -117,12 +117,12 @@ def pair_facts(inputs: Inputs) -> Context:
         "injection_scale": adapters["av"].sidecar.injection.scale,
         **facts_by_role(inputs),
     }
-    return cast("Context", json.loads(json.dumps(facts)))
+    return _as_json_has_it(facts)
 
 
 def facts_by_role(inputs: Inputs) -> Context:
     """The part of `pair_facts` that each adapter decides for itself, of those that are here."""
-    return {
+    facts = {
         "norms": {
             role: adapter.sidecar.nla_release.norms.model_dump(exclude={"scale_evaluated"})
             for role, adapter in inputs.adapters.items()
@@ -132,6 +132,11 @@ def facts_by_role(inputs: Inputs) -> Context:
             for role, adapter in inputs.adapters.items()
         },
     }
+    return _as_json_has_it(facts)
+
+
+def _as_json_has_it(facts: Context) -> Context:
+    return cast("Context", json.loads(json.dumps(facts)))
 
 
 def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Plot]) -> Context:

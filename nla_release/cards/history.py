@@ -12,6 +12,7 @@ that it supersedes, and from then on every card lists the number as retracted, w
 """
 
 import html
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -308,6 +309,22 @@ def _preamble(title: str) -> str:
         "Append-only, the newest entry last. Entries are not edited: a correction is a new entry"
         " that names the one it supersedes.\n"
     )
+
+
+def changed_above(history: str, title: str | None) -> int | None:
+    """The first line above a log's first entry that `append` does not write, counted from 1.
+
+    Args:
+        history: the log.
+        title: of the pair when the log was begun; None where nobody knows it.
+    """
+    first = _START.search(history)
+    found = history[: first.start() if first else None].rstrip().split("\n")
+    expected = _preamble(title or "").rstrip().split("\n")
+    if title is None and found[0].startswith(expected[0]):
+        expected[0] = found[0]
+    lines = itertools.zip_longest(expected, found)
+    return next((at for at, (ours, theirs) in enumerate(lines, 1) if ours != theirs), None)
 
 
 def _gap(history: str) -> str:

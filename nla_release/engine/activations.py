@@ -10,7 +10,7 @@ the whole document), `paraphrase` (the AV's explanation said otherwise) and `cla
 explanation in parts), null where a row has none.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from nla_release.errors import DataError, NothingCheckedError, one_line, printable
-from nla_release.files import (
-    LFS_HINT,
-    LFS_POINTER,
-    check_regular,
-    is_lfs_pointer,
-    sha256_file,
-)
-from nla_release.parquet import check_expansion, read_parquet
+from nla_release.errors import DataError, NothingCheckedError, printable
+from nla_release.files import sha256_file
+from nla_release.parquet import parquet_columns, read_parquet
 from nla_release.reference import MAKE_DATA
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
@@ -71,11 +64,9 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         raise DataError(f"{path} does not exist", hint=MAKE_DATA)
     digest = sha256_file(path)
     wanted = (*COLUMNS, *_OPTIONAL)
-    file = open_parquet(path, wanted)
-    names = file.schema_arrow.names
+    names, available = parquet_columns(path)
     _check_columns(path, names)
     table = read_parquet(path, wanted)
-    available = table.num_rows
     if limit is not None:
         table = table.slice(0, limit)
     if table.num_rows == 0:
@@ -124,41 +115,11 @@ def named(path: Path, name: str, values: Sequence[str | None]) -> list[str]:
     return found
 
 
-def open_parquet(path: Path, wanted: Collection[str]) -> pq.ParquetFile:
-    """A parquet file whose `wanted` columns can be read without taking the machine's memory.
-
-    Columns of text are read as dictionaries, so that a text that every row repeats is there once.
-
-    Raises:
-        DataError: missing, unreadable, or it would take up far more than its own size.
-    """
-    check_regular(path)
-    if is_lfs_pointer(path):
-        raise DataError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
-    try:
-        schema = pq.read_schema(path)
-        texts = [name for name in schema.names if _is_text(schema.field(name).type)]
-        file = pq.ParquetFile(path, read_dictionary=texts)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable parquet file: {one_line(error)}", hint=MAKE_DATA
-        ) from error
-    found = file.metadata
-    size = 0
-    for group in range(found.num_row_groups):
-        for at in range(found.num_columns):
-            column = found.row_group(group).column(at)
-            if column.path_in_schema.split(".")[0] in wanted:
-                size += max(column.total_uncompressed_size, 4 * column.num_values)
-    check_expansion(path, size)
-    return file
-
-
 def texts_of(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]:
     """A column of text as Python text: plain, large, view, categorical, or integers for names.
 
     Raises:
-        DataError: it holds something else, or its texts take up far more than the file.
+        DataError: it holds something else.
     """
     kind = column.type
     if pa.types.is_null(kind) and name not in NAMING:
@@ -168,19 +129,10 @@ def texts_of(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]
         expected = "text or integers" if name in NAMING else "text"
         raise DataError(f"{path}: column {name} holds {kind}, expected {expected}", hint=MAKE_DATA)
     if pa.types.is_dictionary(kind):
-        check_expansion(path, sum(_decoded_bytes(chunk) for chunk in column.chunks))
-    elif pa.types.is_integer(plain):
+        column = column.cast(plain)
+    if pa.types.is_integer(plain):
         column = column.cast(pa.string())
-    # Each text of a dictionary becomes one object, however many rows have it.
-    found: list[str | None] = []
-    for chunk in column.chunks:
-        if pa.types.is_dictionary(kind):
-            known = [
-                None if value is None else str(value) for value in chunk.dictionary.to_pylist()
-            ]
-            found += [None if at is None else known[at] for at in chunk.indices.to_pylist()]
-        else:
-            found += chunk.to_pylist()
+    found: list[str | None] = column.to_pylist()
     return found
 
 
@@ -252,14 +204,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
-
-
-def _decoded_bytes(chunk: pa.DictionaryArray) -> int:
-    """What the texts of a dictionary take up when each row has its own."""
-    if not _is_text(chunk.dictionary.type):
-        return int(chunk.nbytes)
-    lengths = pc.binary_length(chunk.dictionary.cast(pa.large_string()))
-    return int(pc.sum(lengths.take(chunk.indices)).as_py() or 0)
 
 
 def _claims(path: Path, column: pa.ChunkedArray) -> list[list[str] | None]:

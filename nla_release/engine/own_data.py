@@ -24,13 +24,12 @@ from nla_release.engine.activations import (
     NAMING,
     check_vectors,
     named,
-    open_parquet,
     texts_of,
     vectors_of,
 )
 from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
 from nla_release.files import check_regular, read_text, replacing_file, sha256_file
-from nla_release.parquet import check_expansion
+from nla_release.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
 from nla_release.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.reference import write_reference
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
@@ -178,13 +177,12 @@ def open_vectors(path: Path, columns: Mapping[str, str]) -> Vectors:
 
 
 def _of_parquet(path: Path, name: str) -> Vectors:
-    file = open_parquet(path, [name])
-    _check_has(path, name, file.schema_arrow.names)
-    rows = file.metadata.num_rows
+    names, rows = parquet_columns(path)
+    _check_has(path, name, names)
 
     def pieces() -> Iterator[npt.NDArray[np.float32]]:
         first, width = 0, None
-        for batch in _batches(path, name):
+        for batch in filter(len, parquet_batches(path, [name])):
             piece = vectors_of(path, name, batch.column(0), first)
             if width is not None and piece.shape[1] != width:
                 raise DataError(
@@ -196,15 +194,6 @@ def _of_parquet(path: Path, name: str) -> Vectors:
 
     first = next(pieces(), np.zeros((0, 0), np.float32))
     return Vectors(path, rows, first.shape[1], pieces)
-
-
-def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    try:
-        for batch in open_parquet(path, [name]).iter_batches(_PIECE_ROWS, columns=[name]):
-            if len(batch):
-                yield batch
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable parquet file: {one_line(error)}") from error
 
 
 def _of_array(path: Path, array: npt.NDArray[Any]) -> Vectors:
@@ -308,13 +297,9 @@ def _parquet_fields(
 ) -> tuple[dict[str, list[str | None]], list[str]]:
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file")
-    file = open_parquet(path, list(wanted.values()))
-    names = list(file.schema_arrow.names)
+    names, _ = parquet_columns(path)
     there = {field: name for field, name in wanted.items() if name in names}
-    try:
-        table = file.read(columns=list(there.values()))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable parquet file: {one_line(error)}") from error
+    table = read_parquet(path, list(there.values()))
     return {
         field: texts_of(path, field if field in NAMING else name, table.column(name))
         for field, name in there.items()

@@ -8,15 +8,16 @@ escaped for the first and parted for the second.
 from pathlib import Path
 
 from nla_release.output.places import place_of, repository_root
-from nla_release.output.text import skipped_lines, totals_line, waiver_words
+from nla_release.output.text import skipped_lines, totals_line, unverified_lines, waiver_words
 from nla_release.rules.model import Finding, Verdict
 
 
 def verdict_github(verdict: Verdict, folder: Path) -> str:
-    """Annotations, then skips and totals as plain lines, with a final newline."""
+    """Annotations, then plain lines: skips, what was not computed, totals; a final newline."""
     lines = [
         *annotations(verdict, folder),
         *map(without_commands, skipped_lines(verdict)),
+        *map(without_commands, unverified_lines(verdict)),
         totals_line(verdict),
         f"verdict: {verdict.verdict}",
     ]

@@ -37,6 +37,7 @@ def _case(outcome: Outcome) -> ET.Element:
     case = ET.Element("testcase", {"classname": rule.code, "name": rule.title})
     found = [f"{each.severity}: {each.path}: {each.message}" for each in outcome.findings]
     skipped = [f"skipped: {reason}" for reason in outcome.skipped]
+    unverified = [f"not computed: {what}" for what in outcome.unverified]
     if state == "failed":
         ET.SubElement(case, "failure", _shown(found, rule.severity)).text = "\n".join(found)
         found = []
@@ -48,7 +49,7 @@ def _case(outcome: Outcome) -> ET.Element:
     elif state == "skipped":
         ET.SubElement(case, "skipped", {"message": "; ".join(outcome.skipped)})
         skipped = []
-    if said := found + skipped:
+    if said := found + skipped + unverified:
         ET.SubElement(case, "system-out").text = "\n".join(said)
     return case
 

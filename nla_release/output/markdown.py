@@ -9,10 +9,11 @@ from nla_release.rules.model import Verdict
 _FINDINGS = ("Rule", "Severity", "File", "Finding")
 _WAIVED = ("Rule", "Until", "Reason", "File", "Finding")
 _SKIPPED = ("Not checked, because", "Rules")
+_UNVERIFIED = ("Words and choices of people",)
 
 
 def verdict_markdown(verdict: Verdict) -> str:
-    """Headed by the verdict and the totals; a table each of findings, waivers and skips."""
+    """Headed by the verdict and the totals; tables of all that was found or left out."""
     findings = [
         (each.code, each.severity, inline(each.path), inline(each.message))
         for each in verdict.findings
@@ -28,6 +29,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         for each, waiver in verdict.waived
     ]
     skipped = [(inline(reason), ", ".join(codes)) for reason, codes in verdict.reasons.items()]
+    unverified = [(inline(what),) for what in verdict.unverified]
     return "\n\n".join(
         [
             f"### nla-release check: {verdict.verdict}",
@@ -35,6 +37,7 @@ def verdict_markdown(verdict: Verdict) -> str:
             *_table("Findings", _FINDINGS, findings),
             *_table("Waived", _WAIVED, waived),
             *_table("Skipped", _SKIPPED, skipped),
+            *_table("Not computed", _UNVERIFIED, unverified),
             "`nla-release explain CODE` says why a rule matters and how to fix what it finds.\n",
         ]
     )

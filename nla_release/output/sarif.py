@@ -1,7 +1,7 @@
 """A verdict as SARIF 2.1.0 (OASIS, docs.oasis-open.org/sarif/sarif/v2.1.0), for code scanning.
 
 Every rule is described with its whole page. A waived finding is a result that is suppressed, and
-what was skipped is a notification of the run: neither disappears.
+what was skipped or not computed is a notification of the run: neither disappears.
 """
 
 from dataclasses import dataclass
@@ -72,9 +72,12 @@ def verdict_sarif(verdict: Verdict, folder: Path) -> str:
                 "executionSuccessful": True,
                 "exitCode": verdict.exit_code,
                 "toolExecutionNotifications": [
-                    _skip(index, outcome.rule.code, reason)
+                    _note(index, outcome.rule.code, words)
                     for index, outcome in enumerate(verdict.outcomes)
-                    for reason in outcome.skipped
+                    for words in (
+                        *(f"skipped: {reason}" for reason in outcome.skipped),
+                        *(f"not computed: {what}" for what in outcome.unverified),
+                    )
                 ],
             }
         ],
@@ -122,10 +125,10 @@ def _suppression(waiver: Waiver) -> dict[str, Any]:
     }
 
 
-def _skip(index: int, code: str, reason: str) -> dict[str, Any]:
+def _note(index: int, code: str, words: str) -> dict[str, Any]:
     return {
         "level": "note",
-        "message": {"text": _plain(f"skipped: {reason}")},
+        "message": {"text": _plain(words)},
         "associatedRule": {"id": code, "index": index},
     }
 

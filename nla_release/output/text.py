@@ -15,7 +15,7 @@ def verdict_text(verdict: Verdict) -> str:
         for finding, waiver in verdict.waived
     ]
     lines += skipped_lines(verdict)
-    lines += [f"not computed  {what}" for what in verdict.unverified]
+    lines += unverified_lines(verdict)
     if lines:
         lines.append("")
     return "\n".join([*lines, totals_line(verdict), f"verdict: {verdict.verdict}"])
@@ -24,6 +24,11 @@ def verdict_text(verdict: Verdict) -> str:
 def skipped_lines(verdict: Verdict) -> list[str]:
     """What was not checked, and why, a line per reason: it is not a pass."""
     return [f"skipped  {reason}: {', '.join(codes)}" for reason, codes in verdict.reasons.items()]
+
+
+def unverified_lines(verdict: Verdict) -> list[str]:
+    """What people wrote or chose, and nothing was compared with, a line each."""
+    return [f"not computed  {what}" for what in verdict.unverified]
 
 
 def totals_line(verdict: Verdict) -> str:

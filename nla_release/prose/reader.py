@@ -29,6 +29,10 @@ _QUOTED_ROW = re.compile(
     r" with another row's explanation -?\d\.\d+\."
 )
 
+_NAME_OF_A_QUOTE = re.compile(
+    r"Text:|Explanation:|No explanation \(\w{1,20}\); raw output(?: \(empty\))?:"
+)
+
 # Generated blocks whose numbers do not stand.
 _OF_OTHER_NUMBERS = frozenset({RETRACTING, ADDENDA})
 
@@ -102,7 +106,7 @@ class _Inline:
 
 @lru_cache(maxsize=8)  # both repositories hold some documents, and more than one rule reads them
 def read_prose(markdown: str, *, skip_generated: bool) -> tuple[Passage, ...]:
-    """The passages of a document in order, but no quotations under `QUOTING`, and no old numbers.
+    """The passages of a document in order, but no quoted rows under `QUOTING`, and no old numbers.
 
     Args:
         markdown: the document, with or without front matter.
@@ -135,22 +139,28 @@ def _without_blocks(markdown: str, names: frozenset[str] | None) -> str:
 
 
 def _not_quoted(tokens: list["Token"]) -> Iterator["Token"]:
-    """All tokens but, in the first section `QUOTING`, block quotes and the line over each row."""
-    quoting = False
-    sections, depth = 0, 0
+    """All tokens but, in sections `QUOTING`, the line over each row and the quotes under it.
+
+    A card has each row once, whatever other sections of that name somebody added.
+    """
+    quoting = under_row = False
+    depth = 0
     ranks: set[str] = set()
     for token, following in zip(tokens, [*tokens, None][1:], strict=True):
         if token.type == "heading_open" and token.level == 0 and token.tag in {"h1", "h2"}:
             quoting = following is not None and following.content.strip() == QUOTING
-            sections += quoting
+            under_row = False
         if token.type in {"blockquote_open", "blockquote_close"}:
             depth += token.nesting
         row = _QUOTED_ROW.fullmatch(token.content) if token.type == "inline" else None
-        quoted = depth > 0 or (row is not None and row[1] not in ranks)
-        if not (quoting and sections == 1 and quoted):
+        new = row is not None and quoting and row[1] not in ranks
+        if token.type == "inline" and depth == 0:
+            named = _NAME_OF_A_QUOTE.fullmatch(token.content) is not None
+            under_row = new or (under_row and named)
+            if new and row:
+                ranks.add(row[1])
+        if not (new if depth == 0 and token.type == "inline" else under_row and depth > 0):
             yield token
-        elif row and depth == 0:
-            ranks.add(row[1])
 
 
 def _passages(tokens: Iterator["Token"]) -> Iterator[Passage]:

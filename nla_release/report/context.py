@@ -60,6 +60,7 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
     messages = {
         "totals": totals_line(verdict),
         "gate": _gate(verdict),
+        "unverified": verdict.unverified,
         "no_evidence": no_evidence,
         "no_numbers": no_numbers,
         "comparison": _comparison(subject, evidence, no_evidence),

@@ -1,7 +1,6 @@
 """NLA5xx: the documents as a reader sees them, and as their files render them."""
 
 import itertools
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nla_release import __version__
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.blocks import block_places, marker_lines
-from nla_release.cards.history import begins_with, entries
+from nla_release.cards.history import begins_with, changed_above, entries
 from nla_release.cards.markdown import unseen
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.cards.visible import Block, view
@@ -112,14 +111,14 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
     "cards, figures and their words are what the files render to",
     each=RENDERED,
     page=Page(
-        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the entry of this version in"
-        " HISTORY.md and every figure (PNG, SVG, CSV) are rendered again from the repository's own"
-        " files and from `stated` in release.json, which holds release.yaml's choices and the"
-        " notes. Every part must be there as rendered: the whole usage snippet, token ids, scale,"
-        " revision, partner links, training facts, loss and alt texts. base.json, training logs,"
-        " sidecars and PEFT configurations have the sha256 that RELEASE_CALIBRATION.md lists. Whole"
-        " paragraphs that were added by hand are no finding: the verdict lists them, with the notes"
-        " and choices in `stated`, as not computed.",
+        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md and"
+        " its entry of this version, and every figure (PNG, SVG, CSV) are rendered again from the"
+        " repository's own files and from `stated` in release.json, which holds release.yaml's"
+        " choices and the notes. Every part must be there as rendered: the whole usage snippet,"
+        " token ids, scale, revision, partner links, training facts, loss and alt texts. base.json,"
+        " training logs, sidecars and PEFT configurations have the sha256 that"
+        " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
+        " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in `stated`, as not computed.",
         why="With release.json listed again, `os.system(...)` in a snippet, another injection"
         " scale, another repository as partner and a swapped figure all passed a check that"
         " compared numbers only.",
@@ -140,9 +139,7 @@ def _against_files(
 ) -> Iterator[Problem | Unverified]:
     stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE_NAME
     if stated is None:
-        version = adapter.manifest.tool_version
-        message = f"has no `stated`: nla-release {version} wrote it, and only blocks are compared"
-        yield Problem(path, message, "warning")
+        yield Problem(path, "has no `stated`, so nothing can be rendered again: run render again")
         return
     with _rendering(path):
         sources = _sources(adapter, subject, stated)
@@ -232,10 +229,7 @@ def _differences(
         yield from _not_as_rendered(adapter.folder / name, expected, adapter.text(name))
         if name == CARD_FILE_NAME:
             yield from _metadata(adapter, expected)
-    entry = entries(adapter.text(HISTORY_FILE_NAME)).get(adapter.manifest.tag, "")
-    if not begins_with(entry.replace("\r\n", "\n"), own_entry(sources, shared)):
-        path = adapter.folder / HISTORY_FILE_NAME
-        yield Problem(path, f"the entry of {adapter.manifest.tag} is not what its files give")
+    yield from _not_as_logged(adapter, sources, own_entry(sources, shared))
     yield from _facts_of_the_pair(adapter, sources)
     yield from _figures(adapter, sources, drawn)
 
@@ -260,6 +254,26 @@ def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem 
         if added := theirs[their_first + end - first : their_end]:
             last = added[-1].line + added[-1].text.count("\n")
             yield Unverified(f"{path}:{added[0].line} to {last}: added by hand")
+
+
+def _not_as_logged(
+    adapter: Adapter, sources: "Sources", expected: str
+) -> Iterator[Problem | Unverified]:
+    """Where HISTORY.md lacks its first lines or the entry of this version; the rest is people's."""
+    path, own = adapter.folder / HISTORY_FILE_NAME, adapter.manifest.tag
+    history = adapter.text(HISTORY_FILE_NAME).replace("\r\n", "\n")
+    found = entries(history)
+    # The title may have changed since the log was begun.
+    begun_now = next(iter(found), own) == own and not sources.addenda
+    title = sources.inputs.release.config.title if begun_now else None
+    if line := changed_above(history, title):
+        yield Problem(f"{path}:{line}", "is not what a log has above its first entry")
+    if not begins_with(found.get(own, ""), expected):
+        yield Problem(path, f"the entry of {own} is not what its files give")
+    elif found[own].strip() != expected.strip():
+        yield Unverified(f"{path}: what follows the results of {own} in its entry")
+    if others := [entry for entry in adapter.log if entry.tag != own]:
+        yield Unverified(f"{path}: {listed([entry.heading for entry in others])}")
 
 
 def _blocks(document: str) -> list[Block]:
@@ -322,7 +336,7 @@ def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem
     stated, adapters = sources.stated, sources.inputs.adapters
     path = adapter.folder / MANIFEST_FILE_NAME
     for name, each in facts_by_role(sources.inputs).items():
-        for role, facts in json.loads(json.dumps(each)).items():
+        for role, facts in each.items():
             if stated.pair[name].get(role) != facts:
                 yield Problem(path, f"stated.pair.{name}.{role} is not what the adapter gives")
     if len(adapters) == len(ROLES) and pair_facts(sources.inputs) != stated.pair:

@@ -62,14 +62,24 @@ def test_what_the_role_decides_is_added_where_it_is_missing(release, card, key):
 
 
 def test_keys_of_the_author_stand_behind_ours_word_for_word(release, card):
-    own = "language: en  # the corpus\nreleased: 2026-11-22\nquote: 'it''s'\n"
+    own = "thumbnail: a.png  # the corpus\nreleased: 2026-11-22\nquote: 'it''s'\n"
     rewrite(card, "---\nlicense: ", f"---\n{own}license: ")
     rewrite(card, "pipeline_tag: feature-extraction\n", "")
 
     fixed(release / "dist")
 
     assert front_matter(card).endswith(f"\n{own}")
-    assert keys(card) == [*KEYS, "language", "released", "quote"]
+    assert keys(card) == [*KEYS, "thumbnail", "released", "quote"]
+
+
+def test_a_language_that_release_yaml_does_not_name_keeps_its_words(release, card):
+    rewrite(card, "---\nlicense: ", "---\nlanguage: en  # the corpus\nlicense: ")
+    rewrite(card, "pipeline_tag: feature-extraction\n", "")
+
+    fixed(release / "dist")
+
+    assert "\nlanguage: en  # the corpus\nbase_model: " in front_matter(card)
+    assert keys(card) == [KEYS[0], "language", *KEYS[1:]]
 
 
 def test_the_licence_is_never_guessed(release, card):

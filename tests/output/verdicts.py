@@ -1,11 +1,12 @@
 """Verdicts to be rendered, made of outcomes as rules make them."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from nla_release.release_config import Waiver
-from nla_release.rules.model import Outcome, Page, Problem, Scope, Skip, Verdict, rule
+from nla_release.rules.model import Outcome, Page, Problem, Scope, Skip, Unverified, Verdict, rule
 
 FOLDER = Path("releases/tiny")
 
@@ -21,14 +22,14 @@ PAGE = Page(
 
 def outcome(
     code: str,
-    *results: Problem | Skip,
+    *results: Problem | Skip | Unverified,
     severity: str = "error",
     inconclusive: bool = False,
     waiver: Waiver | None = None,
 ) -> Outcome:
     """What becomes of a rule whose function gives these results."""
 
-    def check(_target: None) -> Iterable[Problem | Skip]:
+    def check(_target: None) -> Iterable[Problem | Skip | Unverified]:
         return results
 
     scope = Scope(lambda _: [None], "nothing of the kind")
@@ -41,7 +42,7 @@ def outcome(
         inconclusive=inconclusive,
     )(check)
     applied = made.apply(None, strict=False)
-    return Outcome(made, applied.findings, applied.skipped, waiver)
+    return replace(applied, waiver=waiver)
 
 
 PASSED = outcome("NLA101")
@@ -70,8 +71,10 @@ UNDECIDED = outcome(
     inconclusive=True,
 )
 
+WORDS = outcome("NLA514", Unverified(f"{FOLDER}/dist/av: notes: limitations | summary"))
+
 VERDICTS = {
-    "pass": Verdict((PASSED, SKIPPED, WAIVED)),
+    "pass": Verdict((PASSED, SKIPPED, WAIVED, WORDS)),
     "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED)),
     "inconclusive": Verdict((PASSED, SKIPPED, WARNED, UNDECIDED)),
 }

@@ -34,6 +34,10 @@ def test_a_paragraph_is_read_sentence_by_sentence():
     ]
 
 
+# The line over a quoted row, as a card has it.
+ROW = "**Best**, row 1: cosine 0.5, with another row's explanation 0.1."
+
+
 @pytest.mark.parametrize(
     "unseen",
     [
@@ -51,7 +55,9 @@ def test_a_paragraph_is_read_sentence_by_sentence():
         "<https://example.org/0.46>",
         "[a]: https://example.org/0.46",
         "<!-- nla-release:begin label -->\n0.46\n\n<!-- nla-release:end label -->",
-        "## Examples\n\n> 0.46\n>\n> * 0.46",
+        f"## Examples\n\n{ROW}\n\nText:\n\n> 0.46\n\nExplanation:\n\n> 0.46\n>\n> * 0.46",
+        f"## Examples\n\n{ROW}\n\nNo explanation (empty); raw output (empty):\n\n> 0.46",
+        f"## Examples\n\nOf mine.\n\n## Examples\n\n{ROW}\n\nText:\n\n> 0.46",
         "## Examples\n\n**Best**, row r\\_1: cosine 0.46, with another row's explanation -0.46.",
     ],
 )
@@ -76,7 +82,9 @@ def test_what_is_no_prose_is_not_read(unseen):
         "Examples\n---\n\n0.46",
         "## Examples\n\n> quoted\n\n* 0.46",
         "## Examples\n\n### Best\n\n0.46",
-        "## Examples\n\n> quoted\n\n## Examples\n\n> 0.46",
+        "## Examples\n\n> 0.46",
+        f"## Examples\n\n{ROW}\n\nText:\n\n> quoted\n\nIt is good.\n\n> 0.46",
+        f"## Examples\n\n{ROW}\n\nText:\n\n> quoted\n\n## Other\n\nText:\n\n> 0.46",
         "## Examples\n\n**Best**, row 1: cosine 0.5, with another row's explanation 0.1. Or 0.46.",
         "## Other\n\n**Best**, row 1: cosine 0.46, with another row's explanation 0.1.",
         "> <!-- nla-release:begin label -->\n\n0.46",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nla_release.cards.blocks import generated_blocks
-from nla_release.cards.history import entries
+from nla_release.cards.history import changed_above, entries
 from nla_release.cards.render import render
 from nla_release.errors import InputError
 from nla_release.release import ROLES, Release
@@ -165,18 +165,41 @@ def test_another_version_of_the_tool_is_named_where_its_words_differ(dist: Path)
     assert "nla-release 9.9.9 rendered this" in found[0].message
 
 
-def test_a_release_json_of_an_earlier_tool_is_a_warning(dist: Path) -> None:
+def test_a_release_json_that_states_nothing_turns_no_comparison_off(dist: Path) -> None:
     with edited_json(dist / "av" / "release.json") as manifest:
         del manifest["stated"]
 
-    (found,) = messages(dist / "av")
-    assert "has no `stated`" in found
+    outcome = rendered_again.apply(find_subject(dist / "av"), strict=False)
+    assert outcome.state == "failed"
+    assert "has no `stated`" in outcome.findings[0].message
+    assert "render again" in outcome.findings[0].message
+
+
+def test_what_stands_above_a_log_is_compared(dist: Path) -> None:
+    path = dist / "av" / "HISTORY.md"
+    for old, new, line in (
+        ("Append-only", "**The best pair of all.** Append-only", 3),
+        ("# History of", "# Triumphs of", 1),
+        ("\n## v0.0.1", "\nIt won every prize.\n\n## v0.0.1", 5),
+    ):
+        text = path.read_text()
+        path.write_text(text.replace(old, new, 1))
+        assert f"HISTORY.md:{line} is not what a log has above" in " ".join(messages(dist / "av"))
+        path.write_text(text)
+
+
+def test_words_added_to_a_log_are_marked_as_such(dist: Path) -> None:
+    path = dist / "av" / "HISTORY.md"
+    path.write_text(f"{path.read_text()}\nEverybody was pleased.\n")
+
+    assert messages(dist / "av") == []
+    assert "HISTORY.md: what follows the results of v0.0.1" in " ".join(unverified(dist / "av"))
 
 
 @pytest.mark.parametrize("name", ["README.md", "RELEASE_CALIBRATION.md", "HISTORY.md"])
 @pytest.mark.parametrize("role", ROLES)
 def test_every_line_that_is_changed_is_found_or_is_peoples_prose(
-    dist: Path, role: Role, name: str
+    release: Release, dist: Path, role: Role, name: str
 ) -> None:
     """Each line of each document in turn, with the comparisons of NLA501, NLA502 and NLA514."""
     adapter = Adapter(role, dist / role, rendered=True)
@@ -190,13 +213,14 @@ def test_every_line_that_is_changed_is_found_or_is_peoples_prose(
     for at, line in enumerate(lines):
         if not line.strip() or line in prose:
             continue
-        if name == "HISTORY.md" and at < rendered[: rendered.index("\n## ")].count("\n") + 1:
-            continue  # the preamble stays as the first release published it
         other = f"{line[:-1]}{'x' if line[-1] != 'x' else 'y'}"
         changed = "\n".join([*lines[:at], other, *lines[at + 1 :]])
         path.write_text(changed)
         if name == "HISTORY.md":
-            found = entries(changed).get("v0.0.1") != entries(rendered)["v0.0.1"]
+            found = bool(
+                changed_above(changed, release.config.title)
+                or entries(changed).get("v0.0.1") != entries(rendered)["v0.0.1"]
+            )
         elif at <= end_of_metadata:
             found = bool([*metadata_valid.function(find_subject(dist / role))]) or bool(
                 [*_metadata(adapter, rendered)]
