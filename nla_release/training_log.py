@@ -23,6 +23,10 @@ MIN_R2 = 0.10
 RULE = f"slope <= {MAX_SLOPE} per step and R2 >= {MIN_R2:.2f}"
 
 
+# Of float32, in which losses are computed. The squares of larger ones overflow.
+_LARGEST = 3.5e38
+
+
 class Tripwire(Strict):
     """What held-out rows showed of a half-trained adapter; null where it cannot be measured.
 
@@ -46,8 +50,8 @@ class Step(Strict):
     """One optimizer step."""
 
     step: PositiveInt
-    loss: FiniteFloat
-    lr: FiniteFloat = Field(ge=0)
+    loss: FiniteFloat = Field(ge=-_LARGEST, le=_LARGEST)
+    lr: FiniteFloat = Field(ge=0, le=_LARGEST)
     tripwire: Tripwire | None = None
 
 

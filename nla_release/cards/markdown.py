@@ -4,6 +4,7 @@ Explanations come out of a model and titles out of a form. Either may hold a pip
 table, an HTML tag, a link, a fence, or characters that reorder what a reader sees.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ _INVISIBLE = re.compile(
     "|[\ufe0e\ufe0f](?=[\ufe00-\ufe0f])"
     "|[\u200c\u200d](?=[\x00-\x7f]|\\Z)|(?<=[\x00-\x7f])[\u200c\u200d]"
 )
+# What Markdown reads as a character, which may be one of these.
+_ENTITY = re.compile(r"(?<!\\)&(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z]\w{1,31});", re.ASCII)
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _BIBTEX = re.compile(r"[\\{}%&$#_~^]")
 
@@ -31,13 +34,19 @@ _LITERAL_PIECE = re.compile(rf"[^\n]{{1,{_LITERAL_WIDTH}}}(?: |\n|\Z)|[^\n]{{{_L
 
 
 def unseen(text: str) -> Iterator[tuple[int, str]]:
-    """Every character that no reader sees: its line, counted from 1, and its name."""
+    """Every character that no reader sees: its line, counted from 1, and its name.
+
+    It may be written as an entity, such as `&#8203;` or `&shy;`.
+    """
     for found in _INVISIBLE.finditer(text):
-        char = found[0]
-        yield (
-            text.count("\n", 0, found.start()) + 1,
-            f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}",
-        )
+        yield text.count("\n", 0, found.start()) + 1, _named(found[0])
+    for entity in _ENTITY.finditer(text):
+        if hidden := _INVISIBLE.search(html.unescape(entity[0])):
+            yield text.count("\n", 0, entity.start()) + 1, f"{entity[0]}, {_named(hidden[0])}"
+
+
+def _named(char: str) -> str:
+    return f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}"
 
 
 def inline(text: object) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?---(?:\n|\Z)")
+_LINE_END = re.compile(r"\r\n?")
 _OUR_COMMENT = re.compile(r"^[^\S\n]*<!--\s*nla-release:", re.MULTILINE)
 _COMMENT = re.compile(r"<!--(?!-?>)(?:(?!-->|--!>).)*-->", re.DOTALL)
 
@@ -74,6 +75,7 @@ def view(markdown: str) -> View:
     # Only here: whoever checks what is not rendered yet needs no Markdown parser.
     from markdown_it import MarkdownIt
 
+    markdown = _LINE_END.sub("\n", markdown)  # as the parser counts lines
     if front_matter := _FRONT_MATTER.match(markdown):
         markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
     lines, environment = markdown.split("\n"), dict[str, dict[str, dict[str, list[int]]]]()

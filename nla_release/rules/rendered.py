@@ -58,6 +58,10 @@ _METADATA_OF_OTHERS = {
 # Pictures of other libraries differ in their bytes; of the same numbers, hardly in their tones.
 _MAX_TONE, _MAX_PIXELS = 0.04, 4_000_000
 
+# The elements of an SVG, declarations among them, and attributes that run or load something.
+_ELEMENT = re.compile(rb"<([!?\w][\w:.-]*)")
+_ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)""", re.IGNORECASE)
+
 
 @rule(
     "NLA513",
@@ -386,7 +390,7 @@ def _figures(
             continue
         elif with_ == here or name.endswith(".csv"):
             yield Problem(path, "is not what its files give when it is drawn again")
-        elif name.endswith(".png") and not _alike(regular_file(path, "NLA514"), content):
+        elif not _alike(regular_file(path, "NLA514"), content):
             yield Problem(path, "does not look like what its files give")
         else:
             alike.append(name)
@@ -404,7 +408,20 @@ def _figures(
 
 
 def _alike(path: Path, content: bytes) -> bool:
-    """Whether two pictures of other libraries show the same, in the tones of small copies."""
+    """Whether two figures of other libraries may show the same.
+
+    Of a PNG the tones of small copies are compared, of an SVG which elements it has, so that none
+    of them runs or loads anything.
+    """
+    if path.suffix == ".svg":
+        found = path.read_bytes() if path.stat().st_size <= 10 * len(content) else b"<!"
+        elements = {*_ELEMENT.findall(found)} - {*_ELEMENT.findall(content)}
+        return not elements and not _ACTIVE.search(found)
+    with path.open("rb") as file:
+        start = file.read(24)  # its signature, and its width and height of four bytes each
+    width, height = int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
+    if not 0 < width * height <= _MAX_PIXELS:
+        return False
     import io
 
     import numpy as np
@@ -414,8 +431,6 @@ def _alike(path: Path, content: bytes) -> bool:
     for source in (path, io.BytesIO(content)):
         try:
             with Image.open(source, formats=["PNG"]) as picture:
-                if picture.width * picture.height > _MAX_PIXELS:
-                    return False
                 small = picture.convert("L").resize((170, 100))
                 tones.append(np.asarray(small, np.float64) / 255)
         except (OSError, ValueError, SyntaxError):

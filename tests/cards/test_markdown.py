@@ -3,6 +3,7 @@
 import ast
 import re
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -15,7 +16,9 @@ from nla_release.cards.markdown import (
     python_block,
     python_literal,
     quoted,
+    unseen,
 )
+from nla_release.cards.visible import view
 
 READER = MarkdownIt("commonmark").enable("table")
 HOSTILE = st.text(
@@ -110,3 +113,25 @@ def test_a_bibtex_value_keeps_its_braces_balanced(text: str) -> None:
 
     assert "\n" not in escaped
     assert not set(bare) & set("{}%&$#_~^\\")
+
+
+@pytest.mark.parametrize(
+    "entity", ["&#8203;", "&#x202e;", "&#X202E;", "&ZeroWidthSpace;", "&shy;", "&zwj;", "&#x00ad;"]
+)
+def test_what_nobody_sees_is_found_as_an_entity_too(entity):
+    ((line, name),) = unseen(f"One.\nco{entity}sine")
+
+    assert line == 2
+    assert name.startswith(f"{entity}, U+")
+
+
+@pytest.mark.parametrize("text", ["&amp;#8203;", "\\&shy;", "&nbsp; &eacute; &#233;", "a & b; c"])
+def test_ordinary_entities_and_ampersands_are_seen(text):
+    assert list(unseen(text)) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_whatever_ends_them(end):
+    seen = view(end.join(["One.", "", "```", "x", "", "## Lost"]))
+
+    assert [hidden.line for hidden in seen.hidden] == [3]

@@ -128,6 +128,38 @@ def test_a_swapped_figure_is_found(dist: Path) -> None:
     assert found.startswith("av/figures/cosine_real_vs_controls.png is not what its files give")
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        # A width and a height of a hundred thousand pixels each.
+        (
+            "cosine_real_vs_controls.png",
+            b"IHDR" + 8 * b"?",
+            b"IHDR\x00\x01\x86\xa0\x00\x01\x86\xa0",
+        ),
+        ("cosine_real_vs_controls.png", b"", b""),
+        ("cosine_real_vs_controls.svg", b"</svg>", b"<script>alert(1)</script></svg>"),
+        ("cosine_real_vs_controls.svg", b"</svg>", b'<use xlink:href="https://a.b/c"/></svg>'),
+        ("cosine_real_vs_controls.svg", b"<svg ", b'<svg onload="alert(1)" '),
+    ],
+)
+def test_a_figure_said_to_be_of_other_libraries_is_looked_at(
+    dist: Path, name: str, old: bytes, new: bytes
+) -> None:
+    with edited_json(dist / "av" / "release.json") as manifest:
+        manifest["stated"]["drawn_with"] = "another matplotlib"
+    assert messages(dist / "av") == []
+
+    path = dist / "av" / "figures" / name
+    content = path.read_bytes()
+    if old == b"IHDR":
+        path.write_bytes(content[:12] + new + content[24:])
+    else:
+        path.write_bytes(content.replace(old, new) if old else b"")
+
+    assert f"figures/{name} does not look like what its files give" in messages(dist / "av")
+
+
 def test_the_finding_names_line_and_both_texts(dist: Path) -> None:
     card = dist / "av" / "README.md"
     text = card.read_text().replace("INJECTION_SCALE = 39.25", "INJECTION_SCALE = 80000.0")
