@@ -58,7 +58,10 @@ def read_reference(path: Path, d_model: int) -> Reference:
     try:
         with safe_open(path, framework="np") as handle:
             record = handle.metadata() or {}
-            shape = handle.get_slice("mean").get_shape()
+            stored = handle.get_slice("mean")
+            shape, dtype = stored.get_shape(), stored.get_dtype()
+            if dtype not in ("F16", "F32", "F64"):
+                raise DataError(f"{path}: mean is {dtype}, expected F32", hint=MAKE_DATA)
             if shape != [d_model]:
                 raise DataError(
                     f"{path}: mean has shape {shape}, the pair's d_model is {d_model}",
@@ -67,7 +70,7 @@ def read_reference(path: Path, d_model: int) -> Reference:
             mean = handle.get_tensor("mean").astype(np.float32)
         norm = float(record["activation_mean"]) if "activation_mean" in record else None
         reference = Reference(mean, int(record["rows"]), record["sha256"], norm)
-        if reference.rows < 1 or not re.fullmatch("[0-9a-f]{64}", reference.sha256):
+        if not 1 <= reference.rows < 2**63 or not re.fullmatch("[0-9a-f]{64}", reference.sha256):
             raise ValueError(f"rows {record['rows']}, sha256 {record['sha256']!r}")
         if norm is not None and not (math.isfinite(norm) and norm > 0):
             raise ValueError(f"activation_mean {norm}")

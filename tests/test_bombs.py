@@ -14,11 +14,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from nla_release.base.source import FolderFiles
 from nla_release.cli import cli
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import load_base_tokenizer
+from nla_release.engine.own_data import open_vectors
 from nla_release.engine.pickles import convert_adapter, convert_head
 from nla_release.errors import DataError, InputError, NlaReleaseError, WeightsError
 from nla_release.files import read_json, read_yaml, sha256_file
@@ -246,3 +248,57 @@ def test_a_pipe_in_a_base_is_not_opened(tmp_path):
 
     with pytest.raises(InputError, match=r"config\.json is not a regular file"):
         load_base_tokenizer(str(tmp_path), None)
+
+
+def npy(shape: str, kind: str = "'<f4'") -> bytes:
+    """A file of numpy with 64 bytes of values, whatever its header says."""
+    header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}}}"
+    header = header.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy("(1000000000000, 10)"),
+        npy("(1" + "0" * 30 + ", 10)"),
+        npy("(-1, 4)"),
+        npy("(True, 4)"),
+        npy("(2, 2)", "'|O'"),
+        npy("(2, 2)", "'<U99999999'"),
+        b"no array",
+    ],
+)
+def test_an_array_that_is_not_what_its_header_says_is_named(tmp_path, content, suffix):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("activation.npy" if content[:1] == b"\x93" else "activation", content)
+
+    with pytest.raises(DataError, match=rf"x\{suffix} "):
+        open_vectors(path, {})
+
+
+@pytest.mark.parametrize("method", [b"\x63\x00", b"\x01\x00"])
+def test_an_archive_packed_in_another_way_is_named(tmp_path, method):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("activation.npy", npy("(4, 4)"))
+    content = path.read_bytes()
+    at = content.rindex(b"PK\x01\x02") + 10
+    path.write_bytes(content[:8] + method + content[10:at] + method + content[at + 2 :])
+
+    with pytest.raises(DataError, match="not a readable npz file"):
+        open_vectors(path, {})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.int64, torch.bool])
+def test_a_reference_of_another_dtype_is_named(tmp_path, dtype):
+    path = tmp_path / "reference.safetensors"
+    record = {"rows": "10", "sha256": "a" * 64}
+    save_file({"mean": torch.zeros(4).to(dtype)}, path, metadata=record)
+
+    with pytest.raises(DataError, match="mean is .*, expected F32"):
+        read_reference(path, 4)

@@ -8,6 +8,7 @@ Everything but the held-out rows of texts is read in pieces.
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -47,6 +48,11 @@ _TEXTS = (".parquet", ".jsonl", ".csv")
 _PIECE_ROWS = 2048
 _MAX_TEXT_BYTES = 1024**3
 _MAX_CELL = 16 * 1024**2
+# What numpy and zipfile raise on damaged files, and on headers of arrays that fit in no memory.
+_UNREADABLE = (
+    OSError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, MemoryError,
+    RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
@@ -214,7 +220,7 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     check_regular(path)
     try:
         found: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path} is not a readable npy file: {one_line(error)}") from error
     return found
 
@@ -225,7 +231,9 @@ def _of_npz(path: Path, key: str | None) -> Vectors:
             check_expansion(path, sum(entry.file_size for entry in archive.infolist()))
         with np.load(path, allow_pickle=False) as arrays:
             array = arrays[_which(path, list(arrays.files), key)]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            if not isinstance(array, np.ndarray):
+                raise ValueError("what it holds is no array")
+    except _UNREADABLE as error:
         raise DataError(f"{path} is not a readable npz file: {one_line(error)}") from error
     return _of_array(path, array)
 

@@ -132,11 +132,7 @@ def test_a_swapped_figure_is_found(dist: Path) -> None:
     ("name", "old", "new"),
     [
         # A width and a height of a hundred thousand pixels each.
-        (
-            "cosine_real_vs_controls.png",
-            b"IHDR" + 8 * b"?",
-            b"IHDR\x00\x01\x86\xa0\x00\x01\x86\xa0",
-        ),
+        ("cosine_real_vs_controls.png", b"IHDR", b"IHDR" + 2 * b"\x00\x01\x86\xa0"),
         ("cosine_real_vs_controls.png", b"", b""),
         ("cosine_real_vs_controls.svg", b"</svg>", b"<script>alert(1)</script></svg>"),
         ("cosine_real_vs_controls.svg", b"</svg>", b'<use xlink:href="https://a.b/c"/></svg>'),
@@ -212,7 +208,7 @@ def test_what_stands_above_a_log_is_compared(dist: Path) -> None:
     for old, new, line in (
         ("Append-only", "**The best pair of all.** Append-only", 3),
         ("# History of", "# Triumphs of", 1),
-        ("\n## v0.0.1", "\nIt won every prize.\n\n## v0.0.1", 5),
+        ("\n## v0.0.1", "\nIt won every prize.\n\n## v0.0.1", 4),
     ):
         text = path.read_text()
         path.write_text(text.replace(old, new, 1))
