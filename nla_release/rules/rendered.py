@@ -122,7 +122,8 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         " token ids, scale, revision, partner links, training facts, loss and alt texts. base.json,"
         " training logs, sidecars and PEFT configurations have the sha256 that"
         " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
-        " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in `stated`, as not computed.",
+        " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in"
+        " `stated`, as not computed.",
         why="With release.json listed again, `os.system(...)` in a snippet, another injection"
         " scale, another repository as partner and a swapped figure all passed a check that"
         " compared numbers only.",
