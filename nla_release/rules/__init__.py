@@ -52,6 +52,7 @@ RULES: tuple[Rule, ...] = (
     waivers.waivers_current,
     base.norms_measured,
     base.base_fits,
+    sidecar.prompt_without_escapes,
     prompt.marker_recorded,
     prompt.prompts_replay,
     weights.safetensors_only,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from nla_release.prompt import literal_escapes
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.facts import OnBase
 from nla_release.rules.model import Page, Problem, Skip, rule
@@ -127,4 +128,35 @@ def base_pinned(adapter: Adapter) -> Iterator[Problem]:
     if config.revision not in (None, base.revision):
         yield Problem(
             path, f"revision is {config.revision!r}, the sidecar's base is at {base.revision!r}"
+        )
+
+
+@rule(
+    "NLA108",
+    "warning",
+    "the prompt holds no escape sequence as characters",
+    each=ADAPTERS,
+    page=Page(
+        checks="The template that the adapter reads, prompt_templates.av of an AV and"
+        " prompt_templates.ar of an AR, holds no \\n, \\r, \\t, \\x.., \\u.... or \\U........ as"
+        " a backslash and letters.",
+        why="A shell, and YAML without double quotes, keep a backslash and an n as two characters."
+        " A pair that was trained with a line break there reads another prompt: the same pair then"
+        " scored 0.000 in its round trip.",
+        fix="Where training had a line break, write one: in double quotes, or as a block after |."
+        " Both sidecars hold both templates, so correct both, and prompt_token_ids with them;"
+        " then measure again. `nla-release init` takes a template from a file:"
+        " --answer template_av=@FILE.",
+        example="prompt_templates.av holds \\n as 2 characters",
+        waive="When the pair was trained with these very characters, as a prompt about code or"
+        " LaTeX may be.",
+    ),
+)
+def prompt_without_escapes(adapter: Adapter) -> Iterator[Problem]:
+    """The adapter's own template; AV and AR share both."""
+    template = getattr(adapter.sidecar.prompt_templates, adapter.role)
+    if found := literal_escapes(template):
+        yield Problem(
+            adapter.folder / FILE_NAME,
+            f"prompt_templates.{adapter.role} holds {found[0]} as {len(found[0])} characters",
         )

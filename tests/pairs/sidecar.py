@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nla_release.cards.render import render
 from nla_release.release import ROLES, read_release
+from tests.builders_pair import AR_TEMPLATE, AV_TEMPLATE
 from tests.pairs.zoo import (
     CONFIG,
     SIDECAR,
@@ -150,3 +151,13 @@ def nested_ten_thousand_deep(pair: Path) -> None:
 @defect("NLA103", "pair")
 def base_at_a_date(pair: Path) -> None:
     in_both_sidecars(pair, ["nla_release", "base", "revision"], "20240101")
+
+
+@defect("NLA108", "pair")
+def line_break_as_two_characters(pair: Path) -> None:
+    in_both_sidecars(pair, ["prompt_templates", "av"], AV_TEMPLATE + "\\n")
+
+
+@defect("NLA108", "pair")
+def accent_as_six_characters(pair: Path) -> None:
+    in_both_sidecars(pair, ["prompt_templates", "ar"], "caf\\u00e9 " + AR_TEMPLATE)
