@@ -19,6 +19,9 @@ from nla_release.schema import Strict, parse
 LICENCE_FILE_NAME = "LICENSE"
 NOTICE_FILE_NAME = "NOTICE"
 
+# The keys of release.yaml, and of a card's metadata, that state a licence.
+LICENCE_KEYS = ("license", "license_name", "license_link")
+
 # The Hub's id for a licence that has none; its name and link are then keys of their own.
 OTHER = "other"
 

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from nla_release.cli.edge import say
-from nla_release.dialects.adopt import LICENCE_KEYS, Naming, adopt
+from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
 from nla_release.dialects.values import resolved
 from nla_release.files import read_text, read_yaml
+from nla_release.licences import LICENCE_KEYS
 from nla_release.release import ROLES
 
 # Templates and token ids are longer; they are in the sidecar.

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ from nla_release.dialects.rendering import FILE_NAME as TOKENIZER_FILE_NAME
 from nla_release.dialects.rendering import Rendering, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import Source
-from nla_release.errors import ConfigError, DataError, InputError, RefusedError
+from nla_release.errors import ConfigError, DataError, InputError, PairError, RefusedError
 from nla_release.files import read_text, replacing_folder, write_atomic
 from nla_release.hub.card_metadata import check_card
-from nla_release.licences import LICENCE_FILE_NAME, licence_problem
+from nla_release.licences import LICENCE_FILE_NAME, LICENCE_KEYS, is_known, licence_problem
 from nla_release.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.reference import MAKE_DATA
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
@@ -38,7 +38,6 @@ from nla_release.sidecar import FILE_NAME, Role
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 
 LICENSE_ANSWER = "license"
-LICENCE_KEYS = ("license", "license_name", "license_link")
 
 _MAKE_DATA = (
     "  # held-out activations and the training activations' mean direction: make both with"
@@ -111,9 +110,10 @@ def adopt(
             notes[role] += copy_adapter(folders[role], targets[role])
         notes["ar"] += copy_head(folders["ar"], targets["ar"])
         reconstructor = read_reconstructor(folders["ar"], targets["ar"])
-        report = read_pair(
-            folders["av"], folders["ar"], reconstructor, answers, rendering, base, data
-        )
+        with _naming(folders):
+            report = read_pair(
+                folders["av"], folders["ar"], reconstructor, answers, rendering, base, data
+            )
         _settle(_with_notes(report, notes), naming)
         base_model = report.known["base_model"].value
         cleaned = dict(folders)
@@ -168,7 +168,7 @@ def release_text(
         _line("license", naming.license, stated),
         *(
             _line(key, value)
-            for key in ("license_name", "license_link")
+            for key in LICENCE_KEYS[1:]
             if (value := getattr(naming, key)) is not None
         ),
         "av: pair/av",
@@ -244,26 +244,39 @@ def _licensed(naming: Naming, folders: Mapping[Role, Folder]) -> tuple[Naming, s
                 hint="license_name and license_link are answered in the same way",
             )
         return naming, None
-    stated = [_card_metadata(folder.path) for folder in folders.values()]
-    licences = [{key: card.get(key) for key in LICENCE_KEYS} for card in stated]
-    found = {key: value for key, value in licences[0].items() if isinstance(value, str)}
-    if licences[0] != licences[1] or "license" not in found:
+    found, text, file = _card_licence(folders["av"].path)
+    if (found, text) != _card_licence(folders["ar"].path)[:2] or "license" not in found:
         return naming, None
     if licence_problem(found["license"], found.get("license_name"), found.get("license_link")):
         return naming, None
-    if found.get("license_link") == LICENCE_FILE_NAME:  # a file of the repository, not of ours
-        return naming, None
+    if file is not None:
+        found["license_link"] = str(file)
     return replace(naming, **found), f"from {CARD_FILE_NAME} of AV and AR"
 
 
-def _card_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of an adapter's card; empty when there is none that can be read."""
+def _card_licence(folder: Path) -> tuple[dict[str, str], str | None, Path | None]:
+    """What an adapter's card says of its licence; the text and the path of the file it names.
+
+    Nothing when no card can be read, or it names a file that is not next to it.
+    """
     for place in (folder, folder.parent):
-        try:
-            return check_card(read_text(place / CARD_FILE_NAME)).metadata
-        except InputError:
-            continue
-    return {}
+        with suppress(InputError):
+            return _licence_of_card(place)
+    return {}, None, None
+
+
+def _licence_of_card(place: Path) -> tuple[dict[str, str], str | None, Path | None]:
+    card = check_card(read_text(place / CARD_FILE_NAME)).metadata
+    found = {key: card[key] for key in LICENCE_KEYS if isinstance(card.get(key), str)}
+    if is_known(found.get("license", "")):  # cards often add the address of known terms
+        return {"license": found["license"]}, None, None
+    link = found.get("license_link")
+    if link is None or "://" in link:
+        return found, None, None
+    file = place / link
+    if Path(link).name != link or file.is_symlink():  # it could be any file of this machine
+        return {}, None, None
+    return found, read_text(file), file
 
 
 def _with_licence_file(naming: Naming, staging: Path) -> Naming:
@@ -294,6 +307,16 @@ def _copy_data(source: Path, target: Path) -> list[str]:
 def _from(base: Path | None, out: Path) -> str | None:
     """The path of the base's copy, from the folder of release.yaml."""
     return Path(os.path.relpath(base.resolve(), out.resolve())).as_posix() if base else None
+
+
+@contextmanager
+def _naming(folders: Mapping[Role, Folder]) -> Iterator[None]:
+    """Name the folders of AV and AR in a contradiction between their facts."""
+    try:
+        yield
+    except PairError as error:
+        places = ", ".join(f"{role.upper()} in {folders[role].path}" for role in ROLES)
+        raise PairError(f"{places}: {error.message}", hint=error.hint) from error
 
 
 def _check_names(naming: Naming) -> None:

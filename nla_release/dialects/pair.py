@@ -190,7 +190,7 @@ def _refuse_escapes(ledger: Ledger, *, literal: bool) -> None:
         trained = f"if the pair was trained with these characters: --answer {ESCAPES}=literal"
         if known.how == "answered":
             raise ConfigError(
-                f"{what}, and a shell does not make it one",
+                f"{what}, which neither a shell nor YAML without double quotes reads as one",
                 hint=f"put the text into a file: --answer {name}=@FILE; {trained}",
             )
         raise SidecarError(

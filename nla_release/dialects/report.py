@@ -13,6 +13,7 @@ from typing import Any, Literal
 from nla_release.dialects.facts import FACTS
 from nla_release.dialects.values import resolved, scale, shown, written
 from nla_release.errors import ConfigError, PairError, printable
+from nla_release.licences import LICENCE_KEYS
 from nla_release.sidecar import Role
 
 # Answered with `literal` where prompts really hold escape sequences as characters.
@@ -109,11 +110,12 @@ class Ledger:
                     raise ConfigError(f"--answer {ESCAPES}: {shown(text)} is not literal")
                 continue
             if name not in FACTS:
-                near = difflib.get_close_matches(name, FACTS, n=1)
+                keys = (*FACTS, *LICENCE_KEYS, ESCAPES)
+                near = difflib.get_close_matches(name, keys, n=1)
                 meant = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigError(
                     f"--answer {printable(name)}: there is no such fact{meant}",
-                    hint=f"the facts are {', '.join(FACTS)}",
+                    hint=f"the facts are {', '.join(keys)}",
                 )
             if name in self and self._says(name, text):
                 continue
@@ -128,7 +130,7 @@ class Ledger:
                 raise ConfigError(
                     f"--answer {name}: {error}", hint=f"it is {FACTS[name].asks}"
                 ) from error
-            self.known[name] = Known(value, "answered", "the command line")
+            self.known[name] = Known(value, "answered", "the answer given")
         return ESCAPES in answers
 
     def _says(self, name: str, text: Any) -> bool:

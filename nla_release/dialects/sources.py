@@ -12,6 +12,7 @@ from nla_release.dialects.folder import (
 )
 from nla_release.errors import ConfigError
 from nla_release.hub.place import download, read_place
+from nla_release.licences import LICENCE_FILE_NAME
 from nla_release.release import ROLES
 from nla_release.sidecar import HEAD_FILE_NAME, Role
 from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
@@ -28,6 +29,7 @@ _FILES = (
     LOG_FILE_NAME,
     HEAD_FILE_NAME,
     CARD_FILE_NAME,
+    f"{LICENCE_FILE_NAME}*",
     "*head*.safetensors",
     "*head*.pt",
     "*head*.pth",

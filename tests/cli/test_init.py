@@ -321,7 +321,7 @@ def test_a_backslash_n_in_a_template_is_refused_with_the_way_to_give_a_line_brea
                  *line, "--answer", TYPED, "--answer", "escapes=literal")  # fmt: skip
 
     assert typed.returncode == 2
-    assert r"template_av by the command line holds \n as 2 characters" in typed.stderr
+    assert r"template_av by the answer given holds \n as 2 characters" in typed.stderr
     assert "--answer template_av=@FILE" in typed.stderr
     assert meant.returncode == 0, meant.stderr
     assert r".\n<" in read_sidecar(tmp_path / "out" / "pair" / "av").prompt_templates.av

@@ -141,7 +141,7 @@ def test_what_was_inferred_is_marked_where_it_is_written(tmp_path):
     sidecar = (tmp_path / "out" / "pair" / "av" / "nla_meta.yaml").read_text()
     assert "# inferred: base_model, from adapter_config.json of the AV\n" in sidecar
     assert str(tmp_path) not in sidecar
-    assert "# answered: base_dtype, from the command line\n" in sidecar
+    assert "# answered: base_dtype, from the answer given\n" in sidecar
 
 
 def test_open_questions_are_all_listed_and_nothing_is_written(tmp_path):
@@ -629,6 +629,65 @@ def test_two_cards_of_different_licences_are_a_question(tmp_path):
 
     with pytest.raises(ConfigError, match="--answer license="):
         adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+
+OWN_TERMS = "license: other\nlicense_name: mine-1.0\nlicense_link: "
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "LICENSE.md"])
+def test_the_licence_file_of_both_cards_is_copied_and_not_asked_for(tmp_path, name):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    for role in ("av", "ar"):
+        card = f"---\n{OWN_TERMS}{name}\n---\n# Theirs\n"
+        write_files(pair / role, {"README.md": card, name: "Do as you like.\n"})
+
+    adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+    config = read_release(tmp_path / "out").config
+    assert (config.license, config.license_name) == ("other", "mine-1.0")
+    assert config.license_link == "LICENSE"
+    assert (tmp_path / "out" / "LICENSE").read_text() == "Do as you like.\n"
+
+
+@pytest.mark.parametrize("link", ["LICENSE", "../secret.txt", "/etc/hostname", ".."])
+def test_a_licence_file_that_cannot_be_taken_over_is_a_question(tmp_path, link):
+    """AV and AR have different texts, or the card leads out of its folder."""
+    pair = make_kitft_pair(tmp_path / "theirs")
+    (pair / "secret.txt").write_text("not yours")
+    for role in ("av", "ar"):
+        card = f"---\n{OWN_TERMS}{link}\n---\n# Theirs\n"
+        write_files(pair / role, {"README.md": card, "LICENSE": f"The terms of the {role}.\n"})
+
+    with pytest.raises(ConfigError, match="--answer license="):
+        adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+
+def test_a_card_may_add_the_address_of_a_known_licence(tmp_path):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    for role in ("av", "ar"):
+        card = f"license: apache-2.0\nlicense_link: https://huggingface.co/a/{role}/LICENSE"
+        write_files(pair / role, {"README.md": f"---\n{card}\n---\n"})
+
+    adopted(pair, tmp_path / "out", KITFT, naming=Naming(namespace="somebody"))
+
+    config = read_release(tmp_path / "out").config
+    assert (config.license, config.license_link) == ("apache-2.0", None)
+
+
+@pytest.mark.parametrize(
+    ("role", "old", "new"),
+    [("ar", "d_model: 16", "d_model: 32"), ("av", "neighbor_id: 273", "neighbor_id: 272")],
+)
+def test_facts_that_contradict_each_other_name_both_folders(tmp_path, role, old, new):
+    pair = make_kitft_pair(tmp_path / "theirs")
+    path = pair / role / "nla_meta.yaml"
+    path.write_text(path.read_text().replace(old, new))
+
+    with pytest.raises(PairError) as caught:
+        adopted(pair, tmp_path / "out", KITFT)
+
+    assert str(pair / "av") in caught.value.message
+    assert str(pair / "ar") in caught.value.message
 
 
 def test_a_licence_that_render_would_refuse_is_refused_at_once(tmp_path):
