@@ -107,26 +107,24 @@ def _near(written: str, known: Iterable[str]) -> str:
 
 
 def _keys(model: type[BaseModel] | None, place: Sequence[Any]) -> list[str]:
-    """The keys of the block at a place in a document; empty where it is no single block."""
-    found: Any = model
+    """The keys of the block at a place in a document; of all that may be there, where several may.
+
+    A place also has the numbers of list items, and the names of a union's cases, which are no keys.
+    """
+    blocks = [model] if model else []
     for part in place:
-        fields = getattr(found, "model_fields", {})
-        if part in fields:
-            found = _block(fields[part].annotation)
-        elif not isinstance(part, int):
-            return []
-    if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        return []
-    return [field.alias or name for name, field in found.model_fields.items()]
+        inner = [
+            found
+            for block in blocks
+            if (field := block.model_fields.get(part))
+            for found in _blocks(field.annotation)
+        ]
+        blocks = inner or blocks
+    return [field.alias or name for block in blocks for name, field in block.model_fields.items()]
 
 
-def _block(annotation: Any) -> Any:
-    """The one model inside an annotation such as `list[Waiver]` or `Gates | None`."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation
-    blocks = [
-        block
-        for part in get_args(annotation)
-        if isinstance(block := _block(part), type) and issubclass(block, BaseModel)
-    ]
-    return blocks[0] if len(blocks) == 1 else None
+def _blocks(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside an annotation such as `list[Waiver]` or `Gates | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _blocks(part)]

@@ -23,6 +23,29 @@ def test_an_unknown_key_is_refused_in_every_block(tmp_path, block):
 
 
 @pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ({"markr": "x"}, "markr is not a known key; did you mean marker?"),
+        ({"base": {"revison": "main"}}, "did you mean revision?"),
+        ({"extract": {"layr": 3}}, "extract.layr is not a known key; did you mean layer?"),
+        ({"extract": {"corpus": HUB | {"slit": "train"}}}, "did you mean split?"),
+        ({"split": {"evl": 0.1}}, "did you mean eval?"),
+        ({"label": {"shufle": 0}}, "did you mean shuffle?"),
+        ({"av": {"step": 3}}, "av.step is not a known key; did you mean steps?"),
+        ({"av": {"tripwire": {"evry": 3}}}, "did you mean every?"),
+        ({"ar": {"reed_block": 3}}, "did you mean read_block?"),
+        ({"eval": {"batchsize": 3}}, "did you mean batch_size?"),
+        ({"base": {"dtype": "bfloat"}}, "did you mean bfloat16?"),
+    ],
+)
+def test_a_typing_error_names_the_key_that_was_likely_meant(tmp_path, blocks, words):
+    with pytest.raises(ConfigError) as caught:
+        shortened(tmp_path, **blocks)
+
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("shares", "words"),
     [
         ({"av": 0.5, "ar": 0.5, "eval": 0.1}, r"add up to 1\.1, expected 1"),
