@@ -12,6 +12,7 @@ from pathlib import Path
 from nla_release.errors import PairError
 from nla_release.files import sha256_file
 from nla_release.sidecar import Adapter, Sidecar
+from nla_release.training_chain import STACKED_ON
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 
 FOLDER_NAME = "adapters"
@@ -41,7 +42,7 @@ def disorder(sidecar: Sidecar) -> str | None:
         return f"adapters are recorded at {', '.join(recorded)}, expected {', '.join(expected)}"
     if bare := [adapter.path for adapter in below(sidecar) if adapter.sha256 is None]:
         return f"no sha256 is recorded of {', '.join(bare)}"
-    stacked = sidecar.nla_release.training.get("stacked_on")
+    stacked = sidecar.nla_release.training.get(STACKED_ON)
     trained_on = stacked.get("adapter_sha256") if isinstance(stacked, dict) else None
     lower = below(sidecar)
     if trained_on is not None and (not lower or lower[-1].sha256 != trained_on):

@@ -1,12 +1,13 @@
 """The runs that an adapter was trained in, as its sidecar records them.
 
 A training that continues from an earlier adapter records that one under `continued_from`, with the
-earlier adapter's own `continued_from` inside. The record is free-form and may come from others, so
-values of another type count as not recorded.
+earlier adapter's own `continued_from` inside. A training on top of an earlier adapter records that
+one under `stacked_on` in the same way. The record is free-form and may come from others, so values
+of another type count as not recorded.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from typing import Any
 MAX_RUNS = 100
 
 CONTINUED_FROM = "continued_from"
-# What a continued training records of each run before it.
+STACKED_ON = "stacked_on"
+# What a training records of each run before it, and of the adapter that it is stacked on.
 RECORDED = ("trained_from", "steps", "seconds", "first_loss", "final_loss")
 
 # Of steps, seconds and losses: what is larger, or no number, was not recorded by a training.
@@ -66,8 +68,7 @@ class TrainingChain:
 def training_chain(training: Mapping[str, Any]) -> TrainingChain:
     """The runs that a sidecar's `nla_release.training` records, the last one included."""
     runs: list[TrainingRun] = []
-    record: Any = training
-    while isinstance(record, Mapping) and len(runs) < MAX_RUNS:
+    for record in _records(training):
         earlier = record.get(CONTINUED_FROM)
         digest = earlier.get("adapter_sha256") if isinstance(earlier, Mapping) else None
         steps = _number(record.get("steps"))
@@ -82,8 +83,32 @@ def training_chain(training: Mapping[str, Any]) -> TrainingChain:
                 else None,
             )
         )
-        record = earlier
     return TrainingChain(tuple(reversed(runs)))
+
+
+def chains_below(training: Mapping[str, Any]) -> list[TrainingChain]:
+    """The chains of the adapters that it is stacked on, in the order of application.
+
+    Only those that are recorded: the last one is of the adapter right below.
+    """
+    found: list[TrainingChain] = []
+    record: Any = training
+    while len(found) < MAX_RUNS:
+        on = [each[STACKED_ON] for each in _records(record) if STACKED_ON in each]
+        if not on or not isinstance(record := on[0], Mapping):
+            break
+        found.append(training_chain(record))
+    return found[::-1]
+
+
+def _records(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What is recorded of each run, the last one first."""
+    record: Any = training
+    for _ in range(MAX_RUNS):
+        if not isinstance(record, Mapping):
+            return
+        yield record
+        record = record.get(CONTINUED_FROM)
 
 
 def _number(value: Any) -> int | float | None:

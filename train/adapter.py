@@ -19,7 +19,7 @@ from nla_release.files import dump_json, read_json, replacing_folder, sha256_fil
 from nla_release.prompt import suffix_ids
 from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Sidecar, dump_sidecar, read_sidecar
-from nla_release.training_chain import CONTINUED_FROM, RECORDED
+from nla_release.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
 from nla_release.training_log import FILE_NAME as LOG_NAME
 from nla_release.training_log import dump_log
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
@@ -142,14 +142,14 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
 def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any]:
     """Give an AR the head of an earlier one; returns what the sidecar records of that adapter.
 
-    With its own earlier runs, so that a chain of any length stays known.
+    With its own earlier runs and what it is stacked on, so that all of them stay known.
 
     Raises:
         WeightsError: the head is damaged.
     """
     known = before.nla_release.training
     found = {"adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME)}
-    found |= {key: known[key] for key in (*RECORDED, CONTINUED_FROM) if key in known}
+    found |= {key: known[key] for key in (*RECORDED, CONTINUED_FROM, STACKED_ON) if key in known}
     if learner.head is not None:
         learner.head.load_state_dict(load_head(earlier, before).state_dict())
         found["head_sha256"] = sha256_file(earlier / HEAD_FILE_NAME)

@@ -22,6 +22,7 @@ from nla_release.files import read_json, sha256_file
 from nla_release.schema import parse
 from nla_release.sidecar import Adapter, Role, Sidecar, read_sidecar
 from nla_release.stack import FILE_NAMES, MAX_HEIGHT, place, stack
+from nla_release.training_chain import STACKED_ON
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, broken_promises, take_over
 
@@ -71,7 +72,7 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
         )
     folders = _stack(earlier, before)
     _lay(learner.model, folders, lambda name, folder: put_on(learner.model, folder, name))
-    return Below(tuple(folders), {"stacked_on": take_over(earlier, learner, before)})
+    return Below(tuple(folders), {STACKED_ON: take_over(earlier, learner, before)})
 
 
 def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parameter]:

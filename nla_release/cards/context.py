@@ -23,8 +23,9 @@ from nla_release.cards.waivers import waivers_section
 from nla_release.lora import lora_modules
 from nla_release.manifest import Stated
 from nla_release.release import ROLES, tag
-from nla_release.sidecar import Role
-from nla_release.training_chain import TrainingChain, training_chain
+from nla_release.sidecar import Role, Sidecar
+from nla_release.stack import below, place
+from nla_release.training_chain import TrainingChain, chains_below, training_chain
 from nla_release.training_log import RULE, Step, judge
 from nla_release.weights import ADAPTER_FILE_NAME
 
@@ -129,6 +130,7 @@ def facts_by_role(inputs: Inputs) -> Context:
         },
         "chains": {
             role: _chain(training_chain(adapter.sidecar.nla_release.training))
+            | {"below": _below(adapter.sidecar)}
             for role, adapter in inputs.adapters.items()
         },
     }
@@ -169,6 +171,14 @@ def role_context(inputs: Inputs, shared: Context, role: Role, plots: Sequence[Pl
         "year": year,
         "citation_key": re.sub(r"[^a-z0-9]", "", key.lower()),
     }
+
+
+def _below(sidecar: Sidecar) -> list[Context]:
+    """The chains of the adapters below, as far as they are recorded, each with its place."""
+    recorded = reversed(chains_below(sidecar.nla_release.training))
+    height = len(below(sidecar))
+    numbered = zip(range(height, 0, -1), recorded, strict=False)
+    return [_chain(chain) | {"place": place(number)} for number, chain in numbered][::-1]
 
 
 def _chain(chain: TrainingChain) -> Context:

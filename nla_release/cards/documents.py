@@ -36,6 +36,7 @@ from nla_release.manifest import Stated
 from nla_release.release import Release
 from nla_release.release_config import ReleaseConfig
 from nla_release.sidecar import Role
+from nla_release.training_chain import training_chain
 
 CARD_NAME = "README.md"
 PAGE_NAME = "RELEASE_CALIBRATION.md"
@@ -115,8 +116,11 @@ def plots_of_pair(inputs: Inputs, before: Released | None) -> list[Plot]:
 
 def plots_of_role(inputs: Inputs, role: Role) -> list[Plot]:
     """The figures of one repository."""
-    log = inputs.adapters[role].log
-    return [training_loss(role, log)] if log else []
+    adapter = inputs.adapters[role]
+    if not adapter.log:
+        return []
+    runs = len(training_chain(adapter.sidecar.nla_release.training).runs)
+    return [training_loss(role, adapter.log, f"run {runs} of {runs}" if runs > 1 else "")]
 
 
 def shared_context(sources: Sources) -> Context:

@@ -13,11 +13,12 @@ from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import CARD_NAMES, PROBES, expected_blocks, generated_blocks, marked
 from nla_release.cards.render import render
-from nla_release.files import dump_yaml, write_atomic
+from nla_release.files import dump_yaml, sha256_file, write_atomic
 from nla_release.release import Release, read_release
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH, make_release, measure, pair_digests, release_document
 from tests.cards.conftest import card
+from tests.pairs.weights import stacked
 from tests.pairs.zoo import edited_yaml
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -228,8 +229,31 @@ def test_an_adapter_that_was_continued_twice_is_shown_with_all_its_runs(tmp_path
     assert f"| AV | 2 of 3 | 400 | 40.5 | 1.250 | 0.500 | `{'a' * 64}` |" in page
     assert f"| AV | 3 of 3 | 120 | 61.5 | - | - | `{'b' * 64}` |" in page
     assert "| AV | total | 1520 | 192.0 | 3.750 | - | |" in page
+    assert "![Raw AV training loss of run 3 of 3 over " in text
+    assert "![Raw AR training loss over " in card(release, "ar")
     assert "Continued from" not in card(release, "ar")
     assert "| AR | 1 of 1 | 120 | 61.5 |" in page
+
+
+def test_the_runs_of_an_adapter_that_is_stacked_on_are_shown_too(tmp_path: Path) -> None:
+    """Only its rank and its hash were: the training that made most of the pair was nowhere."""
+    release = make_release(tmp_path)
+    pair = release.adapter("av").parent
+    lower = sha256_file(stacked(pair) / "adapter_model.safetensors")
+    with edited_yaml(release.adapter("av") / "nla_meta.yaml") as sidecar:
+        sidecar["nla_release"]["training"]["stacked_on"] = CHAIN | {"adapter_sha256": lower}
+    measure(release)
+    render(release, "0.0.1")
+    text, page = card(release, "av"), (release.dist / "ar" / "RELEASE_CALIBRATION.md").read_text()
+
+    assert "| Optimizer steps | 120 |" in text
+    assert "| Optimizer steps of `adapters/1` | 1400 in 2 runs: 1000 + 400 |" in text
+    assert "| AV `adapters/1` | 1 of 2 | 1000 | 90.0 | 3.750 | 1.250 | - |" in page
+    assert f"| AV `adapters/1` | 2 of 2 | 400 | 40.5 | 1.250 | 0.500 | `{'a' * 64}` |" in page
+    assert "| AV `adapters/1` | total | 1400 | 130.5 | 3.750 | 0.500 | |" in page
+    assert "| AV | 1 of 1 | 120 | 61.5 |" in page
+    assert "was trained before the one that is stacked on it" in page
+    assert "Optimizer steps of" not in card(release, "ar")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from nla_release.files import sha256_file
 from nla_release.rules.model import Verdict
 from nla_release.sidecar import read_sidecar
 from nla_release.stack import stack
+from nla_release.training_chain import chains_below, training_chain
 from tests.builders_pair import make_release, measure
 from tests.pairs.weights import stacked
 from tests.pairs.zoo import in_sidecar, judged
@@ -61,6 +62,8 @@ def test_what_lies_below_stays_as_it_was_and_is_recorded_in_order(pair, role):
     assert (own.path, own.rank, own.sha256) == (".", 4, None)
     assert state(top / "adapters" / "1") == lower.sha256
     assert sidecar.nla_release.training["stacked_on"]["adapter_sha256"] == lower.sha256
+    first = read_sidecar(pair / f"first-{role}", role).nla_release.training
+    assert chains_below(sidecar.nla_release.training) == [training_chain(first)]
     assert sorted(it.name for it in (top / "adapters" / "1").iterdir()) == [
         "adapter_config.json",
         WEIGHTS,
@@ -126,8 +129,10 @@ def test_a_third_adapter_goes_on_top_of_both(pair, tmp_path):
     folder = copied(pair, tmp_path)
     (folder / "pair" / "av").rename(folder / "second")
     train_av(recipe_with(folder, av={"stack_on": "second"}), folder, device="cpu", again=True)
-    recorded = read_sidecar(folder / "pair" / "av", "av").nla_release.adapters
+    sidecar = read_sidecar(folder / "pair" / "av", "av")
+    recorded = sidecar.nla_release.adapters
 
+    assert len(chains_below(sidecar.nla_release.training)) == 2
     assert [it.path for it in recorded] == ["adapters/1", "adapters/2", "."]
     assert [it.rank for it in recorded] == [16, 4, 16]
 

@@ -9,11 +9,18 @@ from nla_release.sidecar import Role
 from nla_release.training_log import Step, judge
 
 
-def training_loss(role: Role, log: list[Step]) -> Plot:
-    """Raw loss per step, its least-squares line, and the verdict."""
+def training_loss(role: Role, log: list[Step], run: str = "") -> Plot:
+    """Raw loss per step, its least-squares line, and the verdict.
+
+    Args:
+        role: the adapter's.
+        log: its training log, which is of one run.
+        run: which run that is, such as `run 2 of 2`; empty when there was only one.
+    """
     verdict = judge(log)
+    of_run = f" of {run}" if run else ""
     alt = (
-        f"Raw {role.upper()} training loss over {count(len(log), 'logged step')}, from"
+        f"Raw {role.upper()} training loss{of_run} over {count(len(log), 'logged step')}, from"
         f" {number(log[0].loss)} to {number(log[-1].loss)}, with its least-squares line:"
         f" {signed(verdict.slope)} per step, R² {number(verdict.r2)}, {verdict.name}."
     )
@@ -23,11 +30,11 @@ def training_loss(role: Role, log: list[Step]) -> Plot:
         alt,
         ("step", "loss", "line"),
         [(step, loss, round(line, 6)) for step, loss, line in rows],
-        lambda: _drawn(role, log),
+        lambda: _drawn(role, log, of_run),
     )
 
 
-def _drawn(role: Role, log: list[Step]) -> Figure:
+def _drawn(role: Role, log: list[Step], of_run: str) -> Figure:
     verdict = judge(log)
     steps = np.array([step.step for step in log])
     figure, axes = canvas(3.6)
@@ -43,7 +50,7 @@ def _drawn(role: Role, log: list[Step]) -> Figure:
         f"{role.upper()} training: {verdict.name} ({signed(verdict.slope)} per step,"
         f" R² {number(verdict.r2)})"
     )
-    axes.set_xlabel("optimizer step")
+    axes.set_xlabel(f"optimizer step{of_run}")
     axes.set_ylabel("raw loss")
     axes.legend(frameon=False)
     return figure
