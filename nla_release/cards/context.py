@@ -130,7 +130,7 @@ def facts_by_role(inputs: Inputs) -> Context:
         },
         "chains": {
             role: _chain(training_chain(adapter.sidecar.nla_release.training))
-            | {"below": _below(adapter.sidecar)}
+            | ({"below": lower} if (lower := _below(adapter.sidecar)) else {})
             for role, adapter in inputs.adapters.items()
         },
     }
