@@ -13,7 +13,7 @@ from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
 from nla_release.progress import tell
 from train.ranks import Processes
-from train.recipe import Recipe, pinned, read_recipe
+from train.recipe import HubDataset, Recipe, pinned, read_recipe
 from train.record import StepName, read_record, stale, unfinished
 
 Step = Callable[..., Any]
@@ -69,26 +69,34 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
 
 
 def read_pinned(path: Path, *, shared: bool = False) -> Recipe:
-    """A recipe from its file, with the commit that its base's revision means now.
+    """A recipe from its file, with the commits that its base and Hub dataset have now.
 
-    Of several processes that share a step, all take the commit of the first.
+    Of several processes that share a step, all take the commits of the first.
 
     Raises:
-        ConfigError: the recipe is wrong, or its base has no such revision.
-        EnvironmentProblem: the commit cannot be found out, or a process has ended.
+        ConfigError: the recipe is wrong, or a revision in it does not exist.
+        EnvironmentProblem: a commit cannot be found out, or a process has ended.
     """
     recipe = read_recipe(path)
     found = pinned(recipe)
-    if found is recipe:
+    if found == recipe:
         return recipe
     processes = Processes.from_environment()
     if shared:
-        commit, *_ = processes.gather(found.base.revision)
-        found = found.model_copy(
-            update={"base": found.base.model_copy(update={"revision": commit})}
-        )
+        found, *_ = processes.gather(found)
     if processes.rank == 0:
-        tell(f"base {found.base.id}: {recipe.base.revision} is commit {found.base.revision}")
+        before, now = _revisions(recipe), _revisions(found)
+        for source in now:
+            if now[source] != before[source]:
+                tell(f"{source}: {before[source]} is commit {now[source]}")
+    return found
+
+
+def _revisions(recipe: Recipe) -> dict[str, str]:
+    """The revisions in a recipe, by what they are of."""
+    found = {f"base {recipe.base.id}": recipe.base.revision}
+    if isinstance(corpus := recipe.extract.corpus, HubDataset):
+        found[f"dataset {corpus.dataset}"] = corpus.revision
     return found
 
 

@@ -55,7 +55,11 @@ class BaseModel(Strict):
 
 
 class HubDataset(Strict):
-    """The first `documents` of a dataset on the Hub, streamed, never downloaded whole."""
+    """The first `documents` of a dataset on the Hub, streamed, never downloaded whole.
+
+    As with the base, a branch or a tag stands for its commit of now. `dataset` may also be a local
+    folder; that has no revisions, and is known by the sha256 of what was read.
+    """
 
     dataset: str
     revision: str
@@ -238,26 +242,33 @@ class Recipe(Strict):
 
 
 def pinned(recipe: Recipe) -> Recipe:
-    """The same recipe with the full commit as the base's revision.
+    """The same recipe with full commits as the revisions of its base and of its Hub dataset.
 
     Raises:
         ConfigError: there is no such revision, or nothing says which commit `base.path` holds.
         EnvironmentProblem: neither the Hub nor the Hub client's cache names a commit.
     """
-    base = recipe.base
-    if is_commit(base.revision):
-        return recipe
-    if base.path is not None:
-        commit = folder_commit(Path(base.path), base.revision)
-    else:
-        commit = _asked_once(base.id, base.revision)
-    return recipe.model_copy(update={"base": base.model_copy(update={"revision": commit})})
+    base, extraction = recipe.base, recipe.extract
+    if not is_commit(base.revision):
+        if base.path is not None:
+            commit = folder_commit(Path(base.path), base.revision)
+        else:
+            commit = _asked_once(base.id, base.revision, "base")
+        base = base.model_copy(update={"revision": commit})
+    corpus = extraction.corpus
+    if isinstance(corpus, HubDataset) and not (
+        is_commit(corpus.revision) or Path(corpus.dataset).exists()
+    ):
+        commit = _asked_once(corpus.dataset, corpus.revision, "dataset")
+        corpus = corpus.model_copy(update={"revision": commit})
+        extraction = extraction.model_copy(update={"corpus": corpus})
+    return recipe.model_copy(update={"base": base, "extract": extraction})
 
 
 @functools.cache
-def _asked_once(repo: str, revision: str) -> str:
+def _asked_once(repo: str, revision: str, kind: Literal["base", "dataset"]) -> str:
     """The commit, the same for all steps of a `train.run` even if the branch moves meanwhile."""
-    return resolve_commit(repo, revision)
+    return resolve_commit(repo, revision, kind)
 
 
 def read_recipe(path: Path) -> Recipe:

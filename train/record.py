@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from nla_release.base.revision import is_commit
 from nla_release.errors import DataError
 from nla_release.files import dump_json, read_json, sha256_bytes, write_atomic
 from nla_release.schema import Strict, parse
@@ -66,6 +67,8 @@ _WITHOUT_EFFECT = (
     "ar.tripwire",
 )
 
+# What the Hub may have moved since, without a change of the recipe.
+_REVISIONS = ("base.revision", "extract.corpus.revision")
 
 # The input that is named as in the recipe, since the folder may lie anywhere.
 BASE = "base.path"
@@ -218,7 +221,8 @@ def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
     for key in sorted(wanted.keys() | record.settings.keys()):
         found = record.settings.get(key)
         if found != wanted.get(key):
-            kept = "; name that commit in the recipe to keep it" if key == "base.revision" else ""
+            moved = key in _REVISIONS and is_commit(found)
+            kept = "; name the earlier commit in the recipe to keep it" if moved else ""
             return f"it was made with {key} {found!r}, the recipe has {wanted.get(key)!r}{kept}"
     for earlier in _READS[record.step]:
         before = read_record(folder, earlier)

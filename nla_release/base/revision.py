@@ -1,11 +1,12 @@
-"""The commit that a branch, a tag or a short id of a base means, known before the base is read.
+"""The commit that a branch, tag or short id of a base or dataset means, known before it is read.
 
-A branch moves and a tag can be moved, so what is recorded of a base is always its commit.
-`transformers` does not say which commit it loaded: it is asked for first, and then loaded.
+A branch moves and a tag can be moved, so what is recorded is always the commit. Neither
+`transformers` nor `datasets` says which commit it loaded: it is asked for first, and then loaded.
 """
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from nla_release.base.source import CONFIG
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
@@ -15,6 +16,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{7,39}")
 # What `hf download --local-dir` writes about a file: the first line is the commit.
 _DOWNLOADED = Path(".cache", "huggingface", "download", f"{CONFIG}.metadata")
+# The file that the Hub is asked for, and its kind of repository; the answer names the commit.
+_ASKED = {"base": (CONFIG, "model"), "dataset": (".gitattributes", "dataset")}
 
 
 def is_commit(revision: str | None) -> bool:
@@ -22,14 +25,17 @@ def is_commit(revision: str | None) -> bool:
     return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
-def resolve_commit(repo: str, revision: str | None) -> str:
-    """The full commit id that the Hub has for a revision of a base.
+def resolve_commit(
+    repo: str, revision: str | None, kind: Literal["base", "dataset"] = "base"
+) -> str:
+    """The full commit id that the Hub has for a revision of a base or dataset.
 
     Without a network it is the one that the Hub client's cache recorded for it.
 
     Args:
-        repo: Hub id of the base.
+        repo: Hub id.
         revision: branch, tag, short or full commit id; None for the default branch.
+        kind: what the repository holds.
 
     Raises:
         ConfigError: there is no such revision, or `repo` is no repository id.
@@ -38,28 +44,33 @@ def resolve_commit(repo: str, revision: str | None) -> str:
     if revision is not None and is_commit(revision):
         return revision
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import RevisionNotFoundError
+    from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
 
     from nla_release.hub.client_errors import translated
 
     named = f"revision {revision!r}" if revision else "the default branch"
+    name, repo_type = _ASKED[kind]
     try:
         with translated(repo):
-            found = Path(hf_hub_download(repo, CONFIG, revision=revision)).parent.name
+            try:
+                file = hf_hub_download(repo, name, revision=revision, repo_type=repo_type)
+                found = Path(file).parent.name
+            except RemoteEntryNotFoundError as error:
+                found = error.response.headers.get("x-repo-commit", "")
     except NlaReleaseError as error:
         if isinstance(error.__cause__, RevisionNotFoundError):
             raise ConfigError(
-                f"base {repo} has no {named}",
+                f"{kind} {repo} has no {named}",
                 hint="name a branch, a tag or a commit of the repository",
             ) from error
         raise type(error)(
-            f"the commit of {named} of base {repo} is not known: {error.message}",
+            f"the commit of {named} of {kind} {repo} is not known: {error.message}",
             hint="check the id, HF_ENDPOINT and HF_HUB_OFFLINE, log in if it is gated, or name the"
             " full commit (40 characters)",
         ) from error
     if not is_commit(found):
         raise EnvironmentProblem(
-            f"the Hub names no commit for {named} of base {repo}",
+            f"the Hub names no commit for {named} of {kind} {repo}",
             hint="name the full commit (40 characters)",
         )
     return found

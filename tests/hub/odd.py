@@ -34,9 +34,10 @@ class OddServer:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(odd.body)))
                 self.end_headers()
-                self.wfile.write(odd.body)
+                if self.command != "HEAD":
+                    self.wfile.write(odd.body)
 
-            do_POST = do_PATCH = do_GET  # noqa: N815 - the library's spelling
+            do_HEAD = do_POST = do_PATCH = do_GET  # noqa: N815 - the library's spelling
 
             def log_message(self, *_arguments: object) -> None:
                 pass

@@ -161,7 +161,7 @@ def test_a_branch_that_moved_is_noticed_and_the_earlier_commit_can_be_kept(
     refused = python(*line)
 
     assert refused.returncode == 1
-    assert f"base.revision {before!r}, the recipe has {after!r}; name that commit" in refused.stderr
+    assert f"base.revision {before!r}, the recipe has {after!r}; name the earlier" in refused.stderr
     named_by(tmp_path, before, id=repo)
     assert python(*line).stderr.count("done already") == 2
 

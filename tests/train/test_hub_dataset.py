@@ -7,14 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub.utils import httpx
 
-from nla_release.errors import DataError, EnvironmentProblem, RefusedError
+import train.recipe
+from nla_release.base.revision import resolve_commit
+from nla_release.errors import ConfigError, DataError, EnvironmentProblem, RefusedError
 from nla_release.files import read_yaml
+from tests.hub.odd import OddServer
 from tests.train.chain import LENS, ROSE, shortened, text_about
-from train.command import done
+from tests.train.test_base_revision import ask
+from train.command import done, read_pinned
 from train.dataset import data_path
 from train.extract import extract
 from train.sources import corpus_path, documents, stream_dataset
 
+COMMIT, LATER = "1" * 40, "2" * 40
 SAMPLED = {"min_position": 20, "positions_per_document": 2}
 
 
@@ -111,3 +116,81 @@ def test_an_extraction_streams_once_and_goes_on_from_the_file(tmp_path, recipe, 
     path.write_text(path.read_text().replace("people", "many"))
     with pytest.raises(RefusedError, match=rf"data/{path.name} was changed afterwards"):
         done("extract", recipe(), tmp_path)
+
+
+# -- which commit of a dataset --
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hub whose datasets are at COMMIT, whatever revision of which one is asked for."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    train.recipe._asked_once.cache_clear()
+    with OddServer() as odd:
+        odd.headers = {"X-Repo-Commit": COMMIT, "ETag": '"1"'}
+        ask(odd.endpoint, monkeypatch)
+        yield odd
+    train.recipe._asked_once.cache_clear()
+
+
+@pytest.mark.parametrize("revision", ["main", "v1", COMMIT[:8]])
+def test_a_branch_tag_or_short_id_is_recorded_as_its_commit(
+    tmp_path, recipe, hub, monkeypatch, capsys, revision
+):
+    asked = []
+
+    def loaded(name, *_, revision, **__):
+        asked.append((name, revision))
+        return ({"content": text_about(number)} for number in range(9))
+
+    monkeypatch.setattr("datasets.load_dataset", loaded)
+    recipe(dataset="nla/corpus", revision=revision)
+    found = read_pinned(tmp_path / "recipe.yaml")
+    extract(found, tmp_path, device="cpu")
+    sidecar = read_yaml(tmp_path / "data/base.parquet.nla_meta.yaml")
+    record = json.loads((tmp_path / "steps/extract.json").read_text())
+
+    assert asked == [("nla/corpus", COMMIT)]
+    assert f"dataset nla/corpus: {revision} is commit {COMMIT}\n" in capsys.readouterr().err
+    assert sidecar["extraction"]["corpus"] == f"nla/corpus@{COMMIT}"
+    assert record["settings"]["extract.corpus.revision"] == COMMIT
+
+    hub.headers["X-Repo-Commit"] = LATER
+    assert done("extract", read_pinned(tmp_path / "recipe.yaml"), tmp_path), "asked once a command"
+    train.recipe._asked_once.cache_clear()
+    if revision != COMMIT[:8]:
+        with pytest.raises(RefusedError, match="name the earlier commit in the recipe to keep it"):
+            done("extract", read_pinned(tmp_path / "recipe.yaml"), tmp_path)
+
+
+def test_a_commit_and_a_folder_are_taken_as_named(tmp_path, recipe, hub):
+    for corpus in ({"dataset": "nla/corpus", "revision": COMMIT}, {}):
+        settings = recipe(**corpus)
+        assert read_pinned(tmp_path / "recipe.yaml") == settings
+    assert not hub.asked
+
+
+def test_a_dataset_without_the_file_asked_for_has_a_commit_too(hub):
+    hub.status = 404
+    hub.headers["X-Error-Code"] = "EntryNotFound"
+
+    assert resolve_commit("nla/corpus", "main", "dataset") == COMMIT
+
+
+def test_a_dataset_without_such_a_revision_is_refused_before_anything_is_read(
+    tmp_path, recipe, hub
+):
+    hub.status = 404
+    hub.headers = {"X-Error-Code": "RevisionNotFound"}
+    recipe(dataset="nla/corpus", revision="mian")
+    with pytest.raises(ConfigError, match="dataset nla/corpus has no revision 'mian'"):
+        read_pinned(tmp_path / "recipe.yaml")
+
+
+def test_without_a_network_the_cache_says_the_commit_of_a_dataset(hub, monkeypatch):
+    assert resolve_commit("nla/corpus", "main", "dataset") == COMMIT
+    ask("http://127.0.0.1:9", monkeypatch)
+
+    assert resolve_commit("nla/corpus", "main", "dataset") == COMMIT
+    with pytest.raises(EnvironmentProblem, match="revision 'v1' of dataset nla/corpus is not"):
+        resolve_commit("nla/corpus", "v1", "dataset")
