@@ -208,7 +208,10 @@ def check_licence(stated: str, base: str | None, repo: str) -> None:
 def instead_of(identifier: str) -> str:
     """What somebody who wrote this may have meant: SPDX differs in case and in suffixes."""
     plain = re.sub(r"[\s_]+", "-", identifier.strip().casefold())
-    for spelling in (plain, re.sub(r"-(only|or-later)$", "", plain), f"{plain}.0"):
+    named = re.sub(r"^the-|-licen[cs]e\b", "", plain)
+    numbered = re.sub(r"[-v]*(\d[\d.]*)$", r"-\1", named)  # gplv3, apache2
+    without = re.sub(r"-(only|or-later)$", "", plain)
+    for spelling in (plain, without, f"{plain}.0", named, numbered, f"{numbered}.0"):
         if spelling in LICENSES - {*_NO_TERMS}:
             return f"did you mean {spelling}?"
     if near := difflib.get_close_matches(plain, LICENSES - {*_NO_TERMS}, n=1, cutoff=0.7):

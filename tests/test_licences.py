@@ -133,6 +133,10 @@ def licensed(folder: Path, **keys: str) -> Release:
         ("GPL-2.0-or-later", "gpl-2.0"),
         ("Gemma", "gemma"),
         ("llama-3.1", "llama3.1"),
+        ("MIT License", "mit"),
+        ("The Apache License 2.0", "apache-2.0"),
+        ("GPLv3", "gpl-3.0"),
+        ("gpl3", "gpl-3.0"),
     ],
 )
 def test_a_spelling_of_spdx_is_answered_with_the_one_of_the_hub(written: str, meant: str) -> None:
