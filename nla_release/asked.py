@@ -7,12 +7,16 @@ Evidence may hold more than is asked, such as a diagnostic that was added with `
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from nla_release.calibration.evidence import Evidence
 from nla_release.errors import ConfigError
 from nla_release.files import sha256_file
+from nla_release.reference import read_reference
 from nla_release.release import Release
 from nla_release.release_config import chosen_probes
 from nla_release.sidecar import read_sidecar
+from nla_release.training_documents import lists_digest
 
 ROUNDTRIP, CALIBRATE = "nla-release roundtrip", "nla-release calibrate"
 
@@ -91,8 +95,13 @@ def _measured(release: Release, evidence: Evidence) -> Iterator[str]:
         used = record.settings.get("encoder")
         if record.skipped or used != asked.encoder:
             yield f"evaluation.encoder is {asked.encoder} {_RECORDED} {_shown(used)}"
-    if asked.training and run.training is None:
+    lists = release.training_documents
+    if lists and (
+        run.training is None
+        or (all(path.is_file() for path in lists) and lists_digest(lists) != run.training.sha256)
+    ):
         yield "evaluation.training names lists that the evidence was not compared with"
+    yield from _reference(release, evidence)
 
 
 def _data(release: Release, evidence: Evidence) -> Iterator[str]:
@@ -110,6 +119,19 @@ def _data(release: Release, evidence: Evidence) -> Iterator[str]:
                 f"evaluation.rows is {'not given' if rows is None else rows} in release.yaml, which"
                 f" asks for {expected} rows; the evidence has {len(evidence.rows)}"
             )
+
+
+def _reference(release: Release, evidence: Evidence) -> Iterator[str]:
+    """The mean direction that the baseline is of, where its file is here."""
+    if not release.reference.is_file():
+        return
+    mean = evidence.vectors["reference_mean"]
+    found, measured = read_reference(release.reference, len(mean)), evidence.run.reference
+    if (found.rows, found.sha256) != (measured.rows, measured.sha256) or not np.array_equal(
+        found.mean, mean
+    ):
+        named = release.config.evaluation.reference
+        yield f"evaluation.reference, {named}, is another one than was measured with"
 
 
 def _stated(release: Release, evidence: Evidence) -> Iterator[Unlike]:

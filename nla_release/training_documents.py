@@ -75,7 +75,7 @@ def training_overlap(
     trained_ids = {document.id for document in trained}
     trained_texts = {document.sha256 for document in trained}
     return TrainingOverlap(
-        sha256=sha256_bytes("".join(texts).encode()),
+        sha256=_digest(texts),
         documents=len(trained),
         ids_overlapping=sorted(trained_ids & set(documents)),
         texts_overlapping=[
@@ -83,6 +83,19 @@ def training_overlap(
         ],
         texts_compared=sum(digest is not None for digest in digests),
     )
+
+
+def lists_digest(lists: Sequence[Path]) -> str:
+    """The `sha256` that `training_overlap` records of these lists.
+
+    Raises:
+        InputError: a list cannot be read.
+    """
+    return _digest([read_text(path, limit=_MAX_LIST_BYTES) for path in lists])
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return sha256_bytes("".join(texts).encode())
 
 
 def _document(line: str, where: str) -> TrainingDocument:

@@ -101,7 +101,8 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
     page=Page(
         checks="What release.yaml says of the base and under `evaluation:` is what run.json"
         " records: data and rows, max_new_tokens, batch_size, dtype, quantization, seed, probes,"
-        " encoder, training and attempts. The data's hash is compared where the file is here."
+        " encoder, training, reference and attempts. The contents of data, training and reference"
+        " are compared where the files are here."
         " Evidence may hold more than is asked.",
         why="A dtype or a token limit that is changed after the measurement changes nothing that is"
         " published, and the author believes that it did. `attempts`, added late, was left out of"

@@ -1,12 +1,15 @@
 """What release.yaml says of a measurement is what was measured, or an error names the command."""
 
+import numpy as np
 import pytest
 
 from nla_release.asked import CALIBRATE, ROUNDTRIP, check_asked, unlike
 from nla_release.calibration.evidence import read_evidence
 from nla_release.errors import ConfigError
 from nla_release.files import read_json, write_atomic
+from nla_release.reference import write_reference
 from nla_release.release import Release, read_release
+from nla_release.training_documents import lists_digest, write_training_documents
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_json, edited_yaml
 
@@ -152,3 +155,35 @@ def test_several_differences_are_counted(tool, release):
 def test_it_is_a_mistake_in_release_yaml(release):
     with pytest.raises(ConfigError):
         check_asked(asks(release, seed=7), read_evidence(release.evidence))
+
+
+def test_a_list_of_training_documents_that_was_replaced_is_found(release):
+    path = release.folder / "data" / "training_documents.jsonl"
+    write_training_documents(path, [("d1", "a" * 64)])
+    asked = asks(release, training=["data/training_documents.jsonl"])
+    with edited_json(release.evidence / "run.json") as run:
+        run["training"]["sha256"] = lists_digest([path])
+    assert found(asked) == []
+
+    write_training_documents(path, [("d1", "a" * 64), ("d2", "b" * 64)])
+    assert found(asked) == [
+        ("evaluation.training names lists that the evidence was not compared with", ROUNDTRIP)
+    ]
+    path.unlink()
+    assert found(asked) == [], "they need not be here"
+
+
+@pytest.mark.parametrize("change", ["mean", "rows", None])
+def test_a_reference_that_was_replaced_is_found(release, change):
+    evidence = read_evidence(release.evidence)
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    rows, sha256 = evidence.run.reference.rows, evidence.run.reference.sha256
+    write_reference(
+        release.reference,
+        mean * rows * (0.5 if change == "mean" else 1),
+        rows,
+        sha256 if change != "rows" else "f" * 64,
+    )
+
+    expected = "evaluation.reference, data/reference.safetensors, is another one than was measured"
+    assert [message for message, _ in found(release)] == ([f"{expected} with"] if change else [])
