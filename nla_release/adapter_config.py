@@ -5,7 +5,7 @@ file (huggingface/peft#2275): what says nothing is therefore left out of what we
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -111,7 +111,7 @@ class AdapterConfig(Open):
     @classmethod
     def _is_known_to_peft(cls, task: str | None) -> str | None:
         if task is not None and task not in TASKS:
-            near = difflib.get_close_matches(task.upper(), TASKS, 1, 0.5)
+            near = difflib.get_close_matches(task.upper(), TASKS, 1, 0.75)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"PEFT refuses it: it is none of {', '.join(TASKS)}{meant}")
         return task
@@ -143,15 +143,18 @@ class AdapterConfig(Open):
         given = self._given()
         return [key for key, value in given.items() if _has_no_effect(key, value, given)]
 
-    @property
-    def undeclarable(self) -> dict[str, Any]:
-        """Options that change what the adapter computes and that no sidecar can declare."""
+    def undeclarable(self, modules: Collection[str]) -> dict[str, Any]:
+        """Options that change what the adapter computes and that no sidecar can declare.
+
+        Args:
+            modules: the adapted modules; a pattern that names none of them changes nothing.
+        """
         harmless = _KNOWN_EVERYWHERE | _OF_THE_TRAINING | _DECLARED
         given = self._given()
         found = {
             key: value
             for key, value in given.items()
-            if key not in harmless and not _has_no_effect(key, value, given)
+            if key not in harmless and not _has_no_effect(key, value, given, modules)
         }
         if self.bias != "none":
             found["bias"] = self.bias
@@ -183,8 +186,13 @@ def portable(document: dict[str, Any]) -> dict[str, Any]:
     return used | {"inference_mode": True}
 
 
-def _has_no_effect(key: str, value: Any, document: Mapping[str, Any]) -> bool:
-    """Whether the adapter is the same without an option, given the others of the document."""
+def _has_no_effect(
+    key: str, value: Any, document: Mapping[str, Any], modules: Collection[str] | None = None
+) -> bool:
+    """Whether the adapter is the same without an option, given the others of the document.
+
+    Without `modules`, the names of the adapted ones, every pattern counts as one that names some.
+    """
     if _is_unused(key, value):
         return True
     if key == "ensure_weight_tying" and value is True:
@@ -193,8 +201,17 @@ def _has_no_effect(key: str, value: Any, document: Mapping[str, Any]) -> bool:
         return not any(map(_may_name_tied, trained))
     if key in _PATTERN_OF and isinstance(value, dict):
         usual = document.get(_PATTERN_OF[key])
-        return usual is not None and all(each == usual for each in value.values())
+        others = [name for name, each in value.items() if each != usual]
+        return not any(modules is None or _names_any(name, modules) for name in others)
     return False
+
+
+def _names_any(pattern: str, modules: Collection[str]) -> bool:
+    """Whether a key of alpha_pattern or rank_pattern is of any module, as PEFT matches it."""
+    try:
+        return bool(Pattern(f"(.*\\.)?(?:{pattern})").matching(modules))
+    except InputError:
+        return True
 
 
 def _may_name_tied(names: Any) -> bool:

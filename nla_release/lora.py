@@ -59,6 +59,11 @@ def lora_modules(path: Path, *, dora: bool = False, saved: Sequence[str] = ()) -
     return [_module(path, name, parts, dora=dora) for name, parts in modules.items()]
 
 
+def adapted_names(tensors: Iterable[str]) -> set[str]:
+    """The modules of which a file holds any LoRA factor, by the names of its tensors."""
+    return {match["module"] for match in map(_PART.match, tensors) if match}
+
+
 def never_saved(tensors: Iterable[str], saved: Sequence[str]) -> list[str]:
     """The modules to save of which a file holds nothing; a base may have none of that name."""
     names = list(tensors)

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from nla_release.adapter_config import TASKS, AdapterConfig, declared, portable
 
+MODULES = [f"model.layers.{block}.self_attn.{name}_proj" for block in (0, 1) for name in "qv"]
 MINIMUM = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}
 
 
@@ -37,7 +38,7 @@ def test_peft_loads_the_same_from_what_is_left_of_its_file(tmp_path, options):
 
     assert loaded(tmp_path, left) == loaded(tmp_path, document)
     assert AdapterConfig.model_validate(left).unused == []
-    assert AdapterConfig.model_validate(left).undeclarable == {}
+    assert AdapterConfig.model_validate(left).undeclarable([]) == {}
     assert left["peft_version"] == peft.__version__
     assert len(left) < 20 < len(document)
 
@@ -72,12 +73,14 @@ def test_options_that_every_peft_knows_stay_though_they_say_nothing():
     ],
 )
 def test_what_no_sidecar_can_declare_is_named(option, value):
-    assert AdapterConfig.model_validate(MINIMUM | {option: value}).undeclarable == {option: value}
+    assert AdapterConfig.model_validate(MINIMUM | {option: value}).undeclarable(MODULES) == {
+        option: value
+    }
 
 
 @pytest.mark.parametrize("init", [True, False, "gaussian", "eva", "orthogonal"])
 def test_an_initialisation_that_leaves_the_base_alone_is_no_variant(init):
-    assert not AdapterConfig.model_validate(MINIMUM | {"init_lora_weights": init}).undeclarable
+    assert not AdapterConfig.model_validate(MINIMUM | {"init_lora_weights": init}).undeclarable([])
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_an_option_without_effect_is_no_variant_and_is_left_out(options):
     config = AdapterConfig.model_validate(MINIMUM | options)
     (option, *_) = options
 
-    assert config.undeclarable == {}
+    assert config.undeclarable([]) == {}
     assert config.unused == [option]
     assert option not in portable(MINIMUM | options)
 
@@ -113,14 +116,27 @@ def test_an_option_without_effect_is_no_variant_and_is_left_out(options):
     ],
 )
 def test_the_same_option_with_an_effect_is_one(options):
-    assert list(AdapterConfig.model_validate(MINIMUM | options).undeclarable) == [
+    assert list(AdapterConfig.model_validate(MINIMUM | options).undeclarable(MODULES)) == [
         next(iter(options))
     ]
+
+
+@pytest.mark.parametrize("option", ["alpha_pattern", "rank_pattern"])
+def test_a_pattern_for_modules_that_the_adapter_lacks_is_no_variant(option):
+    """PEFT matches a key at the end of a name, as in `(.*\\.)?(KEY)$`."""
+    for key in ("c_attn", r"layers\.7\..*", "q_proj.extra", "roj"):
+        config = AdapterConfig.model_validate(MINIMUM | {option: {key: 16}})
+        assert config.undeclarable(MODULES) == {}
+    for key in ("q_proj", r"layers\.1\..*", "model.layers.0.self_attn.v_proj", "("):
+        config = AdapterConfig.model_validate(MINIMUM | {option: {"c_attn": 2, key: 16}})
+        assert list(config.undeclarable(MODULES)) == [option]
 
 
 def test_a_task_that_peft_refuses_is_refused_with_the_nearest():
     with pytest.raises(ValidationError, match="did you mean CAUSAL_LM"):
         AdapterConfig.model_validate(MINIMUM | {"task_type": "CAUSALLM"})
+    with pytest.raises(ValidationError, match=r"TOKEN_CLS$|TOKEN_CLS \["):
+        AdapterConfig.model_validate(MINIMUM | {"task_type": "TEXT_GENERATION"})
     assert set(TASKS) == {task.value for task in peft.TaskType}
 
 
@@ -174,5 +190,5 @@ def test_any_configuration_is_read_or_refused(options):
     except ValidationError:
         return
     assert isinstance(config.unused, list)
-    assert isinstance(config.undeclarable, dict)
+    assert isinstance(config.undeclarable(MODULES), dict)
     assert declared(config)["rank"] == config.r

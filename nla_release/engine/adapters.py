@@ -20,7 +20,7 @@ from nla_release.engine.architecture import module_tree
 from nla_release.engine.base import Base
 from nla_release.errors import PairError, WeightsError, one_line
 from nla_release.files import read_json
-from nla_release.lora import lora_modules, unlike_configuration
+from nla_release.lora import adapted_names, lora_modules, unlike_configuration
 from nla_release.pattern import UntriedError
 from nla_release.schema import parse
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
@@ -194,7 +194,7 @@ def check_stackable(folder: Path) -> None:
 def _config(folder: Path) -> AdapterConfig:
     path = folder / CONFIG_FILE_NAME
     config = parse(AdapterConfig, read_json(path), path)
-    if variants := config.undeclarable:
+    if variants := config.undeclarable(adapted_names(read_header(folder / ADAPTER_FILE_NAME))):
         raise PairError(
             f"{path}: {', '.join(variants)}: such a variant of LoRA is not run here",
             hint="train a plain LoRA, rank-stabilised (use_rslora) or decomposed (use_dora)",

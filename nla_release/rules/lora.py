@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nla_release.adapter_config import AdapterConfig, declared
+from nla_release.lora import adapted_names
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, listed, rule
 from nla_release.rules.scopes import ADAPTERS
@@ -30,7 +31,7 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
         " target_parameters and the like, and initialisations that change the base's weights"
         " (pissa, olora, corda, loftq, lora_ga). An option that changes nothing here is none of"
         " them, such as ensure_weight_tying where no embedding is trained, or an alpha_pattern with"
-        " the value of lora_alpha.",
+        " the value of lora_alpha or for modules that the adapter does not have.",
         why="Rank 64 and alpha 128 scale the factors' product by 2 in LoRA and by 16 in the"
         " rank-stabilised variant, and nothing but one flag tells which; readers that merge"
         " adapters by their own code do not all look. An adapter that began with PiSSA changes the"
@@ -46,7 +47,7 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
 def variants_declared(adapter: Adapter) -> Iterator[Problem]:
     """Each option in use, against the sidecar and against what can be declared at all."""
     config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
-    if undeclarable := config.undeclarable:
+    if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
         options = [f"{key} = {_shown(value)}" for key, value in undeclarable.items()]
         yield Problem(path, f"{listed(options)}: no sidecar can declare it, and it is not run here")
     found, expected = declared(config), adapter.sidecar.nla_release.adapters[-1].model_dump()
@@ -74,8 +75,8 @@ def variants_declared(adapter: Adapter) -> Iterator[Problem]:
         " the file still stop. Which version wrote it was recorded nowhere.",
         fix="Remove the options, and add what is missing, before the pair is measured: the evidence"
         " holds the file's hash. `nla-release init` writes such a file.",
-        example="28 options say nothing, and not every PEFT knows them: alora_invocation_tokens,"
-        " alpha_pattern, arrow_config, ...",
+        example="not every PEFT knows these options, which change nothing:"
+        " alora_invocation_tokens, alpha_pattern, arrow_config, ...",
         waive="It may stand when the pair is measured already and is read by one version of PEFT.",
     ),
 )
@@ -85,7 +86,7 @@ def config_portable(adapter: Adapter) -> Iterator[Problem]:
     if unused := config.unused:
         yield Problem(
             path,
-            f"{len(unused)} options say nothing, and not every PEFT knows them: {listed(unused)}",
+            f"not every PEFT knows these options, which change nothing: {listed(unused)}",
         )
     for name in ("task_type", "peft_version"):
         if not getattr(config, name):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from nla_release.adapter_config import declared
+from nla_release.lora import adapted_names
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, UnreadableError, rule
 from nla_release.rules.scopes import ADAPTERS
@@ -63,7 +64,7 @@ def _not_as_recorded(adapter: Adapter, entry: Recorded) -> Iterator[Problem]:
             f"has sha256 {found[:12]}, the sidecar records {str(entry.sha256)[:12]}",
         )
         return
-    if options := one.config.undeclarable:
+    if options := one.config.undeclarable(adapted_names(one.tensors)):
         yield Problem(
             one.folder / CONFIG_FILE_NAME, f"{', '.join(sorted(options))}: it is not run here"
         )

@@ -25,8 +25,8 @@ _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x
 
 # What transformers, accelerate and DeepSpeed write besides the adapter.
 _LEFT_OVER = re.compile(
-    r"(?:optimizer|scheduler|scaler|training_args|rng_state\w*|random_states_\d+"
-    r"|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
+    r"(?:optim(?:izer)?\w*|(?:lr_)?scheduler\w*|scaler|training_args|recipe_state|rng_state\w*"
+    r"|random_states_\d+|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
 )
 _CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")
 
@@ -197,8 +197,9 @@ def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
     each=ADAPTERS,
     page=Page(
         checks="No band of lora_A or lora_B, a 32nd of its rows or of its columns, is zero in the"
-        " same place in every module that is not zero as a whole (NLA304); in half of the modules"
-        " that is a warning. No such band of the AR's head is zero.",
+        " same place in every module that is not zero as a whole (NLA304); in half of the modules,"
+        " or in an adapter's only module, that is a warning. No such band of the AR's head is"
+        " zero.",
         why="A process that saves its own shard alone, or gathers too early, writes the rest as"
         " zeros: the file has every tensor in its shape, and a half or a quarter of each is missing"
         " (huggingface/peft#2892, huggingface/trl#4416). Each factor's largest value looks as"
@@ -245,7 +246,10 @@ def _cut(path: Path, name: str, axis: str, factors: list[ZeroBands]) -> Iterator
         flags = getattr(bands, axis)
         by_count.setdefault(len(flags), []).append(flags)
     for flags_of in by_count.values():
-        if len(flags_of) < 2:
+        if len(flags_of) < 2:  # one module of many, too small for as many bands as the others
+            if len(factors) == 1 and any(flags_of[0]):
+                words = f"{_where(flags_of[0])} of {name} are zero in its only module"
+                yield Problem(path, f"the {axis} {words}", severity="warning")
             continue
         share = [sum(column) / len(flags_of) for column in zip(*flags_of, strict=True)]
         everywhere = tuple(each == 1 for each in share)

@@ -13,7 +13,7 @@ from nla_release.files import read_json
 from nla_release.reference import read_reference
 from nla_release.weights import read_header
 from tests.builders_pair import BASE, REVISION
-from tests.pairs.zoo import CONFIG, HEAD, SIDECAR, WEIGHTS, edited_json, judged
+from tests.pairs.zoo import CONFIG, HEAD, SIDECAR, WEIGHTS, edited_json, edited_tensors, judged
 
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\n"
@@ -133,8 +133,26 @@ class TestOtherFormatsOfAdapters:
         assert (code, message) == ("NLA302", "does not exist")
 
 
+def test_an_only_module_of_which_a_half_is_zero_is_a_warning(release):
+    with edited_tensors(release / "pair" / "av" / WEIGHTS) as tensors:
+        kept = min(name.partition(".lora_")[0] for name in tensors)
+        for name in list(tensors):
+            if not name.startswith(kept):
+                del tensors[name]
+            elif name.endswith("lora_B.weight"):
+                tensors[name][: len(tensors[name]) // 2] = 0
+
+    found = [each for each in findings(release) if each[0] == "NLA312"]
+    assert found == [
+        ("NLA312", "warning", "the rows from 0% to 50% of lora_B are zero in its only module")
+    ]
+
+
 LEFT_OVER = [
     "optimizer.pt",
+    "optimizer_state.pt",
+    "lr_scheduler.pt",
+    "recipe_state.pt",
     "scheduler.pt",
     "training_args.bin",
     "rng_state.pth",
