@@ -112,12 +112,12 @@ def test_what_the_hub_stumbles_over_is_said_in_json(hub, repo, monkeypatch):
 
 
 def test_the_card_of_a_stranger_keeps_nobody_waiting(hub, monkeypatch):
-    """Judging one takes a second; whoever asks for another thing meanwhile is answered."""
+    """Checking one takes a second; whoever asks for another thing meanwhile is answered."""
     judging, answered = threading.Event(), threading.Event()
 
     def slow(_text):
         judging.set()
-        return CardReport(errors=[] if answered.wait(300) else ["nobody else was answered"])
+        return CardReport(errors=[] if answered.wait(LONGEST) else ["nobody else was answered"])
 
     monkeypatch.setattr(uploads, "check_card", slow)
     address = f"{hub.endpoint}/api/validate-yaml"
