@@ -48,10 +48,7 @@ def place_of(found: str, root: Path | None) -> Place:
     pure = PurePath(path)
     if root is None:
         return Place(pure.as_posix(), line, inside=False)
-    here = Path.cwd()
-    if not pure.is_absolute() and here == root:
-        return Place(pure.as_posix(), line, inside=True)
-    absolute = here / pure
+    absolute = Path(os.path.normpath(Path.cwd() / pure))  # without `..`, and following no links
     if absolute.is_relative_to(root):
         return Place(absolute.relative_to(root).as_posix(), line, inside=True)
     return Place(pure.as_posix(), line, inside=False)

@@ -228,7 +228,9 @@ def test_an_adapter_that_lacks_tensors_its_config_asks_for_is_refused(good_relea
     path = release / "pair" / "av" / "adapter_model.safetensors"
     tensors = {key: value for key, value in load_file(path).items() if ".layers.2." not in key}
     save_file(tensors, path)
-    with pytest.raises(PairError, match="7 modules that target_modules matches .* are not in the file"):
+    with pytest.raises(
+        PairError, match="7 modules that target_modules matches .* are not in the file"
+    ):
         load(release)
 
 

@@ -154,7 +154,9 @@ def repository(tmp_path, monkeypatch):
     return tmp_path / "clone"
 
 
-@pytest.mark.parametrize("given", ["tiny", "{clone}/releases/tiny"])
+@pytest.mark.parametrize(
+    "given", ["tiny", "{clone}/releases/tiny", "../releases/tiny", "{clone}/docs/../releases/tiny"]
+)
 def test_wherever_check_is_run_files_are_named_from_the_repositorys_root(repository, given):
     folder = Path(given.format(clone=repository))
     problem = Problem(f"{folder / 'README.md'}:12", "holds a path of one machine")
