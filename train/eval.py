@@ -27,7 +27,7 @@ from train.command import device_option, run, step
 from train.dataset import checked_sidecar, data_path, reference_path, training_list_path
 from train.recipe import Recipe
 from train.record import base_inputs, check_inputs, forget, read_record, write_record
-from train.skeleton import release_document
+from train.skeleton import NO_LICENCE, release_document
 from train.trajectory import JSONL_NAME, TABLE_NAME, Point, point, read_points, write_points
 
 FOLDER_NAME = "trajectory"
@@ -145,7 +145,7 @@ def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
         "name": pairing.name,
         "namespace": "trajectory",
         "title": f"{recipe.name}, {pairing.name}",
-        "license": "other",
+        **NO_LICENCE,
     }
     document["evaluation"]["rows"] = recipe.eval.rows
     write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))

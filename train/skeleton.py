@@ -12,6 +12,7 @@ from typing import Any
 from nla_release.base.measure import measure_base
 from nla_release.errors import NlaReleaseError
 from nla_release.files import write_atomic
+from nla_release.licences import LICENCE_FILE_NAME, OTHER, licence_problem
 from nla_release.release import FILE_NAME, ROLES, read_release
 from nla_release.sidecar import Base, Role, read_sidecar
 from nla_release.weights import ADAPTER_FILE_NAME
@@ -19,7 +20,12 @@ from train.dataset import data_path, reference_path, training_list_path
 from train.recipe import Recipe
 
 NAMESPACE = "your-name"
-UNKNOWN = "unknown"
+# A licence that nobody has chosen yet: `roundtrip` takes it, and `render` asks for the file.
+NO_LICENCE = {
+    "license": OTHER,
+    "license_name": "not chosen yet",
+    "license_link": LICENCE_FILE_NAME,
+}
 
 
 def release_document(
@@ -92,9 +98,6 @@ def _license_of(base: Base, recipe: Recipe) -> str | None:
 def _text(document: dict[str, Any], recipe: Recipe, license_: str | None) -> str:
     short = document["base_model"].rpartition("/")[2]
     layer = recipe.extract.layer
-    whose = "the base's own; some demand a name that begins in a certain way"
-    if license_ is None:
-        whose = "the base's card names none; give an id of the Hub, such as apache-2.0"
     evaluation = document.pop("evaluation")
     base_path = document.pop("base_path", None)
     lines = [
@@ -106,7 +109,7 @@ def _text(document: dict[str, Any], recipe: Recipe, license_: str | None) -> str
         '# author: "..."  # EDIT: who made the pair',
         *(_line(key, document[key]) for key in ("base_model", "base_revision")),
         *([_line("base_path", base_path) + "  # used instead of the Hub"] if base_path else []),
-        _line("license", license_ or UNKNOWN) + f"  # EDIT: {whose}",
+        *_licence_lines(license_),
         *(_line(role, document[role]) for role in ROLES),
         "evaluation:",
         *(f"  {_line(key, value)}" for key, value in evaluation.items()),
@@ -115,6 +118,26 @@ def _text(document: dict[str, Any], recipe: Recipe, license_: str | None) -> str
         "# notes: notes  # EDIT: a folder with hand-written Markdown for the cards, see README.md",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _licence_lines(found: str | None) -> list[str]:
+    """The licence that the base's card names, with whatever a release under it has to add."""
+    whose = "the base's own; some demand a name that begins in a certain way"
+    if found and licence_problem(found, None, None) is None:
+        return [_line("license", found) + f"  # EDIT: {whose}"]
+    lines = dict(NO_LICENCE)
+    if found and licence_problem(found, None, LICENCE_FILE_NAME) is None:  # has a name of its own
+        del lines["license_name"]
+        lines["license"] = found
+    else:
+        named = f"names {json.dumps(found)}" if found else "names none"
+        whose = f"the base's card {named}; give an id of the Hub, such as apache-2.0"
+    edits = {
+        "license": whose,
+        "license_name": "what it is called; leave it out unless license is other",
+        "license_link": "its https address, or the file here that holds its text",
+    }
+    return [f"{_line(key, value)}  # EDIT: {edits[key]}" for key, value in lines.items()]
 
 
 def _line(key: str, value: Any) -> str:

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from nla_release.errors import InputError
 from nla_release.files import read_yaml
 from nla_release.release import ROLES, read_release
 from tests.train.chain import other_weights, shortened
@@ -44,16 +45,32 @@ def test_what_only_a_person_knows_is_marked(folder, tmp_path):
     assert marked == {"name", "namespace", "title", "author", "license", "attempts", "notes"}
 
 
-@pytest.mark.parametrize("card", [None, "---\ntags: [x]\n---\n"])
-def test_a_licence_that_nothing_names_is_not_made_up(folder, tmp_path, card):
+@pytest.mark.parametrize(
+    ("card", "licence", "words"),
+    [
+        (None, "other", "the base's card names none"),
+        ("---\ntags: [x]\n---\n", "other", "the base's card names none"),
+        ("---\nlicense: other\nlicense_name: theirs\n---\n", "other", 'names "other"'),
+        ("---\nlicense: Apache-2.0\n---\n", "other", 'names "Apache-2.0"'),
+        ("---\nlicense: gpl-3.0\n---\n", "gpl-3.0", "the base's own"),
+    ],
+)
+def test_a_licence_that_needs_a_person_is_not_made_up(folder, tmp_path, card, licence, words):
+    """`roundtrip` takes the file as it is, and `render` asks for what is missing."""
     recipe = shortened(tmp_path, base=other_weights(tmp_path / "other"))
     readme = tmp_path / "other" / "README.md"
     readme.unlink()
     if card:
         readme.write_text(card)
-    text = write_skeleton(recipe, folder).read_text()
+    lines = write_skeleton(recipe, folder).read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("license: ")]
 
-    assert 'license: "unknown"  # EDIT: the base\'s card names none' in text
+    assert line.startswith(f'license: "{licence}"  # EDIT: ')
+    assert words in line
+    assert sum("license_" in line.split(":")[0] for line in lines) == 1 + (licence == "other")
+    release = read_release(folder)
+    with pytest.raises(InputError, match="LICENSE"):
+        _ = release.licence
 
 
 def test_a_release_that_is_there_stays_as_it_is(folder, tmp_path):
