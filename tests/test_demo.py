@@ -83,7 +83,7 @@ def test_the_collapsed_pairs_card_says_so_in_plain_words(collapsed_release, tool
     assert tool("render", "--version", version, collapsed_release).returncode == 0
     card = (collapsed_release / "dist" / "av" / "README.md").read_text()
 
-    assert "**Format-only:**" in card
+    assert "> **Format-only.**" in card
     assert "not shown to carry content" in card
 
 

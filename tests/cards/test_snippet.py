@@ -13,7 +13,7 @@ from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.cards.render import render
 from nla_release.cards.snippet import snippet
 from nla_release.files import write_atomic
-from nla_release.release import Release
+from nla_release.release import Release, read_release
 from nla_release.sidecar import Sidecar, read_sidecar
 from tests.builders import evidence_parts, make_evidence
 from tests.builders_pair import (
@@ -125,6 +125,9 @@ def test_a_template_that_ends_with_the_marker_gives_no_right_neighbour_to_descri
 
 def test_a_pair_measured_in_4_bits_is_shown_in_4_bits(tmp_path: Path) -> None:
     release = make_release(tmp_path)
+    with edited_yaml(release.folder / "release.yaml") as document:
+        document["evaluation"] |= {"quantization": "nf4", "dtype": "bfloat16"}
+    release = read_release(release.folder)
     parts = evidence_parts(width=WIDTH)
     precision = parts.run.precision.model_copy(update={"quantization": "nf4", "dtype": "bfloat16"})
     run = parts.run.model_copy(update={"files": pair_digests(release), "precision": precision})

@@ -118,4 +118,4 @@ def test_a_base_revision_that_moves_is_a_mistake(tool, folder):
     done = tool("base", folder)
 
     assert done.returncode == 2
-    assert "is not a commit" in done.stderr
+    assert "'refs/heads/main' is no commit" in done.stderr

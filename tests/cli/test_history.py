@@ -100,7 +100,8 @@ def test_a_retraction_goes_all_the_way_to_the_card_and_the_check(tool, folder, c
     words = f"shows {cosine:.3f}, the cosine.mean of v0.0.1 that HISTORY.md retracts"
     assert words in checked.stdout
     card = (folder / "dist" / "av" / "README.md").read_text()
-    assert f"- `cosine.mean` = {cosine} of v0.0.1: measured at the wrong scale" in card
+    assert f"- `cosine.mean` = {cosine} of v0.0.1, retracted on " in card
+    assert ": measured at the wrong scale (" in card
     (fragment,) = read_fragments(folder / "history")
     run = read_json(folder / "calibration.json")["evidence"]["run_sha256"]
     assert fragment.matter.supersedes.run_sha256 == run
