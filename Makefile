@@ -16,7 +16,7 @@ setup: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	@echo "setting up .venv (a few minutes on the first run) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[train,hub,dev]'
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[train,hub,sign,dev]'
 	@touch $@
 
 demo: setup

@@ -13,6 +13,10 @@ from nla_release.schema import Strict, parse
 from nla_release.sidecar import Role
 
 FILE_NAME = "release.json"
+# A signature over both release.json of a release, see nla_release.signature.
+SIGNATURE_FILE_NAME = "release.sigstore.json"
+# The files of a repository that release.json cannot list.
+UNLISTED = frozenset({FILE_NAME, SIGNATURE_FILE_NAME})
 
 # The record of an addendum, see cards.addenda.
 _ADDENDUM = re.compile(r"addenda/cal\.([1-9]\d?)\.json", re.ASCII)
@@ -59,7 +63,7 @@ class Stated(Strict):
 
 
 class Manifest(Strict):
-    """The keys of release.json; `files` names every file but release.json itself.
+    """The keys of release.json; `files` names every file but release.json and its signature.
 
     `tag` and the partner's are of the version, which they stay after any addendum. NLA514
     refuses a release.json without `stated`.
@@ -127,7 +131,7 @@ def dump_manifest(manifest: Manifest) -> str:
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
-    """Every file of a repository's folder but release.json, by path relative to it.
+    """Every file of a repository's folder that release.json lists, by path relative to it.
 
     Raises:
         InputError: something in it is neither a folder nor a plain file.
@@ -137,7 +141,7 @@ def record_files(folder: Path) -> dict[str, FileRecord]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise InputError(f"{path} is a link or a special file; a release holds plain files")
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != FILE_NAME:
+        if path.is_file() and name not in UNLISTED:
             records[name] = FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
     return records
 

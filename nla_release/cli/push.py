@@ -23,6 +23,7 @@ from nla_release.hub.verify import Terms, verify_published
 from nla_release.release import Release, read_release
 from nla_release.rules import judge
 from nla_release.rules.subject import find_subject
+from nla_release.signature import Signer
 
 
 @click.command("push")
@@ -54,6 +55,20 @@ from nla_release.rules.subject import find_subject
     help="Replace another release that was committed and never tagged.",
 )
 @click.option(
+    "--sign", is_flag=True, help="Sign both release.json: with --key, or as the CI job this is."
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Private key (PEM) for --sign; NLA_RELEASE_KEY_PASSWORD holds its password.",
+)
+@click.option(
+    "--trust-config",
+    "trust",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Trust configuration of an own Sigstore, for --sign without --key.",
+)
+@click.option(
     "--collection",
     metavar="SLUG_OR_TITLE",
     help="Add both repositories to a Hub collection, creating it if needed.",
@@ -77,6 +92,9 @@ def command(
     allow_lower: bool,
     rebase: bool,
     replace_unfinished: bool,
+    sign: bool,
+    key: Path | None,
+    trust: Path | None,
     collection: str | None,
     form: str,
 ) -> int:
@@ -89,7 +107,12 @@ def command(
     With --addendum the version is published already: cards, numbers, HISTORY and evidence are
     brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have
     to be those that the tag vX has on the Hub, and vX stays where it is.
+
+    With --sign the commit carries release.sigstore.json, a signature over both release.json that
+    `verify --key` or `verify --identity` checks. Without --key a CI job signs by its own identity
+    with Sigstore, which puts the identity into a public log.
     """
+    signer = _signer(sign, key, trust, rehearse)
     if form != "text" and not dry_run:
         raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
     release = read_release(path)
@@ -101,6 +124,8 @@ def command(
         plan = make_plan(release.dist, version, hub, wishes)
         if dry_run:
             code = show(foreseen(plan, hub), form)
+            if signer is not None:
+                say(f"note: a push would sign both release.json with {signer.named}")
             say("hint: nothing was written; run it again without --dry-run")
             return code
         if not plan.obstacles and (taken := take_over(plan)):
@@ -108,7 +133,14 @@ def command(
                 say(line)
             plan = make_plan(release.dist, version, hub, wishes)
         journal = Journal(release.dist, plan.release_id, hub.endpoint)
-        push(plan, hub, journal, say, check=lambda: _refuse_what_does_not_pass(release))
+        push(
+            plan,
+            hub,
+            journal,
+            say,
+            check=lambda: _refuse_what_does_not_pass(release),
+            signer=signer,
+        )
         if not rehearse:
             log = read_text(release.dist / "av" / release.history.name, newline="")
             keep_history(release, log, plan.repos[0].repo)
@@ -117,6 +149,25 @@ def command(
         if rehearse:
             _verify(release, plan, hub)
     return 0
+
+
+def _signer(sign: bool, key: Path | None, trust: Path | None, rehearse: bool) -> Signer | None:
+    if not sign:
+        if key or trust:
+            raise ConfigError(
+                f"--{'key' if key else 'trust-config'} is for --sign", hint="add --sign"
+            )
+        return None
+    if rehearse and key is None:
+        raise ConfigError(
+            "--sign without --key writes to Sigstore's public log; a rehearsal publishes nothing",
+            hint="add --key FILE, or leave --sign out of the rehearsal",
+        )
+    if key and trust:
+        raise ConfigError("--trust-config is for signing without --key", hint="leave one out")
+    signer = Signer(key, trust)
+    signer.check()
+    return signer
 
 
 def _refuse_what_does_not_pass(release: Release) -> None:

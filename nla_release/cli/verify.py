@@ -16,6 +16,7 @@ from nla_release.hub.verify import Terms, Verified, verify
 from nla_release.output.json import verdict_json
 from nla_release.output.text import skipped_lines, verdict_text
 from nla_release.release import read_release
+from nla_release.signature import GITHUB, Publisher
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -27,6 +28,23 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
     "--expect",
     metavar="SHA256",
     help="The release id that it must have; its publisher can give it to you.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Public key (PEM) of the publisher: the release must be signed by it.",
+)
+@click.option(
+    "--identity",
+    metavar="WHO",
+    help="Sigstore identity that must have signed it, such as the address of a workflow.",
+)
+@click.option("--issuer", default=GITHUB, show_default=True, help="Who vouches for --identity.")
+@click.option(
+    "--trust-config",
+    "trust",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Trust configuration of an own Sigstore, for --identity.",
 )
 @click.option("--load", is_flag=True, help="Also load it with PEFT; needs the engine extra.")
 @click.option(
@@ -47,6 +65,10 @@ def command(
     place: str,
     pair: bool,
     expect: str | None,
+    key: Path | None,
+    identity: str | None,
+    issuer: str,
+    trust: Path | None,
     load: bool,
     base: Path | None,
     author: Path | None,
@@ -58,7 +80,12 @@ def command(
     commits that the tags point at. Every number is computed again from the evidence; documents and
     figures are rendered again and compared. Every rule of `check` is applied, with the default
     gates and without waivers. Public repositories need no token. HF_ENDPOINT names the Hub.
+
+    With --key or --identity the release must carry a valid signature of that publisher, which
+    nobody else who may write to the repositories can make. A signature that is there and is over
+    other files fails without them, too.
     """
+    publisher = _publisher(key, identity, issuer, trust)
     if load:
         import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded
     where = read_place(place)
@@ -68,7 +95,7 @@ def command(
             Hub.from_environment(writing=False),
             where,
             Path(name),
-            _terms(author, base, expect),
+            replace(_terms(author, base, expect), publisher=publisher),
             pair=pair,
             say=say,
         )
@@ -76,6 +103,20 @@ def command(
             _load(found, base)
     _show(found, form)
     return found.verdict.exit_code
+
+
+def _publisher(
+    key: Path | None, identity: str | None, issuer: str, trust: Path | None
+) -> Publisher | None:
+    if key and identity:
+        raise ConfigError("--key and --identity were both given", hint="name one publisher")
+    if trust and not identity:
+        raise ConfigError("--trust-config is for --identity", hint="add --identity WHO")
+    if not key and not identity:
+        return None
+    publisher = Publisher(key, identity, issuer, trust)
+    publisher.check()  # before anything is downloaded
+    return publisher
 
 
 def _terms(author: Path | None, base: Path | None, expect: str | None) -> Terms:

@@ -1,13 +1,13 @@
 """A release's folder against a tree on the Hub: what makes the tree exactly the release."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from nla_release.files import sha256_file
 from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import FILE_NAME, FileRecord, Manifest
+from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, UNLISTED, FileRecord, Manifest
 
 Change = Literal["add", "change", "remove", "keep"]
 SYMBOLS: dict[Change, str] = {"add": "+", "change": "~", "remove": "-", "keep": "="}
@@ -26,6 +26,8 @@ class FileChange:
 def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list[FileChange]:
     """A change per file, of the release and of the tree; large files go by release.json's hash.
 
+    The signature of a release.json that is there already stays: a release is signed once.
+
     Args:
         folder: the release, as rendered or staged.
         manifest: its release.json.
@@ -33,7 +35,8 @@ def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list
     """
     remote = state.files if state else {}
     changes = []
-    for name, record in sorted(all_records(folder, manifest).items()):
+    records = all_records(folder, manifest)
+    for name, record in sorted(records.items()):
         if name not in remote:
             change: Change = "add"
         else:
@@ -42,8 +45,13 @@ def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list
     removed = [
         FileChange(name, "remove", file.size, None)
         for name, file in sorted(remote.items())
-        if name != FILE_NAME and name not in manifest.files
+        if name not in manifest.files and name not in records
     ]
+    if any(each.name == FILE_NAME and each.change == "keep" for each in changes):
+        removed = [
+            replace(each, change="keep") if each.name == SIGNATURE_FILE_NAME else each
+            for each in removed
+        ]
     return changes + removed
 
 
@@ -70,16 +78,24 @@ def unlike(manifest: Manifest, state: RemoteState) -> Iterator[str]:
 
 def unlisted(manifest: Manifest, state: RemoteState) -> list[str]:
     """The files of a tree that its release.json knows nothing of."""
-    return sorted(state.files.keys() - manifest.files.keys() - {FILE_NAME})
+    return sorted(state.files.keys() - manifest.files.keys() - UNLISTED)
 
 
 def all_records(folder: Path, manifest: Manifest) -> dict[str, FileRecord]:
-    """What release.json lists, and release.json itself."""
-    path = folder / FILE_NAME
-    own = FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
-    return {**manifest.files, FILE_NAME: own}
+    """What release.json lists, release.json itself, and its signature where there is one."""
+    paths = {name: folder / name for name in (FILE_NAME, SIGNATURE_FILE_NAME)}
+    own = {
+        name: FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
+        for name, path in paths.items()
+        if name == FILE_NAME or path.exists()
+    }
+    return {**manifest.files, **own}
 
 
 def is_exactly(folder: Path, manifest: Manifest, state: RemoteState) -> bool:
-    """Whether a tree is the release, no file more and none less."""
-    return all(file.change == "keep" for file in compare(folder, manifest, state))
+    """Whether a tree is the release, no file more and none less, whoever signed it."""
+    return all(
+        file.change == "keep"
+        for file in compare(folder, manifest, state)
+        if file.name != SIGNATURE_FILE_NAME
+    )

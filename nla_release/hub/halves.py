@@ -21,7 +21,7 @@ from nla_release.hub.obstacles import altering_attributes
 from nla_release.hub.place import Place, read_place
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import FILE_NAME, Manifest, read_manifest
+from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, read_manifest
 from nla_release.release import HISTORY_FILE_NAME
 from nla_release.rules.published import Log, Tagged
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
@@ -121,7 +121,8 @@ def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
 
 
 def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half:
-    manifest = _manifest(hub, place.repo, state)
+    released = _bytes(hub, place.repo, FILE_NAME, state)
+    manifest = _manifest(released)
     own, *earlier = hub.commits(place.repo, state.head)
     tagged = Tagged(
         place.repo,
@@ -131,6 +132,8 @@ def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half
         manifest,
         _alterations(hub, place.repo, state),
         _log(hub, place.repo, manifest, main),
+        released,
+        _bytes(hub, place.repo, SIGNATURE_FILE_NAME, state),
     )
     return Half(place, tagged)
 
@@ -158,12 +161,22 @@ def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> L
     return Log(entries)
 
 
-def _manifest(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
-    if FILE_NAME not in state.files:
+def _bytes(hub: Hub, repo: str, name: str, state: RemoteState) -> bytes | None:
+    """A small file of the release, or None: it is not there, or no text of ours."""
+    if name not in state.files:
+        return None
+    try:
+        return hub.read(repo, name, state).encode()
+    except InputError:
+        return None
+
+
+def _manifest(released: bytes | None) -> Manifest | None:
+    if released is None:
         return None
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         try:
-            write_atomic(Path(name) / FILE_NAME, hub.read(repo, FILE_NAME, state))
+            write_atomic(Path(name) / FILE_NAME, released)
             return read_manifest(Path(name))
         except InputError:  # NLA701 says so
             return None

@@ -19,7 +19,9 @@ from nla_release.files import read_text
 
 PATH = Path(".nla-release") / "journal.jsonl"
 
-Step = Literal["preflight", "create", "stage", "upload", "commit", "verify", "tag", "final-verify"]
+Step = Literal[
+    "preflight", "sign", "create", "stage", "upload", "commit", "verify", "tag", "final-verify"
+]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ _VARIABLES = (
     "HUGGING_FACE_HUB_TOKEN",
     "HF_OIDC_ID_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "SIGSTORE_ID_TOKEN",
+    "NLA_RELEASE_KEY_PASSWORD",
 )
 # A shorter one would blot out words.
 SHORTEST = 8

@@ -4,7 +4,7 @@ from nla_release.files import sha256_bytes, write_atomic
 from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.hand_written import merged
 from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.manifest import FILE_NAME, FileRecord, dump_manifest
+from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, FileRecord, dump_manifest
 
 
 def take_over(plan: Plan) -> list[str]:
@@ -32,6 +32,9 @@ def _merge(repo: RepoPlan) -> None:
     record = FileRecord(sha256=sha256_bytes(card), size=len(card))
     files = {**repo.manifest.files, CARD_NAME: record}
     write_atomic(path, card)
+    (repo.folder / SIGNATURE_FILE_NAME).unlink(
+        missing_ok=True
+    )  # it is over the release.json before
     write_atomic(
         repo.folder / FILE_NAME, dump_manifest(repo.manifest.model_copy(update={"files": files}))
     )

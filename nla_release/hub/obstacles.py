@@ -16,7 +16,7 @@ from nla_release.hub.hand_written import HandWritten
 from nla_release.hub.release_id import title
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import LONG_DIGITS, RemoteState
-from nla_release.manifest import FILE_NAME, Manifest
+from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest
 from nla_release.release import HISTORY_FILE_NAME
 
 IGNORE_FILE = ".gitignore"
@@ -139,7 +139,7 @@ def foreign_files(
     """Only what an earlier release put there may be removed."""
     removed = {file.name for file in files if file.change == "remove"}
     if earlier is not None:
-        removed -= earlier.files.keys()
+        removed -= earlier.files.keys() | {SIGNATURE_FILE_NAME}
     if IGNORE_FILE in removed:
         yield Obstacle(
             f"{repo} holds {IGNORE_FILE}, by which the Hub may leave files out of the release",

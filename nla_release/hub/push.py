@@ -36,9 +36,26 @@ from nla_release.hub.release_id import read_id, title
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import check_bytes, check_room, stage
+from nla_release.manifest import SIGNATURE_FILE_NAME
+from nla_release.sidecar import Role
+from nla_release.signature import (
+    Signer,
+    mismatch,
+    read_released,
+    read_signature,
+    write_signature,
+)
 
 
-def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[], None]) -> None:
+def push(
+    plan: Plan,
+    hub: Hub,
+    journal: Journal,
+    say: Say,
+    *,
+    check: Callable[[], None],
+    signer: Signer | None = None,
+) -> None:
     """Carry a plan out.
 
     Args:
@@ -47,6 +64,7 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
         journal: is told of every step that was finished.
         say: tells it to a person.
         check: refuses a release that does not pass `nla-release check`.
+        signer: signs both release.json, or has signed them in an earlier run.
 
     Raises:
         RefusedError: the release does not pass, there are obstacles, the remote moved, or the Hub
@@ -59,13 +77,19 @@ def push(plan: Plan, hub: Hub, journal: Journal, say: Say, *, check: Callable[[]
     act = Act(plan, hub, journal, say)
     if not act.untagged:  # nothing of it is left half done
         refuse_obstacles(plan.repos)
+        if signer is not None:
+            _take_over_signature(act, signer)
         _nothing_to_do(plan, say)
         return
     try:
         refuse_obstacles(plan.repos)
         act.say_what_is_left()
+        if signer is not None:
+            _drop_stale_signature(act)
         check()
         preflight(act)
+        if signer is not None:
+            sign(act, signer)
         act.begun = True
         create(act)
         with staged(act), ExitStack() as files:
@@ -99,6 +123,66 @@ def preflight(act: Act) -> None:
             act.say(f"{repo.repo}: {repo.left_alone}")
     act.journal.finished("preflight")
     act.say("preflight passed: access, names, cards and disk")
+
+
+def sign(act: Act, signer: Signer) -> None:
+    """Both release.json are signed, once: what is on the Hub already keeps the signature it has."""
+    if len(act.uncommitted) < len(act.plan.repos):
+        _take_over_signature(act, signer)
+    else:
+        folders = _folders(act)
+        released = read_released(folders)
+        found = {read_signature(folder) for folder in folders.values()}
+        kept = found.pop() if len(found) == 1 else None
+        if kept is None or not signer.made(kept, released):
+            write_signature(folders, signer.sign(released))
+            act.say(f"signed both release.json with {signer.named}")
+    for repo in act.uncommitted:
+        act.now(act.planned_again(repo))
+    act.journal.finished("sign")
+
+
+def _take_over_signature(act: Act, signer: Signer) -> None:
+    """Give `dist/` the signature that the release has on the Hub.
+
+    Raises:
+        RefusedError: it has none there, or somebody else's.
+    """
+    folders = _folders(act)
+    released = read_released(folders)
+    for repo in act.plan.repos:
+        commit = repo.tagged or repo.committed
+        if commit is None:
+            continue
+        state = act.seen(repo.repo, commit)
+        if SIGNATURE_FILE_NAME not in state.files:
+            raise RefusedError(
+                f"{repo.repo}: this release is on the Hub without a signature ({commit[:12]}), and"
+                " a release gets none afterwards",
+                hint="run the same command without --sign; or publish the next version with it",
+            )
+        signature = act.hub.read(repo.repo, SIGNATURE_FILE_NAME, state).encode()
+        if not signer.made(signature, released):
+            raise RefusedError(
+                f"{repo.repo}: {SIGNATURE_FILE_NAME} on the Hub ({commit[:12]}) is not by"
+                f" {signer.named}",
+                hint="look at who pushed it; publish the next version with your own signature",
+            )
+        write_signature(folders, signature)
+
+
+def _drop_stale_signature(act: Act) -> None:
+    """A signature of files that were changed since is made again, and is no finding until then."""
+    folders = _folders(act)
+    released = read_released(folders)
+    found = [read_signature(folder) for folder in folders.values()]
+    if any(each is not None and mismatch(each, released) for each in found):
+        for folder in folders.values():
+            (folder / SIGNATURE_FILE_NAME).unlink(missing_ok=True)
+
+
+def _folders(act: Act) -> dict[Role, Path]:
+    return {repo.role: repo.folder for repo in act.plan.repos}
 
 
 def create(act: Act) -> None:

@@ -150,7 +150,7 @@ def _send(act: _Act, repo: Told, folder: Path) -> str:
         return act.hub.commit(
             repo.repo,
             additions,
-            [],
+            repo.removed,
             message=act.message,
             description=trailers(act.identity, repo.state.head),
             parent=repo.state.head,
@@ -185,7 +185,7 @@ def _tells(repo: Told, folder: Path, state: RemoteState) -> bool:
     """Whether a tree is that of before, with these files."""
     others = state.files.keys() - repo.files.keys()
     return (
-        others == repo.state.files.keys() - repo.files.keys()
+        others == repo.state.files.keys() - repo.files.keys() - set(repo.removed)
         and all(state.files[name] == repo.state.files[name] for name in others)
         and all(
             name in state.files and state.files[name].is_same_as(folder / name)

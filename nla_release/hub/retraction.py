@@ -18,7 +18,13 @@ from nla_release.hub.predecessor import other_logs
 from nla_release.hub.remote import Hub
 from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.withdrawing import Withdrawal, told_on_card, told_on_page, withdrawal_entry
-from nla_release.manifest import FILE_NAME, FileRecord, Manifest, dump_manifest
+from nla_release.manifest import (
+    FILE_NAME,
+    SIGNATURE_FILE_NAME,
+    FileRecord,
+    Manifest,
+    dump_manifest,
+)
 from nla_release.release import HISTORY_FILE_NAME, ROLES, tag
 from nla_release.sidecar import Role
 
@@ -35,6 +41,12 @@ class Told:
     files: dict[str, str]
     manifest: Manifest
     edited: bool  # somebody edited the card on the Hub, which stays as it is but for the notice
+
+    @property
+    def removed(self) -> list[str]:
+        """The signature on main, which is over the release.json before; at the tag it stays."""
+        stale = self.files and SIGNATURE_FILE_NAME in self.state.files
+        return [SIGNATURE_FILE_NAME] if stale else []
 
     @property
     def done(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.files import sha256_file
 from nla_release.hub.comparison import all_records
-from nla_release.manifest import FILE_NAME, FileRecord, Manifest, differences
+from nla_release.manifest import UNLISTED, FileRecord, Manifest, differences
 
 # What a person edits is smaller. What is larger is hashed once, when it is copied.
 _LARGE_BYTES = 1024 * 1024
@@ -27,7 +27,7 @@ def small_differences(folder: Path, manifest: Manifest) -> list[str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise InputError(f"{path} is a link or a special file; a release holds plain files")
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != FILE_NAME:
+        if path.is_file() and name not in UNLISTED:
             record, size = manifest.files.get(name), path.stat().st_size
             if record is not None and size == record.size > _LARGE_BYTES:
                 found[name] = record
@@ -88,8 +88,8 @@ def stage(folder: Path, manifest: Manifest, target: Path) -> None:
                 hint="make room there, or name another folder in TMPDIR",
             ) from error
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
-    del found[FILE_NAME]
-    _refuse(folder, manifest, found)
+    listed = {name: record for name, record in found.items() if name not in UNLISTED}
+    _refuse(folder, manifest, listed)
 
 
 def _refuse(folder: Path, manifest: Manifest, found: dict[str, FileRecord]) -> None:

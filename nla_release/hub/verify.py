@@ -23,6 +23,7 @@ from nla_release.rules.model import Finding, Outcome, Verdict
 from nla_release.rules.published import Published
 from nla_release.rules.subject import Subject
 from nla_release.sidecar import Role
+from nla_release.signature import Publisher
 
 # What verifying means: every byte is listed and no secret, the numbers are computed again and are
 # those of the card, and both halves are of one push. Other rules may lack what no stranger has.
@@ -49,13 +50,15 @@ class Terms:
     """What a release is judged by: by default as strangers judge it, who know its files alone.
 
     `gates` and `waivers` are the author's own, of release.yaml. `tokenizer` is a tokenizer.json of
-    the base, for the rules that replay prompts; `expected` the release id, known from elsewhere.
+    the base, for the rules that replay prompts; `expected` the release id, known from elsewhere;
+    `publisher` whose signature is demanded.
     """
 
     gates: Gates = field(default_factory=Gates)
     waivers: Sequence[Waiver] = ()
     tokenizer: Path | None = None
     expected: str | None = None
+    publisher: Publisher | None = None
 
     @classmethod
     def of(cls, release: Release) -> "Terms":
@@ -145,7 +148,13 @@ def _subject(
         other = partner if half is here else here
         adapters.append(Adapter(role, target / role, rendered=True))
         published.append(
-            Published(adapters[-1], half.tagged, other.tagged if other else None, terms.expected)
+            Published(
+                adapters[-1],
+                half.tagged,
+                other.tagged if other else None,
+                terms.expected,
+                terms.publisher,
+            )
         )
     return Subject(
         target,

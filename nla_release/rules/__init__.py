@@ -105,6 +105,7 @@ RULES: tuple[Rule, ...] = (
     publishing.files_listed,
     publishing.one_release,
     publishing.files_allowed,
+    publishing.signature_fits,
 )
 
 # Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
@@ -112,6 +113,7 @@ RULES_ON_THE_HUB: tuple[Rule, ...] = (
     published.tag_stands,
     published.one_push,
     published.not_retracted,
+    published.signed_by_publisher,
 )
 
 

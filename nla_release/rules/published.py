@@ -11,10 +11,11 @@ from nla_release.cards.retractions import withdrawing
 from nla_release.hub.comparison import unlike
 from nla_release.hub.release_id import read_id, read_parent, release_id, title
 from nla_release.hub.remote_state import RemoteCommit, RemoteState
-from nla_release.manifest import FILE_NAME, Manifest, PartnerRecord
+from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, PartnerRecord
 from nla_release.release import HISTORY_FILE_NAME, tag
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Page, Problem, Scope, Skip, rule
+from nla_release.signature import Publisher, mismatch
 from nla_release.weights import ADAPTER_FILE_NAME
 
 
@@ -35,6 +36,7 @@ class Tagged:
 
     `earlier` are the commits before it, newest first. `manifest` is None without a sound
     release.json. `alterations` say how git would give people other bytes than the Hub does.
+    `released` are the bytes of release.json and `signature` those over it, where they can be read.
     """
 
     repo: str
@@ -44,6 +46,8 @@ class Tagged:
     manifest: Manifest | None
     alterations: tuple[str, ...]
     log: Log
+    released: bytes | None = None
+    signature: bytes | None = None
 
     @property
     def release_id(self) -> str | None:
@@ -62,13 +66,14 @@ class Published:
     """A downloaded repository, and its partner as far as the Hub shows it.
 
     `partner` is None when its release.json names none that is there. `expected` is the release id
-    that somebody who verifies knows from elsewhere.
+    that somebody who verifies knows from elsewhere, and `publisher` whose signature they demand.
     """
 
     adapter: Adapter
     here: Tagged
     partner: Tagged | None
     expected: str | None
+    publisher: Publisher | None = None
 
 
 # Of repositories whose release.json can be read: NLA701 says so of the others.
@@ -201,6 +206,50 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
             )
     for message in sorted(said):
         yield Problem(path, message)
+
+
+@rule(
+    "NLA710",
+    "error",
+    "the publisher that the reader names signed both release.json",
+    each=_PUBLISHED,
+    page=Page(
+        checks="The signature in the repository and in its partner is over the bytes of both"
+        " release.json. With `verify --key FILE` it is made by that key; with `verify --identity"
+        " WHO` by a certificate of Sigstore for that identity, and it is in the transparency log."
+        " With either, a release without a signature fails.",
+        why="Whoever holds the token can rewrite both repositories consistently, commits, tags and"
+        " release id included, and no other rule then fails. They cannot sign as the publisher.",
+        fix="Readers: do not load the release; ask the publisher which key or identity signs."
+        " Publishers: `nla-release push --sign`; a version that is published stays as it is.",
+        example="is not signed by the key publisher.pem: InvalidSignature",
+        waive="Never: it is asked by those who do not trust the repository alone.",
+    ),
+)
+def signed_by_publisher(published: Published) -> Iterator[Problem | Skip]:
+    """The signatures in both repositories against the bytes of both release.json."""
+    here, partner, publisher = published.here, published.partner, published.publisher
+    path = published.adapter.folder / SIGNATURE_FILE_NAME
+    both = [each for each in (here, partner) if each is not None]
+    if publisher is None and all(each.signature is None for each in both):
+        yield Skip("this release is not signed, and no --key or --identity demands it")
+        return
+    released = {
+        each.manifest.role: each.released for each in both if each.manifest and each.released
+    }
+    if len(released) < 2:
+        yield Problem(path, f"both {FILE_NAME} are signed, and only one can be read")
+        return
+    for each in both:
+        if each.signature is None:
+            yield Problem(path, f"{each.repo} has no {SIGNATURE_FILE_NAME} that can be read")
+        elif publisher is None:
+            if wrong := mismatch(each.signature, released):
+                yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+        elif wrong := publisher.problem(each.signature, released):
+            yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+    if publisher is None:
+        yield Skip("whose signature it is was not asked: add --key FILE or --identity WHO")
 
 
 def _not_as_pushed(tagged: Tagged, manifest: Manifest) -> Iterator[str]:

@@ -13,13 +13,14 @@ from nla_release.cards.snippet import ROUND_TRIP_NAME
 from nla_release.errors import ConfigError
 from nla_release.licences import LICENCE_FILE_NAME, NOTICE_FILE_NAME
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.manifest import FileRecord, differences
+from nla_release.manifest import SIGNATURE_FILE_NAME, UNLISTED, FileRecord, differences
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter
-from nla_release.rules.model import Page, Problem, rule
+from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, regular_file
+from nla_release.rules.model import Page, Problem, Skip, UnreadableError, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.signature import MAX_BYTES, mismatch
 from nla_release.stack import FILE_NAMES as STACKED_FILE_NAMES
 from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
 from nla_release.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
@@ -44,6 +45,7 @@ _DEMANDED = (
 _ALLOWED = (
     *_DEMANDED,
     MANIFEST_FILE_NAME,
+    SIGNATURE_FILE_NAME,
     TRAINING_LOG_FILE_NAME,
     LICENCE_FILE_NAME,
     NOTICE_FILE_NAME,
@@ -92,7 +94,7 @@ def files_listed(adapter: Adapter) -> Iterator[Problem]:
     found = {
         name: FileRecord(sha256=adapter.sha256(name), size=(adapter.folder / name).stat().st_size)
         for name in names
-        if name != MANIFEST_FILE_NAME and not _OF_THE_HUB.fullmatch(name)
+        if name not in UNLISTED and not _OF_THE_HUB.fullmatch(name)
     }
     for sentence in differences(recorded, found):
         yield Problem(path, sentence)
@@ -187,6 +189,54 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
             yield Problem(path, f"is no file of a release{f'; {near} is' if near else ''}")
         elif twins[name.casefold()] > 1:
             yield Problem(path, "has a namesake that differs in case alone")
+
+
+@rule(
+    "NLA709",
+    "error",
+    "a signature is over the release.json that it is next to",
+    each=RENDERED,
+    page=Page(
+        checks="Where a repository holds release.sigstore.json, it is a signature of the Model"
+        " Signing format that names the sha256 of this release.json; and where both repositories"
+        " are here, both hold the same signature. Whose it is, and whether it is valid, is asked by"
+        " `nla-release verify` with --key or --identity (NLA710).",
+        why="A signature of other bytes looks like one to people who do not verify it. The release"
+        " id in the commits can be rewritten by anyone who holds the token; a signature cannot.",
+        fix="Run `nla-release push --sign` again, which signs what is there now; or delete"
+        " release.sigstore.json from dist/av and dist/ar. Readers: do not load the release.",
+        example="signs another release.json of the AV: sha256 1f2e3d4c5b6a, here 9a8b7c6d5e4f",
+        waive="Never: a wrong signature is worse than none.",
+    ),
+)
+def signature_fits(subject: Subject) -> Iterator[Problem | Skip]:
+    """What each signature names against the files."""
+    found = {each.role: _signature(each) for each in subject.rendered}
+    if all(each is None for each in found.values()):
+        yield Skip("this release is not signed")
+        return
+    released = {
+        each.role: regular_file(each.folder / MANIFEST_FILE_NAME, "NLA701").read_bytes()
+        for each in subject.rendered
+    }
+    for adapter in subject.rendered:
+        path, signature = adapter.folder / SIGNATURE_FILE_NAME, found[adapter.role]
+        if signature is None:
+            yield Problem(path, "is missing, and the other repository is signed")
+        elif wrong := mismatch(signature, released):
+            yield Problem(path, wrong)
+        elif any(other not in (None, signature) for other in found.values()):
+            yield Problem(path, "is not the signature that the other repository has")
+
+
+def _signature(adapter: Adapter) -> bytes | None:
+    """The signature in a repository, or None."""
+    path = adapter.folder / SIGNATURE_FILE_NAME
+    if not path.is_symlink() and not path.exists():
+        return None
+    if regular_file(path, "NLA709").stat().st_size > MAX_BYTES:
+        raise UnreadableError("NLA709", path, f"is larger than {MAX_BYTES} bytes")
+    return path.read_bytes()
 
 
 def _lookalike(name: str, allowed: set[str]) -> str | None:
