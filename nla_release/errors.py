@@ -15,7 +15,8 @@ NlaReleaseError
 └── PartlyPublishedError    5  one repository is public and the other is not: run the command again
 
 `nla_release.cli` is the one place that turns these into exit codes. The codes of a process as a
-whole are 0 (done, passed), those above, and 130 (interrupted).
+whole are 0 (done, passed), those above, 130 (interrupted) and
+143 (terminated).
 """
 
 import json

@@ -44,7 +44,7 @@ Exit codes:
   4    environment: token, network, missing extra, port, disk
   5    partly published: run the same command again
   10   only with `plan --detailed-exitcode`: there is work to do
-  130  interrupted"""
+  130  interrupted (Ctrl-C); 143 when by SIGTERM"""
 
 
 class _Verbs(click.Group):

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from nla_release.hub.masking import shown
 
 INTERRUPTED = 130
 HELP_OPTIONS = ["-h", "--help"]
+TERMINATED = 143
 
 # A line of a third party's text that GitHub's runner would take for a workflow command.
 _COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
@@ -25,6 +27,13 @@ def run(command: click.Command, name: str) -> NoReturn:
     """Run a command to its end and exit the process with the documented code."""
     _show_logs()
     state: dict[str, Any] = {"debug": bool(os.environ.get("NLA_RELEASE_DEBUG"))}
+
+    def terminate(_signal: int, _frame: object) -> None:
+        """Do what Ctrl-C does, so that nothing is left half written."""
+        state["terminated"] = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     sys.exit(_run(command, name, state))
 
 
@@ -58,7 +67,7 @@ def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
         return problem.exit_code
     except (KeyboardInterrupt, click.Abort):
         say("error: interrupted; run the same command again")
-        return INTERRUPTED
+        return TERMINATED if state.get("terminated") else INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0

@@ -53,6 +53,9 @@ def of_base(base: str, commit: str) -> Rendering | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import httpx
 
+    from nla_release.hub.client import reading_client
+
+    reading_client()
     unreachable = (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)
     try:
         # Asked once: the download itself tries for half a minute when there is no network.

@@ -9,11 +9,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import click
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import (
     disable_progress_bars,
@@ -23,12 +27,20 @@ from huggingface_hub.utils import (
 from huggingface_hub.utils._http import hf_request_event_hook
 
 from nla_release.errors import ConfigError, EnvironmentProblem
+from nla_release.hub.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub.masking import known_secrets
 
 _CONNECT_SECONDS = 10
+_JOB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 # What is waited when a server says that it is too much, and not for how long.
 _UNTOLD_SECONDS = 5
 # The client repeats this answer's request at once and for ever.
 _BUSY_CREATING = "another conflicting operation is in progress"
+# What an answer without a declared length, or of the API, may bring; compressed, a bomb is small.
+_LARGEST_ANSWER = 64 * 1024 * 1024
+_LARGEST_COMPRESSED = 1024 * 1024
+# A list of a thousand entries a page that goes on for longer has no end.
+_MOST_PAGES = 1000
 
 Say = Callable[[str], None]
 
@@ -94,6 +106,115 @@ class Patience:
         time.sleep(seconds)
 
 
+class Guard:
+    """Keeps tokens where they belong, and bounds what a hostile Hub can send.
+
+    A Hub token goes to the Hub that it is for: the one of HF_ENDPOINT, or one that this process
+    was pointed at by `hub_at`. That of `hf auth login` is for huggingface.co alone. No other
+    server gets either, also when an answer of the Hub points there (`Link: next`).
+    """
+
+    def __init__(self) -> None:
+        self._pages = 0
+
+    def before(self, request: httpx.Request) -> None:
+        """Take a token out of a request to a server that it is not for."""
+        sent = request.headers.get("authorization", "").partition(" ")[2].strip()
+        if sent and not _is_for(sent, _origin(str(request.url))):
+            del request.headers["authorization"]
+
+    def after(self, response: httpx.Response) -> None:
+        """Bound the length of an answer, and the number of pages of a list.
+
+        Raises:
+            EnvironmentProblem: the Hub sends pages without end; or later, while it is read, more
+                than an answer may have.
+        """
+        if "next" in response.links:
+            self._pages += 1
+            if self._pages > _MOST_PAGES:
+                raise EnvironmentProblem(
+                    f"{response.url.host} sends lists without end: more than {_MOST_PAGES} pages",
+                    hint="check HF_ENDPOINT; this is no Hub to use",
+                )
+        packed = response.headers.get("content-encoding", "identity") != "identity"
+        if packed or "content-length" not in response.headers or _is_api(response.url):
+            limit = _LARGEST_COMPRESSED if packed else _LARGEST_ANSWER
+            response.stream = _Bounded(response.stream, limit, response.url.host)
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A stream that ends with an error where it goes on for longer than `limit` bytes."""
+
+    def __init__(self, stream: Any, limit: int, host: str) -> None:
+        self._stream, self._limit, self._host = stream, limit, host
+
+    def __iter__(self) -> Iterator[bytes]:
+        length = 0
+        for piece in self._stream:
+            length += len(piece)
+            if length > self._limit:
+                raise EnvironmentProblem(
+                    f"{self._host} sent an answer of more than {self._limit:,} bytes",
+                    hint="check HF_ENDPOINT; this is no Hub to use",
+                )
+            yield piece
+
+    def close(self) -> None:
+        """Close the stream below."""
+        self._stream.close()
+
+
+_hubs: set[str] = set()
+
+
+def hub_at(endpoint: str) -> None:
+    """Let tokens go to a Hub that is not the one of HF_ENDPOINT, such as a local one."""
+    _hubs.add(_origin(endpoint))
+
+
+def reading_client() -> None:
+    """In a command, set the client up before it reads; a program keeps its own."""
+    if click.get_current_context(silent=True) is not None and not _set_up:
+        quiet_client()
+
+
+def _is_for(token: str, origin: str) -> bool:
+    """Whether a server may get a token: any that is no Hub token of ours, or is its own."""
+    if origin != CANONICAL_ENDPOINT and token == _login_token():
+        return False
+    given = os.environ.get("HF_TOKEN", "").strip()
+    if token not in known_secrets() | {given} or origin in {_origin(constants.ENDPOINT), *_hubs}:
+        return True
+    return origin == _origin(os.environ.get(_JOB_URL, ""))  # a CI job's own, for its provider
+
+
+def _login_token() -> str | None:
+    """What `hf auth login` kept, unless HF_TOKEN gives the same for any Hub."""
+    try:
+        kept = Path(constants.HF_TOKEN_PATH).read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return kept if kept and kept != os.environ.get("HF_TOKEN", "").strip() else None
+
+
+def _origin(address: str) -> str:
+    """Scheme, host and port of an address; nothing of what is none."""
+    try:
+        parts = urlsplit(address)
+        usual = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}" + ("" if usual else f":{parts.port}")
+
+
+def _is_api(url: httpx.URL) -> bool:
+    return bool(url.path.startswith("/api/"))
+
+
+_set_up: list[bool] = []
+
+
 def quiet_client(say: Say | None = None) -> None:
     """Set the client up for a command: with timeouts, and without its bars, advice and reports.
 
@@ -104,13 +225,17 @@ def quiet_client(say: Say | None = None) -> None:
         ConfigError: a limit in the environment is not a number.
     """
     limits = Limits.from_environment()
-    patience = Patience(limits.rate_limit, say)
+    patience, guard = Patience(limits.rate_limit, say), Guard()
+    _set_up.append(True)
     constants.HF_HUB_DISABLE_TELEMETRY = True
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     set_client_factory(
         lambda: httpx.Client(
-            event_hooks={"request": [hf_request_event_hook], "response": [patience.after]},
+            event_hooks={
+                "request": [hf_request_event_hook, guard.before],
+                "response": [patience.after, guard.after],
+            },
             follow_redirects=True,
             timeout=httpx.Timeout(limits.silence, connect=min(_CONNECT_SECONDS, limits.silence)),
         )

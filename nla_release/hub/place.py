@@ -67,8 +67,10 @@ def download(place: Place, names: Sequence[str], target: Path) -> Place:
     from huggingface_hub import HfApi, snapshot_download
 
     from nla_release.hub.answers import commit_id
+    from nla_release.hub.client import reading_client
     from nla_release.hub.client_errors import translated
 
+    reading_client()
     repo, patterns = place.repo, [f"{place.inside}{name}" for name in names]
     try:
         with translated(repo):

@@ -25,6 +25,7 @@ from nla_release.hub.answers import (
     remote_refs,
     repository_ids,
 )
+from nla_release.hub.client import hub_at
 from nla_release.hub.client_errors import (
     DeniedError,
     OutcomeUnknownError,
@@ -52,6 +53,7 @@ class Questions:
 
     def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
         self.endpoint = endpoint or constants.ENDPOINT
+        hub_at(self.endpoint)
         self._tokens = token
         self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
 

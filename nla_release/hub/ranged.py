@@ -10,6 +10,7 @@ from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, Rev
 from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
+from nla_release.hub.client import reading_client
 from nla_release.hub.client_errors import translated
 
 _ELSEWHERE = (
@@ -102,6 +103,7 @@ class HubFiles:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """The client's exceptions, with what to do about them where a base is read."""
+        reading_client()
         try:
             with translated(self.repo):
                 yield

@@ -15,6 +15,8 @@ from nla_release.sidecar import Base
 FILE_NAME = "tokenizer.json"
 
 _GIVE_ONE = "give one with --tokenizer"
+# The largest known has 35 MB.
+_LARGEST = 64 * 1024 * 1024
 
 
 def find_tokenizer(subject: Subject) -> Any | Skip:
@@ -104,11 +106,19 @@ def _from_hub(base: Base, name: str) -> Path | Skip | None:
         RemoteEntryNotFoundError,
     )
 
+    from nla_release.hub.client import reading_client
+
+    reading_client()
     try:
         if found := cached(base.id, name, revision=base.revision):
             return Path(found) if isinstance(found, str) else None
         # Asked once: the download itself tries for half a minute when there is no network.
-        get_hf_file_metadata(hf_hub_url(base.id, name, revision=base.revision))
+        metadata = get_hf_file_metadata(hf_hub_url(base.id, name, revision=base.revision))
+        if metadata.size is None or metadata.size > _LARGEST:
+            return Skip(
+                f"the {name} of {base.id} has {metadata.size or 'an unknown number of'} bytes, and"
+                f" no more than {_LARGEST} are downloaded; {_GIVE_ONE}"
+            )
         return Path(hf_hub_download(base.id, name, revision=base.revision))
     except RemoteEntryNotFoundError:
         return None

@@ -67,6 +67,15 @@ def test_it_prints_what_points_any_client_at_it_and_no_token(tmp_path):
     assert token not in err + "".join(running.out)
 
 
+def test_sigterm_stops_it_as_ctrl_c_does(tmp_path):
+    running = Running(tmp_path / "hub")
+    running.process.send_signal(signal.SIGTERM)
+    _, err = running.process.communicate(timeout=30)
+    assert running.process.returncode == 0
+    assert err.endswith("Stopped\n")
+    assert "Traceback" not in err
+
+
 def test_its_token_is_for_its_user_alone_and_stays_the_same(tmp_path):
     tokens = []
     for _ in range(2):

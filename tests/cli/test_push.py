@@ -128,7 +128,8 @@ def test_a_release_that_does_not_pass_is_not_published(run, hub, release):
     assert writes(hub) == []
 
 
-def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, release):
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, release, sent, code):
     ar = repos(release)[1]
     at = lambda _method, path, _: f"{ar}/commit/" in path  # noqa: E731
     hub.faults.inject(Fault("slow", at=at, seconds=100_000))
@@ -143,10 +144,10 @@ def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, relea
             lambda: any(f"{ar}/commit/" in each.path for each in hub.faults.requests),
             alive=lambda: process.poll() is None,
         )
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, stderr = process.communicate(timeout=LONGEST)
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert f"Public so far: {repos(release)[0]} is committed (" in stderr
     assert f"whether {ar} is committed is not known" in stderr
     assert stderr.endswith("error: interrupted; run the same command again\n")
