@@ -33,7 +33,8 @@ def run(command: click.Command, name: str) -> NoReturn:
         state["terminated"] = True
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, terminate)
+    if "LOCAL_RANK" not in os.environ:  # a launcher ends the processes of a training its own way
+        signal.signal(signal.SIGTERM, terminate)
     sys.exit(_run(command, name, state))
 
 

@@ -16,7 +16,7 @@ from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import SIGNATURE_FILE_NAME, UNLISTED, FileRecord, differences
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
 from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, regular_file
-from nla_release.rules.model import Page, Problem, Skip, UnreadableError, rule
+from nla_release.rules.model import Page, Problem, UnreadableError, rule
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
 from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME
@@ -209,11 +209,10 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
         waive="Never: a wrong signature is worse than none.",
     ),
 )
-def signature_fits(subject: Subject) -> Iterator[Problem | Skip]:
+def signature_fits(subject: Subject) -> Iterator[Problem]:
     """What each signature names against the files."""
     found = {each.role: _signature(each) for each in subject.rendered}
     if all(each is None for each in found.values()):
-        yield Skip("this release is not signed")
         return
     released = {
         each.role: regular_file(each.folder / MANIFEST_FILE_NAME, "NLA701").read_bytes()

@@ -1,7 +1,11 @@
 """NLA7xx: publishing, broken in one way each."""
 
+import base64
+import hashlib
+import json
 from pathlib import Path
 
+from nla_release.manifest import SIGNATURE_FILE_NAME as SIGNATURE
 from tests.pairs.zoo import (
     HEAD,
     MANIFEST,
@@ -124,6 +128,50 @@ def name_in_wide_letters(dist: Path) -> None:
 @defect("NLA703", "dist")
 def name_that_moves_the_cursor(dist: Path) -> None:
     foreign(dist / "ar" / "figures" / "loss\x1b[2K.png")
+
+
+@defect("NLA709", "dist")
+def signature_of_what_was_rendered_before(dist: Path) -> None:
+    sign(dist, "av", {"av/release.json": "0" * 64, "ar/release.json": digest(dist / "ar")})
+    sign(dist, "ar", {"av/release.json": "0" * 64, "ar/release.json": digest(dist / "ar")})
+
+
+@defect("NLA709", "dist")
+def signature_in_one_repository_alone(dist: Path) -> None:
+    sign(dist, "av", {f"{role}/release.json": digest(dist / role) for role in ("av", "ar")})
+
+
+@defect("NLA709", "dist")
+def signature_of_a_model_that_is_no_pair(dist: Path) -> None:
+    for role in ("av", "ar"):
+        sign(dist, role, {"model.safetensors": "0" * 64})
+
+
+@defect("NLA709", "dist")
+def signature_that_is_none(dist: Path) -> None:
+    for role in ("av", "ar"):
+        (dist / role / SIGNATURE).write_text("-----BEGIN PGP SIGNATURE-----\n")
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def sign(dist: Path, role: str, named: dict[str, str]) -> None:
+    """What a signature says of files, signed by nobody: who signed is not asked of files."""
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "predicateType": "https://model_signing/signature/v1.0",
+        "predicate": {
+            "resources": [
+                {"name": name, "algorithm": "sha256", "digest": value}
+                for name, value in named.items()
+            ]
+        },
+    }
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    bundle = {"dsseEnvelope": {"payload": payload, "signatures": []}}
+    (dist / role / SIGNATURE).write_text(json.dumps(bundle))
 
 
 def foreign(path: Path) -> None:
