@@ -10,10 +10,8 @@ Reading which files a signature names needs no extra. Signing and verifying need
 """
 
 import base64
-import binascii
 import contextlib
 import io
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nla_release.documents import parse_json
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, one_line, printable
 from nla_release.files import sha256_bytes, write_atomic
 from nla_release.hub.masking import known_secrets, masked, remember
@@ -235,12 +234,13 @@ def _named_files(signature: bytes) -> dict[str, str]:
     """
     try:
         envelope = _document(signature)["dsseEnvelope"]
-        statement = json.loads(base64.b64decode(envelope["payload"], validate=True))
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        statement = parse_json(payload, "the statement of a signature")
         kind = (statement["_type"], statement["predicateType"])
         resources = statement["predicate"]["resources"]
         named = {str(each["name"]): str(each["digest"]) for each in resources}
         plain = all(each["algorithm"] == "sha256" for each in resources)
-    except (ValueError, LookupError, TypeError, RecursionError, binascii.Error) as error:
+    except (InputError, ValueError, LookupError, TypeError) as error:
         raise InputError("is no signature of the Model Signing format") from error
     if kind != (_STATEMENT, _PREDICATE) or not plain or len(named) != len(resources):
         raise InputError("is no signature of the Model Signing format, version 1.0")
@@ -250,7 +250,7 @@ def _named_files(signature: bytes) -> dict[str, str]:
 def _document(signature: bytes) -> dict[str, Any]:
     if len(signature) > MAX_BYTES:
         raise InputError(f"is larger than {MAX_BYTES} bytes")
-    document = json.loads(signature)
+    document = parse_json(signature, "a signature")
     if not isinstance(document, dict):
         raise TypeError("not an object")
     return document
@@ -335,13 +335,19 @@ def _usable(key: Path, kind: str, command: str) -> Iterator[None]:
         raise ConfigError(f"{key} cannot be read: {error.strerror or error}") from error
     # cryptography raises TypeError for a password that is missing, or that is not needed
     except Exception as error:
-        encrypted = isinstance(error, TypeError)
+        if isinstance(error, TypeError):
+            raise ConfigError(
+                f"{key} needs a password, or was given one that it does not have",
+                hint=f"set {_PASSWORD} for an encrypted key only",
+            ) from error
+        if kind == "private" and os.environ.get(_PASSWORD):
+            raise ConfigError(
+                f"{key} cannot be read with the password in {_PASSWORD}",
+                hint=f"correct {_PASSWORD}, or name another key",
+            ) from error
         raise ConfigError(
-            f"{key} is no {kind} key that signs (PEM, elliptic curve P-256, P-384 or P-521)"
-            + (": its password is missing, or it has none" if encrypted else ""),
-            hint=f"set {_PASSWORD} for an encrypted key only"
-            if encrypted
-            else f"`{command}` writes one",
+            f"{key} is no {kind} key that signs (PEM, elliptic curve P-256, P-384 or P-521)",
+            hint=f"`{command}` writes one",
         ) from error
 
 
@@ -353,7 +359,7 @@ def _reachable() -> Iterator[None]:
     except Exception as error:
         raise EnvironmentProblem(
             f"Sigstore cannot be used: {_reason(error)}",
-            hint="check the network and --trust-config; nothing was signed",
+            hint="check the network and --trust-config",
         ) from error
 
 

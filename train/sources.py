@@ -17,6 +17,7 @@ from huggingface_hub.utils import httpx  # the client's own, whichever major ver
 from nla_release.documents import parse_json
 from nla_release.errors import DataError, EnvironmentProblem, InputError
 from nla_release.files import check_regular, read_text, sha256_bytes, sha256_file, write_atomic
+from nla_release.hub.client import reading_client
 from nla_release.parquet import parquet_batches
 from nla_release.progress import progress
 from train.corpus import Document, read_document
@@ -114,6 +115,7 @@ def _rows(settings: HubDataset) -> Iterator[dict[str, Any]]:
         ) from error
     datasets.disable_progress_bars()
     try:
+        reading_client()
         yield from datasets.load_dataset(
             settings.dataset,
             settings.config,

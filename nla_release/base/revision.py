@@ -46,8 +46,10 @@ def resolve_commit(
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
 
+    from nla_release.hub.client import reading_client
     from nla_release.hub.client_errors import translated
 
+    reading_client()
     named = f"revision {revision!r}" if revision else "the default branch"
     name, repo_type = _ASKED[kind]
     try:

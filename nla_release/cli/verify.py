@@ -39,7 +39,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
     metavar="WHO",
     help="Sigstore identity that must have signed it, such as the address of a workflow.",
 )
-@click.option("--issuer", default=GITHUB, show_default=True, help="Who vouches for --identity.")
+@click.option("--issuer", help=f"Who vouches for --identity.  [default: {GITHUB}]")
 @click.option(
     "--trust-config",
     "trust",
@@ -67,7 +67,7 @@ def command(
     expect: str | None,
     key: Path | None,
     identity: str | None,
-    issuer: str,
+    issuer: str | None,
     trust: Path | None,
     load: bool,
     base: Path | None,
@@ -106,15 +106,20 @@ def command(
 
 
 def _publisher(
-    key: Path | None, identity: str | None, issuer: str, trust: Path | None
+    key: Path | None, identity: str | None, issuer: str | None, trust: Path | None
 ) -> Publisher | None:
-    if key and identity:
+    if key is not None and identity is not None:
         raise ConfigError("--key and --identity were both given", hint="name one publisher")
-    if trust and not identity:
-        raise ConfigError("--trust-config is for --identity", hint="add --identity WHO")
-    if not key and not identity:
+    if identity is None and (issuer is not None or trust is not None):
+        option = "--issuer" if issuer is not None else "--trust-config"
+        raise ConfigError(f"{option} is for --identity", hint="add --identity WHO")
+    # An empty variable of a script names nobody, and asking for nobody would pass.
+    for option, value in (("--identity", identity), ("--issuer", issuer)):
+        if value is not None and not value.strip():
+            raise ConfigError(f"{option} is empty", hint="name who must have signed the release")
+    if key is None and identity is None:
         return None
-    publisher = Publisher(key, identity, issuer, trust)
+    publisher = Publisher(key, identity, issuer or GITHUB, trust)
     publisher.check()  # before anything is downloaded
     return publisher
 

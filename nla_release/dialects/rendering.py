@@ -37,6 +37,9 @@ def latest_commit(base: str) -> str | None:
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
+    from nla_release.hub.client import reading_client
+
+    reading_client()
     try:
         return HfApi().model_info(base, timeout=_SECONDS).sha
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError):

@@ -14,6 +14,7 @@ from nla_release.engine.architecture import lookup_tables, place, towers
 from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, one_line
 from nla_release.files import check_regular, sha256_file
+from nla_release.hub.client import reading_client
 from nla_release.sidecar import Dtype, Quantization
 
 DTYPES: dict[Dtype, torch.dtype] = {
@@ -190,6 +191,7 @@ def _device(name: str | None) -> str:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' progress bars and advice out of a command's output."""
+    """Keep the libraries' progress bars and advice out of a command's output, and its tokens."""
+    reading_client()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

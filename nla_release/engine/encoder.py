@@ -22,6 +22,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, one_line
 from nla_release.files import dump_json, sha256_bytes, sha256_file
+from nla_release.hub.client import reading_client
 
 Encoder = Callable[[Sequence[str]], torch.Tensor]
 
@@ -118,6 +119,7 @@ def _function(named: re.Match[str], folder: Path) -> Callable[[list[str]], Any]:
 
 def _commit(name: str) -> str:
     """The commit that the Hub, or without a network its cache, has for a model."""
+    reading_client()
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns="*.json")).name
     except (HFValidationError, HfHubHTTPError, OSError) as error:

@@ -21,6 +21,7 @@ from nla_release.engine.reader import Reader
 from nla_release.errors import DataError, EnvironmentProblem, PairError
 from nla_release.explanation import Explanation, read_explanation
 from nla_release.files import sha256_file
+from nla_release.hub.client import reading_client
 from nla_release.pairing import disagreements
 from nla_release.prompt import check_replay, check_suffix
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
@@ -241,6 +242,7 @@ def _check_partners(folders: dict[Role, Path], sidecars: dict[Role, Sidecar]) ->
 def _folder(source: str | Path, revision: str | None) -> Path:
     if (path := Path(source)).is_dir():
         return path
+    reading_client()
     try:
         downloaded = huggingface_hub.snapshot_download(
             str(source), revision=revision, allow_patterns=_ADAPTER_FILES

@@ -9,7 +9,7 @@ words.
 from json import JSONDecodeError
 from typing import Annotated, Any
 
-from huggingface_hub.hf_api import GitRefs
+from huggingface_hub.hf_api import Collection, GitRefs
 from huggingface_hub.utils import hf_raise_for_status, httpx
 from pydantic import Field, TypeAdapter
 
@@ -39,6 +39,20 @@ class Account(Open):
         return [self.name, *(each.name for each in self.orgs)]
 
 
+class _Item(Open):
+    item_object_id: _Text
+    item_id: _Text
+    item_type: _Text
+    note: _Text | None
+
+
+class Listed(Open):
+    """A collection, and what it lists."""
+
+    slug: _Text
+    items: list[_Item]
+
+
 class _CardProblem(Open):
     message: _Text
 
@@ -65,6 +79,15 @@ def repository_ids(values: object) -> list[str]:
         ValidationError: one of them is something else.
     """
     return _TEXTS.validate_python(values)
+
+
+def listed(collection: Collection) -> Listed:
+    """A collection and its items.
+
+    Raises:
+        ValidationError: a value of it is something else.
+    """
+    return Listed(slug=collection.slug, items=[vars(each) for each in collection.items])
 
 
 def remote_refs(refs: GitRefs) -> RemoteRefs:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,9 +37,12 @@ _JOB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 _UNTOLD_SECONDS = 5
 # The client repeats this answer's request at once and for ever.
 _BUSY_CREATING = "another conflicting operation is in progress"
-# What an answer without a declared length, or of the API, may bring; compressed, a bomb is small.
+# What an answer that is no file, or has no declared length, may bring. Packed, it may grow a
+# thousand times.
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_COMPRESSED = 1024 * 1024
+# huggingface.co gives its smaller files there.
+_FILES = "/api/resolve-cache/"
 # A list of a thousand entries a page that goes on for longer has no end.
 _MOST_PAGES = 1000
 
@@ -118,7 +122,8 @@ class Guard:
         self._pages = 0
 
     def before(self, request: httpx.Request) -> None:
-        """Take a token out of a request to a server that it is not for."""
+        """Take a token out of a request to a server that it is not for; ask for plain bytes."""
+        request.headers["accept-encoding"] = "identity"  # what comes packed has no length
         sent = request.headers.get("authorization", "").partition(" ")[2].strip()
         if sent and not _is_for(sent, _origin(str(request.url))):
             del request.headers["authorization"]
@@ -137,10 +142,16 @@ class Guard:
                     f"{response.url.host} sends lists without end: more than {_MOST_PAGES} pages",
                     hint="check HF_ENDPOINT; this is no Hub to use",
                 )
-        packed = response.headers.get("content-encoding", "identity") != "identity"
-        if packed or "content-length" not in response.headers or _is_api(response.url):
-            limit = _LARGEST_COMPRESSED if packed else _LARGEST_ANSWER
-            response.stream = _Bounded(response.stream, limit, response.url.host)
+        path = response.url.path
+        is_api = path.startswith("/api/") and not path.startswith(_FILES)
+        is_file = response.is_success and not is_api
+        limits = list(_most) if is_file else []
+        if response.headers.get("content-encoding", "identity") != "identity":
+            limits.append(_LARGEST_COMPRESSED)
+        elif not is_file or "content-length" not in response.headers:
+            limits.append(_LARGEST_ANSWER)
+        if limits:
+            response.stream = _Bounded(response.stream, min(limits), response.url.host)
 
 
 class _Bounded(httpx.SyncByteStream):
@@ -163,6 +174,19 @@ class _Bounded(httpx.SyncByteStream):
     def close(self) -> None:
         """Close the stream below."""
         self._stream.close()
+
+
+_most: list[int] = []
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """In the block no file that is downloaded may have more bytes, whatever the Hub declared."""
+    _most.append(size)
+    try:
+        yield
+    finally:
+        _most.remove(size)
 
 
 _hubs: set[str] = set()
@@ -206,10 +230,6 @@ def _origin(address: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.hostname}" + ("" if usual else f":{parts.port}")
-
-
-def _is_api(url: httpx.URL) -> bool:
-    return bool(url.path.startswith("/api/"))
 
 
 _set_up: list[bool] = []

@@ -2,9 +2,10 @@
 
 import re
 
-from huggingface_hub import Collection, HfApi
+from huggingface_hub import HfApi
 
 from nla_release.errors import one_line
+from nla_release.hub.answers import Listed, listed
 from nla_release.hub.client import Say
 from nla_release.hub.client_errors import translated
 from nla_release.hub.plan import Plan, RepoPlan
@@ -32,23 +33,25 @@ def collect(plan: Plan, hub: Hub, wanted: str, say: Say) -> None:
         say(f"collection {hub.endpoint}/collections/{collection.slug} holds both")
 
 
-def _collected(plan: Plan, hub: Hub, wanted: str) -> Collection:
+def _collected(plan: Plan, hub: Hub, wanted: str) -> Listed:
     first, token = plan.repos[0], hub.token(plan.repos[0].repo)
     api = HfApi(endpoint=hub.endpoint, token=token, library_name="nla_release")
     with translated(f"collection {wanted}"):
         if _SLUG.fullmatch(wanted):
-            found = api.get_collection(wanted)
+            found = listed(api.get_collection(wanted))
         else:
             namespace = first.repo.partition("/")[0]
-            found = api.create_collection(
-                wanted, namespace=namespace, private=first.private, exists_ok=True
+            found = listed(
+                api.create_collection(
+                    wanted, namespace=namespace, private=first.private, exists_ok=True
+                )
             )
         for repo in plan.repos:
             _put(api, found, repo, f"{repo.role.upper()} {plan.tag}")
         return found
 
 
-def _put(api: HfApi, collection: Collection, repo: RepoPlan, note: str) -> None:
+def _put(api: HfApi, collection: Listed, repo: RepoPlan, note: str) -> None:
     """An item for the repository, with this note."""
     for item in collection.items:
         if (item.item_type, item.item_id) == ("model", repo.repo):

@@ -15,6 +15,7 @@ from nla_release.errors import (
     RefusedError,
 )
 from nla_release.files import sha256_bytes, write_atomic
+from nla_release.hub.client import at_most
 from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.comparison import unlisted
 from nla_release.hub.obstacles import altering_attributes
@@ -205,7 +206,8 @@ def download(hub: Hub, half: Half, folder: Path) -> None:
             f"{half.place} has {needed:,} bytes, for which {folder.parent} has no room",
             hint="make room there, or name another folder in TMPDIR",
         )
-    hub.download(half.tagged.repo, half.state.head, folder)
+    with at_most(needed):
+        hub.download(half.tagged.repo, half.state.head, folder)
     shutil.rmtree(folder / _BOOKKEEPING, ignore_errors=True)
 
 

@@ -99,6 +99,12 @@ def push(
             final_verify(act)
     except KeyboardInterrupt:
         say(f"interrupted. Public so far: {act.known}")
+        if act.begun and act.untagged:
+            names = " and ".join(repo.repo for repo in act.untagged)
+            say(
+                "note: this is what this push saw. It did not look again after the interruption;"
+                f" a request that it had sent may still change {names}"
+            )
         raise
     except Exception as error:  # of whatever kind: it hides nothing that is public
         act.look_again()

@@ -25,7 +25,7 @@ from nla_release.hub.answers import (
     remote_refs,
     repository_ids,
 )
-from nla_release.hub.client import hub_at
+from nla_release.hub.client import at_most, hub_at
 from nla_release.hub.client_errors import (
     DeniedError,
     OutcomeUnknownError,
@@ -172,7 +172,7 @@ class Questions:
             raise DeniedError(f"{repo} has no {name} at {state.head[:12]}")
         if file.size > MAX_TEXT_BYTES:
             raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
-        with tempfile.TemporaryDirectory(prefix="nla-release-") as folder:
+        with tempfile.TemporaryDirectory(prefix="nla-release-") as folder, at_most(file.size):
             path = self._ask(
                 repo,
                 lambda token: self._api.hf_hub_download(

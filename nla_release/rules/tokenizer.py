@@ -6,6 +6,7 @@ from typing import Any
 
 from nla_release import chat
 from nla_release.chat import Chat, read_chat
+from nla_release.errors import EnvironmentProblem
 from nla_release.prompt import load_tokenizer
 from nla_release.rules.adapter import reading
 from nla_release.rules.model import Skip
@@ -106,7 +107,7 @@ def _from_hub(base: Base, name: str) -> Path | Skip | None:
         RemoteEntryNotFoundError,
     )
 
-    from nla_release.hub.client import reading_client
+    from nla_release.hub.client import at_most, reading_client
 
     reading_client()
     try:
@@ -119,9 +120,12 @@ def _from_hub(base: Base, name: str) -> Path | Skip | None:
                 f"the {name} of {base.id} has {metadata.size or 'an unknown number of'} bytes, and"
                 f" no more than {_LARGEST} are downloaded; {_GIVE_ONE}"
             )
-        return Path(hf_hub_download(base.id, name, revision=base.revision))
+        with at_most(_LARGEST):
+            return Path(hf_hub_download(base.id, name, revision=base.revision))
     except RemoteEntryNotFoundError:
         return None
+    except EnvironmentProblem as problem:
+        return Skip(f"the {name} of {base.id} cannot be had: {problem.message}; {_GIVE_ONE}")
     except (HTTPError, OSError, ValueError) as error:
         return Skip(
             f"the tokenizer of {base.id} at {base.revision} cannot be had here"

@@ -150,6 +150,7 @@ def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, relea
     assert process.returncode == code
     assert f"Public so far: {repos(release)[0]} is committed (" in stderr
     assert f"whether {ar} is committed is not known" in stderr
+    assert "did not look again after the interruption; a request that it had sent may" in stderr
     assert stderr.endswith("error: interrupted; run the same command again\n")
     steps = [json.loads(line)["step"] for line in journal(release)]
     assert steps[-1] == "commit"

@@ -87,6 +87,22 @@ def test_what_cannot_be_verified_is_an_error_of_its_kind(run, published, argumen
     assert words in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--identity", ""), "--identity is empty"),
+        (("--identity", "someone", "--issuer", " "), "--issuer is empty"),
+        (("--issuer", "https://issuer.example"), "--issuer is for --identity"),
+        (("--identity", "someone", "--key", "publisher.pem"), "were both given"),
+    ],
+)
+def test_a_publisher_that_is_half_named_is_refused(run, options, words):
+    """A variable of a script that is not set must not turn the question off."""
+    done = run("verify", "someone/pair@v0.0.1", *options, token=None)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_gates_of_the_author_are_for_whoever_has_the_release(run, published, release):
     path = release.folder / "release.yaml"
     path.write_text(path.read_text() + "gates: {min_rows: 1000}\n")

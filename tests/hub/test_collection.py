@@ -1,5 +1,7 @@
 """A collection holds the pair when somebody asks for it, and decides nothing."""
 
+import json
+
 import pytest
 
 from nla_release.hub import collection
@@ -77,7 +79,23 @@ def test_what_goes_wrong_is_a_warning(plan, server, wanted, capsys):
     assert token not in line
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b'{"slug": 1, "items": null}', b"<html>"])
+ITEM = {"_id": "x", "id": "a/b", "type": "model", "note": {"text": "AV"}, "position": 0}
+WRONG = ({"slug": 1}, {"items": [ITEM | {"_id": 5}]}, {"items": [ITEM | {"note": {"text": 5}}]})
+FOUND = {
+    "slug": "someone/tiny-readers-0123456789abcdef01234567",
+    "title": "Tiny readers",
+    "owner": {"name": "someone"},
+    "items": [ITEM],
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"null", b'{"slug": 1, "items": null}', b"<html>"),
+        *(json.dumps(FOUND | wrong).encode() for wrong in WRONG),
+    ],
+)
 def test_an_answer_that_is_none_is_a_warning_too(plan, odd, body):
     odd.body = body
     (line,) = collected(plan, Hub(odd.endpoint, "hf_0123456789abcdef"), "Tiny readers")

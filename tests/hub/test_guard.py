@@ -16,6 +16,8 @@ from nla_release.errors import EnvironmentProblem
 from nla_release.hub import client
 from nla_release.hub.client import quiet_client
 from nla_release.hub.remote import Hub
+from nla_release.hub.remote_state import RemoteFile, RemoteState
+from nla_release.rules import tokenizer
 from nla_release.rules.model import Skip
 from nla_release.rules.tokenizer import _from_hub
 
@@ -29,12 +31,14 @@ class Server:
     def __init__(self):
         self.asked = []
         self.answers = {}
+        self.encodings = set()
 
     def __enter__(self):
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                server.encodings.add(self.headers.get("accept-encoding"))
                 server.asked.append((self.path, self.headers.get("authorization")))
                 status, headers, pieces = server.answer(self.path.partition("?")[0])
                 self.send_response(status)
@@ -99,6 +103,9 @@ def hub(here, tmp_path, monkeypatch):
     login.write_text(LOGIN)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(login))
     monkeypatch.setattr(constants, "ENDPOINT", here.url)
+    template = f"{here.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.setattr(client, "_hubs", set())
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -143,15 +150,20 @@ def test_what_is_no_hub_token_is_left_alone(hub, elsewhere):
     assert elsewhere.tokens == {"Bearer storage-key"}
 
 
-@pytest.mark.parametrize("verb", ["base", "init", "compare", "check"])
+@pytest.mark.parametrize("verb", ["base", "init", "compare", "check", "roundtrip", "sweep"])
 def test_the_reading_verbs_send_the_login_token_to_no_other_hub(
     tool, here, tmp_path, verb, rendered
 ):
     home = tmp_path / "home"
     home.mkdir()
     (home / "token").write_text(LOGIN)
+    release = _of_a_base_on_the_hub(rendered, tmp_path)
+    if verb == "sweep":  # it reads no base.json, and the base's own downloads are transformers'
+        shutil.copy(rendered.folder / "base.json", release)
     arguments = {
-        "base": ("base", _of_a_base_on_the_hub(rendered, tmp_path)),
+        "base": ("base", release),
+        "roundtrip": ("roundtrip", release),
+        "sweep": ("sweep", release, "--ar", release / "dist" / "ar", "--out", tmp_path / "out"),
         "init": ("init", "team/av", "team/ar", "--out", tmp_path / "new"),
         "compare": ("compare", "team/av@v1", "team/av@v2"),
         "check": ("check", _away_from_its_base(rendered, tmp_path)),
@@ -205,10 +217,53 @@ def test_a_small_body_that_unpacks_without_end_is_given_up(hub):
         get_session().get(f"{hub.url}/api/models")
 
 
-def test_a_tokenizer_of_a_third_party_is_not_downloaded_when_it_is_huge(hub, monkeypatch):
+def test_files_are_asked_for_unpacked_so_that_a_large_one_is_no_bomb(hub):
+    """A vocabulary of five megabytes is more than one, packed."""
+    body = os.urandom(2 * 1024 * 1024)
+    path = "/team/base/resolve/main/vocab.json"
+    hub.answers[path] = 200, {"Content-Length": str(len(body))}, [body]
+    assert get_session().get(f"{hub.url}{path}").content == body
+    assert hub.encodings == {"identity"}
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+def test_an_answer_that_is_no_file_is_bounded_whatever_length_it_declares(hub, status):
+    headers = {"Content-Length": str(40 * 1024**3), "Location": "/elsewhere"}
+    hub.answers["/team/base/resolve/main/config.json"] = status, headers, _endless()
+    with pytest.raises(EnvironmentProblem, match="sent an answer of more than"):
+        get_session().get(f"{hub.url}/team/base/resolve/main/config.json")
+
+
+def test_a_file_that_is_longer_than_the_tree_says_is_given_up(hub):
+    """The tree says ten bytes; the file itself declares gigabytes, and sends them."""
+    _has_endless_file(hub, "release.json")
+    file = RemoteFile(10, None, COMMIT)
+    state = RemoteState(COMMIT, {"release.json": file}, {}, False, {}, frozenset())
+    with pytest.raises(EnvironmentProblem, match="sent an answer of more than 10 bytes"):
+        Hub(hub.url, GIVEN).read("team/base", "release.json", state)
+
+
+def test_a_tokenizer_that_grew_since_its_size_was_asked_is_given_up(hub, monkeypatch):
+    sizes = iter([1024])
+    _has_endless_file(hub, "tokenizer.json", lambda: next(sizes, 40 * 1024**3))
+    monkeypatch.setattr(tokenizer, "_LARGEST", 1024 * 1024)
+    found = _from_hub(SimpleNamespace(id="team/base", revision=COMMIT), "tokenizer.json")
+    assert isinstance(found, Skip)
+    assert "more than 1,048,576 bytes" in found.reason
+
+
+def _has_endless_file(hub, name, size=lambda: 40 * 1024**3):
+    def answer(path):
+        if path != f"/team/base/resolve/{COMMIT}/{name}":
+            return 404, {}, []
+        headers = {"Content-Length": str(size()), "X-Repo-Commit": COMMIT, "ETag": '"x"'}
+        return 200, headers, _endless()
+
+    hub.answer = answer
+
+
+def test_a_tokenizer_of_a_third_party_is_not_downloaded_when_it_is_huge(hub):
     name = "tokenizer.json"
-    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     size = 40 * 1024**3
     hub.answers[f"/team/base/resolve/{COMMIT}/{name}"] = (
         200,

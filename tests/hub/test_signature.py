@@ -310,7 +310,7 @@ def test_an_encrypted_key_asks_for_its_password_and_shows_it_nowhere(tmp_path, m
         Signer(private).check()
     assert "NLA_RELEASE_KEY_PASSWORD" in refusal.value.hint
     monkeypatch.setenv("NLA_RELEASE_KEY_PASSWORD", "wrong-sesame-0123")
-    with pytest.raises(ConfigError, match="is no private key") as refusal:
+    with pytest.raises(ConfigError, match="with the password in NLA_RELEASE_KEY") as refusal:
         Signer(private).check()
     assert "sesame" not in str(refusal.value)
     monkeypatch.setenv("NLA_RELEASE_KEY_PASSWORD", "open-sesame-0123")
