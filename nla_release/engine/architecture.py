@@ -56,7 +56,13 @@ def module_tree(model: Any) -> ModuleTree:
     linear = {
         name: (module.out_features, module.in_features)
         for name, module in modules.items()
-        if isinstance(module, torch.nn.Linear)
+        # PEFT wraps what an adapter is on already, as of a stack, and keeps the layer inside.
+        if isinstance(getattr(module, "base_layer", module), torch.nn.Linear)
+    }
+    linear = {
+        name: shape
+        for name, shape in linear.items()
+        if not any(above in linear for above in _above(name))
     }
     tensors = {
         key: tuple(value.shape)
