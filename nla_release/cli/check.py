@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import annotate, say, tell
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
@@ -79,7 +79,7 @@ def command(
         for line in skipped_lines(verdict):
             say(line)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(verdict, path, annotate=output_format == "text")
+        _tell_github(verdict, path, annotated=output_format == "text")
     for hint in _hints(subject, verdict):
         say(f"hint: {hint}")
     click.get_current_context().exit(verdict.exit_code)
@@ -137,10 +137,10 @@ def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:
             return verdict_markdown(verdict)
 
 
-def _tell_github(verdict: Verdict, folder: Path, *, annotate: bool) -> None:
+def _tell_github(verdict: Verdict, folder: Path, *, annotated: bool) -> None:
     """Annotations on stderr, which the runner reads too, and the summary in the runner's file."""
-    for line in annotations(verdict, folder) if annotate else ():
-        say(line)
+    for command in annotations(verdict, folder) if annotated else ():
+        annotate(command)
     if not (name := os.environ.get("GITHUB_STEP_SUMMARY")):
         return
     try:

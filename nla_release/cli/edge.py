@@ -108,6 +108,11 @@ def tell(text: str, *, nl: bool = True) -> None:
     click.echo(shown(text), nl=nl)
 
 
+def annotate(command: str) -> None:
+    """Give a workflow command of our own to GitHub's runner, on stderr."""
+    click.echo(shown(command), err=True)
+
+
 def say(text: str) -> None:
     """Tell on stderr, as `shown` lets it leave, and without a line that is a command in CI."""
     click.echo(_COMMAND.sub(r"\1: :", shown(text)), err=True)
