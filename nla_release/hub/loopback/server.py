@@ -113,7 +113,14 @@ def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) 
 
     server = _uvicorn(create_app(store, token=token))
     listener = _bind(port)
-    ready(_address(listener))
+    start = server.startup
+
+    async def announced(sockets: list[socket.socket] | None = None) -> None:
+        await start(sockets)
+        # From now on a signal stops the server; before, it would cut its start in two.
+        ready(_address(listener))
+
+    server.startup = announced  # type: ignore[method-assign]
     server.run([listener])
 
 
