@@ -8,6 +8,7 @@ words elsewhere. Where raw HTML begins and ends is followed tag by tag over the 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ class View:
     hidden: tuple[Hidden, ...]
 
 
+@lru_cache(maxsize=8)  # each document of a release is looked at by several rules
 def view(markdown: str) -> View:
     """A document as a reader sees it; its front matter is no block."""
     # Only here: whoever checks what is not rendered yet needs no Markdown parser.
