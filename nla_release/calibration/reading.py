@@ -1,0 +1,165 @@
+"""What a pair reads, from arrays: rows, documents, tokens, or nothing.
+
+This is the basis of the labels that tell apart what today's label cannot: a pair that says only its
+token from one that reads rows, and a reading pair on a real language model from one that reads
+nothing. `calibrate` does not use it yet; `benchmarks/labels.py` measures how often it is wrong.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.calibration.clustered import mean_intervals
+from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
+from nla_release.calibration.statistics import TIE, Floats, unit_rows
+
+Level = Literal["row-level", "document-level", "token-level", "format-only"]
+Vectors = npt.NDArray[np.floating[Any]]
+
+_LAST_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+# Scores held at once, 16 MB of them.
+_SCORES_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was asked and answered: N rows of width d.
+
+    Attributes:
+        gold: [N, d] activations.
+        real: [N, d] reconstructions from the own text, zero where it failed.
+        empty: [d] the reconstruction from the empty text.
+        mean: [d] mean of the reference set's unit activations.
+        documents: [N].
+        texts: [N] what the AV said.
+        failed: [N] whether it said nothing that counts.
+        tokens: [N] the token that each activation was read at, or None where that is not known.
+    """
+
+    gold: Vectors
+    real: Vectors
+    empty: Vectors
+    mean: Vectors
+    documents: Sequence[str]
+    texts: Sequence[str]
+    failed: npt.NDArray[np.bool_]
+    tokens: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the level is decided on.
+
+    Attributes:
+        contrasts: the own text against the texts of other rows, of centred cosines.
+        in_document: how often the own activation is the nearest of its document, against knowing
+            the document; None with one row per document.
+        nearness: share of the other activations that are farther, against 0.5.
+    """
+
+    contrasts: Contrasts
+    in_document: Contrast | None
+    nearness: Contrast
+
+
+def reading(answers: Answers) -> Reading:
+    """Everything that `level` needs. A row whose explanation failed is a tie throughout."""
+    return Reading(
+        contrasts=pair_contrasts(answers),
+        in_document=_in_document(answers),
+        nearness=_nearness(answers),
+    )
+
+
+def level(found: Reading) -> Level:
+    """What the explanations tell apart; each comparison holds when its interval lies above 0.
+
+    * format-only: the own text does not do better than texts of other documents, or the
+      reconstruction is not nearer to its own activation than to others.
+    * row-level: the own text does better than texts of its document, those do better than texts of
+      other documents, the own text does better than texts of other documents at the same token, and
+      the reconstruction finds its activation among those of its document more often than by knowing
+      the document.
+    * document-level: texts of its document do better than those of others.
+    * token-level: none of these.
+    """
+    pairs = found.contrasts
+    if not (pairs.above_others.above_zero and found.nearness.above_zero):
+        return "format-only"
+    if pairs.between.above_zero and all(
+        part is not None and part.above_zero
+        for part in (pairs.within, pairs.above_token, found.in_document)
+    ):
+        return "row-level"
+    return "document-level" if pairs.between.above_zero else "token-level"
+
+
+def pair_contrasts(answers: Answers) -> Contrasts:
+    """The own text against the texts of other rows, by cosines less `answers.mean`."""
+    read = np.where(answers.failed[:, np.newaxis], answers.empty, answers.real)
+    return contrasts(
+        centred(answers.gold, answers.mean),
+        centred(read, answers.mean),
+        answers.documents,
+        answers.texts,
+        answers.failed,
+        answers.tokens,
+    )
+
+
+def last_token(text: str) -> str:
+    """The last word or punctuation mark of a text, which is read at its last token.
+
+    A word that several tokens make up counts as one: two rows that end in the same word end in the
+    same token. Case counts, as it does in tokens.
+    """
+    found = _LAST_TOKEN.findall(text)
+    return found[-1] if found else ""
+
+
+def _in_document(answers: Answers) -> Contrast | None:
+    """A text that says only its document finds its row once per document; a tie is a miss."""
+    rows_of = Counter(answers.documents)
+    gold, real = unit_rows(answers.gold), unit_rows(answers.real)
+    places: dict[str, list[int]] = {}
+    for at, document in enumerate(answers.documents):
+        places.setdefault(document, []).append(at)
+    hits = np.zeros(len(gold))
+    for rows in places.values():
+        scores = real[rows] @ gold[rows].T
+        own = scores.diagonal().copy()
+        np.fill_diagonal(scores, -np.inf)
+        hits[rows] = own > scores.max(axis=1) + TIE if len(rows) > 1 else 0
+    several = np.array([rows_of[document] > 1 for document in answers.documents])
+    if not several.any():
+        return None
+    chance = np.array([1 / rows_of[document] for document in answers.documents])
+    hits = np.where(answers.failed, chance, hits)
+    documents = [name for name, n in zip(answers.documents, several, strict=True) if n]
+    return _against(hits[several], chance[several], documents)
+
+
+def _nearness(answers: Answers) -> Contrast:
+    gold, real = unit_rows(answers.gold), unit_rows(answers.real)
+    farther = np.empty(len(gold))
+    at_once = max(1, _SCORES_AT_ONCE // len(gold))
+    for start in range(0, len(gold), at_once):
+        rows = slice(start, start + at_once)
+        scores = real[rows] @ gold.T
+        own = scores[np.arange(len(scores)), np.arange(start, start + len(scores))]
+        farther[rows] = np.sum(scores < own[:, np.newaxis] - TIE, axis=1)
+    shares: Floats = np.where(answers.failed, 0.5, farther / (len(gold) - 1))
+    return _against(shares, np.full(len(shares), 0.5), answers.documents)
+
+
+def _against(values: Floats, chance: Floats, documents: Sequence[str]) -> Contrast:
+    """The mean of [N] values against that of [N] chances."""
+    (interval,) = mean_intervals((values - chance)[np.newaxis], documents)
+    first, second = float(values.mean()), float(chance.mean())
+    return Contrast(first, second, first - second, interval, len(values))

@@ -1,0 +1,103 @@
+"""What a pair on a real language model reads: the level must come out as what is true of it.
+
+`real/` is evidence of a pair on Gemma 3 270M (block 12 of 18, 270 rows of 90 Debian package
+descriptions, labels of their synopsis and last words): unit activations and reconstructions as
+float16, and what the AV said. One dimension holds most of every activation's energy, so every plain
+cosine is near 0.9. Ten explanations were cut off. The texts hold the last words that were read:
+after "mandatory access control" the AV says "security and control".
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from nla_release.calibration.reading import (
+    Answers,
+    last_token,
+    level,
+    pair_contrasts,
+    reading,
+)
+
+REAL = Path(__file__).parent / "real"
+
+
+@pytest.fixture(scope="module")
+def real() -> Answers:
+    vectors = load_file(REAL / "vectors.safetensors")
+    rows = [json.loads(line) for line in (REAL / "rows.jsonl").read_text("utf-8").splitlines()]
+    return Answers(
+        gold=vectors["gold"].astype(np.float32),
+        real=vectors["real"].astype(np.float32),
+        empty=vectors["empty"][0].astype(np.float32),
+        mean=vectors["reference_mean"][0],
+        documents=[row["document"] for row in rows],
+        texts=[row["explanation"] for row in rows],
+        failed=np.array([row["status"] != "ok" for row in rows]),
+        tokens=[last_token(row["read"]) for row in rows],
+    )
+
+
+def decided(answers: Answers) -> str:
+    return level(reading(answers))
+
+
+def test_a_pair_that_reads_the_last_words_is_row_level(real: Answers) -> None:
+    assert decided(real) == "row-level"
+
+
+def test_centred_cosines_show_it_and_plain_ones_are_all_alike(real: Answers) -> None:
+    centred = pair_contrasts(real)
+    plain = pair_contrasts(replace(real, mean=np.zeros_like(real.mean)))
+    assert (centred.within.first, centred.within.second) == pytest.approx((0.220, 0.109), abs=2e-3)
+    assert centred.above_others.second == pytest.approx(0, abs=2e-3)
+    assert min(plain.within.first, plain.within.second, plain.above_others.second) > 0.8
+
+
+def test_explanations_that_are_cut_off_hide_no_reading(real: Answers) -> None:
+    """A third of the rows without an explanation: fewer are told apart, by the same measure."""
+    cut = replace(real, failed=real.failed | (np.arange(len(real.failed)) % 3 == 0))
+    assert decided(cut) == "row-level"
+    whole, rest = pair_contrasts(real).above_others, pair_contrasts(cut).above_others
+    assert rest.n == whole.n
+    assert rest.difference < 0.75 * whole.difference
+
+
+def test_explanations_that_fail_most_of_the_time_show_nothing(real: Answers) -> None:
+    assert decided(replace(real, failed=np.arange(len(real.failed)) % 30 != 0)) == "format-only"
+
+
+def test_other_rows_explanations_are_format_only(real: Answers) -> None:
+    order = np.roll(np.arange(len(real.documents)), 45)
+    moved = replace(
+        real,
+        real=real.real[order],
+        texts=[real.texts[at] for at in order],
+        failed=real.failed[order],
+    )
+    assert decided(moved) == "format-only"
+
+
+def test_what_its_document_says_is_not_row_level(real: Answers) -> None:
+    """The first row's explanation for all rows of a document."""
+    first = {document: at for at, document in reversed(list(enumerate(real.documents)))}
+    source = [first[document] for document in real.documents]
+    told = replace(
+        real,
+        real=real.real[source],
+        texts=[real.texts[at] for at in source],
+        failed=real.failed[source],
+    )
+    assert decided(told) == "document-level"
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [("He said: stop", "stop"), ("to Paris,", ","), ("the end. ", "."), ("", ""), ("它在", "它在")],
+)
+def test_the_last_token_is_the_last_word_or_mark(text: str, token: str) -> None:
+    assert last_token(text) == token
