@@ -20,7 +20,7 @@ Cosine = Annotated[Number, Field(ge=-1, le=1)]
 Proportion = Annotated[Number, Field(ge=0, le=1)]
 Interval = Annotated[
     tuple[Number, Number] | None,
-    Field(description="[low, high], resampling documents; null with fewer than 5 documents"),
+    Field(description="[low, high], by documents; null with fewer than 5 documents"),
 ]
 Rows = Annotated[PositiveInt, Field(description="rows it was computed over, failures included")]
 
@@ -66,7 +66,9 @@ class Ratio(Strict):
     hits: NonNegativeInt = Field(description="how many")
     n: PositiveInt = Field(description="of how many")
     share: Proportion = Field(description="hits / n")
-    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of the share")
+    interval: tuple[Proportion, Proportion] = Field(
+        description="Wilson, of the share, at the effective number of rows; before format 3 at all"
+    )
 
 
 class AgainstChance(Strict):
@@ -77,6 +79,14 @@ class AgainstChance(Strict):
     difference: Number = Field(description="mean - chance")
     interval: Interval = Field(description="of the difference")
     n: Rows
+    document_alone: Number | None = Field(
+        default=None,
+        description="what a text gives that says its document and nothing of the row; absent before"
+        " format 3, and where nothing is known of documents",
+    )
+    above_document_interval: Interval = Field(
+        default=None, description="of mean - document_alone; absent before format 3"
+    )
 
 
 class Permutation(Strict):
@@ -97,8 +107,13 @@ class Ranking(Strict):
     n: Rows
     candidates: PositiveInt = Field(description="to choose from")
     top1: Proportion = Field(description="hits / n")
-    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1")
+    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1, as in a ratio")
     chance: Proportion = Field(description="of top1: 1 / candidates")
+    document_alone: Proportion | None = Field(
+        default=None,
+        description="top1 of a text that says its document and nothing of the row; absent before"
+        " format 3",
+    )
     permutation: Permutation | Inconclusive = Field(description="of the hits")
     mrr: AgainstChance = Field(description="mean of 1 / rank; a failure ranks last")
     percentile: AgainstChance = Field(

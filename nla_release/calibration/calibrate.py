@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from nla_release import __version__
+from nla_release.calibration import headline
 from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control, Inconclusive
 from nla_release.calibration.contamination import contamination
 from nla_release.calibration.controls import cosines as cosines_of
@@ -14,7 +16,8 @@ from nla_release.calibration.controls import failures, has
 from nla_release.calibration.enough import NO_VARIANCE, refuse_single
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.label import label
-from nla_release.calibration.measures import controls, intervals
+from nla_release.calibration.label_format_2 import label as label_format_2
+from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.calibration.multiplicity import multiplicity
 from nla_release.calibration.probes import (
     ceiling,
@@ -31,6 +34,7 @@ from nla_release.calibration.probes import (
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     Calibration,
+    ControlName,
     CosineSummary,
     CosineSurvivors,
     Denominators,
@@ -38,6 +42,7 @@ from nla_release.calibration.report import (
     EvidenceHashes,
     Fve,
     InjectionCounts,
+    Label,
     Mse,
     Probes,
     ReferenceSet,
@@ -50,31 +55,34 @@ from nla_release.calibration.statistics import (
     normalised_mse,
     retrieved,
     unit_rows,
-    wilson,
 )
 
+Format = Literal[2, 3]
 
-def calibrate(evidence: Evidence) -> Calibration:
+_UNDECIDED = Label(name="inconclusive", sentence="")
+
+
+def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
     """Every number of `calibration.json`.
 
-    A row whose text failed counts cosine 0, mse 2 and a retrieval miss.
+    A row whose text failed counts cosine 0, mse 2 and a retrieval miss. In contrasts it is a tie.
+
+    Args:
+        evidence: of a run.
+        format_: 2 recomputes what an earlier version of this tool published, and is for that only.
 
     Raises:
         NothingCheckedError: there is a single row, or a single document.
     """
     refuse_single(evidence.documents)
     run = evidence.run
+    measures = FORMAT_2 if format_ == 2 else FORMAT_3
     cosines = cosines_of(evidence, "real")
-    (cosine_interval,) = intervals(cosines[np.newaxis], evidence.documents)
-    others = {name: cosines_of(evidence, name) for name in CONTROL_NAMES if has(evidence, name)}
-    control_reports = controls(
-        cosines, others, evidence.documents, {name: failures(evidence, name) for name in others}
-    )
-    denominators = _denominators(evidence)
-    found, probes = _retrieval(evidence), _probes(evidence)
+    (cosine_interval,) = measures.intervals(cosines[np.newaxis], evidence.documents)
+    denominators, probes = _denominators(evidence), _probes(evidence, measures)
     mean_norm = float(np.linalg.norm(evidence.vectors["reference_mean"].astype(np.float64)))
     calibration = Calibration(
-        schema_=2,
+        schema_=format_,
         tool_version=__version__,
         evidence=EvidenceHashes(
             rows_sha256=run.rows_sha256,
@@ -90,7 +98,7 @@ def calibrate(evidence: Evidence) -> Calibration:
             interval=cosine_interval,
             n=len(cosines),
         ),
-        cosine_survivors=_survivors(evidence, cosines),
+        cosine_survivors=_survivors(evidence, cosines, measures),
         mse=Mse(
             mean=normalised_mse(cosines.mean()),
             interval=_image(normalised_mse, cosine_interval),
@@ -114,31 +122,56 @@ def calibrate(evidence: Evidence) -> Calibration:
             normalised_mse(min(mean_norm, 1.0)),
             "1 - mean(mse) / (2 (1 - ||mean u(v)||)) over the reference set",
         ),
-        controls=control_reports,
-        retrieval=found,
+        controls=_controls(evidence, measures),
+        retrieval=_retrieval(evidence, measures),
         diversity=_diversity(evidence),
         injection=_injection(evidence),
-        label=label(denominators, control_reports["shuffled"], found, _percentile(probes)),
+        label=_UNDECIDED,
         probes=probes,
         contamination=contamination(evidence),
     )
+    if format_ == 2:
+        calibration = _labelled_by_format_2(calibration)
+    else:
+        calibration = calibration.model_copy(update=headline.parts(evidence, calibration))
+        calibration = calibration.model_copy(update={"label": label(calibration)})
     tried = multiplicity(run.attempts, calibration.model_dump(), BOOTSTRAP.level)
     return calibration.model_copy(update={"multiplicity": tried})
 
 
-def _probes(evidence: Evidence) -> Probes:
+def _labelled_by_format_2(calibration: Calibration) -> Calibration:
+    given = label_format_2(
+        calibration.denominators,
+        calibration.controls["shuffled"],
+        calibration.retrieval,
+        _percentile(calibration.probes),
+    )
+    return calibration.model_copy(update={"label": given})
+
+
+def _controls(evidence: Evidence, measures: Measures) -> dict[ControlName, Control]:
+    others = {name: cosines_of(evidence, name) for name in CONTROL_NAMES if has(evidence, name)}
+    return measures.controls(
+        cosines_of(evidence, "real"),
+        others,
+        evidence.documents,
+        {name: failures(evidence, name) for name in others},
+    )
+
+
+def _probes(evidence: Evidence, measures: Measures) -> Probes:
     """The reports of what ran; the others stay absent."""
     reports = {
-        "text_controls": text_controls.report(evidence),
-        "injection": injection.report(evidence),
-        "retrieval": retrieval.report(evidence),
-        "text_retrieval": text_retrieval.report(evidence),
-        "claims": claims.report(evidence),
-        "paraphrase": paraphrase.report(evidence),
-        "structural": structural.report(evidence),
-        "discrimination": discrimination.report(evidence),
-        "templates": templates.report(evidence),
-        "ceiling": ceiling.report(evidence),
+        "text_controls": text_controls.report(evidence, measures),
+        "injection": injection.report(evidence, measures),
+        "retrieval": retrieval.report(evidence, measures),
+        "text_retrieval": text_retrieval.report(evidence, measures),
+        "claims": claims.report(evidence, measures),
+        "paraphrase": paraphrase.report(evidence, measures),
+        "structural": structural.report(evidence, measures),
+        "discrimination": discrimination.report(evidence, measures),
+        "templates": templates.report(evidence, measures),
+        "ceiling": ceiling.report(evidence, measures),
     }
     ran = {name: report for name, report in reports.items() if report is not None}
     return Probes.model_validate(ran)
@@ -162,22 +195,24 @@ def _denominators(evidence: Evidence) -> Denominators:
     )
 
 
-def _survivors(evidence: Evidence, cosines: Floats) -> CosineSurvivors:
+def _survivors(evidence: Evidence, cosines: Floats, measures: Measures) -> CosineSurvivors:
     explained = ~evidence.failed("real")
     n = int(explained.sum())
     survivors = CosineSurvivors(mean=cosines[explained].mean() if n else None, n=n)
     if n == 0 or not has(evidence, "gold_text"):
         return survivors
     return survivors.model_copy(
-        update={"gold_text": _labels(evidence, cosines, np.flatnonzero(explained))}
+        update={"gold_text": _labels(evidence, cosines, np.flatnonzero(explained), measures)}
     )
 
 
-def _labels(evidence: Evidence, cosines: Floats, rows: npt.NDArray[np.intp]) -> Control:
+def _labels(
+    evidence: Evidence, cosines: Floats, rows: npt.NDArray[np.intp], measures: Measures
+) -> Control:
     """The positive control where there is an explanation to compare it with."""
     gold_text = {"gold_text": cosines_of(evidence, "gold_text")[rows]}
     documents = [evidence.documents[row] for row in rows]
-    return controls(cosines[rows], gold_text, documents, {"gold_text": 0})["gold_text"]
+    return measures.controls(cosines[rows], gold_text, documents, {"gold_text": 0})["gold_text"]
 
 
 def _other_documents(evidence: Evidence) -> float:
@@ -211,11 +246,12 @@ def _image(function: Callable[[float], float], interval: Interval | None) -> Int
     return low, high
 
 
-def _retrieval(evidence: Evidence) -> Retrieval:
-    found = retrieved(evidence.vectors["real"], evidence.vectors["gold"]).astype(np.float64)
+def _retrieval(evidence: Evidence, measures: Measures) -> Retrieval:
+    hit = retrieved(evidence.vectors["real"], evidence.vectors["gold"])
+    found = hit.astype(np.float64)
     n, rows_of = len(found), Counter(evidence.documents)
     telling_document = np.array([1 / rows_of[document] for document in evidence.documents])
-    above_chance, above_document = intervals(
+    above_chance, above_document = measures.intervals(
         np.stack([found - 1 / n, found - telling_document]), evidence.documents
     )
     hits = int(found.sum())
@@ -224,7 +260,7 @@ def _retrieval(evidence: Evidence) -> Retrieval:
         n=n,
         candidates=n,
         top1=hits / n,
-        interval=wilson(hits, n, level=BOOTSTRAP.level),
+        interval=measures.share_interval(hit, evidence.documents),
         chance=1 / n,
         above_chance_interval=above_chance,
         above_document_interval=above_document,

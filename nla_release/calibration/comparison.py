@@ -49,7 +49,10 @@ class PairedRetrieval(Strict):
     only_first: NonNegativeInt = Field(description="rows that the first alone retrieves")
     only_second: NonNegativeInt = Field(description="rows that the second alone retrieves")
     n: PositiveInt = Field(description="common rows, which are the candidates too")
-    p: PValue = Field(description="two-sided, exact McNemar test; it takes rows as independent")
+    p: PValue = Field(
+        description="two-sided, flipping the signs of whole documents; of format 1 an exact McNemar"
+        " test, which takes rows as independent"
+    )
 
 
 class Paired(Strict):
@@ -81,7 +84,7 @@ class Unpaired(Strict):
 class Comparison(Strict):
     """Several releases against the first, with what differs between them."""
 
-    schema_: Literal[1] = Field(alias="schema", description="version of this format")
+    schema_: Literal[1, 2] = Field(alias="schema", description="version of this format")
     tool_version: str = Field(description="of nla_release")
     bootstrap: Bootstrap
     evidence: list[EvidenceHashes] = Field(description="what was compared, in order")

@@ -2,11 +2,10 @@
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Cosine, Inconclusive, Ratio
+from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Ratio
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ratio
 from nla_release.calibration.records import Sha256, TrainingOverlap
-from nla_release.calibration.statistics import cosine_rows
+from nla_release.calibration.statistics import cosine_rows, wilson
 from nla_release.schema import Strict
 
 
@@ -46,7 +45,7 @@ def contamination(evidence: Evidence) -> Contamination | None:
     return Contamination(
         training_sha256=training.sha256,
         training_documents=training.documents,
-        documents=ratio(len(set(training.ids_overlapping)), len(set(evidence.documents))),
+        documents=_counted(len(set(training.ids_overlapping)), len(set(evidence.documents))),
         texts=_texts(evidence, training),
         clean=Clean(mean=sum(clean) / len(clean) if clean else None, n=len(clean)),
     )
@@ -62,4 +61,9 @@ def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusiv
         return Inconclusive(
             inconclusive="of no row is the whole document's text known, so none was compared"
         )
-    return ratio(len(overlapping), compared)
+    return _counted(len(overlapping), compared)
+
+
+def _counted(hits: int, n: int) -> Ratio:
+    """Documents are independent; of the rows' documents too few are known to take them whole."""
+    return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))

@@ -1,150 +1,256 @@
-"""The label: one word for what the evidence supports, and the sentence that says why.
+"""The label: one word for what the evidence supports, and two short sentences that say why.
 
 It is decided on the rounded numbers that are published, so that a reader of `calibration.json`
-arrives at the same word.
+arrives at the same word. docs/calibration.md has a table of how often it is wrong on simulated
+pairs of known truth, which `benchmarks/labels.py` makes.
 """
 
-from nla_release.calibration.blocks import AgainstChance, Control
+from collections.abc import Callable, Iterator
+
+from nla_release.calibration.blocks import AgainstChance, Inconclusive, Interval, Ranking
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
-from nla_release.calibration.report import Denominators, Label, LabelName, Retrieval
+from nla_release.calibration.report import (
+    Calibration,
+    Contrasts,
+    Grade,
+    Grades,
+    Label,
+    LabelName,
+    PairContrast,
+)
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
 CONDITIONS: dict[LabelName, str] = {
-    "inconclusive": f"fewer than {MIN_ROWS} rows or {MIN_DOCUMENTS} documents, no explanation at"
-    " all, or more than half of the other rows' texts failed",
-    "format-only": "the interval of the own text's cosine minus another row's (controls.shuffled)"
-    " does not lie above 0, or that of the percentile minus chance among all rows"
-    " (probes.retrieval.all.percentile) does not",
-    "content-reading": "the interval of retrieval (retrieval.interval, Wilson, of rows) lies above"
-    " documents / rows, and that of the difference from knowing the document alone"
-    " (retrieval.above_document_interval, bootstrap, of documents) above 0",
-    "topic-level": "otherwise",
+    "inconclusive": f"fewer than {MIN_ROWS} rows or {MIN_DOCUMENTS} documents, or no explanation at"
+    " all",
+    "format-only": "the own text is not shown to do better than texts of other documents"
+    " (contrasts.above_others), or the reconstruction is not shown to be nearer to its own"
+    " activation than to others (retrieval.percentile)",
+    "row-level": "the own text does better than texts of the same document (contrasts.within),"
+    " texts of the same document do better than texts of others (contrasts.between), the own text"
+    " does better than texts of other documents at the same token (contrasts.above_token), and the"
+    " reconstruction finds its own activation among those of its document more often than by"
+    " knowing the document (retrieval.in_document)",
+    "document-level": "texts of the same document do better than texts of others"
+    " (contrasts.between)",
+    "token-level": "otherwise: rows are told apart, and it is not shown that documents are",
 }
-RULE = "the first that holds decides: " + "; ".join(
-    f"{name}, {condition}" for name, condition in CONDITIONS.items()
+RULE = (
+    "the first that holds decides, and each comparison holds when its whole interval lies above 0: "
+    + "; ".join(f"{name}, {condition}" for name, condition in CONDITIONS.items())
 )
 
+# Below this a difference of centred cosines is small beside what the own text leaves unexplained,
+# however certain it is; the sentence says so.
+SMALL_EFFECT = 0.05
 
-def label(
-    denominators: Denominators,
-    shuffled: Control,
-    retrieval: Retrieval,
-    percentile: AgainstChance | None,
-) -> Label:
-    """The label of a pair; `percentile` is that of retrieval among all rows, None with too few.
 
-    inconclusive: too little to tell. format-only: the row's own text is not shown to do better than
-    another row's, or it does and yet the reconstruction is not shown to be nearer to its activation
-    than to others. content-reading: both are shown, and it is traced back to its activation more
-    often than a text that only tells the document would be, which is once per document.
-    topic-level: both are shown, but retrieval does not show more than the document.
+def label(calibration: Calibration) -> Label:
+    """The label of a calibration that has all else."""
+    name, sentence = _decide(calibration)
+    clauses = [*_before(calibration, name), sentence, *_after(calibration)]
+    return Label(
+        name=name, sentence=" ".join(clauses), rule=RULE, grades=_grades(calibration, name)
+    )
 
-    The difference alone would not do for format-only: an AR that ignores its text answers so much
-    alike that a difference of 0.0001, there by accident, has an interval above 0.
+
+def beats_the_mean(calibration: Calibration) -> bool:
+    """Whether FVE lies above that of always predicting the reference mean, by its interval."""
+    return _above(calibration.fve.above_mean_interval)
+
+
+def found_by_words(calibration: Calibration) -> bool | None:
+    """Whether explanations lead to their source document, by words or encoder.
+
+    None where that was not measured: no source texts, or too few rows.
     """
-    if reason := _why_inconclusive(denominators, shuffled):
-        return _label("inconclusive", f"Inconclusive: {reason}.")
-    assert shuffled.interval is not None  # there are documents enough, and texts
-    low, high = shuffled.interval
-    difference = (
-        f"difference {_number(shuffled.difference)}, 95% interval {_number(low)} to"
-        f" {_number(high)}, n = {_asked(denominators)}"
-    )
-    if high < 0:
-        return _label(
-            "format-only",
-            "Format-only: another row's explanation reconstructs the activation better than the"
-            f" row's own ({difference}).",
-        )
-    if low <= 0:
-        return _label(
-            "format-only",
-            "Format-only: the row's own explanation is not shown to reconstruct the activation"
-            f" better than another row's ({difference}).",
-        )
-    better = (
-        "the row's own explanation reconstructs the activation better than another row's"
-        f" ({difference})"
-    )
-    assert percentile is not None  # as above
-    assert percentile.interval is not None
-    if percentile.interval[0] <= 0:
-        low, high = percentile.interval
-        return _label(
-            "format-only",
-            f"Format-only: {better}, but the reconstruction is not shown to be nearer to its own"
-            f" activation than to others (nearer than to {_number(percentile.mean)} of them, 95%"
-            f" interval of the difference from chance {_number(low)} to {_number(high)}).",
-        )
-    if singles_out(denominators, retrieval):
-        return _label(
-            "content-reading",
-            f"Content-reading: {better} and is traced back to its own activation more often than a"
-            f" text that tells only the document ({_found(denominators, retrieval)}).",
-        )
-    if denominators.documents == denominators.rows:
-        return _label(
-            "topic-level",
-            f"Topic-level: {better}; with one row per document, telling the document is telling the"
-            f" row ({_retrieved(retrieval)}).",
-        )
-    return _label(
-        "topic-level",
-        f"Topic-level: {better} but is not shown to be traced back to its own activation more often"
-        f" than a text that tells only the document ({_found(denominators, retrieval)}).",
-    )
+    matched = calibration.probes.text_retrieval
+    if matched is None or isinstance(matched, Inconclusive):
+        return None
+    rankings = [each for each in (matched.lexical, matched.encoder) if isinstance(each, Ranking)]
+    return any(_above_chance(each) for each in rankings)
 
 
-def singles_out(denominators: Denominators, retrieval: Retrieval) -> bool:
-    """Whether retrieval is above that of a text which tells its document and nothing more.
+def level(
+    contrasts: Contrasts, inside: AgainstChance | None, percentile: AgainstChance
+) -> LabelName:
+    """The label of evidence that is enough to decide.
 
-    By both intervals: Wilson's takes rows as independent and is too narrow where those of a
-    document hit or miss together; the bootstrap of documents is too narrow where hits are few.
+    Args:
+        contrasts: of centred cosines.
+        inside: retrieval of the own activation among those of its document, or None.
+        percentile: nearness to the own activation among those of all rows.
     """
-    above = retrieval.above_document_interval
-    return (
-        retrieval.interval[0] > denominators.documents / denominators.rows
-        and above is not None
-        and above[0] > 0
-    )
+    if not (_above(contrasts.above_others.interval) and _above(percentile.interval)):
+        return "format-only"
+    between = contrasts.between is not None and _above(contrasts.between.interval)
+    if between and all(
+        part is not None and _above(part.interval)
+        for part in (contrasts.within, contrasts.above_token, inside)
+    ):
+        return "row-level"
+    return "document-level" if between else "token-level"
 
 
-def _why_inconclusive(denominators: Denominators, shuffled: Control) -> str | None:
-    if denominators.rows < MIN_ROWS or denominators.documents < MIN_DOCUMENTS:
+def _decide(calibration: Calibration) -> tuple[LabelName, str]:
+    if reason := _why_inconclusive(calibration):
+        return "inconclusive", f"**Inconclusive.** {reason}."
+    contrasts, found = calibration.contrasts, calibration.retrieval
+    assert contrasts is not None
+    assert found.percentile is not None
+    name = level(contrasts, found.in_document, found.percentile)
+    return name, _SENTENCES[name](calibration, contrasts)
+
+
+def _format_only(calibration: Calibration, contrasts: Contrasts) -> str:
+    others = contrasts.above_others
+    if not _above(others.interval):
         return (
-            f"{_asked(denominators)} are too few to tell (it takes {MIN_ROWS} from {MIN_DOCUMENTS})"
+            "**Format-only.** The own explanation is not shown to reconstruct its activation better"
+            f" than explanations of other documents: {_numbers(others, calibration)}."
         )
-    if denominators.ok == 0:
-        return f"none of {_asked(denominators)} has an explanation"
-    if shuffled.inconclusive:
-        return f"another row's explanation cannot be compared with, {shuffled.inconclusive}"
+    return (
+        "**Format-only.** The reconstruction is not shown to be nearer to its own activation than"
+        " to others, though the own explanation does better than those of other documents:"
+        f" {_numbers(others, calibration)}."
+    )
+
+
+def _row_level(calibration: Calibration, contrasts: Contrasts) -> str:
+    assert contrasts.within is not None  # or it would be another label
+    return (
+        "**Row-level.** The own explanation reconstructs its activation better than those of other"
+        f" rows of the same document: {_numbers(contrasts.within, calibration)}."
+    )
+
+
+def _document_level(calibration: Calibration, contrasts: Contrasts) -> str:
+    assert contrasts.between is not None  # or it would be another label
+    return (
+        "**Document-level.** Explanations tell documents apart:"
+        f" {_numbers(contrasts.between, calibration)}. {_not_row_level(calibration)}"
+    )
+
+
+def _token_level(calibration: Calibration, contrasts: Contrasts) -> str:
+    return (
+        "**Token-level.** Explanations tell rows apart, and are not shown to tell documents apart:"
+        f" {_numbers(contrasts.above_others, calibration)}."
+    )
+
+
+_SENTENCES: dict[LabelName, Callable[[Calibration, Contrasts], str]] = {
+    "format-only": _format_only,
+    "row-level": _row_level,
+    "document-level": _document_level,
+    "token-level": _token_level,
+}
+
+
+def _not_row_level(calibration: Calibration) -> str:
+    """What is missing for more, the first of it."""
+    contrasts, inside = calibration.contrasts, calibration.retrieval.in_document
+    assert contrasts is not None
+    if contrasts.within is None:
+        return "With one row per document, rows of a document cannot be compared."
+    if not _above(contrasts.within.interval):
+        return (
+            "They are not shown to tell rows of one document apart:"
+            f" {_numbers(contrasts.within, calibration)}."
+        )
+    if contrasts.above_token is None:
+        return (
+            "Whether they say more than the token is not measured: no source texts, or no token"
+            " that occurs in two documents."
+        )
+    if not _above(contrasts.above_token.interval):
+        return (
+            "They are not shown to say more than the token:"
+            f" {_numbers(contrasts.above_token, calibration)}."
+        )
+    assert inside is not None
+    return (
+        "They are not shown to find their own activation among those of the document:"
+        f" {_number(inside.mean)}, by knowing the document {_number(inside.chance)}."
+    )
+
+
+def _before(calibration: Calibration, name: LabelName) -> Iterator[str]:
+    """What must be read first."""
+    if name in ("inconclusive", "format-only") or beats_the_mean(calibration):
+        return
+    fve = calibration.fve
+    if fve.value is None or fve.of_mean is None:
+        return
+    yield (
+        "**Does not beat the mean.** Reconstructions are not shown to be better than always"
+        f" predicting the mean training activation: FVE {_number(fve.value)}, the mean"
+        f" {_number(fve.of_mean)} (difference {_interval(fve.above_mean_interval)})."
+    )
+
+
+def _after(calibration: Calibration) -> Iterator[str]:
+    failures = calibration.failures
+    if failures is not None and failures.hits:
+        yield f"{failures.hits} of {failures.n} explanations fail ({failures.share:.0%})."
+    if found_by_words(calibration) is False:
+        yield (
+            "Read by its own AR only: the words do not lead a reader to the source document more"
+            " often than chance."
+        )
+
+
+def _grades(calibration: Calibration, name: LabelName) -> Grades:
+    if name == "inconclusive":
+        return Grades(
+            reads_text="not measured", tells_rows_apart="not measured", readable="not measured"
+        )
+    apart: dict[LabelName, Grade] = {
+        "row-level": "yes",
+        "document-level": "partly",
+        "token-level": "partly",
+    }
+    reads = "no" if name == "format-only" else "yes" if beats_the_mean(calibration) else "partly"
+    found = found_by_words(calibration)
+    return Grades(
+        reads_text=reads,
+        tells_rows_apart=apart.get(name, "no"),
+        readable="not measured" if found is None else "yes" if found else "no",
+    )
+
+
+def _why_inconclusive(calibration: Calibration) -> str | None:
+    asked = calibration.denominators
+    count = f"{asked.rows} activations from {asked.documents} documents"
+    if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS:
+        return f"{count} are too few: it takes {MIN_ROWS} from {MIN_DOCUMENTS}"
+    if asked.ok == 0:
+        return f"None of {count} has an explanation"
     return None
 
 
-def _label(name: LabelName, sentence: str) -> Label:
-    return Label(name=name, sentence=sentence, rule=RULE)
-
-
-def _asked(denominators: Denominators) -> str:
-    return f"{denominators.rows} activations from {denominators.documents} documents"
-
-
-def _found(denominators: Denominators, retrieval: Retrieval) -> str:
-    bounds, apart = retrieval.above_document_interval, ""
-    if bounds:
-        apart = f", difference from it {_signed(bounds[0])} to {_signed(bounds[1])} by documents"
+def _numbers(found: PairContrast, calibration: Calibration) -> str:
+    documents = calibration.denominators.documents
+    small = ", which is small" if 0 < found.difference < SMALL_EFFECT else ""
     return (
-        f"{_retrieved(retrieval)}, knowing the document alone"
-        f" {_number(denominators.documents / denominators.rows)}{apart}"
+        f"centred cosine {_number(found.first)} against {_number(found.second)}, difference"
+        f" {_signed(found.difference)}{small} ({_interval(found.interval)}; {found.n} rows,"
+        f" {documents} documents)"
     )
 
 
-def _retrieved(retrieval: Retrieval) -> str:
-    low, high = retrieval.interval
-    return (
-        f"{retrieval.hits} of {retrieval.n} retrieved, 95% interval {_number(low)} to"
-        f" {_number(high)}, chance {_number(retrieval.chance)}"
-    )
+def _above_chance(found: Ranking) -> bool:
+    return found.interval[0] > found.chance and _above(found.percentile.interval)
+
+
+def _above(interval: Interval) -> bool:
+    return interval is not None and interval[0] > 0
+
+
+def _interval(interval: Interval) -> str:
+    if interval is None:
+        return "no interval"
+    return f"95% CI {_signed(interval[0])} to {_signed(interval[1])}"
 
 
 def _signed(value: float) -> str:

@@ -1,8 +1,7 @@
 """What a pair reads, from arrays: rows, documents, tokens, or nothing.
 
-This is the basis of the labels that tell apart what today's label cannot: a pair that says only its
-token from one that reads rows, and a reading pair on a real language model from one that reads
-nothing. `calibrate` does not use it yet; `benchmarks/labels.py` measures how often it is wrong.
+The basis of the label. `headline` publishes these numbers, and `benchmarks/labels.py` measures on
+simulated pairs of known truth how often the level is wrong.
 """
 
 import re
@@ -72,8 +71,8 @@ def reading(answers: Answers) -> Reading:
     """Everything that `level` needs. A row whose explanation failed is a tie throughout."""
     return Reading(
         contrasts=pair_contrasts(answers),
-        in_document=_in_document(answers),
-        nearness=_nearness(answers),
+        in_document=in_document(answers),
+        nearness=nearness(answers),
     )
 
 
@@ -123,7 +122,7 @@ def last_token(text: str) -> str:
     return found[-1] if found else ""
 
 
-def _in_document(answers: Answers) -> Contrast | None:
+def in_document(answers: Answers) -> Contrast | None:
     """A text that says only its document finds its row once per document; a tie is a miss."""
     rows_of = Counter(answers.documents)
     gold, real = unit_rows(answers.gold), unit_rows(answers.real)
@@ -145,7 +144,8 @@ def _in_document(answers: Answers) -> Contrast | None:
     return _against(hits[several], chance[several], documents)
 
 
-def _nearness(answers: Answers) -> Contrast:
+def nearness(answers: Answers) -> Contrast:
+    """The share of the other activations that are farther than the own one, against 0.5."""
     gold, real = unit_rows(answers.gold), unit_rows(answers.real)
     farther = np.empty(len(gold))
     at_once = max(1, _SCORES_AT_ONCE // len(gold))

@@ -1,7 +1,10 @@
 """The shape of `calibration.json`.
 
-Format 2 adds probes, contamination, multiplicity and the label's rule; what format 1 has keeps its
-key and its value. What was not run is absent, and what cannot be computed is null or says why.
+Format 2 adds probes, contamination, multiplicity and the label's rule. Format 3 adds centred
+cosines, contrasts over all pairs of rows, the energy of single dimensions, failures as a share,
+measured baselines of FVE, what the document alone gives, and grades; its intervals are clustered by
+document instead of resampled, and its labels have other names. What was not run is absent, and what
+cannot be computed is null or says why.
 """
 
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.calibration.blocks import (
+    AgainstChance,
     Bootstrap,
     Control,
     Cosine,
@@ -18,6 +22,7 @@ from nla_release.calibration.blocks import (
     Interval,
     Number,
     Proportion,
+    Ratio,
     Rows,
 )
 from nla_release.calibration.contamination import Contamination
@@ -44,7 +49,17 @@ CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
 # Labels are optional in evidence; what the other controls need is in all of it.
 _EVERY_CONTROL = holds(*(name for name in CONTROL_NAMES if name != "gold_text"))
 
-LabelName = Literal["content-reading", "topic-level", "format-only", "inconclusive"]
+# content-reading and topic-level are the names of formats 1 and 2.
+LabelName = Literal[
+    "row-level",
+    "document-level",
+    "token-level",
+    "format-only",
+    "inconclusive",
+    "content-reading",
+    "topic-level",
+]
+Grade = Literal["yes", "partly", "no", "not measured"]
 
 
 class EvidenceHashes(Strict):
@@ -108,6 +123,66 @@ class ReferenceSet(Strict):
     )
 
 
+class DimensionShare(Strict):
+    """What one coordinate of the activations holds."""
+
+    dimension: NonNegativeInt = Field(description="index of the coordinate")
+    energy: Proportion = Field(description="share of the unit activations' squared length, mean")
+    cosine: Number = Field(
+        description="its part of the mean cosine, which all dimensions add up to"
+    )
+
+
+class Energy(Strict):
+    """Whether few directions hold most of every activation; plain cosines say little then."""
+
+    dimensions: list[DimensionShare] = Field(description="the largest, largest first")
+    mean_direction: Proportion = Field(
+        description="share of the unit activations' squared length along the reference mean"
+    )
+    dominated: bool = Field(
+        description="whether one dimension, or the direction of the mean, holds most of the energy"
+    )
+
+
+class Centred(Strict):
+    """Cosine of unit vectors less the reference mean; a failed row counts 0 in every arm."""
+
+    mean: Cosine = Field(description="over all rows")
+    interval: Interval
+    n: Rows
+    controls: dict[ControlName, Control] = Field(description="on the same scale, paired by row")
+
+
+class PairContrast(Strict):
+    """Two arms' mean scores over the rows that have both; a failed row is a tie at 0."""
+
+    first: Cosine = Field(description="mean score of the first arm")
+    second: Cosine = Field(description="mean score of the second arm")
+    difference: Number = Field(description="first - second")
+    interval: Interval = Field(
+        description="of the difference, taking out whole documents and whole texts; null where they"
+        " are too few"
+    )
+    n: NonNegativeInt = Field(description="rows that have both arms")
+
+
+class Contrasts(Strict):
+    """A row's own text against the texts of other rows, over all pairs of rows."""
+
+    within: PairContrast | None = Field(
+        description="own text - texts of the other rows of its document; null when no row has one"
+    )
+    between: PairContrast | None = Field(
+        description="texts of the other rows of its document - texts of other documents"
+    )
+    above_others: PairContrast = Field(description="own text - texts of other documents")
+    above_token: PairContrast | None = Field(
+        description="own text - texts of rows of other documents that end in the same token; null"
+        " where source texts are withheld or no token occurs twice"
+    )
+
+
 class Fve(Strict):
     """Fraction of variance explained; the denominator belongs to its name."""
 
@@ -116,6 +191,19 @@ class Fve(Strict):
     n: Rows
     denominator: Number = Field(description="frozen on the reference set", ge=0)
     definition: str = Field(description="the formula")
+    of_mean: Number | None = Field(
+        default=None,
+        description="the same of always predicting the reference mean, measured on these rows;"
+        " absent before format 3",
+    )
+    above_mean: Number | None = Field(
+        default=None,
+        description="how much more than that the pair explains, where a failed row is a tie; absent"
+        " before format 3",
+    )
+    above_mean_interval: Interval = Field(
+        default=None, description="of above_mean; absent before format 3"
+    )
 
 
 class Retrieval(Strict):
@@ -128,12 +216,29 @@ class Retrieval(Strict):
     interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1")
     chance: Proportion = Field(description="1 / candidates")
     above_chance_interval: Interval = Field(
-        default=None, description="of hit - chance, resampling documents; absent in format 1"
+        default=None, description="of hit - chance, by documents; absent in format 1"
     )
     above_document_interval: Interval = Field(
         default=None,
         description="of hit - 1 / rows of the row's document, which is what a text retrieves that"
-        " tells the document and nothing more; resampling documents; absent in format 1",
+        " tells the document and nothing more; by documents; absent in format 1",
+    )
+    document_alone: Proportion | None = Field(
+        default=None,
+        description="top1 of a text that says its document and nothing of the row: documents /"
+        " rows; absent before format 3",
+    )
+    in_document: AgainstChance | None = Field(
+        default=None,
+        description="how often a reconstruction is closest to its own activation among those of its"
+        " document, over rows with another row in it; chance is what knowing the document gives,"
+        " 1 / rows of the document, and a failed row counts as much; absent before format 3, null"
+        " when no row has another",
+    )
+    percentile: AgainstChance | None = Field(
+        default=None,
+        description="mean share of the other activations that a reconstruction is farther from than"
+        " from its own; a failed row counts 0.5, which is chance; absent before format 3",
     )
 
 
@@ -157,12 +262,30 @@ class InjectionCounts(Strict):
     n: NonNegativeInt = Field(description="rows with an explanation")
 
 
+class Grades(Strict):
+    """How good the pair is, in three answers that the label's sentence gives numbers for."""
+
+    reads_text: Grade = Field(
+        description="whether the AR reads its text: yes, the own text does better than texts of"
+        " other documents and than the mean; partly, only the first; no, not the first"
+    )
+    tells_rows_apart: Grade = Field(
+        description="whether explanations tell rows apart: yes, row-level; partly, document-level"
+        " or token-level; no, format-only"
+    )
+    readable: Grade = Field(
+        description="whether the words lead a reader to the source document: by retrieval of the"
+        " document from the explanation's words, or by an encoder; not measured without sources"
+    )
+
+
 class Label(Strict):
     """What the evidence supports."""
 
     name: LabelName = Field(description="the verdict in a word")
     sentence: str = Field(description="the verdict with the numbers that decide it")
     rule: str = Field(default="", description="how the numbers decide; absent in format 1")
+    grades: Grades | None = Field(default=None, description="absent before format 3")
 
 
 class Probes(Strict):
@@ -203,7 +326,7 @@ class Probes(Strict):
 class Calibration(Strict):
     """Numbers computed from evidence alone, each with its control, interval and n."""
 
-    schema_: Literal[1, 2] = Field(alias="schema", description="version of this format")
+    schema_: Literal[1, 2, 3] = Field(alias="schema", description="version of this format")
     tool_version: str = Field(description="of nla_release")
     evidence: EvidenceHashes
     bootstrap: Bootstrap
@@ -224,6 +347,17 @@ class Calibration(Strict):
         default=None, description="null when nothing was compared; absent in format 1"
     )
     multiplicity: Multiplicity | None = Field(default=None, description="absent in format 1")
+    failures: Ratio | None = Field(
+        default=None, description="rows without an explanation; absent before format 3"
+    )
+    energy: Energy | None = Field(default=None, description="absent before format 3")
+    centred: Centred | None = Field(default=None, description="absent before format 3")
+    contrasts: Contrasts | None = Field(
+        default=None, description="of centred cosines; absent before format 3"
+    )
+    plain_contrasts: Contrasts | None = Field(
+        default=None, description="of plain cosines; absent before format 3"
+    )
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":

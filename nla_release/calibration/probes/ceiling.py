@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt
 from nla_release.calibration.blocks import Inconclusive, Proportion, Ratio
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ratio
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.statistics import TIE, Floats, unit_rows
 from nla_release.schema import Strict
 
@@ -40,7 +40,7 @@ class Ceiling(Strict):
     probe_chance: Proportion = Field(description="of it, for always telling the largest document")
 
 
-def report(evidence: Evidence) -> Ceiling | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Inconclusive:
     """Ties are misses; a row that is alone in its document is left out."""
     sizes = Counter(evidence.documents)
     rows = [i for i, document in enumerate(evidence.documents) if sizes[document] > 1]
@@ -55,26 +55,27 @@ def report(evidence: Evidence) -> Ceiling | Inconclusive:
     n = len(rows)
     return Ceiling(
         documents=len(names),
-        nearest=ratio(_nearest(gold, gold, labels), n),
+        nearest=measures.ratio(_nearest(gold, gold, labels), documents),
         nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
-        nearest_of_reconstructions=ratio(_nearest(real, gold, labels), n),
-        probe=ratio(_told(gold - mean, labels), n),
+        nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels), documents),
+        probe=measures.ratio(_told(gold - mean, labels), documents),
         probe_chance=counts.max() / n,
     )
 
 
-def _nearest(queries: Floats, gold: Floats, labels: npt.NDArray[np.intp]) -> int:
-    """Rows whose best other candidate of their document beats every other document's."""
+def _nearest(queries: Floats, gold: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """[n] whether the best other candidate of its document beats every other document's."""
     scores = queries @ gold.T
     np.fill_diagonal(scores, -np.inf)
     same = labels[:, np.newaxis] == labels
     within = np.where(same, scores, -np.inf).max(axis=1)
     across = np.where(same, -np.inf, scores).max(axis=1)
-    return int((within > across + TIE).sum())
+    found: npt.NDArray[np.bool_] = within > across + TIE
+    return found
 
 
-def _told(features: Floats, labels: npt.NDArray[np.intp]) -> int:
-    """Rows whose label ridge regression on one-hot labels gives when it is fitted without them.
+def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """[n] whether ridge regression on one-hot labels gives the label when fitted without the row.
 
     With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`.
 
@@ -84,11 +85,12 @@ def _told(features: Floats, labels: npt.NDArray[np.intp]) -> int:
     left, singular, _ = np.linalg.svd(features, full_matrices=False)
     energy = singular**2
     if energy.sum() == 0:
-        return 0
+        return np.zeros(len(labels), np.bool_)
     hat = (left * (energy / (energy + RIDGE * energy.mean()))) @ left.T
     own = hat.diagonal()[:, np.newaxis]
     targets = np.eye(labels.max() + 1)[labels]
     predicted = (hat @ targets - own * targets) / (1 - own)
     mine = predicted[np.arange(len(labels)), labels]
     predicted[np.arange(len(labels)), labels] = -np.inf
-    return int((mine > predicted.max(axis=1) + TIE).sum())
+    found: npt.NDArray[np.bool_] = mine > predicted.max(axis=1) + TIE
+    return found

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from nla_release.calibration.blocks import Inconclusive, Interval, Number, Ratio
 from nla_release.calibration.enough import NO_VARIANCE, too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import intervals, ratio
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import TIE, Floats, cosine_rows
 from nla_release.calibration.texts import join_claims
@@ -49,10 +49,7 @@ class Claims(Strict):
         description="change / Var(u(v)), the fraction of variance that a claim explains; null when"
         " the reference set does not vary"
     )
-    positive: Ratio = Field(
-        description="claims whose loss raises the error; claims of one row are not independent, so"
-        " the interval is narrow"
-    )
+    positive: Ratio = Field(description="claims whose loss raises the error")
     controls: Annotated[
         dict[ClaimControlName, ClaimControl], holds(*get_args(ClaimControlName))
     ] = Field(
@@ -61,7 +58,7 @@ class Claims(Strict):
     )
 
 
-def report(evidence: Evidence) -> Claims | Inconclusive | None:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Claims | Inconclusive | None:
     """Claim by claim, resampled by document."""
     if "claims_without" not in evidence.vectors:
         return None
@@ -76,7 +73,7 @@ def report(evidence: Evidence) -> Claims | Inconclusive | None:
         )
     own, others = _changes(evidence, claims)
     documents = np.repeat(evidence.documents, claims).tolist()
-    interval, *apart = intervals(
+    interval, *apart = measures.intervals(
         np.stack([own, *(own - other for other in others.values())]), documents
     )
     variance = evidence.run.reference.variance
@@ -90,7 +87,7 @@ def report(evidence: Evidence) -> Claims | Inconclusive | None:
         change=own.mean(),
         interval=interval,
         fve=own.mean() / variance if varies else None,
-        positive=ratio(int((own > TIE).sum()), len(own)),
+        positive=measures.ratio(own > TIE, documents),
         controls={
             name: ClaimControl(
                 mean=other.mean(),

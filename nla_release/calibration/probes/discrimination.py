@@ -20,7 +20,7 @@ from nla_release.calibration.blocks import (
 )
 from nla_release.calibration.enough import MIN_ROWS
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import intervals, ranking
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.statistics import (
     area_under_curve,
     bootstrap_area,
@@ -43,7 +43,9 @@ class Discrimination(Strict):
     cross_row: Ranking = Field(description="factual texts to activations, among all documents")
 
 
-def report(evidence: Evidence) -> Discrimination | Inconclusive | None:
+def report(
+    evidence: Evidence, measures: Measures = FORMAT_3
+) -> Discrimination | Inconclusive | None:
     """Documents are the observations, so plain resampling is resampling by document."""
     if "discrimination_factual" not in evidence.vectors:
         return None
@@ -59,7 +61,7 @@ def report(evidence: Evidence) -> Discrimination | Inconclusive | None:
     read = evidence.vectors["discrimination_factual"][order]
     factual = cosine_rows(gold, read)
     gibberish = cosine_rows(gold, evidence.vectors["discrimination_gibberish"][order])
-    (interval,) = intervals((factual - gibberish)[np.newaxis], documents)
+    (interval,) = measures.intervals((factual - gibberish)[np.newaxis], documents)
     return Discrimination(
         factual=factual.mean(),
         gibberish=gibberish.mean(),
@@ -74,7 +76,7 @@ def report(evidence: Evidence) -> Discrimination | Inconclusive | None:
             seed=BOOTSTRAP.seed,
             level=BOOTSTRAP.level,
         ),
-        cross_row=ranking(
+        cross_row=measures.ranking(
             unit_rows(read) @ unit_rows(gold).T, np.arange(len(rows)), documents, documents
         ),
     )

@@ -7,7 +7,7 @@ included, since a leak is often why they failed.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -15,7 +15,7 @@ from pydantic import Field
 from nla_release.calibration.blocks import Inconclusive, Ratio
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ratio
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.records import Row, VectorCondition
 from nla_release.explanation import Status
 from nla_release.schema import Strict, holds
@@ -69,7 +69,7 @@ class Injection(Strict):
     zero_vector: ZeroOutput = Field(description="the one output for the zero vector")
 
 
-def report(evidence: Evidence) -> Injection | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Injection | Inconclusive:
     """Random and zero vectors are in all evidence; the other scales only when the probe ran."""
     if few := too_few(evidence.documents):
         return few
@@ -80,15 +80,28 @@ def report(evidence: Evidence) -> Injection | Inconclusive:
         "random_vector": [row.random_vector.raw for row in rows],
         **{name: [row.spoken[name].raw for row in rows] for name in scales},
     }
-    sources = [row.text for row in rows if row.text is not None]
+    documents = evidence.documents
+    sources = [row for row in rows if row.text is not None]
+
+    def share(pattern: re.Pattern[str], texts: Sequence[str], documents: Sequence[str]) -> Ratio:
+        return measures.ratio([bool(pattern.search(text)) for text in texts], documents)
+
     zero = evidence.run.zero_vector
     return Injection(
-        same_text=_same_text(evidence, scales),
+        same_text=_same_text(evidence, scales, measures),
         cjk={
-            **{name: _share(CJK, texts) for name, texts in outputs.items()},
-            **({"source": _share(CJK, sources)} if sources else {}),
+            **{name: share(CJK, texts, documents) for name, texts in outputs.items()},
+            **(
+                {
+                    "source": share(
+                        CJK, [row.text or "" for row in sources], [row.document for row in sources]
+                    )
+                }
+                if sources
+                else {}
+            ),
         },
-        marker={name: _share(_MARKER, texts) for name, texts in outputs.items()},
+        marker={name: share(_MARKER, texts, documents) for name, texts in outputs.items()},
         zero_vector=ZeroOutput(
             status=zero.status,
             cjk=bool(CJK.search(zero.raw)),
@@ -97,7 +110,9 @@ def report(evidence: Evidence) -> Injection | Inconclusive:
     )
 
 
-def _same_text(evidence: Evidence, scales: Iterable[VectorCondition]) -> dict[VectorName, Ratio]:
+def _same_text(
+    evidence: Evidence, scales: Iterable[VectorCondition], measures: Measures
+) -> dict[VectorName, Ratio]:
     explained = [row for row in evidence.rows if row.status == "ok"]
     zero = evidence.run.zero_vector.explanation
 
@@ -112,11 +127,10 @@ def _same_text(evidence: Evidence, scales: Iterable[VectorCondition]) -> dict[Ve
 
     names: tuple[VectorName, ...] = ("random_vector", "zero_vector", *scales)
     return {
-        name: ratio(sum(said(row, name) == row.explanation for row in explained), len(explained))
+        name: measures.ratio(
+            [said(row, name) == row.explanation for row in explained],
+            [row.document for row in explained],
+        )
         for name in names
         if explained
     }
-
-
-def _share(pattern: re.Pattern[str], texts: list[str]) -> Ratio:
-    return ratio(sum(bool(pattern.search(text)) for text in texts), len(texts))

@@ -25,7 +25,7 @@ from nla_release.calibration.blocks import (
 )
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import intervals, ratio_intervals
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import cosine_rows
 from nla_release.schema import Strict
@@ -70,33 +70,33 @@ class Paraphrase(Strict):
     )
 
 
-def report(evidence: Evidence) -> Paraphrase | Inconclusive | None:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | Inconclusive | None:
     """Over rows whose text changed: the others would only dilute the change."""
     names = [name for name in get_args(RewordingName) if name in evidence.vectors]
     if not names:
         return None
     if few := too_few(evidence.documents):
         return few
-    separates = _separates(evidence)
+    separates = _separates(evidence, measures)
     return Paraphrase(
         separates=separates,
-        rewordings={name: _rewording(evidence, name, separates) for name in names},
+        rewordings={name: _rewording(evidence, name, separates, measures) for name in names},
     )
 
 
-def _separates(evidence: Evidence) -> bool:
+def _separates(evidence: Evidence, measures: Measures) -> bool:
     real = controls.cosines(evidence, "real")
     gaps = [
         real - controls.cosines(evidence, name)
         for name in _CONTENT_CONTROLS
         if controls.has(evidence, name)
     ]
-    found = intervals(np.stack(gaps), evidence.documents)
+    found = measures.intervals(np.stack(gaps), evidence.documents)
     return all(interval is not None and interval[0] > 0 for interval in found)
 
 
 def _rewording(
-    evidence: Evidence, name: RewordingName, separates: bool
+    evidence: Evidence, name: RewordingName, separates: bool, measures: Measures
 ) -> Rewording | Inconclusive:
     compared = ~(evidence.failed("real") | evidence.failed("shuffled"))
     changed = _changed(evidence.rows, name) & compared
@@ -108,8 +108,8 @@ def _rewording(
     )
     own, other = cosine_rows(gold, real), cosine_rows(gold, reworded)
     loss, gap = own - other, own - cosine_rows(gold, shuffled)
-    (interval,) = intervals(loss[np.newaxis], documents)
-    (share_interval,) = ratio_intervals(loss[np.newaxis], gap, documents)
+    (interval,) = measures.intervals(loss[np.newaxis], documents)
+    (share_interval,) = measures.ratio_intervals(loss[np.newaxis], gap, documents)
     cost = (
         f"{_NAMES[name]} costs {round(loss.mean(), 3) + 0.0:.3f} of the cosine, another row's text"
         f" {round(gap.mean(), 3) + 0.0:.3f} (n = {len(documents)})"

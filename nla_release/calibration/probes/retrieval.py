@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import against_chance, ranking
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.statistics import Floats, unit_rows
 from nla_release.schema import Strict
 
@@ -37,33 +37,65 @@ class Retrieval(Strict):
     )
 
 
-def report(evidence: Evidence) -> Retrieval | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inconclusive:
     """Identity retrieval, over rows in the order of their ids, so that draws follow from them."""
     if few := too_few(evidence.documents):
         return few
     order = sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id)
     gold, real = (unit_rows(evidence.vectors[name][order]) for name in ("gold", "real"))
     scores, documents = real @ gold.T, [evidence.documents[row] for row in order]
-    random = np.random.RandomState(BOOTSTRAP.seed)
-    size = min(CANDIDATES, len(order) // 2)
-    drawn = [np.sort(random.permutation(len(order))[:size]) for _ in range(DRAWS)]
+    drawn = _rows_drawn(documents) if measures.clustered else _rows_drawn_singly(len(order))
     return Retrieval(
-        all=_ranking(scores, documents),
+        all=_ranking(scores, documents, measures),
         drawn=min(
-            (_ranking(scores[np.ix_(rows, rows)], _at(documents, rows)) for rows in drawn),
+            (
+                _ranking(scores[np.ix_(rows, rows)], _at(documents, rows), measures)
+                for rows in drawn
+            ),
             key=lambda found: (found.hits, found.mrr.mean),
         ),
         draws=DRAWS,
-        margin=_margin(scores, documents, np.flatnonzero(~evidence.failed("real")[order])),
+        margin=_margin(
+            scores, documents, np.flatnonzero(~evidence.failed("real")[order]), measures
+        ),
     )
 
 
-def _ranking(scores: Floats, documents: Sequence[str]) -> Ranking:
-    return ranking(scores, np.arange(len(scores)), documents, documents)
+def _rows_drawn(documents: Sequence[str]) -> list[npt.NDArray[np.intp]]:
+    """Rows of whole documents, until the next document would make them more than the number.
+
+    Drawn one by one, most rows would be the only ones of their document, and a text that says the
+    document alone would find them.
+    """
+    random = np.random.RandomState(BOOTSTRAP.seed)
+    names, index, sizes = np.unique(documents, return_inverse=True, return_counts=True)
+    most = max(min(CANDIDATES, len(documents) // 2), int(sizes.max()), 2)
+    drawn = []
+    for _ in range(DRAWS):
+        order = random.permutation(len(names))
+        fitting = order[np.cumsum(sizes[order]) <= most]
+        if sizes[fitting].sum() < 2:  # the first one is as large as may be, or alone
+            fitting = order[:2]
+        drawn.append(np.flatnonzero(np.isin(index, fitting)))
+    return drawn
+
+
+def _rows_drawn_singly(rows: int) -> list[npt.NDArray[np.intp]]:
+    """As formats 1 and 2 drew them."""
+    random = np.random.RandomState(BOOTSTRAP.seed)
+    size = min(CANDIDATES, rows // 2)
+    return [np.sort(random.permutation(rows)[:size]) for _ in range(DRAWS)]
+
+
+def _ranking(scores: Floats, documents: Sequence[str], measures: Measures) -> Ranking:
+    return measures.ranking(scores, np.arange(len(scores)), documents, documents)
 
 
 def _margin(
-    scores: Floats, documents: Sequence[str], explained: npt.NDArray[np.intp]
+    scores: Floats,
+    documents: Sequence[str],
+    explained: npt.NDArray[np.intp],
+    measures: Measures,
 ) -> AgainstChance | None:
     if not len(explained):
         return None
@@ -73,7 +105,7 @@ def _margin(
     # The best candidate is ahead of the second, every other one behind the best.
     second, best = np.partition(scores, -2, axis=1)[:, -2:].T
     chance = scores.mean(axis=1) - best + (best - second) / len(scores)
-    return against_chance(own[explained], chance[explained], _at(documents, explained))
+    return measures.against_chance(own[explained], chance[explained], _at(documents, explained))
 
 
 def _at(documents: Sequence[str], rows: npt.NDArray[np.intp]) -> list[str]:

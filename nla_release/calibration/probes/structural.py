@@ -13,7 +13,7 @@ from nla_release.calibration import controls
 from nla_release.calibration.blocks import Cosine, Inconclusive, Interval, Number, Rows
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ratio_intervals
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.schema import Strict, holds
 
 StructuralName = Literal["predict_mean", "empty", "shuffled"]
@@ -38,7 +38,7 @@ class Structural(Strict):
     )
 
 
-def report(evidence: Evidence) -> Structural | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Structural | Inconclusive:
     """Ratios of means over the same rows."""
     if few := too_few(evidence.documents):
         return few
@@ -49,7 +49,7 @@ def report(evidence: Evidence) -> Structural | Inconclusive:
         )
     names: tuple[StructuralName, ...] = get_args(StructuralName)
     others = np.stack([controls.cosines(evidence, name) for name in names])
-    intervals = ratio_intervals(others, real, evidence.documents)
+    intervals = measures.ratio_intervals(others, real, evidence.documents)
     return Structural(
         real=real.mean(),
         shares={

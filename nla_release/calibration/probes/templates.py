@@ -14,7 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from nla_release.calibration.blocks import Inconclusive, Ratio
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ratio
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.schema import Strict
 
 # The lengths at which SolshineCode/nla-gemma-4-e2b counts beginnings, up to twice its tripwire's.
@@ -42,7 +42,7 @@ class Templates(Strict):
     )
 
 
-def report(evidence: Evidence) -> Templates | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Templates | Inconclusive:
     """Over rows with an explanation."""
     explained = [row for row in evidence.rows if row.status == "ok"]
     documents = [row.document for row in explained]
@@ -55,8 +55,10 @@ def report(evidence: Evidence) -> Templates | Inconclusive:
         n=len(texts),
         failed=len(evidence.rows) - len(texts),
         beginnings={length: _beginnings(texts, int(length)) for length in lengths},
-        duplicates=_duplicates(texts, documents),
-        gold_duplicates=_duplicates(labels, documents) if len(labels) == len(texts) else None,
+        duplicates=_duplicates(texts, documents, measures),
+        gold_duplicates=_duplicates(labels, documents, measures)
+        if len(labels) == len(texts)
+        else None,
     )
 
 
@@ -65,8 +67,8 @@ def _beginnings(texts: Sequence[str], length: int) -> Beginnings:
     return Beginnings(distinct=len(counts), largest=max(counts.values()))
 
 
-def _duplicates(texts: Sequence[str], documents: Sequence[str]) -> Ratio:
+def _duplicates(texts: Sequence[str], documents: Sequence[str], measures: Measures) -> Ratio:
     said_of = defaultdict(set)
     for text, document in zip(texts, documents, strict=True):
         said_of[text].add(document)
-    return ratio(sum(len(said_of[text]) > 1 for text in texts), len(texts))
+    return measures.ratio([len(said_of[text]) > 1 for text in texts], documents)

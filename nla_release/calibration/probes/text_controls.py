@@ -11,7 +11,7 @@ from pydantic import Field
 from nla_release.calibration.blocks import Control, Cosine, Inconclusive
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import controls
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.statistics import cosine_rows
 from nla_release.schema import Strict
 
@@ -28,7 +28,7 @@ class TextControls(Strict):
     )
 
 
-def report(evidence: Evidence) -> TextControls | Inconclusive | None:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextControls | Inconclusive | None:
     """The text controls that the AR was given."""
     gold, vectors = evidence.vectors["gold"], evidence.vectors
     names = [name for name in get_args(TextControlName) if name in vectors]
@@ -37,7 +37,7 @@ def report(evidence: Evidence) -> TextControls | Inconclusive | None:
     real = cosine_rows(gold, vectors["real"])
     return too_few(evidence.documents) or TextControls(
         real=real.mean(),
-        controls=controls(
+        controls=measures.controls(
             real,
             {name: cosine_rows(gold, vectors[name]) for name in names},
             evidence.documents,

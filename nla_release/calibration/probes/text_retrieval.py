@@ -14,7 +14,7 @@ from pydantic import Field
 from nla_release.calibration.blocks import Inconclusive, Ranking
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import ranking
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.statistics import Floats, unit_rows
 from nla_release.calibration.tfidf import tfidf_cosines
 from nla_release.schema import Strict
@@ -33,7 +33,7 @@ class TextRetrieval(Strict):
     encoder: Ranking | Skipped = Field(description="by cosine of an encoder's vectors")
 
 
-def report(evidence: Evidence) -> TextRetrieval | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval | Inconclusive:
     """Among the documents with a source text, each at its longest; other rows are left out."""
     source = _longest(evidence)
     rows = np.array(
@@ -50,8 +50,8 @@ def report(evidence: Evidence) -> TextRetrieval | Inconclusive:
         [evidence.rows[source[name]].text or "" for name in names],
     )
     return TextRetrieval(
-        lexical=ranking(lexical, own, documents, names),
-        encoder=_encoder(evidence, rows, source, own, documents),
+        lexical=measures.ranking(lexical, own, documents, names),
+        encoder=_encoder(evidence, rows, source, own, documents, measures),
     )
 
 
@@ -72,6 +72,7 @@ def _encoder(
     source: Mapping[str, int],
     own: npt.NDArray[np.intp],
     documents: Sequence[str],
+    measures: Measures,
 ) -> Ranking | Skipped:
     if "encoder_explanation" not in evidence.vectors:
         return Skipped(skipped=_why_not(evidence))
@@ -79,7 +80,7 @@ def _encoder(
     said[evidence.failed("real")[rows]] = 0
     names = sorted(source)
     meant = unit_rows(evidence.vectors["encoder_source"][[source[name] for name in names]])
-    return ranking(said @ meant.T, own, documents, names)
+    return measures.ranking(said @ meant.T, own, documents, names)
 
 
 def _why_not(evidence: Evidence) -> str:

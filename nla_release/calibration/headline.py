@@ -1,0 +1,202 @@
+"""What a pair reads: the part of `calibration.json` that decides the label, and its baselines.
+
+All of it is new in format 3: contrasts over all pairs of rows, centred cosines, nearness to the own
+activation, the energy of single dimensions, and what the mean explains of these rows.
+
+In a real language model one direction can hold most of every activation. Plain cosines are then
+near 1 whatever is read, and only what is left without the reference mean tells rows apart.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nla_release.calibration.blocks import AgainstChance
+from nla_release.calibration.contrasts import Contrast
+from nla_release.calibration.contrasts import Contrasts as Found
+from nla_release.calibration.controls import failures, has, reconstructions
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL, NO_VARIANCE
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.measures import FORMAT_3, rounded
+from nla_release.calibration.reading import (
+    Answers,
+    in_document,
+    last_token,
+    nearness,
+    pair_contrasts,
+)
+from nla_release.calibration.report import (
+    CONTROL_NAMES,
+    Calibration,
+    Centred,
+    Contrasts,
+    DimensionShare,
+    Energy,
+    Fve,
+    PairContrast,
+)
+from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
+
+# Of the energy of unit activations. Above it, in one dimension or along the mean, plain cosines are
+# about that unless a reconstruction misses the direction altogether.
+DOMINATED = 0.5
+_DIMENSIONS = 5
+
+
+def parts(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
+    """The fields that format 3 adds to a calibration, or adds to."""
+    answers = _answers(evidence)
+    documents, inside = answers.documents, in_document(answers)
+    retrieval = calibration.retrieval.model_copy(
+        update={
+            "document_alone": round(len(set(documents)) / len(documents), 6),
+            "in_document": inside and _against_chance(inside),
+            "percentile": _against_chance(nearness(answers)),
+        }
+    )
+    return {
+        "failures": FORMAT_3.ratio(answers.failed, documents),
+        "energy": _energy(evidence),
+        "centred": _centred(evidence),
+        "contrasts": contrasts(answers),
+        "plain_contrasts": contrasts(replace(answers, mean=np.zeros_like(answers.mean))),
+        "fve": _against_mean(evidence, calibration.fve, _mean_squared_errors(evidence)),
+        "fve_mean_norm": _against_mean(
+            evidence, calibration.fve_mean_norm, _mean_direction_errors(evidence)
+        ),
+        "retrieval": retrieval,
+    }
+
+
+def _answers(evidence: Evidence) -> Answers:
+    sources = [row.text for row in evidence.rows if row.text is not None]
+    return Answers(
+        gold=evidence.vectors["gold"],
+        real=evidence.vectors["real"],
+        empty=evidence.vectors["empty"],
+        mean=evidence.vectors["reference_mean"],
+        documents=evidence.documents,
+        texts=[row.explanation for row in evidence.rows],
+        failed=evidence.failed("real"),
+        tokens=list(map(last_token, sources)) if len(sources) == len(evidence.rows) else None,
+    )
+
+
+def contrasts(answers: Answers) -> Contrasts:
+    """The own text against the texts of other rows, by cosines less `answers.mean`."""
+    enough = len(set(answers.documents)) >= MIN_DOCUMENTS_OF_INTERVAL
+    return _block(pair_contrasts(answers), enough=enough)
+
+
+def _block(found: Found, *, enough: bool) -> Contrasts:
+    def block(contrast: Contrast | None) -> PairContrast | None:
+        if contrast is None or not contrast.n:
+            return None
+        return PairContrast(
+            first=np.clip(contrast.first, -1, 1),
+            second=np.clip(contrast.second, -1, 1),
+            difference=contrast.difference,
+            interval=contrast.interval if enough else None,
+            n=contrast.n,
+        )
+
+    above_others = block(found.above_others)
+    assert above_others is not None  # a single document is refused
+    return Contrasts(
+        within=block(found.within),
+        between=block(found.between),
+        above_others=above_others,
+        above_token=block(found.above_token),
+    )
+
+
+def _centred(evidence: Evidence) -> Centred:
+    failed = evidence.failed("real")
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    gold = unit_rows(evidence.vectors["gold"]) - mean
+
+    def cosines(name: Any) -> Floats:
+        read = unit_rows(reconstructions(evidence, name)) - mean
+        found: Floats = np.where(failed, 0.0, cosine_rows(gold, read))
+        return found
+
+    # Always predicting the mean leaves nothing once the mean is taken out.
+    names = [name for name in CONTROL_NAMES if has(evidence, name) and name != "predict_mean"]
+    own = cosines("real")
+    (interval,) = FORMAT_3.intervals(own[np.newaxis], evidence.documents)
+    return Centred(
+        mean=own.mean(),
+        interval=interval,
+        n=len(own),
+        controls=FORMAT_3.controls(
+            own,
+            {name: cosines(name) for name in names},
+            evidence.documents,
+            {name: failures(evidence, name) for name in names},
+        ),
+    )
+
+
+def _energy(evidence: Evidence) -> Energy:
+    gold = unit_rows(evidence.vectors["gold"])
+    real = unit_rows(evidence.vectors["real"])
+    shares = np.mean(gold**2, axis=0)
+    parts_of_cosine = np.mean(gold * real, axis=0)
+    largest = np.argsort(-shares, kind="stable")[:_DIMENSIONS]
+    mean = unit_rows(evidence.vectors["reference_mean"][np.newaxis])[0]
+    along = float(np.mean((gold @ mean) ** 2))
+    return Energy(
+        dimensions=[
+            DimensionShare(dimension=int(at), energy=shares[at], cosine=parts_of_cosine[at])
+            for at in largest
+        ],
+        mean_direction=along,
+        dominated=max(along, float(shares.max())) > DOMINATED,
+    )
+
+
+def _mean_squared_errors(evidence: Evidence) -> Floats:
+    """[N] `||u(v) - mu||^2`: the error of always predicting the reference mean, as it is."""
+    gold = unit_rows(evidence.vectors["gold"])
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    errors: Floats = np.sum((gold - mean) ** 2, axis=1)
+    return errors
+
+
+def _mean_direction_errors(evidence: Evidence) -> Floats:
+    """[N] `2 (1 - cos(v, mu))`: the error of always predicting its direction."""
+    mean = np.broadcast_to(evidence.vectors["reference_mean"], evidence.vectors["gold"].shape)
+    errors: Floats = 2 * (1 - cosine_rows(evidence.vectors["gold"], mean))
+    return errors
+
+
+def _against_mean(evidence: Evidence, fve: Fve, of_mean: Floats) -> Fve:
+    """What the mean explains of these rows' variance, and how much more the pair does.
+
+    `1 - mean(error) / denominator`, as FVE itself, with the error of predicting the mean. On the
+    reference set it is 0; on other rows it is what it is, and a reference that does not fit shows.
+    A failed row is a tie: whether the pair fails is another question than whether it reads.
+    """
+    if fve.denominator < NO_VARIANCE:
+        return fve
+    own = 2 * (1 - cosine_rows(evidence.vectors["gold"], evidence.vectors["real"]))
+    apart = np.where(evidence.failed("real"), 0.0, of_mean - own) / fve.denominator
+    (interval,) = FORMAT_3.intervals(apart[np.newaxis], evidence.documents)
+    return fve.model_copy(
+        update={
+            "of_mean": round(float(1 - of_mean.mean() / fve.denominator), 6) + 0.0,
+            "above_mean": round(float(apart.mean()), 6) + 0.0,
+            "above_mean_interval": rounded(interval),
+        }
+    )
+
+
+def _against_chance(found: Contrast) -> AgainstChance:
+    return AgainstChance(
+        mean=found.first,
+        chance=found.second,
+        difference=found.difference,
+        interval=found.interval,
+        n=found.n,
+    )
