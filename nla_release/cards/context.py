@@ -15,7 +15,6 @@ from nla_release.cards.inputs import Adapter, Inputs
 from nla_release.cards.loosened import loosened_section
 from nla_release.cards.method import alignment
 from nla_release.cards.notes import NAMES
-from nla_release.cards.numbers import count
 from nla_release.cards.references import citations
 from nla_release.cards.released import Released
 from nla_release.cards.snippet import snippet
@@ -25,6 +24,7 @@ from nla_release.manifest import Stated
 from nla_release.release import ROLES, tag
 from nla_release.sidecar import Role, Sidecar
 from nla_release.stack import below, place
+from nla_release.text.numbers import count
 from nla_release.training_chain import TrainingChain, chains_below, training_chain
 from nla_release.training_log import RULE, Step, judge
 from nla_release.weights import ADAPTER_FILE_NAME

@@ -21,9 +21,9 @@ from nla_release.cards.markdown import (
     quoted,
     unseen,
 )
-from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.errors import ConfigError
 from nla_release.files import read_text
+from nla_release.text.numbers import count, interval, number, signed
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nla_release.calibration.probes.ceiling import Ceiling
 from nla_release.calibration.probes.text_controls import TextControls
 from nla_release.calibration.report import Calibration
-from nla_release.cards.numbers import number, signed
+from nla_release.text.numbers import number, signed
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.records import RunFacts
 from nla_release.calibration.report import Calibration
 from nla_release.cards.markdown import code_cell
-from nla_release.cards.numbers import count
 from nla_release.sidecar import Role, Sidecar
+from nla_release.text.numbers import count
 
 Status = Literal["implemented", "adapted", "extension", "out of scope", "not recorded"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nla_release.calibration.blocks import AgainstChance, Ranking, Ratio
-from nla_release.cards.numbers import interval, number, signed
+from nla_release.text.numbers import interval, number, signed
 
 Bounds = tuple[float, float] | None
 Row = tuple[str, str, str, str, str, str]

@@ -15,8 +15,8 @@ from nla_release.calibration.probes.templates import Length, Templates
 from nla_release.calibration.report import Probes
 from nla_release.calibration.statistics import wilson
 from nla_release.cards.markdown import code_cell
-from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.cards.probe_rows import unsigned
+from nla_release.text.numbers import count, interval, number, signed
 
 _WITHOUT_READING: dict[StructuralName, str] = {
     "predict_mean": "the mean training direction",

@@ -17,7 +17,6 @@ from nla_release.calibration.probes.text_controls import TextControlName, TextCo
 from nla_release.calibration.probes.text_retrieval import Skipped, TextRetrieval
 from nla_release.calibration.report import Probes
 from nla_release.cards.markdown import code_cell, inline
-from nla_release.cards.numbers import count, number, signed
 from nla_release.cards.probe_rows import (
     Row,
     against_chance_row,
@@ -35,6 +34,7 @@ from nla_release.cards.probe_sentences import (
     structural_sentence,
     templates_sentence,
 )
+from nla_release.text.numbers import count, number, signed
 
 OF_THE_DIFFERENCE = "95% interval of the difference"
 OF_THE_SHARE = "95% interval of the share"

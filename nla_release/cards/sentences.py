@@ -7,8 +7,8 @@ from nla_release.calibration.label import singles_out
 from nla_release.calibration.probes.retrieval import Retrieval
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.markdown import inline
-from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.release_config import Gates
+from nla_release.text.numbers import count, interval, number, signed
 
 ALWAYS = "NLAs can produce unexpected or incorrect explanations."
 ONE_ROW_EACH = (

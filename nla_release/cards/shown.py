@@ -12,9 +12,9 @@ from nla_release.calibration.probes.claims import Claims
 from nla_release.calibration.probes.retrieval import Retrieval
 from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import Calibration, ControlName
-from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.cards.probe_sentences import wording_cost
 from nla_release.cards.sentences import ONE_ROW_EACH, not_nearer
+from nla_release.text.numbers import count, interval, number, signed
 
 SIGNIFICANT = 0.05
 

@@ -13,7 +13,7 @@ from nla_release.calibration.report import CONTROL_NAMES, Calibration, ControlNa
 from nla_release.calibration.settings import differing, run_settings
 from nla_release.cards.addenda import Addendum
 from nla_release.cards.environment import render_template
-from nla_release.cards.numbers import interval, number, signed
+from nla_release.text.numbers import interval, number, signed
 
 ADDENDUM = "addendum"
 ADDENDA = "addenda"

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 from nla_release.calibration.comparison import Comparison, Paired, PairedVerdict
 from nla_release.calibration.settings import Differing, what_differs
 from nla_release.cards.markdown import inline
-from nla_release.cards.numbers import interval, number, signed
+from nla_release.text.numbers import interval, number, signed
 
 _HASH = re.compile(r"[0-9a-f]{40,64}")
 _SHOWN_OF_A_HASH = 12

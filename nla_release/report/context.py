@@ -16,7 +16,6 @@ from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.records import Row
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
-from nla_release.cards.numbers import count, interval, number, signed
 from nla_release.errors import NlaReleaseError
 from nla_release.output.calibration_text import headline_lines
 from nla_release.output.comparison_text import Table, comparison_parts
@@ -31,6 +30,7 @@ from nla_release.report.texts import everywhere, placeless, shortened, visible
 from nla_release.rules.model import State, UnreadableError, Verdict
 from nla_release.rules.subject import Measurement, Subject
 from nla_release.sidecar import Role
+from nla_release.text.numbers import count, interval, number, signed
 from nla_release.training_chain import TrainingChain, training_chain
 
 MAX_ROWS = 500

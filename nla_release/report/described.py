@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from nla_release.cards.numbers import number
+from nla_release.text.numbers import number
 
 Entry = dict[str, str]
 

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from nla_release.calibration.blocks import Control
 from nla_release.calibration.report import ControlName
-from nla_release.cards.numbers import interval, signed
+from nla_release.text.numbers import interval, signed
 
 _WIDTH = 480
 _LEFT, _RIGHT = 120.0, 390.0

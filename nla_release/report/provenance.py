@@ -6,9 +6,9 @@ from nla_release import __version__
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.records import ProbeRecord
 from nla_release.calibration.report import Calibration
-from nla_release.cards.numbers import count
 from nla_release.report.described import shown
 from nla_release.sidecar import Role
+from nla_release.text.numbers import count
 from nla_release.training_chain import TrainingChain
 
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator
 
 from nla_release.calibration.evidence import ROWS_NAME, VECTORS_NAME
-from nla_release.cards.numbers import interval, number, signed
 from nla_release.rules.model import Page, Problem, Skip, rule
 from nla_release.rules.scopes import MEASURED
 from nla_release.rules.subject import Measurement
+from nla_release.text.numbers import interval, number, signed
 
 _NO_TEXT = Skip("no row has an explanation, see NLA609")
 _NO_INTERVAL = Skip("rows of so few documents give no interval, see NLA608")

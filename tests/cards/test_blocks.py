@@ -18,10 +18,10 @@ from nla_release.cards.blocks import (
     generated_blocks,
     marked,
 )
-from nla_release.cards.numbers import number
 from nla_release.errors import InputError
 from nla_release.files import read_json
 from nla_release.release import Release
+from nla_release.text.numbers import number
 from tests.builders_pair import make_release
 
 # A number as the documents write it, not part of a word, a hash or a formula.

@@ -7,9 +7,9 @@ import pytest
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.report import Calibration, LabelName
-from nla_release.cards.numbers import number
 from nla_release.cards.sentences import ALWAYS, limitations, verdict
 from nla_release.cards.shown import shown
+from nla_release.text.numbers import number
 from tests.builders import make_evidence
 
 WELL_MEASURED = {"rows": 120, "documents": 40}

@@ -19,7 +19,7 @@ from nla_release.cards.figures.plot import (
     legend_above,
     named_rows,
 )
-from nla_release.cards.numbers import count, number
+from nla_release.text.numbers import count, number
 
 _CONDITIONS: dict[Condition, str] = {
     "real": "its own explanation",

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas
-from nla_release.cards.numbers import count, number, signed
 from nla_release.sidecar import Role
+from nla_release.text.numbers import count, number, signed
 from nla_release.training_log import Step, judge
 
 

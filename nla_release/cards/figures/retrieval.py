@@ -10,7 +10,7 @@ from nla_release.calibration.probes.retrieval import Retrieval as RetrievalProbe
 from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import Calibration, Retrieval
 from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas, named_rows
-from nla_release.cards.numbers import number
+from nla_release.text.numbers import number
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from nla_release.cards.figures.plot import (
     legend_above,
     named_rows,
 )
-from nla_release.cards.numbers import number
+from nla_release.text.numbers import number
 
 
 def versions_side_by_side(versions: Sequence[Version]) -> Plot:

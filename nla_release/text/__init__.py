@@ -1,0 +1,1 @@
+"""Text that is the same in every output: how numbers are written."""
