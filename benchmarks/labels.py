@@ -22,7 +22,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.reading import Answers, Level, level, reading
+from nla_release.calibration.reading import Answers, Level, level_of
 from nla_release.calibration.statistics import unit_rows
 
 Floats = npt.NDArray[np.float64]
@@ -243,7 +243,7 @@ def label_of(truth: Truth, shape: Shape, seed: int) -> Level:
         failed=np.zeros(w.rows, np.bool_),
         tokens=[str(each) for each in w.tokens],
     )
-    return level(reading(answers))
+    return level_of(answers)
 
 
 def table(truths: Sequence[str], pairs: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,12 @@ from nla_release.calibration.probes import (
 )
 from nla_release.calibration.report import (
     CONTROL_NAMES,
+    CURRENT,
     Calibration,
     ControlName,
     CosineSummary,
     CosineSurvivors,
+    CurrentCalibration,
     Denominators,
     Diversity,
     EvidenceHashes,
@@ -62,6 +64,14 @@ Format = Literal[2, 3]
 _UNDECIDED = Label(name="inconclusive", sentence="")
 
 
+@overload
+def calibrate(evidence: Evidence) -> CurrentCalibration: ...
+
+
+@overload
+def calibrate(evidence: Evidence, format_: Format) -> Calibration: ...
+
+
 def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
     """Every number of `calibration.json`.
 
@@ -75,14 +85,22 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
         NothingCheckedError: there is a single row, or a single document.
     """
     refuse_single(evidence.documents)
+    if format_ == 2:
+        found = _labelled_by_format_2(_common(evidence, FORMAT_2))
+    else:
+        found = _labelled(headline.extended(_common(evidence, FORMAT_3), evidence))
+    tried = multiplicity(evidence.run.attempts, found.model_dump(), BOOTSTRAP.level)
+    return found.model_copy(update={"multiplicity": tried})
+
+
+def _common(evidence: Evidence, measures: Measures) -> Calibration:
+    """What all formats have, without the label."""
     run = evidence.run
-    measures = FORMAT_2 if format_ == 2 else FORMAT_3
     cosines = cosines_of(evidence, "real")
     (cosine_interval,) = measures.intervals(cosines[np.newaxis], evidence.documents)
-    denominators, probes = _denominators(evidence), _probes(evidence, measures)
     mean_norm = float(np.linalg.norm(evidence.vectors["reference_mean"].astype(np.float64)))
-    calibration = Calibration(
-        schema_=format_,
+    return Calibration(
+        schema_=CURRENT if measures.clustered else 2,
         tool_version=__version__,
         evidence=EvidenceHashes(
             rows_sha256=run.rows_sha256,
@@ -90,7 +108,7 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
             run_sha256=evidence.run_sha256,
         ),
         bootstrap=BOOTSTRAP,
-        denominators=denominators,
+        denominators=_denominators(evidence),
         cosine=CosineSummary(
             mean=cosines.mean(),
             sd=cosines.std(ddof=1),
@@ -127,16 +145,13 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
         diversity=_diversity(evidence),
         injection=_injection(evidence),
         label=_UNDECIDED,
-        probes=probes,
+        probes=_probes(evidence, measures),
         contamination=contamination(evidence),
     )
-    if format_ == 2:
-        calibration = _labelled_by_format_2(calibration)
-    else:
-        calibration = calibration.model_copy(update=headline.parts(evidence, calibration))
-        calibration = calibration.model_copy(update={"label": label(calibration)})
-    tried = multiplicity(run.attempts, calibration.model_dump(), BOOTSTRAP.level)
-    return calibration.model_copy(update={"multiplicity": tried})
+
+
+def _labelled(calibration: CurrentCalibration) -> Calibration:
+    return calibration.model_copy(update={"label": label(calibration)})
 
 
 def _labelled_by_format_2(calibration: Calibration) -> Calibration:

@@ -31,12 +31,15 @@ from nla_release.calibration.report import (
     Calibration,
     Centred,
     Contrasts,
+    CurrentCalibration,
+    CurrentRetrieval,
     DimensionShare,
     Energy,
     Fve,
     PairContrast,
 )
 from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
+from nla_release.schema import Strict
 
 # Of the energy of unit activations. Above it, in one dimension or along the mean, plain cosines are
 # about that unless a reconstruction misses the direction altogether.
@@ -44,29 +47,34 @@ DOMINATED = 0.5
 _DIMENSIONS = 5
 
 
-def parts(evidence: Evidence, calibration: Calibration) -> dict[str, Any]:
-    """The fields that format 3 adds to a calibration, or adds to."""
+def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
+    """The calibration with all that format 3 adds."""
     answers = _answers(evidence)
     documents, inside = answers.documents, in_document(answers)
-    retrieval = calibration.retrieval.model_copy(
-        update={
-            "document_alone": round(len(set(documents)) / len(documents), 6),
-            "in_document": inside and _against_chance(inside),
-            "percentile": _against_chance(nearness(answers)),
-        }
+    retrieval = CurrentRetrieval(
+        **_given(common.retrieval),
+        document_alone=len(set(documents)) / len(documents),
+        in_document=inside and _against_chance(inside),
+        percentile=_against_chance(nearness(answers)),
     )
-    return {
+    added = {
+        "retrieval": retrieval,
         "failures": FORMAT_3.ratio(answers.failed, documents),
         "energy": _energy(evidence),
         "centred": _centred(evidence),
         "contrasts": contrasts(answers),
         "plain_contrasts": contrasts(replace(answers, mean=np.zeros_like(answers.mean))),
-        "fve": _against_mean(evidence, calibration.fve, _mean_squared_errors(evidence)),
+        "fve": _against_mean(evidence, common.fve, _mean_squared_errors(evidence)),
         "fve_mean_norm": _against_mean(
-            evidence, calibration.fve_mean_norm, _mean_direction_errors(evidence)
+            evidence, common.fve_mean_norm, _mean_direction_errors(evidence)
         ),
-        "retrieval": retrieval,
     }
+    return CurrentCalibration(**(_given(common) | added))
+
+
+def _given(block: Strict) -> dict[str, Any]:
+    """The fields of a block that were given, as they are."""
+    return {name: getattr(block, name) for name in sorted(block.model_fields_set)}
 
 
 def _answers(evidence: Evidence) -> Answers:

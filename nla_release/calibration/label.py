@@ -1,23 +1,25 @@
-"""The label: one word for what the evidence supports, and two short sentences that say why.
+"""The label: one word for what the evidence supports, a short sentence, and its numbers.
 
 It is decided on the rounded numbers that are published, so that a reader of `calibration.json`
 arrives at the same word. docs/calibration.md has a table of how often it is wrong on simulated
 pairs of known truth, which `benchmarks/labels.py` makes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from nla_release.calibration.blocks import AgainstChance, Inconclusive, Interval, Ranking
+from nla_release.calibration.blocks import Inconclusive, Ranking
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.calibration.reading import above_zero, level
 from nla_release.calibration.report import (
-    Calibration,
-    Contrasts,
+    CurrentCalibration,
     Grade,
     Grades,
     Label,
     LabelName,
     PairContrast,
 )
+from nla_release.text.numbers import interval, number, signed
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
 CONDITIONS: dict[LabelName, str] = {
@@ -40,26 +42,51 @@ RULE = (
     + "; ".join(f"{name}, {condition}" for name, condition in CONDITIONS.items())
 )
 
-# Below this a difference of centred cosines is small beside what the own text leaves unexplained,
-# however certain it is; the sentence says so.
+# A smaller difference of centred cosines is called small, however certain it is. Of what a text
+# could add, 1 - (what other texts give), it is less than a twentieth.
 SMALL_EFFECT = 0.05
 
 
-def label(calibration: Calibration) -> Label:
+@dataclass(frozen=True)
+class Clause:
+    """A part of the label: a few words that say it, and its reason with the numbers."""
+
+    head: str
+    reason: str
+
+
+def label(calibration: CurrentCalibration) -> Label:
     """The label of a calibration that has all else."""
-    name, sentence = _decide(calibration)
-    clauses = [*_before(calibration, name), sentence, *_after(calibration)]
+    name = _name(calibration)
     return Label(
-        name=name, sentence=" ".join(clauses), rule=RULE, grades=_grades(calibration, name)
+        name=name,
+        sentence=" ".join(f"{each.head} {each.reason}" for each in clauses(calibration)),
+        rule=RULE,
+        grades=_grades(calibration, name),
     )
 
 
-def beats_the_mean(calibration: Calibration) -> bool:
+def clauses(calibration: CurrentCalibration) -> list[Clause]:
+    """The label in words; what a reader must not miss comes first."""
+    name = _name(calibration)
+    if name == "inconclusive":
+        return [_inconclusive(calibration)]
+    said = [
+        _not_above_the_mean(calibration, name),
+        _CLAUSES[name](calibration),
+        _failures(calibration),
+        _code(calibration),
+    ]
+    return [clause for clause in said if clause is not None]
+
+
+def beats_the_mean(calibration: CurrentCalibration) -> bool:
     """Whether FVE lies above that of always predicting the reference mean, by its interval."""
-    return _above(calibration.fve.above_mean_interval)
+    bounds = calibration.fve.above_mean_interval
+    return bounds is not None and bounds[0] > 0
 
 
-def found_by_words(calibration: Calibration) -> bool | None:
+def found_by_words(calibration: CurrentCalibration) -> bool | None:
     """Whether explanations lead to their source document, by words or encoder.
 
     None where that was not measured: no source texts, or too few rows.
@@ -68,78 +95,88 @@ def found_by_words(calibration: Calibration) -> bool | None:
     if matched is None or isinstance(matched, Inconclusive):
         return None
     rankings = [each for each in (matched.lexical, matched.encoder) if isinstance(each, Ranking)]
-    return any(_above_chance(each) for each in rankings)
+    return any(map(above_chance, rankings))
 
 
-def level(
-    contrasts: Contrasts, inside: AgainstChance | None, percentile: AgainstChance
-) -> LabelName:
-    """The label of evidence that is enough to decide.
-
-    Args:
-        contrasts: of centred cosines.
-        inside: retrieval of the own activation among those of its document, or None.
-        percentile: nearness to the own activation among those of all rows.
-    """
-    if not (_above(contrasts.above_others.interval) and _above(percentile.interval)):
-        return "format-only"
-    between = contrasts.between is not None and _above(contrasts.between.interval)
-    if between and all(
-        part is not None and _above(part.interval)
-        for part in (contrasts.within, contrasts.above_token, inside)
-    ):
-        return "row-level"
-    return "document-level" if between else "token-level"
+def above_chance(found: Ranking) -> bool:
+    """Whether the own candidate is found more often than by guessing, and is nearer too."""
+    return found.interval[0] > found.chance and above_zero(found.percentile)
 
 
-def _decide(calibration: Calibration) -> tuple[LabelName, str]:
-    if reason := _why_inconclusive(calibration):
-        return "inconclusive", f"**Inconclusive.** {reason}."
-    contrasts, found = calibration.contrasts, calibration.retrieval
-    assert contrasts is not None
-    assert found.percentile is not None
-    name = level(contrasts, found.in_document, found.percentile)
-    return name, _SENTENCES[name](calibration, contrasts)
+def _name(calibration: CurrentCalibration) -> LabelName:
+    asked = calibration.denominators
+    if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS or asked.ok == 0:
+        return "inconclusive"
+    pairs, found = calibration.contrasts, calibration.retrieval
+    return level(
+        within=pairs.within,
+        between=pairs.between,
+        above_others=pairs.above_others,
+        above_token=pairs.above_token,
+        in_document=found.in_document,
+        nearness=found.percentile,
+    )
 
 
-def _format_only(calibration: Calibration, contrasts: Contrasts) -> str:
-    others = contrasts.above_others
-    if not _above(others.interval):
-        return (
-            "**Format-only.** The own explanation is not shown to reconstruct its activation better"
-            f" than explanations of other documents: {_numbers(others, calibration)}."
+def _inconclusive(calibration: CurrentCalibration) -> Clause:
+    asked = calibration.denominators
+    measured = f"{asked.rows} activations from {asked.documents} documents"
+    if asked.ok == 0:
+        return Clause("Inconclusive.", f"None of {measured} has an explanation.")
+    least = f"{MIN_ROWS} from {MIN_DOCUMENTS}"
+    return Clause("Inconclusive.", f"{measured} are too few: a label takes {least}.")
+
+
+def _format_only(calibration: CurrentCalibration) -> Clause:
+    others = calibration.contrasts.above_others
+    numbers = _numbers(calibration, others, "texts of other documents")
+    if not above_zero(others):
+        return Clause(
+            "Format-only.",
+            "The own explanation is not shown to reconstruct its activation better than"
+            f" explanations of other documents. {numbers}",
         )
-    return (
-        "**Format-only.** The reconstruction is not shown to be nearer to its own activation than"
-        " to others, though the own explanation does better than those of other documents:"
-        f" {_numbers(others, calibration)}."
+    near = calibration.retrieval.percentile
+    return Clause(
+        "Format-only.",
+        "Reconstructions are not shown to be nearer to their own activation than to others. They"
+        f" are nearer than to {near.mean:.1%} of the others, chance is {near.chance:.0%}"
+        f" (difference {_interval(near.interval)}; {near.n} rows). {numbers}",
     )
 
 
-def _row_level(calibration: Calibration, contrasts: Contrasts) -> str:
-    assert contrasts.within is not None  # or it would be another label
-    return (
-        "**Row-level.** The own explanation reconstructs its activation better than those of other"
-        f" rows of the same document: {_numbers(contrasts.within, calibration)}."
+def _row_level(calibration: CurrentCalibration) -> Clause:
+    within = calibration.contrasts.within
+    assert within is not None  # or it would be another label
+    return Clause(
+        "Row-level.",
+        "Explanations tell rows of one document apart."
+        f" {_numbers(calibration, within, 'texts of the same document')}",
     )
 
 
-def _document_level(calibration: Calibration, contrasts: Contrasts) -> str:
-    assert contrasts.between is not None  # or it would be another label
-    return (
-        "**Document-level.** Explanations tell documents apart:"
-        f" {_numbers(contrasts.between, calibration)}. {_not_row_level(calibration)}"
+def _document_level(calibration: CurrentCalibration) -> Clause:
+    between = calibration.contrasts.between
+    assert between is not None  # or it would be another label
+    return Clause(
+        "Document-level.",
+        "Explanations tell documents apart, but are not shown to tell rows of one document apart."
+        f" Of centred cosines, texts of the same document score {number(between.first)}, texts of"
+        f" other documents {number(between.second)} ({_apart(calibration, between)})."
+        f" {_not_row_level(calibration)}",
     )
 
 
-def _token_level(calibration: Calibration, contrasts: Contrasts) -> str:
-    return (
-        "**Token-level.** Explanations tell rows apart, and are not shown to tell documents apart:"
-        f" {_numbers(contrasts.above_others, calibration)}."
+def _token_level(calibration: CurrentCalibration) -> Clause:
+    others = calibration.contrasts.above_others
+    return Clause(
+        "Token-level.",
+        "Explanations tell rows apart, but are not shown to tell documents apart."
+        f" {_numbers(calibration, others, 'texts of other documents')}",
     )
 
 
-_SENTENCES: dict[LabelName, Callable[[Calibration, Contrasts], str]] = {
+_CLAUSES: dict[LabelName, Callable[[CurrentCalibration], Clause]] = {
     "format-only": _format_only,
     "row-level": _row_level,
     "document-level": _document_level,
@@ -147,70 +184,80 @@ _SENTENCES: dict[LabelName, Callable[[Calibration, Contrasts], str]] = {
 }
 
 
-def _not_row_level(calibration: Calibration) -> str:
+def _not_row_level(calibration: CurrentCalibration) -> str:
     """What is missing for more, the first of it."""
-    contrasts, inside = calibration.contrasts, calibration.retrieval.in_document
-    assert contrasts is not None
-    if contrasts.within is None:
+    pairs, inside = calibration.contrasts, calibration.retrieval.in_document
+    if pairs.within is None:
         return "With one row per document, rows of a document cannot be compared."
-    if not _above(contrasts.within.interval):
+    if not above_zero(pairs.within):
         return (
-            "They are not shown to tell rows of one document apart:"
-            f" {_numbers(contrasts.within, calibration)}."
+            f"The own text scores {number(pairs.within.first)} where texts of the same document"
+            f" score {number(pairs.within.second)} ({_apart(calibration, pairs.within)})."
         )
-    if contrasts.above_token is None:
+    if pairs.above_token is None:
         return (
             "Whether they say more than the token is not measured: no source texts, or no token"
             " that occurs in two documents."
         )
-    if not _above(contrasts.above_token.interval):
+    if not above_zero(pairs.above_token):
         return (
-            "They are not shown to say more than the token:"
-            f" {_numbers(contrasts.above_token, calibration)}."
+            "They are not shown to say more than the token: the own text scores"
+            f" {number(pairs.above_token.first)}, texts of other documents at the same token"
+            f" {number(pairs.above_token.second)} ({_apart(calibration, pairs.above_token)})."
         )
     assert inside is not None
     return (
-        "They are not shown to find their own activation among those of the document:"
-        f" {_number(inside.mean)}, by knowing the document {_number(inside.chance)}."
+        "Reconstructions are not shown to find their own activation among those of the document:"
+        f" {number(inside.mean)} of them do, by knowing the document {number(inside.chance)}"
+        f" would (difference {_interval(inside.interval)}; {inside.n} rows)."
     )
 
 
-def _before(calibration: Calibration, name: LabelName) -> Iterator[str]:
-    """What must be read first."""
-    if name in ("inconclusive", "format-only") or beats_the_mean(calibration):
-        return
+def _not_above_the_mean(calibration: CurrentCalibration, name: LabelName) -> Clause | None:
     fve = calibration.fve
+    if name == "format-only" or beats_the_mean(calibration):
+        return None
     if fve.value is None or fve.of_mean is None:
-        return
-    yield (
-        "**Does not beat the mean.** Reconstructions are not shown to be better than always"
-        f" predicting the mean training activation: FVE {_number(fve.value)}, the mean"
-        f" {_number(fve.of_mean)} (difference {_interval(fve.above_mean_interval)})."
+        return None
+    return Clause(
+        "Does not beat the mean.",
+        "Reconstructions are not shown to be better than always predicting the mean training"
+        f" activation. FVE is {number(fve.value)}, of the mean {number(fve.of_mean)} (difference,"
+        f" with failed rows as ties, {_interval(fve.above_mean_interval)}).",
     )
 
 
-def _after(calibration: Calibration) -> Iterator[str]:
+def _failures(calibration: CurrentCalibration) -> Clause | None:
     failures = calibration.failures
-    if failures is not None and failures.hits:
-        yield f"{failures.hits} of {failures.n} explanations fail ({failures.share:.0%})."
-    if found_by_words(calibration) is False:
-        yield (
-            "Read by its own AR only: the words do not lead a reader to the source document more"
-            " often than chance."
-        )
+    if not failures.hits:
+        return None
+    return Clause(
+        "Some explanations fail." if failures.share < 1 else "All explanations fail.",
+        f"{failures.hits} of {failures.n} ({failures.share:.1%}, 95% CI {failures.interval[0]:.1%}"
+        f" to {failures.interval[1]:.1%}).",
+    )
 
 
-def _grades(calibration: Calibration, name: LabelName) -> Grades:
-    if name == "inconclusive":
-        return Grades(
-            reads_text="not measured", tells_rows_apart="not measured", readable="not measured"
-        )
+def _code(calibration: CurrentCalibration) -> Clause | None:
+    if found_by_words(calibration) is not False:
+        return None
+    return Clause(
+        "Read by its own AR only.",
+        "The words do not lead to the source document more often than chance.",
+    )
+
+
+def _grades(calibration: CurrentCalibration, name: LabelName) -> Grades:
     apart: dict[LabelName, Grade] = {
         "row-level": "yes",
         "document-level": "partly",
         "token-level": "partly",
     }
-    reads = "no" if name == "format-only" else "yes" if beats_the_mean(calibration) else "partly"
+    reads: Grade = "partly"
+    if name == "format-only":
+        reads = "no"
+    elif beats_the_mean(calibration):
+        reads = "yes"
     found = found_by_words(calibration)
     return Grades(
         reads_text=reads,
@@ -219,44 +266,21 @@ def _grades(calibration: Calibration, name: LabelName) -> Grades:
     )
 
 
-def _why_inconclusive(calibration: Calibration) -> str | None:
-    asked = calibration.denominators
-    count = f"{asked.rows} activations from {asked.documents} documents"
-    if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS:
-        return f"{count} are too few: it takes {MIN_ROWS} from {MIN_DOCUMENTS}"
-    if asked.ok == 0:
-        return f"None of {count} has an explanation"
-    return None
-
-
-def _numbers(found: PairContrast, calibration: Calibration) -> str:
-    documents = calibration.denominators.documents
-    small = ", which is small" if 0 < found.difference < SMALL_EFFECT else ""
+def _numbers(calibration: CurrentCalibration, found: PairContrast, others: str) -> str:
     return (
-        f"centred cosine {_number(found.first)} against {_number(found.second)}, difference"
-        f" {_signed(found.difference)}{small} ({_interval(found.interval)}; {found.n} rows,"
-        f" {documents} documents)"
+        f"Of centred cosines, the own text scores {number(found.first)}, {others}"
+        f" {number(found.second)} ({_apart(calibration, found)})."
     )
 
 
-def _above_chance(found: Ranking) -> bool:
-    return found.interval[0] > found.chance and _above(found.percentile.interval)
+def _apart(calibration: CurrentCalibration, found: PairContrast) -> str:
+    documents = calibration.denominators.documents
+    small = ", small" if 0 < found.difference < SMALL_EFFECT else ""
+    return (
+        f"difference {signed(found.difference)}{small}, {_interval(found.interval)}; {found.n}"
+        f" rows, {documents} documents"
+    )
 
 
-def _above(interval: Interval) -> bool:
-    return interval is not None and interval[0] > 0
-
-
-def _interval(interval: Interval) -> str:
-    if interval is None:
-        return "no interval"
-    return f"95% CI {_signed(interval[0])} to {_signed(interval[1])}"
-
-
-def _signed(value: float) -> str:
-    return _number(value) if value < 0 else f"+{_number(value)}"
-
-
-def _number(value: float) -> str:
-    """Three decimals, or all six where three would show a number that decides as zero."""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.6f}"
+def _interval(bounds: tuple[float, float] | None) -> str:
+    return "no interval" if bounds is None else f"95% CI {interval(bounds)}"

@@ -8,14 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
-from nla_release.calibration.statistics import TIE, Floats, unit_rows
+from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
 
 Level = Literal["row-level", "document-level", "token-level", "format-only"]
 Vectors = npt.NDArray[np.floating[Any]]
@@ -51,32 +51,28 @@ class Answers:
     tokens: Sequence[str] | None
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What the level is decided on.
+class Compared(Protocol):
+    """A difference with its interval, as an array gave it or as it is published."""
 
-    Attributes:
-        contrasts: the own text against the texts of other rows, of centred cosines.
-        in_document: how often the own activation is the nearest of its document, against knowing
-            the document; None with one row per document.
-        nearness: share of the other activations that are farther, against 0.5.
-    """
-
-    contrasts: Contrasts
-    in_document: Contrast | None
-    nearness: Contrast
+    @property
+    def interval(self) -> Interval | None:
+        """None where there are too few documents, or too few different texts."""
 
 
-def reading(answers: Answers) -> Reading:
-    """Everything that `level` needs. A row whose explanation failed is a tie throughout."""
-    return Reading(
-        contrasts=pair_contrasts(answers),
-        in_document=in_document(answers),
-        nearness=nearness(answers),
-    )
+def above_zero(found: Compared | None) -> bool:
+    """Whether the comparison was made, and its whole interval lies above 0."""
+    return found is not None and found.interval is not None and found.interval[0] > TIE
 
 
-def level(found: Reading) -> Level:
+def level(
+    *,
+    within: Compared | None,
+    between: Compared | None,
+    above_others: Compared,
+    above_token: Compared | None,
+    in_document: Compared | None,
+    nearness: Compared,
+) -> Level:
     """What the explanations tell apart; each comparison holds when its interval lies above 0.
 
     * format-only: the own text does not do better than texts of other documents, or the
@@ -88,15 +84,25 @@ def level(found: Reading) -> Level:
     * document-level: texts of its document do better than those of others.
     * token-level: none of these.
     """
-    pairs = found.contrasts
-    if not (pairs.above_others.above_zero and found.nearness.above_zero):
+    if not (above_zero(above_others) and above_zero(nearness)):
         return "format-only"
-    if pairs.between.above_zero and all(
-        part is not None and part.above_zero
-        for part in (pairs.within, pairs.above_token, found.in_document)
-    ):
-        return "row-level"
-    return "document-level" if pairs.between.above_zero else "token-level"
+    if not above_zero(between):
+        return "token-level"
+    more = map(above_zero, (within, above_token, in_document))
+    return "row-level" if all(more) else "document-level"
+
+
+def level_of(answers: Answers) -> Level:
+    """The level of arrays. A row whose explanation failed is a tie throughout."""
+    pairs = pair_contrasts(answers)
+    return level(
+        within=pairs.within,
+        between=pairs.between,
+        above_others=pairs.above_others,
+        above_token=pairs.above_token,
+        in_document=in_document(answers),
+        nearness=nearness(answers),
+    )
 
 
 def pair_contrasts(answers: Answers) -> Contrasts:
@@ -123,7 +129,11 @@ def last_token(text: str) -> str:
 
 
 def in_document(answers: Answers) -> Contrast | None:
-    """A text that says only its document finds its row once per document; a tie is a miss."""
+    """How often the own activation is the nearest of its document, against knowing the document.
+
+    A text that says only its document finds its row once per document; a tie is a miss. None with
+    one row per document.
+    """
     rows_of = Counter(answers.documents)
     gold, real = unit_rows(answers.gold), unit_rows(answers.real)
     places: dict[str, list[int]] = {}

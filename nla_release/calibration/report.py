@@ -61,6 +61,9 @@ LabelName = Literal[
 ]
 Grade = Literal["yes", "partly", "no", "not measured"]
 
+# The format that is written; 1 and 2 are read, and recomputed for published releases.
+CURRENT = 3
+
 
 class EvidenceHashes(Strict):
     """The evidence that the numbers were computed from, file by file."""
@@ -361,15 +364,17 @@ class Calibration(Strict):
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
-        """A `calibration.json`.
+        """A `calibration.json`; a `CurrentCalibration` when it is of the current format.
 
         Raises:
             InputError: missing, or not JSON.
             EvidenceError: it is not a calibration; every wrong key is named.
         """
+        document = read_json(path)
+        current = isinstance(document, dict) and document.get("schema") == CURRENT
         return parse(
-            cls,
-            read_json(path),
+            CurrentCalibration if current else Calibration,
+            document,
             path,
             error=EvidenceError,
             hint="compute it again with `nla-release calibrate`",
@@ -386,6 +391,25 @@ class Calibration(Strict):
     def _document(self) -> dict[str, Any]:
         """What was given, and no more: an older format stays as it was written."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+class CurrentRetrieval(Retrieval):
+    """With what format 3 adds."""
+
+    document_alone: Proportion
+    percentile: AgainstChance
+
+
+class CurrentCalibration(Calibration):
+    """A calibration of the current format, which has every block. Only these are rendered."""
+
+    schema_: Literal[3] = Field(alias="schema")
+    retrieval: CurrentRetrieval
+    failures: Ratio
+    energy: Energy
+    centred: Centred
+    contrasts: Contrasts
+    plain_contrasts: Contrasts
 
 
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:

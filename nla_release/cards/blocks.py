@@ -14,8 +14,10 @@ from dataclasses import asdict
 from typing import Any
 
 from nla_release.calibration.comparison import Comparison
-from nla_release.calibration.label import CONDITIONS
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.label import CONDITIONS, clauses
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.row import HEADER
 from nla_release.cards.addenda import Addendum
 from nla_release.cards.compared import comparison_block
 from nla_release.cards.environment import render_template
@@ -25,7 +27,7 @@ from nla_release.cards.markdown import inline
 from nla_release.cards.probe_sentences import contamination_sentence, tried_sentence
 from nla_release.cards.probes import probe_tables, without_numbers
 from nla_release.cards.retractions import retracted_block, withdrawn_block
-from nla_release.cards.sentences import limitations, verdict
+from nla_release.cards.sentences import grades, limitations
 from nla_release.cards.shown import shown
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import InputError
@@ -37,13 +39,13 @@ PROBES = "probes"
 TABLES = "tables"
 
 # What a card says shorter than RELEASE_CALIBRATION.md, under the same name.
-_SHORT = {"label": "verdict", "calibration": "headline"}
+_SHORT = {"calibration": "headline"}
 
 _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
 
 
 def expected_blocks(
-    calibration: Calibration,
+    calibration: CurrentCalibration,
     log: Sequence[Entry] = (),
     addenda: Sequence[Addendum] = (),
     version: str | None = None,
@@ -70,7 +72,7 @@ def expected_blocks(
 
 
 def expected_page_blocks(
-    calibration: Calibration,
+    calibration: CurrentCalibration,
     log: Sequence[Entry] = (),
     addenda: Sequence[Addendum] = (),
     comparison: Comparison | None = None,
@@ -89,12 +91,19 @@ def expected_page_blocks(
 
 
 def _blocks(
-    names: Sequence[str], calibration: Calibration, templates: Mapping[str, str]
+    names: Sequence[str], calibration: CurrentCalibration, templates: Mapping[str, str]
 ) -> dict[str, str]:
     """Blocks by name; `templates` names the template of those that have another name."""
     context = {
         "calibration": calibration.model_dump(mode="json", by_alias=True),
-        "verdict": asdict(verdict(calibration)),
+        "clauses": [asdict(clause) for clause in clauses(calibration)],
+        "grades": grades(calibration),
+        "header": HEADER,
+        "questions": [
+            asdict(each)
+            | {"rows": [row.cells for row in each.rows], "more": [row.cells for row in each.more]}
+            for each in questions(calibration)
+        ],
         "limitations": limitations(calibration),
         "conditions": CONDITIONS,
         "gaps": [asdict(gap) for gap in gaps(calibration)],

@@ -11,7 +11,7 @@ from nla_release.asked import check_asked
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.errors import EvidenceError, InputError, PairError
 from nla_release.files import read_json, refuse_links, sha256_file
 from nla_release.pairing import disagreements
@@ -58,7 +58,7 @@ class Inputs:
     release: Release
     adapters: dict[Role, Adapter]
     evidence: Evidence
-    calibration: Calibration
+    calibration: CurrentCalibration
 
 
 def read_inputs(release: Release) -> Inputs:
@@ -78,8 +78,7 @@ def read_inputs(release: Release) -> Inputs:
     evidence = read_evidence(release.evidence)
     _check_measured(release, adapters, evidence)
     check_asked(release, evidence)
-    calibration = Calibration.read(release.calibration)
-    _check_computed(release, evidence, calibration)
+    calibration = _computed(release, evidence)
     return Inputs(release, adapters, evidence, calibration)
 
 
@@ -169,10 +168,12 @@ def _digests(adapter: Adapter) -> dict[str, str]:
     }
 
 
-def _check_computed(release: Release, evidence: Evidence, calibration: Calibration) -> None:
-    if calibration != calibrate(evidence):
-        raise EvidenceError(
-            f"{release.calibration} is not what {release.evidence} gives: it was edited, or"
-            " computed from other evidence or by another version",
-            hint="compute it again with `nla-release calibrate`",
-        )
+def _computed(release: Release, evidence: Evidence) -> CurrentCalibration:
+    calibration = Calibration.read(release.calibration)
+    if isinstance(calibration, CurrentCalibration) and calibration == calibrate(evidence):
+        return calibration
+    raise EvidenceError(
+        f"{release.calibration} is not what {release.evidence} gives: it was edited, or computed"
+        " from other evidence or by another version",
+        hint="compute it again with `nla-release calibrate`",
+    )

@@ -1,14 +1,8 @@
 """What the numbers allow to be said, in plain words. A pure function of the calibration."""
 
-from dataclasses import dataclass
-
-from nla_release.calibration.blocks import AgainstChance
-from nla_release.calibration.label import singles_out
-from nla_release.calibration.probes.retrieval import Retrieval
-from nla_release.calibration.report import Calibration, LabelName
-from nla_release.cards.markdown import inline
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.release_config import Gates
-from nla_release.text.numbers import count, interval, number, signed
+from nla_release.text.numbers import count, interval, number, signed, unsigned
 
 ALWAYS = "NLAs can produce unexpected or incorrect explanations."
 ONE_ROW_EACH = (
@@ -24,44 +18,21 @@ FEW_DOCUMENTS = 20
 # The gate's default. What release.yaml sets instead does not count: it must not quieten a card.
 _OFTEN = Gates().max_same_as_random
 
-_MEANING: dict[LabelName, str] = {
-    "content-reading": "The explanations carry content of the activation they describe, beyond what"
-    " its document alone gives.",
-    "topic-level": "The explanations carry content of their document, but are not shown to identify"
-    " the single activation.",
-    "format-only": "The explanations are not shown to carry content of the activation.",
-    "inconclusive": "Too little was measured to say what the explanations carry.",
+_QUESTIONS = {
+    "tells_rows_apart": "Tells rows apart",
+    "reads_text": "AR reads the text",
+    "readable": "A reader can use the text",
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The label as a card opens with it: the word, what it means, and the numbers behind it."""
-
-    word: str
-    meaning: str
-    numbers: str
+def grades(calibration: CurrentCalibration) -> dict[str, str]:
+    """How good the pair is, in three answers."""
+    given = calibration.label.grades
+    assert given is not None  # every label of this format has them
+    return {words: getattr(given, name) for name, words in _QUESTIONS.items()}
 
 
-def verdict(calibration: Calibration) -> Verdict:
-    """The label in plain words, in Markdown; RELEASE_CALIBRATION.md gives its whole reason."""
-    name = calibration.label.name
-    return Verdict(name.capitalize(), _MEANING[name], _verdict_numbers(calibration))
-
-
-def _verdict_numbers(calibration: Calibration) -> str:
-    shuffled, found = calibration.controls["shuffled"], calibration.retrieval
-    if calibration.label.name == "inconclusive":
-        reason = calibration.label.sentence.partition(": ")[2]
-        return inline(reason[:1].upper() + reason[1:])
-    return (
-        f"Round-trip cosine {number(calibration.cosine.mean)}, with another row's explanation"
-        f" {number(shuffled.mean)} (95% CI of the difference {interval(shuffled.interval)}); own"
-        f" activation retrieved in {found.hits} of {found.n} rows (chance {number(found.chance)})."
-    )
-
-
-def limitations(calibration: Calibration) -> list[str]:
+def limitations(calibration: CurrentCalibration) -> list[str]:
     """Markdown sentences, the gravest first; `ALWAYS` opens the list in every release."""
     said = [
         ALWAYS,
@@ -70,45 +41,27 @@ def limitations(calibration: Calibration) -> list[str]:
         _injection(calibration),
         _failures(calibration),
         _few(calibration),
-        _not_identified(calibration),
+        _not_told_apart(calibration),
         _shared_part(calibration),
         _repetition(calibration),
     ]
     return [sentence for sentence in said if sentence is not None]
 
 
-def _format_only(calibration: Calibration) -> str | None:
-    """Whenever the own text is not shown to do better, or to bring its activation nearer."""
-    shuffled, retrieval = calibration.controls["shuffled"], calibration.probes.retrieval
-    if shuffled.interval is None:
+def _format_only(calibration: CurrentCalibration) -> str | None:
+    if calibration.label.name != "format-only":
         return None
-    if shuffled.interval[0] <= 0:
-        why = "More than the form of the text is not shown to survive the round trip."
-    elif calibration.label.name == "format-only" and isinstance(retrieval, Retrieval):
-        why = f"{not_nearer(retrieval.all.percentile)}."
-        why = why[0].upper() + why[1:]
-    else:
-        return None
+    others = calibration.contrasts.above_others
     return (
-        "**The explanations are not shown to carry content.** Another row's explanation"
-        f" reconstructs an activation at cosine {number(shuffled.mean)}, the row's own at"
-        f" {number(calibration.cosine.mean)} (difference {signed(shuffled.difference)}, 95%"
-        f" CI {interval(shuffled.interval)}, n = {shuffled.n}). {why} Do not read these"
-        " explanations as statements about an activation."
+        "**The explanations are not shown to carry content.** The row's own explanation"
+        f" reconstructs an activation at centred cosine {number(others.first)}, those of other"
+        f" documents at {number(others.second)} (difference {signed(others.difference)}, 95% CI"
+        f" {interval(others.interval)}, n = {others.n}). Do not read these explanations as"
+        " statements about an activation."
     )
 
 
-def not_nearer(percentile: AgainstChance) -> str:
-    """What is wrong where the own text does better and is format-only all the same."""
-    return (
-        "the reconstruction is not shown to be nearer to its own activation than to others (share"
-        f" of the others that are farther {number(percentile.mean)}, chance"
-        f" {number(percentile.chance)}, 95% CI of the difference"
-        f" {interval(percentile.interval)}, n = {percentile.n})"
-    )
-
-
-def _below_the_mean(calibration: Calibration) -> str | None:
+def _below_the_mean(calibration: CurrentCalibration) -> str | None:
     mean = calibration.controls["predict_mean"]
     if mean.difference >= 0 and (mean.interval is None or mean.interval[0] > 0):
         return None
@@ -122,7 +75,7 @@ def _below_the_mean(calibration: Calibration) -> str | None:
     )
 
 
-def _injection(calibration: Calibration) -> str | None:
+def _injection(calibration: CurrentCalibration) -> str | None:
     """When a random direction, put in the activation's place, makes no difference."""
     random, counts = calibration.controls["random_vector"], calibration.injection
     no_gain = random.interval is not None and random.interval[0] <= 0
@@ -138,7 +91,7 @@ def _injection(calibration: Calibration) -> str | None:
     )
 
 
-def _failures(calibration: Calibration) -> str | None:
+def _failures(calibration: CurrentCalibration) -> str | None:
     asked, survivors = calibration.denominators, calibration.cosine_survivors
     failed = asked.rows - asked.ok
     if failed == 0:
@@ -154,7 +107,7 @@ def _failures(calibration: Calibration) -> str | None:
     )
 
 
-def _few(calibration: Calibration) -> str | None:
+def _few(calibration: CurrentCalibration) -> str | None:
     asked = calibration.denominators
     if asked.rows >= FEW_ROWS and asked.documents >= FEW_DOCUMENTS:
         return None
@@ -165,39 +118,41 @@ def _few(calibration: Calibration) -> str | None:
     )
 
 
-def _not_identified(calibration: Calibration) -> str | None:
-    """When retrieval is not shown to be better than that of a text which tells the document.
-
-    Under topic-level this is the first thing that the card says it does not show.
-    """
-    asked, found = calibration.denominators, calibration.retrieval
-    if singles_out(asked, found) or calibration.label.name == "topic-level":
+def _not_told_apart(calibration: CurrentCalibration) -> str | None:
+    """What retrieval does not show, where the label does not say it."""
+    found, pairs = calibration.retrieval, calibration.contrasts
+    if pairs.within is None:
+        return f"**Rows of one document were not told apart.** {ONE_ROW_EACH}"
+    above = found.above_document_interval
+    if above is not None and above[0] > 0:
         return None
-    closest = (
-        f"The reconstruction is closest to its own activation in {found.hits} of {found.n} rows"
-        f" (hit rate {number(found.top1)}, 95% CI {number(found.interval[0])} to"
-        f" {number(found.interval[1])}). Chance is {number(found.chance)}"
-    )
-    if asked.documents < asked.rows:
-        return (
-            f"**Explanations are not shown to identify their activation.** {closest}, and knowing"
-            f" the document alone would give {number(asked.documents / asked.rows)}."
-        )
-    if found.interval[0] > found.chance:
-        return f"**Rows of one document were not told apart.** {closest}. {ONE_ROW_EACH}"
-    return f"**Explanations are not shown to identify their activation.** {closest}."
-
-
-def _shared_part(calibration: Calibration) -> str:
-    mean = calibration.controls["predict_mean"]
     return (
-        "**Compare differences, not bare cosines.** Activations of one layer share a direction: the"
-        f" mean training direction alone scores cosine {number(mean.mean)}, against"
-        f" {number(calibration.cosine.mean)} for the pair."
+        "**Explanations do not identify their activation among all.** The reconstruction is closest"
+        f" to its own activation in {found.hits} of {found.n} rows (95% CI"
+        f" {unsigned(found.interval)}). Chance is {number(found.chance)}, and knowing the document"
+        f" alone would give {number(found.document_alone)}."
     )
 
 
-def _repetition(calibration: Calibration) -> str | None:
+def _shared_part(calibration: CurrentCalibration) -> str:
+    energy, mean = calibration.energy, calibration.controls["predict_mean"]
+    if not energy.dominated:
+        return (
+            "**Compare differences, not bare cosines.** Activations of one layer share a direction:"
+            f" the mean training direction alone scores cosine {number(mean.mean)}, against"
+            f" {number(calibration.cosine.mean)} for the pair."
+        )
+    largest = energy.dimensions[0]
+    return (
+        f"**Plain cosines say little here.** Dimension {largest.dimension} holds"
+        f" {largest.energy:.0%} of the energy of these activations, and the direction of the mean"
+        f" {energy.mean_direction:.0%}. The mean training direction alone scores cosine"
+        f" {number(mean.mean)}, the pair {number(calibration.cosine.mean)}. Read the centred"
+        " cosines, which leave out the mean."
+    )
+
+
+def _repetition(calibration: CurrentCalibration) -> str | None:
     texts = calibration.diversity
     if texts.distinct_explanations == texts.n:
         return None

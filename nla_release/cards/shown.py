@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nla_release.calibration.blocks import Permutation, Ranking
+from nla_release.calibration.label import SMALL_EFFECT, above_chance
 from nla_release.calibration.probes.claims import Claims
-from nla_release.calibration.probes.retrieval import Retrieval
 from nla_release.calibration.probes.text_retrieval import TextRetrieval
-from nla_release.calibration.report import Calibration, ControlName
+from nla_release.calibration.report import ControlName, CurrentCalibration, PairContrast
 from nla_release.cards.probe_sentences import wording_cost
-from nla_release.cards.sentences import ONE_ROW_EACH, not_nearer
+from nla_release.cards.sentences import ONE_ROW_EACH
 from nla_release.text.numbers import count, interval, number, signed
-
-SIGNIFICANT = 0.05
 
 _NO_DETAIL = (
     "Whether any single name, number or detail in an explanation is true: explanations were scored"
@@ -26,9 +24,9 @@ _NO_WORD = (
     "Whether a specific word, name or example in an explanation is in the activation: it may be the"
     " topic and no more."
 )
-_NOT_BEYOND_ITS_PLACE = (
-    "Whether the explanations carry more than the token at the activation's position: no control"
-    " gives the AR that token alone."
+_NO_DOCUMENT = (
+    "Whether an explanation says anything about its document: what tells rows apart may be the"
+    " token, the position or the length."
 )
 _NO_CONTENT = "Whether an explanation says anything about its own activation"
 _NO_UNDERSTANDING = (
@@ -36,8 +34,8 @@ _NO_UNDERSTANDING = (
     " content."
 )
 _NO_ACCIDENT = (
-    "Whether a difference from another row's explanation is a sign of content: an AR that answers"
-    " nearly alike for all texts shows a small difference by accident."
+    "Whether a difference from other explanations is a sign of content: an AR that answers nearly"
+    " alike for all texts shows a small difference by accident."
 )
 
 
@@ -49,42 +47,78 @@ class Shown:
     does_not_show: list[str]
 
 
-def shown(calibration: Calibration) -> Shown:
+def shown(calibration: CurrentCalibration) -> Shown:
     """What the label allows to be said, and what a reader might take for shown and is not."""
     match calibration.label.name:
-        case "content-reading":
+        case "row-level":
             return Shown(
-                [_belongs(calibration), _singles_out(calibration), *_besides(calibration)],
-                [_NO_DETAIL, _NOT_BEYOND_ITS_PLACE, *_in_general(calibration)],
+                [*_rows_apart(calibration), *_besides(calibration)],
+                [_NO_DETAIL, *_in_general(calibration)],
             )
-        case "topic-level":
+        case "document-level":
             return Shown(
-                [_belongs(calibration), *_besides(calibration)],
-                [_not_singled_out(calibration), _NO_WORD, *_in_general(calibration)],
+                [_documents_apart(calibration), *_besides(calibration)],
+                [_not_rows_apart(calibration), _NO_WORD, *_in_general(calibration)],
+            )
+        case "token-level":
+            return Shown(
+                [_texts_apart(calibration), *_besides(calibration)],
+                [_NO_DOCUMENT, _NO_WORD, *_in_general(calibration)],
             )
         case "format-only":
             return Shown([_without_content(calibration)], _no_content(calibration))
-        case "inconclusive":
+        case _:
             return Shown([_it_runs(calibration)], [_undecided(calibration)])
 
 
-def _belongs(calibration: Calibration) -> str:
+def _rows_apart(calibration: CurrentCalibration) -> Iterator[str]:
+    pairs, found = calibration.contrasts, calibration.retrieval
+    yield (
+        "Explanations tell rows of one document apart: centred cosine"
+        f" {_contrast(pairs.within, 'with an explanation of another row of the document')}."
+    )
+    yield _documents_apart(calibration)
+    yield (
+        "They carry more than the last token: centred cosine"
+        f" {_contrast(pairs.above_token, 'with that of another document at the same token')}."
+    )
+    if inside := found.in_document:
+        yield (
+            "The reconstruction is nearest to its own activation among those of its document in"
+            f" {number(inside.mean)} of {inside.n} rows, where knowing the document alone would"
+            f" give {number(inside.chance)}."
+        )
+
+
+def _documents_apart(calibration: CurrentCalibration) -> str:
+    between = calibration.contrasts.between
+    assert between is not None  # or it would be another label
     return (
-        "Explanations belong to their activations: another row's explanation lowers the cosine"
-        f" {_apart(calibration, 'shuffled')}."
+        "Explanations tell documents apart: an explanation of another row of the document"
+        f" reconstructs an activation at centred cosine {number(between.first)}, one of another"
+        f" document at {number(between.second)}{_small(between)}."
     )
 
 
-def _singles_out(calibration: Calibration) -> str:
-    found = calibration.retrieval
+def _texts_apart(calibration: CurrentCalibration) -> str:
+    others = calibration.contrasts.above_others
     return (
-        "They carry more than their document: the reconstruction is nearest to its own activation"
-        f" in {found.hits} of {found.n} rows, where knowing the document alone would give"
-        f" {number(_document_alone(calibration))} of them."
+        "Explanations tell rows apart: centred cosine"
+        f" {_contrast(others, 'with an explanation of another document')}."
     )
 
 
-def _besides(calibration: Calibration) -> Iterator[str]:
+def _contrast(found: PairContrast | None, words: str) -> str:
+    """Both values; the headline table has their difference with its interval."""
+    assert found is not None  # or it would be another label
+    return f"{number(found.first)}, {words} {number(found.second)}{_small(found)}"
+
+
+def _small(found: PairContrast) -> str:
+    return ", a small difference" if found.difference < SMALL_EFFECT else ""
+
+
+def _besides(calibration: CurrentCalibration) -> Iterator[str]:
     """What may or may not be shown under the same label."""
     if _above(calibration, "predict_mean"):
         yield (
@@ -97,7 +131,7 @@ def _besides(calibration: Calibration) -> Iterator[str]:
             f" {_apart(calibration, 'random_vector')}."
         )
     found = calibration.probes.text_retrieval
-    if isinstance(found, TextRetrieval) and _above_chance(found.lexical):
+    if isinstance(found, TextRetrieval) and above_chance(found.lexical):
         yield (
             "The words are informative without the AR: by words in common"
             f" {_led(found.lexical, 'source document')}."
@@ -113,7 +147,7 @@ def _besides(calibration: Calibration) -> Iterator[str]:
             )
 
 
-def _in_general(calibration: Calibration) -> Iterator[str]:
+def _in_general(calibration: CurrentCalibration) -> Iterator[str]:
     """What neither label that allows content lets a reader conclude."""
     yield from _in_words(calibration)
     if cost := wording_cost(calibration.probes):
@@ -121,7 +155,7 @@ def _in_general(calibration: Calibration) -> Iterator[str]:
     yield from _elsewhere(calibration)
 
 
-def _in_words(calibration: Calibration) -> Iterator[str]:
+def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
     """Whether a reader would find it in the words too, and not this AR alone."""
     found = calibration.probes.text_retrieval
     if not isinstance(found, TextRetrieval):
@@ -129,18 +163,11 @@ def _in_words(calibration: Calibration) -> Iterator[str]:
             "Whether a reader finds the content in the words: only this AR, which was trained for"
             " it, has read them."
         )
-    elif not _above_chance(found.lexical):
+    elif not above_chance(found.lexical):
         yield (
             "Whether a reader finds the content in the words: by the words alone"
             f" {_led(found.lexical, 'document')}. The AR may read them in a way of its own."
         )
-
-
-def _above_chance(found: Ranking) -> bool:
-    """By rows and by documents: where those of a document hit together, Wilson is too narrow."""
-    told = found.permutation
-    by_documents = isinstance(told, Permutation) and told.p < SIGNIFICANT
-    return found.interval[0] > found.chance and by_documents
 
 
 def _led(found: Ranking, whereto: str) -> str:
@@ -153,7 +180,7 @@ def _led(found: Ranking, whereto: str) -> str:
     )
 
 
-def _elsewhere(calibration: Calibration) -> Iterator[str]:
+def _elsewhere(calibration: CurrentCalibration) -> Iterator[str]:
     asked = calibration.denominators
     yield (
         f"Anything beyond these {count(asked.rows, 'activation')} from"
@@ -165,69 +192,75 @@ def _elsewhere(calibration: Calibration) -> Iterator[str]:
     )
 
 
-def _not_singled_out(calibration: Calibration) -> str:
-    found, alone = calibration.retrieval, _document_alone(calibration)
+def _not_rows_apart(calibration: CurrentCalibration) -> str:
+    within = calibration.contrasts.within
     said = "Whether an explanation distinguishes its activation from others of the same document"
-    if alone == 1:
+    if within is None:
         return f"{said}. {ONE_ROW_EACH}"
     return (
-        f"{said}: the reconstruction is nearest to its own activation in {found.hits} of {found.n}"
-        f" rows (95% CI {number(found.interval[0])} to {number(found.interval[1])}), and"
-        f" knowing the document alone would give {number(alone)}."
+        f"{said}: the own text scores centred cosine {number(within.first)}, texts of other rows of"
+        f" the document {number(within.second)} (difference {signed(within.difference)}, 95% CI"
+        f" {interval(within.interval)}, n = {within.n})."
     )
 
 
-def _without_content(calibration: Calibration) -> str:
-    shuffled, mean = calibration.controls["shuffled"], calibration.controls["predict_mean"]
+def _without_content(calibration: CurrentCalibration) -> str:
+    others, mean = calibration.contrasts.above_others, calibration.controls["predict_mean"]
     return (
-        "How much of the cosine needs no content: the row's own explanation scores"
-        f" {number(calibration.cosine.mean)}, another row's {number(shuffled.mean)} and the mean"
-        f" training direction {number(mean.mean)} (own minus another's"
-        f" {signed(shuffled.difference)}, 95% CI {interval(shuffled.interval)},"
-        f" n = {shuffled.n})."
+        "How much of the score needs no content: the row's own explanation scores centred cosine"
+        f" {number(others.first)}, explanations of other documents {number(others.second)}"
+        f" (difference {signed(others.difference)}, 95% CI {interval(others.interval)},"
+        f" n = {others.n}). Of plain cosines, the pair scores {number(calibration.cosine.mean)} and"
+        f" the mean training direction {number(mean.mean)}."
     )
 
 
-def _no_content(calibration: Calibration) -> list[str]:
+def _no_content(calibration: CurrentCalibration) -> list[str]:
     """Not said to be equal: what is not shown to differ may differ."""
-    low, high = calibration.controls["shuffled"].interval or (0, 0)
-    retrieval = calibration.probes.retrieval
+    others, near = calibration.contrasts.above_others, calibration.retrieval.percentile
+    low, high = others.interval or (0, 0)
     if high < 0:
         return [
-            f"{_NO_CONTENT}: another row's explanation reconstructs it better.",
+            f"{_NO_CONTENT}: explanations of other documents reconstruct it better.",
             _NO_UNDERSTANDING,
         ]
-    if low > 0 and isinstance(retrieval, Retrieval):
-        return [f"{_NO_CONTENT}: {not_nearer(retrieval.all.percentile)}.", _NO_ACCIDENT]
+    if low > 0:
+        return [
+            (
+                f"{_NO_CONTENT}: the reconstruction is not shown to be nearer to its own activation"
+                f" than to others (it is nearer than to {number(near.mean)} of them, chance"
+                f" {number(near.chance)}, 95% CI of the difference {interval(near.interval)},"
+                f" n = {near.n})."
+            ),
+            _NO_ACCIDENT,
+        ]
     return [
-        f"{_NO_CONTENT}: it is not shown to say more about it than another row's explanation does.",
+        (
+            f"{_NO_CONTENT}: it is not shown to say more about it than explanations of other"
+            " documents do."
+        ),
         _NO_UNDERSTANDING,
     ]
 
 
-def _it_runs(calibration: Calibration) -> str:
+def _it_runs(calibration: CurrentCalibration) -> str:
     asked = calibration.denominators
     return f"The pair runs: {asked.ok} of {count(asked.rows, 'activation')} got an explanation."
 
 
-def _undecided(calibration: Calibration) -> str:
+def _undecided(calibration: CurrentCalibration) -> str:
     return (
         f"What an explanation carries. {calibration.label.sentence} Do not cite these numbers as"
         " results."
     )
 
 
-def _apart(calibration: Calibration, name: ControlName) -> str:
+def _apart(calibration: CurrentCalibration, name: ControlName) -> str:
     """Both values; the headline table has their difference with its interval."""
     control = calibration.controls[name]
     return f"from {number(calibration.cosine.mean)} to {number(control.mean)}"
 
 
-def _above(calibration: Calibration, name: ControlName) -> bool:
+def _above(calibration: CurrentCalibration, name: ControlName) -> bool:
     bounds = calibration.controls[name].interval
     return bounds is not None and bounds[0] > 0
-
-
-def _document_alone(calibration: Calibration) -> float:
-    asked = calibration.denominators
-    return asked.documents / asked.rows

@@ -73,7 +73,7 @@ def command(
     if addendum is None:
         if day is not None:
             raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
-        calibration = calibrate(_evidence(path))
+        calibration: Calibration = calibrate(_evidence(path))
         write_atomic(path / CALIBRATION_FILE_NAME, calibration.dump())
         _show(calibration, path)
     else:

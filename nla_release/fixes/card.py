@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, generated_blocks, regenerated
 from nla_release.cards.front_matter import determined, model_index
 from nla_release.files import dump_json, read_json, sha256_bytes
@@ -72,8 +73,10 @@ def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
 
 
 def _blocks(adapter: Adapter) -> dict[str, str]:
-    version = adapter.manifest.version
-    return expected_blocks(adapter.calibration, adapter.log, adapter.addenda, version)
+    version, calibration = adapter.manifest.version, adapter.calibration
+    if not isinstance(calibration, CurrentCalibration):
+        return {}
+    return expected_blocks(calibration, adapter.log, adapter.addenda, version)
 
 
 def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:

@@ -27,7 +27,7 @@ from nla_release.lora import LoraModule, lora_modules
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import Manifest, read_manifest
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.rules.model import UnreadableError, read_once
+from nla_release.rules.model import Skip, UnreadableError, read_once
 from nla_release.schema import parse
 from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
@@ -272,6 +272,14 @@ def regular_file(path: Path, rule: str) -> Path:
     if not stat.S_ISREG(mode):
         raise UnreadableError(rule, path, "is not a regular file, and is not opened")
     return path
+
+
+def older_format(adapter: Adapter) -> Skip:
+    """Why documents of an older format are not rendered again; their numbers are recomputed."""
+    return Skip(
+        f"calibration.json is of format {adapter.calibration.schema_}, which nla-release"
+        f" {adapter.manifest.tool_version} rendered: check the documents with that version"
+    )
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.addenda import FOLDER_NAME
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks, generated_blocks
 from nla_release.cards.compared import COMPARISON
@@ -20,6 +21,7 @@ from nla_release.rules.adapter import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
     Adapter,
+    older_format,
     reading,
     regular_file,
 )
@@ -108,12 +110,13 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
         waive="Never: outside of the markers the card is yours.",
     ),
 )
-def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
+def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
     """Rendering the blocks again."""
-    text = adapter.text(CARD_FILE_NAME)
-    expected = expected_blocks(
-        adapter.calibration, adapter.log, adapter.addenda, adapter.manifest.version
-    )
+    text, calibration = adapter.text(CARD_FILE_NAME), adapter.calibration
+    if not isinstance(calibration, CurrentCalibration):
+        yield older_format(adapter)
+        return
+    expected = expected_blocks(calibration, adapter.log, adapter.addenda, adapter.manifest.version)
     yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
     manifest = adapter.manifest
     named = new_version(adapter.log, manifest.version, adapter.role, manifest.repo)
@@ -126,7 +129,7 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem]:
     with reading(page, "NLA502"):
         text = read_text(page)
     expected = expected_page_blocks(
-        adapter.calibration, addenda=adapter.addenda, comparison=adapter.comparison
+        calibration, addenda=adapter.addenda, comparison=adapter.comparison
     )
     yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
 

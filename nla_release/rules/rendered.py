@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nla_release import __version__
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import block_places, marker_lines
 from nla_release.cards.history import begins_with, changed_above, entries
 from nla_release.cards.markdown import unseen
@@ -25,9 +26,10 @@ from nla_release.rules.adapter import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
     Adapter,
+    older_format,
     regular_file,
 )
-from nla_release.rules.model import Page, Problem, UnreadableError, Unverified, listed, rule
+from nla_release.rules.model import Page, Problem, Skip, UnreadableError, Unverified, listed, rule
 from nla_release.rules.prose import MAX_PROSE
 from nla_release.rules.scopes import RENDERED, REPOSITORIES
 from nla_release.rules.subject import Subject
@@ -132,11 +134,14 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         waive="Never: what is published is computed from what is published.",
     ),
 )
-def rendered_again(subject: Subject) -> Iterator[Problem | Unverified]:
+def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
     """Each repository, with its partner where that is here too."""
     drawn: dict[str, Mapping[str, bytes]] = {}
     for adapter in subject.rendered:
-        yield from _against_files(adapter, subject, drawn)
+        if isinstance(adapter.calibration, CurrentCalibration):
+            yield from _against_files(adapter, subject, drawn)
+        else:
+            yield older_format(adapter)
 
 
 def _against_files(
@@ -195,6 +200,7 @@ def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
         each for each in subject.measurements if each.rendered and each.folder == adapter.folder
     )
     evidence, calibration = measurement.evidence, adapter.calibration
+    assert isinstance(calibration, CurrentCalibration)  # the others are not rendered again
     for each in subject.rendered:
         for name, digest in evidence.run.files.items():
             role, _, file = name.partition("/")

@@ -15,13 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from nla_release.calibration.reading import (
-    Answers,
-    last_token,
-    level,
-    pair_contrasts,
-    reading,
-)
+from nla_release.calibration.reading import Answers, last_token, level_of, pair_contrasts
 
 REAL = Path(__file__).parent / "real"
 
@@ -43,7 +37,7 @@ def real() -> Answers:
 
 
 def decided(answers: Answers) -> str:
-    return level(reading(answers))
+    return level_of(answers)
 
 
 def test_a_pair_that_reads_the_last_words_is_row_level(real: Answers) -> None:
