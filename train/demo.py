@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence
 from nla_release.cli.edge import debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
@@ -128,7 +129,7 @@ def _load_back(release: Release) -> None:
 
 
 def _summary(release: Release, seconds: float) -> None:
-    calibration = Calibration.read(release.calibration)
+    calibration = calibrate(read_evidence(release.evidence))
     where = os.path.relpath(release.folder)
     repos = " and ".join(release.repo_id(role, VERSION) for role in ROLES)
     _say(

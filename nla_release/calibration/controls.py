@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.records import TextCondition
-from nla_release.calibration.statistics import Floats, cosine_rows
+from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
 from nla_release.calibration.vectors import Condition
 
 Answer = Condition | TextCondition | Literal["predict_mean"]
@@ -38,6 +38,18 @@ def reconstructions(evidence: Evidence, name: Answer) -> npt.NDArray[np.float32]
 def cosines(evidence: Evidence, name: Answer) -> Floats:
     """[N] cosines of the activations with `reconstructions`."""
     return cosine_rows(evidence.vectors["gold"], reconstructions(evidence, name))
+
+
+def centred_cosines(evidence: Evidence, name: Answer) -> Floats:
+    """[N] cosines of what unit activations and reconstructions have beyond the reference mean.
+
+    Where the row's own explanation failed it is 0 in every condition: a tie.
+    """
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    gold = unit_rows(evidence.vectors["gold"]) - mean
+    read = unit_rows(reconstructions(evidence, name)) - mean
+    found: Floats = np.where(evidence.failed("real"), 0.0, cosine_rows(gold, read))
+    return found
 
 
 def failures(evidence: Evidence, name: Answer) -> int:

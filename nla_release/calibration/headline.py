@@ -15,7 +15,7 @@ import numpy as np
 from nla_release.calibration.blocks import AgainstChance
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
-from nla_release.calibration.controls import failures, has, reconstructions
+from nla_release.calibration.controls import centred_cosines, failures, has
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL, NO_VARIANCE
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import FORMAT_3, rounded
@@ -120,18 +120,9 @@ def _block(found: Found, *, enough: bool) -> Contrasts:
 
 
 def _centred(evidence: Evidence) -> Centred:
-    failed = evidence.failed("real")
-    mean = evidence.vectors["reference_mean"].astype(np.float64)
-    gold = unit_rows(evidence.vectors["gold"]) - mean
-
-    def cosines(name: Any) -> Floats:
-        read = unit_rows(reconstructions(evidence, name)) - mean
-        found: Floats = np.where(failed, 0.0, cosine_rows(gold, read))
-        return found
-
     # Always predicting the mean leaves nothing once the mean is taken out.
     names = [name for name in CONTROL_NAMES if has(evidence, name) and name != "predict_mean"]
-    own = cosines("real")
+    own = centred_cosines(evidence, "real")
     (interval,) = FORMAT_3.intervals(own[np.newaxis], evidence.documents)
     return Centred(
         mean=own.mean(),
@@ -139,7 +130,7 @@ def _centred(evidence: Evidence) -> Centred:
         n=len(own),
         controls=FORMAT_3.controls(
             own,
-            {name: cosines(name) for name in names},
+            {name: centred_cosines(evidence, name) for name in names},
             evidence.documents,
             {name: failures(evidence, name) for name in names},
         ),

@@ -57,18 +57,17 @@ class Clause:
 
 def label(calibration: CurrentCalibration) -> Label:
     """The label of a calibration that has all else."""
-    name = _name(calibration)
     return Label(
-        name=name,
+        name=label_name(calibration),
         sentence=" ".join(f"{each.head} {each.reason}" for each in clauses(calibration)),
         rule=RULE,
-        grades=_grades(calibration, name),
+        grades=grades(calibration),
     )
 
 
 def clauses(calibration: CurrentCalibration) -> list[Clause]:
     """The label in words; what a reader must not miss comes first."""
-    name = _name(calibration)
+    name = label_name(calibration)
     if name == "inconclusive":
         return [_inconclusive(calibration)]
     said = [
@@ -103,7 +102,8 @@ def above_chance(found: Ranking) -> bool:
     return found.interval[0] > found.chance and above_zero(found.percentile)
 
 
-def _name(calibration: CurrentCalibration) -> LabelName:
+def label_name(calibration: CurrentCalibration) -> LabelName:
+    """The word alone, from the numbers: what they do not decide, a calibration cannot claim."""
     asked = calibration.denominators
     if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS or asked.ok == 0:
         return "inconclusive"
@@ -247,7 +247,12 @@ def _code(calibration: CurrentCalibration) -> Clause | None:
     )
 
 
-def _grades(calibration: CurrentCalibration, name: LabelName) -> Grades:
+def grades(calibration: CurrentCalibration) -> Grades:
+    """How good the pair is, in three answers."""
+    name = label_name(calibration)
+    if name == "inconclusive":
+        nothing: Grade = "not measured"
+        return Grades(reads_text=nothing, tells_rows_apart=nothing, readable=nothing)
     apart: dict[LabelName, Grade] = {
         "row-level": "yes",
         "document-level": "partly",

@@ -6,7 +6,8 @@ Cards, RELEASE_CALIBRATION.md, the terminal and the HTML report show these rows,
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import AgainstChance, Inconclusive, Ranking
+from nla_release.calibration.blocks import AgainstChance, Control, Ranking
+from nla_release.calibration.label import grades
 from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import (
     CONTROL_NAMES,
@@ -17,7 +18,7 @@ from nla_release.calibration.report import (
     Grade,
     PairContrast,
 )
-from nla_release.calibration.row import Row, compared, share_compared
+from nla_release.calibration.row import Row, share_row
 from nla_release.text.numbers import count, number
 
 CONTROLS: dict[ControlName, str] = {
@@ -28,6 +29,9 @@ CONTROLS: dict[ControlName, str] = {
     "zero_vector": "the explanation of the zero vector",
     "gold_text": "the labelled explanation (a ceiling)",
 }
+
+# What a card shows of the plain controls; another row's text is the first row, centred.
+_ON_CARDS: tuple[ControlName, ...] = ("predict_mean", "empty", "random_vector")
 
 
 @dataclass(frozen=True)
@@ -46,27 +50,26 @@ class Question:
 
 def questions(calibration: CurrentCalibration) -> list[Question]:
     """The three, of which the first decides the label."""
-    grades = calibration.label.grades
-    assert grades is not None  # every label of this format has them
+    given = grades(calibration)
     return [
         Question(
             "tells_rows_apart",
             "Does it tell rows apart?",
-            grades.tells_rows_apart,
+            given.tells_rows_apart,
             list(_apart(calibration)),
             list(_plainly_apart(calibration)),
         ),
         Question(
             "reads_text",
             "Does the AR read the text?",
-            grades.reads_text,
+            given.reads_text,
             list(_read(calibration)),
             list(_read_besides(calibration)),
         ),
         Question(
             "readable",
             "Can a reader use the text?",
-            grades.readable,
+            given.readable,
             list(_used(calibration)),
             [],
         ),
@@ -77,22 +80,15 @@ def _apart(calibration: CurrentCalibration) -> Iterator[Row]:
     pairs, found = calibration.contrasts, calibration.retrieval
     yield from _contrasts("Centred cosine", pairs.within, pairs.between, pairs.above_token)
     if inside := found.in_document:
-        yield _nearest("Own activation is the nearest of its document", inside)
+        name = "Own activation is the nearest of its document"
+        yield _against(name, inside, "knowing the document")
     yield _retrieved(found)
 
 
 def _plainly_apart(calibration: CurrentCalibration) -> Iterator[Row]:
     pairs, near = calibration.plain_contrasts, calibration.retrieval.percentile
     yield from _contrasts("Plain cosine", pairs.within, pairs.between, pairs.above_token)
-    yield compared(
-        "Other activations that are farther than the own one",
-        near.mean,
-        near.chance,
-        "chance",
-        near.difference,
-        near.interval,
-        near.n,
-    )
+    yield _against("Other activations that are farther than the own one", near, "chance")
 
 
 def _contrasts(
@@ -112,36 +108,44 @@ def _contrasts(
         yield _contrast(f"{score}, own explanation", above_token, words)
 
 
-def _contrast(name: str, found: PairContrast, words: str) -> Row:
-    return compared(
-        name, found.first, found.second, words, found.difference, found.interval, found.n
+def _contrast(name: str, found: PairContrast, control: str) -> Row:
+    return Row(
+        name,
+        found.first,
+        found.n,
+        control=control,
+        baseline=found.second,
+        difference=found.difference,
+        interval=found.interval,
     )
 
 
-def _nearest(name: str, found: AgainstChance) -> Row:
-    return compared(
+def _against(name: str, found: AgainstChance, control: str) -> Row:
+    return Row(
         name,
         found.mean,
-        found.chance,
-        "knowing the document",
-        found.difference,
-        found.interval,
         found.n,
+        control=control,
+        baseline=found.chance,
+        difference=found.difference,
+        interval=found.interval,
     )
 
 
 def _retrieved(found: CurrentRetrieval) -> Row:
-    """Against knowing the document, which is chance with one row per document."""
-    words = f"knowing the document (chance {number(found.chance)}, 1 in {found.candidates})"
-    return compared(
+    """Against knowing the document; with one row per document, that says which row it is."""
+    chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
+    alone = found.document_alone < 1
+    baseline = found.document_alone if alone else found.chance
+    return Row(
         "Own activation is the nearest of all (top-1)",
         found.top1,
-        found.document_alone,
-        words if found.document_alone < 1 else "one row per document",
-        found.top1 - found.document_alone,
-        found.above_document_interval,
         found.n,
-        hits=found.hits,
+        found.hits,
+        f"knowing the document ({chance})" if alone else f"{chance}; one row per document",
+        baseline,
+        found.top1 - baseline,
+        found.above_document_interval if alone else found.above_chance_interval,
     )
 
 
@@ -152,55 +156,50 @@ def _read(calibration: CurrentCalibration) -> Iterator[Row]:
         "explanations of other documents",
     )
     yield _explained("Variance explained (FVE)", calibration.fve)
-    for name in ("predict_mean", "empty", "random_vector"):
+    for name in _ON_CARDS:
         yield _control(calibration, name)
     failures = calibration.failures
-    yield share_compared("Explanations that fail", failures)
+    yield share_row("Explanations that fail", failures)
 
 
 def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
+    for name, control in calibration.centred.controls.items():
+        mean = calibration.centred.mean
+        yield _controlled("Centred cosine, failures as 0", mean, name, control)
     for name in CONTROL_NAMES:
-        if name in calibration.centred.controls:
-            control = calibration.centred.controls[name]
-            yield compared(
-                "Centred cosine, failures as 0",
-                calibration.centred.mean,
-                control.mean,
-                CONTROLS[name],
-                control.difference,
-                control.interval,
-                control.n,
-            )
-    for name in CONTROL_NAMES:
-        if name in calibration.controls and name not in ("predict_mean", "empty", "random_vector"):
+        if name in calibration.controls and name not in _ON_CARDS:
             yield _control(calibration, name)
 
 
 def _control(calibration: CurrentCalibration, name: ControlName) -> Row:
     control = calibration.controls[name]
+    return _controlled("Plain cosine, failures as 0", calibration.cosine.mean, name, control)
+
+
+def _controlled(score: str, value: float, name: ControlName, control: Control) -> Row:
     failed = f" ({count(control.failed, 'row')} failed)" if control.failed else ""
-    return compared(
-        "Plain cosine, failures as 0",
-        calibration.cosine.mean,
-        control.mean,
-        f"{CONTROLS[name]}{failed}",
-        control.difference,
-        control.interval,
+    return Row(
+        score,
+        value,
         control.n,
+        control=f"{CONTROLS[name]}{failed}",
+        baseline=control.mean,
+        difference=control.difference,
+        interval=control.interval,
     )
 
 
 def _explained(name: str, fve: Fve) -> Row:
-    """Its difference from the mean takes failed rows as ties, so it is not that of the two."""
-    return compared(
+    """Its difference takes failed rows as ties, so it is not that of the two."""
+    return Row(
         name,
         fve.value,
-        fve.of_mean,
-        "the mean training activation on these rows; failed rows are ties in the difference",
-        fve.above_mean,
-        fve.above_mean_interval,
         fve.n,
+        control="the mean training activation (failed rows tie)",
+        baseline=fve.of_mean,
+        difference=fve.above_mean,
+        interval=fve.above_mean_interval,
     )
 
 
@@ -213,16 +212,15 @@ def _used(calibration: CurrentCalibration) -> Iterator[Row]:
         yield _led("Explanation leads to its source document, by an encoder", matched.encoder)
 
 
-def _led(name: str, found: Ranking | Inconclusive) -> Row:
-    assert isinstance(found, Ranking)
+def _led(name: str, found: Ranking) -> Row:
     low, high = found.interval
-    return compared(
+    return Row(
         name,
         found.top1,
-        found.chance,
+        found.n,
+        found.hits,
         f"chance, 1 in {found.candidates}",
+        found.chance,
         found.top1 - found.chance,
         (low - found.chance, high - found.chance),
-        found.n,
-        hits=found.hits,
     )

@@ -12,56 +12,65 @@ Bounds = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Row:
-    """Cells as text. `baseline` is the control's value, `control` says what it is.
+    """A value, what it is compared with, and their difference.
 
-    A row without a control has neither, and its interval is that of the value.
+    A row without a control has no `baseline` and no `difference`; its interval is that of the
+    value.
+
+    Attributes:
+        name: what was measured.
+        value: None where it cannot be computed.
+        n: rows that it is of.
+        hits: of a share, how many of the n.
+        control: what `baseline` is, empty without one.
+        baseline: what the control gives.
+        difference: value - baseline, unless failed rows count otherwise in it.
+        interval: 95%, of the difference.
     """
 
     name: str
-    value: str
-    baseline: str
-    control: str
-    difference: str
-    interval: str
+    value: float | None
     n: int
+    hits: int | None = None
+    control: str = ""
+    baseline: float | None = None
+    difference: float | None = None
+    interval: Bounds = None
+
+    @property
+    def shown(self) -> str:
+        """The value as text, a share with its hits."""
+        value = number(self.value)
+        return value if self.hits is None else f"{self.hits}/{self.n} = {value}"
+
+    @property
+    def bounds(self) -> str:
+        """The interval as text, marked where it is not that of a difference."""
+        if self.control:
+            return interval(self.interval)
+        return f"{unsigned(self.interval)} (of the value)" if self.interval else "-"
 
     @property
     def cells(self) -> tuple[str, ...]:
         """One for each column of `HEADER`."""
-        control = f"{self.baseline}: {self.control}" if self.control else "-"
-        return self.name, self.value, control, self.difference, self.interval, str(self.n)
+        control = f"{number(self.baseline)}: {self.control}" if self.control else "-"
+        return (
+            self.name, self.shown, control, signed(self.difference), self.bounds, str(self.n),
+        )  # fmt: skip
 
 
-def compared(
-    name: str,
-    value: float | None,
-    baseline: float | None,
-    control: str,
-    difference: float | None,
-    bounds: Bounds,
-    n: int,
-    *,
-    hits: int | None = None,
-) -> Row:
-    """A value against a control, with the interval of their difference."""
-    shown = number(value) if hits is None else f"{hits}/{n} = {number(value)}"
-    return Row(name, shown, number(baseline), control, signed(difference), interval(bounds), n)
-
-
-def share_compared(
-    name: str, found: Ratio, baseline: float | None = None, control: str = ""
-) -> Row:
+def share_row(name: str, found: Ratio, baseline: float | None = None, control: str = "") -> Row:
     """A share of rows, with its own interval; against another share where there is one."""
-    value = f"{found.hits}/{found.n} = {number(found.share)}"
     if baseline is None:
-        return Row(name, value, "", "", "-", f"{unsigned(found.interval)} (of the share)", found.n)
+        return Row(name, found.share, found.n, found.hits, interval=found.interval)
     low, high = found.interval
     return Row(
         name,
-        value,
-        number(baseline),
-        control,
-        signed(found.share - baseline),
-        interval((low - baseline, high - baseline)),
+        found.share,
         found.n,
+        found.hits,
+        control,
+        baseline,
+        found.share - baseline,
+        (low - baseline, high - baseline),
     )

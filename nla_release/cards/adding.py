@@ -10,7 +10,7 @@ from typing import Any
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import NAMES, RUN_NAME, check_replaceable, read_evidence
 from nla_release.calibration.records import Run
-from nla_release.calibration.report import Calibration, EvidenceHashes
+from nla_release.calibration.report import Calibration, CurrentCalibration, EvidenceHashes
 from nla_release.cards.addenda import (
     FOLDER_NAME,
     MAX_ADDENDA,
@@ -37,7 +37,7 @@ class Added:
 
     record: AddendumRecord
     former: Calibration
-    calibration: Calibration
+    calibration: CurrentCalibration
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from nla_release.cards.markdown import inline
 from nla_release.cards.probe_sentences import contamination_sentence, tried_sentence
 from nla_release.cards.probes import probe_tables, without_numbers
 from nla_release.cards.retractions import retracted_block, withdrawn_block
-from nla_release.cards.sentences import grades, limitations
+from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
 from nla_release.cards.superseded import addenda_block, addendum_block
 from nla_release.errors import InputError
@@ -97,7 +97,6 @@ def _blocks(
     context = {
         "calibration": calibration.model_dump(mode="json", by_alias=True),
         "clauses": [asdict(clause) for clause in clauses(calibration)],
-        "grades": grades(calibration),
         "header": HEADER,
         "questions": [
             asdict(each)

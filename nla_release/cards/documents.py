@@ -21,8 +21,8 @@ from nla_release.cards.figures import (
     Plot,
     cosine_distributions,
     drawn_with,
-    own_against_other,
     retrieval_vs_chance,
+    three_questions,
     training_loss,
     versions_side_by_side,
 )
@@ -107,8 +107,8 @@ def plots_of_pair(inputs: Inputs, before: Released | None) -> list[Plot]:
     """The figures of both repositories."""
     evidence, calibration = inputs.evidence, inputs.calibration
     plots = [
+        three_questions(calibration),
         cosine_distributions(evidence, calibration),
-        own_against_other(evidence, calibration),
         retrieval_vs_chance(calibration),
     ]
     return [*plots, versions_side_by_side(before.versions)] if before else plots

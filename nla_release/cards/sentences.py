@@ -1,5 +1,6 @@
 """What the numbers allow to be said, in plain words. A pure function of the calibration."""
 
+from nla_release.calibration.label import label_name
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.release_config import Gates
 from nla_release.text.numbers import count, interval, number, signed, unsigned
@@ -17,19 +18,6 @@ FEW_DOCUMENTS = 20
 
 # The gate's default. What release.yaml sets instead does not count: it must not quieten a card.
 _OFTEN = Gates().max_same_as_random
-
-_QUESTIONS = {
-    "tells_rows_apart": "Tells rows apart",
-    "reads_text": "AR reads the text",
-    "readable": "A reader can use the text",
-}
-
-
-def grades(calibration: CurrentCalibration) -> dict[str, str]:
-    """How good the pair is, in three answers."""
-    given = calibration.label.grades
-    assert given is not None  # every label of this format has them
-    return {words: getattr(given, name) for name, words in _QUESTIONS.items()}
 
 
 def limitations(calibration: CurrentCalibration) -> list[str]:
@@ -49,7 +37,7 @@ def limitations(calibration: CurrentCalibration) -> list[str]:
 
 
 def _format_only(calibration: CurrentCalibration) -> str | None:
-    if calibration.label.name != "format-only":
+    if label_name(calibration) != "format-only":
         return None
     others = calibration.contrasts.above_others
     return (

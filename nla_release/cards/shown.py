@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nla_release.calibration.blocks import Permutation, Ranking
-from nla_release.calibration.label import SMALL_EFFECT, above_chance
+from nla_release.calibration.label import SMALL_EFFECT, above_chance, clauses, label_name
 from nla_release.calibration.probes.claims import Claims
 from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import ControlName, CurrentCalibration, PairContrast
@@ -49,7 +49,7 @@ class Shown:
 
 def shown(calibration: CurrentCalibration) -> Shown:
     """What the label allows to be said, and what a reader might take for shown and is not."""
-    match calibration.label.name:
+    match label_name(calibration):
         case "row-level":
             return Shown(
                 [*_rows_apart(calibration), *_besides(calibration)],
@@ -249,10 +249,8 @@ def _it_runs(calibration: CurrentCalibration) -> str:
 
 
 def _undecided(calibration: CurrentCalibration) -> str:
-    return (
-        f"What an explanation carries. {calibration.label.sentence} Do not cite these numbers as"
-        " results."
-    )
+    (why,) = clauses(calibration)
+    return f"What an explanation carries. {why.reason} Do not cite these numbers as results."
 
 
 def _apart(calibration: CurrentCalibration, name: ControlName) -> str:

@@ -8,7 +8,7 @@ import click
 from nla_release.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import Evidence, read_evidence, record_attempts
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.adding import Added, add_evidence, restore_evidence
 from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
@@ -73,7 +73,7 @@ def command(
     if addendum is None:
         if day is not None:
             raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
-        calibration: Calibration = calibrate(_evidence(path))
+        calibration: CurrentCalibration = calibrate(_evidence(path))
         write_atomic(path / CALIBRATION_FILE_NAME, calibration.dump())
         _show(calibration, path)
     else:
@@ -121,7 +121,7 @@ def _past(day: datetime | None) -> date:
     return day.date() if day else today
 
 
-def _show(calibration: Calibration, path: Path) -> None:
+def _show(calibration: CurrentCalibration, path: Path) -> None:
     say(calibration_table(calibration))
     say(f"\nwrote {path / CALIBRATION_FILE_NAME}")
 

@@ -1,54 +1,52 @@
-"""A calibration as plain text: what was asked, every metric beside its control, and the label."""
+"""A calibration as plain text: what was asked, three questions with their numbers, the label."""
 
-from nla_release.calibration.report import CONTROL_NAMES, Calibration, Denominators
-from nla_release.output.metric_line import (
-    HEADER,
-    Line,
-    aligned,
-    cosine_line,
-    fve_line,
-    retrieval_line,
-)
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import CurrentCalibration, Denominators
+from nla_release.calibration.row import HEADER, Row
+from nla_release.output.metric_line import HEADER as PROBE_HEADER
+from nla_release.output.metric_line import aligned
 from nla_release.output.probe_lines import probe_lines, probe_sentences
+from nla_release.text.numbers import count
+
+_RIGHT = ("value", "difference", "n")
 
 
-def calibration_table(calibration: Calibration) -> str:
-    """Aligned lines, without a final newline; every interval is that of the difference."""
-    lines = [
-        HEADER,
-        *(
-            cosine_line(calibration.cosine.mean, name, calibration.controls[name])
-            for name in CONTROL_NAMES
-            if name in calibration.controls
-        ),
-        *headline_lines(calibration),
-        *probe_lines(calibration.probes),
-    ]
-    sentences = probe_sentences(calibration.probes)
-    return "\n".join(
-        [
-            denominators_line(calibration.denominators),
-            "",
-            *aligned(lines),
-            *(["", *sentences] if sentences else []),
-            "",
-            calibration.label.sentence,
-        ]
-    )
-
-
-def headline_lines(calibration: Calibration) -> list[Line]:
-    """What a card's headline has besides the cosine: variance explained, and retrieval."""
-    return [
-        fve_line("fve", "mean vector", calibration.fve),
-        fve_line("fve, mean norm", "mean direction", calibration.fve_mean_norm),
-        retrieval_line("retrieval", calibration.retrieval),
-    ]
+def calibration_table(calibration: CurrentCalibration) -> str:
+    """Aligned lines, without a final newline."""
+    asked = questions(calibration)
+    blocks = iter(_blocks([each.rows for each in asked]))
+    parts = [denominators_line(calibration.denominators)]
+    for each in asked:
+        lines = next(blocks)
+        parts.append("\n".join([f"{each.question} {each.grade.capitalize()}.", *lines]))
+    if probes := probe_lines(calibration.probes):
+        parts.append("\n".join(aligned([PROBE_HEADER, *probes])))
+    if sentences := probe_sentences(calibration.probes):
+        parts.append("\n".join(sentences))
+    parts.append(calibration.label.sentence)
+    return "\n\n".join(parts)
 
 
 def denominators_line(denominators: Denominators) -> str:
     """What was asked and what became of it, on one line."""
     return (
-        f"asked {denominators.rows} · ok {denominators.ok} · empty {denominators.empty}"
-        f" · truncated {denominators.truncated} · unparsed {denominators.unparsed}"
+        f"{count(denominators.rows, 'activation')}: {denominators.ok} explained,"
+        f" {denominators.empty} empty, {denominators.truncated} truncated,"
+        f" {denominators.unparsed} without tags"
     )
+
+
+def _blocks(tables: list[list[Row]]) -> list[list[str]]:
+    """Each table as lines, of the same column widths."""
+    cells = [[HEADER, *(row.cells for row in rows)] if rows else [] for rows in tables]
+    every = [line for table in cells for line in table] or [HEADER]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    return [[_aligned(line, widths) for line in table] for table in cells]
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    shown = (
+        cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+        for name, cell, width in zip(HEADER, line, widths, strict=True)
+    )
+    return f"  {'  '.join(shown)}".rstrip()

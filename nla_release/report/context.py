@@ -14,10 +14,11 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.controls import cosines
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured
+from nla_release.calibration.questions import questions
 from nla_release.calibration.records import Row
-from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
+from nla_release.calibration.row import HEADER
 from nla_release.errors import NlaReleaseError
-from nla_release.output.calibration_text import headline_lines
 from nla_release.output.comparison_text import Table, comparison_parts
 from nla_release.output.json import verdict_json
 from nla_release.output.metric_line import HEADER as METRIC_HEADER
@@ -173,13 +174,21 @@ def _numbers(calibration: Calibration) -> Context:
         ],
         "figure": controls_figure(controls),
         "metric_header": METRIC_HEADER,
-        "headline_lines": headline_lines(calibration),
+        "headline_header": HEADER,
+        "headline_lines": _headline(calibration),
         "denominators": described(calibration.denominators),
         "others": list(_others(calibration)),
         "probe_lines": probe_lines(calibration.probes),
         "probe_sentences": probe_sentences(calibration.probes),
         "probes": list(_probes(calibration)),
     }
+
+
+def _headline(calibration: Calibration) -> list[tuple[str, ...]]:
+    """The rows of the three questions, which a calibration of an older format does not answer."""
+    if not isinstance(calibration, CurrentCalibration):
+        return []
+    return [row.cells for each in questions(calibration) for row in [*each.rows, *each.more]]
 
 
 def _others(calibration: Calibration) -> Iterator[Entry]:

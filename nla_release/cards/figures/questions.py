@@ -1,0 +1,88 @@
+"""The three questions of a release at a glance: each value against its control."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nla_release.calibration.questions import Question, questions
+from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.row import Row
+from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas, legend_above, named_rows
+from nla_release.text.numbers import number
+
+# What lies below is drawn at the edge, with its value in the row's name.
+_LOWEST = -0.25
+
+
+def three_questions(calibration: CurrentCalibration) -> Plot:
+    """Every row of a card's tables that has a control, with the interval of its difference."""
+    asked = [each for each in questions(calibration) if _drawable(each)]
+    words = " ".join(f"{each.question} {each.grade.capitalize()}: {_said(each)}." for each in asked)
+    return Plot(
+        "three_questions",
+        words,
+        ("question", "measured", "value", "control", "control_value", "low", "high", "n"),
+        [
+            (
+                each.name,
+                row.name,
+                row.value,
+                row.control,
+                row.baseline,
+                *(row.interval or (None, None)),
+                row.n,
+            )
+            for each in asked
+            for row in _drawable(each)
+        ],
+        lambda: _drawn(asked),
+    )
+
+
+def _drawable(question: Question) -> list[Row]:
+    return [
+        row
+        for row in question.rows
+        if row.control and row.value is not None and row.baseline is not None
+    ]
+
+
+def _said(question: Question) -> str:
+    return "; ".join(
+        f"{row.name} {number(row.value)}, {row.control} {number(row.baseline)}"
+        for row in _drawable(question)
+    )
+
+
+def _drawn(asked: list[Question]) -> Figure:
+    lines = sum(len(_drawable(each)) for each in asked) + len(asked)
+    figure, axes = canvas(1.2 + 0.62 * lines)
+    names: list[str] = []
+    for each in asked:
+        names.append(f"{each.question} {each.grade.capitalize()}.")
+        for row in _drawable(each):
+            _mark(axes, -len(names), row)
+            names.append(f"{row.name}: {number(row.value)}\n({row.control} {number(row.baseline)})")
+    named_rows(axes, names)
+    for place, label in enumerate(axes.get_yticklabels()):
+        if names[place].endswith("."):
+            label.set_fontweight("bold")
+    axes.set_xlim(left=min(_LOWEST, axes.get_xlim()[0]), right=1.02)
+    axes.set_xlabel("value; the bar is the 95% CI of the difference, drawn from the control")
+    axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    legend_above(figure, 2)
+    return figure
+
+
+def _mark(axes: Axes, height: float, row: Row) -> None:
+    assert row.value is not None
+    assert row.baseline is not None
+    first = not axes.get_legend_handles_labels()[1]
+    value, baseline = max(row.value, _LOWEST), max(row.baseline, _LOWEST)
+    if row.interval:
+        low, high = (max(row.baseline + bound, _LOWEST) for bound in row.interval)
+        axes.hlines(height, low, high, color=BLUE, linewidth=5, alpha=0.35)
+    axes.vlines(
+        baseline, height - 0.32, height + 0.32, color=VERMILION, linewidth=3,
+        label="its control" if first else "",
+    )  # fmt: skip
+    axes.plot(value, height, "o", color=BLUE, markersize=8, label="this pair" if first else "")
