@@ -98,14 +98,14 @@ def _contrasts(
     above_token: PairContrast | None,
 ) -> Iterator[Row]:
     if within:
-        words = "explanations of other rows of the document"
-        yield _contrast(f"{score}, own explanation", within, words)
+        words = "texts of other rows of the document"
+        yield _contrast(f"{score}, own text", within, words)
     if between:
-        name = f"{score}, explanations of other rows of the document"
-        yield _contrast(name, between, "explanations of other documents")
+        name = f"{score}, texts of other rows of the document"
+        yield _contrast(name, between, "texts of other documents")
     if above_token:
-        words = "explanations of other documents at the same token"
-        yield _contrast(f"{score}, own explanation", above_token, words)
+        words = "texts of other documents at the same token"
+        yield _contrast(f"{score}, own text", above_token, words)
 
 
 def _contrast(name: str, found: PairContrast, control: str) -> Row:
@@ -151,9 +151,9 @@ def _retrieved(found: CurrentRetrieval) -> Row:
 
 def _read(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _contrast(
-        "Centred cosine, own explanation",
+        "Centred cosine, own text",
         calibration.contrasts.above_others,
-        "explanations of other documents",
+        "texts of other documents",
     )
     yield _explained("Variance explained (FVE)", calibration.fve)
     for name in _ON_CARDS:
@@ -166,7 +166,7 @@ def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
     for name, control in calibration.centred.controls.items():
         mean = calibration.centred.mean
-        yield _controlled("Centred cosine, failures as 0", mean, name, control)
+        yield _controlled("Centred cosine (failures count 0)", mean, name, control)
     for name in CONTROL_NAMES:
         if name in calibration.controls and name not in _ON_CARDS:
             yield _control(calibration, name)
@@ -174,7 +174,7 @@ def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
 
 def _control(calibration: CurrentCalibration, name: ControlName) -> Row:
     control = calibration.controls[name]
-    return _controlled("Plain cosine, failures as 0", calibration.cosine.mean, name, control)
+    return _controlled("Plain cosine (failures count 0)", calibration.cosine.mean, name, control)
 
 
 def _controlled(score: str, value: float, name: ControlName, control: Control) -> Row:

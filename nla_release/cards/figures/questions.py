@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 from nla_release.calibration.questions import Question, questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.row import Row
-from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas, legend_above, named_rows
+from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas, legend_above
 from nla_release.text.numbers import number
 
-# What lies below is drawn at the edge, with its value in the row's name.
+# What lies below is drawn at the edge, as an arrow; its value is in the line above it.
 _LOWEST = -0.25
 
 
@@ -55,22 +55,37 @@ def _said(question: Question) -> str:
 
 def _drawn(asked: list[Question]) -> Figure:
     lines = sum(len(_drawable(each)) for each in asked) + len(asked)
-    figure, axes = canvas(1.2 + 0.62 * lines)
-    names: list[str] = []
+    figure, axes = canvas(1.0 + 0.52 * lines)
+    place = 0
     for each in asked:
-        names.append(f"{each.question} {each.grade.capitalize()}.")
+        _write(axes, place + 0.2, f"{each.question} {each.grade.capitalize()}.", "bold")
         for row in _drawable(each):
-            _mark(axes, -len(names), row)
-            names.append(f"{row.name}: {number(row.value)}\n({row.control} {number(row.baseline)})")
-    named_rows(axes, names)
-    for place, label in enumerate(axes.get_yticklabels()):
-        if names[place].endswith("."):
-            label.set_fontweight("bold")
-    axes.set_xlim(left=min(_LOWEST, axes.get_xlim()[0]), right=1.02)
-    axes.set_xlabel("value; the bar is the 95% CI of the difference, drawn from the control")
+            place += 1
+            words = f"{row.name}: {number(row.value)}; {row.control}: {number(row.baseline)}"
+            _write(axes, place, words, "normal")
+            _mark(axes, -place, row)
+        place += 1
+    axes.set_ylim(0.5 - place, 0.8)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(left=_LOWEST - 0.03, right=1.03)
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    axes.set_xlabel("value; the bar is the 95% CI of the difference, added to the control")
     legend_above(figure, 2)
     return figure
+
+
+def _write(axes: Axes, place: float, words: str, weight: str) -> None:
+    """A line of text above the marks, over the whole width."""
+    axes.text(
+        0,
+        0.22 - place,
+        words,
+        transform=axes.get_yaxis_transform(),
+        fontsize=9,
+        fontweight=weight,
+        verticalalignment="bottom",
+    )
 
 
 def _mark(axes: Axes, height: float, row: Row) -> None:
@@ -82,7 +97,8 @@ def _mark(axes: Axes, height: float, row: Row) -> None:
         low, high = (max(row.baseline + bound, _LOWEST) for bound in row.interval)
         axes.hlines(height, low, high, color=BLUE, linewidth=5, alpha=0.35)
     axes.vlines(
-        baseline, height - 0.32, height + 0.32, color=VERMILION, linewidth=3,
+        baseline, height - 0.2, height + 0.2, color=VERMILION, linewidth=3,
         label="its control" if first else "",
     )  # fmt: skip
-    axes.plot(value, height, "o", color=BLUE, markersize=8, label="this pair" if first else "")
+    mark = "o" if row.value >= _LOWEST else "<"
+    axes.plot(value, height, mark, color=BLUE, markersize=8, label="this pair" if first else "")
