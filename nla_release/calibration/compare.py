@@ -122,6 +122,10 @@ class _Side:
         """[n] cosines under a control, or under `real`."""
         return controls.cosines(self.evidence, name)[self.positions]
 
+    def centred_cosines(self) -> Floats:
+        """[n] of the real reconstruction."""
+        return controls.centred_cosines(self.evidence, "real")[self.positions]
+
     def hashes(self, role: str) -> dict[str, str]:
         """Of the files of one adapter."""
         files = self.evidence.run.files.items()
@@ -182,8 +186,15 @@ def _figures(
     real = [side.cosines("real") for side in (first, second)]
     columns = {"cosine": real, "mse": [2 * (1 - cosines) for cosines in real]}
     left_out = []
+    if frozen and measures.clustered:
+        sides = (first, second)
+        columns = {"centred cosine": [side.centred_cosines() for side in sides]} | columns
     if not frozen:
-        left_out.append("FVE and the mean vector: the releases name other reference sets")
+        left_out.append(
+            "centred cosine, FVE and the mean vector: the releases name other reference sets"
+            if measures.clustered
+            else "FVE and the mean vector: the releases name other reference sets"
+        )
     elif (variance := first.evidence.run.reference.variance) < NO_VARIANCE:
         left_out.append("FVE: the reference set does not vary")
     else:
@@ -212,11 +223,11 @@ def _figures(
     return figures, left_out
 
 
-def _verdict(cosine: PairedFigure, documents: Sequence[str]) -> PairedVerdict:
+def _verdict(leading: PairedFigure, documents: Sequence[str]) -> PairedVerdict:
     """On the published numbers, so that a reader arrives at the same word."""
-    if cosine.interval is None or too_few(documents):
+    if leading.interval is None or too_few(documents):
         return "inconclusive"
-    low, high = cosine.interval
+    low, high = leading.interval
     if high < 0:
         return "worse"
     return "better" if low > 0 else "no difference shown"

@@ -4,6 +4,7 @@
 distinguishes them. The Hub checks its fields' types when a card is committed.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from nla_release.calibration.report import Calibration, ControlName
@@ -112,22 +113,25 @@ def model_index(name: str, sidecar: Sidecar, calibration: Calibration) -> list[d
 
 def metrics(calibration: Calibration) -> list[dict[str, Any]]:
     """Every metric with its control and difference right behind it: no number stands alone."""
-    rows = [_metric("cosine", "Round-trip cosine", calibration.cosine.mean)]
+    rows = list(_contrasts(calibration))
+    rows.append(_metric("cosine", "Round-trip cosine", calibration.cosine.mean))
     for name, words in _CONTROLS.items():
         if (control := calibration.controls.get(name)) is not None:
             rows += [
                 _metric("cosine", f"Round-trip cosine, control: {words}", control.mean),
                 _metric("cosine", f"Round-trip cosine, minus: {words}", control.difference),
             ]
-    for words, fve in (
-        ("Variance explained (control: the mean vector, 0)", calibration.fve),
-        (
-            "Variance explained, mean-norm (control: the mean direction, 0)",
-            calibration.fve_mean_norm,
-        ),
+    for words, by_definition, fve in (
+        ("Variance explained", "the mean vector", calibration.fve),
+        ("Variance explained, mean-norm", "the mean direction", calibration.fve_mean_norm),
     ):
-        if fve.value is not None:
-            rows.append(_metric("fve", words, fve.value))
+        if fve.value is None:
+            continue
+        if fve.of_mean is None:  # before format 3
+            rows.append(_metric("fve", f"{words} (control: {by_definition}, 0)", fve.value))
+        else:
+            against = f"{words}, control: the mean training activation"
+            rows += [_metric("fve", words, fve.value), _metric("fve", against, fve.of_mean)]
     retrieval = calibration.retrieval
     return [
         *rows,
@@ -135,6 +139,21 @@ def metrics(calibration: Calibration) -> list[dict[str, Any]]:
         _metric("accuracy", "Own activation retrieved, control: chance", retrieval.chance),
         _metric("count", "Rows measured, failures included", calibration.denominators.rows),
     ]
+
+
+def _contrasts(calibration: Calibration) -> Iterator[dict[str, Any]]:
+    """Centred cosines of the own text and of other rows' texts; none before format 3."""
+    pairs = calibration.contrasts
+    if pairs is None:
+        return
+    yield _metric("cosine", "Centred cosine", pairs.above_others.first)
+    for words, found in (
+        ("texts of other rows of the document", pairs.within),
+        ("texts of other documents", pairs.above_others),
+    ):
+        if found:
+            yield _metric("cosine", f"Centred cosine, control: {words}", found.second)
+            yield _metric("cosine", f"Centred cosine, minus: {words}", found.difference)
 
 
 def _metric(kind: str, name: str, value: float) -> dict[str, Any]:

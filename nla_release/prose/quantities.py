@@ -20,6 +20,11 @@ _METRIC_OF: dict[str, Metric] = {
     "retrieval": "retrieval",
     "diversity": "diversity",
     "injection": "count",
+    "failures": "failure",
+    "energy": "cosine",
+    "centred": "cosine",
+    "contrasts": "cosine",
+    "plain_contrasts": "cosine",
 }
 
 
