@@ -1,4 +1,4 @@
-"""What documents say of addenda: the numbers that are superseded beside those that stand.
+"""What documents say of addenda: the numbers that are superseded next to those that are valid.
 
 Two generated blocks: `addendum` on a card says where its numbers come from, `addenda` on
 RELEASE_CALIBRATION.md tells every addendum. Both are computed from the records, and from the
@@ -8,8 +8,9 @@ calibrations and runs that were superseded.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nla_release.calibration.questions import CONTROLS, questions
 from nla_release.calibration.records import Run
-from nla_release.calibration.report import CONTROL_NAMES, Calibration, ControlName
+from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.settings import differing, run_settings
 from nla_release.cards.addenda import Addendum
 from nla_release.cards.environment import render_template
@@ -17,15 +18,6 @@ from nla_release.text.numbers import interval, number, signed
 
 ADDENDUM = "addendum"
 ADDENDA = "addenda"
-
-_CONTROLS: dict[ControlName, str] = {
-    "shuffled": "another row's explanation",
-    "empty": "the empty explanation",
-    "gold_text": "the labelled explanation",
-    "random_vector": "the explanation of a random direction",
-    "zero_vector": "the explanation of the zero vector",
-    "predict_mean": "the mean training direction",
-}
 
 # A shortened hash tells that something is another, and run.json which.
 _SHOWN_OF_A_HASH = 12
@@ -90,10 +82,12 @@ def _figures(former: Calibration, added: Calibration) -> Iterator[tuple[str, _Ce
 
 def _cells(calibration: Calibration) -> Iterator[tuple[str, _Cells]]:
     """By metric and control: value, control, difference, interval of the difference, n."""
+    if isinstance(calibration, CurrentCalibration):
+        yield from _contrasts(calibration)
     for name in CONTROL_NAMES:
         if control := calibration.controls.get(name):
             yield (
-                f"Round-trip cosine, against {_CONTROLS[name]}",
+                f"Plain cosine, against {CONTROLS[name]}",
                 (
                     number(calibration.cosine.mean),
                     number(control.mean),
@@ -117,6 +111,23 @@ def _cells(calibration: Calibration) -> Iterator[tuple[str, _Cells]]:
             str(found.n),
         ),
     )
+
+
+def _contrasts(calibration: CurrentCalibration) -> Iterator[tuple[str, _Cells]]:
+    """The rows that decide the label, which calibrations of older formats do not have."""
+    apart, read, _ = questions(calibration)
+    for row in (*apart.rows, read.rows[0]):
+        if "top-1" not in row.name:  # below, as every format has it
+            yield (
+                f"{row.name}, against {row.control}",
+                (
+                    row.shown,
+                    number(row.baseline),
+                    signed(row.difference),
+                    interval(row.interval),
+                    str(row.n),
+                ),
+            )
 
 
 def _probes(former: Run, added: Run) -> list[str]:
