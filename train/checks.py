@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.calibration.probes.injection import CJK
+from nla_release.diagnostics.injection import CJK
 from nla_release.explanation import CLOSE_TAG, OPEN_TAG, wrap
 from nla_release.prompt import ar_prompt
 from nla_release.rules.leaks import PLACES, SECRETS, leaks

@@ -4,10 +4,10 @@ What a run leaves:
 
 * `records` are the typed contents of the folder `evidence/`: a row per activation, and the run.
 * `vectors` are its tensors, and `evidence` reads and writes the folder: rows a person can read,
-  vectors, and the run's settings with the hashes that bind the three together. `parts` refuses what
-  does not add up.
-* `texts` makes the texts that probes give to the AR: gibberish, other orders, claims; `shuffle`
-  says which row's explanation stands in for another's.
+  vectors, and the run's settings with the hashes that bind the three together. `parts` holds the
+  three, `fit` refuses what does not add up.
+* `texts` makes the texts that diagnostics give to the AR: gibberish, other orders, claims;
+  `shuffle` says which row's explanation stands in for another's.
 
 What follows from it:
 
@@ -15,7 +15,8 @@ What follows from it:
 * `blocks` are what reports are built of, `measures` makes them, and `enough` says when there is too
   little to make one of.
 * `controls` are what stands beside the real reconstruction, and what a failed one scores.
-* `probes` has a module per probe, `contamination` and `multiplicity` what must be known besides.
+* `contamination` and `multiplicity` are what must be known besides; `nla_release.diagnostics` has
+  the optional measurements.
 * `report` is the shape of `calibration.json`, a description on every field.
 * `label` turns the deciding numbers into one word and one sentence.
 * `calibrate` joins them: evidence in, report out, the same bytes every time.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nla_release import __version__
 from nla_release.calibration import headline
-from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control, Inconclusive
+from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control
 from nla_release.calibration.contamination import contamination
 from nla_release.calibration.controls import cosines as cosines_of
 from nla_release.calibration.controls import failures, has
@@ -19,18 +19,6 @@ from nla_release.calibration.label import label
 from nla_release.calibration.label_format_2 import label as label_format_2
 from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.calibration.multiplicity import multiplicity
-from nla_release.calibration.probes import (
-    ceiling,
-    claims,
-    discrimination,
-    injection,
-    paraphrase,
-    retrieval,
-    structural,
-    templates,
-    text_controls,
-    text_retrieval,
-)
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     CURRENT,
@@ -58,6 +46,8 @@ from nla_release.calibration.statistics import (
     retrieved,
     unit_rows,
 )
+from nla_release.diagnostics import registered
+from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
 
 Format = Literal[2, 3]
 
@@ -176,26 +166,14 @@ def _controls(evidence: Evidence, measures: Measures) -> dict[ControlName, Contr
 
 def _probes(evidence: Evidence, measures: Measures) -> Probes:
     """The reports of what ran; the others stay absent."""
-    reports = {
-        "text_controls": text_controls.report(evidence, measures),
-        "injection": injection.report(evidence, measures),
-        "retrieval": retrieval.report(evidence, measures),
-        "text_retrieval": text_retrieval.report(evidence, measures),
-        "claims": claims.report(evidence, measures),
-        "paraphrase": paraphrase.report(evidence, measures),
-        "structural": structural.report(evidence, measures),
-        "discrimination": discrimination.report(evidence, measures),
-        "templates": templates.report(evidence, measures),
-        "ceiling": ceiling.report(evidence, measures),
-    }
-    ran = {name: report for name, report in reports.items() if report is not None}
-    return Probes.model_validate(ran)
+    reports = {each.key: each.report(evidence, measures) for each in registered()}
+    return Probes.model_validate({key: each for key, each in reports.items() if each is not None})
 
 
 def _percentile(probes: Probes) -> AgainstChance | None:
     """How near reconstructions come to their own activations, of all rows."""
-    ranked = probes.retrieval
-    return None if ranked is None or isinstance(ranked, Inconclusive) else ranked.all.percentile
+    ranked = probes.of(RetrievalDiagnostic)
+    return ranked.all.percentile if ranked else None
 
 
 def _denominators(evidence: Evidence) -> Denominators:

@@ -3,10 +3,11 @@
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Ratio
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import Sha256, TrainingOverlap
 from nla_release.calibration.statistics import cosine_rows, wilson
 from nla_release.schema import Strict
+from nla_release.text.numbers import count, number
 
 
 class Clean(Strict):
@@ -67,3 +68,29 @@ def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusiv
 def _counted(hits: int, n: int) -> Ratio:
     """Documents are independent; of the rows' documents too few are known to take them whole."""
     return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))
+
+
+def contamination_sentence(found: Contamination | None) -> str:
+    """Whether the pair was measured on what it was trained on."""
+    if found is None:
+        return (
+            "Nothing was compared with the training documents: whether the pair was trained on"
+            " these texts is not known."
+        )
+    texts = found.texts
+    by_text = (
+        f"texts were not compared: {texts.inconclusive}."
+        if isinstance(texts, Inconclusive)
+        else f"{texts.hits} of {texts.n} rows are of a document that shares its text."
+    )
+    said = (
+        f"Compared with {count(found.training_documents, 'training document')}:"
+        f" {found.documents.hits} of {found.documents.n} evaluation documents share an id with one,"
+        f" and {by_text}"
+    )
+    if not (found.documents.hits or (isinstance(texts, Ratio) and texts.hits)):
+        return said
+    return (
+        f"{said} Without these documents the cosine is {number(found.clean.mean)}"
+        f" (n = {found.clean.n})."
+    )

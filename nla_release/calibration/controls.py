@@ -5,17 +5,48 @@ easier to beat the more often it fails. Where another row, a random direction or
 no explanation, the AR's answer to the empty text stands in: that is what it makes of nothing said.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import TextCondition
 from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
 from nla_release.calibration.vectors import Condition
 
 Answer = Condition | TextCondition | Literal["predict_mean"]
+
+
+@dataclass(frozen=True)
+class ControlKind:
+    """What a control is called wherever it is shown, and what it takes out."""
+
+    words: str
+    takes_out: str
+
+
+# Every control of a cosine, in the order in which they are shown.
+CONTROLS: dict[str, ControlKind] = {
+    "shuffled": ControlKind("another row's explanation", "that the text belongs to the activation"),
+    "empty": ControlKind("the empty explanation", "the text"),
+    "gold_text": ControlKind(
+        "the labelled explanation (a ceiling)", "nothing: what a good text scores"
+    ),
+    "random_vector": ControlKind(
+        "the explanation of a random direction", "the activation, before it is explained"
+    ),
+    "zero_vector": ControlKind(
+        "the explanation of the zero vector", "the activation, before it is explained"
+    ),
+    "predict_mean": ControlKind("the mean training direction", "the text and the AR"),
+    "gibberish": ControlKind("gibberish of equal length", "the words"),
+    "word_shuffled": ControlKind("its words in another order", "the order of words"),
+    "source_text": ControlKind("the source text", "nothing: what a perfect quotation scores"),
+    "paraphrase": ControlKind("a paraphrase of it", "the wording"),
+    "sentence_shuffled": ControlKind("its sentences in another order", "the order of sentences"),
+}
 
 _WITHOUT_OWN_TEXT = frozenset({"shuffled", "random_vector", "zero_vector"})
 

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
+from nla_release.calibration.fit import check_parts_fit
 from nla_release.calibration.parts import (
     NAMES,
     ROWS_NAME,
     RUN_NAME,
     VECTORS_NAME,
     Evidence,
-    check_parts_fit,
 )
 from nla_release.calibration.records import Row, Run, RunFacts
 from nla_release.calibration.vectors import Condition, Vectors, read_vectors

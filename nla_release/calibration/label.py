@@ -8,7 +8,7 @@ pairs of known truth, which `benchmarks/labels.py` makes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import Inconclusive, Ranking
+from nla_release.calibration.blocks import Ranking
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.reading import above_zero, level
 from nla_release.calibration.report import (
@@ -19,6 +19,7 @@ from nla_release.calibration.report import (
     LabelName,
     PairContrast,
 )
+from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.text.numbers import interval, number, signed
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
@@ -90,8 +91,8 @@ def found_by_words(calibration: CurrentCalibration) -> bool | None:
 
     None where that was not measured: no source texts, or too few rows.
     """
-    matched = calibration.probes.text_retrieval
-    if matched is None or isinstance(matched, Inconclusive):
+    matched = calibration.probes.of(TextRetrieval)
+    if matched is None:
         return None
     rankings = [each for each in (matched.lexical, matched.encoder) if isinstance(each, Ranking)]
     return any(map(above_chance, rankings))

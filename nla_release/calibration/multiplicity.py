@@ -49,3 +49,15 @@ def _tests(document: Any) -> int:
         int((key == "p" or key.endswith("interval")) and value is not None) + _tests(value)
         for key, value in document.items()
     )
+
+
+def tried_sentence(found: Multiplicity) -> str:
+    """How many others were tried; RELEASE_CALIBRATION.md has the note on intervals too."""
+    if found.attempts is None:
+        return "How many other checkpoints or settings were tried is not recorded."
+    if found.attempts == 1:
+        return "No other checkpoint or setting was tried."
+    return (
+        f"This pair is one of {found.attempts} checkpoints or settings that were tried; the best of"
+        " many looks better than it is."
+    )

@@ -6,9 +6,9 @@ Cards, RELEASE_CALIBRATION.md, the terminal and the HTML report show these rows,
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import AgainstChance, Control, Ranking
+from nla_release.calibration.blocks import AgainstChance
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.label import grades
-from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     ControlName,
@@ -19,16 +19,9 @@ from nla_release.calibration.report import (
     PairContrast,
 )
 from nla_release.calibration.row import Row, share_row
-from nla_release.text.numbers import count, number
-
-CONTROLS: dict[ControlName, str] = {
-    "shuffled": "another row's explanation",
-    "empty": "the empty explanation",
-    "predict_mean": "the mean training direction",
-    "random_vector": "the explanation of a random direction",
-    "zero_vector": "the explanation of the zero vector",
-    "gold_text": "the labelled explanation (a ceiling)",
-}
+from nla_release.diagnostics.model import control_row, first_row
+from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
+from nla_release.text.numbers import number
 
 # What a card shows of the plain controls; another row's text is the first row, centred.
 _ON_CARDS: tuple[ControlName, ...] = ("predict_mean", "empty", "random_vector")
@@ -166,7 +159,8 @@ def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
     for name, control in calibration.centred.controls.items():
         mean = calibration.centred.mean
-        yield _controlled("Centred cosine (failures count 0)", mean, name, control)
+        words = CONTROLS[name].words
+        yield control_row("Centred cosine (failures count 0)", mean, control, words)
     for name in CONTROL_NAMES:
         if name in calibration.controls and name not in _ON_CARDS:
             yield _control(calibration, name)
@@ -174,20 +168,8 @@ def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
 
 def _control(calibration: CurrentCalibration, name: ControlName) -> Row:
     control = calibration.controls[name]
-    return _controlled("Plain cosine (failures count 0)", calibration.cosine.mean, name, control)
-
-
-def _controlled(score: str, value: float, name: ControlName, control: Control) -> Row:
-    failed = f" ({count(control.failed, 'row')} failed)" if control.failed else ""
-    return Row(
-        score,
-        value,
-        control.n,
-        control=f"{CONTROLS[name]}{failed}",
-        baseline=control.mean,
-        difference=control.difference,
-        interval=control.interval,
-    )
+    mean = calibration.cosine.mean
+    return control_row("Plain cosine (failures count 0)", mean, control, CONTROLS[name].words)
 
 
 def _explained(name: str, fve: Fve) -> Row:
@@ -204,23 +186,6 @@ def _explained(name: str, fve: Fve) -> Row:
 
 
 def _used(calibration: CurrentCalibration) -> Iterator[Row]:
-    matched = calibration.probes.text_retrieval
-    if not isinstance(matched, TextRetrieval):
-        return
-    yield _led("Explanation leads to its source document, by words", matched.lexical)
-    if isinstance(matched.encoder, Ranking):
-        yield _led("Explanation leads to its source document, by an encoder", matched.encoder)
-
-
-def _led(name: str, found: Ranking) -> Row:
-    low, high = found.interval
-    return Row(
-        name,
-        found.top1,
-        found.n,
-        found.hits,
-        f"chance, 1 in {found.candidates}",
-        found.chance,
-        found.top1 - found.chance,
-        (low - found.chance, high - found.chance),
-    )
+    if matched := calibration.probes.of(TextRetrieval):
+        for name, ranking in rankings(matched).items():
+            yield first_row(name, ranking)

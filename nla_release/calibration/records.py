@@ -3,7 +3,7 @@
 Format 2 adds what probes leave, each part only when its probe ran; format 1 has none of it.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from nla_release.diagnostics import DIAGNOSTICS
 from nla_release.explanation import Status
 from nla_release.schema import Strict
 from nla_release.sidecar import Dtype, Quantization
@@ -38,20 +39,12 @@ TextCondition = Literal[
 # The row's own vector, injected at another scale than the sidecar's.
 VectorCondition = Literal["half_scale", "double_scale"]
 
-# The last five need no run of the pair: they follow from what every run holds.
-ProbeName = Literal[
-    "text-controls",
-    "injection",
-    "text-retrieval",
-    "claims",
-    "paraphrase",
-    "discrimination",
-    "retrieval",
-    "templates",
-    "ceiling",
-    "structural",
-    "contamination",
-]
+# Diagnostics, under the name that run.json and release.yaml have for them. The comparison with the
+# training documents is asked for in the same way.
+if TYPE_CHECKING:
+    ProbeName = str
+else:
+    ProbeName = Literal[(*DIAGNOSTICS, "contamination")]
 
 # What format 1 does not know, in a row and in a run.
 _ROW_PARTS = frozenset({"texts", "spoken", "claims"})

@@ -1,17 +1,17 @@
 """The shape of `calibration.json`.
 
-Format 2 adds probes, contamination, multiplicity and the label's rule. Format 3 adds centred
-cosines, contrasts over all pairs of rows, the energy of single dimensions, failures as a share,
-measured baselines of FVE, what the document alone gives, and grades; its intervals are clustered by
-document instead of resampled, and its labels have other names. What was not run is absent, and what
-cannot be computed is null or says why.
+Format 2 adds diagnostics (`probes`), contamination, multiplicity, the label's rule. Format 3 adds
+centred cosines, contrasts over all pairs of rows, the energy of single dimensions, failures as a
+share, measured baselines of FVE, what the document alone gives, and grades; its intervals are
+clustered by document instead of resampled, and its labels have other names. What was not run is
+absent, and what cannot be computed is null or says why.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, create_model
 
 from nla_release.calibration.blocks import (
     AgainstChance,
@@ -27,17 +27,8 @@ from nla_release.calibration.blocks import (
 )
 from nla_release.calibration.contamination import Contamination
 from nla_release.calibration.multiplicity import Multiplicity
-from nla_release.calibration.probes.ceiling import Ceiling
-from nla_release.calibration.probes.claims import Claims
-from nla_release.calibration.probes.discrimination import Discrimination
-from nla_release.calibration.probes.injection import Injection
-from nla_release.calibration.probes.paraphrase import Paraphrase
-from nla_release.calibration.probes.retrieval import Retrieval as RetrievalProbe
-from nla_release.calibration.probes.structural import Structural
-from nla_release.calibration.probes.templates import Templates
-from nla_release.calibration.probes.text_controls import TextControls
-from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.records import Sha256
+from nla_release.diagnostics import registered
 from nla_release.errors import EvidenceError
 from nla_release.files import dump_json, read_json
 from nla_release.schema import Strict, holds, parse
@@ -59,6 +50,8 @@ LabelName = Literal[
     "content-reading",
     "topic-level",
 ]
+_Report = TypeVar("_Report", bound=Strict)
+
 Grade = Literal["yes", "partly", "no", "not measured"]
 
 # The format that is written; 1 and 2 are read, and recomputed for published releases.
@@ -291,38 +284,31 @@ class Label(Strict):
     grades: Grades | None = Field(default=None, description="absent before format 3")
 
 
-class Probes(Strict):
-    """One report per probe that ran. Those that need nothing beyond the evidence always do."""
+class _Probes(Strict):
+    """One report per diagnostic that ran. Those that all evidence allows always do."""
 
-    text_controls: TextControls | Inconclusive | None = Field(
-        default=None, description="gibberish, shuffled words and the source text through the AR"
-    )
-    injection: Injection | Inconclusive | None = Field(
-        default=None, description="what the AV says of other vectors"
-    )
-    retrieval: RetrievalProbe | Inconclusive | None = Field(
-        default=None, description="reconstructions to activations"
-    )
-    text_retrieval: TextRetrieval | Inconclusive | None = Field(
-        default=None, description="explanations to source documents"
-    )
-    claims: Claims | Inconclusive | None = Field(
-        default=None, description="what each statement of an explanation carries"
-    )
-    paraphrase: Paraphrase | Inconclusive | None = Field(
-        default=None, description="the same said otherwise"
-    )
-    structural: Structural | Inconclusive | None = Field(
-        default=None, description="how much of the cosine controls already give"
-    )
-    discrimination: Discrimination | Inconclusive | None = Field(
-        default=None, description="ordinary text from gibberish"
-    )
-    templates: Templates | Inconclusive | None = Field(
-        default=None, description="how often explanations repeat each other"
-    )
-    ceiling: Ceiling | Inconclusive | None = Field(
-        default=None, description="what raw activations would allow"
+    def of(self, records: type[_Report]) -> _Report | None:
+        """The report of this class; None where its diagnostic did not run or is inconclusive."""
+        reports = (getattr(self, name) for name in type(self).model_fields)
+        return next((each for each in reports if isinstance(each, records)), None)
+
+
+if TYPE_CHECKING:
+
+    class Probes(_Probes):
+        """With a field per diagnostic, by its key."""
+else:
+    Probes = create_model(
+        "Probes",
+        __base__=_Probes,
+        __doc__=_Probes.__doc__,
+        **{
+            each.key: (
+                each.records | Inconclusive | None,
+                Field(default=None, description=each.meaning),
+            )
+            for each in registered()
+        },
     )
 
 

@@ -1,6 +1,7 @@
 """`vectors.safetensors`: which tensors there are, and what each must look like beside the rows.
 
-N rows, d the activations' width. A probe's tensors are there when it ran, and only then.
+N rows, d the activations' width. A diagnostic's tensors are there when it ran, and only then; what
+each is like, its module says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import safetensors.numpy
 
 from nla_release.calibration.records import Row, TextCondition
+from nla_release.diagnostics import registered
 from nla_release.errors import EvidenceError
 from nla_release.weights import Tensor, read_header
 
@@ -20,21 +22,7 @@ Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "
 
 Vectors = dict[str, npt.NDArray[np.float32]]
 
-JOINED_CLAIMS = "claims_joined"
-CLAIM_TENSORS = ("claims_without", "claims_with_unrelated")
-DISCRIMINATION_TENSORS = ("discrimination_factual", "discrimination_gibberish")
-ENCODER_TENSORS = ("encoder_explanation", "encoder_source")
-
 _BASE = {"gold", "reference_mean", *get_args(Condition)} - {"gold_text"}
-_KNOWN = {
-    *_BASE,
-    "gold_text",
-    *get_args(TextCondition),
-    JOINED_CLAIMS,
-    *CLAIM_TENSORS,
-    *DISCRIMINATION_TENSORS,
-    *ENCODER_TENSORS,
-}
 
 
 def first_with_text(rows: Sequence[Row]) -> list[int]:
@@ -55,7 +43,8 @@ def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
     header = read_header(path)
     if missing := sorted(_BASE - set(header)):
         raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
-    if foreign := sorted(set(header) - _KNOWN):
+    known = {*_BASE, "gold_text"}.union(*(each.leaves.names for each in registered()))
+    if foreign := sorted(set(header) - known):
         raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
     _check_texts(path, rows, header)
     _check_shapes(path, rows, header)
@@ -86,13 +75,13 @@ def _check_texts(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) 
     read = set(header) & set(get_args(TextCondition))
     if different := sorted(read ^ set(rows[0].texts)):
         raise EvidenceError(f"{path} and the rows' texts disagree about {', '.join(different)}")
-    for pair in (CLAIM_TENSORS, DISCRIMINATION_TENSORS, ENCODER_TENSORS):
-        if len(set(pair) & set(header)) == 1:
-            raise EvidenceError(f"{path} holds only one of the tensors {' and '.join(pair)}")
-    if CLAIM_TENSORS[0] not in header and any(row.claims for row in rows):
-        raise EvidenceError(f"{path} has no tensor {CLAIM_TENSORS[0]}, but rows have claims")
-    if ENCODER_TENSORS[1] in header and (bare := [row.id for row in rows if row.text is None]):
-        raise EvidenceError(f"{path} holds encoder_source, but row {bare[0]!r} has no text")
+    for leaves in (each.leaves for each in registered()):
+        if len(leaves.tensors.keys() & header.keys()) not in (0, len(leaves.tensors)):
+            raise EvidenceError(
+                f"{path} holds only some of the tensors {', '.join(leaves.tensors)}"
+            )
+        if wrong := leaves.misfit(rows, header):
+            raise EvidenceError(f"{path} {wrong}")
 
 
 def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
@@ -102,22 +91,25 @@ def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor])
             f"{path} tensor gold has shape {list(gold)}, expected [{len(rows)}, d] for the"
             f" {len(rows)} rows of rows.jsonl"
         )
-    width = gold[1]
-    claims = (sum(len(row.probed_claims) for row in rows), width)
-    documents = (len(first_with_text(rows)), width)
-    encoded = (len(rows), *header.get(ENCODER_TENSORS[0], header["gold"]).shape[1:])
-    expected = {
-        "reference_mean": (width,),
-        JOINED_CLAIMS: (sum(bool(row.probed_claims) for row in rows), width),
-        **dict.fromkeys(CLAIM_TENSORS, claims),
-        **dict.fromkeys(DISCRIMINATION_TENSORS, documents),
-        **dict.fromkeys(ENCODER_TENSORS, encoded),
-    }
+    expected = {"reference_mean": gold[1:], **_expected_of_diagnostics(rows, header)}
     for name, tensor in header.items():
         wanted = expected.get(name, gold)
-        if tensor.shape != wanted or (name in ENCODER_TENSORS and len(wanted) != 2):
+        if tensor.shape != wanted or (len(wanted) != 2 and name != "reference_mean"):
             raise EvidenceError(
                 f"{path} tensor {name} has shape {list(tensor.shape)}, expected {list(wanted)}"
             )
         if tensor.dtype != "F32":
             raise EvidenceError(f"{path} tensor {name} has dtype {tensor.dtype}, expected F32")
+
+
+def _expected_of_diagnostics(
+    rows: Sequence[Row], header: Mapping[str, Tensor]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors that diagnostics leave."""
+    expected: dict[str, tuple[int, ...]] = {}
+    for leaves in (each.leaves for each in registered()):
+        counts = {**leaves.tensors, **leaves.sometimes}
+        first = next((header[name] for name in counts if name in header), header["gold"])
+        width = first.shape[1:] if leaves.free_width else header["gold"].shape[1:]
+        expected |= {name: (count(rows), *width) for name, count in counts.items()}
+    return expected

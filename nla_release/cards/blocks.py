@@ -14,7 +14,9 @@ from dataclasses import asdict
 from typing import Any
 
 from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.contamination import contamination_sentence
 from nla_release.calibration.label import CONDITIONS, clauses
+from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.row import HEADER
@@ -23,16 +25,14 @@ from nla_release.cards.compared import comparison_block
 from nla_release.cards.environment import render_template
 from nla_release.cards.gaps import gaps
 from nla_release.cards.history import Entry
-from nla_release.cards.markdown import inline
-from nla_release.cards.probe_sentences import contamination_sentence, tried_sentence
-from nla_release.cards.probes import probe_tables, without_numbers
 from nla_release.cards.retractions import retracted_block, withdrawn_block
 from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
 from nla_release.cards.superseded import addenda_block, addendum_block
+from nla_release.diagnostics.tables import tables, without_numbers
 from nla_release.errors import InputError
 
-# The blocks of each document, but for the probes', which a calibration of format 1 lacks.
+# The blocks of each document, but for the diagnostics', which a calibration of format 1 lacks.
 CARD_NAMES = ("label", "shows", "calibration", "limitations")
 PAGE_NAMES = ("label", "shows", "rule", "calibration", "gaps")
 PROBES = "probes"
@@ -77,16 +77,19 @@ def expected_page_blocks(
     addenda: Sequence[Addendum] = (),
     comparison: Comparison | None = None,
 ) -> dict[str, str]:
-    """The same of RELEASE_CALIBRATION.md, which has the probes in full."""
+    """The same of RELEASE_CALIBRATION.md, which has the diagnostics in full."""
     blocks = _blocks(PAGE_NAMES, calibration, {})
     if calibration.multiplicity:
-        tables = [asdict(table) for table in probe_tables(calibration.probes)]
+        found = [
+            asdict(table) | {"rows": [row.cells for row in table.rows]}
+            for table in tables(calibration.probes)
+        ]
         remarks = [
             *without_numbers(calibration.probes),
             contamination_sentence(calibration.contamination),
-            inline(calibration.multiplicity.note),
+            calibration.multiplicity.note,
         ]
-        blocks |= _block(TABLES, {"tables": tables, "remarks": remarks})
+        blocks |= _block(TABLES, {"header": HEADER, "tables": found, "remarks": remarks})
     return blocks | retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
 
 

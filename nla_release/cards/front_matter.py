@@ -7,7 +7,8 @@ distinguishes them. The Hub checks its fields' types when a card is committed.
 from collections.abc import Iterator
 from typing import Any
 
-from nla_release.calibration.report import Calibration, ControlName
+from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.report import CONTROL_NAMES, Calibration
 from nla_release.files import dump_yaml
 from nla_release.licences import OTHER
 from nla_release.release import Release
@@ -15,16 +16,6 @@ from nla_release.sidecar import Role, Sidecar
 
 PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
 _ROLE_TAGS: dict[Role, str] = {"av": "activation-verbalizer", "ar": "activation-reconstructor"}
-_CONTROLS: dict[ControlName, str] = {
-    "shuffled": "another row's explanation",
-    "empty": "the empty explanation",
-    "predict_mean": "the mean training direction",
-    "random_vector": "the explanation of a random direction",
-    "zero_vector": "the explanation of the zero vector",
-    "gold_text": "the labelled explanation",
-}
-
-
 # The order that keys are written in; the two that only a licence of its own needs stand behind it.
 KEYS = (
     "license",
@@ -115,11 +106,17 @@ def metrics(calibration: Calibration) -> list[dict[str, Any]]:
     """Every metric with its control and difference right behind it: no number stands alone."""
     rows = list(_contrasts(calibration))
     rows.append(_metric("cosine", "Round-trip cosine", calibration.cosine.mean))
-    for name, words in _CONTROLS.items():
+    for name in CONTROL_NAMES:
         if (control := calibration.controls.get(name)) is not None:
             rows += [
-                _metric("cosine", f"Round-trip cosine, control: {words}", control.mean),
-                _metric("cosine", f"Round-trip cosine, minus: {words}", control.difference),
+                _metric(
+                    "cosine", f"Round-trip cosine, control: {CONTROLS[name].words}", control.mean
+                ),
+                _metric(
+                    "cosine",
+                    f"Round-trip cosine, minus: {CONTROLS[name].words}",
+                    control.difference,
+                ),
             ]
     for words, by_definition, fve in (
         ("Variance explained", "the mean vector", calibration.fve),

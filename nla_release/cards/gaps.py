@@ -6,9 +6,9 @@ A pure function of the calibration.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.probes.ceiling import Ceiling
-from nla_release.calibration.probes.text_controls import TextControls
 from nla_release.calibration.report import Calibration
+from nla_release.diagnostics.ceiling import Ceiling
+from nla_release.diagnostics.text_controls import TextControls
 from nla_release.text.numbers import number, signed
 
 
@@ -42,8 +42,8 @@ def _of_reading(calibration: Calibration) -> Iterator[Gap]:
             signed(gold.difference),
             gold.n,
         )
-    read = calibration.probes.text_controls
-    source = read.controls.get("source_text") if isinstance(read, TextControls) else None
+    read = calibration.probes.of(TextControls)
+    source = read.controls.get("source_text") if read else None
     if source and source.difference < 0:
         yield Gap(
             "Round-trip cosine",
@@ -72,8 +72,8 @@ def _of_retrieval(calibration: Calibration) -> Iterator[Gap]:
             signed(found.top1 - 1),
             found.n,
         )
-    raw = calibration.probes.ceiling
-    if isinstance(raw, Ceiling) and raw.nearest_of_reconstructions.hits < raw.nearest.hits:
+    raw = calibration.probes.of(Ceiling)
+    if raw and raw.nearest_of_reconstructions.hits < raw.nearest.hits:
         seen, near = raw.nearest_of_reconstructions, raw.nearest
         yield Gap(
             "Nearest other activation is of the same document",

@@ -139,11 +139,13 @@ def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
     yield Component(
         "Retrieval of the own activation among all", "extension", "with Wilson interval and chance"
     )
-    probes = calibration.probes
-    yield _probe("Weight of single claims", probes.claims, "split by rules, not by a model")
-    yield _probe(
+    yield _diagnostic(
+        "Weight of single claims", calibration, "claims", "split by rules, not by a model"
+    )
+    yield _diagnostic(
         "Paraphrase and sentence order, against hidden codes",
-        probes.paraphrase,
+        calibration,
+        "paraphrase",
         "reworded by rules or as the data gives it, not by a model",
     )
     for name in (
@@ -154,9 +156,10 @@ def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
         yield Component(name, "out of scope", "not measured for this release")
 
 
-def _probe(name: str, report: object, how: str) -> Component:
+def _diagnostic(name: str, calibration: Calibration, key: str, how: str) -> Component:
+    report = getattr(calibration.probes, key)
     if report is None:
-        return Component(name, "out of scope", "the probe was not run")
+        return Component(name, "out of scope", "the diagnostic was not run")
     if isinstance(report, Inconclusive):
         return Component(name, "adapted", f"{how}; too few rows to tell")
     return Component(name, "adapted", how)

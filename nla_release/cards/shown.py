@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from nla_release.calibration.blocks import Permutation, Ranking
 from nla_release.calibration.label import SMALL_EFFECT, above_chance, clauses, label_name
-from nla_release.calibration.probes.claims import Claims
-from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import ControlName, CurrentCalibration, PairContrast
-from nla_release.cards.probe_sentences import wording_cost
 from nla_release.cards.sentences import ONE_ROW_EACH
+from nla_release.diagnostics.claims import Claims, missed_by_its_own
+from nla_release.diagnostics.paraphrase import Paraphrase, wording_cost
+from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.text.numbers import count, interval, number, signed
 
 _NO_DETAIL = (
@@ -130,35 +130,34 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
             "The injected activation matters: a random direction in its place lowers the cosine"
             f" {_apart(calibration, 'random_vector')}."
         )
-    found = calibration.probes.text_retrieval
-    if isinstance(found, TextRetrieval) and above_chance(found.lexical):
+    found = calibration.probes.of(TextRetrieval)
+    if found and above_chance(found.lexical):
         yield (
             "The words are informative without the AR: by words in common"
             f" {_led(found.lexical, 'source document')}."
         )
-    claims = calibration.probes.claims
-    if isinstance(claims, Claims):
+    claims = calibration.probes.of(Claims)
+    if claims and missed_by_its_own(claims):
         control = claims.controls["other_activation"]
-        if control.interval and control.interval[0] > 0:
-            yield (
-                "Leaving out a single claim costs its own activation more than another's (error"
-                f" {signed(control.difference)}, 95% CI {interval(control.interval)},"
-                f" n = {count(claims.n, 'claim')})."
-            )
+        yield (
+            "Leaving out a single claim costs its own activation more than another's (error"
+            f" {signed(control.difference)}, 95% CI {interval(control.interval)},"
+            f" n = {count(claims.n, 'claim')})."
+        )
 
 
 def _in_general(calibration: CurrentCalibration) -> Iterator[str]:
     """What neither label that allows content lets a reader conclude."""
     yield from _in_words(calibration)
-    if cost := wording_cost(calibration.probes):
+    if cost := wording_cost(calibration.probes.of(Paraphrase)):
         yield f"Whether meaning rather than wording carries the content: {cost}."
     yield from _elsewhere(calibration)
 
 
 def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
     """Whether a reader would find it in the words too, and not this AR alone."""
-    found = calibration.probes.text_retrieval
-    if not isinstance(found, TextRetrieval):
+    found = calibration.probes.of(TextRetrieval)
+    if found is None:
         yield (
             "Whether a reader finds the content in the words: only this AR, which was trained for"
             " it, has read them."

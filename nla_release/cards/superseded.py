@@ -8,7 +8,8 @@ calibrations and runs that were superseded.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nla_release.calibration.questions import CONTROLS, questions
+from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.questions import questions
 from nla_release.calibration.records import Run
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.settings import differing, run_settings
@@ -54,7 +55,7 @@ def _told(addendum: Addendum) -> dict[str, Any]:
         "labels": (former.label.name, added.label.name),
         "sentence": added.label.sentence,
         "figures": list(_figures(former, added)),
-        "probes": _probes(*runs),
+        "diagnostics": _diagnostics(*runs),
         "settings": [
             (each.setting, *(_short(value) for value in each.values))
             for each in differing([run_settings(run) for run in runs])
@@ -87,7 +88,7 @@ def _cells(calibration: Calibration) -> Iterator[tuple[str, _Cells]]:
     for name in CONTROL_NAMES:
         if control := calibration.controls.get(name):
             yield (
-                f"Plain cosine, against {CONTROLS[name]}",
+                f"Plain cosine, against {CONTROLS[name].words}",
                 (
                     number(calibration.cosine.mean),
                     number(control.mean),
@@ -100,14 +101,15 @@ def _cells(calibration: Calibration) -> Iterator[tuple[str, _Cells]]:
         value = number(fve.value)
         cells = (value, "0", signed(fve.value), interval(fve.interval), str(fve.n))
         yield f"{words}, against the mean", cells
-    found = calibration.retrieval
+    found, asked = calibration.retrieval, calibration.denominators
+    alone = asked.documents / asked.rows
     yield (
-        "Own activation retrieved, against chance",
+        "Own activation is the nearest of all (top-1), against knowing the document",
         (
             f"{found.hits}/{found.n} = {number(found.top1)}",
-            f"{number(found.chance)} (1 in {found.candidates})",
-            signed(found.top1 - found.chance),
-            interval((found.interval[0] - found.chance, found.interval[1] - found.chance)),
+            f"{number(alone)} (chance {number(found.chance)}, 1 in {found.candidates})",
+            signed(found.top1 - alone),
+            interval(found.above_document_interval),
             str(found.n),
         ),
     )
@@ -130,8 +132,8 @@ def _contrasts(calibration: CurrentCalibration) -> Iterator[tuple[str, _Cells]]:
             )
 
 
-def _probes(former: Run, added: Run) -> list[str]:
-    """Probes that only one of two runs has."""
+def _diagnostics(former: Run, added: Run) -> list[str]:
+    """Diagnostics that only one of two runs has."""
     return [
         f"{words} {', '.join(sorted(names))}"
         for words, names in (

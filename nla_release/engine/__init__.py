@@ -7,7 +7,7 @@
 * `sweep` lets other ARs read texts that are there; `reader` is an AR alone.
 * `trial` loads what was published, to see that it loads.
 * `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
-  for `controls` and `probes`, through `memory`, which keeps answers in a `checkpoint`.
+  for `controls` and `asking`, through `memory`, which keeps answers in a `checkpoint`.
 """
 
 import logging

@@ -5,7 +5,7 @@ data has one. For the AV: a random direction and the zero vector, whose texts th
 same AR.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,10 @@ import torch
 
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.records import Row, Verbalization
+from nla_release.diagnostics.asking import Texts, text_or_none
 from nla_release.engine.activations import Activations
 from nla_release.engine.memory import Floats, Memory
 from nla_release.explanation import Explanation
-
-# One text per row of a tensor; None is no text, and the row holds zeros.
-Texts = list[str | None]
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,6 @@ def control_texts(said: Said, data: Activations, other: Sequence[int]) -> dict[s
     if None not in data.explanations:
         texts["gold_text"] = list(data.explanations)
     return texts
-
-
-def text_or_none(explanations: Iterable[Explanation]) -> Texts:
-    """What the AR can read of explanations."""
-    return [said.text if said.status == "ok" else None for said in explanations]
 
 
 def explanation(record: Row | Verbalization) -> Explanation:

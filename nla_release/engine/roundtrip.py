@@ -1,10 +1,11 @@
 """The round trip: held-out activations through AV and AR, with controls, kept as evidence.
 
-`controls` says what every run asks of the pair, `probes` what is asked besides, `memory` asks it
-once, and `checkpoint` keeps the answers until all of them are there.
+`controls` says what every run asks of the pair, each diagnostic what it asks besides, `memory` asks
+it once, and `checkpoint` keeps the answers until all of them are there.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nla_release.calibration.evidence import (
@@ -20,7 +21,10 @@ from nla_release.calibration.records import (
     TrainingOverlap,
 )
 from nla_release.calibration.shuffle import SHUFFLE, other_rows
+from nla_release.diagnostics import registered
+from nla_release.diagnostics.asking import Plan, Seen
 from nla_release.engine.activations import Activations, read_activations
+from nla_release.engine.asking import Answers, Asking
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import (
     Said,
@@ -37,8 +41,6 @@ from nla_release.engine.encoder import (
 )
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
-from nla_release.engine.probes import Plan, Seen, plan
-from nla_release.engine.probing import Answers, Probing
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.errors import NlaReleaseError
 from nla_release.reference import read_reference
@@ -48,15 +50,6 @@ from nla_release.sidecar import read_sidecar
 from nla_release.training_documents import training_overlap
 
 PARTIAL_FOLDER_NAME = "evidence.partial"
-
-# These ask nothing of the pair, so every run has them.
-_FREE: tuple[ProbeName, ...] = (
-    "retrieval",
-    "templates",
-    "ceiling",
-    "structural",
-    "contamination",
-)
 
 
 def roundtrip(
@@ -69,13 +62,13 @@ def roundtrip(
     """Measure the pair of a release and write its `evidence/`.
 
     An interrupted run continues. What evidence of the same inputs holds already is not measured
-    again, and probes that it has stay in it.
+    again, and diagnostics that it has stay in it.
 
     Args:
         release: what to measure and how.
         device: torch device; CUDA when there is one, by default.
         fresh: measure from the beginning, whatever is there.
-        probes: what to ask besides the probes that release.yaml names.
+        probes: the diagnostics to run besides those that release.yaml names.
 
     Raises:
         InputError: the pair or the data cannot be used.
@@ -118,9 +111,11 @@ def roundtrip(
     memory.read((text for column in texts.values() for text in column), "AR reconstructs")
 
     recorded = [record.name for record in before.run.probes] if before else []
-    wanted = chosen_probes([*settings.probes, *probes, *_FREE, *recorded])
+    # What asks nothing of the pair is in every run.
+    free = [each.name for each in registered() if each.ask is None]
+    wanted = chosen_probes([*settings.probes, *probes, *free, "contamination", *recorded])
     plans = _plans(release, wanted, Seen(data, said.real, other, settings.seed))
-    answers = Probing(plans, memory, work, data, _encoder(release, plans)).run(before)
+    answers = Asking(plans, memory, work, data, _encoder(release, plans)).run(before)
 
     more = {
         "probes": answers.records,
@@ -197,16 +192,17 @@ def _begun_with(
 
 
 def _plans(release: Release, names: Sequence[ProbeName], seen: Seen) -> dict[ProbeName, Plan]:
+    """What each diagnostic asks for; those that follow from the base run ask for nothing."""
     settings = release.config.evaluation
-    unusable: dict[ProbeName, str] = {}
-    encoder: dict[str, str] = {}
     if reason := why_no_encoder(settings.encoder):
-        unusable["text-retrieval"] = reason
+        seen = replace(seen, no_encoder=reason)
     elif settings.encoder and "text-retrieval" in names:
-        encoder = encoder_version(settings.encoder, release.folder)
-    if not settings.training:
-        unusable["contamination"] = "release.yaml names no evaluation.training"
-    return {name: plan(name, seen, encoder=encoder, unusable=unusable) for name in names}
+        seen = replace(seen, encoder=encoder_version(settings.encoder, release.folder))
+    asking = {each.name: each.ask for each in registered()}
+    plans = {name: ask(seen) if (ask := asking.get(name)) else Plan() for name in names}
+    if "contamination" in names and not settings.training:
+        plans["contamination"] = Plan(skipped="release.yaml names no evaluation.training")
+    return plans
 
 
 def _encoder(release: Release, plans: dict[ProbeName, Plan]) -> Encoder | None:

@@ -3,9 +3,7 @@
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration, Denominators
 from nla_release.calibration.row import HEADER, Row
-from nla_release.output.metric_line import HEADER as PROBE_HEADER
-from nla_release.output.metric_line import aligned
-from nla_release.output.probe_lines import probe_lines, probe_sentences
+from nla_release.diagnostics.tables import tables, without_numbers
 from nla_release.text.numbers import count
 
 _RIGHT = ("value", "difference", "n")
@@ -14,15 +12,17 @@ _RIGHT = ("value", "difference", "n")
 def calibration_table(calibration: CurrentCalibration) -> str:
     """Aligned lines, without a final newline."""
     asked = questions(calibration)
-    blocks = iter(_blocks([each.rows for each in asked]))
+    measured = tables(calibration.probes)
+    blocks = iter(_blocks([*(each.rows for each in asked), *(each.rows for each in measured)]))
     parts = [denominators_line(calibration.denominators)]
     for each in asked:
         lines = next(blocks)
         parts.append("\n".join([f"{each.question} {each.grade.capitalize()}.", *lines]))
-    if probes := probe_lines(calibration.probes):
-        parts.append("\n".join(aligned([PROBE_HEADER, *probes])))
-    if sentences := probe_sentences(calibration.probes):
-        parts.append("\n".join(sentences))
+    for table in measured:
+        lines = next(blocks)
+        parts.append("\n".join([f"{table.title}: {table.meaning}", *lines, *table.sentences]))
+    if without := without_numbers(calibration.probes):
+        parts.append("\n".join(without))
     parts.append(calibration.label.sentence)
     return "\n\n".join(parts)
 

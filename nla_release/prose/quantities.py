@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator
 
 from nla_release.calibration.report import Calibration
-from nla_release.prose.probe_quantities import PROBE_METRICS, of_probes, part_of
-from nla_release.prose.quantity import Metric, Quantity
+from nla_release.prose.diagnostic_quantities import METRICS, of_diagnostics, part_of
+from nla_release.text.quantity import Metric, Quantity
 
 _METRIC_OF: dict[str, Metric] = {
     "denominators": "count",
@@ -34,10 +34,10 @@ def metric_of(name: str) -> Metric | None:
 
 
 def _metrics_of(name: str) -> tuple[Metric, ...]:
-    """The metric, and those beside which a number of a probe is read."""
+    """The metric, and those beside which a number of a diagnostic is read."""
     if metric := _METRIC_OF.get(name.partition(".")[0]):
         return (metric,)
-    return next((found for part, found in PROBE_METRICS.items() if name.startswith(part)), ())
+    return next((found for part, found in METRICS.items() if name.startswith(part)), ())
 
 
 def quantities(calibration: Calibration) -> list[Quantity]:
@@ -52,7 +52,7 @@ def quantities(calibration: Calibration) -> list[Quantity]:
         *_of_controls(calibration),
         *_of_retrieval(calibration),
         *_of_counts(calibration),
-        *of_probes(calibration.probes),
+        *of_diagnostics(calibration.probes),
     ]
 
 

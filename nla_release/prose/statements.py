@@ -12,9 +12,9 @@ from nla_release.prose.counts import among_them, counted, of_something_else
 from nla_release.prose.literals import LiteralNumber, literals
 from nla_release.prose.mentions import Clause, Mention, clause, inside, mentions, nearest, of_a_fit
 from nla_release.prose.otherwise import named_otherwise
-from nla_release.prose.quantity import Metric, Quantity
 from nla_release.prose.reader import Passage, Sentence
 from nla_release.release import CALIBRATION_FILE_NAME
+from nla_release.text.quantity import Metric, Quantity
 
 # What to propose for a kind of number, a word or a metric; for the others, what is nearest.
 _HEADLINES = {

@@ -9,20 +9,18 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nla_release import __version__
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.compare import compare
-from nla_release.calibration.controls import cosines
+from nla_release.calibration.controls import CONTROLS, cosines
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.questions import questions
 from nla_release.calibration.records import Row
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.row import HEADER
+from nla_release.diagnostics.tables import measured, tables, without_numbers
 from nla_release.errors import NlaReleaseError
 from nla_release.output.comparison_text import Table, comparison_parts
 from nla_release.output.json import verdict_json
-from nla_release.output.metric_line import HEADER as METRIC_HEADER
-from nla_release.output.probe_lines import probe_lines, probe_sentences
 from nla_release.output.text import totals_line
 from nla_release.report.described import Entry, described
 from nla_release.report.figure import controls_figure
@@ -163,7 +161,7 @@ def _numbers(calibration: Calibration) -> Context:
         "real_interval": interval(calibration.cosine.interval),
         "controls": [
             {
-                "name": name.replace("_", " "),
+                "name": CONTROLS[name].words,
                 "mean": number(each.mean),
                 "difference": signed(each.difference),
                 "interval": interval(each.interval),
@@ -173,14 +171,19 @@ def _numbers(calibration: Calibration) -> Context:
             for name, each in controls.items()
         ],
         "figure": controls_figure(controls),
-        "metric_header": METRIC_HEADER,
-        "headline_header": HEADER,
+        "header": HEADER,
         "headline_lines": _headline(calibration),
         "denominators": described(calibration.denominators),
         "others": list(_others(calibration)),
-        "probe_lines": probe_lines(calibration.probes),
-        "probe_sentences": probe_sentences(calibration.probes),
-        "probes": list(_probes(calibration)),
+        "diagnostics": [
+            asdict(table) | {"lines": [row.cells for row in table.rows]}
+            for table in tables(calibration.probes)
+        ],
+        "without_numbers": without_numbers(calibration.probes),
+        "reports": [
+            {"name": each.title, "meaning": each.meaning, "entries": described(report)}
+            for each, report in measured(calibration.probes)
+        ],
     }
 
 
@@ -197,18 +200,6 @@ def _others(calibration: Calibration) -> Iterator[Entry]:
         if name not in _ELSEWHERE and block is not None:
             for entry in described(block):
                 yield entry | {"name": f"{name.replace('_', ' ')}: {entry['name']}"}
-
-
-def _probes(calibration: Calibration) -> Iterator[Context]:
-    """Every value of the probes that have any."""
-    for name, field in type(calibration.probes).model_fields.items():
-        report = getattr(calibration.probes, name)
-        if report is not None and not isinstance(report, Inconclusive):
-            yield {
-                "name": name.replace("_", " "),
-                "meaning": field.description or "",
-                "entries": described(report),
-            }
 
 
 def _rows(evidence: Evidence) -> Context:

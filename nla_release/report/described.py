@@ -1,6 +1,6 @@
 """Blocks of a calibration as lines that explain themselves: name, value, meaning.
 
-Whatever fields a probe's report has, its own descriptions say what they are.
+Whatever fields a diagnostic's report has, its own descriptions say what they are.
 """
 
 from collections.abc import Iterator

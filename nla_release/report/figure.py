@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from nla_release.calibration.blocks import Control
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.report import ControlName
 from nla_release.text.numbers import interval, signed
 
@@ -89,4 +90,4 @@ def _ticks(values: Sequence[float]) -> list[float]:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return CONTROLS[name].words

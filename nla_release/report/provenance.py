@@ -28,7 +28,7 @@ def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> lis
         ("batch size", str(decoding.batch_size)),
         ("seed", str(run.seed)),
         *sorted(run.libraries.items()),
-        *((f"probe {probe.name}", _cost(probe)) for probe in run.probes),
+        *((f"diagnostic {each.name}", _cost(each)) for each in run.probes),
         *(line for role, chain in chains.items() for line in _trained(role, chain)),
     ]
 
@@ -42,13 +42,13 @@ def _trained(role: Role, chain: TrainingChain) -> Iterator[tuple[str, str]]:
         yield f"{name} continued from", chain.runs[-1].continued_from or "not recorded"
 
 
-def _cost(probe: ProbeRecord) -> str:
-    if probe.skipped:
-        return f"skipped: {probe.skipped}"
+def _cost(record: ProbeRecord) -> str:
+    if record.skipped:
+        return f"skipped: {record.skipped}"
     settings = "; ".join(
-        f"{key.replace('_', ' ')} {shown(value)}" for key, value in probe.settings.items()
+        f"{key.replace('_', ' ')} {shown(value)}" for key, value in record.settings.items()
     )
-    cost = f"{count(probe.av_vectors, 'vector')} and {count(probe.ar_texts, 'text')} more"
+    cost = f"{count(record.av_vectors, 'vector')} and {count(record.ar_texts, 'text')} more"
     return f"{cost}; {settings}" if settings else cost
 
 

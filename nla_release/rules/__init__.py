@@ -5,7 +5,7 @@
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
   `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
-  `rendered` and `history` (5), `evidence`, `calibration`, `probes`, `regression`, `addenda`,
+  `rendered` and `history` (5), `evidence`, `calibration`, `diagnostics`, `regression`, `addenda`,
   `compared` and `gates` (6), `publishing` and `published` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
@@ -22,6 +22,7 @@ from nla_release.rules import (
     calibration,
     card,
     compared,
+    diagnostics,
     evidence,
     gates,
     history,
@@ -29,7 +30,6 @@ from nla_release.rules import (
     lora,
     modules,
     pair,
-    probes,
     prompt,
     prose,
     published,
@@ -92,11 +92,11 @@ RULES: tuple[Rule, ...] = (
     evidence.enough_measured,
     evidence.outputs_explain,
     evidence.evidence_of_one_run,
-    probes.labels_reconstruct,
-    probes.nothing_trained_on,
-    probes.retrievals_vary,
-    probes.script_does_not_leak,
-    probes.texts_belong_to_documents,
+    diagnostics.labels_reconstruct,
+    diagnostics.nothing_trained_on,
+    diagnostics.retrievals_vary,
+    diagnostics.script_does_not_leak,
+    diagnostics.texts_belong_to_documents,
     regression.no_regression,
     addenda.addenda_kept,
     compared.comparisons_stand,

@@ -14,7 +14,6 @@ from nla_release.cards.retractions import RETRACTING, retracted_block
 from nla_release.files import read_text
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.manifest import read_manifest
-from nla_release.prose.quantity import Quantity
 from nla_release.prose.reader import Passage, read_prose
 from nla_release.prose.retracted import restated
 from nla_release.release import HISTORY_FILE_NAME, ROLES, Release, tag
@@ -30,6 +29,7 @@ from nla_release.rules.model import Page, Problem, UnreadableError, rule
 from nla_release.rules.prose import MAX_FINDINGS, MAX_PROSE, known_quantities, lines_before
 from nla_release.rules.scopes import RENDERED
 from nla_release.rules.subject import Subject
+from nla_release.text.quantity import Quantity
 
 
 @rule(

@@ -10,9 +10,8 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.history import Entry, entries
 from nla_release.files import read_text
 from nla_release.prose.claims import claim
-from nla_release.prose.probe_quantities import spoken_of
+from nla_release.prose.diagnostic_quantities import spoken_of
 from nla_release.prose.quantities import metric_of, quantities
-from nla_release.prose.quantity import Quantity
 from nla_release.prose.reader import Passage, Sentence, read_prose
 from nla_release.prose.statements import compares, unfounded
 from nla_release.release import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
@@ -26,6 +25,7 @@ from nla_release.rules.adapter import (
 from nla_release.rules.entries import new_entries
 from nla_release.rules.model import Page, Problem, UnreadableError, rule
 from nla_release.rules.scopes import RENDERINGS
+from nla_release.text.quantity import Quantity
 
 # Ten times the longest card known; taking Markdown apart costs time and memory by the character.
 MAX_PROSE = 128 * 1024

@@ -9,13 +9,13 @@ import pytest
 
 from nla_release.calibration.blocks import Permutation
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.probes.paraphrase import Paraphrase
-from nla_release.calibration.probes.text_retrieval import TextRetrieval
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.shown import shown
+from nla_release.diagnostics.paraphrase import Paraphrase
+from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.prose.claims import claim
-from nla_release.prose.probe_quantities import spoken_of
+from nla_release.prose.diagnostic_quantities import spoken_of
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded

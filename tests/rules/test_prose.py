@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from nla_release.calibration.calibrate import calibrate
 from nla_release.cards.render import render
 from nla_release.prose.claims import claim
+from nla_release.prose.diagnostic_quantities import spoken_of
 from nla_release.prose.literals import literals
-from nla_release.prose.probe_quantities import spoken_of
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded

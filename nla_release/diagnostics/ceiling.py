@@ -1,0 +1,152 @@
+"""What the activations themselves would allow, so that a low score can be told from a poor layer.
+
+Two questions to the raw activations, without the pair: is the nearest other activation of the same
+document, and can a linear map tell the document? Where even these are at chance, no explanation
+could do better, and the data or the layer is the problem. The first is asked of the
+reconstructions too.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveInt
+
+from nla_release.calibration.blocks import Inconclusive, Proportion, Ratio
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.row import Row, share_row
+from nla_release.calibration.statistics import TIE, Floats, unit_rows, wilson
+from nla_release.diagnostics.model import Diagnostic
+from nla_release.schema import Strict
+
+# Of the mean variance per direction that the rows span. It is fixed beforehand: chosen on these
+# rows, it would fit them.
+RIDGE = 0.1
+
+
+class Ceiling(Strict):
+    """What raw activations tell of their document, over documents of two or more rows."""
+
+    documents: PositiveInt = Field(description="of two or more rows")
+    nearest: Ratio = Field(description="activations whose nearest other is of their document")
+    nearest_chance: Proportion = Field(description="of it, for a neighbour at random")
+    nearest_of_reconstructions: Ratio = Field(
+        description="reconstructions whose nearest activation, but for their own, is of their"
+        " document; failures are misses"
+    )
+    probe: Ratio = Field(
+        description="activations whose document a linear map tells that was fitted without them"
+    )
+    probe_chance: Proportion = Field(description="of it, for always telling the largest document")
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Inconclusive:
+    """Ties are misses; a row that is alone in its document is left out."""
+    sizes = Counter(evidence.documents)
+    rows = [i for i, document in enumerate(evidence.documents) if sizes[document] > 1]
+    documents = [evidence.documents[i] for i in rows]
+    if few := too_few(documents, "rows that share their document"):
+        return few
+    gold = unit_rows(evidence.vectors["gold"][rows])
+    real = unit_rows(evidence.vectors["real"][rows])
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    names, labels = np.unique(documents, return_inverse=True)
+    counts = np.bincount(labels)
+    n = len(rows)
+    return Ceiling(
+        documents=len(names),
+        nearest=measures.ratio(_nearest(gold, gold, labels), documents),
+        nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
+        nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels), documents),
+        probe=measures.ratio(_told(gold - mean, labels), documents),
+        probe_chance=counts.max() / n,
+    )
+
+
+def _nearest(queries: Floats, gold: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """[n] whether the best other candidate of its document beats every other document's."""
+    scores = queries @ gold.T
+    np.fill_diagonal(scores, -np.inf)
+    same = labels[:, np.newaxis] == labels
+    within = np.where(same, scores, -np.inf).max(axis=1)
+    across = np.where(same, -np.inf, scores).max(axis=1)
+    found: npt.NDArray[np.bool_] = within > across + TIE
+    return found
+
+
+def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """[n] whether ridge regression on one-hot labels gives the label when fitted without the row.
+
+    With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`.
+
+    Source: Allen, Technometrics 16 (1974); Hastie, Tibshirani and Friedman, The Elements of
+    Statistical Learning (2009), equation 7.64.
+    """
+    left, singular, _ = np.linalg.svd(features, full_matrices=False)
+    energy = singular**2
+    if energy.sum() == 0:
+        return np.zeros(len(labels), np.bool_)
+    hat = (left * (energy / (energy + RIDGE * energy.mean()))) @ left.T
+    own = hat.diagonal()[:, np.newaxis]
+    targets = np.eye(labels.max() + 1)[labels]
+    predicted = (hat @ targets - own * targets) / (1 - own)
+    mine = predicted[np.arange(len(labels)), labels]
+    predicted[np.arange(len(labels)), labels] = -np.inf
+    found: npt.NDArray[np.bool_] = mine > predicted.max(axis=1) + TIE
+    return found
+
+
+def _rows(found: Ceiling) -> Iterator[Row]:
+    near = "Nearest activation is of the same document"
+    yield share_row(f"{near}, raw activations", found.nearest, found.nearest_chance, "chance")
+    yield share_row(
+        f"{near}, reconstructions",
+        found.nearest_of_reconstructions,
+        found.nearest_chance,
+        "chance",
+    )
+    yield share_row(
+        "Document told by a linear map of raw activations",
+        found.probe,
+        found.probe_chance,
+        "the largest document",
+    )
+
+
+def _sentences(found: Ceiling) -> Iterator[str]:
+    """Whom to blame for a low score."""
+    if _told_above(found.nearest, found.nearest_chance, found.documents) or _told_above(
+        found.probe, found.probe_chance, found.documents
+    ):
+        yield (
+            "Raw activations tell their document better than chance, so a score at chance would not"
+            " be the layer's alone."
+        )
+    else:
+        yield (
+            "Raw activations are not shown to tell their document either, so a low score may be the"
+            " layer's or the data's and not the pair's."
+        )
+
+
+def _told_above(found: Ratio, chance: float, documents: int) -> bool:
+    """Above chance even if all rows of a document hit or miss as one."""
+    low, _ = wilson(math.floor(found.share * documents), documents)
+    return low > chance
+
+
+DIAGNOSTIC = Diagnostic(
+    name="ceiling",
+    title="ceiling",
+    meaning="what raw activations would allow",
+    records=Ceiling,
+    report=report,
+    rows=_rows,
+    sentences=_sentences,
+    metrics={"": ("retrieval",)},
+    mentioned=r"ceiling|raw\sactivation|linear|nearest",
+)

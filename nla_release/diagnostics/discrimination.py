@@ -1,0 +1,158 @@
+"""Whether the AR tells texts apart that it was not trained to write: facts from gibberish.
+
+Held-out source texts go through the AR, and so does gibberish of equal length, one per document.
+This is L1 and L2 of SolshineCode/nla-gemma-4-e2b, with intervals: the gap of the mean cosines to
+the document's activation, how often a factual text outscores a gibberish one, and whether its
+reconstruction is nearest to its own document's activation among those of all documents.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from nla_release.calibration.blocks import (
+    BOOTSTRAP,
+    Cosine,
+    Inconclusive,
+    Interval,
+    Number,
+    Proportion,
+    Ranking,
+)
+from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.enough import MIN_ROWS
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.records import Row as EvidenceRow
+from nla_release.calibration.row import Row
+from nla_release.calibration.statistics import (
+    area_under_curve,
+    bootstrap_area,
+    cosine_rows,
+    unit_rows,
+)
+from nla_release.calibration.texts import gibberish as gibberish_like
+from nla_release.calibration.vectors import first_with_text
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
+from nla_release.schema import Strict
+from nla_release.text.numbers import number, unsigned
+
+# [documents, d] each.
+_FACTUAL, _GIBBERISH = "discrimination_factual", "discrimination_gibberish"
+_FIRST = "Source text leads to its activation"
+
+
+class Discrimination(Strict):
+    """Factual texts against gibberish of the same length, one of each per document."""
+
+    factual: Cosine = Field(description="mean cosine of factual texts to their activation")
+    gibberish: Cosine = Field(description="mean cosine of gibberish to the same activation")
+    difference: Number = Field(description="factual - gibberish")
+    interval: Interval = Field(description="of the difference")
+    n: PositiveInt = Field(description="documents with a source text, one pair of texts each")
+    auc: Proportion = Field(description="how often a factual text outscores a gibberish one")
+    auc_interval: Interval = Field(description="of auc; 0.5 is chance")
+    cross_row: Ranking = Field(description="factual texts to activations, among all documents")
+
+
+def report(
+    evidence: Evidence, measures: Measures = FORMAT_3
+) -> Discrimination | Inconclusive | None:
+    """Documents are the observations, so plain resampling is resampling by document."""
+    if _FACTUAL not in evidence.vectors:
+        return None
+    rows = first_with_text(evidence.rows)
+    if len(rows) < MIN_ROWS:
+        return Inconclusive(
+            inconclusive=f"{len(rows)} documents with a source text are too few to tell; it takes"
+            f" {MIN_ROWS}"
+        )
+    order = sorted(range(len(rows)), key=lambda i: evidence.documents[rows[i]])
+    documents = [evidence.documents[rows[i]] for i in order]
+    gold = evidence.vectors["gold"][rows][order]
+    read = evidence.vectors[_FACTUAL][order]
+    factual = cosine_rows(gold, read)
+    gibberish = cosine_rows(gold, evidence.vectors[_GIBBERISH][order])
+    (interval,) = measures.intervals((factual - gibberish)[np.newaxis], documents)
+    return Discrimination(
+        factual=factual.mean(),
+        gibberish=gibberish.mean(),
+        difference=(factual - gibberish).mean(),
+        interval=interval,
+        n=len(rows),
+        auc=area_under_curve(factual, gibberish),
+        auc_interval=bootstrap_area(
+            factual,
+            gibberish,
+            draws=BOOTSTRAP.draws,
+            seed=BOOTSTRAP.seed,
+            level=BOOTSTRAP.level,
+        ),
+        cross_row=measures.ranking(
+            unit_rows(read) @ unit_rows(gold).T, np.arange(len(rows)), documents, documents
+        ),
+    )
+
+
+def _rows(found: Discrimination) -> Iterator[Row]:
+    yield Row(
+        "Plain cosine of a source text, one per document",
+        found.factual,
+        found.n,
+        control=CONTROLS["gibberish"].words,
+        baseline=found.gibberish,
+        difference=found.difference,
+        interval=found.interval,
+    )
+    yield from ranking_rows(_FIRST, found.cross_row)
+
+
+def _sentences(found: Discrimination) -> Iterator[str]:
+    """Whether the AR reads text that no AV wrote."""
+    told = found.auc_interval is not None and found.auc_interval[0] > 0.5
+    bounds = f"95% interval {unsigned(found.auc_interval)}" if found.auc_interval else "no interval"
+    yield (
+        f"A source text scores above gibberish of equal length in {number(found.auc)} of all pairs"
+        f" ({bounds}, chance {number(0.5)}, n = {found.n}): the AR"
+        f" {'tells' if told else 'is not shown to tell'} ordinary text from gibberish."
+    )
+    yield permutation_sentence(_FIRST, found.cross_row)
+
+
+def ask(seen: Seen) -> Plan:
+    """The AR reads the first source text of each document, and gibberish of its length."""
+    data, first = seen.data, dict[str, tuple[str, str]]()
+    for document, id_, text in zip(data.documents, data.ids, data.texts, strict=True):
+        if text is not None:
+            first.setdefault(document, (id_, text))
+    if not first:
+        return Plan(skipped="the data has no source texts")
+    factual: Texts = [text for _, text in first.values()]
+    gibberish: Texts = [gibberish_like(text, id_, seen.seed) for id_, text in first.values()]
+    return Plan(
+        {"seed": seen.seed, "documents": len(first)},
+        texts={_FACTUAL: factual, _GIBBERISH: gibberish},
+    )
+
+
+def _documents_with_text(rows: Sequence[EvidenceRow]) -> int:
+    return len(first_with_text(rows))
+
+
+DIAGNOSTIC = Diagnostic(
+    name="discrimination",
+    title="discrimination",
+    meaning="ordinary text from gibberish",
+    records=Discrimination,
+    report=report,
+    rows=_rows,
+    sentences=_sentences,
+    ask=ask,
+    leaves=Leaves({_FACTUAL: _documents_with_text, _GIBBERISH: _documents_with_text}),
+    rankings=lambda found: {_FIRST: found.cross_row},
+    metrics={"cross_row": ("retrieval",), "auc": ("retrieval", "control"), "": ("control",)},
+    mentioned=r"gibberish|discriminat|auc\b|area\sunder|source\stext|factual|l[12]\b",
+    stated=lambda _: (0.5,),
+)

@@ -1,0 +1,190 @@
+"""Whether what is injected reaches what is said, and whether the marker leaks into it.
+
+An AV that does not take up the vector describes its prompt: alike for every vector, often naming
+the marker, and often in the marker's script. yulonglin's proxies found 24% to 35% of one AV's
+outputs to be Chinese for no other reason. The shares are of the AV's whole outputs, failed ones
+included, since a leak is often why they failed.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from nla_release.calibration.blocks import Inconclusive, Ratio
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.records import Row as EvidenceRow
+from nla_release.calibration.records import VectorCondition
+from nla_release.calibration.row import Row, share_row
+from nla_release.diagnostics.asking import Plan, Seen
+from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.explanation import Status
+from nla_release.schema import Strict, holds
+
+VectorName = Literal["random_vector", "zero_vector", "half_scale", "double_scale"]
+OutputName = Literal["real", "random_vector", "half_scale", "double_scale"]
+
+_SCALE_FACTORS: dict[VectorCondition, float] = {"half_scale": 0.5, "double_scale": 2.0}
+
+_WORDS: dict[VectorName | OutputName, str] = {
+    "real": "the activation",
+    "random_vector": "a random direction",
+    "zero_vector": "the zero vector",
+    "half_scale": "the activation at half scale",
+    "double_scale": "the activation at double scale",
+}
+
+# Han, Kana and Hangul with their extensions and half-width forms (Unicode 16, Blocks.txt). The
+# enclosed CJK letters, where markers such as U+3297 come from, are not among them.
+CJK = re.compile(
+    "[\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    "\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff]"
+)
+
+# A marker itself, or words by which outputs were seen to describe one.
+_MARKER = re.compile(
+    "[\u3200-\u33ff]"
+    r"|\b(?:special|unusual|unknown|strange|foreign|placeholder|unicode|chinese|japanese|korean|cjk)"
+    r" (?:characters?|symbols?|tokens?|glyphs?)\b"
+    r"|\b(?:marker|placeholder) (?:character|symbol|token|tag)s?\b"
+    r"|\bconcept tags?\b|</?concept>",
+    re.IGNORECASE,
+)
+
+
+class ZeroOutput(Strict):
+    """What the AV said of the zero vector, which is one output for all rows."""
+
+    status: Status = Field(description="what became of it")
+    cjk: bool = Field(description="whether it holds CJK characters")
+    marker: bool = Field(description="whether it shows or describes the marker")
+
+
+class Injection(Strict):
+    """What the AV says of other vectors, and what should not be in what it says."""
+
+    same_text: dict[VectorName, Ratio] = Field(
+        description="explanations that are word for word what the AV says of a random direction, of"
+        " the zero vector, and of the row's own vector at half and at double the scale; over rows"
+        " with an explanation"
+    )
+    cjk: Annotated[dict[OutputName | Literal["source"], Ratio], holds("real", "random_vector")] = (
+        Field(
+            description="outputs with Chinese, Japanese or Korean characters, and source texts with"
+            " them; over all rows, and all rows with a source text"
+        )
+    )
+    marker: Annotated[dict[OutputName, Ratio], holds("real", "random_vector")] = Field(
+        description="outputs that show or describe the marker, over all rows"
+    )
+    zero_vector: ZeroOutput = Field(description="the one output for the zero vector")
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Injection | Inconclusive:
+    """Random and zero vectors are in all evidence; the other scales only when the probe ran."""
+    if few := too_few(evidence.documents):
+        return few
+    rows = evidence.rows
+    scales = [name for name in get_args(VectorCondition) if name in rows[0].spoken]
+    outputs: dict[OutputName, list[str]] = {
+        "real": [row.raw for row in rows],
+        "random_vector": [row.random_vector.raw for row in rows],
+        **{name: [row.spoken[name].raw for row in rows] for name in scales},
+    }
+    documents = evidence.documents
+    sources = [row for row in rows if row.text is not None]
+
+    def share(pattern: re.Pattern[str], texts: Sequence[str], documents: Sequence[str]) -> Ratio:
+        return measures.ratio([bool(pattern.search(text)) for text in texts], documents)
+
+    zero = evidence.run.zero_vector
+    return Injection(
+        same_text=_same_text(evidence, scales, measures),
+        cjk={
+            **{name: share(CJK, texts, documents) for name, texts in outputs.items()},
+            **(
+                {
+                    "source": share(
+                        CJK, [row.text or "" for row in sources], [row.document for row in sources]
+                    )
+                }
+                if sources
+                else {}
+            ),
+        },
+        marker={name: share(_MARKER, texts, documents) for name, texts in outputs.items()},
+        zero_vector=ZeroOutput(
+            status=zero.status,
+            cjk=bool(CJK.search(zero.raw)),
+            marker=bool(_MARKER.search(zero.raw)),
+        ),
+    )
+
+
+def _same_text(
+    evidence: Evidence, scales: Iterable[VectorCondition], measures: Measures
+) -> dict[VectorName, Ratio]:
+    explained = [row for row in evidence.rows if row.status == "ok"]
+    zero = evidence.run.zero_vector.explanation
+
+    def said(row: EvidenceRow, vector: VectorName) -> str:
+        match vector:
+            case "random_vector":
+                return row.random_vector.explanation
+            case "zero_vector":
+                return zero
+            case _:
+                return row.spoken[vector].explanation
+
+    names: tuple[VectorName, ...] = ("random_vector", "zero_vector", *scales)
+    return {
+        name: measures.ratio(
+            [said(row, name) == row.explanation for row in explained],
+            [row.document for row in explained],
+        )
+        for name in names
+        if explained
+    }
+
+
+def _rows(found: Injection) -> Iterator[Row]:
+    for vector in get_args(VectorName):
+        if same := found.same_text.get(vector):
+            yield share_row(f"Same explanation as for {_WORDS[vector]}", same)
+    source = found.cjk.get("source")
+    for output in get_args(OutputName):
+        if seen := found.cjk.get(output):
+            yield share_row(
+                f"Chinese, Japanese or Korean for {_WORDS[output]}",
+                seen,
+                source.share if source else None,
+                "in source texts" if source else "",
+            )
+    for output in get_args(OutputName):
+        if seen := found.marker.get(output):
+            yield share_row(f"Marker shown or described for {_WORDS[output]}", seen)
+
+
+def ask(_: Seen) -> Plan:
+    """The AV explains the activations at half and at double scale."""
+    return Plan({f"{key}_factor": it for key, it in _SCALE_FACTORS.items()}, _SCALE_FACTORS)
+
+
+DIAGNOSTIC = Diagnostic(
+    name="injection",
+    title="injection",
+    meaning="what the AV says of other vectors",
+    records=Injection,
+    report=report,
+    rows=_rows,
+    ask=ask,
+    leaves=Leaves(spoken=tuple(_SCALE_FACTORS)),
+    metrics={"": ("diversity",)},
+    mentioned=(
+        r"chinese|cjk|japanese|korean|markers?\b|scales?\b|random\s(?:direction|vector)"
+        r"|zero\svector|injection"
+    ),
+)

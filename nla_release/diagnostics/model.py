@@ -1,0 +1,165 @@
+"""What a diagnostic is, and how it makes the rows that it shows."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from nla_release.calibration.blocks import AgainstChance, Control, Inconclusive, Ranking
+from nla_release.calibration.measures import Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.records import Row as EvidenceRow
+from nla_release.calibration.row import Row
+from nla_release.diagnostics.asking import Plan, Seen
+from nla_release.schema import Strict
+from nla_release.text.numbers import count, number
+from nla_release.text.quantity import Metric
+
+Report = TypeVar("Report", bound=Strict)
+
+
+def control_row(name: str, value: float, control: Control, words: str) -> Row:
+    """The cosine next to the same with the meaning taken out."""
+    failed = f" ({count(control.failed, 'row')} failed)" if control.failed else ""
+    return Row(
+        name,
+        value,
+        control.n,
+        control=f"{words}{failed}",
+        baseline=control.mean,
+        difference=control.difference,
+        interval=control.interval,
+    )
+
+
+def mean_row(name: str, found: AgainstChance) -> Row:
+    """A mean against what knowing the document gives where that is known, else against chance."""
+    alone = found.document_alone
+    if alone is None:
+        control, baseline, bounds = "chance", found.chance, found.interval
+    else:
+        control = f"knowing the document (chance {number(found.chance)})"
+        baseline, bounds = alone, found.above_document_interval
+    return Row(
+        name,
+        found.mean,
+        found.n,
+        control=control,
+        baseline=baseline,
+        difference=found.mean - baseline,
+        interval=bounds,
+    )
+
+
+def first_row(name: str, found: Ranking) -> Row:
+    """How often the own candidate is first, against knowing the document or against chance."""
+    chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
+    alone, (low, high) = found.document_alone, found.interval
+    baseline = found.chance if alone is None else alone
+    return Row(
+        name,
+        found.top1,
+        found.n,
+        found.hits,
+        f"chance, 1 in {found.candidates}" if alone is None else f"knowing the document ({chance})",
+        baseline,
+        found.top1 - baseline,
+        (low - baseline, high - baseline),
+    )
+
+
+def ranking_rows(name: str, found: Ranking) -> Iterator[Row]:
+    """First places, reciprocal ranks and percentiles."""
+    yield first_row(name, found)
+    yield mean_row(f"{name}: mean of 1 / rank", found.mrr)
+    yield mean_row(f"{name}: share of the others that are farther", found.percentile)
+
+
+def permutation_sentence(name: str, found: Ranking) -> str:
+    """How often a chance assignment hits as often, and the least that could be shown."""
+    told = found.permutation
+    if isinstance(told, Inconclusive):
+        return f"{name}: no p, inconclusive, {told.inconclusive}."
+    # Four decimals: the floor of 2000 permutations would be rounded up to twice itself.
+    return (
+        f"{name}: p = {told.p:.4f} by {told.draws} permutations, which cannot show less than"
+        f" {told.floor:.4f}."
+    )
+
+
+def _nothing(*_: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def _fits(*_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The evidence that a diagnostic leaves when it ran, and only then.
+
+    Attributes:
+        tensors: those that it always leaves, each with how many rows it has.
+        sometimes: those that it leaves where the data allows.
+        spoken: what the AV said of each row under another condition.
+        free_width: whether its tensors are as wide as they like, all alike, instead of as wide as
+            the activations.
+        misfit: what is wrong with rows and tensors taken together, or None; for messages.
+    """
+
+    tensors: Mapping[str, Callable[[Sequence[EvidenceRow]], int]] = field(default_factory=dict)
+    sometimes: Mapping[str, Callable[[Sequence[EvidenceRow]], int]] = field(default_factory=dict)
+    spoken: tuple[str, ...] = ()
+    free_width: bool = False
+    misfit: Callable[[Sequence[EvidenceRow], Collection[str]], str | None] = _fits
+
+    @property
+    def always(self) -> set[str]:
+        """Names of what is there whenever it ran."""
+        return {*self.tensors, *self.spoken}
+
+    @property
+    def names(self) -> set[str]:
+        """Names of all that it may leave."""
+        return {*self.always, *self.sometimes}
+
+
+@dataclass(frozen=True)
+class Diagnostic(Generic[Report]):
+    """All that is known of one diagnostic.
+
+    Attributes:
+        name: in release.yaml and run.json.
+        title: in words.
+        meaning: what it measures, in a line.
+        records: its report in calibration.json.
+        report: from evidence to its report; None when it did not run.
+        rows: what it measured, each number next to its control.
+        sentences: what follows, as plain text.
+        ask: what it asks of the pair; None when all evidence allows it.
+        leaves: the evidence that it leaves.
+        rankings: the rankings in its report, by what is retrieved.
+        metrics: under which metric prose states a number of its report, by the start of its dotted
+            name within the report; the first that fits.
+        mentioned: a regular expression for how prose names it.
+        stated: numbers that its sentences derive, besides those of its rows.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    records: type[Report]
+    report: Callable[[Evidence, Measures], Report | Inconclusive | None]
+    rows: Callable[[Report], Iterable[Row]]
+    metrics: Mapping[str, tuple[Metric, ...]]
+    mentioned: str
+    sentences: Callable[[Report], Iterable[str]] = _nothing
+    ask: Callable[[Seen], Plan] | None = None
+    leaves: Leaves = Leaves()
+    rankings: Callable[[Report], Mapping[str, Ranking]] = lambda _: {}
+    stated: Callable[[Report], Iterable[float]] = _nothing
+
+    @property
+    def key(self) -> str:
+        """Its name in calibration.json."""
+        return self.name.replace("-", "_")

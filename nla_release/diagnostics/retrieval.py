@@ -1,0 +1,149 @@
+"""Whether a reconstruction finds its own activation among others, and how near it comes.
+
+Ten candidates flatter: chance is then one in ten, and one lucky row is a tenth. So all rows are
+candidates once, and then 50 at a time, several times over, of which the worst draw is shown.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveInt
+
+from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.row import Row
+from nla_release.calibration.statistics import Floats, unit_rows
+from nla_release.diagnostics.model import Diagnostic, mean_row, permutation_sentence, ranking_rows
+from nla_release.schema import Strict
+
+# With 50 candidates three hits in 50 rows are above chance already. The same number for all pairs
+# lets those of more rows be compared; with few rows it is half of them, so that draws differ. Four
+# draws are what SolshineCode/gpu-poor-nla took the worst of.
+CANDIDATES = 50
+DRAWS = 4
+
+_FOUND = "Own activation is the nearest of all (top-1)"
+
+
+class Retrieval(Strict):
+    """Reconstructions to activations, by cosine."""
+
+    all: Ranking = Field(description="among the activations of all rows")
+    drawn: Ranking = Field(description="among the rows of one draw: the worst of all draws")
+    draws: PositiveInt = Field(description="draws of rows, each of half of them at most")
+    margin: AgainstChance | None = Field(
+        description="mean of cosine to the own activation - cosine to the nearest other, over rows"
+        " with an explanation; above 0 the own one is the nearest. Chance is the same of an"
+        " activation at random in place of the own one; null when no row has an explanation"
+    )
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inconclusive:
+    """Identity retrieval, over rows in the order of their ids, so that draws follow from them."""
+    if few := too_few(evidence.documents):
+        return few
+    order = sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id)
+    gold, real = (unit_rows(evidence.vectors[name][order]) for name in ("gold", "real"))
+    scores, documents = real @ gold.T, [evidence.documents[row] for row in order]
+    drawn = _rows_drawn(documents) if measures.clustered else _rows_drawn_singly(len(order))
+    return Retrieval(
+        all=_ranking(scores, documents, measures),
+        drawn=min(
+            (
+                _ranking(scores[np.ix_(rows, rows)], _at(documents, rows), measures)
+                for rows in drawn
+            ),
+            key=lambda found: (found.hits, found.mrr.mean),
+        ),
+        draws=DRAWS,
+        margin=_margin(
+            scores, documents, np.flatnonzero(~evidence.failed("real")[order]), measures
+        ),
+    )
+
+
+def _rows_drawn(documents: Sequence[str]) -> list[npt.NDArray[np.intp]]:
+    """Rows of whole documents, until the next document would make them more than the number.
+
+    Drawn one by one, most rows would be the only ones of their document, and a text that says the
+    document alone would find them.
+    """
+    random = np.random.RandomState(BOOTSTRAP.seed)
+    names, index, sizes = np.unique(documents, return_inverse=True, return_counts=True)
+    most = max(min(CANDIDATES, len(documents) // 2), int(sizes.max()), 2)
+    drawn = []
+    for _ in range(DRAWS):
+        order = random.permutation(len(names))
+        fitting = order[np.cumsum(sizes[order]) <= most]
+        if sizes[fitting].sum() < 2:  # the first one is as large as may be, or alone
+            fitting = order[:2]
+        drawn.append(np.flatnonzero(np.isin(index, fitting)))
+    return drawn
+
+
+def _rows_drawn_singly(rows: int) -> list[npt.NDArray[np.intp]]:
+    """As formats 1 and 2 drew them."""
+    random = np.random.RandomState(BOOTSTRAP.seed)
+    size = min(CANDIDATES, rows // 2)
+    return [np.sort(random.permutation(rows)[:size]) for _ in range(DRAWS)]
+
+
+def _ranking(scores: Floats, documents: Sequence[str], measures: Measures) -> Ranking:
+    return measures.ranking(scores, np.arange(len(scores)), documents, documents)
+
+
+def _margin(
+    scores: Floats,
+    documents: Sequence[str],
+    explained: npt.NDArray[np.intp],
+    measures: Measures,
+) -> AgainstChance | None:
+    if not len(explained):
+        return None
+    others = scores.copy()
+    np.fill_diagonal(others, -np.inf)
+    own = scores.diagonal() - others.max(axis=1)
+    # The best candidate is ahead of the second, every other one behind the best.
+    second, best = np.partition(scores, -2, axis=1)[:, -2:].T
+    chance = scores.mean(axis=1) - best + (best - second) / len(scores)
+    return measures.against_chance(own[explained], chance[explained], _at(documents, explained))
+
+
+def _at(documents: Sequence[str], rows: npt.NDArray[np.intp]) -> list[str]:
+    return [documents[row] for row in rows]
+
+
+def _rankings(found: Retrieval) -> dict[str, Ranking]:
+    shown = {_FOUND: found.all}
+    if found.drawn.candidates < found.all.candidates:
+        shown[f"Own activation is the nearest of those drawn, worst of {found.draws}"] = found.drawn
+    return shown
+
+
+def _rows(found: Retrieval) -> Iterator[Row]:
+    for name, ranking in _rankings(found).items():
+        yield from ranking_rows(name, ranking)
+    if found.margin:
+        yield mean_row("Cosine to the own activation above that to the nearest other", found.margin)
+
+
+def _sentences(found: Retrieval) -> Iterator[str]:
+    for name, ranking in _rankings(found).items():
+        yield permutation_sentence(name, ranking)
+
+
+DIAGNOSTIC = Diagnostic(
+    name="retrieval",
+    title="retrieval",
+    meaning="reconstructions to activations",
+    records=Retrieval,
+    report=report,
+    rows=_rows,
+    sentences=_sentences,
+    rankings=lambda found: {_FOUND: found.all},
+    metrics={"margin": ("control",), "": ("retrieval",)},
+    mentioned=r"mrr|reciprocal|rank|percentile|margin|draws?\b|farther|permutation",
+)

@@ -1,0 +1,115 @@
+"""How much of the cosine is there before anything is read.
+
+The mean vector knows the layer, the empty text knows the prompt's form, and another row's text
+knows how explanations sound. What they score belongs to none of this activation's content.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+import numpy as np
+from pydantic import Field
+
+from nla_release.calibration import controls
+from nla_release.calibration.blocks import Cosine, Inconclusive, Interval, Number, Rows
+from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.row import Row
+from nla_release.diagnostics.model import Diagnostic
+from nla_release.schema import Strict, holds
+from nla_release.text.numbers import number
+
+StructuralName = Literal["predict_mean", "empty", "shuffled"]
+
+
+class Share(Strict):
+    """A control's mean cosine over the real one."""
+
+    share: Number = Field(description="control / real; above 1 the control does better")
+    interval: Interval = Field(
+        description="of the share; null when a resampled real mean is not above 0"
+    )
+    n: Rows
+
+
+class Structural(Strict):
+    """The part of the cosine that controls already give."""
+
+    real: Cosine = Field(description="of the explanation itself, over all rows")
+    shares: Annotated[dict[StructuralName, Share], holds(*get_args(StructuralName))] = Field(
+        description="of the training mean, the empty text and another row's explanation"
+    )
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Structural | Inconclusive:
+    """Ratios of means over the same rows."""
+    if few := too_few(evidence.documents):
+        return few
+    real = controls.cosines(evidence, "real")
+    if real.mean() <= 0:
+        return Inconclusive(
+            inconclusive=f"the mean cosine is {_mean(real.mean(), measures)}, of which nothing can"
+            " be a share"
+        )
+    names: tuple[StructuralName, ...] = get_args(StructuralName)
+    others = np.stack([controls.cosines(evidence, name) for name in names])
+    intervals = measures.ratio_intervals(others, real, evidence.documents)
+    return Structural(
+        real=real.mean(),
+        shares={
+            name: Share(share=other.mean() / real.mean(), interval=interval, n=len(real))
+            for name, other, interval in zip(names, others, intervals, strict=True)
+        },
+    )
+
+
+def _mean(value: float, measures: Measures) -> str:
+    """Formats 1 and 2 wrote three decimals, whatever they showed."""
+    return number(value) if measures.clustered else f"{value:.3f}"
+
+
+def _rows(found: Structural) -> Iterator[Row]:
+    for name in get_args(StructuralName):
+        given = found.shares[name]
+        yield Row(
+            f"Share of the cosine: {CONTROLS[name].words}",
+            given.share,
+            given.n,
+            control="the explanation itself",
+            baseline=1.0,
+            difference=given.share - 1,
+            interval=given.interval and (given.interval[0] - 1, given.interval[1] - 1),
+        )
+
+
+def _sentences(found: Structural) -> Iterator[str]:
+    """How little of the cosine is left for the content."""
+    shares: dict[StructuralName, float] = {
+        name: given.share for name, given in found.shares.items()
+    }
+    name, most = max(shares.items(), key=lambda each: each[1])
+    added = (
+        f"the row's own explanation adds {number(1 - most)} of it"
+        if most < 1
+        else "the row's own explanation adds nothing to it"
+    )
+    yield (
+        f"Of the cosine {number(found.real)} {CONTROLS[name].words} gives a share of"
+        f" {number(most)} already: {added}."
+    )
+
+
+DIAGNOSTIC = Diagnostic(
+    name="structural",
+    title="structural share",
+    meaning="how much of the cosine controls already give",
+    records=Structural,
+    report=report,
+    rows=_rows,
+    sentences=_sentences,
+    metrics={"real": ("cosine",), "": ("control", "cosine")},
+    mentioned=r"shares?\b|structural|of\sthe\scosine",
+    stated=lambda found: [1 - given.share for given in found.shares.values()],
+)

@@ -1,0 +1,88 @@
+"""What the AR makes of texts that are not the explanation: its letters, its words, its source.
+
+Gibberish and shuffled words ask whether the AR reads or only counts; the source text, given to the
+AR as if it were an explanation, is what a perfect quotation would score.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from nla_release.calibration.blocks import Control, Cosine, Inconclusive
+from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.row import Row
+from nla_release.calibration.statistics import cosine_rows
+from nla_release.calibration.texts import gibberish, word_shuffled
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves, control_row
+from nla_release.schema import Strict
+
+TextControlName = Literal["gibberish", "word_shuffled", "source_text"]
+
+
+class TextControls(Strict):
+    """Cosines of what the AR makes of other texts, paired with the explanation's own."""
+
+    real: Cosine = Field(description="of the explanation itself, over all rows")
+    controls: dict[TextControlName, Control] = Field(
+        description="random letters of equal length, the words in another order, and the source"
+        " text; source_text only when every row has one"
+    )
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextControls | Inconclusive | None:
+    """The text controls that the AR was given."""
+    gold, vectors = evidence.vectors["gold"], evidence.vectors
+    names = [name for name in get_args(TextControlName) if name in vectors]
+    if not names:
+        return None
+    real = cosine_rows(gold, vectors["real"])
+    return too_few(evidence.documents) or TextControls(
+        real=real.mean(),
+        controls=measures.controls(
+            real,
+            {name: cosine_rows(gold, vectors[name]) for name in names},
+            evidence.documents,
+            {name: int(evidence.failed(name).sum()) for name in names},
+        ),
+    )
+
+
+def _rows(found: TextControls) -> Iterator[Row]:
+    for name in get_args(TextControlName):
+        if control := found.controls.get(name):
+            yield control_row(
+                "Plain cosine of the explanation", found.real, control, CONTROLS[name].words
+            )
+
+
+def ask(seen: Seen) -> Plan:
+    """The AR reads gibberish, shuffled words, and the source texts where all rows have one."""
+    texts: dict[str, Texts] = {
+        "gibberish": [it and gibberish(it, id_, seen.seed) for id_, it in seen.rows()],
+        "word_shuffled": [it and word_shuffled(it, id_, seen.seed) for id_, it in seen.rows()],
+    }
+    if None not in seen.data.texts:
+        texts["source_text"] = list(seen.data.texts)
+    return Plan({"seed": seen.seed, "conditions": list(texts)}, texts=texts)
+
+
+DIAGNOSTIC = Diagnostic(
+    name="text-controls",
+    title="text controls",
+    meaning="gibberish, shuffled words and the source text through the AR",
+    records=TextControls,
+    report=report,
+    rows=_rows,
+    ask=ask,
+    leaves=Leaves({"gibberish": len, "word_shuffled": len}, sometimes={"source_text": len}),
+    metrics={"real": ("cosine",), "": ("control",)},
+    mentioned=(
+        r"gibberish|(?:shuffled|order\sof\sthe)\swords|word[- ]shuffl|words\sin|source\stext"
+        r"|text\scontrols?"
+    ),
+)

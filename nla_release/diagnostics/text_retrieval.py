@@ -1,0 +1,152 @@
+"""Whether an explanation finds the document that its activation is from, by text alone.
+
+The AR plays no part: this asks what a reader would get from the words. Words in common are a
+lexical match; an encoder, when the user named one, matches what is meant. Rows of one document
+share their candidate, so the permutation test moves whole documents.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nla_release.calibration.blocks import Inconclusive, Ranking
+from nla_release.calibration.enough import too_few
+from nla_release.calibration.measures import FORMAT_3, Measures
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.records import Row as EvidenceRow
+from nla_release.calibration.row import Row
+from nla_release.calibration.statistics import Floats, unit_rows
+from nla_release.calibration.tfidf import tfidf_cosines
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
+from nla_release.schema import Strict
+
+# [N, e] each, of the encoder's own width.
+_EXPLANATION, _SOURCE = "encoder_explanation", "encoder_source"
+
+
+class Skipped(Strict):
+    """Why a part of a diagnostic was not run."""
+
+    skipped: str = Field(description="the reason")
+
+
+class TextRetrieval(Strict):
+    """Explanations to source documents."""
+
+    lexical: Ranking = Field(description="by cosine of TF-IDF weights")
+    encoder: Ranking | Skipped = Field(description="by cosine of an encoder's vectors")
+
+
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval | Inconclusive:
+    """Among the documents with a source text, each at its longest; other rows are left out."""
+    source = _longest(evidence)
+    rows = np.array(
+        [i for i, row in enumerate(evidence.rows) if row.document in source], dtype=np.intp
+    )
+    documents = [evidence.documents[i] for i in rows]
+    if few := too_few(documents, "rows with a source text"):
+        return few
+    names = sorted(source)
+    position = {name: candidate for candidate, name in enumerate(names)}
+    own = np.array([position[document] for document in documents], dtype=np.intp)
+    lexical = tfidf_cosines(
+        [evidence.rows[i].explanation for i in rows],
+        [evidence.rows[source[name]].text or "" for name in names],
+    )
+    return TextRetrieval(
+        lexical=measures.ranking(lexical, own, documents, names),
+        encoder=_encoder(evidence, rows, source, own, documents, measures),
+    )
+
+
+def _longest(evidence: Evidence) -> dict[str, int]:
+    """The row of each document whose text reaches farthest into it."""
+    longest: dict[str, int] = {}
+    for position, row in enumerate(evidence.rows):
+        if row.text:
+            best = evidence.rows[longest.setdefault(row.document, position)]
+            if (len(row.text), row.text) > (len(best.text or ""), best.text or ""):
+                longest[row.document] = position
+    return longest
+
+
+def _encoder(
+    evidence: Evidence,
+    rows: npt.NDArray[np.intp],
+    source: Mapping[str, int],
+    own: npt.NDArray[np.intp],
+    documents: Sequence[str],
+    measures: Measures,
+) -> Ranking | Skipped:
+    if _EXPLANATION not in evidence.vectors:
+        return Skipped(skipped=_why_not(evidence))
+    said: Floats = unit_rows(evidence.vectors[_EXPLANATION][rows])
+    said[evidence.failed("real")[rows]] = 0
+    names = sorted(source)
+    meant = unit_rows(evidence.vectors[_SOURCE][[source[name] for name in names]])
+    return measures.ranking(said @ meant.T, own, documents, names)
+
+
+def _why_not(evidence: Evidence) -> str:
+    reasons = [probe.skipped for probe in evidence.run.probes if probe.name == "text-retrieval"]
+    return next((reason for reason in reasons if reason), "no encoder was named")
+
+
+def rankings(found: TextRetrieval) -> dict[str, Ranking]:
+    """By words, and by an encoder when one was named."""
+    shown = {"Explanation leads to its source document, by words": found.lexical}
+    if isinstance(found.encoder, Ranking):
+        shown["Explanation leads to its source document, by an encoder"] = found.encoder
+    return shown
+
+
+def _rows(found: TextRetrieval) -> Iterator[Row]:
+    for name, ranking in rankings(found).items():
+        yield from ranking_rows(name, ranking)
+
+
+def _sentences(found: TextRetrieval) -> Iterator[str]:
+    for name, ranking in rankings(found).items():
+        yield permutation_sentence(name, ranking)
+    if isinstance(found.encoder, Skipped):
+        yield f"Text retrieval by an encoder: skipped, {found.encoder.skipped}."
+
+
+def ask(seen: Seen) -> Plan:
+    """The encoder embeds explanations and source texts."""
+    if seen.no_encoder:
+        return Plan(skipped=seen.no_encoder)
+    if None in seen.data.texts:
+        return Plan(skipped="rows of the data have no source text")
+    explained: Texts = [text for _, text in seen.rows()]
+    return Plan(
+        dict(seen.encoder), encoded={_EXPLANATION: explained, _SOURCE: list(seen.data.texts)}
+    )
+
+
+def _misfit(rows: Sequence[EvidenceRow], tensors: Collection[str]) -> str | None:
+    if _SOURCE in tensors and (bare := [row.id for row in rows if row.text is None]):
+        return f"holds {_SOURCE}, but row {bare[0]!r} has no text"
+    return None
+
+
+DIAGNOSTIC = Diagnostic(
+    name="text-retrieval",
+    title="text retrieval",
+    meaning="explanations to source documents",
+    records=TextRetrieval,
+    report=report,
+    rows=_rows,
+    sentences=_sentences,
+    ask=ask,
+    leaves=Leaves({_EXPLANATION: len, _SOURCE: len}, free_width=True, misfit=_misfit),
+    rankings=rankings,
+    metrics={"": ("retrieval",)},
+    mentioned=(
+        r"tf-?idf|lexical|encoder|source\s(?:text|document)|text\sretrieval"
+        r"|explanations?\sto\s(?:its|their|the|source)?\s?documents?|by\swords"
+    ),
+)

@@ -1,0 +1,170 @@
+"""Running the plans of diagnostics: what is missing is asked, in their order, and paid for.
+
+What a run of the same inputs left is taken over. The rest is announced before it starts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import ProbeName, ProbeRecord, Setting, VectorCondition
+from nla_release.diagnostics.asking import Plan, Texts
+from nla_release.engine.activations import Activations
+from nla_release.engine.checkpoint import Checkpoint
+from nla_release.engine.controls import explanation
+from nla_release.engine.encoder import Encoder
+from nla_release.engine.memory import Floats, Memory
+from nla_release.explanation import Explanation
+from nla_release.files import dump_json, sha256_bytes
+from nla_release.progress import progress, tell
+
+_TEXTS_PER_PIECE = 256
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What diagnostics found: a record of each, what the AV said at other scales, and tensors."""
+
+    records: list[ProbeRecord] = field(default_factory=list)
+    spoken: dict[VectorCondition, list[Explanation]] = field(default_factory=dict)
+    vectors: dict[str, Floats] = field(default_factory=dict)
+
+
+class Asking:
+    """Plans of diagnostics on one pair and its data.
+
+    Args:
+        plans: by diagnostic, in the order in which they run.
+        memory: the pair, after the base run.
+        work: where pieces are kept.
+        data: the held-out activations.
+        encoder: embeds texts, for the plans that ask for it.
+    """
+
+    def __init__(
+        self,
+        plans: Mapping[ProbeName, Plan],
+        memory: Memory,
+        work: Checkpoint,
+        data: Activations,
+        encoder: Encoder | None,
+    ) -> None:
+        self._plans = plans
+        self._memory = memory
+        self._work = work
+        self._data = data
+        self._encoder = encoder
+
+    def run(self, before: Evidence | None) -> Answers:
+        """Ask what `before`, evidence of the same inputs, does not answer."""
+        kept = self._recall(before) if before else {}
+        costs = self._costs()
+        answers = Answers()
+        paid = self._work.seconds
+        self._announce(costs)
+        for name, plan in self._plans.items():
+            vectors, texts = costs[name]
+            for condition, factor in plan.scales.items():
+                title = f"diagnostic {name}: AV explains"
+                said = self._memory.say(self._data.vectors, title, factor=factor)
+                answers.spoken[condition] = said
+            self._memory.read(plan.read, f"diagnostic {name}: AR reconstructs")
+            for tensor, column in plan.texts.items():
+                answers.vectors[tensor] = self._memory.vectors(column)
+            for tensor, column in plan.encoded.items():
+                answers.vectors[tensor] = (
+                    before.vectors[tensor]
+                    if before and name in kept
+                    else self._encode(column, plan.settings)
+                )
+            record = ProbeRecord(
+                name=name,
+                settings=plan.settings,
+                av_vectors=vectors,
+                ar_texts=texts,
+                seconds=round(self._work.seconds - paid, 3),
+                skipped=plan.skipped,
+            )
+            paid = self._work.seconds
+            answers.records.append(kept.get(name, record))
+        return answers
+
+    def _recall(self, before: Evidence) -> dict[ProbeName, ProbeRecord]:
+        """The diagnostics that `before` answers, asked as they are now; their answers are known."""
+        records = {record.name: record for record in before.run.probes if not record.skipped}
+        kept = {
+            name: records[name]
+            for name, plan in self._plans.items()
+            if name in records and records[name].settings == plan.settings and _left(plan, before)
+        }
+        for name in kept:
+            plan = self._plans[name]
+            for condition, factor in plan.scales.items():
+                said = (explanation(row.spoken[condition]) for row in before.rows)
+                self._memory.recall_said(self._data.vectors, said, factor=factor)
+            for tensor, column in plan.texts.items():
+                self._memory.recall_read(column, before.vectors[tensor])
+        return kept
+
+    def _costs(self) -> dict[ProbeName, tuple[int, int]]:
+        """Vectors for the AV and texts for the AR that each plan needs after those before it."""
+        costs, asked = {}, set[str]()
+        for name, plan in self._plans.items():
+            unsaid = (
+                self._memory.unsaid(self._data.vectors, factor=factor)
+                for factor in plan.scales.values()
+            )
+            texts = set(self._memory.unread(plan.read)) - asked
+            costs[name] = sum(map(len, unsaid)), len(texts)
+            asked |= texts
+        return costs
+
+    def _announce(self, costs: Mapping[ProbeName, tuple[int, int]]) -> None:
+        """Say what is to come. Where nothing tells the pair's pace, the first pieces do."""
+        vectors, texts = map(sum, zip(*costs.values(), strict=True))
+        if not vectors and not texts:
+            return
+        if self._memory.time_for(vectors, texts) is None:
+            self._memory.first_pieces(
+                self._data.vectors,
+                factors=[it for plan in self._plans.values() for it in plan.scales.values()],
+                texts=[plan.read for plan in self._plans.values()],
+            )
+        seconds = self._memory.time_for(vectors, texts) or 0.0
+        tell(
+            f"diagnostics: {vectors} AV vectors, {texts} AR texts more;"
+            f" about {max(seconds, 1):.0f} s on this device"
+        )
+
+    def _encode(self, column: Texts, encoder: Mapping[str, Setting]) -> Floats:
+        """The column's embeddings `[N, e]`; zeros where there is no text."""
+        assert self._encoder is not None
+        texts = sorted({text for text in column if text is not None})
+        pieces = []
+        with progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
+            for at in range(0, len(texts), _TEXTS_PER_PIECE):
+                piece = texts[at : at + _TEXTS_PER_PIECE]
+                asked = sha256_bytes(dump_json([encoder, *piece]).encode())
+                compute = partial(self._encoder, piece)
+                pieces.append(self._work.tensor(f"encoder-{asked[:32]}", compute).numpy())
+                advance(at + len(piece))
+        embedded = dict(zip(texts, np.concatenate(pieces), strict=True))
+        nothing = np.zeros_like(next(iter(embedded.values())))
+        return np.stack([nothing if text is None else embedded[text] for text in column])
+
+
+def _left(plan: Plan, before: Evidence) -> bool:
+    """Whether evidence has the answers to exactly this plan."""
+    tensors = {**plan.texts, **plan.encoded}
+    return (
+        all(len(before.vectors.get(name, ())) == len(column) for name, column in tensors.items())
+        and all(
+            [row.texts.get(name) for row in before.rows] == column
+            for name, column in plan.row_texts.items()
+        )
+        and all(condition in before.rows[0].spoken for condition in plan.scales)
+        and plan.claims in (None, [row.claims for row in before.rows])
+    )

@@ -1,0 +1,190 @@
+"""NLA6xx: what the diagnostics say of the pair, where they ran."""
+
+from collections.abc import Iterator
+
+from nla_release.calibration.blocks import Inconclusive
+from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
+from nla_release.calibration.measures import UNEQUAL
+from nla_release.diagnostics.injection import Injection
+from nla_release.diagnostics.tables import rankings
+from nla_release.diagnostics.templates import Templates
+from nla_release.rules.model import Page, Problem, Skip, rule
+from nla_release.rules.scopes import MEASURED
+from nla_release.rules.subject import Measurement
+from nla_release.text.numbers import number, unsigned
+
+_TOO_FEW = Skip("too few rows for the diagnostic, see NLA608")
+_NO_TEXT = Skip("no row has an explanation, see NLA609")
+
+
+@rule(
+    "NLA611",
+    "warning",
+    "the labels' own text reconstructs as well as the pair's",
+    each=MEASURED,
+    page=Page(
+        checks="Where the data has labelled explanations, the 95% interval of cosine(AV's"
+        " explanation) - cosine(label), over the rows that have an explanation, is not wholly above"
+        " 0. Failed rows would hide it: there every label does better.",
+        why="A label is what the AV was taught to say, and is the positive control of the AR: the"
+        " reference paper compares with it (kitft/natural_language_autoencoders). An AR that does"
+        " better on the AV's words than on good ones has learned a code of the pair.",
+        fix="Explain it in the notes. Look for a code: run the diagnostic paraphrase. Look for"
+        " labels of another form than the AV's text, or of other rows.",
+        example="label 0.712, the pair's own text 0.790: difference 0.078, 95% interval 0.051 to"
+        " 0.104",
+        waive="The warning may stand when the notes explain it, such as after reinforcement"
+        " learning, where the AV may say more than its labels did.",
+    ),
+)
+def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The gold-text control."""
+    survivors = measurement.recomputed.cosine_survivors
+    control = survivors.gold_text
+    if control is None:
+        labelled = "gold_text" in measurement.recomputed.controls
+        yield _NO_TEXT if labelled else Skip("not every row has a labelled explanation")
+    elif control.interval is None:
+        yield Skip("explanations of so few documents give no interval, see NLA608")
+    elif control.interval[0] > 0:
+        yield Problem(
+            measurement.calibration_path,
+            f"label {number(control.mean)}, the pair's own text {number(survivors.mean)}:"
+            f" difference {number(control.difference)}, 95% interval {unsigned(control.interval)}",
+        )
+
+
+@rule(
+    "NLA612",
+    "error",
+    "nothing that was measured on was trained on",
+    each=MEASURED,
+    page=Page(
+        checks="No document of the evaluation has the id or the text of a document that the pair"
+        " was trained on. It takes the lists of training documents, evaluation.training, and of the"
+        " evaluation's documents the whole text or its hash.",
+        why="The first evaluation of SolshineCode's Gemma-3-1B pair had 4 of 10 rows from its own"
+        " training data.",
+        fix="Hold out other documents, or take these out of evaluation.data, and measure again.",
+        example="3 of 12 documents and 15 of 60 rows are in the training data",
+        waive="Never: calibration.json has the cosine without them under contamination, and that"
+        " can be measured properly.",
+    ),
+)
+def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The contamination report; nothing compared is not a pass."""
+    found = measurement.recomputed.contamination
+    if found is None:
+        records = measurement.evidence.run.probes
+        reasons = [record.skipped for record in records if record.name == "contamination"]
+        reason = next((reason for reason in reasons if reason), "the run compared nothing")
+        yield Skip(f"the evaluation was not compared with the training data: {reason}")
+        return
+    path, ids, texts = measurement.evidence_folder / RUN_NAME, found.documents, found.texts
+    if isinstance(texts, Inconclusive):
+        yield Skip(f"the texts were not compared with the training data: {texts.inconclusive}")
+        if ids.hits:
+            yield Problem(path, f"{ids.hits} of {ids.n} documents have the id of a training one")
+    elif ids.hits or texts.hits:
+        yield Problem(
+            path,
+            f"{ids.hits} of {ids.n} documents have the id, and {texts.hits} of {texts.n} rows the"
+            " text, of a training document",
+        )
+
+
+@rule(
+    "NLA613",
+    "warning",
+    "every retrieval could have come out otherwise",
+    each=MEASURED,
+    page=Page(
+        checks="Assigning candidates by chance changes the number of hits, for reconstructions"
+        " among activations, for explanations among source documents, and for factual texts among"
+        " activations.",
+        why="SolshineCode/gpu-poor-nla calls a null distribution without variance a broken metric:"
+        " where every assignment scores the same, the score says nothing of the pair.",
+        fix="See what is alike: explanations that share no word with any source text, the same"
+        " source text for every document, or one reconstruction for everything.",
+        example="Explanation leads to its source document, by words: every chance assignment gives"
+        " the same 0 hits, so that hits decide nothing",
+        waive="The warning may stand where explanations and source texts are of two languages: no"
+        " word can match, and an encoder has to.",
+    ),
+)
+def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The permutation null of each ranking."""
+    found = rankings(measurement.recomputed.probes)
+    if not found:
+        yield _TOO_FEW
+    for name, ranking in found.items():
+        if ranking.permutation == UNEQUAL:
+            yield Skip(f"{name}: {UNEQUAL.inconclusive}")
+        elif isinstance(ranking.permutation, Inconclusive):
+            yield Problem(
+                measurement.calibration_path, f"{name}: {ranking.permutation.inconclusive}"
+            )
+
+
+@rule(
+    "NLA614",
+    "warning",
+    "the marker's script does not leak into what is said",
+    each=MEASURED,
+    page=Page(
+        checks="At most gates.max_cjk of the AV's outputs, a fifth unless release.yaml sets it,"
+        " hold Chinese, Japanese or Korean characters, unless as many source texts do.",
+        why="An AV that reads the marker instead of the vector answers in the marker's script: 24%"
+        " to 35% of the outputs of one pair were Chinese (yulonglin's proxies). The reference tells"
+        " its users to look for it (kitft/natural_language_autoencoders, docs/inference.md).",
+        fix="Check scale (NLA102), marker and neighbours (NLA201), then train longer, or with a"
+        " larger scale.",
+        example="29 of 100 outputs hold CJK characters, and 0 of 100 source texts",
+        waive="Where the explanations are meant to be in one of these languages.",
+    ),
+)
+def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The CJK shares of outputs and of source texts."""
+    found = measurement.recomputed.probes.of(Injection)
+    if found is None:
+        yield _TOO_FEW
+        return
+    said, source = found.cjk["real"], found.cjk.get("source")
+    if said.share > measurement.gates.max_cjk and (source is None or source.share < said.share):
+        given = f", and {source.hits} of {source.n} source texts" if source else ""
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{said.hits} of {said.n} outputs hold CJK characters{given}",
+        )
+
+
+@rule(
+    "NLA615",
+    "warning",
+    "a text is said of one document",
+    each=MEASURED,
+    page=Page(
+        checks="At most gates.max_duplicates of the explanations, half unless release.yaml sets it,"
+        " are said word for word of another document too, unless the labels repeat as often.",
+        why="Of 580 outputs behind the retrieval of SolshineCode/gpu-poor-nla only 378 were"
+        " different: a text that several documents share can retrieve none of them.",
+        fix="Label more specifically, or keep the label topic-level: the text is then a category.",
+        example="61 of 100 explanations are said of another document too, and 12 of 100 labels",
+        waive="The warning may stand for a pair whose card calls its explanations categories.",
+    ),
+)
+def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """Duplicates across documents, beside those of the labels."""
+    found = measurement.recomputed.probes.of(Templates)
+    if found is None:
+        yield _TOO_FEW
+        return
+    said, labels = found.duplicates, found.gold_duplicates
+    if said.share > measurement.gates.max_duplicates and (
+        labels is None or labels.share < said.share
+    ):
+        given = f", and {labels.hits} of {labels.n} labels" if labels else ""
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{said.hits} of {said.n} explanations are said of another document too{given}",
+        )

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from nla_release.calibration.blocks import Inconclusive
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.measures import UNEQUAL
+from nla_release.diagnostics.retrieval import report
+
+
+def test_perfect_reconstructions_are_first_everywhere(measured):
+    found = report(measured(noise=0))
+
+    assert (found.all.hits, found.drawn.hits) == (60, 30)
+    for ranking in (found.all, found.drawn):
+        assert (ranking.top1, ranking.mrr.mean, ranking.percentile.mean) == (1, 1, 1)
+        assert (
+            ranking.permutation.p == ranking.permutation.floor == pytest.approx(1 / 2001, abs=1e-6)
+        )
+    assert found.margin.mean > 0
+
+
+def test_top_1_of_all_rows_is_the_headline(measured):
+    evidence = measured(noise=1)
+    found, headline = report(evidence).all, calibrate(evidence).retrieval
+
+    for name in ("hits", "n", "candidates", "top1", "interval", "chance"):
+        assert getattr(found, name) == getattr(headline, name)
+
+
+def test_chance_is_what_random_reconstructions_get(measured):
+    def guess(parts):
+        random = np.random.default_rng(0)
+        for name in ("gold", "real"):
+            parts.vectors[name] = random.normal(size=parts.vectors[name].shape).astype(np.float32)
+
+    found = report(measured(guess, rows=300, width=64))
+
+    for measure in (found.all.mrr, found.all.percentile, found.margin):
+        assert measure.interval[0] < 0 < measure.interval[1]
+    assert found.all.permutation.p > 0.05
+
+
+def test_a_failure_is_a_miss_and_ranks_last(measured):
+    found = report(measured(noise=0, failed=dict.fromkeys(range(15), "empty")))
+
+    assert (found.all.hits, found.all.n) == (45, 60)
+    assert found.all.percentile.mean == 0.75
+    assert found.all.mrr.mean == pytest.approx((45 + 15 / 60) / 60, abs=1e-6)
+    assert found.margin.n == 45
+
+
+@pytest.mark.parametrize(("rows", "candidates"), [(60, 30), (100, 50), (400, 50)])
+def test_the_worst_draw_is_of_fifty_rows_or_of_half(measured, rows, candidates):
+    """At 100 rows too the four draws differ, or the worst of them would be the only one."""
+    found = report(measured(rows=rows, documents=20, noise=2))
+
+    assert found.drawn.n == found.drawn.candidates == candidates
+    assert found.drawn.chance == pytest.approx(1 / candidates, abs=1e-6)
+    assert found.all.candidates == rows
+
+
+def test_the_margin_of_an_activation_at_random_is_what_it_stands_beside(measured):
+    evidence = measured(noise=1, rows=20, documents=10)
+    found = report(evidence).margin
+
+    units = [
+        v / np.linalg.norm(v, axis=1, keepdims=True)
+        for v in (evidence.vectors[name].astype(float) for name in ("real", "gold"))
+    ]
+    scores = units[0] @ units[1].T
+    others = [[max(np.delete(row, at)) for at in range(20)] for row in scores]
+    assert found.chance == pytest.approx(np.mean(scores - others), abs=1e-6)
+    assert found.mean == pytest.approx(np.mean((scores - others).diagonal()), abs=1e-6)
+    assert found.chance < 0
+
+
+def test_documents_of_as_many_rows_each_as_no_other_cannot_change_places(measured):
+    def of_all_sizes(parts):
+        documents = [f"d{size}" for size in range(1, 11) for _ in range(size)]
+        for index, row in enumerate(parts.rows):
+            other = (index + 12) % 55  # farther away than any document is large
+            parts.rows[index] = row.model_copy(
+                update={"document": documents[index], "shuffled_from": f"r{other}"}
+            )
+
+    found = report(measured(of_all_sizes, rows=55, documents=10, noise=0)).all
+
+    assert found.permutation == UNEQUAL
+
+
+def test_a_collapsed_pair_retrieves_one_whatever_the_assignment(measured):
+    found = report(measured(collapsed=True)).all
+
+    assert found.hits == 1
+    assert isinstance(found.permutation, Inconclusive)
+    assert "the same 1 hits" in found.permutation.inconclusive
+
+
+def test_without_any_explanation_there_is_no_margin(measured):
+    assert report(measured(failed=dict.fromkeys(range(60), "empty"))).margin is None
+
+
+def test_the_order_of_rows_does_not_matter(reordered):
+    one, two = reordered(rows=150, noise=2)
+
+    assert report(one) == report(two)
+
+
+def test_too_little_gives_a_reason_and_no_number(measured):
+    assert isinstance(report(measured(rows=1, documents=1)), Inconclusive)
