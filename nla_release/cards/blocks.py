@@ -25,6 +25,7 @@ from nla_release.cards.compared import comparison_block
 from nla_release.cards.environment import render_template
 from nla_release.cards.gaps import gaps
 from nla_release.cards.history import Entry
+from nla_release.cards.markdown import code_cell, inline
 from nla_release.cards.retractions import retracted_block, withdrawn_block
 from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
@@ -85,9 +86,9 @@ def expected_page_blocks(
             for table in tables(calibration.probes)
         ]
         remarks = [
-            *without_numbers(calibration.probes),
-            contamination_sentence(calibration.contamination),
-            calibration.multiplicity.note,
+            *without_numbers(calibration.probes, quoted=code_cell),
+            inline(contamination_sentence(calibration.contamination)),
+            inline(calibration.multiplicity.note),
         ]
         blocks |= _block(TABLES, {"header": HEADER, "tables": found, "remarks": remarks})
     return blocks | retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)

@@ -23,7 +23,7 @@ from nla_release.release_config import ProbeChoice
     multiple=True,
     metavar="NAME",
     type=click.Choice(["all", "quick", *get_args(ProbeName)]),
-    help="Ask more of the pair, besides what release.yaml names under evaluation.probes; may be"
+    help="Run more diagnostics, besides what release.yaml names under evaluation.probes; may be"
     " given several times. quick is text-controls and injection.",
 )
 def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoice, ...]) -> None:
@@ -31,10 +31,10 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
 
     PATH is the folder of release.yaml. An interrupted run continues where it was, and what was
     measured is not measured again, as long as the pair, the data and the settings are the same: a
-    probe that is asked for later is added to the evidence.
+    diagnostic that is asked for later is added to the evidence.
 
     \b
-    Probes, and what each adds:
+    Diagnostics, and what each asks of the pair:
       text-controls   gibberish, shuffled words and the source text, through the AR
       injection       the activations at half and at double scale, through the AV
       text-retrieval  texts embedded by evaluation.encoder, when one is named
@@ -56,7 +56,7 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
     for record in evidence.run.probes:
         if record.skipped:
-            say(f"probe {record.name} is skipped: {record.skipped}")
+            say(f"diagnostic {record.name} is skipped: {record.skipped}")
     if apart := norm_summary(evidence.vectors["gold"]).sentence:
         say(f"note: {apart}; such tokens are usual in some bases, and rules compare the others")
     if published := replaced_version(release):

@@ -261,7 +261,7 @@ DIAGNOSTIC = Diagnostic(
     sentences=_sentences,
     ask=ask,
     leaves=Leaves({"paraphrase": len, "sentence_shuffled": len}),
-    metrics={"": ("control",)},
+    metrics={"": ("control", "cosine")},
     mentioned=r"paraphras|reword|sentence\s(?:shuffl|order)|sentences\sin",
     stated=_stated,
 )

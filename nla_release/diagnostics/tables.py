@@ -4,7 +4,7 @@ Everything is plain text. Explanations may be quoted in it, so each output makes
 own way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,8 @@ def tables(probes: Probes) -> list[Table]:
     ]
 
 
-def without_numbers(probes: Probes) -> list[str]:
-    """Which diagnostics give no number, each with its reason."""
+def without_numbers(probes: Probes, quoted: Callable[[str], str] = str) -> list[str]:
+    """Which diagnostics give no number, each with its reason as `quoted` writes it."""
     why: dict[str, list[str]] = {}
     absent = []
     for each in registered():
@@ -56,7 +56,7 @@ def without_numbers(probes: Probes) -> list[str]:
             case None:
                 absent.append(each.title)
     said = [
-        f"{', '.join(titles).capitalize()}: inconclusive, {reason}."
+        f"{', '.join(titles).capitalize()}: inconclusive, {quoted(reason)}."
         for reason, titles in why.items()
     ]
     return [*said, *([f"Not run: {', '.join(absent)}."] if absent else [])]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.records import ProbeRecord, Row, TrainingOverlap
+from nla_release.calibration.vectors import first_with_text
 from nla_release.errors import EvidenceError
 from nla_release.release_config import QUICK, chosen_probes
 from nla_release.schema import parse
@@ -58,7 +59,7 @@ def test_discrimination_is_of_every_documents_first_row_with_a_text(tmp_path):
     rows, vectors, run = evidence_parts(rows=6, documents=3, probes=["discrimination"])
     rows[0] = rows[0].model_copy(update={"text": None})
     evidence = write_evidence(tmp_path / "evidence", rows, vectors, run)
-    assert evidence.discriminated == [1, 2, 3]
+    assert first_with_text(evidence.rows) == [1, 2, 3]
 
 
 def test_evidence_of_the_old_format_is_read(tmp_path):
@@ -128,9 +129,9 @@ def test_every_row_has_the_same_conditions(folder, part, key):
     ("changes", "mention"),
     [
         ({"gibberish": None}, "disagree about gibberish"),
-        ({"claims_without": None}, "only one of the tensors claims_without and"),
-        ({"discrimination_gibberish": None}, "only one of the tensors discrimination_factual"),
-        ({"encoder_source": None}, "only one of the tensors encoder_explanation"),
+        ({"claims_without": None}, "only some of the tensors claims_without"),
+        ({"discrimination_gibberish": None}, "only some of the tensors discrimination_factual"),
+        ({"encoder_source": None}, "only some of the tensors encoder_explanation"),
         ({"claims_without": None, "claims_with_unrelated": None}, "but rows have claims"),
         ({"claims_without": np.zeros((7, 16), np.float32)}, "shape [7, 16], expected [8, 16]"),
         ({"discrimination_factual": np.zeros((4, 16), np.float32)}, "expected [3, 16]"),
@@ -163,7 +164,7 @@ def test_source_embeddings_need_a_source_text_in_every_row(folder):
 @pytest.mark.parametrize("probe", ASKING)
 def test_a_probe_left_its_parts_when_it_ran_and_only_then(folder, probe):
     edit_run(folder, probes=[{"name": name} for name in ASKING if name != probe])
-    refused(folder, f"run.json: probe {probe} did not run, but there is")
+    refused(folder, f"run.json: diagnostic {probe} did not run, but there is")
     edit_run(folder, probes=[{"name": name} for name in ASKING])
     assert probe in read_evidence(folder).run.probed
 
@@ -172,7 +173,7 @@ def test_a_probe_left_its_parts_when_it_ran_and_only_then(folder, probe):
 def test_a_probe_that_ran_left_something(tmp_path, probe):
     make_evidence(tmp_path / "evidence", rows=6, documents=3)
     edit_run(tmp_path / "evidence", probes=[{"name": probe}])
-    refused(tmp_path / "evidence", f"probe {probe} ran, but left no")
+    refused(tmp_path / "evidence", f"diagnostic {probe} ran, but left no")
 
 
 @pytest.mark.parametrize(

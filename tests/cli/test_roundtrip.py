@@ -69,5 +69,6 @@ def test_a_probe_that_is_skipped_is_named_with_its_reason(tool, good_release, co
 
     assert done.returncode == 0
     assert (
-        "probe text-retrieval is skipped: release.yaml names no evaluation.encoder\n" in done.stderr
+        "diagnostic text-retrieval is skipped: release.yaml names no evaluation.encoder\n"
+        in done.stderr
     )

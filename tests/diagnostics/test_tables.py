@@ -1,23 +1,19 @@
-"""The block of the probes: what ran, beside its control, and what follows in words."""
+"""The tables of the diagnostics: what ran, next to its control, and what follows in words."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nla_release.cards.probe_sentences import (
-    ceiling_sentence,
-    contamination_sentence,
-    rewording_sentence,
-)
 
 from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.contamination import Contamination
-from nla_release.calibration.measures import ratio
+from nla_release.calibration.contamination import Contamination, contamination_sentence
+from nla_release.calibration.measures import FORMAT_2
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import PROBES, TABLES, expected_blocks, expected_page_blocks
+from nla_release.diagnostics import DIAGNOSTICS, ceiling
 from nla_release.diagnostics.ceiling import Ceiling
-from nla_release.diagnostics.paraphrase import Paraphrase
+from nla_release.diagnostics.paraphrase import Paraphrase, rewording_sentence
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded
@@ -78,7 +74,7 @@ def test_every_row_of_every_table_has_value_control_difference_interval_and_n(
 ) -> None:
     lines = [line for line in block(measured(tmp_path, probes=ALL)).splitlines() if "|" in line]
 
-    assert sum(line.startswith("| measured |") for line in lines) == 5
+    assert sum(line.startswith("| measured |") for line in lines) == len(DIAGNOSTICS)
     assert len(lines) > 40
     for line in lines:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -111,7 +107,7 @@ def test_what_did_not_run_and_what_is_too_small_is_said_with_its_reason(tmp_path
 
 
 def test_a_part_without_an_encoder_is_skipped_with_its_reason(tmp_path: Path) -> None:
-    assert "by an encoder: skipped, `no encoder was named`." in block(measured(tmp_path))
+    assert "by an encoder: skipped, no encoder was named." in block(measured(tmp_path))
 
 
 def test_a_small_cost_of_rewording_counts_only_where_there_is_one_and_content(
@@ -119,8 +115,8 @@ def test_a_small_cost_of_rewording_counts_only_where_there_is_one_and_content(
 ) -> None:
     calibration = measured(tmp_path / "reads", probes=["paraphrase"])
     ignores = block(measured(tmp_path / "ignores", probes=["paraphrase"], collapsed=True))
-    probe = calibration.probes.paraphrase
-    assert isinstance(probe, Paraphrase)
+    probe = calibration.probes.of(Paraphrase)
+    assert probe is not None
     dear = {
         name: found.model_copy(update={"share_interval": (0.4, 0.5)})
         for name, found in probe.rewordings.items()
@@ -137,10 +133,12 @@ def test_a_small_cost_of_rewording_counts_only_where_there_is_one_and_content(
 
 def test_raw_activations_are_counted_by_documents_too() -> None:
     """40 of 200 rows of 10 documents: if rows hit together, those are 2 of 10."""
-    few = ratio(40, 200)
+    few, many = (
+        FORMAT_2.ratio([at < hits for at in range(200)], ["d"] * 200) for hits in (40, 150)
+    )
 
-    def ceiling(nearest: Ratio) -> Ceiling:
-        return Ceiling(
+    def said(nearest: Ratio) -> str:
+        found = Ceiling(
             documents=10,
             nearest=nearest,
             nearest_chance=0.095,
@@ -148,12 +146,12 @@ def test_raw_activations_are_counted_by_documents_too() -> None:
             probe=few,
             probe_chance=0.1,
         )
+        (sentence,) = ceiling.DIAGNOSTIC.sentences(found)
+        return sentence
 
     assert few.interval[0] > 0.1
-    assert "are not shown to tell their document either" in ceiling_sentence(ceiling(few))
-    assert ceiling_sentence(ceiling(ratio(150, 200))).endswith(
-        "so a score at chance would not be the layer's alone."
-    )
+    assert "are not shown to tell their document either" in said(few)
+    assert said(many).endswith("so a score at chance would not be the layer's alone.")
 
 
 def test_claims_are_read_beside_another_activation(tmp_path: Path) -> None:
@@ -193,7 +191,7 @@ def test_rows_that_were_trained_on_are_told_with_the_cosine_without_them() -> No
 def test_no_number_of_the_block_contradicts_the_calibration(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
-    """Whoever quotes a probe in a note is not told that the calibration lacks it."""
+    """Whoever quotes a diagnostic in a note is not told that the calibration lacks it."""
     calibration = measured(tmp_path, probes=ALL, **options)
     known = quantities(calibration)
 

@@ -17,6 +17,7 @@ from nla_release.calibration import texts
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.records import RunFacts
 from nla_release.calibration.shuffle import other_rows
+from nla_release.calibration.vectors import first_with_text
 from nla_release.engine import pair as pair_module
 from nla_release.engine.encoder import encoder_version, load_encoder
 from nla_release.engine.pair import Pair
@@ -163,7 +164,7 @@ def test_what_is_kept_is_what_the_ar_reads_out_of_the_texts(probed_run, pair):
         reads([row.texts[name] for row in rows], vectors[name])
     probed = [(row.claims, k) for row in rows for k in range(len(row.probed_claims))]
     reads([texts.without_claim(*it) for it in probed], vectors["claims_without"])
-    first = [rows[at] for at in evidence.discriminated]
+    first = [rows[at] for at in first_with_text(evidence.rows)]
     reads([row.text for row in first], vectors["discrimination_factual"])
     noise = [texts.gibberish(row.text, row.id, evidence.run.seed) for row in first]
     reads(noise, vectors["discrimination_gibberish"])
