@@ -108,15 +108,10 @@ def metrics(calibration: Calibration) -> list[dict[str, Any]]:
     rows.append(_metric("cosine", "Round-trip cosine", calibration.cosine.mean))
     for name in CONTROL_NAMES:
         if (control := calibration.controls.get(name)) is not None:
+            words = CONTROLS[name].words
             rows += [
-                _metric(
-                    "cosine", f"Round-trip cosine, control: {CONTROLS[name].words}", control.mean
-                ),
-                _metric(
-                    "cosine",
-                    f"Round-trip cosine, minus: {CONTROLS[name].words}",
-                    control.difference,
-                ),
+                _metric("cosine", f"Round-trip cosine, control: {words}", control.mean),
+                _metric("cosine", f"Round-trip cosine, minus: {words}", control.difference),
             ]
     for words, by_definition, fve in (
         ("Variance explained", "the mean vector", calibration.fve),
