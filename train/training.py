@@ -10,6 +10,7 @@ import torch
 
 import nla_release
 from nla_release.calibration.statistics import norm_summary
+from nla_release.cards.numbers import rate
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
@@ -192,8 +193,8 @@ def summary(target: Path, fit: Fit) -> str:
     verdict = judge(fit.steps)
     return (
         f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
-        f" {verdict.steps} steps {verdict.name} ({verdict.slope:.5f} per step, R2 {verdict.r2:.2f};"
-        f" descending means {RULE}; it tells nothing of collapse)"
+        f" {verdict.steps} steps {verdict.name} ({rate(verdict.slope)} per step,"
+        f" R2 {verdict.r2:.2f}; descending means {RULE}; it tells nothing of collapse)"
     )
 
 

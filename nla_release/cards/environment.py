@@ -21,7 +21,7 @@ from nla_release.cards.markdown import (
     quoted,
     unseen,
 )
-from nla_release.cards.numbers import count, interval, number, signed
+from nla_release.cards.numbers import count, interval, number, rate, signed
 from nla_release.errors import ConfigError
 from nla_release.files import read_text
 
@@ -96,6 +96,7 @@ def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment
     )
     sandbox.filters |= {
         "number": number,
+        "rate": rate,
         "signed": signed,
         "interval": interval,
         "count": count,

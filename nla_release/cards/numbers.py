@@ -1,5 +1,7 @@
 """How numbers are written in every document: three decimals, or six where three would say zero."""
 
+import math
+
 
 def number(value: float | None) -> str:
     """`0.438`; a dash for what could not be computed."""
@@ -12,6 +14,12 @@ def number(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """`+0.141`, for differences."""
     return number(value) if value is None or value < 0 else f"+{number(value)}"
+
+
+def rate(value: float) -> str:
+    """`-0.00053` or `-0.017`: signed, to three decimals or, where these are fewer, two digits."""
+    decimals = 3 if value == 0 else max(3, 1 - math.floor(math.log10(abs(value))))
+    return f"{value + 0.0:+.{min(decimals, 12)}f}"
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas
-from nla_release.cards.numbers import count, number, signed
+from nla_release.cards.numbers import count, number, rate
 from nla_release.sidecar import Role
 from nla_release.training_log import Step, judge
 
@@ -22,7 +22,7 @@ def training_loss(role: Role, log: list[Step], run: str = "") -> Plot:
     alt = (
         f"Raw {role.upper()} training loss{of_run} over {count(len(log), 'logged step')}, from"
         f" {number(log[0].loss)} to {number(log[-1].loss)}, with its least-squares line:"
-        f" {signed(verdict.slope)} per step, R² {number(verdict.r2)}, {verdict.name}."
+        f" {rate(verdict.slope)} per step, R² {number(verdict.r2)}, {verdict.name}."
     )
     rows = [(each.step, each.loss, verdict.intercept + verdict.slope * each.step) for each in log]
     return Plot(
@@ -47,7 +47,7 @@ def _drawn(role: Role, log: list[Step], of_run: str) -> Figure:
         label="least-squares line",
     )  # fmt: skip
     axes.set_title(
-        f"{role.upper()} training: {verdict.name} ({signed(verdict.slope)} per step,"
+        f"{role.upper()} training: {verdict.name} ({rate(verdict.slope)} per step,"
         f" R² {number(verdict.r2)})"
     )
     axes.set_xlabel(f"optimizer step{of_run}")
