@@ -9,8 +9,9 @@ an evaluation; each number is over that many evaluations, so that the 95% interv
 95% is 1.4 points to either side with 1,000 samples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import click
 import numpy as np
@@ -76,6 +77,7 @@ def skewed(random: Random, size: int) -> Floats:
 
 Sizes = Callable[[int], npt.NDArray[np.int64]]
 Values = Callable[[Random, int], Floats]
+IntervalOf = Callable[[Any, Sequence[str]], Interval | None]
 
 SETTINGS: dict[str, tuple[Sizes, Values]] = {
     "equal documents": (equal, normal),
@@ -96,38 +98,48 @@ def evaluation(
     return np.sqrt(ICC) * shared + np.sqrt(1 - ICC) * own, [str(each) for each in index]
 
 
+def rates(samples: int, outcome: Callable[..., Any], *settings: Any) -> Floats:
+    """[documents, ...] how often each outcome of `samples` evaluations was true.
+
+    `outcome` is given a generator, which is seeded by the number of documents, that number, and the
+    settings; it gives one truth value or several.
+    """
+    found = []
+    for documents in DOCUMENTS:
+        random = np.random.default_rng(documents)
+        found.append(np.mean([outcome(random, documents, *settings) for _ in range(samples)], 0))
+    return np.array(found)
+
+
 def means(samples: int) -> Iterator[str]:
     """Coverage of the mean, of this method and of resampling documents."""
     yield _header("mean", "documents", DOCUMENTS)
     for name, (sizes, values) in SETTINGS.items():
         for method, interval_of in (("t, clustered", _by_t), ("percentile bootstrap", _bootstrap)):
-            found = []
-            for documents in DOCUMENTS:
-                random = np.random.default_rng(documents)
-                held = 0
-                for _ in range(samples):
-                    drawn, clusters = evaluation(random, documents, sizes, values)
-                    held += _holds(interval_of(drawn, clusters), 0.0)
-                found.append(held / samples)
+            found = rates(samples, _mean_held, sizes, values, interval_of)
             yield _row(f"{name}: {method}", found)
+
+
+def _mean_held(
+    random: Random, documents: int, sizes: Sizes, values: Values, interval_of: IntervalOf
+) -> bool:
+    drawn, clusters = evaluation(random, documents, sizes, values)
+    return _holds(interval_of(drawn, clusters), 0.0)
 
 
 def ratios(samples: int) -> Iterator[str]:
     """Coverage of a ratio of means, 0.3, of the values that it divides by."""
     yield _header("ratio of means", "documents", DOCUMENTS)
     for name, (sizes, values) in SETTINGS.items():
-        found = []
-        for documents in DOCUMENTS:
-            random = np.random.default_rng(documents)
-            held = 0
-            for _ in range(samples):
-                drawn, clusters = evaluation(random, documents, sizes, values)
-                below = 1 + 0.3 * drawn
-                above = 0.3 + 0.2 * drawn + 0.2 * random.standard_normal(len(drawn))
-                (interval,) = ratio_intervals_of_means(above[np.newaxis], below, clusters)
-                held += _holds(interval, 0.3)
-            found.append(held / samples)
-        yield _row(name, found)
+        yield _row(name, rates(samples, _ratio_held, sizes, values))
+
+
+def _ratio_held(random: Random, documents: int, sizes: Sizes, values: Values) -> bool:
+    drawn, clusters = evaluation(random, documents, sizes, values)
+    below = 1 + 0.3 * drawn
+    above = 0.3 + 0.2 * drawn + 0.2 * random.standard_normal(len(drawn))
+    (interval,) = ratio_intervals_of_means(above[np.newaxis], below, clusters)
+    return _holds(interval, 0.3)
 
 
 def shares(samples: int) -> Iterator[str]:
@@ -135,57 +147,51 @@ def shares(samples: int) -> Iterator[str]:
     yield _header("share", "documents", DOCUMENTS)
     for p, icc in ((0.3, 0.0), (0.3, 0.1), (0.3, 0.3), (0.55, 0.6), (0.05, 0.3)):
         for method, interval_of in (("effective rows", share_interval), ("rows", _wilson)):
-            found = []
-            for documents in DOCUMENTS:
-                random = np.random.default_rng(documents)
-                held = 0
-                for _ in range(samples):
-                    hits, clusters = _hits(random, documents, p, icc)
-                    held += _holds(interval_of(hits, clusters), p)
-                found.append(held / samples)
+            found = rates(samples, _share_held, p, icc, interval_of)
             yield _row(f"p {p}, icc {icc}: Wilson, {method}", found)
+
+
+def _share_held(
+    random: Random, documents: int, p: float, icc: float, interval_of: IntervalOf
+) -> bool:
+    hits, clusters = _hits(random, documents, p, icc)
+    return _holds(interval_of(hits, clusters), p)
 
 
 def pairs(samples: int) -> Iterator[str]:
     """Coverage of own - other documents, over all pairs of rows, each document in both roles."""
     yield _header("own - other documents", "documents", DOCUMENTS)
     for name, sizes in (("equal documents", equal), ("one document is half", giant)):
-        found = []
-        for documents in DOCUMENTS:
-            random = np.random.default_rng(documents)
-            held = 0
-            for _ in range(samples):
-                index = np.repeat(np.arange(documents), sizes(documents))
-                result = contrasts(
-                    _scores(random, index),
-                    np.eye(len(index)),
-                    [str(each) for each in index],
-                    [str(each) for each in range(len(index))],
-                    np.zeros(len(index), np.bool_),
-                )
-                held += _holds(result.above_others.interval, 0.0)
-            found.append(held / samples)
-        yield _row(name, found)
+        yield _row(name, rates(samples, _contrast_held, sizes))
+
+
+def _contrast_held(random: Random, documents: int, sizes: Sizes) -> bool:
+    index = np.repeat(np.arange(documents), sizes(documents))
+    result = contrasts(
+        _scores(random, index),
+        np.eye(len(index)),
+        [str(each) for each in index],
+        [str(each) for each in range(len(index))],
+        np.zeros(len(index), np.bool_),
+    )
+    return _holds(result.above_others.interval, 0.0)
 
 
 def comparisons(samples: int) -> Iterator[str]:
     """How often two equally good releases differ at 5%, where their hits agree in documents."""
     yield _header("rejected at 5%", "documents", DOCUMENTS)
     for icc in (0.0, 0.3, 0.6):
-        by_sign, by_row = [], []
-        for documents in DOCUMENTS:
-            random = np.random.default_rng(documents)
-            signs = rows = 0
-            for _ in range(samples):
-                one, clusters = _hits(random, documents, 0.3, icc)
-                other, _ = _hits(random, documents, 0.3, icc)
-                p = sign_flip_p(other.astype(np.float64) - one, clusters, draws=_DRAWS, seed=_SEED)
-                signs += p is not None and p <= 0.05
-                rows += mcnemar(int((one & ~other).sum()), int((other & ~one).sum())) <= 0.05
-            by_sign.append(signs / samples)
-            by_row.append(rows / samples)
+        by_sign, by_row = rates(samples, _rejected, icc).T
         yield _row(f"icc {icc}: sign flips of documents", by_sign)
         yield _row(f"icc {icc}: exact McNemar of rows", by_row)
+
+
+def _rejected(random: Random, documents: int, icc: float) -> tuple[bool, bool]:
+    one, clusters = _hits(random, documents, 0.3, icc)
+    other, _ = _hits(random, documents, 0.3, icc)
+    p = sign_flip_p(other.astype(np.float64) - one, clusters, draws=_DRAWS, seed=_SEED)
+    by_row = mcnemar(int((one & ~other).sum()), int((other & ~one).sum()))
+    return p is not None and p <= 0.05, by_row <= 0.05
 
 
 def _hits(
@@ -234,7 +240,7 @@ def _header(what: str, unit: str, columns: Sequence[int]) -> str:
     return f"\n| {what} | {names} |\n|---|{'---|' * len(columns)}"
 
 
-def _row(name: str, shares_: Sequence[float]) -> str:
+def _row(name: str, shares_: Iterable[float]) -> str:
     return f"| {name} | {' | '.join(f'{each:.1%}' for each in shares_)} |"
 
 

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from nla_release.adapter_config import AdapterConfig
+from nla_release.errors import InputError
 from nla_release.pattern import Pattern, UntriedError
 
 Shape = tuple[int, int] | None
@@ -141,13 +142,13 @@ class Targets:
         """The names of a tree that PEFT would adapt.
 
         Raises:
-            InputError: a regular expression is not valid.
+            InputError: a regular expression is not valid; the message names the option.
             UntriedError: a regular expression is not tried here.
         """
         if isinstance(self.modules, str) and self.modules.lower() == _ALL_LINEAR:
             found = set(tree.linear) - {HEAD}
         else:
-            found = _matching(self.modules, tree.names)
+            found = _matching("target_modules", self.modules, tree.names)
         if not isinstance(self.modules, str) and self.layers not in (None, []):
             chosen = {self.layers} if isinstance(self.layers, int) else set(self.layers or ())
             whole = set(self.modules)  # the blocks do not matter to a module named in full
@@ -157,7 +158,7 @@ class Targets:
                 if name in whole or _layer_number(name, self.patterns) in chosen
             }
         if self.exclude:
-            found -= _matching(self.exclude, tree.names)
+            found -= _matching("exclude_modules", self.exclude, tree.names)
         return {
             name for name in found if not any(f".{part}." in f".{name}." for part in self.saved)
         }
@@ -274,9 +275,14 @@ def _renamed(name: str) -> str:
     return name if name == HEAD or name.startswith(TEXT) else TEXT + name
 
 
-def _matching(targets: str | Sequence[str], names: tuple[str, ...]) -> set[str]:
+def _matching(option: str, targets: str | Sequence[str], names: tuple[str, ...]) -> set[str]:
     if isinstance(targets, str):
-        return set(_fully_matching(targets, names))
+        try:
+            return set(_fully_matching(targets, names))
+        except UntriedError:
+            raise
+        except InputError as error:
+            raise InputError(f"{option}: {error.message}") from error
     wanted = set(targets)
     # A name ends with ".target" for a target of any depth: try each of its endings.
     return {name for name in names if not wanted.isdisjoint(_endings(name))}

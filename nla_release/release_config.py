@@ -6,7 +6,14 @@ from datetime import date
 from string import Formatter
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.records import ProbeName
@@ -200,12 +207,13 @@ class ReleaseConfig(Strict):
 
     @field_validator("base_revision")
     @classmethod
-    def _is_a_commit(cls, revision: str) -> str:
+    def _is_a_commit(cls, revision: str, given: ValidationInfo) -> str:
         if not re.fullmatch(r"[0-9a-f]{7,64}", revision):
+            base = given.data.get("base_model", "BASE_MODEL")  # absent when it is wrong itself
             raise ValueError(
                 f"{printable(revision)[:60]!r} is no commit: a branch or a tag moves. Write the"
-                " commit that the pair was trained on; https://huggingface.co/BASE_MODEL/commits/main"
-                " lists them, and `hf models info BASE_MODEL` has the latest as sha"
+                f" commit that the pair was trained on; https://huggingface.co/{base}/commits/main"
+                f" lists them, and `hf models info {base}` has the latest as sha"
             )
         return revision
 

@@ -3,8 +3,10 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -88,7 +90,7 @@ def sentences(
 
 
 def _sentence(item: Any, model: type[BaseModel] | None) -> str:
-    place = ".".join(str(part) for part in item["loc"])
+    place = ".".join(str(part) for part in _written(item["loc"], model))
     if item["type"] == "missing":
         return f"{place} is missing"
     if item["type"] == "extra_forbidden":
@@ -98,6 +100,41 @@ def _sentence(item: Any, model: type[BaseModel] | None) -> str:
     if item["type"] == "literal_error" and isinstance(item["input"], str):
         message += _near(item["input"], re.findall(r"'([^']*)'", item["ctx"]["expected"]))
     return f"{place}: {message}" if place else message
+
+
+def _written(place: Sequence[Any], model: type[BaseModel] | None) -> list[Any]:
+    """A place as a person wrote it: without the names that pydantic gives to a union's cases."""
+    written: list[Any] = []
+    here: list[Any] = [model] if model else []
+    of_a_case = False
+    for part in place:
+        cases = [_cases(each) for each in here]
+        if not of_a_case and any(len(each) > 1 for each in cases):
+            of_a_case = True
+        else:
+            written.append(part)
+            of_a_case = False
+            cases = [_inside(case, part) for each in cases for case in each]
+        here = list(chain.from_iterable(cases))
+    return written
+
+
+def _cases(annotation: Any) -> list[Any]:
+    """The cases of a union, of which null has no name; of anything else, itself."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) not in (Union, UnionType):
+        return [annotation]
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    return [case for part in parts for case in _cases(part)]
+
+
+def _inside(annotation: Any, part: Any) -> list[Any]:
+    """What is at a key of a model or mapping, or at a place of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        return [each.annotation for name, each in fields.items() if part in (name, each.alias)]
+    return [each for each in get_args(annotation)[-1:] if each is not Ellipsis]
 
 
 def _near(written: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from nla_release.errors import ConfigError
 from nla_release.files import dump_yaml, write_atomic
 from nla_release.release import read_release
 from nla_release.release_config import Evaluation, chosen_probes
-from tests.builders_pair import REVISION, make_pair, release_document
+from tests.builders_pair import BASE, REVISION, make_pair, release_document
 
 
 def refused(folder: Path, **keys: object) -> ConfigError:
@@ -70,6 +70,8 @@ def test_a_branch_is_told_to_be_a_commit_and_the_sidecars_is_offered(tmp_path, r
     error = refused(tmp_path, base_revision=revision)
 
     assert f"{revision!r} is no commit: a branch or a tag moves" in error.message
+    assert f"https://huggingface.co/{BASE}/commits/main" in error.message
+    assert f"`hf models info {BASE}`" in error.message
     assert error.hint == f"by the AV's sidecar: base_revision: {REVISION}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
 from nla_release.progress import tell
@@ -61,7 +61,9 @@ def step(name: StepName) -> Callable[[Step], click.Command]:
                 if name in ON_A_DEVICE:
                     gc.collect()  # its base, before another step loads its own
 
-        command = click.command()(recipe_argument(folder_option(again_option(unless_done))))
+        command = click.command(context_settings=CONTEXT_SETTINGS)(
+            recipe_argument(folder_option(again_option(unless_done)))
+        )
         command.params.append(debug_option())
         return command
 

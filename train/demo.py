@@ -14,7 +14,7 @@ import click
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import read_evidence
-from nla_release.cli.edge import debug_option, tell
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.files import read_text, read_yaml, write_atomic
@@ -82,7 +82,7 @@ def usage_snippet(card: str) -> str:
     return card.split("```python\n", 1)[1].split("\n```\n", 1)[0]
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def command(folder: Path) -> None:
     """Make, measure, publish and load a pair in FOLDER, which is emptied first."""

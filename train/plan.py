@@ -16,7 +16,7 @@ import torch
 import transformers
 
 from nla_release.base.revision import check_source
-from nla_release.cli.edge import debug_option, tell
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import DTYPES, Base, quiet_libraries
 from nla_release.engine.footprint import (
@@ -255,7 +255,7 @@ def _count(values: Iterable[torch.Tensor]) -> int:
     return sum(value.numel() for value in values)
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @recipe_argument
 @click.option(
     "--folder",

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli import edge
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.errors import ConfigError
 from nla_release.progress import tell
 from train.command import (
@@ -58,7 +58,7 @@ def plan(recipe: Recipe, folder: Path, names: list[StepName]) -> list[str]:
     return lines
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @recipe_argument
 @folder_option
 @click.option("--from", "first", type=click.Choice(STEPS), default=STEPS[0], show_default=True)

@@ -16,6 +16,7 @@ from nla_release.errors import ConfigError
 from nla_release.files import sha256_file
 from nla_release.prompt import suffix_ids
 from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.text.numbers import signed
 from nla_release.training_log import RULE, judge
 from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, save, start_from
@@ -192,8 +193,8 @@ def summary(target: Path, fit: Fit) -> str:
     verdict = judge(fit.steps)
     return (
         f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
-        f" {verdict.steps} steps {verdict.name} ({verdict.slope:.5f} per step, R2 {verdict.r2:.2f};"
-        f" descending means {RULE}; it tells nothing of collapse)"
+        f" {verdict.steps} steps {verdict.name} ({signed(verdict.slope)} per step,"
+        f" R2 {verdict.r2:.2f}; descending means {RULE}; it tells nothing of collapse)"
     )
 
 

@@ -41,6 +41,17 @@ _ATTRIBUTES = frozenset(
 )
 
 
+# GitHub and the Hub typeset as math what is between these.
+_MATH = re.compile(r"\$.*\$|\\[(\[].*", re.DOTALL)
+# Its commands that colour text, give room to what is not drawn, move or shrink text, set the style
+# of a page, or define commands of other names.
+_HIDING = re.compile(
+    r"\\(?:(?:text|define)?color|f?colorbox|bbox|[hv]?phantom|[hmk]?space|[hmk]skip|[hm]?kern"
+    r"|(?:math)?[clr]lap|smash|raisebox|rule|style|class|cssId|html[A-Z]\w*"
+    r"|[gex]?def|let|(?:re)?newcommand|providecommand|require)(?![A-Za-z])"
+)
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of the outermost level.
@@ -82,7 +93,10 @@ def view(markdown: str) -> View:
         markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
     lines, environment = markdown.split("\n"), dict[str, dict[str, dict[str, list[int]]]]()
     tokens = (
-        MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown, environment)
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .disable("text_join")  # so that an escaped character is a token of its own
+        .parse(markdown, environment)
     )
     elements, blocks, hidden = _Elements(), [], []
     for token, following in zip(tokens, [*tokens, None][1:], strict=True):
@@ -93,6 +107,8 @@ def view(markdown: str) -> View:
             blocks.append(Block(first + 1, text, kind, elements.open))
         for line, markup in _raw_html(token):
             hidden += elements.read(line, markup)
+        for line, command in _hiding_math(token):
+            hidden.append(Hidden(line, f"math with {command}"))
         if token.type == "fence" and token.level == 0 and not _is_closed(token, lines):
             hidden.append(Hidden(first + 1, f"a fence {token.markup} that does not end"))
         if token.type == "heading_open" and token.level == 0 and token.tag in ("h1", "h2"):
@@ -190,6 +206,36 @@ def _raw_html(token: "Token") -> Iterator[tuple[int, str]]:
         if child.type == "html_inline":
             yield line, child.content
         line += child.type in ("softbreak", "hardbreak")
+
+
+def _hiding_math(token: "Token") -> Iterator[tuple[int, str]]:
+    """The commands that hide something in the math of a token, each with its line."""
+    line = token.map[0] + 1 if token.map else 1
+    if token.type == "fence" and token.info.strip().lower() == "math":
+        math = [(token.content, line + 1)]
+    else:
+        text = token.content if token.type == "html_block" else _typeset(token)
+        math = [
+            (found[0], line + text.count("\n", 0, found.start())) for found in _MATH.finditer(text)
+        ]
+    for text, first in math:
+        for found in _HIDING.finditer(text):
+            yield first + text.count("\n", 0, found.start()), found[0]
+
+
+def _typeset(token: "Token") -> str:
+    """The text of an inline token in which math is looked for: no escaped `$`, and no code."""
+    parts: list[str] = []
+    for child in token.children or ():
+        before = parts[-1] if parts else ""
+        if child.type in ("softbreak", "hardbreak"):
+            parts.append("\n")
+        elif child.type == "text_special":
+            as_written = child.content in (child.markup, "\\")
+            parts.append(child.content if as_written else " ")
+        elif child.type != "code_inline" or before.endswith("$"):  # GitHub has math as $`...`$ too
+            parts.append(child.content)
+    return "".join(parts)
 
 
 def _is_closed(fence: "Token", lines: Sequence[str]) -> bool:

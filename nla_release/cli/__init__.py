@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from nla_release import __version__
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as _run
 from nla_release.hub.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 
@@ -88,7 +88,7 @@ class _Verbs(click.Group):
     cls=_Verbs,
     epilog=EXIT_CODES,
     params=[debug_option()],
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT_SETTINGS,
 )
 @click.version_option(__version__, prog_name="nla-release")
 def cli() -> None:

@@ -16,7 +16,9 @@ from nla_release.errors import EnvironmentProblem, NlaReleaseError
 from nla_release.hub.masking import shown
 
 INTERRUPTED = 130
-HELP_OPTIONS = ["-h", "--help"]
+# click keeps a command's help option once it is made: each command says so itself, so that it has
+# both names whoever calls it first.
+CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 TERMINATED = 143
 
 # A line of a third party's text that GitHub's runner would take for a workflow command.
@@ -56,9 +58,7 @@ def debug_option() -> click.Option:
 
 def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
     try:
-        result = command.main(
-            prog_name=name, standalone_mode=False, obj=state, help_option_names=HELP_OPTIONS
-        )
+        result = command.main(prog_name=name, standalone_mode=False, obj=state)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as problem:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from nla_release.adapter_config import AdapterConfig
 from nla_release.engine.architecture import module_tree
 from nla_release.engine.base import Base
-from nla_release.errors import PairError, WeightsError, one_line
+from nla_release.errors import InputError, PairError, WeightsError, one_line
 from nla_release.files import read_json
 from nla_release.lora import adapted_names, lora_modules, unlike_configuration
 from nla_release.pattern import UntriedError
@@ -170,6 +170,11 @@ def check_lands(model: Any, folder: Path) -> None:
         unlike = list(unlike_configuration(adapted, read_header(path), config, module_tree(model)))
     except UntriedError:
         unlike = []  # `check_complete` compares the file with what PEFT made of it
+    except InputError as error:
+        raise PairError(
+            f"{folder / CONFIG_FILE_NAME}: {error.message}",
+            hint="PEFT cannot load the adapter with it: save it again with a valid pattern",
+        ) from error
     if unlike:
         raise PairError(
             f"{path}: {unlike[0]}",

@@ -70,7 +70,7 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
         yield _untried(error)
         return
     except InputError as error:
-        yield Problem(path, f"target_modules: {error.message}")
+        yield Problem(path, error.message)
         return
     if outside := tree.outside(targeted):
         yield Problem(

@@ -75,7 +75,8 @@ _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)"""
         " generated block and section is visible text of the outermost level. Nothing hides"
         " another part: no fence, comment or HTML element that does not end, no `<script>`,"
         " `<style>`, `<template>`, `<svg>`, `<math>` or `hidden`, no section inside `<details>`,"
-        " no link definition, and no zero-width or bidirectional control character.",
+        " no link definition, no math with commands that colour or move text, such as `\\color` and"
+        " `\\phantom`, and no zero-width or bidirectional control character.",
         why="A note that ended in an open fence left 1 heading and no table of a card that has 14"
         " and 5, and every tool that read the card as text found all of it in place.",
         fix="Close in the note what it opens, and render again. The finding names the line where"

@@ -44,16 +44,17 @@ def find_chat(subject: Subject) -> Chat | Skip:
     Raises:
         UnreadableError: its file is too large, or is not what its name promises.
     """
-    names = (chat.TEMPLATE_FILE_NAME, chat.CONFIG_FILE_NAME, chat.LEGACY_FILE_NAME)
-    paths = [_find(subject, name) for name in names]
-    found = None
-    for path in paths:
-        if isinstance(path, Skip):
-            return path
-        if path is not None and found is None:
-            with reading(path.parent, "NLA202"):
-                found = read_chat(path.parent)
-    return found or Skip(
+    # The legacy file is asked for only when the others have no template, as it then does not count.
+    for names in ((chat.TEMPLATE_FILE_NAME, chat.CONFIG_FILE_NAME), (chat.LEGACY_FILE_NAME,)):
+        paths = [_find(subject, name) for name in names]
+        for path in paths:
+            if isinstance(path, Skip):
+                return path
+        for folder in {path.parent for path in paths if isinstance(path, Path)}:
+            with reading(folder, "NLA202"):
+                if found := read_chat(folder):
+                    return found
+    return Skip(
         f"the AV's prompt goes through a chat template, and no {chat.TEMPLATE_FILE_NAME} and no"
         f" chat_template in a {chat.CONFIG_FILE_NAME} lies beside the base's {FILE_NAME}"
     )

@@ -3,8 +3,8 @@
 import math
 
 _DECIMALS = 3
-# What calibration.json holds; nothing finer is measured.
-_MOST_DECIMALS = 6
+# calibration.json holds six decimals; the slope of a loss may be finer.
+_MOST_DECIMALS = 12
 
 
 def number(value: float | None) -> str:

@@ -135,3 +135,40 @@ def test_lines_are_counted_whatever_ends_them(end):
     seen = view(end.join(["One.", "", "```", "x", "", "## Lost"]))
 
     assert [hidden.line for hidden in seen.hidden] == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "command"),
+    [
+        (r"Fine. $$\color{white}\text{not fine}$$", 1, r"\color"),
+        ("Fine,\n$\\textcolor{white}{not\n fine}$", 2, r"\textcolor"),
+        (r"It is $\phantom{not}$ good.", 1, r"\phantom"),
+        (r"- It is $x\hphantom{not}$ good.", 1, r"\hphantom"),
+        ("| a |\n|---|\n| $\\vphantom{b}$ |", 3, r"\vphantom"),
+        (r"$a\hspace{-9em}b$", 1, r"\hspace"),
+        (r"$`\color{white}a`$", 1, r"\color"),
+        ("$$\na \\kern{-9em} b\n$$", 2, r"\kern"),
+        ("One.\n\n```math\na\n\\color{white}\n```", 5, r"\color"),
+        ("<div>\n$\\color{white}a$\n</div>", 2, r"\color"),
+        (r"\\(\color{white}a\\)", 1, r"\color"),
+    ],
+)
+def test_math_that_hides_words_is_found(text, line, command):
+    (hidden,) = view(text).hidden
+
+    assert (hidden.line, hidden.what) == (line, f"math with {command}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$\cos(a, b) = \frac{a \cdot b}{\lVert a \rVert \lVert b \rVert}$",
+        r"$\colon \ruled \letter$",
+        r"For $5 there is no \color of it.",
+        r"`$\color{white}$` is code.",
+        r"\$\color{white}\$ is no math.",
+        "```latex\n$\\color{white}$\n```",
+    ],
+)
+def test_other_math_and_code_hide_nothing(text):
+    assert view(text).hidden == ()

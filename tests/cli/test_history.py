@@ -199,6 +199,7 @@ def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, c
             2,
             "HISTORY.md has no v0.0.9",
         ),
+        ([*RETRACT, *REASON, "--value", "1", "--version", "0.0.9"], 2, "hint: there is v0.0.1"),
         (["erase"], 2, "No such command 'erase'"),
     ],
 )

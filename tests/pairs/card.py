@@ -190,6 +190,11 @@ def link_definition(dist: Path) -> None:
 
 
 @defect("NLA513", "dist")
+def words_in_white(dist: Path) -> None:
+    in_the_card(dist, r"It reads $\color{white}\text{not}$ what is there.")
+
+
+@defect("NLA513", "dist")
 def zero_width_space(dist: Path) -> None:
     in_the_card(dist, "It is go\u200bod.")
 

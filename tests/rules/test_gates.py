@@ -168,12 +168,20 @@ def test_a_calibration_of_format_1_need_not_have_what_came_later(release):
 def test_a_number_of_format_1_is_held_to_the_evidence_still(release):
     document = as_format_1(release)
     document["cosine"]["mean"] = 0.9
-    del document["controls"]["empty"]
     write_atomic(release / "calibration.json", dump_json(document))
 
     (message,) = differing(release)
     assert "cosine.mean is 0.9" in message
-    assert "controls.empty.mean is missing" in message
+
+
+def test_a_control_that_format_1_lacks_is_named(release):
+    document = as_format_1(release)
+    del document["controls"]["empty"]
+    write_atomic(release / "calibration.json", dump_json(document))
+
+    (message,) = differing(release)
+    assert "controls: empty is missing" in message
+    assert "nla-release calibrate" in message
 
 
 def test_a_probe_cannot_be_left_out_of_format_2(release):

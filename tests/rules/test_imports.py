@@ -1,21 +1,43 @@
-"""A check runs where nothing heavy is installed."""
+"""A check runs where nothing heavy is installed, and draws only where a figure is rendered."""
 
+import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-HEAVY = ("torch", "transformers", "peft", "bitsandbytes", "pyarrow", "matplotlib")
+import pytest
+
+HEAVY = ("torch", "transformers", "peft", "bitsandbytes", "pyarrow", "accelerate")
+LOOKED_FOR = (*HEAVY, "matplotlib")
 
 
-def test_a_check_imports_nothing_heavy(good):
+@pytest.mark.parametrize(
+    ("part", "imported"),
+    [(".", ["matplotlib"]), ("dist", ["matplotlib"]), ("pair", [])],
+    ids=["release", "dist", "pair"],
+)
+def test_a_check_imports_matplotlib_for_rendered_figures_and_nothing_heavy(good, part, imported):
+    assert imported_by_a_check_of(good / part) == imported
+
+
+def test_a_check_of_a_release_that_is_not_rendered_draws_nothing(release):
+    shutil.rmtree(release / "dist")
+
+    assert imported_by_a_check_of(release) == []
+
+
+def imported_by_a_check_of(folder: Path) -> list[str]:
     program = (
-        "import sys\n"
+        "import json, sys\n"
         "from pathlib import Path\n"
         "from nla_release.rules import judge\n"
         "from nla_release.rules.subject import find_subject\n"
-        f"judge(find_subject(Path({str(good)!r})))\n"
-        f"print(sorted(set(sys.modules) & {set(HEAVY)!r}))\n"
+        f"judge(find_subject(Path({str(folder)!r})))\n"
+        f"print(json.dumps(sorted(set(sys.modules) & {set(LOOKED_FOR)!r})))\n"
     )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
-    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

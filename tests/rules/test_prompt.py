@@ -82,6 +82,23 @@ def test_of_the_hub_client_s_cache_the_chat_template_is_taken_too(release, tmp_p
     assert absent or "cannot be had here" in outcome.skipped[0]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_legacy_template_is_asked_for_where_no_other_file_has_one(release, tmp_path, known):
+    in_chat(release, TURNS)
+    cache = tmp_path / "cache" / "models--someone--tiny"
+    snapshot = cache / "snapshots" / REVISION
+    shutil.copytree(release / "base", snapshot)
+    (snapshot / "chat_template.jinja").unlink()
+    write_atomic(cache / ".no_exist" / REVISION / "chat_template.jinja", b"")
+    if known:
+        write_atomic(snapshot / "chat_template.json", json.dumps({"chat_template": TURNS}))
+
+    outcome = replayed(judged(release, "pair"))
+
+    assert outcome.state == ("passed" if known else "skipped")
+    assert known or "cannot be had here" in outcome.skipped[0]
+
+
 def test_a_raw_pair_needs_no_chat_template(good):
     assert read_chat(good / "base") is None
     assert replayed(judged(good)).state == "passed"

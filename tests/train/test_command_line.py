@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from train.command import run
 from train.record import STEPS
@@ -40,6 +41,7 @@ def test_every_command_has_help_under_both_names(name, option, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", [f"train.{name}", option])
     module = importlib.import_module(f"train.{name}")
     command = getattr(module, "command", None) or module.main
+    CliRunner().invoke(command, ["--help"])  # click keeps the help option of the first call
     with pytest.raises(SystemExit) as stopped:
         run(command, name)
 

@@ -260,8 +260,18 @@ def test_a_card_is_not_passed_over_where_nothing_is_planned():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"target_modules": "nothing"}, "PEFT cannot load the adapter: Target modules nothing"),
-        ({"target_modules": "("}, "PEFT cannot load the adapter: missing"),
+        (
+            {"target_modules": "nothing"},
+            "28 of 28 modules are not among target_modules, and PEFT drops them",
+        ),
+        (
+            {"target_modules": "("},
+            r"adapter_config.json: target_modules: '\(' is not a regular expression: missing",
+        ),
+        (
+            {"exclude_modules": "("},
+            r"adapter_config.json: exclude_modules: '\(' is not a regular expression: missing",
+        ),
         ({"r": 8}, r"adapter_model.safetensors holds .* adapter_config.json asks for"),
         ({"modules_to_save": ["lm_head"]}, "an adapter of a stack saves whole modules, lm_head"),
     ],

@@ -46,6 +46,28 @@ def test_a_typing_error_names_the_key_that_was_likely_meant(tmp_path, blocks, wo
 
 
 @pytest.mark.parametrize(
+    ("blocks", "place"),
+    [
+        ({"extract": {"corpus": HUB | {"dataset": 3}}}, "extract.corpus.dataset: "),
+        ({"extract": {"corpus": HUB | {"streaming": 1}}}, "extract.corpus.streaming is not"),
+        ({"extract": {"corpus": 3}}, "extract.corpus: "),
+        ({"label": {"source": "endpoint", "modle": "m"}}, "label.modle is not"),
+        ({"ar": {"variant": {"name": "noise_hinge", "weight": -1}}}, "ar.variant.weight: "),
+        ({"eval": {"checkpoints": [1, -1]}}, "eval.checkpoints.1: "),
+        ({"split": {"av": 0.9, "ar": [], "eval": 0.1}}, "split.ar: "),
+    ],
+)
+def test_a_mistake_is_named_by_the_path_that_the_person_wrote(tmp_path, blocks, place):
+    with pytest.raises(ConfigError) as caught:
+        shortened(tmp_path, **blocks)
+
+    assert any(
+        sentence.startswith(place)
+        for sentence in caught.value.message.partition(": ")[2].split("; ")
+    ), caught.value.message
+
+
+@pytest.mark.parametrize(
     ("shares", "words"),
     [
         ({"av": 0.5, "ar": 0.5, "eval": 0.1}, r"add up to 1\.1, expected 1"),

@@ -30,7 +30,7 @@ from transformers.models.gemma4.configuration_gemma4 import (
     Gemma4TextConfig,
 )
 
-from nla_release.cli.edge import say
+from nla_release.cli.edge import CONTEXT_SETTINGS, say
 from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import quiet_libraries
 from nla_release.engine.batches import pad_right
@@ -239,7 +239,7 @@ def _form(rng: random.Random) -> str:
     )
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--steps", default=1000, show_default=True, help="Optimizer steps.")
 @click.option("--seed", default=0, show_default=True, help="Of corpus, weights and forms.")

@@ -17,6 +17,7 @@ from typing import Literal, Self, TypedDict
 
 import click
 
+from nla_release.cli.edge import CONTEXT_SETTINGS
 from nla_release.files import write_atomic
 
 
@@ -223,7 +224,7 @@ def _write(template: str, scene: Scene, rng: random.Random) -> tuple[str, list[t
     return sentence, words
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--train", default=400, show_default=True, help="Documents to train a pair on.")

@@ -14,7 +14,7 @@ import click
 import torch
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.cli.edge import debug_option
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.files import dump_yaml, read_text, read_yaml, write_atomic
@@ -123,7 +123,7 @@ def _measured(release: Release, known: Known, seed: int) -> Outcome:
     )
 
 
-@click.command()
+@click.command(context_settings=CONTEXT_SETTINGS)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
