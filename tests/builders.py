@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,7 @@ def evidence_parts(
     documents: int = 10,
     width: int = 16,
     noise: float = 0.5,
+    reads: Literal["row", "document", "token"] = "row",
     collapsed: bool = False,
     failed: Mapping[int, Status] | None = None,
     gold_text: bool = True,
@@ -47,11 +48,17 @@ def evidence_parts(
 ) -> EvidenceParts:
     """Evidence of a pair on random activations with a large shared mean.
 
+    Half of what an activation has beyond the mean is its document's, half its own. The rows of a
+    document end in different words, and those of different documents in the same ones, so that
+    without noise the pair is row-level.
+
     Args:
         rows: activations, dealt to the documents in turn.
         documents: how many documents they come from.
         width: d of the vectors.
         noise: norm of the reconstruction's error over that of the activation; 0 is perfect.
+        reads: the part of an activation that its reconstruction keeps. What is not its document's
+            stands for the token.
         collapsed: the AV says the same of everything, and so the AR makes one vector of everything.
         failed: status by row position, for rows without an explanation.
         gold_text: whether the data has gold explanations.
@@ -61,16 +68,20 @@ def evidence_parts(
     random = np.random.default_rng(seed)
     failed = failed or {}
     shared = _unit(random.normal(size=width))
-    units = _unit(shared + _unit(random.normal(size=(rows, width))))
+    document = np.arange(rows) % documents
+    told = _unit(random.normal(size=(documents, width)))[document]
+    own = _unit(random.normal(size=(rows, width)))
+    units = _unit(shared + _unit(told + own))
+    kept = {"row": units, "document": _unit(shared + told), "token": _unit(shared + own)}[reads]
     mean = units.mean(axis=0).astype(np.float32)
     gold = units * random.uniform(20, 60, size=(rows, 1))
 
     def reconstruct(error: float) -> np.ndarray:
-        return units + error * _unit(random.normal(size=(rows, width)))
+        return kept + error * _unit(random.normal(size=(rows, width)))
 
     spoken = [
         verbalization(
-            "a word in a text" if collapsed else f"word {i} in a text about topic {i % documents}",
+            "a word in a text" if collapsed else f"word {i} in a text about topic{i % documents}",
             failed.get(i, "ok"),
         )
         for i in range(rows)
@@ -94,7 +105,7 @@ def evidence_parts(
             Row(
                 id=f"r{i}",
                 document=f"d{i % documents}",
-                text=f"source text {i}",
+                text=_beginning(i % documents, words=i // documents + 1),
                 **spoken[i].model_dump(),
                 gold=f"gold {i}" if gold_text else None,
                 shuffled_from=f"r{sources[i]}",
@@ -201,6 +212,10 @@ def run_facts(*, rows: int, documents: int, variance: float) -> RunFacts:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def _beginning(document: int, *, words: int) -> str:
+    return f"A text about topic{document}: {' '.join(f'w{at}' for at in range(words))}"
 
 
 def _row_of_another_document(position: int, rows: int, documents: int) -> int:

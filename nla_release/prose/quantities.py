@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from nla_release.calibration.report import Calibration
 from nla_release.prose.diagnostic_quantities import METRICS, of_diagnostics, part_of
@@ -58,7 +59,7 @@ def quantities(calibration: Calibration) -> list[Quantity]:
 
 def _given(calibration: Calibration) -> Iterator[Quantity]:
     """Every number of the file, whole numbers as counts, and intervals by their ends."""
-    for name, value in calibration.leaves().items():
+    for name, value in _leaves(calibration):
         metrics, part = _metrics_of(name), part_of(name)
         if isinstance(value, int) and not isinstance(value, bool) and metrics:
             yield Quantity("count", name, float(value), part=part)
@@ -68,12 +69,20 @@ def _given(calibration: Calibration) -> Iterator[Quantity]:
                 yield Quantity(metric, name, value, edge=name.endswith(".sd"), part=part)
                 if name.endswith(".difference"):
                     yield Quantity(metric, f"-{name}", -value, derived=True, part=part)
-            elif isinstance(value, list):
+            elif name.endswith("interval") and value is not None:
                 low, high = value
                 ends = {name: low, f"{name}, upper end": high, f"{name}, half": (high - low) / 2}
                 for end, bound in ends.items():
                     yield Quantity(metric, end, bound, True, edge=True, part=part)
                     yield Quantity(metric, f"-{end}", -bound, True, edge=True, part=part)
+
+
+def _leaves(calibration: Calibration) -> Iterator[tuple[str, Any]]:
+    """Those of calibration.json, of which single dimensions have the last."""
+    yield from calibration.leaves().items()
+    for dimension in calibration.energy.dimensions if calibration.energy else ():
+        for name, value in dimension.model_dump().items():
+            yield f"energy.dimensions.{dimension.dimension}.{name}", value
 
 
 def _of_cosine(calibration: Calibration) -> Iterator[Quantity]:

@@ -1,38 +1,26 @@
-"""What a pair on a real language model reads: the level must come out as what is true of it.
+"""What a pair on a real language model reads: the level must come out as what is true of it."""
 
-`real/` is evidence of a pair on Gemma 3 270M (block 12 of 18, 270 rows of 90 Debian package
-descriptions, labels of their synopsis and last words): unit activations and reconstructions as
-float16, and what the AV said. One dimension holds most of every activation's energy, so every plain
-cosine is near 0.9. Ten explanations were cut off. The texts hold the last words that were read:
-after "mandatory access control" the AV says "security and control".
-"""
-
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from nla_release.calibration.reading import Answers, last_token, level_of, pair_contrasts
-
-REAL = Path(__file__).parent / "real"
+from tests.calibration.real_pair import real_parts
 
 
 @pytest.fixture(scope="module")
 def real() -> Answers:
-    vectors = load_file(REAL / "vectors.safetensors")
-    rows = [json.loads(line) for line in (REAL / "rows.jsonl").read_text("utf-8").splitlines()]
+    rows, vectors, _ = real_parts()
     return Answers(
-        gold=vectors["gold"].astype(np.float32),
-        real=vectors["real"].astype(np.float32),
-        empty=vectors["empty"][0].astype(np.float32),
-        mean=vectors["reference_mean"][0],
-        documents=[row["document"] for row in rows],
-        texts=[row["explanation"] for row in rows],
-        failed=np.array([row["status"] != "ok" for row in rows]),
-        tokens=[last_token(row["read"]) for row in rows],
+        gold=vectors["gold"],
+        real=vectors["real"],
+        empty=vectors["empty"][0],
+        mean=vectors["reference_mean"],
+        documents=[row.document for row in rows],
+        texts=[row.explanation for row in rows],
+        failed=np.array([row.status != "ok" for row in rows]),
+        tokens=[last_token(row.text or "") for row in rows],
     )
 
 
