@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import click
 
 from nla_release.cli.edge import annotate, say, tell
+from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
@@ -39,6 +40,11 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
     type=click.Path(path_type=Path),
     help="A tokenizer.json to replay prompts on; the base's own by default.",
 )
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="A local copy of the base for --measure; that of release.yaml, or the Hub's, by default.",
+)
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
 @click.option("--fix", is_flag=True, help="Fix what the files decide, then check.")
 @click.option(
@@ -46,18 +52,24 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
     is_flag=True,
     help="Show what --fix would write, without checking; exits with 1 when there is something.",
 )
+@remeasuring_options
 def command(
     path: Path,
     output_format: Format,
     tokenizer: Path | None,
+    base: Path | None,
     strict: bool,
     fix: bool,
     diff: bool,
+    remeasuring: Remeasuring,
 ) -> None:
     """Check PATH against every rule that applies to it.
 
     PATH is the folder of release.yaml, a rendered dist/ with av/ and ar/, or one adapter's folder.
     Needs neither torch nor a GPU, and no network unless the base's tokenizer is to be fetched.
+
+    --measure N measures N rows of the evidence again, as `verify --measure` will on the Hub
+    (NLA711). It needs the base and the engine extra.
 
     --fix puts a card's metadata in order, generates its blocks and metrics again from a valid
     calibration.json, and converts a trained AR's pickled head, whose original moves to originals/.
@@ -65,15 +77,16 @@ def command(
 
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
-    if diff and (fix or output_format != "text"):
-        raise click.UsageError("--diff goes with neither --fix nor another --format")
+    if diff and (fix or output_format != "text" or remeasuring.count):
+        raise click.UsageError("--diff goes with neither --fix, --measure nor another --format")
+    measure = remeasuring.of(base)
     subject = find_subject(path, tokenizer)
     if diff:
         click.get_current_context().exit(_show_fixes(subject))
     if fix:
         _mend(subject)
         subject = find_subject(path, tokenizer)
-    verdict = judge(subject, strict=strict)
+    verdict = judge(subject, strict=strict, measure=measure)
     tell(_rendered(verdict, output_format, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):

@@ -7,9 +7,7 @@ import click
 from nla_release.cli.edge import tell
 from nla_release.errors import ConfigError
 from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
-from nla_release.rules import RULES, RULES_ON_THE_HUB
-
-_ALL = RULES + RULES_ON_THE_HUB
+from nla_release.rules import ALL_RULES
 
 
 @click.command("explain")
@@ -25,9 +23,9 @@ _ALL = RULES + RULES_ON_THE_HUB
 def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        tell(rules_markdown(_ALL) if output_format == "markdown" else rule_list(_ALL))
+        tell(rules_markdown(ALL_RULES) if output_format == "markdown" else rule_list(ALL_RULES))
         return
-    pages = {rule.code: rule for rule in _ALL}
+    pages = {rule.code: rule for rule in ALL_RULES}
     if (rule := pages.get(code.upper())) is None:
         close = difflib.get_close_matches(code.upper(), pages)
         raise ConfigError(

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import say, tell
+from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import ConfigError
 from nla_release.hub.client import quiet_client
 from nla_release.hub.place import read_place
@@ -50,7 +51,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option(
     "--base",
     type=_FOLDER,
-    help="A local copy of the base: its tokenizer replays prompts, and --load loads it.",
+    help="A local copy of the base: its tokenizer replays prompts; --load and --measure load it.",
 )
 @click.option(
     "--release",
@@ -61,6 +62,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@remeasuring_options
 def command(
     place: str,
     pair: bool,
@@ -73,6 +75,7 @@ def command(
     base: Path | None,
     author: Path | None,
     form: str,
+    remeasuring: Remeasuring,
 ) -> int:
     """Re-download a published release and verify it independently.
 
@@ -84,7 +87,13 @@ def command(
     With --key or --identity the release must carry a valid signature of that publisher, which
     nobody else who may write to the repositories can make. A signature that is there and is over
     other files fails without them, too.
+
+    With --measure N the pair is downloaded, too, and N rows of its evidence, chosen by a new seed,
+    are measured again: the AV explains their activations, and the AR reads the published texts and
+    the new ones. Evidence that the pair does not give fails (NLA711). Needs the base, from the Hub
+    or as --base, and the engine extra.
     """
+    measure = remeasuring.of(base)
     publisher = _publisher(key, identity, issuer, trust)
     if load:
         import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded
@@ -96,8 +105,9 @@ def command(
             where,
             Path(name),
             replace(_terms(author, base, expect), publisher=publisher),
-            pair=pair,
+            pair=pair or measure is not None,
             say=say,
+            measure=measure,
         )
         if load:
             _load(found, base)

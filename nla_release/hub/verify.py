@@ -17,7 +17,7 @@ from nla_release.hub.plan import Plan
 from nla_release.hub.remote import Hub
 from nla_release.release import ROLES, Release
 from nla_release.release_config import Gates, Waiver
-from nla_release.rules import judge
+from nla_release.rules import Measure, judge
 from nla_release.rules.adapter import Adapter
 from nla_release.rules.model import Finding, Outcome, Verdict
 from nla_release.rules.published import Published
@@ -77,7 +77,16 @@ class Verified:
     folders: dict[Role, Path]
 
 
-def verify(hub: Hub, place: Place, target: Path, terms: Terms, *, pair: bool, say: Say) -> Verified:
+def verify(
+    hub: Hub,
+    place: Place,
+    target: Path,
+    terms: Terms,
+    *,
+    pair: bool,
+    say: Say,
+    measure: Measure | None = None,
+) -> Verified:
     """Download a release into an empty folder, compare every byte, and judge it.
 
     Args:
@@ -87,6 +96,7 @@ def verify(hub: Hub, place: Place, target: Path, terms: Terms, *, pair: bool, sa
         terms: what it is judged by.
         pair: download its partner too, and judge both as a pair.
         say: is told what was downloaded.
+        measure: measures rows of the evidence again, when asked to; it takes the pair.
 
     Raises:
         ConfigError: the place names no tag and no commit of a repository.
@@ -106,11 +116,12 @@ def verify(hub: Hub, place: Place, target: Path, terms: Terms, *, pair: bool, sa
             f"downloaded {half.place} ({half.state.head[:12]}):"
             f" {len(half.state.files)} files, {size:,} bytes"
         )
-    verdict = judge(_subject(target, halves, here, partner, terms), waived=terms.waivers)
+    subject = _subject(target, halves, here, partner, terms)
+    verdict = judge(subject, waived=terms.waivers, measure=measure)
     names = {str(target / role): str(half.place) for role, half in halves.items()}
     outcomes = tuple(_renamed(_insisted(each, here), names) for each in verdict.outcomes)
     folders = {role: target / role for role in halves}
-    return Verified(Verdict(outcomes), here.tagged.release_id, folders)
+    return Verified(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
 
 
 def verify_published(plan: Plan, hub: Hub, terms: Terms) -> Verdict:

@@ -8,7 +8,13 @@ escaped for the first and parted for the second.
 from pathlib import Path
 
 from nla_release.output.places import place_of, repository_root
-from nla_release.output.text import skipped_lines, totals_line, unverified_lines, waiver_words
+from nla_release.output.text import (
+    measured_lines,
+    skipped_lines,
+    totals_line,
+    unverified_lines,
+    waiver_words,
+)
 from nla_release.rules.model import Finding, Verdict
 
 
@@ -18,6 +24,7 @@ def verdict_github(verdict: Verdict, folder: Path) -> str:
         *annotations(verdict, folder),
         *map(without_commands, skipped_lines(verdict)),
         *map(without_commands, unverified_lines(verdict)),
+        *map(without_commands, measured_lines(verdict)),
         totals_line(verdict),
         f"verdict: {verdict.verdict}",
     ]

@@ -1,6 +1,7 @@
 """A verdict for machines: one JSON document, the same for the same verdict."""
 
 from dataclasses import asdict
+from typing import Any
 
 from nla_release import __version__
 from nla_release.files import dump_json
@@ -12,17 +13,18 @@ SCHEMA_VERSION = 1
 def verdict_json(verdict: Verdict) -> str:
     """The document with a final newline; findings in the order of the text."""
     totals = verdict.totals
-    return dump_json(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "tool_version": __version__,
-            "verdict": verdict.verdict,
-            "findings": [asdict(finding) for finding in verdict.findings],
-            "waived": [
-                asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
-                for finding, waiver in verdict.waived
-            ],
-            "unverified": verdict.unverified,
-            "rules": {"total": sum(totals.values()), **totals},
-        }
-    )
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": __version__,
+        "verdict": verdict.verdict,
+        "findings": [asdict(finding) for finding in verdict.findings],
+        "waived": [
+            asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
+            for finding, waiver in verdict.waived
+        ],
+        "unverified": verdict.unverified,
+        "rules": {"total": sum(totals.values()), **totals},
+    }
+    if verdict.measured:
+        document["measured"] = asdict(verdict.measured)
+    return dump_json(document)

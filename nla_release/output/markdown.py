@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nla_release.cards.markdown import inline
-from nla_release.output.text import totals_line
+from nla_release.output.text import measured_lines, totals_line
 from nla_release.rules.model import Verdict
 
 _FINDINGS = ("Rule", "Severity", "File", "Finding")
@@ -38,6 +38,7 @@ def verdict_markdown(verdict: Verdict) -> str:
             *_table("Waived", _WAIVED, waived),
             *_table("Skipped", _SKIPPED, skipped),
             *_table("Not computed", _UNVERIFIED, unverified),
+            *(f"{inline(line)}." for line in measured_lines(verdict)),
             "`nla-release explain CODE` says why a rule matters and how to fix what it finds.\n",
         ]
     )

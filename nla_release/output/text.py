@@ -2,6 +2,7 @@
 
 from nla_release.release_config import Waiver
 from nla_release.rules.model import Verdict
+from nla_release.text.numbers import number
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -16,6 +17,7 @@ def verdict_text(verdict: Verdict) -> str:
     ]
     lines += skipped_lines(verdict)
     lines += unverified_lines(verdict)
+    lines += measured_lines(verdict)
     if lines:
         lines.append("")
     return "\n".join([*lines, totals_line(verdict), f"verdict: {verdict.verdict}"])
@@ -29,6 +31,21 @@ def skipped_lines(verdict: Verdict) -> list[str]:
 def unverified_lines(verdict: Verdict) -> list[str]:
     """What people wrote or chose, and nothing was compared with, a line each."""
     return [f"not computed  {what}" for what in verdict.unverified]
+
+
+def measured_lines(verdict: Verdict) -> list[str]:
+    """What measuring rows again found, a line where it was asked for."""
+    if (found := verdict.measured) is None:
+        return []
+    largest, smallest_shown = found.cosine.value, 1e-6
+    shown = "below 0.000001" if largest < smallest_shown else number(largest)
+    line = (
+        f"measured  {found.rows} of {found.available} rows again ({found.used}; --measure-seed"
+        f" {found.seed}): {found.texts_same} of {found.rows} explanations are the same; of"
+        f" {found.read} reconstructions the largest difference of a cosine is {shown}"
+        f" (tolerance {number(found.tolerance.cosine)})"
+    )
+    return [line]
 
 
 def totals_line(verdict: Verdict) -> str:

@@ -6,15 +6,17 @@
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
   `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
   `rendered` and `history` (5), `evidence`, `calibration`, `diagnostics`, `regression`, `addenda`,
-  `compared` and `gates` (6), `publishing` and `published` (7).
+  `compared` and `gates` (6), `publishing`, `published` and `remeasured` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
 skip the others. Nothing here needs torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from nla_release.calibration.remeasured import Remeasured
 from nla_release.release_config import Waiver
 from nla_release.rules import (
     addenda,
@@ -36,6 +38,7 @@ from nla_release.rules import (
     publishing,
     references,
     regression,
+    remeasured,
     rendered,
     sidecar,
     stack,
@@ -116,9 +119,17 @@ RULES_ON_THE_HUB: tuple[Rule, ...] = (
     published.signed_by_publisher,
 )
 
+ALL_RULES = (*RULES, *RULES_ON_THE_HUB, remeasured.evidence_measured_again)
+
+Measure = Callable[[Subject], Remeasured]
+
 
 def judge(
-    subject: Subject, *, strict: bool = False, waived: Sequence[Waiver] | None = None
+    subject: Subject,
+    *,
+    strict: bool = False,
+    waived: Sequence[Waiver] | None = None,
+    measure: Measure | None = None,
 ) -> Verdict:
     """The verdict of all rules on a subject.
 
@@ -126,12 +137,27 @@ def judge(
         subject: what is checked.
         strict: whether warnings are errors.
         waived: the findings to let stand; by default those that its release.yaml names.
+        measure: measures rows of the evidence again, when asked to; adapters or evidence that fail
+            a rule themselves are not loaded.
     """
     if waived is None:
         waived = subject.release.config.waivers if subject.release else ()
     rules = RULES + RULES_ON_THE_HUB if subject.published else RULES
     outcomes = (rule.apply(subject, strict=strict) for rule in rules)
-    return Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
+    verdict = Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
+    if measure is None:
+        return verdict
+    found = measure(subject) if _may_be_loaded(verdict) else None
+    if found:
+        subject = replace(subject, remeasured=(subject.pair_to_measure[1], found))
+    outcome = remeasured.evidence_measured_again.apply(subject, strict=strict)
+    return Verdict((*verdict.outcomes, outcome), found)
 
 
-__all__ = ["RULES", "RULES_ON_THE_HUB", "judge"]
+def _may_be_loaded(verdict: Verdict) -> bool:
+    """Whether no rule about adapters, evidence or their publication fails; cards (5) may."""
+    failed = {finding.code for finding in verdict.findings if finding.severity == "error"}
+    return all(code[:4] in ("NLA5", "NLA6") and code != "NLA601" for code in failed)
+
+
+__all__ = ["ALL_RULES", "RULES", "RULES_ON_THE_HUB", "Measure", "judge"]

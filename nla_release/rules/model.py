@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
+from nla_release.calibration.remeasured import Remeasured
 from nla_release.errors import InputError, printable
 from nla_release.release_config import Waiver
 
@@ -220,9 +221,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of every rule, and what follows from them."""
+    """The outcome of every rule, and what follows from them.
+
+    `measured` is what measuring rows again found, where that was asked for and done.
+    """
 
     outcomes: tuple[Outcome, ...]
+    measured: Remeasured | None = None
 
     @property
     def findings(self) -> list[Finding]:

@@ -18,8 +18,9 @@ from nla_release.calibration.evidence import (
     Evidence,
     read_evidence,
 )
+from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import Calibration
-from nla_release.errors import NothingCheckedError
+from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Release, read_release
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 _MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
 _MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
+
+
+# A folder of evidence, and what measuring some of its rows again found.
+Remeasurement = tuple[Path, Remeasured]
 
 
 class _ByHashes:
@@ -110,7 +115,8 @@ class Measurement:
 class Subject:
     """A folder to check, and what was found in it.
 
-    `published` is what the Hub says of the repositories that were downloaded into it.
+    `published` is what the Hub says of the repositories that were downloaded into it, `remeasured`
+    what measuring rows again found, where that was asked for.
     """
 
     folder: Path
@@ -120,6 +126,7 @@ class Subject:
     tokenizer: Path | None
     gates: Gates = field(default_factory=Gates)
     published: "tuple[Published, ...]" = ()
+    remeasured: Remeasurement | None = None
 
     @property
     def adapters(self) -> tuple[Adapter, ...]:
@@ -134,6 +141,22 @@ class Subject:
             for adapters in (self.trained, self.rendered)
             if len(adapters) == len(ROLES)
         ]
+
+    @property
+    def pair_to_measure(self) -> tuple[dict[Role, Path], Path]:
+        """The pair that is published, or to be: where its adapters and its evidence lie.
+
+        Raises:
+            ConfigError: there is no pair with evidence.
+        """
+        for av, ar in reversed(self.pairs):
+            evidence = (av.folder if av.rendered else self.folder) / "evidence"
+            if evidence.is_dir():
+                return {av.role: av.folder, ar.role: ar.folder}, evidence
+        raise ConfigError(
+            f"{self.folder} has no pair with evidence, whose rows could be measured again",
+            hint="give a folder with release.yaml, or a dist/ with av/ and ar/",
+        )
 
     @read_once
     def measurements(self) -> list[Measurement]:

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.cli.explain import command
-from nla_release.rules import RULES, RULES_ON_THE_HUB
+from nla_release.rules import ALL_RULES
 
 
 @pytest.mark.parametrize("code", ["NLA102", "nla102"])
@@ -19,7 +19,7 @@ def test_a_rule_is_explained_by_its_code(code):
 def test_without_a_code_all_rules_are_listed():
     done = CliRunner().invoke(command, [])
 
-    codes = [rule.code for rule in RULES + RULES_ON_THE_HUB]
+    codes = [rule.code for rule in ALL_RULES]
     assert [line.split()[0] for line in done.stdout.splitlines()] == codes
 
 

@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from nla_release.rules import RULES, RULES_ON_THE_HUB
+from nla_release.rules import ALL_RULES as ALL
 from nla_release.rules.model import Page
-
-ALL = RULES + RULES_ON_THE_HUB
 
 HEADINGS = [
     "What it checks",

@@ -1,0 +1,209 @@
+"""Published evidence against what the published pair answers now: how alike, and whether it holds.
+
+The AR is a function of its text, so its reconstructions of the published texts decide. The AV's
+text is decoded greedily, token after token: where precision or device differ, one token that comes
+out otherwise changes the rest. Its texts are counted, and decide by what the AR reads in them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nla_release.calibration.clustered import t_quantile
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.statistics import Floats, cosine_rows
+from nla_release.explanation import Explanation
+from nla_release.files import sha256_bytes
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a pair was run: what may change its answers besides its files."""
+
+    quantization: str | None
+    dtype: str
+    device: str
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Conditions":
+        """Those that the evidence records."""
+        precision = evidence.run.precision
+        return cls(precision.quantization, precision.dtype, evidence.run.device)
+
+    def __str__(self) -> str:
+        held = f"{self.quantization} and {self.dtype}" if self.quantization else self.dtype
+        return f"{held} on {self.device}"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far honest answers may lie from the published ones.
+
+    `cosine` bounds the change of a cosine with the activation, and 1 - the cosine of both
+    reconstructions, `loss` the mean by which published explanations may reconstruct better than new
+    ones. `texts` is the share of explanations that may differ, 1 where that decides nothing.
+    """
+
+    cosine: float
+    loss: float
+    texts: float
+
+
+# docs/publishing.md has what an honest pair needs of these.
+EXACT = Tolerance(cosine=0.001, loss=0.001, texts=0.1)
+ROUNDED = Tolerance(cosine=0.02, loss=0.005, texts=0.5)
+OTHERWISE = Tolerance(cosine=0.05, loss=0.01, texts=1.0)
+REQUANTIZED = Tolerance(cosine=0.2, loss=0.04, texts=1.0)
+
+
+def tolerance(recorded: Conditions, used: Conditions) -> Tolerance:
+    """The tolerance for answers under `used` of what was published under `recorded`."""
+    if recorded.quantization != used.quantization:
+        return REQUANTIZED
+    if recorded.dtype == used.dtype == "float32" and not used.quantization:
+        return EXACT
+    return ROUNDED if recorded == used else OTHERWISE
+
+
+def choose_rows(evidence: Evidence, count: int, seed: int) -> list[int]:
+    """`count` positions of rows, or all, in order; the same for a seed on every machine."""
+
+    def drawn(position: int) -> str:
+        return sha256_bytes(f"{seed}\0{evidence.rows[position].id}".encode())
+
+    return sorted(sorted(range(len(evidence.rows)), key=drawn)[:count])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the pair answers now of n chosen rows.
+
+    `said` are the AV's explanations [n] of the activations, `heard` [n, d] what the AR reads in
+    them, and `read` by tensor [n, d] what it reads in the published texts; zeros without a text.
+    """
+
+    said: Sequence[Explanation]
+    heard: Floats
+    read: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Farthest:
+    """The largest of some differences, and the tensor and row that it is of."""
+
+    value: float
+    tensor: str
+    row: str
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """What measuring rows of published evidence again found.
+
+    `read` counts texts that the AR read again. `cosine` is the largest change of a cosine with the
+    activation, `apart` the largest 1 - the cosine of both reconstructions. `published` and `again`
+    are mean cosines of the published explanations and of the new ones; `loss` is the mean of the
+    differences and `loss_at_least` the lower limit of its 95% interval, None for a single row.
+    """
+
+    rows: int
+    available: int
+    seed: int
+    recorded: Conditions
+    used: Conditions
+    tolerance: Tolerance
+    texts_same: int
+    read: int
+    cosine: Farthest
+    apart: Farthest
+    published: float
+    again: float
+    loss: float
+    loss_at_least: float | None
+
+    @property
+    def ar_agrees(self) -> bool:
+        """Whether the AR reads in the published texts what was published."""
+        return max(self.cosine.value, self.apart.value) <= self.tolerance.cosine
+
+    @property
+    def texts_agree(self) -> bool:
+        """Whether no more texts differ than may; one always may."""
+        allowed = max(1, int(self.tolerance.texts * self.rows))
+        return self.rows - self.texts_same <= allowed
+
+    @property
+    def texts_as_good(self) -> bool:
+        """Whether the published texts are not shown to reconstruct better than the AV's own."""
+        return self.loss_at_least is None or self.loss_at_least <= self.tolerance.loss
+
+
+def compare_answers(
+    evidence: Evidence, rows: Sequence[int], seed: int, used: Conditions, answers: Answers
+) -> Remeasured:
+    """Published rows against what the pair answers now.
+
+    Args:
+        evidence: what was published.
+        rows: [n] positions of the rows that were measured again.
+        seed: what they were chosen by.
+        used: how the pair was run now.
+        answers: what it answered.
+    """
+    chosen = list(rows)
+    allowed = tolerance(Conditions.of(evidence), used)
+    cosine, apart = _farthest(evidence, chosen, answers.read)
+    gold = evidence.vectors["gold"][chosen]
+    published = cosine_rows(gold, evidence.vectors["real"][chosen])
+    again = cosine_rows(gold, answers.heard)
+    loss, at_least = _loss(published - again)
+    same = sum(
+        (row.status, row.explanation) == (said.status, said.text)
+        for row, said in zip((evidence.rows[at] for at in chosen), answers.said, strict=True)
+    )
+    return Remeasured(
+        rows=len(chosen),
+        available=len(evidence.rows),
+        seed=seed,
+        recorded=Conditions.of(evidence),
+        used=used,
+        tolerance=allowed,
+        texts_same=same,
+        read=sum(int(read.any(axis=1).sum()) for read in answers.read.values()),
+        cosine=cosine,
+        apart=apart,
+        published=float(published.mean()),
+        again=float(again.mean()),
+        loss=loss,
+        loss_at_least=at_least,
+    )
+
+
+def _farthest(
+    evidence: Evidence, rows: list[int], read: Mapping[str, Floats]
+) -> tuple[Farthest, Farthest]:
+    gold = evidence.vectors["gold"][rows]
+    changes, distances = {}, {}
+    for name, again in read.items():
+        before = evidence.vectors[name][rows]
+        changes[name] = np.abs(cosine_rows(gold, before) - cosine_rows(gold, again))
+        there = before.any(axis=1) | again.any(axis=1)
+        distances[name] = np.where(there, 1 - cosine_rows(before, again), 0.0)
+    return _largest(evidence, rows, changes), _largest(evidence, rows, distances)
+
+
+def _largest(evidence: Evidence, rows: list[int], values: Mapping[str, Floats]) -> Farthest:
+    name = max(values, key=lambda each: float(values[each].max()))
+    at = int(values[name].argmax())
+    return Farthest(float(values[name][at]), name, evidence.rows[rows[at]].id)
+
+
+def _loss(differences: Floats) -> tuple[float, float | None]:
+    """The mean, and the lower limit of its 95% interval by t."""
+    mean, n = float(differences.mean()), len(differences)
+    if n < 2:
+        return mean, None
+    margin = t_quantile(n - 1, 0.95) * float(differences.std(ddof=1)) / math.sqrt(n)
+    return mean, mean - margin

@@ -1,0 +1,88 @@
+"""Rows of published evidence, measured again with the published pair."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nla_release.calibration.ar_texts import row_texts
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.remeasured import (
+    Answers,
+    Conditions,
+    Remeasured,
+    choose_rows,
+    compare_answers,
+)
+from nla_release.engine.checkpoint import Checkpoint
+from nla_release.engine.controls import text_or_none
+from nla_release.engine.memory import Memory
+from nla_release.engine.pair import Pair
+from nla_release.engine.provenance import base_files, device_name
+from nla_release.errors import ConfigError
+from nla_release.sidecar import Dtype, Role
+
+
+def remeasure(
+    evidence: Evidence,
+    folders: Mapping[Role, Path],
+    *,
+    count: int,
+    seed: int,
+    base: Path | None = None,
+    device: str | None = None,
+    dtype: Dtype | None = None,
+) -> Remeasured:
+    """Explain some rows' activations again, read the published texts and the new ones, compare.
+
+    Args:
+        evidence: what was published.
+        folders: the published adapters.
+        count: how many rows; all where there are fewer.
+        seed: what chooses them.
+        base: a local copy of the base; from the Hub at the evidence's revision otherwise.
+        device: torch device; CUDA when there is one, by default.
+        dtype: to load the base in, without quantization; as the evidence records by default.
+
+    Raises:
+        ConfigError: the local base is another copy than the evidence was measured on.
+        InputError: a file of the pair is damaged.
+        PairError: the adapters do not fit each other or the base.
+        EnvironmentProblem: the base cannot be downloaded or loaded here.
+    """
+    run = evidence.run
+    if base and run.base.local_files and base_files(base) != run.base.local_files:
+        raise ConfigError(f"{base} is another copy of the base than the evidence was measured on")
+    pair = Pair.from_pretrained(
+        folders["av"],
+        folders["ar"],
+        base,
+        quantization=None if dtype else run.precision.quantization,
+        device=device,
+        dtype=dtype or run.precision.dtype,
+    )
+    rows = choose_rows(evidence, count, seed)
+    texts = {name: [column[at] for at in rows] for name, column in row_texts(evidence).items()}
+    with tempfile.TemporaryDirectory(prefix="nla-release-") as work:
+        memory = Memory(
+            pair,
+            Checkpoint(Path(work) / "pieces", {}, fresh=True),
+            max_new_tokens=run.decoding.max_new_tokens,
+            batch=run.decoding.batch_size,
+        )
+        said = memory.say(evidence.vectors["gold"][rows], "AV explains the activations again")
+        heard = text_or_none(said)
+        memory.read([*heard, *(text for column in texts.values() for text in column)], "AR reads")
+        answers = Answers(
+            said,
+            memory.vectors(heard).astype(np.float64),
+            {
+                name: memory.vectors(column).astype(np.float64)
+                for name, column in texts.items()
+                if name in evidence.vectors
+            },
+        )
+    base_of = pair.base
+    used = Conditions(base_of.quantization, base_of.dtype, device_name(base_of.device))
+    return compare_answers(evidence, rows, seed, used, answers)
