@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nla_release.calibration.ar_texts import row_texts
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.remeasured import (
     Answers,
@@ -15,8 +14,9 @@ from nla_release.calibration.remeasured import (
     choose_rows,
     compare_answers,
 )
+from nla_release.diagnostics.ar_texts import row_texts
+from nla_release.diagnostics.asking import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
-from nla_release.engine.controls import text_or_none
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name

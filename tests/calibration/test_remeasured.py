@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.ar_texts import row_texts
 from nla_release.calibration.remeasured import (
     EXACT,
     OTHERWISE,
@@ -15,6 +14,7 @@ from nla_release.calibration.remeasured import (
     compare_answers,
     tolerance,
 )
+from nla_release.diagnostics.ar_texts import row_texts
 from nla_release.explanation import Explanation
 from tests.builders import make_evidence
 

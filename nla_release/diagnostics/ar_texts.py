@@ -4,10 +4,8 @@ The texts are in the rows or follow from them, so that the same AR can be asked 
 AR can be asked the same.
 """
 
-from nla_release.calibration.evidence import Evidence
-
-# One text per row of a tensor; None is no text, and the row holds zeros.
-Texts = list[str | None]
+from nla_release.calibration.parts import Evidence
+from nla_release.diagnostics.asking import Texts
 
 
 def row_texts(evidence: Evidence) -> dict[str, Texts]:
