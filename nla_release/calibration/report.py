@@ -399,6 +399,8 @@ class CurrentCalibration(Calibration):
 
 
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(document, list) and any(isinstance(each, dict) for each in document):
+        document = dict(enumerate(document))
     if not isinstance(document, dict):
         yield name, document
         return

@@ -34,6 +34,17 @@ def first_with_text(rows: Sequence[Row]) -> list[int]:
     return list(first.values())
 
 
+def longest_texts(rows: Sequence[Row]) -> dict[str, int]:
+    """By document, the row whose source text reaches farthest into it, where one has a text."""
+    longest: dict[str, int] = {}
+    for position, row in enumerate(rows):
+        if row.text:
+            best = rows[longest.setdefault(row.document, position)]
+            if (len(row.text), row.text) > (len(best.text or ""), best.text or ""):
+                longest[row.document] = position
+    return longest
+
+
 def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
     """The tensors, each of its shape, float32 and finite.
 

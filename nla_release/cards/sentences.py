@@ -2,6 +2,8 @@
 
 from nla_release.calibration.label import label_name
 from nla_release.calibration.report import CurrentCalibration
+from nla_release.cards.markdown import code_cell
+from nla_release.diagnostics.templates import Templates
 from nla_release.release_config import Gates
 from nla_release.text.numbers import count, interval, number, signed, unsigned
 
@@ -31,6 +33,7 @@ def limitations(calibration: CurrentCalibration) -> list[str]:
         _few(calibration),
         _not_told_apart(calibration),
         _shared_part(calibration),
+        _template(calibration),
         _repetition(calibration),
     ]
     return [sentence for sentence in said if sentence is not None]
@@ -137,6 +140,18 @@ def _shared_part(calibration: CurrentCalibration) -> str:
         f" {energy.mean_direction:.0%}. The mean training direction alone scores cosine"
         f" {number(mean.mean)}, the pair {number(calibration.cosine.mean)}. Read the centred"
         " cosines, which leave out the mean."
+    )
+
+
+def _template(calibration: CurrentCalibration) -> str | None:
+    """When most explanations are one text with a few words changed."""
+    found = calibration.probes.of(Templates)
+    if found is None or found.skeletons is None or found.skeletons.shares["1"].share <= 0.5:
+        return None
+    one, common = found.skeletons.shares["1"], found.skeletons.most_common[0]
+    return (
+        f"**Explanations follow one template.** {one.hits} of {one.n} are"
+        f" {code_cell(common.skeleton)}, with other words in the gaps only."
     )
 
 

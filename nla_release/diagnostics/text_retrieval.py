@@ -19,6 +19,7 @@ from nla_release.calibration.records import Row as EvidenceRow
 from nla_release.calibration.row import Row
 from nla_release.calibration.statistics import Floats, unit_rows
 from nla_release.calibration.tfidf import tfidf_cosines
+from nla_release.calibration.vectors import longest_texts
 from nla_release.diagnostics.asking import Plan, Seen, Texts
 from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
 from nla_release.schema import Strict
@@ -42,7 +43,7 @@ class TextRetrieval(Strict):
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval | Inconclusive:
     """Among the documents with a source text, each at its longest; other rows are left out."""
-    source = _longest(evidence)
+    source = longest_texts(evidence.rows)
     rows = np.array(
         [i for i, row in enumerate(evidence.rows) if row.document in source], dtype=np.intp
     )
@@ -60,17 +61,6 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval |
         lexical=measures.ranking(lexical, own, documents, names),
         encoder=_encoder(evidence, rows, source, own, documents, measures),
     )
-
-
-def _longest(evidence: Evidence) -> dict[str, int]:
-    """The row of each document whose text reaches farthest into it."""
-    longest: dict[str, int] = {}
-    for position, row in enumerate(evidence.rows):
-        if row.text:
-            best = evidence.rows[longest.setdefault(row.document, position)]
-            if (len(row.text), row.text) > (len(best.text or ""), best.text or ""):
-                longest[row.document] = position
-    return longest
 
 
 def _encoder(

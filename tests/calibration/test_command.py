@@ -116,7 +116,7 @@ def test_what_cannot_be_computed_is_a_dash(folder):
     assert " -  " in table
 
 
-def test_every_probe_stands_in_the_table(folder):
+def test_every_diagnostic_is_in_the_table(folder):
     probes = ("text-controls", "injection", "claims", "paraphrase", "discrimination")
     calibration = calibrate(
         make_evidence(folder / "evidence", rows=60, documents=30, probes=probes)
@@ -124,23 +124,24 @@ def test_every_probe_stands_in_the_table(folder):
     lines = calibration_table(calibration).splitlines()
     report = calibration.probes
 
-    def cells(start):
-        return next(line for line in lines if line.startswith(start)).split()
+    def line(start):
+        return next(line for line in lines if start in line)
 
-    assert cells("worst of 4 draws")[4] == f"{report.retrieval.drawn.hits}/30"
-    assert cells("mse without claim")[3] == f"{report.claims.change:.3f}"
-    assert cells("share of shuffled")[3] == f"{report.structural.shares['shuffled'].share:.3f}"
-    assert cells("linear probe")[2] == f"{report.ceiling.probe.hits}/60"
-    assert cells("CJK")[1:4] == ["0/60", "0.000", "source"]
+    assert f"{report.retrieval.drawn.hits}/30 =" in line("nearest of those drawn")
+    assert f"  {report.claims.change:.3f}  " in line("a claim left out")
+    share = report.structural.shares["shuffled"].share
+    assert f"  {share:.3f}  " in line("Share of the cosine: another row's explanation")
+    assert f"{report.ceiling.probe.hits}/60 =" in line("Document told by a linear map")
+    assert "0/60 = 0.000  0.000: in source texts" in line("Chinese, Japanese or Korean for the act")
     gibberish = report.text_controls.controls["gibberish"]
-    assert any(line.split()[2:4] == ["gibberish", f"{gibberish.mean:.3f}"] for line in lines)
+    assert f"{gibberish.mean:.3f}: gibberish of equal length" in line("Plain cosine of the expl")
     assert report.paraphrase.rewordings["paraphrase"].sentence in lines
-    assert "text retrieval, encoder: skipped, no encoder was named." in lines
+    assert "Text retrieval by an encoder: skipped, no encoder was named." in lines
     assert "-0.000" not in calibration_table(calibration)
     assert lines[-1] == calibration.label.sentence
 
 
-def test_a_probe_without_a_number_says_why(folder):
+def test_a_diagnostic_without_a_number_says_why(folder):
     table = calibration_table(calibrate(make_evidence(folder / "evidence", rows=4, documents=2)))
 
-    assert "retrieval: inconclusive, 4 rows of 2 documents are too few to tell" in table
+    assert "retrieval, structural share: inconclusive, 4 rows of 2 documents are too few" in table

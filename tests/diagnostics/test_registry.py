@@ -1,0 +1,168 @@
+"""One diagnostic is one module and one line of the list: all outputs follow from them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nla_release.cli.roundtrip import command
+from nla_release.diagnostics import DIAGNOSTICS, registered
+from nla_release.diagnostics.model import Diagnostic
+from nla_release.release_config import Evaluation
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOY = """
+from pydantic import Field
+from nla_release.calibration.blocks import Ratio
+from nla_release.calibration.row import share_row
+from nla_release.diagnostics.asking import Plan
+from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.schema import Strict
+
+class Toy(Strict):
+    shouted: Ratio = Field(description="explanations in capitals")
+
+def report(evidence, measures):
+    if "toy_shouted" not in evidence.vectors:
+        return None
+    hits = [row.explanation.isupper() for row in evidence.rows]
+    return Toy(shouted=measures.ratio(hits, evidence.documents))
+
+def ask(seen):
+    texts = [text and text.upper() for _, text in seen.rows()]
+    return Plan({"case": "upper"}, texts={"toy_shouted": texts})
+
+DIAGNOSTIC = Diagnostic(
+    name="toy",
+    title="toy",
+    meaning="whether explanations shout",
+    records=Toy,
+    report=report,
+    rows=lambda found: [share_row("Explanations in capitals", found.shouted, 0.25, "in a toy")],
+    sentences=lambda found: ["Nobody shouts."],
+    ask=ask,
+    leaves=Leaves({"toy_shouted": len}),
+    metrics={"": ("diversity",)},
+    mentioned="shout",
+)
+"""
+
+SCRIPT = """
+import json, sys, tempfile
+from pathlib import Path
+import nla_release.diagnostics as room
+
+room.__path__.append(sys.argv[1])
+room.DIAGNOSTICS += ("toy",)
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.records import ProbeRecord
+from nla_release.calibration.report import Calibration
+from nla_release.cards.blocks import TABLES, expected_page_blocks
+from nla_release.diagnostics.asking import Seen
+from nla_release.diagnostics.toy import DIAGNOSTIC
+from nla_release.errors import EvidenceError
+from nla_release.explanation import Explanation
+from nla_release.output.calibration_text import calibration_table
+from nla_release.prose.quantities import quantities
+from nla_release.release_config import Evaluation, chosen_probes
+from tests.builders import evidence_parts
+
+parts = evidence_parts(rows=60, documents=30)
+parts.vectors["toy_shouted"] = parts.vectors["real"].copy()
+folder = Path(tempfile.mkdtemp()) / "evidence"
+try:
+    write_evidence(folder, *parts)
+except EvidenceError as error:
+    refused = error.message
+ran = parts.run.model_copy(update={"probes": [ProbeRecord(name="toy")]})
+calibration = calibrate(write_evidence(folder, parts.rows, parts.vectors, ran))
+(folder / "calibration.json").write_text(calibration.dump())
+json.dump({
+    "refused": refused,
+    "read_back": Calibration.read(folder / "calibration.json") == calibration,
+    "calibration": json.loads(calibration.dump())["probes"]["toy"]["shouted"]["hits"],
+    "terminal": calibration_table(calibration),
+    "page": expected_page_blocks(calibration)[TABLES],
+    "prose": sorted({each.name for each in quantities(calibration) if each.part == "probes.toy"}),
+    "chosen": chosen_probes(Evaluation(data="d", reference="r", probes=["toy"]).probes),
+}, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def seen_with_a_toy(tmp_path_factory):
+    """What everything says when there is one module more, and its line in the list."""
+    folder = tmp_path_factory.mktemp("room")
+    (folder / "toy.py").write_text(TOY)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_new_diagnostic_is_in_the_calibration(seen_with_a_toy):
+    assert seen_with_a_toy["calibration"] == 0
+    assert seen_with_a_toy["read_back"]
+
+
+def test_a_new_diagnostic_is_on_the_page_and_the_terminal_in_the_same_words(seen_with_a_toy):
+    for output in ("page", "terminal"):
+        text = seen_with_a_toy[output]
+        assert "Toy" in text
+        assert "whether explanations shout" in text
+        assert "Nobody shouts." in text
+        (line,) = (line for line in text.splitlines() if "Explanations in capitals" in line)
+        for cell in ("0/60 = 0.000", "0.250: in a toy", "-0.250"):
+            assert cell in line
+
+
+def test_evidence_of_a_new_diagnostic_is_there_only_when_it_ran(seen_with_a_toy):
+    assert seen_with_a_toy["refused"].endswith(
+        "diagnostic toy did not run, but there is toy_shouted"
+    )
+
+
+def test_a_new_diagnostic_can_be_asked_for_and_its_numbers_told(seen_with_a_toy):
+    assert seen_with_a_toy["chosen"] == ["toy"]
+    assert "probes.toy: Explanations in capitals" in seen_with_a_toy["prose"]
+
+
+def by_name(each: Diagnostic) -> str:
+    return each.name
+
+
+@pytest.mark.parametrize("each", registered(), ids=by_name)
+def test_every_diagnostic_is_documented_and_tested(each):
+    docs = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    own_tests = Path(__file__).parent / f"test_{each.key}.py"
+
+    assert re.search(rf"^\*\*{each.key}\.\*?\*\*", docs, re.MULTILINE), "docs/calibration.md"
+    assert f"nla_release.diagnostics.{each.key} import" in own_tests.read_text(encoding="utf-8")
+    assert each.name in CliRunner().invoke(command, ["--help"]).output
+
+
+@pytest.mark.parametrize("each", registered(), ids=by_name)
+def test_every_diagnostic_is_asked_for_by_its_name_in_the_list(each):
+    assert DIAGNOSTICS[registered().index(each)] == each.name
+    assert Evaluation(data="d", reference="r", probes=[each.name]).probes == [each.name]
+
+
+def test_names_are_read_without_the_modules():
+    """release.yaml is parsed by commands that never compute anything."""
+    code = (
+        "import sys; import nla_release.diagnostics\n"
+        "assert not {'numpy', 'pydantic', 'nla_release.diagnostics.claims'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
