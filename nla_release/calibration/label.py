@@ -169,11 +169,13 @@ def _document_level(calibration: CurrentCalibration) -> Clause:
 
 
 def _token_level(calibration: CurrentCalibration) -> Clause:
-    others = calibration.contrasts.above_others
+    pairs = calibration.contrasts
+    single = " With one row per document, rows of a document cannot be compared."
     return Clause(
         "Token-level.",
         "Explanations tell rows apart, but are not shown to tell documents apart."
-        f" {_numbers(calibration, others, 'texts of other documents')}",
+        f"{single if pairs.within is None else ''}"
+        f" {_numbers(calibration, pairs.above_others, 'texts of other documents')}",
     )
 
 
@@ -188,8 +190,8 @@ _CLAUSES: dict[LabelName, Callable[[CurrentCalibration], Clause]] = {
 def _not_row_level(calibration: CurrentCalibration) -> str:
     """What is missing for more, the first of it."""
     pairs, inside = calibration.contrasts, calibration.retrieval.in_document
-    if pairs.within is None:
-        return "With one row per document, rows of a document cannot be compared."
+    if pairs.within is None or inside is None:
+        return "Rows of one document are not compared."
     if not above_zero(pairs.within):
         return (
             f"The own text scores {number(pairs.within.first)} where texts of the same document"
@@ -206,7 +208,6 @@ def _not_row_level(calibration: CurrentCalibration) -> str:
             f" {number(pairs.above_token.first)}, texts of other documents at the same token"
             f" {number(pairs.above_token.second)} ({_apart(calibration, pairs.above_token)})."
         )
-    assert inside is not None
     return (
         "Reconstructions are not shown to find their own activation among those of the document:"
         f" {number(inside.mean)} of them do, by knowing the document {number(inside.chance)}"

@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.reading import Level
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
 from nla_release.calibration.statistics import cosine_rows
 from nla_release.errors import EvidenceError, NothingCheckedError
@@ -56,7 +58,7 @@ def test_perfect_reconstruction_scores_everything(measured):
     assert result.mse.mean == 0
     assert result.fve.value == result.fve_mean_norm.value == 1
     assert (result.retrieval.hits, result.retrieval.n) == (40, 40)
-    assert result.label.name == "content-reading"
+    assert result.label.name == "row-level"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
@@ -168,7 +170,7 @@ def test_a_control_that_mostly_failed_decides_nothing_and_says_so(tmp_path):
 
 
 def test_the_empty_text_does_not_lend_content_to_a_pair_without_any(tmp_path):
-    """Every other row failed, and the pair says the same of everything: no label for that."""
+    """Every other row failed, and the pair says the same of everything: no content from that."""
     rows, vectors, run = evidence_parts(collapsed=True, failed={0: "empty", 1: "empty"})
     for index, row in enumerate(rows):
         source = 1 if row.document == "d0" else 0
@@ -177,8 +179,8 @@ def test_the_empty_text_does_not_lend_content_to_a_pair_without_any(tmp_path):
         )
     vectors["shuffled"][:] = 0
     result = calibration_of(tmp_path, rows, vectors, run)
-    assert result.label.name == "inconclusive"
-    assert "40 of its 40 texts failed" in result.label.sentence
+    assert result.controls["shuffled"].inconclusive == "40 of its 40 texts failed"
+    assert result.label.name == "format-only"
 
 
 def test_every_control_is_paired_with_the_real_rows(measured):
@@ -197,53 +199,80 @@ def test_a_collapsed_pair_is_format_only_and_at_chance(measured):
     """The same words for everything, and a cosine that looks fine."""
     result = measured(collapsed=True)
     assert result.cosine.mean > 0.65
-    assert result.controls["shuffled"].interval == (0, 0)
+    assert result.contrasts.above_others.difference == 0
     assert result.retrieval.hits == 1
     assert result.retrieval.interval[0] <= result.retrieval.chance
     assert result.diversity.distinct_explanations == 1
     assert result.injection.random_vector_same_text == 40
     assert result.injection.zero_vector_same_text == 40
     assert result.label.name == "format-only"
-    assert result.label.sentence == (
-        "Format-only: the row's own explanation is not shown to reconstruct the activation better"
-        " than another row's (difference 0.000, 95% interval 0.000 to 0.000, n = 40 activations"
-        " from 10 documents)."
+    assert result.label.sentence.startswith(
+        "Format-only. The own explanation is not shown to reconstruct its activation better than"
+        " explanations of other documents."
     )
 
 
 def test_a_pair_that_does_better_with_other_rows_text_is_format_only(tmp_path):
     rows, vectors, run = evidence_parts()
-    vectors["shuffled"] = vectors["gold"]
+    vectors["real"] = np.roll(vectors["gold"], 1, axis=0)
     result = calibration_of(tmp_path, rows, vectors, run)
-    assert result.controls["shuffled"].interval[1] < 0
+    assert result.contrasts.above_others.difference < 0
     assert result.label.name == "format-only"
-    assert "better than the row's own" in result.label.sentence
 
 
-def test_a_pair_that_only_knows_the_topic_is_topic_level(tmp_path):
-    """Two topics over ten documents: the own text beats the other topic's, and no more."""
+def test_a_pair_that_only_knows_the_document_is_document_level(measured):
+    result = measured(reads="document")
+    within = result.contrasts.within
+    assert within.interval[0] <= 0
+    assert result.label.name == "document-level"
+    assert "not shown to tell rows of one document apart" in result.label.sentence
+    assert f"score {within.second:.3f} (difference {within.difference:.4f}" in result.label.sentence
+
+
+def test_a_pair_that_only_knows_a_topic_of_many_documents_is_not_row_level(tmp_path):
+    """Two topics over ten documents, each in rows of every document."""
     rows, vectors, run = evidence_parts()
     random = np.random.default_rng(0)
     topics = 3 * random.normal(size=(2, 16))
-    topic = np.arange(40) % 2
+    topic = np.arange(40) // 10 % 2
     vectors["gold"] = (topics[topic] + random.normal(size=(40, 16))).astype(np.float32)
     vectors["real"] = topics[topic].astype(np.float32)
-    vectors["shuffled"] = topics[1 - topic].astype(np.float32)
     result = calibration_of(tmp_path, rows, vectors, run)
-    assert result.label.name == "topic-level"
-    assert "is not shown to be traced back" in result.label.sentence
-    assert f"{result.retrieval.hits} of 40 retrieved" in result.label.sentence
+    assert result.label.name == "token-level"
+    assert "not shown to tell documents apart" in result.label.sentence
+
+
+def test_a_pair_that_knows_no_more_than_the_token_is_token_level(measured):
+    result = measured(reads="token")
+    assert result.contrasts.within.interval[0] > 0
+    assert result.contrasts.between.interval[0] <= 0
+    assert result.label.name == "token-level"
+    assert "not shown to tell documents apart" in result.label.sentence
+
+
+def test_a_pair_that_says_its_token_tells_rows_apart_and_is_not_row_level(tmp_path):
+    """What it says of a row, it says of every row at that token."""
+    rows, vectors, run = with_variance(evidence_parts(rows=80, documents=20), 0.9999)
+    random = np.random.default_rng(0)
+    token = random.normal(size=(4, 16))[np.arange(80) // 20]
+    document = random.normal(size=(20, 16))[np.arange(80) % 20]
+    own = 0.2 * random.normal(size=(80, 16))
+    vectors["gold"] = (token + 0.5 * document + own).astype(np.float32)
+    vectors["real"] = token.astype(np.float32)
+    found = calibration_of(tmp_path, rows, vectors, run)
+    assert found.contrasts.within.interval[0] > 0.5
+    assert found.label.name != "row-level"
 
 
 @pytest.mark.parametrize("options", [{"rows": 19, "documents": 10}, {"rows": 40, "documents": 4}])
 def test_few_rows_or_documents_are_inconclusive_however_good(measured, options):
     result = measured(noise=0, **options)
     assert result.label.name == "inconclusive"
-    assert "too few to tell" in result.label.sentence
+    assert "are too few: a label takes 20 from 10" in result.label.sentence
 
 
 def test_the_least_that_can_be_told_from(measured):
-    assert measured(noise=0, rows=20, documents=10).label.name == "content-reading"
+    assert measured(noise=0, rows=20, documents=10).label.name == "row-level"
 
 
 @pytest.mark.parametrize("options", [{"rows": 1, "documents": 1}, {"rows": 30, "documents": 1}])
@@ -268,13 +297,12 @@ def test_rows_that_are_retrieved_together_are_no_independent_hits(tmp_path):
     vectors["real"] = np.roll(vectors["gold"], 1, axis=0)
     chosen = [int(row.document[1:]) < 7 for row in rows]
     vectors["real"][chosen] = vectors["gold"][chosen]
-    vectors["shuffled"] = -vectors["gold"]
     result = calibration_of(tmp_path, rows, vectors, run)
+    published = calibrate(read_evidence(tmp_path / "evidence"), 2)
     assert (result.retrieval.hits, result.retrieval.n) == (35, 100)
-    assert result.retrieval.interval[0] > 20 / 100
+    assert published.retrieval.interval[0] > 20 / 100
+    assert result.retrieval.interval[0] < 20 / 100
     assert result.retrieval.above_document_interval[0] < 0
-    assert result.label.name == "topic-level"
-    assert "above_document_interval" in result.label.rule
 
 
 def test_what_a_text_retrieves_that_tells_its_document_depends_on_how_many_rows_that_has(tmp_path):
@@ -289,17 +317,19 @@ def test_what_a_text_retrieves_that_tells_its_document_depends_on_how_many_rows_
     assert result.retrieval.above_chance_interval == (0.975, 0.975)
 
 
-def test_with_one_row_per_document_content_and_topic_cannot_be_told_apart(measured):
+def test_with_one_row_per_document_no_rows_of_a_document_can_be_told_apart(measured):
     result = measured(rows=60, documents=60, noise=0)
     assert result.retrieval.hits == 60
-    assert result.label.name == "topic-level"
-    assert "telling the document is telling the row" in result.label.sentence
+    assert result.contrasts.within is result.contrasts.between is result.retrieval.in_document
+    assert result.contrasts.within is None
+    assert result.label.name == "token-level"
+    assert "With one row per document" in result.label.sentence
 
 
 def test_no_row_has_an_explanation(measured):
     result = measured(failed=dict.fromkeys(range(40), "truncated"))
     assert result.label.sentence == (
-        "Inconclusive: none of 40 activations from 10 documents has an explanation."
+        "Inconclusive. None of 40 activations from 10 documents has an explanation."
     )
 
 
@@ -382,6 +412,12 @@ def test_the_order_of_rows_does_not_matter(tmp_path):
     assert one.model_copy(update={"evidence": two.evidence}) == two
 
 
+FVE_KEYS = {
+    *("value", "interval", "n", "denominator", "definition"),
+    *("of_mean", "above_mean", "above_mean_interval"),
+}
+
+
 def test_the_file_has_exactly_the_documented_keys(measured):
     document = json.loads(measured().dump())
     keys = {name: set(value) for name, value in document.items() if isinstance(value, dict)}
@@ -394,8 +430,8 @@ def test_the_file_has_exactly_the_documented_keys(measured):
         "cosine_survivors": {"mean", "n", "gold_text"},
         "mse": {"mean", "interval", "n"},
         "reference": {"sha256", "rows", "variance", "other_documents"},
-        "fve": {"value", "interval", "n", "denominator", "definition"},
-        "fve_mean_norm": {"value", "interval", "n", "denominator", "definition"},
+        "fve": FVE_KEYS,
+        "fve_mean_norm": FVE_KEYS,
         "retrieval": {
             "hits",
             "n",
@@ -405,10 +441,18 @@ def test_the_file_has_exactly_the_documented_keys(measured):
             "chance",
             "above_chance_interval",
             "above_document_interval",
+            "document_alone",
+            "in_document",
+            "percentile",
         },
         "diversity": {"distinct_explanations", "distinct_prefixes_60", "n"},
         "injection": {"random_vector_same_text", "zero_vector_same_text", "n"},
-        "label": {"name", "sentence", "rule"},
+        "failures": {"hits", "n", "share", "interval"},
+        "energy": {"dimensions", "mean_direction", "dominated"},
+        "centred": {"mean", "interval", "n", "controls"},
+        "contrasts": {"within", "between", "above_others", "above_token"},
+        "plain_contrasts": {"within", "between", "above_others", "above_token"},
+        "label": {"name", "sentence", "rule", "grades"},
         "probes": {
             "ceiling",
             "injection",
@@ -434,7 +478,7 @@ def test_what_is_dumped_reads_back(measured, tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("schema", 3), ("cosine", {"mean": 1.5}), ("label", {"name": "great", "sentence": ""})],
+    [("schema", 4), ("cosine", {"mean": 1.5}), ("label", {"name": "great", "sentence": ""})],
 )
 def test_a_calibration_that_breaks_the_format_is_named(measured, tmp_path, key, value):
     path = tmp_path / "calibration.json"
@@ -517,7 +561,7 @@ def test_what_format_1_had_keeps_its_values(tmp_path):
 def test_the_rule_of_the_label_is_printed(measured):
     rule = measured().label.rule
 
-    for part in ("inconclusive, fewer than 20 rows or 10 documents", "format-only", "topic-level"):
+    for part in ("inconclusive, fewer than 20 rows or 10 documents", *get_args(Level)):
         assert part in rule
 
 
