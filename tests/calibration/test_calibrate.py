@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -133,6 +134,37 @@ def test_failures_stay_in_every_denominator(measured):
     assert result.diversity.n == result.injection.n == 30
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@given(seed=st.integers(0, 100), reads=st.sampled_from(["row", "document", "token"]))
+def test_a_row_that_fails_is_a_tie_in_every_contrast(tmp_path, seed, reads):
+    """10% of explanations that fail are no advantage of one text over another, and no label."""
+    options = {"rows": 120, "documents": 30, "seed": seed, "reads": reads}
+    failed = dict.fromkeys(range(seed % 10, 120, 10), "truncated")
+    whole, failing = (
+        calibrate(make_evidence(tmp_path / name, **options, failed=gone))
+        for name, gone in (("whole", {}), ("failing", failed))
+    )
+    assert failing.label.name == whole.label.name == f"{reads}-level"
+    assert (failing.failures.hits, failing.failures.n) == (12, 120)
+    assert whole.failures.hits == 0
+    assert "12 of 120 (10.0%, 95% CI" in failing.label.sentence
+    for name in ("within", "between", "above_others", "above_token"):
+        before, after = getattr(whole.contrasts, name), getattr(failing.contrasts, name)
+        assert after.n == before.n == 120
+        if abs(before.difference) > 0.1:
+            assert after.difference == pytest.approx(0.9 * before.difference, rel=0.2)
+
+
+def test_where_every_row_of_a_document_fails_nothing_is_won_or_lost(tmp_path):
+    failed = dict.fromkeys(range(0, 60, 20), "empty")
+    without = [at for at in range(60) if at % 20]
+    found = calibrate(make_evidence(tmp_path, rows=60, documents=20, failed=failed))
+    assert found.contrasts.within.n == 60
+    assert found.contrasts.within.first * 60 / len(without) == pytest.approx(
+        calibrate(make_evidence(tmp_path, rows=60, documents=20)).contrasts.within.first, abs=0.02
+    )
+
+
 def test_a_failed_control_scores_what_the_empty_text_does(tmp_path):
     """A zero would flatter: the worse the AV speaks of noise, the better the pair would look."""
     rows, vectors, run = evidence_parts(noise=0)
@@ -181,6 +213,35 @@ def test_the_empty_text_does_not_lend_content_to_a_pair_without_any(tmp_path):
     result = calibration_of(tmp_path, rows, vectors, run)
     assert result.controls["shuffled"].inconclusive == "40 of its 40 texts failed"
     assert result.label.name == "format-only"
+
+
+def test_the_document_alone_stands_beside_every_retrieval(measured):
+    """Top-1, mean reciprocal rank and percentile say little that knowing the document does not."""
+    result = measured(rows=120, documents=30, reads="document")
+    assert result.retrieval.document_alone == 0.25
+    for ranking in (result.probes.retrieval.all, result.probes.retrieval.drawn):
+        assert ranking.document_alone == 0.25
+        assert ranking.mrr.document_alone > ranking.mrr.chance
+        assert ranking.percentile.document_alone > 0.9
+    assert result.retrieval.above_document_interval[0] <= 0
+
+
+def test_a_draw_takes_whole_documents(measured):
+    """Of 120 rows, 50 that are drawn one by one are mostly the only ones of their document."""
+    drawn = measured(rows=120, documents=30).probes.retrieval.drawn
+    assert drawn.candidates == 48
+    assert drawn.document_alone == 0.25
+
+
+def test_what_the_mean_explains_of_these_rows_is_measured(tmp_path):
+    """It is 0 on the reference set alone: a shortened mean flatters FVE, and shows here."""
+    rows, vectors, run = evidence_parts(rows=60, documents=20)
+    honest = calibration_of(tmp_path, rows, vectors, run)
+    assert honest.fve.of_mean == pytest.approx(0, abs=1e-5)
+    assert honest.fve.above_mean == pytest.approx(honest.fve.value - honest.fve.of_mean, abs=1e-5)
+    short = calibration_of(tmp_path, *with_variance(evidence_parts(rows=60, documents=20), 0.999))
+    assert short.fve.value > honest.fve.value
+    assert short.fve.of_mean > 0.03
 
 
 def test_every_control_is_paired_with_the_real_rows(measured):
@@ -524,9 +585,9 @@ def test_all_rows_failed_with_every_probe(measured):
     assert result.probes.templates.inconclusive
 
 
-def as_format_1(calibration):
+def as_format_1(evidence):
     """The file as the tool of format 1 wrote it."""
-    document = json.loads(calibration.dump())
+    document = json.loads(calibrate(evidence, 2).dump())
     for key in ("probes", "contamination", "multiplicity"):
         del document[key]
     del document["label"]["rule"]
@@ -537,9 +598,9 @@ def as_format_1(calibration):
     return document | {"schema": 1}
 
 
-def test_a_calibration_of_format_1_reads_and_is_written_as_it_was(measured, tmp_path):
+def test_a_calibration_of_format_1_reads_and_is_written_as_it_was(tmp_path):
     path = tmp_path / "calibration.json"
-    path.write_text(dump_json(as_format_1(measured())))
+    path.write_text(dump_json(as_format_1(make_evidence(tmp_path / "evidence"))))
     old = Calibration.read(path)
 
     assert old.dump() == path.read_text()
@@ -547,15 +608,36 @@ def test_a_calibration_of_format_1_reads_and_is_written_as_it_was(measured, tmp_
     assert not [name for name in old.leaves() if name.startswith("probes")]
 
 
-def test_what_format_1_had_keeps_its_values(tmp_path):
-    """Probes add to the report and change nothing in it."""
+@pytest.fixture
+def probed(tmp_path):
+    """Evidence with every diagnostic."""
+    options = {"rows": 60, "documents": 30, "failed": {3: "empty"}, "probes": EVERY_PROBE}
+    return make_evidence(tmp_path / "evidence", **options)
+
+
+def test_what_format_2_published_is_recomputed_to_the_last_digit(probed):
+    """`format_2.json` was written by the last version of the tool that wrote this format."""
+    published = (Path(__file__).parent / "format_2.json").read_text(encoding="utf-8")
+    assert calibrate(probed, 2).dump() == published
+
+
+def test_a_calibration_of_format_2_reads_and_is_written_as_it_was(tmp_path):
+    path = Path(__file__).parent / "format_2.json"
+    old = Calibration.read(path)
+    assert old.dump() == path.read_text(encoding="utf-8")
+    assert (old.label.name, old.label.grades, old.contrasts) == ("content-reading", None, None)
+
+
+def test_diagnostics_add_to_the_report_and_change_nothing_in_it(tmp_path):
     bare, probed = (
-        calibrate(make_evidence(tmp_path / name, probes=probes))
+        json.loads(calibrate(make_evidence(tmp_path / name, probes=probes)).dump())
         for name, probes in (("one", ()), ("two", EVERY_PROBE))
     )
-    first, second = as_format_1(bare), as_format_1(probed)
+    for document in (bare, probed):
+        for part in ("evidence", "probes", "multiplicity"):
+            del document[part]
 
-    assert {**first, "evidence": None} == {**second, "evidence": None}
+    assert bare == probed
 
 
 def test_the_rule_of_the_label_is_printed(measured):

@@ -1,4 +1,4 @@
-"""A pair on a real language model is calibrated as what it is: it reads rows, badly, and says so."""
+"""A pair on a real model is calibrated as what it is: it reads rows, poorly, and says so."""
 
 from pathlib import Path
 
