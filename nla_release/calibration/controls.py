@@ -6,16 +6,18 @@ no explanation, the AR's answer to the empty text stands in: that is what it mak
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import TextCondition
 from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
 from nla_release.calibration.vectors import Condition
 
+Vectors = npt.NDArray[np.floating[Any]]
 Answer = Condition | TextCondition | Literal["predict_mean"]
 
 
@@ -76,11 +78,21 @@ def centred_cosines(evidence: Evidence, name: Answer) -> Floats:
 
     Where the row's own explanation failed it is 0 in every condition: a tie.
     """
+    found = between(evidence, evidence.vectors["gold"], reconstructions(evidence, name), FORMAT_3)
+    return np.where(evidence.failed("real"), 0.0, found)
+
+
+def scores(evidence: Evidence, name: Answer, measures: Measures) -> Floats:
+    """[N] what a diagnostic compares: centred cosines, or plain ones before format 3."""
+    return centred_cosines(evidence, name) if measures.clustered else cosines(evidence, name)
+
+
+def between(evidence: Evidence, gold: Vectors, read: Vectors, measures: Measures) -> Floats:
+    """[n] the same of any activations [n, d] and reconstructions [n, d]."""
+    if not measures.clustered:
+        return cosine_rows(gold, read)
     mean = evidence.vectors["reference_mean"].astype(np.float64)
-    gold = unit_rows(evidence.vectors["gold"]) - mean
-    read = unit_rows(reconstructions(evidence, name)) - mean
-    found: Floats = np.where(evidence.failed("real"), 0.0, cosine_rows(gold, read))
-    return found
+    return cosine_rows(unit_rows(gold) - mean, unit_rows(read) - mean)
 
 
 def failures(evidence: Evidence, name: Answer) -> int:

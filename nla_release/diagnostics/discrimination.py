@@ -20,7 +20,7 @@ from nla_release.calibration.blocks import (
     Proportion,
     Ranking,
 )
-from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.controls import CONTROLS, between
 from nla_release.calibration.enough import MIN_ROWS
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
@@ -29,7 +29,6 @@ from nla_release.calibration.row import Row
 from nla_release.calibration.statistics import (
     area_under_curve,
     bootstrap_area,
-    cosine_rows,
     unit_rows,
 )
 from nla_release.calibration.texts import gibberish as gibberish_like
@@ -73,8 +72,8 @@ def report(
     documents = [evidence.documents[rows[i]] for i in order]
     gold = evidence.vectors["gold"][rows][order]
     read = evidence.vectors[_FACTUAL][order]
-    factual = cosine_rows(gold, read)
-    gibberish = cosine_rows(gold, evidence.vectors[_GIBBERISH][order])
+    factual = between(evidence, gold, read, measures)
+    gibberish = between(evidence, gold, evidence.vectors[_GIBBERISH][order], measures)
     (interval,) = measures.intervals((factual - gibberish)[np.newaxis], documents)
     return Discrimination(
         factual=factual.mean(),
@@ -98,7 +97,7 @@ def report(
 
 def _rows(found: Discrimination) -> Iterator[Row]:
     yield Row(
-        "Plain cosine of a source text, one per document",
+        "Cosine of a source text, one per document",
         found.factual,
         found.n,
         control=CONTROLS["gibberish"].words,

@@ -29,7 +29,6 @@ from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import Row as EvidenceRow
 from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.calibration.texts import paraphrase as paraphrase_of
 from nla_release.calibration.texts import sentence_shuffled
 from nla_release.diagnostics.asking import Plan, Seen, Texts
@@ -50,7 +49,10 @@ _CONTENT_CONTROLS: tuple[controls.Answer, ...] = ("shuffled", "empty", "gibberis
 
 
 class Rewording(Strict):
-    """What it costs to say the same otherwise, over rows whose text the rule changed."""
+    """What it costs to say the same otherwise, over rows whose text the rule changed.
+
+    Cosines are centred; plain before format 3.
+    """
 
     mean: Cosine = Field(description="cosine of the reworded text")
     difference: Number = Field(description="mean of real - reworded")
@@ -95,9 +97,9 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | In
 
 
 def _separates(evidence: Evidence, measures: Measures) -> bool:
-    real = controls.cosines(evidence, "real")
+    real = controls.scores(evidence, "real", measures)
     gaps = [
-        real - controls.cosines(evidence, name)
+        real - controls.scores(evidence, name, measures)
         for name in _CONTENT_CONTROLS
         if controls.has(evidence, name)
     ]
@@ -113,15 +115,15 @@ def _rewording(
     documents = [evidence.documents[i] for i in np.flatnonzero(changed)]
     if few := too_few(documents, "texts changed"):
         return few
-    gold, real, reworded, shuffled = (
-        evidence.vectors[key][changed] for key in ("gold", "real", name, "shuffled")
+    own, other, shuffled = (
+        controls.scores(evidence, key, measures)[changed] for key in ("real", name, "shuffled")
     )
-    own, other = cosine_rows(gold, real), cosine_rows(gold, reworded)
-    loss, gap = own - other, own - cosine_rows(gold, shuffled)
+    loss, gap = own - other, own - shuffled
     (interval,) = measures.intervals(loss[np.newaxis], documents)
     (share_interval,) = measures.ratio_intervals(loss[np.newaxis], gap, documents)
+    score = "centred cosine" if measures.clustered else "cosine"
     cost = (
-        f"{_NAMES[name]} costs {_cost(loss.mean(), measures)} of the cosine, another row's text"
+        f"{_NAMES[name]} costs {_cost(loss.mean(), measures)} of the {score}, another row's text"
         f" {_cost(gap.mean(), measures)} (n = {len(documents)})"
     )
     return Rewording(
@@ -166,7 +168,7 @@ def _rows(found: Paraphrase) -> Iterator[Row]:
     for name, cost in found.rewordings.items():
         if isinstance(cost, Rewording):
             yield Row(
-                "Plain cosine, where rewording changed the text",
+                "Cosine, where rewording changed the text",
                 cost.mean + cost.difference,
                 cost.n,
                 control=CONTROLS[name].words,

@@ -10,12 +10,11 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from nla_release.calibration.blocks import Control, Cosine, Inconclusive
-from nla_release.calibration.controls import CONTROLS
+from nla_release.calibration.controls import CONTROLS, scores
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.calibration.texts import gibberish, word_shuffled
 from nla_release.diagnostics.asking import Plan, Seen, Texts
 from nla_release.diagnostics.model import Diagnostic, Leaves, control_row
@@ -25,7 +24,10 @@ TextControlName = Literal["gibberish", "word_shuffled", "source_text"]
 
 
 class TextControls(Strict):
-    """Cosines of what the AR makes of other texts, paired with the explanation's own."""
+    """What the AR makes of other texts, paired with the explanation's own.
+
+    Cosines are centred, and failed rows 0 in every text; plain before format 3.
+    """
 
     real: Cosine = Field(description="of the explanation itself, over all rows")
     controls: dict[TextControlName, Control] = Field(
@@ -36,16 +38,15 @@ class TextControls(Strict):
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextControls | Inconclusive | None:
     """The text controls that the AR was given."""
-    gold, vectors = evidence.vectors["gold"], evidence.vectors
-    names = [name for name in get_args(TextControlName) if name in vectors]
+    names = [name for name in get_args(TextControlName) if name in evidence.vectors]
     if not names:
         return None
-    real = cosine_rows(gold, vectors["real"])
+    real = scores(evidence, "real", measures)
     return too_few(evidence.documents) or TextControls(
         real=real.mean(),
         controls=measures.controls(
             real,
-            {name: cosine_rows(gold, vectors[name]) for name in names},
+            {name: scores(evidence, name, measures) for name in names},
             evidence.documents,
             {name: int(evidence.failed(name).sum()) for name in names},
         ),
@@ -56,7 +57,7 @@ def _rows(found: TextControls) -> Iterator[Row]:
     for name in get_args(TextControlName):
         if control := found.controls.get(name):
             yield control_row(
-                "Plain cosine of the explanation", found.real, control, CONTROLS[name].words
+                "Cosine of the explanation", found.real, control, CONTROLS[name].words
             )
 
 

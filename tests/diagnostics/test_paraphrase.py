@@ -115,9 +115,10 @@ def test_the_share_is_of_what_another_rows_text_costs(measured):
 
     def cosine(name):
         units = [
-            v / np.linalg.norm(v, axis=1, keepdims=True)
+            v / np.linalg.norm(v, axis=1, keepdims=True) - evidence.vectors["reference_mean"]
             for v in (evidence.vectors["gold"], evidence.vectors[name])
         ]
+        units = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in units]
         return float(np.sum(units[0] * units[1], axis=1).mean())
 
     real, reworded, shuffled = map(cosine, ("real", "paraphrase", "shuffled"))
