@@ -83,6 +83,11 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
     return found.model_copy(update={"multiplicity": tried})
 
 
+def format_of(schema: int) -> Format:
+    """The format that recomputes a calibration: format 2 holds all that format 1 does."""
+    return 3 if schema == CURRENT else 2
+
+
 def _common(evidence: Evidence, measures: Measures) -> Calibration:
     """What all formats have, without the label."""
     run = evidence.run

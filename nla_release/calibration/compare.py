@@ -16,7 +16,7 @@ Source: McNemar, Psychometrika 12 (1947), for format 1; sign flips, `clustered.s
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.clustered import sign_flip_p
 from nla_release.calibration.comparison import (
     Comparison,
+    ComparisonFormat,
     Paired,
     PairedFigure,
     PairedRetrieval,
@@ -51,7 +52,7 @@ _CONTROLS: tuple[controls.Answer, ...] = (*CONTROL_NAMES, *get_args(TextConditio
 _DECISIVE = ("base", "base revision", "layer", "evaluation data")
 
 
-def compare(releases: Sequence[Measured], format_: Literal[1, 2] = 2) -> Comparison:
+def compare(releases: Sequence[Measured], format_: ComparisonFormat = 2) -> Comparison:
     """Every release against the first, on the rows that each has in common with it.
 
     Args:

@@ -20,6 +20,9 @@ Relation = Literal[
 ]
 
 
+# 2 is written; 1 is read, and recomputed for published releases.
+ComparisonFormat = Literal[1, 2]
+
 # Decided on the interval of the difference of cosines.
 PairedVerdict = Literal["better", "worse", "no difference shown", "inconclusive"]
 
@@ -84,7 +87,7 @@ class Unpaired(Strict):
 class Comparison(Strict):
     """Several releases against the first, with what differs between them."""
 
-    schema_: Literal[1, 2] = Field(alias="schema", description="version of this format")
+    schema_: ComparisonFormat = Field(alias="schema", description="version of this format")
     tool_version: str = Field(description="of nla_release")
     bootstrap: Bootstrap
     evidence: list[EvidenceHashes] = Field(description="what was compared, in order")

@@ -8,7 +8,7 @@ there without what it is another in beside it.
 from pathlib import Path
 
 from nla_release.calibration.compare import compare
-from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.comparison import Comparison, ComparisonFormat
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
 from nla_release.errors import EvidenceError
@@ -33,9 +33,20 @@ _SAID_FIRST = (
 
 
 def compared(
-    release: Release, version: str, evidence: Evidence, sidecars: list[Sidecar]
+    release: Release,
+    version: str,
+    evidence: Evidence,
+    sidecars: list[Sidecar],
+    format_: ComparisonFormat = 2,
 ) -> Comparison | None:
     """This release against those that release.yaml names; None when it names none.
+
+    Args:
+        release: whose release.yaml it is.
+        version: of this release.
+        evidence: of this release.
+        sidecars: of both adapters.
+        format_: 1 recomputes what an earlier version of this tool published.
 
     Raises:
         NothingCheckedError: one of them has no evidence.
@@ -45,7 +56,7 @@ def compared(
         return None
     facts = {name: value for each in sidecars for name, value in sidecar_facts(each).items()}
     others = [read_measured(folder, _name(folder)) for folder in release.compared_with]
-    return compare([Measured(tag(version), evidence, facts), *others])
+    return compare([Measured(tag(version), evidence, facts), *others], format_)
 
 
 def read_comparison(folder: Path) -> Comparison | None:

@@ -5,8 +5,9 @@
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
   `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
-  `rendered` and `history` (5), `evidence`, `calibration`, `diagnostics`, `regression`, `addenda`,
-  `compared` and `gates` (6), `publishing`, `published` and `remeasured` (7).
+  `rendered` and `history` (5), `evidence`, `consistency`, `calibration`, `diagnostics`,
+  `regression`, `addenda`, `compared` and `gates` (6), `publishing`, `published` and
+  `remeasured` (7).
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -24,6 +25,7 @@ from nla_release.rules import (
     calibration,
     card,
     compared,
+    consistency,
     diagnostics,
     evidence,
     gates,
@@ -87,9 +89,9 @@ RULES: tuple[Rule, ...] = (
     history.nothing_retracted_shown,
     evidence.evidence_of_these_files,
     evidence.calibration_recomputed,
-    calibration.own_text_wins,
-    calibration.beats_the_mean,
-    calibration.retrieves,
+    calibration.not_format_only,
+    calibration.above_the_mean,
+    calibration.singles_out,
     calibration.texts_differ,
     calibration.injection_matters,
     evidence.enough_measured,
@@ -105,6 +107,11 @@ RULES: tuple[Rule, ...] = (
     compared.comparisons_stand,
     gates.gates_told,
     evidence.evidence_as_asked,
+    consistency.documents_are_texts,
+    consistency.texts_read_alike,
+    consistency.hits_have_texts,
+    consistency.reference_fits,
+    diagnostics.words_lead_to_documents,
     publishing.files_listed,
     publishing.one_release,
     publishing.files_allowed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.calibrate import calibrate, format_of
 from nla_release.calibration.evidence import read_evidence
 from nla_release.cards.addenda import (
     FOLDER_NAME,
@@ -73,9 +73,10 @@ def _in_itself(adapter: Adapter) -> Iterator[Problem]:
 
 def _not_recomputed(adapter: Adapter, addendum: Addendum) -> Iterator[Problem]:
     folder = adapter.folder / FOLDER_NAME / addendum.record.former_name
+    former = addendum.former.calibration
     with reading(folder, "NLA617"):
-        recomputed = calibrate(read_evidence(folder / "evidence"))
-    if differing := not_as_computed(addendum.former.calibration, recomputed):
+        recomputed = calibrate(read_evidence(folder / "evidence"), format_of(former.schema_))
+    if differing := not_as_computed(former, recomputed):
         yield Problem(folder / CALIBRATION_FILE_NAME, listed(differing))
 
 

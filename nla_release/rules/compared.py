@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.comparison import Comparison, ComparisonFormat
 from nla_release.calibration.evidence import read_evidence
 from nla_release.calibration.versions import side_by_side
 from nla_release.cards.compared import FILE_NAME, compared
@@ -21,7 +21,8 @@ from nla_release.rules.subject import Subject
     page=Page(
         checks="The figures of this release in comparison.json are those of its calibration.json,"
         " and of the same evidence. With release.yaml, the releases that `compared_with` names are"
-        " compared again, and every figure and every setting that differs is the same.",
+        " compared again, and every figure and every setting that differs is the same. A comparison"
+        " of format 1, which earlier versions published, is computed by the rules of its format.",
         why="SolshineCode/nla-gemma-4-e2b sets its 2B pair beside an NLA of a 27B model, of another"
         " layer, precision and training, and has to warn that these effects compound. What differs"
         " must stand beside the figure, and the figure must be the one that was published.",
@@ -33,7 +34,9 @@ from nla_release.rules.subject import Subject
 )
 def comparisons_stand(subject: Subject) -> Iterator[Problem]:
     """Each repository against its own calibration, then against the releases themselves."""
-    expected = _recomputed(subject.release, subject.rendered[0]) if subject.release else None
+    first = subject.rendered[0]
+    format_ = first.comparison.schema_ if first.comparison else 2
+    expected = _recomputed(subject.release, first, format_) if subject.release else None
     for adapter in subject.rendered:
         path, found = adapter.folder / FILE_NAME, adapter.comparison
         if found:
@@ -45,13 +48,13 @@ def comparisons_stand(subject: Subject) -> Iterator[Problem]:
             yield Problem(path, "is not what release.yaml's compared_with gives: render again")
 
 
-def _recomputed(release: Release, adapter: Adapter) -> Comparison | None:
+def _recomputed(release: Release, adapter: Adapter, format_: ComparisonFormat) -> Comparison | None:
     if not release.compared_with:
         return None
     with reading(release.folder, "NLA618"):
         evidence = read_evidence(adapter.folder / "evidence")
         sidecars = [each.sidecar for each in _both(release)]
-        return compared(release, adapter.manifest.version, evidence, sidecars)
+        return compared(release, adapter.manifest.version, evidence, sidecars, format_)
 
 
 def _both(release: Release) -> list[Adapter]:

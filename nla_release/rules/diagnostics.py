@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
+from nla_release.calibration.label import above_chance
 from nla_release.calibration.measures import UNEQUAL
 from nla_release.diagnostics.injection import Injection
 from nla_release.diagnostics.tables import rankings
@@ -168,7 +169,8 @@ def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
         " are said word for word of another document too, unless the labels repeat as often.",
         why="Of 580 outputs behind the retrieval of SolshineCode/gpu-poor-nla only 378 were"
         " different: a text that several documents share can retrieve none of them.",
-        fix="Label more specifically, or keep the label topic-level: the text is then a category.",
+        fix="Label more specifically. A text that several documents share is a category, and cannot"
+        " tell them apart.",
         example="61 of 100 explanations are said of another document too, and 12 of 100 labels",
         waive="The warning may stand for a pair whose card calls its explanations categories.",
     ),
@@ -187,4 +189,50 @@ def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Sk
         yield Problem(
             measurement.evidence_folder / ROWS_NAME,
             f"{said.hits} of {said.n} explanations are said of another document too{given}",
+        )
+
+
+@rule(
+    "NLA626",
+    "warning",
+    "the words lead to the document, and not to the pair's own AR alone",
+    each=MEASURED,
+    page=Page(
+        checks="Where the evidence holds source texts, explanations find their document by the"
+        " words that both have in common, or by an encoder where one was named, more often than"
+        " chance: top-1 and percentile by their 95% intervals (probes.text_retrieval).",
+        why="A pair whose AV and AR share a wrong language, where every word stands for another,"
+        " is row-level by its reconstructions, and no reader can use what it says. It retrieved 0"
+        " of 307 documents by words, and no rule said so.",
+        fix="Read some explanations next to their source texts. After reinforcement learning, go"
+        " back to a checkpoint whose words are still true, or add a penalty that keeps them. Where"
+        " explanations and sources are of two languages, name an encoder for both:"
+        " evaluation.encoder.",
+        example="read by its own AR only: explanations are not shown to find their document by"
+        " words (lexical 0 of 307, chance 0.017)",
+        waive="Where an explanation is not meant to say what its document says, such as one of"
+        " grammar; the card keeps the limitation.",
+    ),
+)
+def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """Lexical and encoder retrieval of the source documents."""
+    prefix = "text_retrieval."
+    found = {
+        name.removeprefix(prefix): ranking
+        for name, ranking in rankings(measurement.recomputed.probes).items()
+        if name.startswith(prefix)
+    }
+    if not found:
+        yield Skip("source texts are withheld, or of too few rows")
+    elif not measurement.recomputed.denominators.ok:
+        yield _NO_TEXT
+    elif not any(map(above_chance, found.values())):
+        numbers = ", ".join(
+            f"{name} {each.hits} of {each.n}, chance {number(each.chance)}"
+            for name, each in found.items()
+        )
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            "read by its own AR only: explanations are not shown to find their document by words"
+            f" ({numbers})",
         )

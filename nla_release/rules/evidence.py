@@ -73,8 +73,9 @@ def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
     "calibration.json is what the evidence gives",
     each=MEASUREMENTS,
     page=Page(
-        checks="Every number of calibration.json is computed again from the evidence beside it and"
-        " is the same. A file of format 1 need not have what format 2 added.",
+        checks="Every number of calibration.json is computed again from the evidence next to it and"
+        " is the same. A file of format 1 or 2, which earlier versions published, is computed by"
+        " the rules of its format; only a file of format 3 is rendered.",
         why="The HISTORY, both cards and the README of SolshineCode/nla-gemma-4-e2b disagree about"
         " the same tables; SolshineCode/gpu-poor-nla then derived its claims from result files by"
         " a script, which is what this rule does.",
@@ -157,8 +158,8 @@ def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[s
         why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows: one hit in ten has a"
         " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
         fix="Hold out more documents and measure again. Rows of one document are not independent;"
-        " more documents say more than more rows. Take two rows or more of each: with one, content"
-        " and topic cannot be told apart, and the label stays topic-level.",
+        " more documents say more than more rows. Take two rows or more of each: with one, the rows"
+        " of a document cannot be told apart, and the label is at most document-level.",
         example="10 rows of 2 documents; it takes 50 rows of 10 documents",
         waive="Lower gates.min_rows in release.yaml, down to 20, for a pair that cannot have more"
         " data. Verdict and card then say so, and show the wide intervals. The tool's own least,"

@@ -10,7 +10,7 @@ from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base.facts import BaseFacts, read_base_facts
 from nla_release.base.measure import measure_base
 from nla_release.base.source import INDEX, WEIGHTS
-from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.calibrate import Format, calibrate, format_of
 from nla_release.calibration.evidence import (
     ROWS_NAME,
     RUN_NAME,
@@ -19,7 +19,7 @@ from nla_release.calibration.evidence import (
     read_evidence,
 )
 from nla_release.calibration.remeasured import Remeasured
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.report import CURRENT, Calibration
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Release, read_release
@@ -64,9 +64,9 @@ class _ByHashes:
 
 
 @lru_cache(maxsize=3)
-def _calibrated(same: _ByHashes) -> Calibration:
+def _calibrated(same: _ByHashes, format_: Format) -> Calibration:
     """The numbers of evidence that a release and both of its repositories hold alike."""
-    return calibrate(same.evidence)
+    return calibrate(same.evidence, format_)
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,20 @@ class Measurement:
 
     @read_once
     def recomputed(self) -> Calibration:
-        """The numbers as the evidence gives them now."""
+        """The numbers as the evidence gives them, in the format in which they were written."""
         evidence = self.evidence
         try:
-            return _calibrated(_ByHashes(evidence))
+            return _calibrated(_ByHashes(evidence), self._format)
         except NothingCheckedError as error:
             raise UnreadableError("NLA608", self.evidence_folder, error.message) from error
+
+    @property
+    def _format(self) -> Format:
+        """The current one where no calibration is here yet, or none that can be read."""
+        try:
+            return format_of(self.calibration.schema_)
+        except UnreadableError:
+            return format_of(CURRENT)
 
 
 @dataclass(frozen=True)

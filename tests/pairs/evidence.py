@@ -101,11 +101,22 @@ def calibration_damaged(folder: Path) -> None:
 
 
 @defect("NLA603", "release")
-def another_rows_text_does_as_well(folder: Path) -> None:
-    def ignore_the_text(parts: Any) -> None:
-        parts.vectors["shuffled"] = parts.vectors["real"].copy()
+def most_are_farther_from_their_own_activation(folder: Path) -> None:
+    """Two rows of each document are read exactly, and three as a little less than the mean."""
 
-    measured_as(folder, ignore_the_text)
+    def farther(parts: Any) -> Any:
+        shared = unit(parts.vectors["reference_mean"][np.newaxis])
+        units = unit(parts.vectors["gold"])
+        own = unit(units - units @ shared.T * shared)
+        units = unit(shared + own)
+        parts.vectors.update(gold=np.float32(40 * units), gold_text=np.float32(units))
+        real = units.copy()
+        wrong = [index // ROWS["documents"] % 2 == 0 for index in range(len(real))]
+        real[wrong] = shared - 0.1 * own[wrong]
+        with_reconstructions(parts, real)
+        return with_reference(parts, units.mean(axis=0))
+
+    measured_as(folder, farther)
 
 
 @defect("NLA604", "release")
@@ -119,14 +130,6 @@ def not_shown_to_beat_the_mean(folder: Path) -> None:
     measured_as(folder, lambda parts: None, noise=0.9)
 
 
-@defect("NLA604", "release")
-def reference_of_another_layer(folder: Path) -> None:
-    def turn(parts: Any) -> None:
-        parts.vectors["reference_mean"] = np.roll(parts.vectors["reference_mean"], 1)
-
-    measured_as(folder, turn)
-
-
 @defect("NLA605", "release")
 def one_document_is_retrieved_whole(folder: Path) -> None:
     """Five hits of sixty, of rows that hit together: by rows that is above chance."""
@@ -138,28 +141,61 @@ def one_document_is_retrieved_whole(folder: Path) -> None:
 
 
 @defect("NLA605", "release")
+def right_document_wrong_row(folder: Path) -> None:
+    """As many hits as documents, which is far above chance, and what the document gives."""
+
+    def of_the_document(parts: Any) -> None:
+        units, documents = unit(parts.vectors["gold"]), ROWS["documents"]
+        means = np.stack([units[at::documents].mean(axis=0) for at in range(documents)])
+        with_reconstructions(parts, means[np.arange(len(units)) % documents])
+
+    measured_as(folder, of_the_document)
+
+
+@defect("NLA605", "release")
 def right_topic_wrong_row(folder: Path) -> None:
     measured_as(folder, nearer_to_the_next)
 
 
 def nearer_to_the_next(parts: Any, but: str | None = None) -> None:
     """Reconstructions lean to the own activation, and more to the next; but for one document."""
-    gold, rows = parts.vectors["gold"], parts.rows
-    units = gold / np.linalg.norm(gold, axis=1, keepdims=True)
+    units, rows = unit(parts.vectors["gold"]), parts.rows
     real = 0.6 * units + 0.7 * np.roll(units, -1, axis=0)
     exact = [row.document == but for row in rows]
     real[exact] = units[exact]
-    position = {row.id: index for index, row in enumerate(rows)}
-    parts.vectors["real"] = real
-    parts.vectors["shuffled"] = real[[position[row.shuffled_from] for row in rows]]
+    with_reconstructions(parts, real)
+
+
+def unit(vectors: Any) -> Any:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def with_reconstructions(parts: Any, real: Any) -> None:
+    """What the AR makes of each row's text, wherever it reads it."""
+    position = {row.id: index for index, row in enumerate(parts.rows)}
+    parts.vectors["real"] = real.astype(np.float32)
+    others = [position[row.shuffled_from] for row in parts.rows]
+    parts.vectors["shuffled"] = parts.vectors["real"][others]
+
+
+def with_reference(parts: Any, mean: Any) -> Any:
+    """Another mean of the reference set, and the variance that goes with it."""
+    mean = parts.vectors["reference_mean"] = mean.astype(np.float32)
+    variance = 1 - float(mean.astype(np.float64) @ mean.astype(np.float64))
+    reference = parts.run.reference.model_copy(update={"variance": variance})
+    return parts._replace(run=parts.run.model_copy(update={"reference": reference}))
 
 
 @defect("NLA606", "release")
-def seven_texts(folder: Path) -> None:
-    said_of_rows(
-        folder,
-        lambda index: {"explanation": f"text {48 + index % 7}", "gold": f"label {index % 7}"},
-    )
+def seven_beginnings(folder: Path) -> None:
+    beginning = "number {} of the seven sentences that all the explanations begin with: "
+
+    def begin_alike(parts: Any) -> None:
+        for index, row in enumerate(parts.rows):
+            said = beginning.format(index % 7) + row.explanation
+            parts.rows[index] = row.model_copy(update={"explanation": said})
+
+    measured_as(folder, begin_alike)
 
 
 @defect("NLA607", "release")
@@ -169,6 +205,7 @@ def random_vector_says_the_same(folder: Path) -> None:
             same = row.random_vector.model_copy(update={"explanation": row.explanation})
             if index % 2:
                 parts.rows[index] = row.model_copy(update={"random_vector": same})
+                parts.vectors["random_vector"][index] = parts.vectors["real"][index]
 
     measured_as(folder, repeat)
 
@@ -245,13 +282,11 @@ def a_document_was_trained_on_and_no_text_compared(folder: Path) -> None:
 
 
 @defect("NLA613", "release")
-def all_documents_have_one_text(folder: Path) -> None:
-    said_of_rows(folder, lambda index: {"text": "the same words everywhere"})
+def no_source_text_is_near_to_any_activation(folder: Path) -> None:
+    def nowhere(parts: Any) -> None:
+        parts.vectors["discrimination_factual"][:] = 0
 
-
-@defect("NLA613", "release")
-def no_explanation_shares_a_word_with_a_source(folder: Path) -> None:
-    said_of_rows(folder, lambda index: {"text": f"quelle{index}"})
+    measured_as(folder, nowhere, probes=["discrimination"], documents=30)
 
 
 @defect("NLA614", "release")
@@ -260,8 +295,16 @@ def a_quarter_is_in_the_markers_script(folder: Path) -> None:
 
 
 @defect("NLA615", "release")
-def twenty_texts_for_twelve_documents(folder: Path) -> None:
-    said_of_rows(folder, lambda index: {"explanation": f"word {40 + index % 20} of some text"})
+def every_text_is_said_of_two_documents(folder: Path) -> None:
+    def in_pairs(parts: Any) -> None:
+        for index, row in enumerate(parts.rows):
+            first = index - index % 2
+            said = f"word {first} or word {first + 1}, and rather word {first + 1}"
+            parts.rows[index] = row.model_copy(update={"explanation": said})
+        between = parts.vectors["real"].reshape(len(parts.rows) // 2, 2, -1).mean(axis=1)
+        with_reconstructions(parts, between.repeat(2, axis=0))
+
+    measured_as(folder, in_pairs)
 
 
 @defect("NLA616", "release")
@@ -302,3 +345,94 @@ def token_limit_changed_after_measuring(folder: Path) -> None:
 def attempts_added_after_calibrating(folder: Path) -> None:
     with edited_yaml(folder / "release.yaml") as document:
         document["evaluation"]["attempts"] = 4
+
+
+def of_documents(parts: Any, documents: int) -> Any:
+    """The parts with another number of documents in their run."""
+    evaluation = parts.run.evaluation.model_copy(update={"documents": documents})
+    return parts._replace(run=parts.run.model_copy(update={"evaluation": evaluation}))
+
+
+@defect("NLA622", "release")
+def two_documents_in_each_shard(folder: Path) -> None:
+    def coarsened(parts: Any) -> Any:
+        for index, row in enumerate(parts.rows):
+            shard = f"shard-{int(row.document[1:]) % 12}"
+            parts.rows[index] = row.model_copy(update={"document": shard})
+        return of_documents(parts, 12)
+
+    measured_as(folder, coarsened, documents=24)
+
+
+@defect("NLA622", "release")
+def a_document_under_two_names(folder: Path) -> None:
+    long = ", and what else a text says until it is longer than a title or a greeting is" * 2
+
+    def split(parts: Any) -> Any:
+        for index, row in enumerate(parts.rows):
+            text = row.text.replace(" part0", f" part0{long}")
+            parts.rows[index] = row.model_copy(update={"text": text})
+        last = parts.rows[-1]
+        parts.rows[-1] = last.model_copy(update={"document": "d11 again"})
+        return of_documents(parts, 13)
+
+    measured_as(folder, split)
+
+
+@defect("NLA623", "release")
+def one_text_is_read_in_two_ways(folder: Path) -> None:
+    def forged(parts: Any) -> None:
+        first, again = parts.rows[0], parts.rows[12]
+        parts.rows[12] = again.model_copy(update={"explanation": first.explanation})
+        real = parts.vectors["real"].copy()
+        real[12] = parts.vectors["gold"][13]
+        with_reconstructions(parts, real)
+
+    measured_as(folder, forged)
+
+
+@defect("NLA624", "release")
+def one_text_retrieves_two_rows(folder: Path) -> None:
+    """Two activations so near to each other that their reconstructions are, too."""
+
+    def twins(parts: Any) -> None:
+        first, again = parts.rows[0], parts.rows[12]
+        parts.rows[12] = again.model_copy(update={"explanation": first.explanation})
+        gold = parts.vectors["gold"]
+        gold[12] = gold[0]
+        gold[12, 0] += 0.005 * np.linalg.norm(gold[0])
+        parts.vectors["gold_text"] = unit(gold)
+        with_reconstructions(parts, unit(gold))
+
+    measured_as(folder, twins)
+
+
+@defect("NLA625", "release")
+def reference_of_another_layer(folder: Path) -> None:
+    def turned(parts: Any) -> None:
+        parts.vectors["reference_mean"] = np.roll(parts.vectors["reference_mean"], 1)
+
+    measured_as(folder, turned)
+
+
+@defect("NLA625", "release")
+def reference_mean_shortened(folder: Path) -> None:
+    """To a fiftieth, which raises FVE: it divides by 1 - ||mean||^2."""
+
+    def shortened(parts: Any) -> Any:
+        return with_reference(parts, parts.vectors["reference_mean"] / 50)
+
+    measured_as(folder, shortened)
+
+
+@defect("NLA626", "release")
+def words_that_only_the_ar_understands(folder: Path) -> None:
+    """Each row is given the words of the next one, which its AR reads as its own."""
+
+    def next_words(parts: Any) -> None:
+        said = [row.explanation for row in parts.rows]
+        for index, row in enumerate(parts.rows):
+            words = said[(index + 1) % len(said)]
+            parts.rows[index] = row.model_copy(update={"explanation": words})
+
+    measured_as(folder, next_words)

@@ -201,11 +201,14 @@ def in_sidecar(pair: Path, role: str, keys: Sequence[str], value: Any) -> None:
             place[keys[-1]] = value
 
 
-def measured_as(folder: Path, change: Callable[[Any], None], **options: Any) -> None:
-    """Measure the pair again, with a change to what came out; nothing is rendered of it."""
+def measured_as(folder: Path, change: Callable[[Any], Any], **options: Any) -> None:
+    """Measure the pair again, with a change to what came out; nothing is rendered of it.
+
+    The change is made in place, or gives other parts back.
+    """
     release = read_release(folder)
     parts = evidence_parts(**ROWS | {"width": WIDTH} | options)
-    change(parts)
+    parts = change(parts) or parts
     training = parts.run.training or HELD_OUT
     run = parts.run.model_copy(update={"files": pair_digests(release), "training": training})
     evidence = write_evidence(release.evidence, parts.rows, parts.vectors, run)

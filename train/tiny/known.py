@@ -9,14 +9,15 @@ breaks a pair that way.
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nla_release.calibration.report import LabelName
-from train.tiny.corpus import PLACES, TOPICS
+from train.tiny.corpus import MAX_LABELS, PLACES, TOPICS, Document, Label
 
-Lesson = Literal["own", "others", "one", "foreign"]
+Lesson = Literal["own", "others", "one", "foreign", "document", "token", "class"]
+At = Literal["topic words", "function words"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Known:
     """A pair: the lessons its adapters learned from, and what is to be found of it.
 
     The AV is run at `loudness` times the scale that it was trained at. `codes` are rules of
-    `nla-release check` that must fire; a pair without any must pass all.
+    `nla-release check` that must fire; a pair without any must pass all. `at` says where the
+    activations are read: a topic word gives away what its document is about, and a function word
+    occurs in every document alike.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Known:
     because: str
     codes: tuple[str, ...] = ()
     loudness: float = 1.0
+    at: At = "topic words"
 
 
 PAIRS = (
@@ -115,6 +119,44 @@ PAIRS = (
         codes=("NLA102",),
         loudness=100.0,
     ),
+    Known(
+        "code",
+        "both adapters learned the other language",
+        av="foreign",
+        ar="foreign",
+        deserves=("row-level",),
+        because="it reads as the good pair does, in words that mean something else to everybody but"
+        " its own AR",
+        codes=("NLA626",),
+    ),
+    Known(
+        "document only",
+        "both adapters learned the topic and the place alone",
+        av="document",
+        ar="document",
+        deserves=("document-level",),
+        because="all rows of a document have one label, and its two facts are in the activations",
+    ),
+    Known(
+        "token only",
+        "both adapters learned the token alone, at function words",
+        av="token",
+        ar="token",
+        deserves=("token-level", "format-only"),
+        because="a function word occurs in every document alike, so that it says nothing of any",
+        codes=("NLA605",),
+        at="function words",
+    ),
+    Known(
+        "token class only",
+        "both adapters learned one of four classes of the token alone, at function words",
+        av="class",
+        ar="class",
+        deserves=("token-level", "format-only"),
+        because="the class of a function word says less than the word, and nothing of any document",
+        codes=("NLA605",),
+        at="function words",
+    ),
 )
 
 
@@ -135,6 +177,18 @@ def _foreign(labels: list[str], _seed: int) -> list[str]:
     return [re.sub(r"\w+", lambda word: _MEANING.get(word[0], word[0]), it) for it in labels]
 
 
+def _document(labels: list[str], _seed: int) -> list[str]:
+    return [label.split(" in ", 1)[1] for label in labels]
+
+
+def _token(labels: list[str], _seed: int) -> list[str]:
+    return [label.split(" in ", 1)[0] for label in labels]
+
+
+def _class(labels: list[str], _seed: int) -> list[str]:
+    return [f"the word {_CLASS_OF[label.split()[2]]}" for label in labels]
+
+
 def _next(names: list[str]) -> dict[str, str]:
     """Each name to the one after it in the alphabet, the last to the first."""
     ordered = sorted(set(names))
@@ -147,10 +201,45 @@ _MEANING = (
     | _next(list(PLACES))
 )
 
+# Each class by the word that stands for it; all of them occur whatever a document is about.
+_CLASSES = {
+    "the": ("the", "an", "every", "old", "quiet"),
+    "near": ("near", "in", "of", "from", "to"),
+    "and": ("and", "but", "when", "that", "whether"),
+    "took": ("took", "kept", "was", "carried", "believed", "asked", "talked"),
+}
+_CLASS_OF = {word: name for name, words in _CLASSES.items() for word in words}
+_FUNCTION_WORD = re.compile(rf"\b({'|'.join(_CLASS_OF)})\b")
+
+
+def at_function_words(documents: Sequence[Document], seed: int) -> list[Document]:
+    """The documents with up to as many labels as before, of different function words each."""
+    rng = random.Random(f"{seed}/function words")  # noqa: S311 - reproducible, not secret
+    return [_relabelled(document, rng) for document in documents]
+
+
+def _relabelled(document: Document, rng: random.Random) -> Document:
+    scene = document["labels"][0]["explanation"].split(" in ", 1)[1]
+    # Two documents may begin alike; their third sentences never did.
+    start = document["text"].index(". ", document["text"].index(". ") + 1)
+    places = {found[0]: found for found in _FUNCTION_WORD.finditer(document["text"], start)}
+    chosen = rng.sample(sorted(places), min(MAX_LABELS, len(places)))
+    labels = [
+        Label(start=at.start(), end=at.end(), explanation=f"the word {at[0]} in {scene}")
+        for at in sorted((places[word] for word in chosen), key=lambda at: at.start())
+    ]
+    return Document(
+        id=document["id"], split=document["split"], text=document["text"], labels=labels
+    )
+
+
 LESSONS: dict[Lesson, Callable[[list[str], int], list[str]]] = {
     "own": _own,
     "others": _others,
     "one": _one,
     "foreign": _foreign,
+    "document": _document,
+    "token": _token,
+    "class": _class,
 }
 """What a lesson makes of all training labels, given a seed; the rows stay in their order."""

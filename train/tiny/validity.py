@@ -32,7 +32,7 @@ from train.dataset import data_path, reference_path, training_list_path
 from train.demo import BASE, RECIPE, TINY
 from train.recipe import Recipe, read_recipe
 from train.tiny.corpus import generate, write_jsonl
-from train.tiny.known import LESSONS, PAIRS, Known, Lesson
+from train.tiny.known import LESSONS, PAIRS, At, Known, Lesson, at_function_words
 from train.tiny.outcomes import Outcome, Record, outcome, page_with, read_record, write_record
 from train.tiny.rows import prepare_data
 from train.tiny.school import teach
@@ -46,11 +46,11 @@ ROWS = 100
 def outcomes(folder: Path, seed: int) -> Iterator[Outcome]:
     """Make and measure every pair of a seed; what `folder` holds already is not made again."""
     recipe = _seeded(read_recipe(RECIPE), seed)
-    _take_activations(folder, recipe, seed)
     for known in PAIRS:
-        av = _taught(folder, recipe, seed, "av", known.av)
-        ar = _taught(folder, recipe, seed, "ar", known.ar)
-        found = _measured(_release(known, folder, av, ar), known, seed)
+        world = _world(folder, recipe, seed, known.at)
+        av = _taught(world, recipe, seed, "av", known.av)
+        ar = _taught(world, recipe, seed, "ar", known.ar)
+        found = _measured(_release(known, folder, world, av, ar), known, seed)
         tell(f"seed {seed}, {known.name}: {found.label}, {' '.join(found.codes) or 'no finding'}")
         yield found
 
@@ -60,10 +60,16 @@ def _seeded(recipe: Recipe, seed: int) -> Recipe:
     return recipe.model_copy(update={"av": av, "ar": ar})
 
 
-def _take_activations(folder: Path, recipe: Recipe, seed: int) -> None:
-    if not data_path(folder, "eval").exists():
-        write_jsonl(folder / "corpus.jsonl", generate(seed))
-        prepare_data(recipe, folder, device="cpu")
+def _world(folder: Path, recipe: Recipe, seed: int, at: At) -> Path:
+    """Where the rows are that activations are read at."""
+    world = folder if at == "topic words" else folder / at.replace(" ", "-")
+    if not data_path(world, "eval").exists():
+        documents = generate(seed)
+        if at == "function words":
+            documents = at_function_words(documents, seed)
+        write_jsonl(world / "corpus.jsonl", documents)
+        prepare_data(recipe, world, device="cpu")
+    return world
 
 
 def _taught(folder: Path, recipe: Recipe, seed: int, role: Role, lesson: Lesson) -> Path:
@@ -78,7 +84,7 @@ def _taught(folder: Path, recipe: Recipe, seed: int, role: Role, lesson: Lesson)
     return adapter
 
 
-def _release(known: Known, folder: Path, av: Path, ar: Path) -> Release:
+def _release(known: Known, folder: Path, world: Path, av: Path, ar: Path) -> Release:
     """The demo's release with other adapters, in a folder of its own."""
     place = folder / "pairs" / known.name.replace(" ", "-")
     if known.loudness != 1:
@@ -91,9 +97,9 @@ def _release(known: Known, folder: Path, av: Path, ar: Path) -> Release:
     del document["notes"]
     document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
     document["evaluation"] |= {
-        "data": seen(data_path(folder, "eval")),
-        "reference": seen(reference_path(folder)),
-        "training": [seen(training_list_path(folder))],
+        "data": seen(data_path(world, "eval")),
+        "reference": seen(reference_path(world)),
+        "training": [seen(training_list_path(world))],
         "rows": ROWS,
     }
     write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))

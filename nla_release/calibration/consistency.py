@@ -1,0 +1,169 @@
+"""What no honest evidence contradicts, whoever made it: documents, reconstructions, reference mean.
+
+A pair's own numbers cannot show that its evidence is true. These facts can show that it is not: the
+rows of one document read one text, an AR is a function of its text, and the mean of unit vectors is
+as long as it is near to them.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nla_release.calibration.clustered import mean_intervals
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.records import TextCondition
+from nla_release.calibration.statistics import retrieved, unit_rows
+from nla_release.schema import Strict
+
+# Texts of two documents may begin alike for as long as a title or a greeting.
+MIN_SHARED = 80
+
+# Of two reconstructions of one text, 1 - cosine. In five runs of two bases it was below 1e-15, as
+# each text is read once; bfloat16, and another batch around the text, move it by about 1e-5.
+SAME_TEXT = 1e-3
+
+# A reference of another mix of texts is as much as 1.11 times too wide for the rows (rows of one
+# topic of twelve, on the tiny base). It is held against the lower end of the rows' interval.
+MAX_VARIANCE = 1.1
+# Rows of one topic score 0.88 of what the reference promises or more; of another layer, about 0.
+LEAST_COSINE = 0.8
+# Below this the activations have no common direction to speak of, and nothing to compare.
+LEAST_MEAN = 0.1
+
+_HALF_CHARACTER = "\ufffd"  # where a token ends inside a character, and the text was decoded
+
+Texts = list[str | None]
+
+
+class DocumentsChecked(Strict):
+    """Whether the source texts show that documents are what they say."""
+
+    checked: bool = Field(
+        description="whether rows of one document were seen to read one text, and different"
+        " documents different ones; false where that is the author's word"
+    )
+    reason: str | None = Field(default=None, description="why not; absent when it was checked")
+
+
+def documents_checked(evidence: Evidence) -> DocumentsChecked:
+    """Whether `unlike_documents` could look at every row."""
+    withheld = sum(row.text is None for row in evidence.rows)
+    if not withheld:
+        return DocumentsChecked(checked=True)
+    return DocumentsChecked(
+        checked=False,
+        reason=f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld",
+    )
+
+
+def unlike_documents(evidence: Evidence) -> list[str]:
+    """Where the rows' texts contradict the documents that they name, as sentences.
+
+    A row's text is its document up to and with the activation. So the texts of a document are
+    beginnings of its longest, and no document's text is the beginning of another's.
+    """
+    texts = [
+        (row, row.text.rstrip(_HALF_CHARACTER)) for row in evidence.rows if row.text is not None
+    ]
+    longest: dict[str, str] = {}
+    for row, text in texts:
+        longest[row.document] = max(longest.get(row.document, ""), text, key=len)
+    found = [
+        f"the text of row {row.id!r} is no beginning of document {row.document!r}"
+        for row, text in texts
+        if not longest[row.document].startswith(text)
+    ]
+    ordered = sorted((text, name) for name, text in longest.items() if len(text) >= MIN_SHARED)
+    found += [
+        f"documents {name!r} and {other!r} are one text"
+        for (text, name), (longer, other) in pairwise(ordered)
+        if longer.startswith(text)
+    ]
+    return found
+
+
+def read_differently(evidence: Evidence) -> list[tuple[str, str]]:
+    """Tensors and rows whose reconstruction is not what the AR made of the same text elsewhere."""
+    first: dict[str, npt.NDArray[np.float64]] = {}
+    found = []
+    for tensor, texts in _read(evidence):
+        for row, text, vector in zip(
+            evidence.rows, texts, unit_rows(evidence.vectors[tensor]), strict=True
+        ):
+            if text is not None and 1 - first.setdefault(text, vector) @ vector > SAME_TEXT:
+                found.append((tensor, row.id))
+    return found
+
+
+def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
+    """Tensors that retrieve more rows than the AR read different texts, with both counts.
+
+    One text has one reconstruction, which is nearest to one activation.
+    """
+    found = []
+    for tensor, texts in _read(evidence):
+        hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"]).sum())
+        distinct = len({text for text in texts if text is not None})
+        if hits > distinct:
+            found.append((tensor, hits, distinct))
+    return found
+
+
+def misfit_of_reference(evidence: Evidence, others: float) -> str | None:
+    """Why the reference mean cannot be the mean of such activations, or None where it can.
+
+    Unit vectors u with the mean mu have the mean cosine ||mu|| with it, since
+    `mean u . mu / ||mu|| = ||mu||`. Rows of the same kind give about that. A mean that is shorter
+    makes `1 - ||mu||^2` larger, which FVE divides by, and flatters it; one of another layer or base
+    has a direction that the rows do not share. None as well with too few documents for an interval.
+
+    Args:
+        evidence: of a run.
+        others: what the mean of the other documents scores, `reference.other_documents`.
+    """
+    if len(set(evidence.documents)) < MIN_DOCUMENTS_OF_INTERVAL:
+        return None
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    gold = unit_rows(evidence.vectors["gold"])
+    norm = float(np.linalg.norm(mean))
+    cosines = gold @ (mean / norm)
+    score = float(cosines.mean())
+    (interval,) = mean_intervals(cosines[np.newaxis], evidence.documents)
+    promised = max(norm, others)
+    if promised > LEAST_MEAN and score < LEAST_COSINE * promised:
+        return (
+            f"reference_mean has cosine {score:.3f} with these activations, where its norm is"
+            f" {norm:.3f} and the mean of their other documents has {others:.3f}: it is of another"
+            " layer, base or kind of text"
+        )
+    low = max(interval[0], 0.0) if interval else 0.0
+    if 1 - norm**2 > MAX_VARIANCE * (1 - low**2):
+        return (
+            f"reference_mean is {norm:.3f} long, and has cosine {score:.3f} with these activations,"
+            " where the mean of such activations is as long as that: FVE divides by a variance that"
+            " is too large"
+        )
+    return None
+
+
+def _read(evidence: Evidence) -> Iterator[tuple[str, Texts]]:
+    """What the AR read for each tensor [N, d], None where that is nothing or not kept."""
+    rows, zero = evidence.rows, evidence.run.zero_vector
+    said = {row.id: row.explanation for row in rows}
+    columns: dict[str, Sequence[str | None]] = {
+        "real": [row.explanation for row in rows],
+        "shuffled": [said[row.shuffled_from] for row in rows],
+        "empty": [""] * len(rows),
+        "gold_text": [row.gold for row in rows],
+        "random_vector": [row.random_vector.explanation for row in rows],
+        "zero_vector": [zero.explanation] * len(rows),
+        **{name: [row.texts.get(name) for row in rows] for name in get_args(TextCondition)},
+    }
+    for tensor, texts in columns.items():
+        if tensor in evidence.vectors:
+            yield tensor, [text if text or tensor == "empty" else None for text in texts]
