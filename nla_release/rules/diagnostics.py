@@ -6,9 +6,11 @@ from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
 from nla_release.calibration.label import above_chance
 from nla_release.calibration.measures import UNEQUAL
+from nla_release.diagnostics import text_retrieval
 from nla_release.diagnostics.injection import Injection
 from nla_release.diagnostics.tables import rankings
 from nla_release.diagnostics.templates import Templates
+from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.rules.model import Page, Problem, Skip, rule
 from nla_release.rules.scopes import MEASURED
 from nla_release.rules.subject import Measurement
@@ -209,30 +211,24 @@ def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Sk
         " explanations and sources are of two languages, name an encoder for both:"
         " evaluation.encoder.",
         example="read by its own AR only: explanations are not shown to find their document by"
-        " words (lexical 0 of 307, chance 0.017)",
+        " words (0 of 307, chance 0.017)",
         waive="Where an explanation is not meant to say what its document says, such as one of"
         " grammar; the card keeps the limitation.",
     ),
 )
 def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
     """Lexical and encoder retrieval of the source documents."""
-    prefix = "text_retrieval."
-    found = {
-        name.removeprefix(prefix): ranking
-        for name, ranking in rankings(measurement.recomputed.probes).items()
-        if name.startswith(prefix)
-    }
-    if not found:
+    matched = measurement.recomputed.probes.of(TextRetrieval)
+    if matched is None:
         yield Skip("source texts are withheld, or of too few rows")
     elif not measurement.recomputed.denominators.ok:
         yield _NO_TEXT
-    elif not any(map(above_chance, found.values())):
+    elif not any(map(above_chance, (found := text_retrieval.rankings(matched)).values())):
         numbers = ", ".join(
-            f"{name} {each.hits} of {each.n}, chance {number(each.chance)}"
-            for name, each in found.items()
+            f"{each.hits} of {each.n}, chance {number(each.chance)}" for each in found.values()
         )
         yield Problem(
             measurement.evidence_folder / ROWS_NAME,
-            "read by its own AR only: explanations are not shown to find their document by words"
-            f" ({numbers})",
+            "read by its own AR only: explanations are not shown to find their document by"
+            f" {'words' if len(found) == 1 else 'words or an encoder'} ({numbers})",
         )
