@@ -299,7 +299,8 @@ def every_text_is_said_of_two_documents(folder: Path) -> None:
     def in_pairs(parts: Any) -> None:
         for index, row in enumerate(parts.rows):
             first = index - index % 2
-            said = f"word {first} or word {first + 1}, and rather word {first + 1}"
+            one, other = (f"topic{at % ROWS['documents']}" for at in (first, first + 1))
+            said = f"word {first} in a text about {one} or {other}, and rather {other}"
             parts.rows[index] = row.model_copy(update={"explanation": said})
         between = parts.vectors["real"].reshape(len(parts.rows) // 2, 2, -1).mean(axis=1)
         with_reconstructions(parts, between.repeat(2, axis=0))
@@ -370,7 +371,7 @@ def a_document_under_two_names(folder: Path) -> None:
 
     def split(parts: Any) -> Any:
         for index, row in enumerate(parts.rows):
-            text = row.text.replace(" part0", f" part0{long}")
+            text = row.text.replace(":", f"{long}:")
             parts.rows[index] = row.model_copy(update={"text": text})
         last = parts.rows[-1]
         parts.rows[-1] = last.model_copy(update={"document": "d11 again"})
