@@ -6,15 +6,17 @@ Evidence may hold more than is asked, such as a diagnostic that was added with `
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from nla_release.calibration.evidence import Evidence
 from nla_release.errors import ConfigError
-from nla_release.files import sha256_file
+from nla_release.files import files_digest, sha256_file
 from nla_release.reference import read_reference
 from nla_release.release import Release
 from nla_release.release_config import chosen_probes
+from nla_release.shingles import merged_shingles
 from nla_release.sidecar import read_sidecar
 from nla_release.training_documents import lists_digest
 
@@ -101,7 +103,23 @@ def _measured(release: Release, evidence: Evidence) -> Iterator[str]:
         or (all(path.is_file() for path in lists) and lists_digest(lists) != run.training.sha256)
     ):
         yield "evaluation.training names lists that the evidence was not compared with"
+    samples, rows = release.training_shingles, release.training_rows
+    if samples and (
+        run.shingles_sha256 is None
+        or (all(path.is_file() for path in samples) and _sample(samples) != run.shingles_sha256)
+    ):
+        yield "evaluation.training names word sequences that the evidence was not compared with"
+    if rows and (
+        run.lookup is None
+        or (all(path.is_file() for path in rows) and files_digest(rows) != run.lookup.sha256)
+    ):
+        yield "evaluation.training names labelled rows that no lookup table was made of"
     yield from _reference(release, evidence)
+
+
+def _sample(paths: list[Path]) -> str | None:
+    merged = merged_shingles(paths)
+    return merged.sha256 if merged else None
 
 
 def _data(release: Release, evidence: Evidence) -> Iterator[str]:

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,6 +53,16 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def files_digest(paths: Sequence[Path]) -> str:
+    """Hex sha256 of a file's content, or of the hashes of several in order.
+
+    Raises:
+        InputError: a file is missing, unreadable, or not a regular file.
+    """
+    hashes = [sha256_file(path) for path in paths]
+    return hashes[0] if len(hashes) == 1 else sha256_bytes("".join(hashes).encode())
 
 
 def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = None) -> str:

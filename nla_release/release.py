@@ -86,6 +86,21 @@ class Release:
     @property
     def training_documents(self) -> list[Path]:
         """The lists of documents that the pair was trained on."""
+        others = (".safetensors", ".parquet")
+        return [path for path in self._training if path.suffix not in others]
+
+    @property
+    def training_shingles(self) -> list[Path]:
+        """The samples of word sequences that the pair was trained on."""
+        return [path for path in self._training if path.suffix == ".safetensors"]
+
+    @property
+    def training_rows(self) -> list[Path]:
+        """The labelled activations that the pair was trained on."""
+        return [path for path in self._training if path.suffix == ".parquet"]
+
+    @property
+    def _training(self) -> list[Path]:
         return [self.folder / path for path in self.config.evaluation.training]
 
     @property

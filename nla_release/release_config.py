@@ -54,7 +54,9 @@ class Evaluation(Strict):
     """The held-out activations, the training reference, and how the pair is run on them.
 
     `data` is a parquet file of held-out activations; `reference` the training activations' mean
-    direction and `training` the lists of training documents, as `train.build` writes them.
+    direction. `training` is what the pair was trained on, as `train.build` writes it: lists of
+    documents (.jsonl), samples of their word sequences (.safetensors), and labelled rows (.parquet)
+    for the lookup table.
     `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the probe
     text-retrieval: a model of the sentence-transformers library, or `module:function`. `attempts`
     is how many checkpoints or settings were tried before this one was chosen, itself included.

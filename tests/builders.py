@@ -8,8 +8,10 @@ import numpy as np
 
 from nla_release.calibration.evidence import Evidence, write_evidence
 from nla_release.calibration.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
+from nla_release.calibration.runs import Asked, Ended, Headline, RunLog, Started
 from nla_release.calibration.vectors import first_with_text
 from nla_release.explanation import Status, wrap
+from nla_release.shingles import ShinglesBuilder, TrainingShingles
 
 RAW_FAILURES: dict[Status, str] = {
     "empty": wrap(""),
@@ -18,12 +20,74 @@ RAW_FAILURES: dict[Status, str] = {
 }
 
 
+_WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "golf", "hotel", "india", "kilo", "lima")
+
+
 class EvidenceParts(NamedTuple):
     """The arguments of `write_evidence` after the folder."""
 
     rows: list[Row]
     vectors: dict[str, np.ndarray]
     run: RunFacts
+
+
+def source_text(position: int, documents: int = 10) -> str:
+    """The source text of a row: the beginning of its document, which shares no words with others.
+
+    It is long enough to be compared with training texts.
+    """
+    document, before = position % documents, position // documents
+    words = " ".join(f"w{at}x{document}" for at in range(16 + before))
+    return f"A text about topic{document}: {words}"
+
+
+def training_shingles(*texts: str, labels: Collection[str] = ("a label",)) -> TrainingShingles:
+    """What training texts leave; of one that no row has, by default."""
+    builder = ShinglesBuilder()
+    for text in texts or (source_text(10**6),):
+        builder.add_document(text)
+    for label in labels:
+        builder.add_label(label)
+    sample = builder.build()
+    assert sample is not None
+    return sample
+
+
+def recorded(run: RunFacts) -> dict[str, Any]:
+    """The options of `write_evidence` that leave a log with the run that run.json names.
+
+    The log's hashes are those of the evidence; the rest is made up.
+    """
+    assert run.run_id is not None
+    started = Started(
+        run=run.run_id,
+        time=run.started_at,
+        tool_version=run.tool_version,
+        base=f"{run.base.id}@{run.base.revision}",
+        inputs={
+            "data": run.evaluation.sha256,
+            "reference": run.reference.sha256,
+            **run.files,
+        },
+        rows=Asked(asked=run.evaluation.rows, available=run.evaluation.available),
+        documents=Asked(asked=run.evaluation.documents, available=run.evaluation.documents),
+        seed=run.seed,
+        settings={},
+    )
+
+    def log(evidence: Evidence) -> RunLog:
+        found = evidence.run
+        ended = Ended(
+            event="finished",
+            run=run.run_id,
+            time=run.finished_at,
+            rows_sha256=found.rows_sha256,
+            vectors_sha256=found.vectors_sha256,
+            headline=Headline(cosine=0.5, label="row-level"),
+        )
+        return RunLog((started, ended))
+
+    return {"log": log}
 
 
 def verbalization(text: str, status: Status = "ok") -> Verbalization:
@@ -105,7 +169,7 @@ def evidence_parts(
             Row(
                 id=f"r{i}",
                 document=f"d{i % documents}",
-                text=_beginning(i % documents, words=i // documents + 1),
+                text=source_text(i, documents),
                 **spoken[i].model_dump(),
                 gold=f"gold {i}" if gold_text else None,
                 shuffled_from=f"r{sources[i]}",
@@ -212,10 +276,6 @@ def run_facts(*, rows: int, documents: int, variance: float) -> RunFacts:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def _beginning(document: int, *, words: int) -> str:
-    return f"A text about topic{document}: {' '.join(f'w{at}' for at in range(words))}"
 
 
 def _row_of_another_document(position: int, rows: int, documents: int) -> int:

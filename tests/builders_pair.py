@@ -27,7 +27,7 @@ from nla_release.sidecar import (
     dump_sidecar,
     read_sidecar,
 )
-from tests.builders import evidence_parts
+from tests.builders import evidence_parts, recorded, training_shingles
 
 BASE = "someone/tiny"
 REVISION = "0" * 40
@@ -44,6 +44,7 @@ AV_TEMPLATE = (
 )
 AR_TEMPLATE = "Summary of the following text: <text>{explanation}</text> <summary>"
 
+RUN_ID = "0123456789abcdef"
 
 # Nothing that was measured was trained on.
 HELD_OUT = TrainingOverlap(sha256="6" * 64, documents=250, ids_overlapping=[], texts_overlapping=[])
@@ -133,8 +134,12 @@ def base_modules() -> dict[str, tuple[int, int]]:
 def measure(release: Release, **options: Any) -> None:
     """Write evidence that belongs to the release's pair as it is now, and its calibration."""
     parts = evidence_parts(**{"width": WIDTH} | options)
-    run = parts.run.model_copy(update={"files": pair_digests(release), "training": HELD_OUT})
-    evidence = write_evidence(release.evidence, parts.rows, parts.vectors, run)
+    facts = {"files": pair_digests(release), "training": HELD_OUT, "run_id": RUN_ID}
+    run = parts.run.model_copy(update=facts)
+    evidence = write_evidence(
+        release.evidence, parts.rows, parts.vectors, run,
+        shingles=training_shingles(), **recorded(run),
+    )  # fmt: skip
     write_atomic(release.calibration, calibrate(evidence).dump())
 
 

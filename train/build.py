@@ -25,6 +25,7 @@ from nla_release.parquet import read_parquet
 from nla_release.progress import tell
 from nla_release.prompt import ar_prompt
 from nla_release.reference import write_reference
+from nla_release.shingles import ShinglesBuilder, write_shingles
 from train.checks import Length, Report, ar_length, av_length, fault
 from train.command import run, step
 from train.corpus import LEARNING, Side, sides_of
@@ -35,6 +36,7 @@ from train.dataset import (
     reference_path,
     split_path,
     training_list_path,
+    training_shingles_path,
 )
 from train.prompts import (
     base_without_weights,
@@ -113,8 +115,10 @@ def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
         dropped = f"; dropped {report.reasons()}" if report.dropped else ""
         tell(f"build: {task.file} has {report.kept} of {report.rows} rows{dropped}")
     _list_training_documents(folder, sides)
+    _sample_training_texts(folder, sides)
     outputs = [data_path(folder, task.file) for task in tasks]
-    outputs += [report_path, reference_path(folder), training_list_path(folder)]
+    outputs += [report_path, reference_path(folder)]
+    outputs += [training_list_path(folder), training_shingles_path(folder)]
     write_record("build", recipe, folder, inputs=inputs, outputs=outputs)
     return {task.file: report for task, report in written.items()}
 
@@ -267,6 +271,31 @@ def _list_training_documents(folder: Path, sides: list[Side]) -> None:
                     document = {"id": name, "sha256": digest}
                     lines[json.dumps(document, ensure_ascii=False) + "\n"] = None
     write_atomic(training_list_path(folder), "".join(lines))
+
+
+def _sample_training_texts(folder: Path, sides: list[Side]) -> None:
+    """Sample the word sequences of what was read of each training document, and the labels."""
+    builder = ShinglesBuilder()
+    for side in sides:
+        if side == "eval":
+            continue
+        document, longest = None, ""
+        for table in pieces(split_path(folder, side)):
+            columns = (table.column(it).to_pylist() for it in ("document", "text"))
+            for name, text in zip(*columns, strict=True):
+                if name != document and document is not None:
+                    builder.add_document(longest)
+                longest = max(longest if name == document else "", text or "", key=len)
+                document = name
+        if document is not None:
+            builder.add_document(longest)
+    for side in LEARNING:
+        for table in pieces(data_path(folder, _FILES[side])):
+            for label in table.column("explanation").to_pylist():
+                builder.add_label(label)
+    sample = builder.build()
+    assert sample is not None  # the AV's side has documents
+    write_shingles(training_shingles_path(folder), sample)
 
 
 @step("build")

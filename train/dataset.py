@@ -8,6 +8,7 @@ from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.shingles import FILE_NAME as TRAINING_SHINGLES_NAME
 from nla_release.sidecar import Role
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from train.corpus import Side
@@ -56,6 +57,17 @@ def reference_path(folder: Path) -> Path:
 def training_list_path(folder: Path) -> Path:
     """Where the list of training documents lies."""
     return folder / "data" / TRAINING_LIST_NAME
+
+
+def training_shingles_path(folder: Path) -> Path:
+    """Where the sample of the training texts' word sequences lies."""
+    return folder / "data" / TRAINING_SHINGLES_NAME
+
+
+def training_files(folder: Path) -> list[Path]:
+    """What `evaluation.training` of a release names: list, word sequences, and labelled rows."""
+    sample, rows = training_shingles_path(folder), data_path(folder, "av_sft")
+    return [training_list_path(folder), *(it for it in (sample, rows) if it.exists())]
 
 
 def read_training_rows(folder: Path, recipe: Recipe, base: Base, role: Role) -> TrainingRows:

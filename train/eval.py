@@ -3,7 +3,8 @@
 The finished pair is measured, and so is each chosen checkpoint with the finished other half: AV
 checkpoints with the finished AR, AR checkpoints with the finished AV. What was measured of the same
 files is not measured again. Each round trip is a release of its own in `trajectory/`, with its
-evidence, and its figures stand in `trajectory.jsonl` and `trajectory.md`.
+evidence, and its figures stand in `trajectory.jsonl` and `trajectory.md`. How many pairs were
+measured is filled into release.yaml as `evaluation.attempts`, unless a person wrote it there.
 """
 
 from collections.abc import Iterator
@@ -22,15 +23,22 @@ from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.sidecar import Role, contract_digest, read_sidecar
 from nla_release.training_log import read_log
 from nla_release.weights import ADAPTER_FILE_NAME
+from train.attempts import fill_in, measured_pairs
 from train.checkpoints import kept_steps
 from train.command import device_option, run, step
-from train.dataset import checked_sidecar, data_path, reference_path, training_list_path
+from train.dataset import checked_sidecar, data_path, reference_path, training_files
 from train.recipe import Recipe
 from train.record import base_inputs, check_inputs, forget, read_record, write_record
 from train.skeleton import NO_LICENCE, release_document
-from train.trajectory import JSONL_NAME, TABLE_NAME, Point, point, read_points, write_points
-
-FOLDER_NAME = "trajectory"
+from train.trajectory import (
+    FOLDER_NAME,
+    JSONL_NAME,
+    TABLE_NAME,
+    Point,
+    point,
+    read_points,
+    write_points,
+)
 
 _OTHER: dict[Role, Role] = {"av": "ar", "ar": "av"}
 
@@ -77,7 +85,8 @@ def evaluate(
             found = _measure(release, pairing, wanted, device, again=again)
         known[_pair_of(found)] = found
         points.append(found)
-        write_points(folder, list(known.values()))
+        write_points(folder, list(known.values()), len(measured_pairs(folder)))
+    fill_in(folder)
     outputs = [folder / JSONL_NAME, folder / TABLE_NAME]
     write_record("eval", recipe, folder, inputs=inputs, outputs=outputs)
     return points
@@ -130,7 +139,7 @@ def _still_there(folder: Path) -> list[Point]:
 
 def _needed(folder: Path) -> Iterator[str]:
     """What the round trips read that other steps wrote, from the folder."""
-    for path in (data_path(folder, "eval"), reference_path(folder), training_list_path(folder)):
+    for path in (data_path(folder, "eval"), reference_path(folder), *training_files(folder)):
         yield path.relative_to(folder).as_posix()
     for role in ROLES:
         record = read_record(folder, role)
@@ -154,7 +163,8 @@ def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
 
 def _measured_with(release: Release) -> str:
     """What a point follows from: data, settings, and all that lies in both adapters' folders."""
-    files = [release.evaluation_data, release.reference, *release.training_documents]
+    files = [release.evaluation_data, release.reference]
+    files += [release.folder / path for path in release.config.evaluation.training]
     hashes = {f"{at} {path.name}": sha256_file(path) for at, path in enumerate(files)}
     for role in ROLES:
         folder = release.adapter(role)

@@ -15,7 +15,10 @@ _WRITES: Mapping[str, tuple[str, ...]] = {
     "label": ("data/labels/", "data/labels/cache/*/"),
     "build": tuple(
         f"data/{name}."
-        for name in ("av_sft", "ar_sft", "eval", "rl", "build", "reference", "training_documents")
+        for name in (
+            *("av_sft", "ar_sft", "eval", "rl", "build", "reference"),
+            *("training_documents", "training_shingles"),
+        )
     ),
     "av": ("pair/av", "checkpoints/av/"),
     "ar": ("pair/ar", "checkpoints/ar/"),

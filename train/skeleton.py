@@ -16,7 +16,8 @@ from nla_release.licences import LICENCE_FILE_NAME, OTHER, licence_problem
 from nla_release.release import FILE_NAME, ROLES, read_release
 from nla_release.sidecar import Base, Role, read_sidecar
 from nla_release.weights import ADAPTER_FILE_NAME
-from train.dataset import data_path, reference_path, training_list_path
+from train.attempts import filled_in, measured_pairs
+from train.dataset import data_path, reference_path, training_files
 from train.recipe import Recipe
 
 NAMESPACE = "your-name"
@@ -54,7 +55,7 @@ def release_document(
         "evaluation": {
             "data": seen(data_path(folder, "eval")),
             "reference": seen(reference_path(folder)),
-            "training": [seen(training_list_path(folder))],
+            "training": [seen(path) for path in training_files(folder)],
             "max_new_tokens": recipe.eval.max_new_tokens,
             "batch_size": recipe.eval.batch_size,
             "quantization": base.quantization,
@@ -81,7 +82,8 @@ def write_skeleton(recipe: Recipe, folder: Path) -> Path | None:
         return None
     document = release_document(recipe, folder, folder, adapters)
     base = read_sidecar(adapters["av"], "av").nla_release.base
-    write_atomic(target, _text(document, recipe, _license_of(base, recipe)))
+    text = _text(document, recipe, _license_of(base, recipe))
+    write_atomic(target, filled_in(text, len(measured_pairs(folder))))
     read_release(folder)
     return target
 

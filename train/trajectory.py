@@ -11,6 +11,7 @@ from nla_release.files import read_json_lines, write_atomic
 from nla_release.schema import Strict, parse
 from nla_release.sidecar import Role
 
+FOLDER_NAME = "trajectory"
 JSONL_NAME = "trajectory.jsonl"
 TABLE_NAME = "trajectory.md"
 
@@ -85,14 +86,14 @@ def read_points(folder: Path) -> list[Point]:
     return [parse(Point, document, where) for where, document in lines]
 
 
-def write_points(folder: Path, points: Sequence[Point]) -> None:
-    """Write both files, in the order of the steps."""
+def write_points(folder: Path, points: Sequence[Point], tried: int) -> None:
+    """Write both files, in the order of the steps; `tried` is how many pairs were measured ever."""
     ordered = sorted(points, key=lambda it: (it.steps["av"], it.steps["ar"]))
     write_atomic(folder / JSONL_NAME, "".join(f"{it.model_dump_json()}\n" for it in ordered))
-    write_atomic(folder / TABLE_NAME, _page(ordered))
+    write_atomic(folder / TABLE_NAME, _page(ordered, tried))
 
 
-def _page(points: Sequence[Point]) -> str:
+def _page(points: Sequence[Point], tried: int) -> str:
     titles = (
         "AV steps",
         "AR steps",
@@ -116,8 +117,9 @@ Each line is a round trip of `nla-release` on the first of the held-out rows, as
 intervals are 95%. Where one half of the pair is a checkpoint, the other is the finished one.
 
 {table}
-Who publishes the best of several has chosen it on the rows that it is judged by. Write down under
-`evaluation` in release.yaml how many there were: `attempts: {len(points)}`, or more if more were
+Who publishes the best of several has chosen it on the rows that it is measured on. {tried} pairs
+were measured here so far, those of earlier trainings included. `train.eval` fills that into
+release.yaml: `attempts: {tried}` under `evaluation`. Write a larger number yourself if more were
 tried.
 """
 

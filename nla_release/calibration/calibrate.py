@@ -10,7 +10,7 @@ import numpy.typing as npt
 from nla_release import __version__
 from nla_release.calibration import headline
 from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control
-from nla_release.calibration.contamination import contamination
+from nla_release.calibration.contamination import contamination, contamination_format_2
 from nla_release.calibration.controls import cosines as cosines_of
 from nla_release.calibration.controls import failures, has
 from nla_release.calibration.enough import NO_VARIANCE, refuse_single
@@ -18,7 +18,7 @@ from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.label import label
 from nla_release.calibration.label_format_2 import label as label_format_2
 from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
-from nla_release.calibration.multiplicity import multiplicity
+from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     CURRENT,
@@ -77,9 +77,10 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
     refuse_single(evidence.documents)
     if format_ == 2:
         found = _labelled_by_format_2(_common(evidence, FORMAT_2))
+        tried = multiplicity_format_2(evidence.run.attempts, found.model_dump(), BOOTSTRAP.level)
     else:
         found = _labelled(headline.extended(_common(evidence, FORMAT_3), evidence))
-    tried = multiplicity(evidence.run.attempts, found.model_dump(), BOOTSTRAP.level)
+        tried = multiplicity(evidence, found.model_dump(), BOOTSTRAP.level)
     return found.model_copy(update={"multiplicity": tried})
 
 
@@ -141,7 +142,9 @@ def _common(evidence: Evidence, measures: Measures) -> Calibration:
         injection=_injection(evidence),
         label=_UNDECIDED,
         probes=_probes(evidence, measures),
-        contamination=contamination(evidence),
+        contamination=(
+            contamination(evidence) if measures.clustered else contamination_format_2(evidence)
+        ),
     )
 
 

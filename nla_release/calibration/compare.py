@@ -46,7 +46,9 @@ from nla_release.calibration.settings import differing
 from nla_release.calibration.statistics import Floats, retrieved
 from nla_release.calibration.versions import side_by_side
 
-_CONTROLS: tuple[controls.Answer, ...] = (*CONTROL_NAMES, *get_args(TextCondition))
+_CONTROLS: tuple[controls.Answer, ...] = tuple(
+    dict.fromkeys((*CONTROL_NAMES, *get_args(TextCondition)))
+)
 
 # What decides whether two measurements can have a row in common.
 _DECISIVE = ("base", "base revision", "layer", "evaluation data")

@@ -1,13 +1,26 @@
-"""Whether what was measured on was trained on."""
+"""Whether what was measured on was trained on, and whether labels are repeated word for word.
 
+Ids and digests of documents are the author's word: another id, or none, hides a document. The texts
+of the rows are in the evidence, and are compared with a sample of what the pair was trained on.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Ratio
+from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import Sha256, TrainingOverlap
 from nla_release.calibration.statistics import cosine_rows, wilson
 from nla_release.schema import Strict
+from nla_release.shingles import Sample, TrainingShingles, hashes_of_rows, label_hash
 from nla_release.text.numbers import count, number
+
+# A text is compared when the sample can hold as many of its shingles; with fewer a stock phrase
+# decides. It is near a training text when it shares half of them.
+MIN_SHINGLES = 8
+NEAR = 0.5
 
 
 class Clean(Strict):
@@ -17,39 +30,169 @@ class Clean(Strict):
     n: NonNegativeInt = Field(description="rows of the others, failures included")
 
 
+class Shingles(Strict):
+    """The rows' own texts against shingles of the training texts: no id or digest is asked."""
+
+    training_sha256: Sha256 = Field(description="of training_shingles.safetensors")
+    documents: PositiveInt = Field(description="training documents that the file is of")
+    one_in: PositiveInt = Field(description="one shingle in so many is in the file")
+    exact: Ratio | Inconclusive = Field(
+        description="rows of which every sampled shingle is a training text's, of those compared"
+    )
+    near: Ratio | Inconclusive = Field(
+        description=f"rows of which at least {NEAR} of the sampled shingles are, exact ones"
+        " included"
+    )
+    shared: Proportion | None = Field(
+        description="share of the sampled shingles of all rows together, each counted once; null"
+        f" with fewer than {MIN_SHINGLES}"
+    )
+    withheld: NonNegativeInt = Field(description="rows without a text")
+    too_short: NonNegativeInt = Field(
+        description=f"rows with fewer than {MIN_SHINGLES} sampled shingles, which are not compared"
+    )
+    uncompared_documents: NonNegativeInt = Field(
+        description="documents of which no row could be compared"
+    )
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether a row is near a training text, or all rows together are."""
+        rows = isinstance(self.near, Ratio) and self.near.hits > 0
+        return rows or (self.shared is not None and self.shared >= NEAR)
+
+
+class Repeated(Strict):
+    """How many texts are training labels word for word, of those that the sample can tell."""
+
+    explanations: Ratio | Inconclusive = Field(description="of the AV's explanations")
+    labels: Ratio | Inconclusive | None = Field(
+        description="of the labels of the rows that were measured; null without labels"
+    )
+
+
 class Contamination(Strict):
     """The evaluation's documents and texts against those that the pair was trained on."""
 
-    training_sha256: Sha256 = Field(description="of the list of training documents")
-    training_documents: PositiveInt = Field(description="in that list")
-    documents: Ratio = Field(description="evaluation documents whose id is in it")
+    training_sha256: Sha256 | None = Field(
+        description="of the list of training documents; null without a list"
+    )
+    training_documents: NonNegativeInt = Field(description="in that list")
+    documents: Ratio | Inconclusive = Field(description="evaluation documents whose id is in it")
     texts: Ratio | Inconclusive = Field(
         description="rows whose document has the text of one in it, of the rows whose document's"
         " text was compared"
     )
     clean: Clean = Field(description="the cosine without the documents that overlap")
+    shingles: Shingles | Inconclusive | None = Field(
+        default=None, description="the rows' own texts; absent before format 3"
+    )
+    repeated: Repeated | None = Field(
+        default=None,
+        description="training labels word for word; null without their hashes, absent before"
+        " format 3",
+    )
 
 
-def contamination(evidence: Evidence) -> Contamination | None:
-    """What the run found, or None when it compared nothing."""
+_NO_LIST = Inconclusive(inconclusive="release.yaml names no list of training documents")
+_NO_SHINGLES = Inconclusive(
+    inconclusive="no training_shingles.safetensors was given under evaluation.training"
+)
+
+
+def contamination(evidence: Evidence) -> Contamination:
+    """What can be said of it, with the reason wherever nothing was compared."""
+    training, sample = evidence.run.training, evidence.shingles
+    found, near = _shingles(evidence, sample) if sample else (_NO_SHINGLES, set[str]())
+    return Contamination(
+        training_sha256=training.sha256 if training else None,
+        training_documents=training.documents if training else 0,
+        documents=_ids(evidence, training) if training else _NO_LIST,
+        texts=_texts(evidence, training) if training else _NO_LIST,
+        clean=_clean(evidence, _listed(evidence, training) | near),
+        shingles=found,
+        repeated=_repeated(evidence, sample) if sample and len(sample.labels.hashes) else None,
+    )
+
+
+def contamination_format_2(evidence: Evidence) -> Contamination | None:
+    """What format 2 has of it: nothing without a list."""
     training = evidence.run.training
     if training is None:
         return None
+    return Contamination(
+        training_sha256=training.sha256,
+        training_documents=training.documents,
+        documents=_ids(evidence, training),
+        texts=_texts(evidence, training),
+        clean=_clean(evidence, _listed(evidence, training)),
+    )
+
+
+def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[Shingles, set[str]]:
+    """The report, and the documents that are near a training text."""
+    table = sample.shingles
+    texts = [row.text for row in evidence.rows]
+    columns = list(map(table.comparable, hashes_of_rows(texts)))
+    sizes = np.array([len(column) for column in columns])
+    hits = np.array([int(table.holds(column).sum()) for column in columns])
+    compared = sizes >= MIN_SHINGLES
+    near = compared & (hits >= NEAR * sizes)
+    every = np.unique(np.concatenate(columns))
+    withheld = sum(text is None for text in texts)
+    seen = {evidence.documents[row] for row in np.flatnonzero(compared)}
+    found = Shingles(
+        training_sha256=evidence.run.shingles_sha256 or "",
+        documents=sample.documents,
+        one_in=table.one_in,
+        exact=_share(int((compared & (hits == sizes)).sum()), int(compared.sum()), _NONE_COMPARED),
+        near=_share(int(near.sum()), int(compared.sum()), _NONE_COMPARED),
+        shared=float(table.holds(every).mean()) if len(every) >= MIN_SHINGLES else None,
+        withheld=withheld,
+        too_short=int((~compared).sum()) - withheld,
+        uncompared_documents=len(set(evidence.documents) - seen),
+    )
+    return found, {evidence.documents[row] for row in np.flatnonzero(near)}
+
+
+_NONE_COMPARED = "no row has a text that is long enough to be compared"
+
+
+def _repeated(evidence: Evidence, sample: TrainingShingles) -> Repeated:
+    said = [row.explanation for row in evidence.rows if row.status == "ok"]
+    labels = [row.gold for row in evidence.rows if row.gold is not None]
+    return Repeated(
+        explanations=_word_for_word(said, sample.labels),
+        labels=_word_for_word(labels, sample.labels) if labels else None,
+    )
+
+
+def _word_for_word(texts: Sequence[str], table: Sample) -> Ratio | Inconclusive:
+    hashes = table.comparable(map(label_hash, texts))
+    return _share(int(table.holds(hashes).sum()), len(hashes), "there is no text to compare")
+
+
+def _listed(evidence: Evidence, training: TrainingOverlap | None) -> set[str]:
+    """The documents that are in the lists, by id or by text."""
+    if training is None:
+        return set()
     texts = set(training.texts_overlapping)
-    dirty = {*training.ids_overlapping, *(row.document for row in evidence.rows if row.id in texts)}
+    return {*training.ids_overlapping, *(row.document for row in evidence.rows if row.id in texts)}
+
+
+def _clean(evidence: Evidence, dirty: Iterable[str]) -> Clean:
+    without = set(dirty)
     cosines = cosine_rows(evidence.vectors["gold"], evidence.vectors["real"])
     clean = [
         cosine
         for row, cosine in zip(evidence.rows, cosines, strict=True)
-        if row.document not in dirty
+        if row.document not in without
     ]
-    return Contamination(
-        training_sha256=training.sha256,
-        training_documents=training.documents,
-        documents=_counted(len(set(training.ids_overlapping)), len(set(evidence.documents))),
-        texts=_texts(evidence, training),
-        clean=Clean(mean=sum(clean) / len(clean) if clean else None, n=len(clean)),
-    )
+    return Clean(mean=sum(clean) / len(clean) if clean else None, n=len(clean))
+
+
+def _ids(evidence: Evidence, training: TrainingOverlap) -> Ratio:
+    return _counted(len(set(training.ids_overlapping)), len(set(evidence.documents)))
 
 
 def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusive:
@@ -58,11 +201,15 @@ def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusiv
     compared = training.texts_compared
     if compared is None:
         compared = sum(row.text is not None or row.id in overlapping for row in evidence.rows)
-    if compared == 0:
-        return Inconclusive(
-            inconclusive="of no row is the whole document's text known, so none was compared"
-        )
-    return _counted(len(overlapping), compared)
+    return _share(
+        len(overlapping),
+        compared,
+        "of no row is the whole document's text known, so none was compared",
+    )
+
+
+def _share(hits: int, n: int, otherwise: str) -> Ratio | Inconclusive:
+    return _counted(hits, n) if n else Inconclusive(inconclusive=otherwise)
 
 
 def _counted(hits: int, n: int) -> Ratio:
@@ -77,20 +224,62 @@ def contamination_sentence(found: Contamination | None) -> str:
             "Nothing was compared with the training documents: whether the pair was trained on"
             " these texts is not known."
         )
-    texts = found.texts
+    said = [_by_list(found), _by_shingles(found.shingles), _repeated_sentence(found.repeated)]
+    if any(isinstance(each, Ratio) and each.hits for each in (found.documents, found.texts)) or (
+        isinstance(found.shingles, Shingles) and found.shingles.contaminated
+    ):
+        said.append(
+            f"Without these documents the cosine is {number(found.clean.mean)}"
+            f" (n = {found.clean.n})."
+        )
+    return " ".join(filter(None, said))
+
+
+def _by_list(found: Contamination) -> str:
+    ids, texts = found.documents, found.texts
+    if isinstance(ids, Inconclusive):
+        return "The author gives no list of training documents."
     by_text = (
         f"texts were not compared: {texts.inconclusive}."
         if isinstance(texts, Inconclusive)
         else f"{texts.hits} of {texts.n} rows are of a document that shares its text."
     )
-    said = (
-        f"Compared with {count(found.training_documents, 'training document')}:"
-        f" {found.documents.hits} of {found.documents.n} evaluation documents share an id with one,"
-        f" and {by_text}"
-    )
-    if not (found.documents.hits or (isinstance(texts, Ratio) and texts.hits)):
-        return said
     return (
-        f"{said} Without these documents the cosine is {number(found.clean.mean)}"
-        f" (n = {found.clean.n})."
+        f"Compared with the author's list of"
+        f" {count(found.training_documents, 'training document')}: {ids.hits} of {ids.n} evaluation"
+        f" documents share an id with one, and {by_text}"
     )
+
+
+def _by_shingles(found: Shingles | Inconclusive | None) -> str | None:
+    """What the rows' own texts have in common with the training texts."""
+    if found is None:
+        return None
+    if isinstance(found, Inconclusive):
+        return "The rows' own texts were not compared with the training texts."
+    of = f"the word sequences of {count(found.documents, 'training text')}"
+    if isinstance(found.near, Inconclusive) or isinstance(found.exact, Inconclusive):
+        said = f"No row could be compared with {of}"
+    else:
+        said = (
+            f"Compared with {of}: {found.near.hits} of {found.near.n} rows share at least half of"
+            f" theirs, {found.exact.hits} share all"
+        )
+    left_out = ", ".join(
+        f"{count(rows, 'row')} {why}"
+        for rows, why in ((found.withheld, "without a text"), (found.too_short, "too short"))
+        if rows
+    )
+    return f"{said} (not compared: {left_out})." if left_out else f"{said}."
+
+
+def _repeated_sentence(found: Repeated | None) -> str | None:
+    if found is None or isinstance(found.explanations, Inconclusive):
+        return None
+    said, labels = found.explanations, found.labels
+    held_out = (
+        f", and so are {labels.hits} of {labels.n} held-out labels"
+        if isinstance(labels, Ratio)
+        else ""
+    )
+    return f"{said.hits} of {said.n} explanations are training labels word for word{held_out}."

@@ -36,6 +36,9 @@ CONTROLS: dict[str, ControlKind] = {
     "gold_text": ControlKind(
         "the labelled explanation (a ceiling)", "nothing: what a good text scores"
     ),
+    "lookup_table": ControlKind(
+        "the label of the nearest training activation", "the AV: what a table of labels scores"
+    ),
     "random_vector": ControlKind(
         "the explanation of a random direction", "the activation, before it is explained"
     ),

@@ -5,7 +5,8 @@ Nothing is repaired on reading: numbers computed from doubtful evidence are wors
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,16 @@ import safetensors.numpy
 from nla_release.calibration.fit import check_parts_fit
 from nla_release.calibration.parts import (
     NAMES,
+    OPTIONAL_NAMES,
     ROWS_NAME,
     RUN_NAME,
     VECTORS_NAME,
     Evidence,
+    evidence_files,
 )
 from nla_release.calibration.records import Row, Run, RunFacts
+from nla_release.calibration.runs import NAME as RUNS_NAME
+from nla_release.calibration.runs import RunLog, read_runs
 from nla_release.calibration.vectors import Condition, Vectors, read_vectors
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.files import (
@@ -33,15 +38,21 @@ from nla_release.files import (
     write_atomic,
 )
 from nla_release.schema import parse
+from nla_release.shingles import FILE_NAME as SHINGLES_NAME
+from nla_release.shingles import TrainingShingles, read_shingles
 
 __all__ = [
     "NAMES",
+    "OPTIONAL_NAMES",
     "ROWS_NAME",
+    "RUNS_NAME",
     "RUN_NAME",
+    "SHINGLES_NAME",
     "VECTORS_NAME",
     "Condition",
     "Evidence",
     "Vectors",
+    "evidence_files",
     "read_evidence",
     "write_evidence",
 ]
@@ -71,7 +82,14 @@ def read_evidence(folder: Path) -> Evidence:
         vectors = read_vectors(folder / VECTORS_NAME, rows)
         _check_hash(folder / ROWS_NAME, run.rows_sha256)
         _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
-        evidence = Evidence(rows, vectors, run, sha256_file(folder / RUN_NAME))
+        evidence = Evidence(
+            rows,
+            vectors,
+            run,
+            sha256_file(folder / RUN_NAME),
+            read_runs(folder),
+            _read_shingles(folder / SHINGLES_NAME, run),
+        )
         check_parts_fit(folder, evidence)
     except InputError as error:
         raise EvidenceError(error.message, hint=error.hint or _AGAIN) from error
@@ -86,7 +104,8 @@ def check_replaceable(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file, where a folder of evidence would be written")
-    other = sorted(path.name for path in folder.glob("*") if path.name not in NAMES)
+    ours = {*NAMES, *OPTIONAL_NAMES}
+    other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
     if other:
         raise ConfigError(
             f"{folder} holds {other[0]}, which writing evidence there would delete",
@@ -99,10 +118,22 @@ def write_evidence(
     rows: Sequence[Row],
     vectors: Mapping[str, npt.NDArray[np.float32]],
     run: RunFacts,
+    *,
+    shingles: TrainingShingles | None = None,
+    log: Callable[[Evidence], RunLog] | None = None,
 ) -> Evidence:
     """Write an evidence folder, in place of an older one only once it is whole and reads back.
 
     The same arguments give the same bytes.
+
+    Args:
+        folder: where.
+        rows: of rows.jsonl.
+        vectors: of vectors.safetensors.
+        run: of run.json, but for what follows from the other arguments.
+        shingles: of the training documents.
+        log: gives the log of runs once the evidence is read back; the log that is there is kept
+            by default.
 
     Raises:
         ConfigError: the folder holds other things than evidence.
@@ -118,8 +149,10 @@ def write_evidence(
     vector_bytes: bytes = safetensors.numpy.save(
         {name: np.ascontiguousarray(values) for name, values in vectors.items()}
     )
+    sample = {"shingles_sha256": shingles.sha256} if shingles else {}
     whole = {
         **run.model_dump(by_alias=True, exclude_unset=True),
+        **sample,
         "rows_sha256": sha256_bytes(row_bytes),
         "vectors_sha256": sha256_bytes(vector_bytes),
     }
@@ -127,7 +160,20 @@ def write_evidence(
         write_atomic(staging / ROWS_NAME, row_bytes)
         write_atomic(staging / VECTORS_NAME, vector_bytes)
         write_atomic(staging / RUN_NAME, dump_json(whole))
-        return read_evidence(staging)
+        if shingles:
+            write_atomic(staging / SHINGLES_NAME, shingles.dump())
+        if log is None and (folder / RUNS_NAME).exists():
+            shutil.copyfile(folder / RUNS_NAME, staging / RUNS_NAME)
+        evidence = read_evidence(staging)
+        if log is not None:
+            write_atomic(staging / RUNS_NAME, log(evidence).dump())
+            evidence = read_evidence(staging)
+        return evidence
+
+
+def has_evidence(folder: Path) -> bool:
+    """Whether a folder holds any of what a finished run leaves; a log of runs alone is not that."""
+    return any((folder / name).exists() for name in NAMES)
 
 
 def record_attempts(folder: Path, attempts: int) -> None:
@@ -157,6 +203,17 @@ def _read_rows(path: Path) -> tuple[Row, ...]:
     if not rows:
         raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
     return tuple(rows)
+
+
+def _read_shingles(path: Path, run: Run) -> TrainingShingles | None:
+    """The sample that run.json names; one that it does not name is of other evidence."""
+    if run.shingles_sha256 is None:
+        if path.exists():
+            raise EvidenceError(f"{path} is there, but {RUN_NAME} does not name it")
+        return None
+    shingles = read_shingles(path)
+    _check_hash(path, run.shingles_sha256)
+    return shingles
 
 
 def _check_hash(path: Path, recorded: str) -> None:

@@ -104,6 +104,8 @@ def _check_failures_hold_zeros(path: Path, evidence: Evidence) -> None:
 
 
 def _check_run(path: Path, evidence: Evidence) -> None:
+    if (evidence.run.lookup is None) == ("lookup_table" in evidence.vectors):
+        raise EvidenceError(f"{path}: lookup and the tensor lookup_table do not go together")
     asked = evidence.run.evaluation
     found = (len(evidence.rows), len(set(evidence.documents)))
     if (asked.rows, asked.documents) != found:

@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from nla_release.calibration.parts import Evidence
+from nla_release.calibration.runs import Asked, RunCounts, run_counts
 from nla_release.schema import Strict
 
 
@@ -11,14 +13,59 @@ class Multiplicity(Strict):
     """What a reader must know to discount the best of many."""
 
     attempts: PositiveInt | None = Field(
-        description="checkpoints or settings tried, this one included; null when not recorded"
+        description="checkpoints or settings tried, this one included, as the author declares it;"
+        " null when not declared"
     )
     metrics: NonNegativeInt = Field(description="intervals and p values in this report")
     note: str = Field(description="what follows, in words")
+    rows: Asked | None = Field(
+        default=None,
+        description="rows measured, of how many the data holds; absent before format 3",
+    )
+    documents: Asked | None = Field(
+        default=None,
+        description="documents measured, of how many the data holds; absent before format 3",
+    )
+    runs: RunCounts | None = Field(
+        default=None, description="null when runs were not recorded; absent before format 3"
+    )
 
 
-def multiplicity(attempts: int | None, report: Any, level: float) -> Multiplicity:
-    """Count the intervals and p values of a report, as JSON gives it.
+def multiplicity(evidence: Evidence, report: Any, level: float) -> Multiplicity:
+    """What was measured of what there is, how often, and how many numbers that gives.
+
+    Args:
+        evidence: with the log of runs, where there is one.
+        report: the rest of the calibration, as JSON gives it.
+        level: of the intervals.
+    """
+    run, log = evidence.run, evidence.runs
+    started = next((it for it in log.started if it.run == run.run_id), None) if log else None
+    tried = (
+        "The author does not declare how many checkpoints or settings were tried before"
+        " (release.yaml, evaluation.attempts)."
+        if run.attempts is None
+        else "The author declares that nothing was tried before this pair."
+        if run.attempts == 1
+        else f"The author declares that this pair is one of {run.attempts} that were tried; the"
+        " best of many looks better than it is."
+    )
+    counted = multiplicity_format_2(run.attempts, report, level)
+    return Multiplicity(
+        attempts=run.attempts,
+        metrics=counted.metrics,
+        note=f"{tried} {_chance(counted.metrics, level)}",
+        rows=Asked(asked=run.evaluation.rows, available=run.evaluation.available),
+        documents=Asked(
+            asked=run.evaluation.documents,
+            available=started.documents.available if started else None,
+        ),
+        runs=run_counts(log, run.run_id, run.files) if log else None,
+    )
+
+
+def multiplicity_format_2(attempts: int | None, report: Any, level: float) -> Multiplicity:
+    """Count the intervals and p values of a report, as format 2 has them.
 
     Args:
         attempts: as `run.json` records them.
@@ -37,8 +84,14 @@ def multiplicity(attempts: int | None, report: Any, level: float) -> Multiplicit
     return Multiplicity(
         attempts=attempts,
         metrics=metrics,
-        note=f"{tried} Of the {metrics} intervals and p values none is adjusted for the others: of"
-        f" as many at {level:.0%} confidence about {metrics * (1 - level):.0f} mislead by chance.",
+        note=f"{tried} {_chance(metrics, level)}",
+    )
+
+
+def _chance(metrics: int, level: float) -> str:
+    return (
+        f"Of the {metrics} intervals and p values none is adjusted for the others: of"
+        f" as many at {level:.0%} confidence about {metrics * (1 - level):.0f} mislead by chance."
     )
 
 
@@ -52,12 +105,54 @@ def _tests(document: Any) -> int:
 
 
 def tried_sentence(found: Multiplicity) -> str:
-    """How many others were tried; RELEASE_CALIBRATION.md has the note on intervals too."""
+    """How many others were tried, how often this one was measured, and on how many of the rows.
+
+    RELEASE_CALIBRATION.md has the note on intervals too.
+    """
+    return " ".join(filter(None, (_declared(found), runs_sentence(found))))
+
+
+def _declared(found: Multiplicity) -> str:
     if found.attempts is None:
-        return "How many other checkpoints or settings were tried is not recorded."
+        return "The author does not declare how many checkpoints or settings were tried."
     if found.attempts == 1:
-        return "No other checkpoint or setting was tried."
+        return "Declared by the author: no other checkpoint or setting was tried."
     return (
-        f"This pair is one of {found.attempts} checkpoints or settings that were tried; the best of"
-        " many looks better than it is."
+        f"Declared by the author: this pair is one of {found.attempts} checkpoints or settings that"
+        " were tried. The best of many looks better than it is."
     )
+
+
+def runs_sentence(found: Multiplicity) -> str | None:
+    """How often the pair was measured, and on how many of the rows; None in older formats."""
+    if found.rows is None:
+        return None
+    return f"{_runs(found.runs)} {_asked(found.rows, found.documents)}"
+
+
+def _runs(runs: RunCounts | None) -> str:
+    if runs is None:
+        return "Runs were not recorded."
+    more = runs.recorded - runs.of_this_pair
+    others = f" ({more} more of other weights)" if more else ""
+    if runs.of_this_pair == 1:
+        return f"1 run of this pair is recorded{others}."
+    which = (
+        "none of them gave these numbers"
+        if runs.position is None
+        else "the numbers are of the last"
+        if runs.position == runs.of_this_pair
+        else f"the numbers are of run {runs.position}"
+    )
+    return f"{runs.of_this_pair} runs of this pair are recorded{others}; {which}."
+
+
+def _asked(rows: Asked, documents: Asked | None) -> str:
+    if rows.available is None:
+        return f"Rows measured: {rows.asked}; how many the data holds is not recorded."
+    of = (
+        f", of {documents.asked} of {documents.available} documents"
+        if documents and documents.available
+        else ""
+    )
+    return f"Rows measured: {rows.asked} of {rows.available}{of}."

@@ -1,18 +1,25 @@
 """The parts of one run's evidence, read from its three files."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from nla_release.calibration.records import Row, Run, TextCondition
+from nla_release.calibration.runs import NAME as RUNS_NAME
+from nla_release.calibration.runs import RunLog
 from nla_release.calibration.vectors import Condition, Vectors
+from nla_release.shingles import FILE_NAME as SHINGLES_NAME
+from nla_release.shingles import TrainingShingles
 
 ROWS_NAME = "rows.jsonl"
 VECTORS_NAME = "vectors.safetensors"
 RUN_NAME = "run.json"
 NAMES = (ROWS_NAME, VECTORS_NAME, RUN_NAME)
+# What evidence has since runs are recorded, and where the training texts are known.
+OPTIONAL_NAMES = (RUNS_NAME, SHINGLES_NAME)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +28,16 @@ class Evidence:
 
     `vectors` holds float32 tensors over the rows in order: `gold` [N, d] at raw norm,
     `reference_mean` [d], and a reconstruction [N, d] per condition, where rows whose text failed
-    hold zeros. What diagnostics add is in `docs/evidence.md`.
+    hold zeros. What diagnostics add is in `docs/evidence.md`. `runs` is the log of runs and
+    `shingles` what the training texts leave, None where there is none.
     """
 
     rows: tuple[Row, ...]
     vectors: Vectors
     run: Run
     run_sha256: str
+    runs: RunLog | None = None
+    shingles: TrainingShingles | None = None
 
     @property
     def documents(self) -> list[str]:
@@ -57,3 +67,8 @@ class Evidence:
             case _:
                 statuses = ["ok"] * len(self.rows)
         return np.array([status != "ok" for status in statuses])
+
+
+def evidence_files(folder: Path) -> list[str]:
+    """The names of the files that a folder of evidence holds and that belong to it."""
+    return [*NAMES, *(name for name in OPTIONAL_NAMES if (folder / name).exists())]

@@ -23,6 +23,9 @@ from nla_release.diagnostics.model import control_row, first_row
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
 from nla_release.text.numbers import number
 
+# Where the training rows are known, a card shows whether the pair is better than looking them up.
+LOOKUP: ControlName = "lookup_table"
+
 # What a card shows of the plain controls; another row's text is the first row, centred.
 _ON_CARDS: tuple[ControlName, ...] = ("predict_mean", "empty", "random_vector")
 
@@ -149,6 +152,8 @@ def _read(calibration: CurrentCalibration) -> Iterator[Row]:
         "texts of other documents",
     )
     yield _explained("Variance explained (FVE)", calibration.fve)
+    if LOOKUP in calibration.centred.controls:
+        yield _centred_control(calibration, LOOKUP)
     for name in _ON_CARDS:
         yield _control(calibration, name)
     failures = calibration.failures
@@ -157,13 +162,17 @@ def _read(calibration: CurrentCalibration) -> Iterator[Row]:
 
 def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
-    for name, control in calibration.centred.controls.items():
-        mean = calibration.centred.mean
-        words = CONTROLS[name].words
-        yield control_row("Centred cosine (failures count 0)", mean, control, words)
+    for name in calibration.centred.controls:
+        if name != LOOKUP:
+            yield _centred_control(calibration, name)
     for name in CONTROL_NAMES:
         if name in calibration.controls and name not in _ON_CARDS:
             yield _control(calibration, name)
+
+
+def _centred_control(calibration: CurrentCalibration, name: ControlName) -> Row:
+    found, words = calibration.centred, CONTROLS[name].words
+    return control_row("Centred cosine (failures count 0)", found.mean, found.controls[name], words)
 
 
 def _control(calibration: CurrentCalibration, name: ControlName) -> Row:

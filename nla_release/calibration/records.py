@@ -30,12 +30,14 @@ Text = Annotated[str, AfterValidator(_encodable)]
 Name = Annotated[Text, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Setting = Text | int | FiniteFloat | bool | None | list[Text]
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 UtcTime = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 
-# Texts given to the AR in place of a row's explanation. All but the last are made from it.
+# Texts given to the AR in place of a row's explanation. All but the last two are made from it.
 TextCondition = Literal[
-    "gibberish", "word_shuffled", "sentence_shuffled", "paraphrase", "source_text"
+    "gibberish", "word_shuffled", "sentence_shuffled", "paraphrase", "source_text", "lookup_table"
 ]
+NOT_FROM_THE_EXPLANATION: tuple[TextCondition, ...] = ("source_text", "lookup_table")
 # The row's own vector, injected at another scale than the sidecar's.
 VectorCondition = Literal["half_scale", "double_scale"]
 
@@ -48,7 +50,9 @@ else:
 
 # What format 1 does not know, in a row and in a run.
 _ROW_PARTS = frozenset({"texts", "spoken", "claims"})
-_RUN_PARTS = frozenset({"probes", "training", "attempts", "layer", "shuffle"})
+_RUN_PARTS = frozenset(
+    {"probes", "training", "attempts", "layer", "shuffle", "run_id", "shingles_sha256", "lookup"}
+)
 
 
 class Verbalization(Strict):
@@ -70,7 +74,8 @@ class Row(Strict):
     another document whenever there is one.
 
     `texts` are what the AR read for this row under each condition, empty where it is made from an
-    explanation and there was none; `spoken` is what the AV said of this row's vector at another
+    explanation and there was none; of these `lookup_table` is the label of the nearest training
+    activation. `spoken` is what the AV said of this row's vector at another
     scale; `claims` are the parts of the explanation, in order.
     """
 
@@ -108,6 +113,9 @@ class Row(Strict):
             if condition == "source_text":
                 if text != self.text:
                     raise ValueError("texts.source_text is not the row's text")
+            elif condition == "lookup_table":
+                if not text.strip():
+                    raise ValueError("texts.lookup_table is empty: every row has a nearest label")
             elif bool(text.strip()) != (self.status == "ok"):
                 raise ValueError(
                     f"texts.{condition} is {text[:40]!r} with status {self.status};"
@@ -210,6 +218,13 @@ class TrainingOverlap(Strict):
     texts_compared: NonNegativeInt | None = None
 
 
+class Lookup(Strict):
+    """The training rows whose labels the lookup table gives: hash of their file, how many rows."""
+
+    sha256: Sha256
+    rows: PositiveInt
+
+
 class RunFacts(Strict):
     """What a run knows of itself before its files are written.
 
@@ -218,7 +233,9 @@ class RunFacts(Strict):
     `attempts` is how many checkpoints or settings were tried before this one, itself included.
     `layer` is K, the block whose output the activations are; null in evidence from before it was
     recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.calibration.shuffle`;
-    null in evidence from before there was one.
+    null in evidence from before there was one. `run_id` is the run's in `runs.jsonl`, null in
+    evidence from before runs were recorded. `shingles_sha256` is of training_shingles.safetensors
+    and `lookup` says which labels `texts.lookup_table` are; null where there are none.
     """
 
     schema_: Literal[1, 2] = Field(alias="schema")
@@ -242,6 +259,9 @@ class RunFacts(Strict):
     attempts: PositiveInt | None = None
     layer: NonNegativeInt | None = None
     shuffle: Literal["v2"] | None = None
+    run_id: RunId | None = None
+    shingles_sha256: Sha256 | None = None
+    lookup: Lookup | None = None
 
     @model_validator(mode="after")
     def _holds_what_its_format_knows(self) -> "RunFacts":

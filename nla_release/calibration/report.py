@@ -34,11 +34,19 @@ from nla_release.files import dump_json, read_json
 from nla_release.schema import Strict, holds, parse
 
 ControlName = Literal[
-    "shuffled", "empty", "gold_text", "random_vector", "zero_vector", "predict_mean"
+    "shuffled",
+    "empty",
+    "gold_text",
+    "lookup_table",
+    "random_vector",
+    "zero_vector",
+    "predict_mean",
 ]
 CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
 # Labels are optional in evidence; what the other controls need is in all of it.
-_EVERY_CONTROL = holds(*(name for name in CONTROL_NAMES if name != "gold_text"))
+_EVERY_CONTROL = holds(
+    *(name for name in CONTROL_NAMES if name not in ("gold_text", "lookup_table"))
+)
 
 # content-reading and topic-level are the names of formats 1 and 2.
 LabelName = Literal[

@@ -3,14 +3,21 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import NAMES, RUN_NAME, check_replaceable, read_evidence
+from nla_release.calibration.evidence import (
+    RUN_NAME,
+    RUNS_NAME,
+    check_replaceable,
+    evidence_files,
+    read_evidence,
+)
 from nla_release.calibration.records import Run
 from nla_release.calibration.report import Calibration, CurrentCalibration, EvidenceHashes
+from nla_release.calibration.runs import Ended, RunLog, disagreement, read_runs
 from nla_release.cards.addenda import (
     FOLDER_NAME,
     MAX_ADDENDA,
@@ -140,12 +147,34 @@ def restore_evidence(release: Release) -> str:
         f" `hf download {release.repo_id('av', '...')} --revision v... --local-dir dist/av`",
     )
     check_replaceable(release.evidence)
+    log = _log_of_restoring(read_runs(release.evidence), published.folder / "evidence")
     with replacing_folder(release.evidence) as folder:
-        for name in NAMES:
+        for name in evidence_files(published.folder / "evidence"):
             shutil.copyfile(published.folder / "evidence" / name, folder / name)
+        if log:
+            write_atomic(folder / RUNS_NAME, log.dump())
     text = (published.folder / CALIBRATION_FILE_NAME).read_bytes()
     write_atomic(release.calibration, text)
     return published.tag
+
+
+def _log_of_restoring(log: RunLog | None, published: Path) -> RunLog | None:
+    """The log that is here with a line more, where it goes on from the published one."""
+    before = read_runs(published)
+    if log is None or (before and log.lines[: len(before.lines)] != before.lines):
+        return before
+    run = read_evidence(published).run
+    if disagreement(log, run.run_id, run.rows_sha256, run.vectors_sha256) is None:
+        return log
+    return log.adding(
+        Ended(
+            event="restored",
+            run=run.run_id,
+            time=max(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), log.lines[-1].time),
+            rows_sha256=run.rows_sha256,
+            vectors_sha256=run.vectors_sha256,
+        )
+    )
 
 
 def replaced_version(release: Release) -> str | None:
@@ -288,5 +317,6 @@ def _keep(published: _Published, folder: Path) -> None:
         shutil.copytree(kept / each.former_name, folder / each.former_name)
     former = folder / published.name
     (former / "evidence").mkdir(parents=True)
-    for name in (CALIBRATION_FILE_NAME, *(f"evidence/{name}" for name in NAMES)):
+    files = evidence_files(published.measured / "evidence")
+    for name in (CALIBRATION_FILE_NAME, *(f"evidence/{name}" for name in files)):
         shutil.copyfile(published.measured / name, former / name)

@@ -17,6 +17,7 @@ from nla_release.cards.method import alignment
 from nla_release.cards.notes import NAMES
 from nla_release.cards.references import citations
 from nla_release.cards.released import Released
+from nla_release.cards.runs import runs_block
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
 from nla_release.lora import lora_modules
@@ -64,7 +65,7 @@ def pair_context(
         "date": run.finished_at[:10],
         "evidence": run.model_dump(mode="json", by_alias=True),
         "blocks": _marked(expected_blocks(calibration)),
-        "page_blocks": _marked(expected_page_blocks(calibration)),
+        "page_blocks": _marked(expected_page_blocks(calibration) | runs_block(inputs.evidence)),
         "loosened": loosened_section(release.config.gates),
         "waivers": waivers_section(release.config.waivers),
         "examples": [asdict(example) for example in examples(inputs.evidence)],

@@ -8,7 +8,7 @@ from pathlib import Path
 from nla_release.base.cache import base_facts
 from nla_release.base.facts import FILE_NAME as BASE_NAME
 from nla_release.base.facts import BaseFacts, dump_base_facts
-from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.calibration.evidence import evidence_files
 from nla_release.cards.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.cards.addenda import (
     Addendum,
@@ -153,7 +153,7 @@ def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     for name in [*trained, *stacked_files(adapter.sidecar)]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(adapter.folder / name, folder / name)
-    for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
+    for name in evidence_files(release.evidence):
         shutil.copyfile(release.evidence / name, folder / "evidence" / name)
     shutil.copyfile(release.calibration, folder / CALIBRATION_FILE_NAME)
 

@@ -1,5 +1,7 @@
 """What the numbers allow to be said, in plain words. A pure function of the calibration."""
 
+from nla_release.calibration.blocks import Ratio
+from nla_release.calibration.contamination import Shingles
 from nla_release.calibration.label import label_name
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.markdown import code_cell
@@ -35,6 +37,7 @@ def limitations(calibration: CurrentCalibration) -> list[str]:
         _shared_part(calibration),
         _template(calibration),
         _repetition(calibration),
+        _not_compared(calibration),
     ]
     return [sentence for sentence in said if sentence is not None]
 
@@ -152,6 +155,24 @@ def _template(calibration: CurrentCalibration) -> str | None:
     return (
         f"**Explanations follow one template.** {one.hits} of {one.n} are"
         f" {code_cell(common.skeleton)}, with other words in the gaps only."
+    )
+
+
+def _not_compared(calibration: CurrentCalibration) -> str | None:
+    """When nothing tells whether the pair was measured on what it was trained on."""
+    found = calibration.contamination
+    shingles = found.shingles if found else None
+    if isinstance(shingles, Shingles) and not shingles.uncompared_documents:
+        return None
+    if isinstance(shingles, Shingles) and isinstance(shingles.near, Ratio):
+        return (
+            f"**{count(shingles.uncompared_documents, 'document')} not compared with the training"
+            " texts.** Their texts are withheld or too short, so the pair may have been trained on"
+            " them."
+        )
+    return (
+        "**Not compared with the training texts.** Whether the pair was trained on the texts that"
+        " it was measured on is the author's word."
     )
 
 

@@ -34,6 +34,7 @@ from nla_release.reference import MAKE_DATA
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release import ROLES, read_release
 from nla_release.release_config import NAME
+from nla_release.shingles import FILE_NAME as SHINGLES_NAME
 from nla_release.sidecar import FILE_NAME, Role
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 
@@ -157,6 +158,7 @@ def release_text(
     short = base.value.rpartition("/")[2]
     name = naming.name or f"{short}-nla-L{layer.value}"
     guessed = "from the base and the layer"
+    trained = [it for it in (TRAINING_LIST_NAME, SHINGLES_NAME) if it in files]
     lines = [
         "# One pair, how it is measured, and under which name it goes.",
         "# Paths are relative to this file. Written by `nla-release init`: read every line.",
@@ -177,7 +179,7 @@ def release_text(
         *(() if files else (_MAKE_DATA,)),
         "  data: data/eval.parquet",
         "  reference: data/reference.safetensors",
-        *([f"  training: [data/{TRAINING_LIST_NAME}]"] if TRAINING_LIST_NAME in files else ()),
+        *([f"  training: [{', '.join(f'data/{it}' for it in trained)}]"] if trained else ()),
         "  " + _line("quantization", known["base_quantization"].value, "from the training"),
         "  " + _line("dtype", known["base_dtype"].value, "from the training"),
         _line("base_path", base_path)
@@ -294,7 +296,7 @@ def _copy_data(source: Path, target: Path) -> list[str]:
     Raises:
         DataError: one that a release needs is missing.
     """
-    names = ("eval.parquet", REFERENCE_NAME, TRAINING_LIST_NAME)
+    names = ("eval.parquet", REFERENCE_NAME, TRAINING_LIST_NAME, SHINGLES_NAME)
     there = [name for name in names if (source / name).is_file()]
     if missing := [name for name in names[:2] if name not in there]:
         raise DataError(f"{source} lacks {', '.join(missing)}", hint=MAKE_DATA)

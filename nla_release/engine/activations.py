@@ -35,7 +35,8 @@ NAMING = ("id", "document")
 class Activations:
     """N activations: their rows' fields, and the vectors `[N, d]` float32.
 
-    `available` is how many rows the file holds, when they are of a file.
+    `available` is how many rows the file holds, and `documents_available` how many documents, when
+    they are of a file.
     """
 
     ids: list[str]
@@ -48,6 +49,7 @@ class Activations:
     vectors: npt.NDArray[np.float32]
     sha256: str
     available: int | None = None
+    documents_available: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,6 +69,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
     names, available = parquet_columns(path)
     _check_columns(path, names)
     table = read_parquet(path, wanted)
+    every_document = table.column("document")
     if limit is not None:
         table = table.slice(0, limit)
     if table.num_rows == 0:
@@ -99,6 +102,7 @@ def read_activations(path: Path, d_model: int, *, limit: int | None = None) -> A
         vectors,
         digest,
         available,
+        len(set(texts_of(path, "document", every_document))),
     )
 
 

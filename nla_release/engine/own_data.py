@@ -33,6 +33,8 @@ from nla_release.files import check_regular, read_text, replacing_file, sha256_f
 from nla_release.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
 from nla_release.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.reference import write_reference
+from nla_release.shingles import FILE_NAME as SHINGLES_NAME
+from nla_release.shingles import ShinglesBuilder, TrainingShingles, write_shingles
 from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from nla_release.training_documents import text_digest, write_training_documents
 from nla_release.weights import read_header
@@ -88,7 +90,9 @@ def make_data(
     training_texts: Path | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Made:
-    """Write `eval.parquet`, `reference.safetensors` and, when it can be, the list of documents.
+    """Write `eval.parquet`, `reference.safetensors` and, when it can be, what was trained on.
+
+    That is the list of documents, and the sample of their word sequences.
 
     Args:
         held_out: activations that the pair was not trained on.
@@ -110,7 +114,7 @@ def make_data(
             f"{', '.join(sorted(unknown))} is no column of a release's data",
             hint=f"the columns are {', '.join((*FIELDS, ACTIVATION))}",
         )
-    for name in (EVAL_NAME, REFERENCE_NAME, TRAINING_LIST_NAME):
+    for name in (EVAL_NAME, REFERENCE_NAME, TRAINING_LIST_NAME, SHINGLES_NAME):
         if (out / name).exists():
             raise RefusedError(
                 f"{out / name} exists and is not overwritten", hint="give another --out"
@@ -152,10 +156,33 @@ def make_data(
             f"no {TRAINING_LIST_NAME}: it needs columns document and document_text, the whole text"
             " of each training document"
         )
+    if sample := _sample(trained or {}):
+        files.append(out / SHINGLES_NAME)
+        write_shingles(files[-1], sample)
+    else:
+        notes.append(
+            f"no {SHINGLES_NAME}, which shows that no text was trained on: it needs a column text"
+            " or document_text of the training rows"
+        )
     return Made(
         rows.rows, len(documents), others.rows, rows.width, norms / others.rows, tuple(files),
         tuple(notes),
     )  # fmt: skip
+
+
+def _sample(trained: Mapping[str, list[str | None] | None]) -> TrainingShingles | None:
+    """The word sequences of the training texts, whole documents where they are known; labels."""
+    builder = ShinglesBuilder()
+    texts = trained.get("document_text") or trained.get("text") or []
+    longest: dict[str | None, str] = {}
+    for name, text in zip(trained.get("document") or texts, texts, strict=True):
+        longest[name] = max(longest.get(name, ""), text or "", key=len)
+    for text in filter(None, longest.values()):
+        builder.add_document(text)
+    for label in trained.get("explanation") or ():
+        if label:
+            builder.add_label(label)
+    return builder.build()
 
 
 def open_vectors(path: Path, columns: Mapping[str, str]) -> Vectors:

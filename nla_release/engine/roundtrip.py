@@ -5,7 +5,7 @@ it once, and `checkpoint` keeps the answers until all of them are there.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nla_release.calibration.evidence import (
@@ -39,13 +39,16 @@ from nla_release.engine.encoder import (
     load_encoder,
     why_no_encoder,
 )
+from nla_release.engine.lookup import LookedUp, look_up
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import now, run_inputs
+from nla_release.engine.recording import Recording
 from nla_release.errors import NlaReleaseError
-from nla_release.reference import read_reference
+from nla_release.reference import Reference, read_reference
 from nla_release.release import ROLES, Release
 from nla_release.release_config import ProbeChoice, chosen_probes
+from nla_release.shingles import TrainingShingles, merged_shingles
 from nla_release.sidecar import read_sidecar
 from nla_release.training_documents import training_overlap
 
@@ -85,6 +88,8 @@ def roundtrip(
     data = read_activations(release.evaluation_data, sidecar.d_model, limit=settings.rows)
     reference = read_reference(release.reference, sidecar.d_model)
     training = _training(release, data)
+    shingles = merged_shingles(release.training_shingles)
+    looked_up = look_up(release.training_rows, data.vectors, reference.mean)
     pair = Pair.from_pretrained(
         release.adapter("av"),
         release.adapter("ar"),
@@ -96,8 +101,36 @@ def roundtrip(
     inputs = run_inputs(release, pair, data, reference)
     work = Checkpoint(release.folder / PARTIAL_FOLDER_NAME, inputs, fresh=fresh)
     before = _begun_with(release, work, inputs, fresh=fresh)
-    started_at = work.document("started", lambda: before.run.started_at if before else now())
+    recording = Recording(release.evidence, work, inputs, data, before)
+    given = Given(data, reference, training, shingles, looked_up)
+    with recording.ending():
+        return _measure(release, pair, work, inputs, before, recording, given, probes)
 
+
+@dataclass(frozen=True)
+class Given:
+    """What a run is about: held-out activations, and what is known of the training's."""
+
+    data: Activations
+    reference: Reference
+    training: TrainingOverlap | None
+    shingles: TrainingShingles | None
+    looked_up: LookedUp | None
+
+
+def _measure(
+    release: Release,
+    pair: Pair,
+    work: Checkpoint,
+    inputs: dict[str, Any],
+    before: Evidence | None,
+    recording: Recording,
+    given: Given,
+    probes: Collection[ProbeChoice],
+) -> Evidence:
+    """Ask the pair what `before` does not answer, and write the evidence of a run."""
+    settings, data, looked_up = release.config.evaluation, given.data, given.looked_up
+    started_at = work.document("started", lambda: before.run.started_at if before else now())
     memory = Memory(pair, work, max_new_tokens=settings.max_new_tokens, batch=settings.batch_size)
     if before:
         recall(memory, before, data, settings.seed)
@@ -108,6 +141,11 @@ def roundtrip(
         # By the pairs of rows of then: what was read is known by its text, wherever it stood.
         for tensor, column in control_texts(said, data, _paired_with(before)).items():
             memory.recall_read(column, before.vectors[tensor])
+        if "lookup_table" in before.vectors:
+            column = [row.texts["lookup_table"] for row in before.rows]
+            memory.recall_read(column, before.vectors["lookup_table"])
+    if looked_up:
+        texts["lookup_table"] = list(looked_up.labels)
     memory.read((text for column in texts.values() for text in column), "AR reconstructs")
 
     recorded = [record.name for record in before.run.probes] if before else []
@@ -119,25 +157,29 @@ def roundtrip(
 
     more = {
         "probes": answers.records,
-        "training": training,
+        "training": given.training,
         "attempts": settings.attempts or (before.run.attempts if before else None),
-        "layer": sidecar.extraction_layer_index,
+        "layer": pair.av.extraction_layer_index,
         "shuffle": SHUFFLE,
+        "lookup": looked_up.record if looked_up else None,
     }
+    sample = given.shingles.sha256 if given.shingles else None
     if (
         before
         and before.run.schema_ == 2
+        and before.run.run_id == recording.run
         and before.run.evaluation.available == data.available
+        and before.run.shingles_sha256 == sample
         and all(getattr(before.run, k) == v for k, v in more.items())
     ):
         work.drop()
         return before
     evidence = write_evidence(
         release.evidence,
-        _rows(data, said, other, plans, answers),
+        _rows(data, said, other, plans, answers, looked_up),
         {
             "gold": data.vectors,
-            "reference_mean": reference.mean,
+            "reference_mean": given.reference.mean,
             **{tensor: memory.vectors(column) for tensor, column in texts.items()},
             **answers.vectors,
         },
@@ -148,9 +190,12 @@ def roundtrip(
                 "started_at": started_at,
                 "finished_at": now(),
                 "zero_vector": verbalization(said.zero),
+                "run_id": recording.run,
             }
             | more
         ),
+        shingles=given.shingles,
+        log=recording.finished,
     )
     work.drop()
     return evidence
@@ -200,8 +245,8 @@ def _plans(release: Release, names: Sequence[ProbeName], seen: Seen) -> dict[Pro
         seen = replace(seen, encoder=encoder_version(settings.encoder, release.folder))
     asking = {each.name: each.ask for each in registered()}
     plans = {name: ask(seen) if (ask := asking.get(name)) else Plan() for name in names}
-    if "contamination" in names and not settings.training:
-        plans["contamination"] = Plan(skipped="release.yaml names no evaluation.training")
+    if "contamination" in names and not release.training_documents:
+        plans["contamination"] = Plan(skipped="release.yaml names no list of training documents")
     return plans
 
 
@@ -218,8 +263,11 @@ def _rows(
     other: Sequence[int],
     plans: dict[ProbeName, Plan],
     answers: Answers,
+    looked_up: LookedUp | None,
 ) -> list[Row]:
     texts = {name: column for it in plans.values() for name, column in it.row_texts.items()}
+    if looked_up:
+        texts["lookup_table"] = looked_up.labels
     (claims,) = [it.claims for it in plans.values() if it.claims] or [[[] for _ in data.ids]]
     return [
         Row(

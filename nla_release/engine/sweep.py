@@ -18,7 +18,7 @@ from nla_release.calibration.evidence import (
     read_evidence,
     write_evidence,
 )
-from nla_release.calibration.records import RunFacts
+from nla_release.calibration.records import NOT_FROM_THE_EXPLANATION, RunFacts
 from nla_release.calibration.vectors import Vectors
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
@@ -45,7 +45,7 @@ _NOT_READ_AGAIN = {
     "contamination": "this AR's training documents were not compared",
 }
 # What was found and tried for the pair that the texts are from, and says nothing of another.
-_OF_THE_PAIR = ("training", "attempts")
+_OF_THE_PAIR = ("training", "attempts", "run_id", "shingles_sha256")
 _FROM_THE_AV = frozenset({"gold", "reference_mean", "encoder_explanation", "encoder_source"})
 
 _Column = list[str | None]
@@ -198,7 +198,7 @@ def _columns(source: Evidence) -> Iterator[tuple[str, _Column]]:
     if "gold_text" in source.vectors:
         yield "gold_text", [row.gold for row in rows]
     for name in rows[0].texts:
-        always = name == "source_text"
+        always = name in NOT_FROM_THE_EXPLANATION
         yield name, [row.texts[name] if always or row.status == "ok" else None for row in rows]
 
 

@@ -1,5 +1,7 @@
 """A calibration as plain text: what was asked, three questions with their numbers, the label."""
 
+from nla_release.calibration.contamination import contamination_sentence
+from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration, Denominators
 from nla_release.calibration.row import HEADER, Row
@@ -23,8 +25,15 @@ def calibration_table(calibration: CurrentCalibration) -> str:
         parts.append("\n".join([f"{table.title}: {table.meaning}", *lines, *table.sentences]))
     if without := without_numbers(calibration.probes):
         parts.append("\n".join(without))
+    parts.append("\n".join(_known_and_tried(calibration)))
     parts.append(calibration.label.sentence)
     return "\n\n".join(parts)
+
+
+def _known_and_tried(calibration: CurrentCalibration) -> list[str]:
+    """What was compared with the training texts, and how often what was measured."""
+    said = [contamination_sentence(calibration.contamination)]
+    return said + ([tried_sentence(it)] if (it := calibration.multiplicity) else [])
 
 
 def denominators_line(denominators: Denominators) -> str:

@@ -112,6 +112,7 @@ RULES: tuple[Rule, ...] = (
     consistency.hits_have_texts,
     consistency.reference_fits,
     diagnostics.words_lead_to_documents,
+    evidence.log_of_runs,
     publishing.files_listed,
     publishing.one_release,
     publishing.files_allowed,

@@ -11,6 +11,7 @@ from nla_release.cards.compared import COMPARISON
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.retractions import RETRACTING, WITHDRAWN, new_version
+from nla_release.cards.runs import RUNS
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.cards.superseded import ADDENDA, ADDENDUM
 from nla_release.files import read_text
@@ -38,8 +39,8 @@ _SOURCES = {
     COMPARISON: COMPARISON_NAME,
 }
 
-# NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md.
-_OF_OTHER_RULES = frozenset({RETRACTING})
+# NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md, NLA514 its table to runs.jsonl.
+_OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
 
 
 @rule(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.blocks import Inconclusive
+from nla_release.calibration.blocks import Inconclusive, Ratio
+from nla_release.calibration.contamination import Shingles
 from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
 from nla_release.calibration.label import above_chance
 from nla_release.calibration.measures import UNEQUAL
@@ -63,13 +64,18 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
     "nothing that was measured on was trained on",
     each=MEASURED,
     page=Page(
-        checks="No document of the evaluation has the id or the text of a document that the pair"
-        " was trained on. It takes the lists of training documents, evaluation.training, and of the"
-        " evaluation's documents the whole text or its hash.",
+        checks="No document of the evaluation has the id or the text of a document in the lists"
+        " under evaluation.training; and no row's text shares half or more of its sequences of 8"
+        " words with the training texts, by evidence/training_shingles.safetensors. That asks for"
+        " no id or hash of a document, so replacing them hides nothing. A warning says that texts"
+        " were not compared, or those of some documents, because they are withheld or too short.",
         why="The first evaluation of SolshineCode's Gemma-3-1B pair had 4 of 10 rows from its own"
-        " training data.",
-        fix="Hold out other documents, or take these out of evaluation.data, and measure again.",
-        example="3 of 12 documents and 15 of 60 rows are in the training data",
+        " training data. A pair that was measured on its own training rows, with new ids and"
+        " digests, once passed every rule.",
+        fix="Hold out other documents, or take these out of evaluation.data, and measure again. For"
+        " the warning, name training_shingles.safetensors under evaluation.training: `python -m"
+        " train.build` writes it, and `nla-release data` does from the training texts.",
+        example="15 of 60 rows share half or more of their word sequences with a training text",
         waive="Never: calibration.json has the cosine without them under contamination, and that"
         " can be measured properly.",
     ),
@@ -77,22 +83,46 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
 def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
     """The contamination report; nothing compared is not a pass."""
     found = measurement.recomputed.contamination
-    if found is None:
-        records = measurement.evidence.run.probes
-        reasons = [record.skipped for record in records if record.name == "contamination"]
-        reason = next((reason for reason in reasons if reason), "the run compared nothing")
-        yield Skip(f"the evaluation was not compared with the training data: {reason}")
-        return
+    assert found is not None  # only earlier formats leave it out
     path, ids, texts = measurement.evidence_folder / RUN_NAME, found.documents, found.texts
-    if isinstance(texts, Inconclusive):
-        yield Skip(f"the texts were not compared with the training data: {texts.inconclusive}")
-        if ids.hits:
-            yield Problem(path, f"{ids.hits} of {ids.n} documents have the id of a training one")
-    elif ids.hits or texts.hits:
+    compared = [
+        (each, what)
+        for each, what in ((ids, "documents have the id"), (texts, "rows the text"))
+        if isinstance(each, Ratio)
+    ]
+    if any(each.hits for each, _ in compared):
+        hits = ", and ".join(f"{each.hits} of {each.n} {what}" for each, what in compared)
+        yield Problem(path, f"{hits} of a training document")
+    yield from _texts_compared(measurement, found.shingles)
+
+
+def _texts_compared(
+    measurement: Measurement, found: Shingles | Inconclusive | None
+) -> Iterator[Problem]:
+    """The rows' own texts against the training texts."""
+    path = measurement.evidence_folder / ROWS_NAME
+    if found is None or isinstance(found, Inconclusive):
+        why = found.inconclusive if found else "the evidence is of an earlier format"
+        yield Problem(path, f"no text was compared with the training texts: {why}", "warning")
+        return
+    if isinstance(found.near, Ratio) and found.near.hits:
         yield Problem(
             path,
-            f"{ids.hits} of {ids.n} documents have the id, and {texts.hits} of {texts.n} rows the"
-            " text, of a training document",
+            f"{found.near.hits} of {found.near.n} rows share half or more of their word sequences"
+            " with a training text",
+        )
+    elif found.contaminated:
+        yield Problem(
+            path,
+            f"all rows together share {found.shared:.2f} of their word sequences with the training"
+            " texts",
+        )
+    if found.uncompared_documents:
+        yield Problem(
+            path,
+            f"{found.uncompared_documents} documents were not compared with the training texts:"
+            f" {found.withheld} rows have no text, {found.too_short} are too short",
+            "warning",
         )
 
 

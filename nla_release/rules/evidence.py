@@ -1,11 +1,12 @@
 """NLA6xx, first half: the evidence is whole, of these weights, of one run, and enough."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from nla_release.asked import unlike
-from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME
+from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, RUNS_NAME
 from nla_release.calibration.report import Calibration
+from nla_release.calibration.runs import disagreement
 from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.rules.adapter import Adapter, reading
 from nla_release.rules.model import Page, Problem, Skip, listed, rule
@@ -131,6 +132,39 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
             yield Problem(release.folder / RELEASE_FILE_NAME, f"{each.message}: run {each.command}")
 
 
+@rule(
+    "NLA621",
+    "error",
+    "the log of runs ends with the run that the evidence is of",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="evidence/runs.jsonl has a line for every start and end of a round trip; times do"
+        " not go backwards; and the last run that left evidence is the one that run.json names,"
+        " with the hashes of rows.jsonl and vectors.safetensors. Evidence whose run.json names no"
+        " run is older than the log, and the rule is skipped.",
+        why="Who measures with ten seeds, or on the documents that hit best, and publishes the best"
+        " run shows nothing: choosing documents made a pair that knows only the document look as"
+        " if it read contents in 94 to 100% of tries. The log makes the number of tries part of the"
+        " release. It is the author's word: nothing proves that it is complete.",
+        fix="Restore evidence/ as a whole from a backup, or run `nla-release roundtrip`, which adds"
+        " to the log. Never edit or remove a line.",
+        example="the last evidence in it is of run 3f2a9c1b7d5e8a40, that of run 9b1c04d2e6f8a713"
+        " is here",
+        waive="Never: the card says how often the pair was measured.",
+    ),
+)
+def log_of_runs(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The last line of the log that left evidence, against the evidence."""
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUNS_NAME
+    log = measurement.evidence.runs
+    if log is None and run.run_id is None:
+        yield Skip("runs were not recorded when this was measured")
+    elif log is None:
+        yield Problem(path, f"is missing; {RUN_NAME} names run {run.run_id} in it")
+    elif wrong := disagreement(log, run.run_id, run.rows_sha256, run.vectors_sha256):
+        yield Problem(path, wrong)
+
+
 def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[str]:
     """What a calibration says and its evidence does not give, as sentences."""
     found, expected = calibration.leaves(), recomputed.leaves()
@@ -224,7 +258,8 @@ def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
     "all copies of the evidence are of one run",
     each=COPIES,
     page=Page(
-        checks="The evidence in both repositories is that of the release, to the byte.",
+        checks="The evidence in both repositories is that of the release, to the byte, and so is"
+        " its log of runs.",
         why="A result that is copied between versions by hand stays behind: the ±0.054 of"
         " SolshineCode's v0.0.1 stands beside the mean of v0.1.",
         fix="Run `nla-release render` again; it copies the release's evidence into both"
@@ -233,12 +268,14 @@ def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
         waive="Never: both cards speak of the same measurement.",
     ),
 )
-def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterable[Problem]:
+def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Problem]:
     """run.json names the other two files by hash, so equal ones are enough."""
     first, copy = copies
-    if first.evidence.run_sha256 == copy.evidence.run_sha256:
-        return []
-    return [Problem(copy.evidence_folder, f"is of another run than {first.evidence_folder}")]
+    if first.evidence.run_sha256 != copy.evidence.run_sha256:
+        yield Problem(copy.evidence_folder, f"is of another run than {first.evidence_folder}")
+    elif first.evidence.runs != copy.evidence.runs:
+        here, there = (each.evidence_folder / RUNS_NAME for each in copies)
+        yield Problem(there, f"is not the same log of runs as {here}")
 
 
 def _measured_files(adapter: Adapter) -> list[str]:

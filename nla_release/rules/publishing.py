@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
-from nla_release.calibration.evidence import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.calibration.evidence import NAMES, OPTIONAL_NAMES
 from nla_release.cards.addenda import FOLDER_NAME
 from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.snippet import ROUND_TRIP_NAME
@@ -35,15 +35,14 @@ _DEMANDED = (
     "RELEASE_CALIBRATION.md",
     CALIBRATION_FILE_NAME,
     BASE_FILE_NAME,
-    f"evidence/{ROWS_NAME}",
-    f"evidence/{VECTORS_NAME}",
-    f"evidence/{RUN_NAME}",
+    *(f"evidence/{name}" for name in NAMES),
 )
 
 # What a release may hold besides: what it was trained as, what a base's licence asks for, and what
 # it is set beside.
 _ALLOWED = (
     *_DEMANDED,
+    *(f"evidence/{name}" for name in OPTIONAL_NAMES),
     MANIFEST_FILE_NAME,
     SIGNATURE_FILE_NAME,
     TRAINING_LOG_FILE_NAME,
@@ -55,7 +54,7 @@ _ALLOWED = (
 )
 _ADDENDUM = re.compile(
     rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"
-    rf"|evidence/(?:{'|'.join(map(re.escape, (ROWS_NAME, VECTORS_NAME, RUN_NAME)))})))",
+    rf"|evidence/(?:{'|'.join(map(re.escape, (*NAMES, *OPTIONAL_NAMES)))})))",
     re.ASCII,
 )
 # Whether they are the right ones is NLA310's question.

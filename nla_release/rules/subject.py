@@ -12,14 +12,19 @@ from nla_release.base.measure import measure_base
 from nla_release.base.source import INDEX, WEIGHTS
 from nla_release.calibration.calibrate import Format, calibrate, format_of
 from nla_release.calibration.evidence import (
-    ROWS_NAME,
-    RUN_NAME,
-    VECTORS_NAME,
+    NAMES,
+    RUNS_NAME,
     Evidence,
+    has_evidence,
     read_evidence,
 )
 from nla_release.calibration.remeasured import Remeasured
+<<<<<<< HEAD
 from nla_release.calibration.report import CURRENT, Calibration
+=======
+from nla_release.calibration.report import Calibration
+from nla_release.calibration.runs import read_runs
+>>>>>>> 55db7dfb (roundtrip: record every run, training shingles and a lookup table)
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Release, read_release
@@ -54,7 +59,8 @@ class _ByHashes:
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
         run = evidence.run
-        self._hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256)
+        log = evidence.runs.sha256 if evidence.runs else None
+        self._hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256, log)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _ByHashes) and self._hashes == other._hashes
@@ -91,8 +97,10 @@ class Measurement:
     @read_once
     def evidence(self) -> Evidence:
         """The evidence, found whole."""
-        for name in (ROWS_NAME, VECTORS_NAME, RUN_NAME):
+        for name in NAMES:
             regular_file(self.evidence_folder / name, "NLA601")
+        with reading(self.evidence_folder / RUNS_NAME, "NLA621"):
+            read_runs(self.evidence_folder)
         with reading(self.evidence_folder, "NLA601"):
             return read_evidence(self.evidence_folder)
 
@@ -174,7 +182,7 @@ class Subject:
             for each in self.rendered
         ]
         own = Measurement(self.folder, self.trained, self.gates, rendered=False)
-        measured = own.evidence_folder.exists() or own.calibration_path.exists()
+        measured = has_evidence(own.evidence_folder) or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
 
     @read_once

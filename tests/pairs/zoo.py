@@ -26,11 +26,12 @@ from nla_release.release import ROLES, Release, read_release
 from nla_release.rules import judge
 from nla_release.rules.model import Verdict
 from nla_release.rules.subject import find_subject
-from tests.builders import evidence_parts
+from tests.builders import evidence_parts, recorded, training_shingles
 from tests.builders_pair import (
     AR_TEMPLATE,
     AV_TEMPLATE,
     HELD_OUT,
+    RUN_ID,
     WIDTH,
     make_release,
     measure,
@@ -210,8 +211,12 @@ def measured_as(folder: Path, change: Callable[[Any], Any], **options: Any) -> N
     parts = evidence_parts(**ROWS | {"width": WIDTH} | options)
     parts = change(parts) or parts
     training = parts.run.training or HELD_OUT
-    run = parts.run.model_copy(update={"files": pair_digests(release), "training": training})
-    evidence = write_evidence(release.evidence, parts.rows, parts.vectors, run)
+    facts = {"files": pair_digests(release), "training": training, "run_id": RUN_ID}
+    run = parts.run.model_copy(update=facts)
+    evidence = write_evidence(
+        release.evidence, parts.rows, parts.vectors, run,
+        shingles=training_shingles(), **recorded(run),
+    )  # fmt: skip
     write_atomic(release.calibration, calibrate(evidence).dump())
     shutil.rmtree(release.dist)
 

@@ -28,7 +28,7 @@ from nla_release.sidecar import Role
 from nla_release.training_log import read_log
 from train.ar import train_ar
 from train.av import train_av
-from train.dataset import data_path, reference_path, training_list_path
+from train.dataset import data_path, reference_path, training_files
 from train.demo import BASE, RECIPE, TINY
 from train.recipe import Recipe, read_recipe
 from train.tiny.corpus import generate, write_jsonl
@@ -97,9 +97,15 @@ def _release(known: Known, folder: Path, world: Path, av: Path, ar: Path) -> Rel
     del document["notes"]
     document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
     document["evaluation"] |= {
+<<<<<<< HEAD
         "data": seen(data_path(world, "eval")),
         "reference": seen(reference_path(world)),
         "training": [seen(training_list_path(world))],
+=======
+        "data": seen(data_path(folder, "eval")),
+        "reference": seen(reference_path(folder)),
+        "training": [seen(path) for path in training_files(folder)],
+>>>>>>> 55db7dfb (roundtrip: record every run, training shingles and a lookup table)
         "rows": ROWS,
     }
     write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))

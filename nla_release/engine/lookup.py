@@ -1,0 +1,96 @@
+"""The lookup table: for each activation the label of the training activation nearest to it.
+
+Who keeps the training rows and looks labels up has explained nothing, however well the AR reads
+what is found. A pair that is not better than that has learned no more than its training rows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.calibration.records import Lookup
+from nla_release.calibration.statistics import unit_rows
+from nla_release.engine.activations import texts_of, vectors_of
+from nla_release.errors import DataError
+from nla_release.files import files_digest
+from nla_release.parquet import parquet_batches, parquet_columns
+
+MAX_ROWS = 200_000
+
+_COLUMNS = ("activation", "explanation")
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """A label for every activation, and which training rows they are of."""
+
+    labels: list[str]
+    record: Lookup
+
+
+def look_up(
+    files: list[Path], vectors: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]
+) -> LookedUp | None:
+    """The label of the nearest labelled training row of each of `[N, d]`; None without rows.
+
+    Nearest is by the cosine of unit vectors less the reference mean. At most `MAX_ROWS` rows are
+    read, from the first on.
+
+    Args:
+        files: of training rows: parquet with `activation` and `explanation`.
+        vectors: the held-out activations.
+        mean: of the reference.
+
+    Raises:
+        DataError: a file cannot be read, lacks a column, is of another width, or has no label.
+    """
+    if not files:
+        return None
+    wanted = _directions(vectors, mean)
+    best = np.full(len(vectors), -np.inf)
+    labels: list[str] = [""] * len(vectors)
+    rows = 0
+    for path in files:
+        names, _ = parquet_columns(path)
+        if missing := [name for name in _COLUMNS if name not in names]:
+            raise DataError(
+                f"{path} lacks the columns {', '.join(missing)}",
+                hint="a parquet file under evaluation.training holds training rows with labels",
+            )
+        for batch in parquet_batches(path, _COLUMNS):
+            said = texts_of(path, "explanation", batch.column(_at(batch, "explanation")))
+            labelled = [at for at, text in enumerate(said) if text and text.strip()]
+            labelled = labelled[: MAX_ROWS - rows]
+            if not labelled:
+                continue
+            found = vectors_of(path, "activation", batch.column(_at(batch, "activation")), rows)
+            if found.shape[1] != vectors.shape[1]:
+                raise DataError(
+                    f"{path} is {found.shape[1]} wide, the held-out activations are"
+                    f" {vectors.shape[1]}"
+                )
+            similar = wanted @ _directions(found[labelled], mean).T
+            nearest = similar.argmax(axis=1)
+            values = similar[np.arange(len(wanted)), nearest]
+            for row in np.flatnonzero(values > best):
+                labels[row] = said[labelled[nearest[row]]] or ""
+            best = np.maximum(best, values)
+            rows += len(labelled)
+    if not rows:
+        raise DataError(f"{', '.join(map(str, files))}: no training row has an explanation")
+    return LookedUp(labels, Lookup(sha256=files_digest(files), rows=rows))
+
+
+def _directions(
+    vectors: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    centred = unit_rows(vectors) - mean.astype(np.float64)
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    directions: npt.NDArray[np.float64] = centred / np.where(norms > 0, norms, 1)
+    return directions
+
+
+def _at(batch: object, name: str) -> int:
+    return int(batch.schema.get_field_index(name))  # type: ignore[attr-defined]
