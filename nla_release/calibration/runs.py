@@ -93,8 +93,8 @@ class Ended(Strict):
 
     @model_validator(mode="after")
     def _names_its_evidence(self) -> "Ended":
-        named = self.rows_sha256 is not None and self.vectors_sha256 is not None
-        if named != self.left_evidence:
+        named = {each is not None for each in (self.rows_sha256, self.vectors_sha256)}
+        if named != {self.left_evidence}:
             raise ValueError(f"{self.event} and the hashes of evidence do not go together")
         if self.run is None and self.event != "restored":
             raise ValueError(f"{self.event} names no run")

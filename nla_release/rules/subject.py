@@ -19,12 +19,8 @@ from nla_release.calibration.evidence import (
     read_evidence,
 )
 from nla_release.calibration.remeasured import Remeasured
-<<<<<<< HEAD
 from nla_release.calibration.report import CURRENT, Calibration
-=======
-from nla_release.calibration.report import Calibration
 from nla_release.calibration.runs import read_runs
->>>>>>> 55db7dfb (roundtrip: record every run, training shingles and a lookup table)
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release import CALIBRATION_FILE_NAME, ROLES, Release, read_release

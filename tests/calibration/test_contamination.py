@@ -2,11 +2,15 @@ import pytest
 
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.contamination import contamination
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.contamination import (
+    contamination,
+    contamination_format_2,
+    contamination_sentence,
+)
+from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.records import TrainingOverlap
 from nla_release.errors import EvidenceError
-from tests.builders import evidence_parts, make_evidence
+from tests.builders import evidence_parts, make_evidence, source_text, training_shingles
 
 
 @pytest.fixture
@@ -30,11 +34,16 @@ def overlapping(tmp_path):
     return measure
 
 
-def test_nothing_compared_is_null(tmp_path):
+def test_nothing_compared_is_said_with_the_reason(tmp_path):
     evidence = make_evidence(tmp_path / "evidence")
 
-    assert contamination(evidence) is None
-    assert calibrate(evidence).contamination is None
+    found = contamination(evidence)
+    assert isinstance(found.documents, Inconclusive)
+    assert isinstance(found.texts, Inconclusive)
+    assert isinstance(found.shingles, Inconclusive)
+    assert "The rows' own texts were not compared" in contamination_sentence(found)
+    assert calibrate(evidence).contamination == found
+    assert calibrate(evidence, 2).contamination is contamination_format_2(evidence) is None
 
 
 def test_a_clean_evaluation_is_counted(overlapping):
@@ -81,3 +90,103 @@ def test_more_texts_compared_than_there_are_or_fewer_than_were_found_is_refused(
 ):
     with pytest.raises(EvidenceError, match=f"texts_compared is {compared}"):
         overlapping(texts=["r3", "r4"], compared=compared)
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Evidence of 40 rows in 10 documents whose pair was trained on these texts."""
+
+    def measure(*trained, texts=None, labels=("a label",), said=None):
+        rows, vectors, run = evidence_parts()
+        for index, text in (texts or {}).items():
+            rows[index] = rows[index].model_copy(update={"text": text})
+        for index, text in (said or {}).items():
+            rows[index] = rows[index].model_copy(update={"explanation": text})
+        sample = training_shingles(*trained, labels=labels)
+        return write_evidence(tmp_path / "evidence", rows, vectors, run, shingles=sample)
+
+    return measure
+
+
+def test_a_training_row_is_found_without_any_id_or_digest(measured):
+    """Replacing ids and digests of documents hides nothing: the text itself is compared."""
+    found = contamination(measured(source_text(3), source_text(14)))
+
+    assert (found.shingles.exact.hits, found.shingles.near.hits) == (2, 2)
+    assert found.shingles.near.n == 40
+    assert found.shingles.contaminated
+    assert found.clean.n == 40 - 4 - 4, "the documents of both rows"
+    assert "2 of 40 rows share at least half of theirs, 2 share all" in contamination_sentence(
+        found
+    )
+    assert "Without these documents the cosine is" in contamination_sentence(found)
+
+
+@pytest.mark.parametrize(("kept", "near"), [(18, 1), (14, 1), (10, 0)])
+def test_a_text_is_near_when_half_of_its_word_sequences_are_a_training_texts(measured, kept, near):
+    """Of 18 words 11 sequences of 8 can be made; 14 in common leave 7 of them, 10 leave 3."""
+    words = source_text(3).split()[:18]
+    changed = " ".join([*words[:kept], *(f"other{at}" for at in range(18 - kept))])
+    found = contamination(measured(" ".join(words), texts={3: changed}))
+
+    assert found.shingles.near.hits == near
+    assert found.shingles.exact.hits == (kept == 18)
+
+
+def test_case_and_punctuation_do_not_hide_a_training_text(measured):
+    shouted = ", ".join(source_text(3).upper().split()) + "!"
+    found = contamination(measured(source_text(3), texts={3: shouted}))
+
+    assert found.shingles.exact.hits == 1
+
+
+def test_what_is_not_compared_is_counted(measured):
+    short = dict.fromkeys(range(0, 40, 10), "only a few words")
+    found = contamination(measured(texts=short | {1: None})).shingles
+
+    assert (found.withheld, found.too_short, found.near.n) == (1, 4, 35)
+    assert found.uncompared_documents == 1, "of document 0 every row is too short"
+
+
+def test_withheld_texts_are_no_clean_bill(measured):
+    found = contamination(measured(texts=dict.fromkeys(range(40))))
+
+    assert isinstance(found.shingles.near, Inconclusive)
+    assert (found.shingles.withheld, found.shingles.uncompared_documents) == (40, 10)
+    assert "No row could be compared" in contamination_sentence(found)
+    assert "40 rows without a text" in contamination_sentence(found)
+
+
+def test_labels_that_are_repeated_word_for_word_are_counted(measured):
+    labels = ["Gold 7.", "word 3 in a text about topic 3", "unused"]
+    found = contamination(measured(labels=labels, said={5: "Unused!"})).repeated
+
+    assert (found.explanations.hits, found.explanations.n) == (2, 40)
+    assert (found.labels.hits, found.labels.n) == (1, 40)
+
+
+def test_a_sample_of_a_large_corpus_finds_wholesale_reuse(measured, monkeypatch):
+    """Each row is too short for the sample by itself, all of them together are not."""
+    monkeypatch.setattr("nla_release.shingles.MAX_SHINGLES", 60)
+    found = contamination(measured(*map(source_text, range(40)))).shingles
+
+    assert found.one_in >= 8
+    assert isinstance(found.near, Inconclusive)
+    assert found.shared == 1
+    assert found.contaminated
+
+
+def test_a_sample_that_run_json_does_not_name_is_refused(measured, tmp_path):
+    measured()
+    path = tmp_path / "evidence" / "training_shingles.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(training_shingles(source_text(3)).dump())
+    with pytest.raises(EvidenceError, match="belongs to another run"):
+        read_evidence(tmp_path / "evidence")
+    path.unlink()
+    with pytest.raises(EvidenceError, match="does not exist"):
+        read_evidence(tmp_path / "evidence")
+    make_evidence(tmp_path / "evidence")
+    path.write_bytes(content)
+    with pytest.raises(EvidenceError, match=r"run.json does not name it"):
+        read_evidence(tmp_path / "evidence")

@@ -87,7 +87,7 @@ def test_a_transposed_view_is_written_as_it_reads(tmp_path):
 def test_rows_are_readable_by_a_person(folder):
     """One line each, the id first, characters as they are."""
     first = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()[0]
-    assert first.startswith('{"id": "r0", "document": "d0", "text": "A text about topic0: w0"')
+    assert first.startswith('{"id": "r0", "document": "d0", "text": "A text about topic0: w0x0 ')
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)

@@ -1,6 +1,8 @@
 import pytest
 
-from nla_release.calibration.multiplicity import multiplicity
+from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
+from tests.builders import evidence_parts
 
 REPORT = {
     "cosine": {"mean": 0.5, "interval": [0.4, 0.6]},
@@ -11,26 +13,44 @@ REPORT = {
 
 
 @pytest.mark.parametrize(
-    ("attempts", "told"),
+    ("attempts", "words"),
+    [
+        (None, "The author does not declare how many checkpoints or settings were tried before"),
+        (1, "The author declares that nothing was tried before"),
+        (14, "The author declares that this pair is one of 14 that were tried"),
+    ],
+)
+def test_what_was_tried_is_what_the_author_declares(tmp_path, attempts, words):
+    rows, vectors, run = evidence_parts()
+    run = run.model_copy(update={"attempts": attempts})
+    found = multiplicity(write_evidence(tmp_path / "e", rows, vectors, run), REPORT, 0.95)
+
+    assert found.attempts == attempts
+    assert found.note.startswith(words)
+    assert (found.rows.asked, found.documents.asked, found.runs) == (40, 10, None)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "words"),
     [
         (None, "is not recorded (release.yaml, evaluation.attempts)"),
         (1, "Nothing was tried before"),
         (14, "one of 14 that were tried"),
     ],
 )
-def test_what_was_tried_is_told(attempts, told):
-    found = multiplicity(attempts, REPORT, 0.95)
+def test_what_format_2_says_is_what_it_said(attempts, words):
+    found = multiplicity_format_2(attempts, REPORT, 0.95)
 
-    assert found.attempts == attempts
-    assert told in found.note
+    assert words in found.note
+    assert found.model_fields_set == {"attempts", "metrics", "note"}
 
 
 def test_every_interval_and_every_p_counts_and_what_has_none_does_not():
-    assert multiplicity(None, REPORT, 0.95).metrics == 4
+    assert multiplicity_format_2(None, REPORT, 0.95).metrics == 4
 
 
 def test_how_many_miss_by_chance_follows():
     report = {str(number): {"interval": [0, 1]} for number in range(40)}
 
-    note = multiplicity(1, report, 0.95).note
+    note = multiplicity_format_2(1, report, 0.95).note
     assert "of as many at 95% confidence about 2 mislead by chance" in note

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.files import write_atomic
 from nla_release.release import read_release
-from tests.builders import evidence_parts
+from tests.builders import evidence_parts, source_text, training_shingles
 from tests.builders_pair import WIDTH, measure, pair_digests
 from tests.pairs.zoo import (
     PREVIOUS,
@@ -281,6 +283,21 @@ def a_document_was_trained_on_and_no_text_compared(folder: Path) -> None:
     overlapping(folder, ids_overlapping=["d3"], texts_compared=0)
 
 
+@defect("NLA612", "release")
+def a_training_row_was_measured_under_another_id_and_digest(folder: Path) -> None:
+    measured_as(folder, lambda _: None, shingles=training_shingles(source_text(7)))
+
+
+@defect("NLA612", "release")
+def the_texts_were_not_compared_with_the_training_texts(folder: Path) -> None:
+    measured_as(folder, lambda _: None, shingles=None)
+
+
+@defect("NLA612", "release")
+def the_texts_of_a_document_are_withheld(folder: Path) -> None:
+    said_of_rows(folder, lambda index: {"text": None} if index % 12 == 3 else {})
+
+
 @defect("NLA613", "release")
 def no_source_text_is_near_to_any_activation(folder: Path) -> None:
     def nowhere(parts: Any) -> None:
@@ -437,3 +454,45 @@ def words_that_only_the_ar_understands(folder: Path) -> None:
             parts.rows[index] = row.model_copy(update={"explanation": words})
 
     measured_as(folder, next_words)
+
+
+@defect("NLA621", "release")
+def a_run_was_taken_out_of_the_log(folder: Path) -> None:
+    path = folder / "evidence" / "runs.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:1]))
+    shutil.rmtree(folder / "dist")
+    measured_again(folder)
+
+
+@defect("NLA621", "release")
+def the_log_of_runs_was_removed(folder: Path) -> None:
+    (folder / "evidence" / "runs.jsonl").unlink()
+    shutil.rmtree(folder / "dist")
+    measured_again(folder)
+
+
+@defect("NLA621", "release")
+def evidence_of_an_earlier_run_was_put_back(folder: Path) -> None:
+    with edited_json(folder / "evidence" / "run.json") as run:
+        run["run_id"] = "fedcba9876543210"
+    shutil.rmtree(folder / "dist")
+    measured_again(folder)
+
+
+@defect("NLA621", "release")
+def the_log_of_runs_goes_backwards(folder: Path) -> None:
+    path = folder / "evidence" / "runs.jsonl"
+    path.write_text(path.read_text().replace("2026-11-22T10:05", "2026-11-22T09:05"))
+    shutil.rmtree(folder / "dist")
+
+
+@defect("NLA621", "release")
+def the_log_of_runs_is_no_log(folder: Path) -> None:
+    (folder / "evidence" / "runs.jsonl").write_text("[" * 100_000)
+    shutil.rmtree(folder / "dist")
+
+
+def measured_again(folder: Path) -> None:
+    """Compute the numbers again, which say how often the pair was measured."""
+    release = read_release(folder)
+    write_atomic(release.calibration, calibrate(read_evidence(release.evidence)).dump())

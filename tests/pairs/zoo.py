@@ -26,6 +26,7 @@ from nla_release.release import ROLES, Release, read_release
 from nla_release.rules import judge
 from nla_release.rules.model import Verdict
 from nla_release.rules.subject import find_subject
+from nla_release.shingles import TrainingShingles
 from tests.builders import evidence_parts, recorded, training_shingles
 from tests.builders_pair import (
     AR_TEMPLATE,
@@ -50,6 +51,9 @@ PREVIOUS = "previous/evidence"
 
 # A last day of waivers, whenever the tests are run.
 UNTIL = (datetime.now(UTC) + timedelta(days=200)).date()
+
+# What training leaves of texts that no row has.
+UNRELATED = training_shingles()
 
 What = Literal["pair", "release", "dist"]
 
@@ -202,7 +206,12 @@ def in_sidecar(pair: Path, role: str, keys: Sequence[str], value: Any) -> None:
             place[keys[-1]] = value
 
 
-def measured_as(folder: Path, change: Callable[[Any], Any], **options: Any) -> None:
+def measured_as(
+    folder: Path,
+    change: Callable[[Any], Any],
+    shingles: TrainingShingles | None = UNRELATED,
+    **options: Any,
+) -> None:
     """Measure the pair again, with a change to what came out; nothing is rendered of it.
 
     The change is made in place, or gives other parts back.
@@ -215,7 +224,7 @@ def measured_as(folder: Path, change: Callable[[Any], Any], **options: Any) -> N
     run = parts.run.model_copy(update=facts)
     evidence = write_evidence(
         release.evidence, parts.rows, parts.vectors, run,
-        shingles=training_shingles(), **recorded(run),
+        shingles=shingles, **recorded(run),
     )  # fmt: skip
     write_atomic(release.calibration, calibrate(evidence).dump())
     shutil.rmtree(release.dist)

@@ -97,15 +97,9 @@ def _release(known: Known, folder: Path, world: Path, av: Path, ar: Path) -> Rel
     del document["notes"]
     document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
     document["evaluation"] |= {
-<<<<<<< HEAD
         "data": seen(data_path(world, "eval")),
         "reference": seen(reference_path(world)),
-        "training": [seen(training_list_path(world))],
-=======
-        "data": seen(data_path(folder, "eval")),
-        "reference": seen(reference_path(folder)),
-        "training": [seen(path) for path in training_files(folder)],
->>>>>>> 55db7dfb (roundtrip: record every run, training shingles and a lookup table)
+        "training": [seen(path) for path in training_files(world)],
         "rows": ROWS,
     }
     write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
