@@ -34,13 +34,13 @@ MAX_COMPARED = 25
 Share = Annotated[Number, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(strict=True)]
 
-# A probe, every probe, or those that cost least for what they tell.
+# A diagnostic, every one, or those that cost least for what they tell.
 ProbeChoice = ProbeName | Literal["all", "quick"]
 QUICK: tuple[ProbeName, ...] = ("text-controls", "injection")
 
 
 def chosen_probes(choices: Iterable[ProbeChoice]) -> list[ProbeName]:
-    """The probes that choices stand for, each once, in the order in which they run."""
+    """The diagnostics that choices stand for, each once, in the order in which they run."""
     chosen = set(choices)
     every: tuple[ProbeName, ...] = get_args(ProbeName)
     return [
@@ -57,7 +57,7 @@ class Evaluation(Strict):
     direction. `training` is what the pair was trained on, as `train.build` writes it: lists of
     documents (.jsonl), samples of their word sequences (.safetensors), and labelled rows (.parquet)
     for the lookup table.
-    `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the probe
+    `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the diagnostic
     text-retrieval: a model of the sentence-transformers library, or `module:function`. `attempts`
     is how many checkpoints or settings were tried before this one was chosen, itself included.
     """

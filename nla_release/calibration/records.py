@@ -1,6 +1,6 @@
 """What the evidence folder holds: a `Row` per line of `rows.jsonl`, a `Run` in `run.json`.
 
-Format 2 adds what probes leave, each part only when its probe ran; format 1 has none of it.
+Format 2 adds what diagnostics leave, each part only when its diagnostic ran; format 1 has none.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -182,10 +182,10 @@ class Decoding(Strict):
 
 
 class ProbeRecord(Strict):
-    """One probe: its settings, and what it cost beyond the base run and the probes before it.
+    """One diagnostic: its settings, and what it cost beyond the base run and those before it.
 
     `av_vectors` and `ar_texts` are what the AV explained and the AR read for it alone, in
-    `seconds`. A probe that could not run says why in `skipped`, and cost nothing.
+    `seconds`. A diagnostic that could not run says why in `skipped`, and cost nothing.
     """
 
     name: ProbeName
@@ -198,7 +198,7 @@ class ProbeRecord(Strict):
     @model_validator(mode="after")
     def _skipping_is_free(self) -> "ProbeRecord":
         if self.skipped and (self.av_vectors or self.ar_texts or self.seconds):
-            raise ValueError(f"probe {self.name} was skipped, but has a cost")
+            raise ValueError(f"diagnostic {self.name} was skipped, but has a cost")
         return self
 
 
@@ -229,7 +229,7 @@ class RunFacts(Strict):
     """What a run knows of itself before its files are written.
 
     `files` maps each file of the pair, such as `av/adapter_model.safetensors`, to its sha256.
-    `training` is null when nothing was compared; the record of the probe "contamination" says why.
+    `training` is null when nothing was compared; the record "contamination" says why.
     `attempts` is how many checkpoints or settings were tried before this one, itself included.
     `layer` is K, the block whose output the activations are; null in evidence from before it was
     recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.calibration.shuffle`;
@@ -269,12 +269,12 @@ class RunFacts(Strict):
             raise ValueError(f"schema 1 has no {', '.join(unknown)}")
         names = [probe.name for probe in self.probes]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"probe {', '.join(twice)} is recorded twice")
+            raise ValueError(f"diagnostic {', '.join(twice)} is recorded twice")
         return self
 
     @property
     def probed(self) -> set[ProbeName]:
-        """The probes that ran."""
+        """The diagnostics that ran."""
         return {probe.name for probe in self.probes if probe.skipped is None}
 
 

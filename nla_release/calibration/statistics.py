@@ -284,7 +284,7 @@ def _times_drawn(size: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
     return times
 
 
-@lru_cache(maxsize=8)  # a calibration has a ranking of its headline, and one of each probe
+@lru_cache(maxsize=8)  # a calibration has a ranking of its headline, and one of each diagnostic
 def _permutations(
     sizes: tuple[int, ...], draws: int, seed: int
 ) -> tuple[npt.NDArray[np.int32], ...]:

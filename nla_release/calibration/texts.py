@@ -4,7 +4,7 @@ Pure functions of a text, a key and a seed. The key is the row's id, so that wha
 does not depend on which rows stand beside it, or in which order.
 
 The rules know no grammar beyond the closed lists below and see no language but English. They are
-for the probes, which count the rows that a rule leaves as they are and do not judge them.
+for the diagnostics, which count the rows that a rule leaves as they are and do not judge them.
 """
 
 import hashlib

@@ -84,7 +84,7 @@ class Injection(Strict):
 
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Injection | Inconclusive:
-    """Random and zero vectors are in all evidence; the other scales only when the probe ran."""
+    """Random and zero vectors are in all evidence; the other scales only when it ran."""
     if few := too_few(evidence.documents):
         return few
     rows = evidence.rows

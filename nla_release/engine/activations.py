@@ -5,8 +5,8 @@ including the position, or null), `explanation` (a label, or null) and `activati
 of length d_model, raw norm). `train.build` writes it, `nla-release data` makes it from activations
 of other tools, and so may anything with these columns.
 
-Three more columns may be there, for probes: `document_sha256` (`training_documents.text_digest` of
-the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
+Three more columns may be there, for diagnostics: `document_sha256`
+(`training_documents.text_digest` of the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
 explanation in parts), null where a row has none.
 """
 

@@ -1,4 +1,4 @@
-"""A text encoder that the user names, for the probe text-retrieval. None is a dependency.
+"""A text encoder that the user names, for the diagnostic text-retrieval. None is a dependency.
 
 `module:function` is a function of N texts that gives `[N, e]` numbers, found on Python's path or
 beside release.yaml. Anything else is a model of the sentence-transformers library: its folder, or

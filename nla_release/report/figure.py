@@ -13,8 +13,8 @@ from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.report import ControlName
 from nla_release.text.numbers import interval, signed
 
-_WIDTH = 480
-_LEFT, _RIGHT = 120.0, 390.0
+_WIDTH = 620
+_LEFT, _RIGHT = 260.0, 530.0
 _TOP, _ROW, _AXIS = 8, 30, 40
 _TICKS = 5
 _NAMED = 'aria-labelledby="figure-title figure-text"'

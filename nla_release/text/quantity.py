@@ -12,7 +12,7 @@ class Quantity:
 
     `derived` ones are not proposed to somebody who got a number wrong. An `edge` is the end or
     the half-width of an interval, a deviation, or what lies between two controls: stated only
-    where a spread is spoken of. One of a `part` of the calibration, such as a probe, is stated
+    where a spread is spoken of. One of a `part` of the calibration, such as a diagnostic, is stated
     only where that part is spoken of.
     """
 

@@ -4,7 +4,7 @@ import pytest
 from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.measures import UNEQUAL
-from nla_release.diagnostics.retrieval import report
+from nla_release.diagnostics.retrieval import DIAGNOSTIC, _rows_drawn, report
 
 
 def test_perfect_reconstructions_are_first_everywhere(measured):
@@ -108,3 +108,57 @@ def test_the_order_of_rows_does_not_matter(reordered):
 
 def test_too_little_gives_a_reason_and_no_number(measured):
     assert isinstance(report(measured(rows=1, documents=1)), Inconclusive)
+
+
+def rows_of(found):
+    return {row.name: row for row in DIAGNOSTIC.rows(found)}
+
+
+def test_every_row_is_held_against_knowing_the_document_and_names_chance(measured):
+    """ "Worst of 4 draws 31/50, chance 0.020": telling the document alone gives 0.62 to 0.74."""
+    found = report(measured(rows=120, documents=30, noise=2))
+    rows = rows_of(found)
+
+    for name, row in rows.items():
+        if "nearest other" not in name:
+            assert row.control.startswith("knowing the document (chance "), name
+    first = rows["Own activation is the nearest of all (top-1)"]
+    assert first.baseline == pytest.approx(30 / 120)
+    assert first.difference == pytest.approx(found.all.top1 - 30 / 120)
+    assert first.control == "knowing the document (chance 0.0083, 1 in 120)"
+    drawn = rows[f"Own activation is the nearest of those drawn, worst of {found.draws}"]
+    assert drawn.baseline == found.drawn.document_alone > found.drawn.chance
+
+
+def test_the_difference_of_ranks_is_that_from_knowing_the_document(measured):
+    found = report(measured(rows=120, documents=30, noise=2)).all
+    row = rows_of(report(measured(rows=120, documents=30, noise=2)))[
+        "Own activation is the nearest of all (top-1): mean of 1 / rank"
+    ]
+
+    # With 4 rows each, the own one is in each of the first four places as often.
+    assert row.baseline == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4, abs=1e-6)
+    assert row.interval == found.mrr.above_document_interval
+
+
+def test_draws_take_whole_documents(measured):
+    """Drawn one by one, most rows would be the only ones of their document."""
+    documents = measured(rows=120, documents=20).documents
+
+    for rows in _rows_drawn(documents):
+        drawn = {documents[row] for row in rows}
+        assert len(rows) == sum(document in drawn for document in documents)
+
+
+def test_with_one_row_per_document_there_is_only_chance(measured):
+    rows = rows_of(report(measured(rows=40, documents=40)))
+
+    assert rows["Own activation is the nearest of all (top-1)"].control == "chance, 1 in 40"
+
+
+def test_a_pair_that_tells_only_its_document_is_not_shown_above_it(measured):
+    found = rows_of(report(measured(rows=120, documents=30, reads="document", noise=0.1)))
+    first = found["Own activation is the nearest of all (top-1)"]
+
+    assert first.value > 10 * first.n**-1
+    assert first.interval[0] < 0

@@ -38,7 +38,10 @@ def test_without_an_interval_there_are_no_whiskers_and_the_words_say_so():
     controls = {"empty": control(0.3, None)}
 
     assert not list(drawn(controls).iter("path"))
-    assert controls_alt(controls) == "Real minus control with 95% interval: empty +0.300 (-)."
+    assert (
+        controls_alt(controls)
+        == "Real minus control with 95% interval: the empty explanation +0.300 (-)."
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-6, -1.0, 1.0, 2.0])

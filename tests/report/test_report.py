@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nla_release import resources
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.report import Calibration
 from nla_release.report.context import MAX_ROWS
 from nla_release.report.render import json_in_html, render_report
@@ -32,7 +33,7 @@ SECTIONS = [
     "Gate",
     "Real against controls",
     "Denominators",
-    "Probes",
+    "Diagnostics",
     "Rows, worst first",
     "Against the previous release",
     "Environment",
@@ -206,9 +207,10 @@ def test_the_figure_has_words_and_a_table_with_its_numbers(good, document):
     (figure,) = Page(document).of("svg")
     assert (figure["role"], figure["aria-labelledby"]) == ("img", "figure-title figure-text")
     for name, control in Calibration.read(good / "calibration.json").controls.items():
-        words = name.replace("_", " ")
+        words = re.escape(CONTROLS[name].words)
+        escaped = words.replace("'", "&#39;")
         assert re.search(rf"<desc[^>]*>.*{words} \+?{control.difference:.3f}", document)
-        assert re.search(rf'<th scope="row">{words}</th>.*{control.difference:.3f}<', document)
+        assert re.search(rf'<th scope="row">{escaped}</th>.*{control.difference:.3f}<', document)
 
 
 def test_variance_explained_and_retrieval_stand_beside_their_controls(good, document):
@@ -316,15 +318,15 @@ def test_beyond_500_rows_a_sentence_says_where_the_rest_is(tmp_path):
     assert text.count('<td class="text"') == 3 * MAX_ROWS
 
 
-def test_every_probe_that_ran_is_shown_with_what_its_values_mean(probed):
+def test_every_diagnostic_that_ran_is_shown_with_what_its_values_mean(probed):
     text = report(probed)
     for name in ("text controls", "injection", "claims", "paraphrase", "discrimination"):
         assert f"<summary>{name}, " in text
     assert "cosine of the control over all rows" in text
-    assert '<th scope="row">linear probe ' in text, "a table of them beside their controls"
+    assert '<th scope="row">Document told by a linear map of raw activations<' in text
 
 
-def test_a_probe_that_cannot_tell_gives_its_reason(tmp_path):
+def test_a_diagnostic_that_cannot_tell_gives_its_reason(tmp_path):
     made = make_release(tmp_path / "release", rows=8, documents=4)
     text = report(made.folder)
 
