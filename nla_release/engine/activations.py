@@ -6,8 +6,8 @@ of length d_model, raw norm). `train.build` writes it, `nla-release data` makes 
 of other tools, and so may anything with these columns.
 
 Three more columns may be there, for diagnostics: `document_sha256`
-(`training_documents.text_digest` of the whole document), `paraphrase` (the AV's explanation said otherwise) and `claims` (the AV's
-explanation in parts), null where a row has none.
+(`training_documents.text_digest` of the whole document), `paraphrase` (the AV's explanation said
+otherwise) and `claims` (the AV's explanation in parts), null where a row has none.
 """
 
 from collections.abc import Sequence
