@@ -7,8 +7,8 @@ from nla_release.errors import NothingCheckedError
 
 # What a label and a diagnostic take. A Wilson interval of 20 rows is up to 0.4 wide. With 10
 # documents an interval of nominally 95% over resampled documents covers 90%, and one in 20 lies
-# wholly above the true mean, where it should be one in 40; with 5 documents it is 84%, and one in 15
-# (measured, see `clustered_bootstrap`).
+# wholly above the true mean, where it should be one in 40. With 5 documents it is 84%, and one in
+# 15 (measured, see `clustered_bootstrap`).
 MIN_ROWS = 20
 MIN_DOCUMENTS = 10
 
