@@ -9,9 +9,9 @@ from pathlib import Path
 
 from nla_release.output.places import place_of, repository_root
 from nla_release.output.text import (
+    closing_lines,
     measured_lines,
     skipped_lines,
-    totals_line,
     unverified_lines,
     waiver_words,
 )
@@ -25,8 +25,7 @@ def verdict_github(verdict: Verdict, folder: Path) -> str:
         *map(without_commands, skipped_lines(verdict)),
         *map(without_commands, unverified_lines(verdict)),
         *map(without_commands, measured_lines(verdict)),
-        totals_line(verdict),
-        f"verdict: {verdict.verdict}",
+        *closing_lines(verdict),
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nla_release import __version__
+from nla_release.calibration.report import Label
 from nla_release.files import dump_json
 from nla_release.rules.model import Verdict
 
@@ -17,6 +18,7 @@ def verdict_json(verdict: Verdict) -> str:
         "schema_version": SCHEMA_VERSION,
         "tool_version": __version__,
         "verdict": verdict.verdict,
+        "label": _label(verdict.label),
         "findings": [asdict(finding) for finding in verdict.findings],
         "waived": [
             asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
@@ -28,3 +30,10 @@ def verdict_json(verdict: Verdict) -> str:
     if verdict.measured:
         document["measured"] = asdict(verdict.measured)
     return dump_json(document)
+
+
+def _label(label: Label | None) -> dict[str, str] | None:
+    """How good the pair is: the label's name and its grades, where it has them."""
+    if label is None:
+        return None
+    return {"name": label.name, **(label.grades.model_dump() if label.grades else {})}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nla_release.cards.markdown import inline
-from nla_release.output.text import measured_lines, totals_line
+from nla_release.output.text import label_lines, measured_lines, totals_line
 from nla_release.rules.model import Verdict
 
 _FINDINGS = ("Rule", "Severity", "File", "Finding")
@@ -34,6 +34,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         [
             f"### nla-release check: {verdict.verdict}",
             f"{totals_line(verdict)}.",
+            *(f"**How good the pair is**, {line}." for line in label_lines(verdict)),
             *_table("Findings", _FINDINGS, findings),
             *_table("Waived", _WAIVED, waived),
             *_table("Skipped", _SKIPPED, skipped),

@@ -20,7 +20,27 @@ def verdict_text(verdict: Verdict) -> str:
     lines += measured_lines(verdict)
     if lines:
         lines.append("")
-    return "\n".join([*lines, totals_line(verdict), f"verdict: {verdict.verdict}"])
+    return "\n".join([*lines, *closing_lines(verdict)])
+
+
+def closing_lines(verdict: Verdict) -> list[str]:
+    """The totals, how good the pair is where that is known, and the gate's verdict."""
+    return [totals_line(verdict), *label_lines(verdict), f"verdict: {verdict.verdict}"]
+
+
+def label_lines(verdict: Verdict) -> list[str]:
+    """How good the pair is, on one line; none without a label. The gate does not decide by it."""
+    label = verdict.label
+    if label is None:
+        return []
+    if (grades := label.grades) is None:
+        return [f"label: {label.name}"]
+    answers = {
+        "tells rows apart": grades.tells_rows_apart,
+        "AR reads the text": grades.reads_text,
+        "a reader can use the text": grades.readable,
+    }
+    return ["; ".join([f"label: {label.name}", *(f"{ask}: {it}" for ask, it in answers.items())])]
 
 
 def skipped_lines(verdict: Verdict) -> list[str]:

@@ -6,33 +6,32 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-import numpy as np
-
 from nla_release import __version__
 from nla_release.calibration.compare import compare
-from nla_release.calibration.controls import CONTROLS, cosines
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.questions import questions
-from nla_release.calibration.records import Row
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.row import HEADER
+from nla_release.calibration.row import Row as CalibrationRow
+from nla_release.diagnostics.model import control_row
 from nla_release.diagnostics.tables import measured, tables, without_numbers
 from nla_release.errors import NlaReleaseError
 from nla_release.output.comparison_text import Table, comparison_parts
 from nla_release.output.json import verdict_json
 from nla_release.output.text import totals_line
+from nla_release.report import verdicts
 from nla_release.report.described import Entry, described
-from nla_release.report.figure import controls_figure
+from nla_release.report.figure import lowest, rows_figure
 from nla_release.report.provenance import environment, provenance
-from nla_release.report.texts import everywhere, placeless, shortened, visible
+from nla_release.report.rows import browsed
+from nla_release.report.texts import everywhere, placeless, visible
 from nla_release.rules.model import State, UnreadableError, Verdict
 from nla_release.rules.subject import Measurement, Subject
 from nla_release.sidecar import Role
-from nla_release.text.numbers import count, interval, number, signed
+from nla_release.text.numbers import count, number
 from nla_release.training_chain import TrainingChain, training_chain
-
-MAX_ROWS = 500
 
 Context = dict[str, Any]
 Found = TypeVar("Found")
@@ -41,7 +40,7 @@ _ORDER: tuple[State, ...] = ("failed", "warned", "waived", "skipped", "passed")
 # Shown in sections of their own, or no number at all.
 _ELSEWHERE = {
     "schema_", "tool_version", "evidence", "denominators", "reference", "controls", "label",
-    "probes",
+    "probes", "energy",
 }  # fmt: skip
 
 
@@ -54,7 +53,7 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
     """
     evidence, no_evidence = _read(subject, lambda each: each.evidence)
     calibration, no_numbers = _read(subject, _calibration)
-    if calibration and (doubts := _doubts(verdict)):
+    if calibration and (doubts := ", ".join(verdict.doubts)):
         calibration, no_numbers = None, f"those of calibration.json cannot be trusted, see {doubts}"
     messages = {
         "totals": totals_line(verdict),
@@ -72,8 +71,11 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         "tool_version": __version__,
         "waivers": _waivers(subject, verdict),
         "numbers": _numbers(calibration) if calibration else None,
-        "rows": _rows(evidence) if evidence else None,
-        "max_rows": MAX_ROWS,
+        "gate_verdict": verdicts.gate(verdict, calibration),
+        "pair_verdict": verdicts.pair(verdict, calibration),
+        "answers": verdicts.answers(verdict, calibration),
+        "rows": browsed(evidence) if evidence else None,
+        "choices": _choices(evidence) if evidence else None,
         "environment": environment(evidence, _chains(subject)) if evidence else None,
         "provenance": provenance(subject.folder.name, evidence, calibration),
         **everywhere(placeless(subject.folder), messages),
@@ -111,12 +113,6 @@ def _calibration(measurement: Measurement) -> Calibration:
     return calibration
 
 
-def _doubts(verdict: Verdict) -> str:
-    """The rules by which the numbers are not what these files gave: then none is shown."""
-    failed = (each.rule.code for each in verdict.outcomes if each.state == "failed")
-    return ", ".join(code for code in failed if code in ("NLA601", "NLA602"))
-
-
 def _gate(verdict: Verdict) -> list[Context]:
     """The rules with what became of them: what needs looking at first, in the order of codes."""
     outcomes = sorted(verdict.outcomes, key=lambda outcome: _ORDER.index(outcome.state))
@@ -150,29 +146,18 @@ def _waivers(subject: Subject, verdict: Verdict) -> list[Context]:
 
 def _numbers(calibration: Calibration) -> Context:
     """Everything that calibration.json says, in words and in lines."""
-    controls = {
-        name: calibration.controls[name] for name in CONTROL_NAMES if name in calibration.controls
-    }
+    controls = list(_controls(calibration))
+    low = lowest(controls)
     return {
         "label": calibration.label.name,
-        "sentence": calibration.label.sentence,
         "rule": calibration.label.rule,
-        "real": number(calibration.cosine.mean),
-        "real_interval": interval(calibration.cosine.interval),
-        "controls": [
-            {
-                "name": CONTROLS[name].words,
-                "mean": number(each.mean),
-                "difference": signed(each.difference),
-                "interval": interval(each.interval),
-                "n": each.n,
-                "failed": each.failed,
-            }
-            for name, each in controls.items()
-        ],
-        "figure": controls_figure(controls),
         "header": HEADER,
-        "headline_lines": _headline(calibration),
+        "tables": _tables(calibration),
+        "controls": [row.cells for row in controls],
+        "figure": ""
+        if isinstance(calibration, CurrentCalibration)
+        else rows_figure("controls", "The own explanation against controls", controls, low),
+        "energy": _energy(calibration),
         "denominators": described(calibration.denominators),
         "others": list(_others(calibration)),
         "diagnostics": [
@@ -187,11 +172,41 @@ def _numbers(calibration: Calibration) -> Context:
     }
 
 
-def _headline(calibration: Calibration) -> list[tuple[str, ...]]:
+def _tables(calibration: Calibration) -> list[tuple[str, list[tuple[str, ...]]]]:
     """The rows of the three questions, which a calibration of an older format does not answer."""
     if not isinstance(calibration, CurrentCalibration):
         return []
-    return [row.cells for each in questions(calibration) for row in [*each.rows, *each.more]]
+    return [
+        (each.question, [row.cells for row in [*each.rows, *each.more]])
+        for each in questions(calibration)
+    ]
+
+
+def _controls(calibration: Calibration) -> Iterator[CalibrationRow]:
+    """The plain cosine against each control, which every format has."""
+    for name in CONTROL_NAMES:
+        if name in calibration.controls:
+            yield control_row(
+                "Plain cosine (failures count 0)",
+                calibration.cosine.mean,
+                calibration.controls[name],
+                CONTROLS[name].words,
+            )
+
+
+def _energy(calibration: Calibration) -> Context | None:
+    """Which single dimensions hold the activations' energy, and whether they hold most of it."""
+    energy = calibration.energy
+    if energy is None:
+        return None
+    return {
+        "dominated": energy.dominated,
+        "mean_direction": number(energy.mean_direction),
+        "lines": [
+            (str(each.dimension), number(each.energy), number(each.cosine))
+            for each in energy.dimensions
+        ],
+    }
 
 
 def _others(calibration: Calibration) -> Iterator[Entry]:
@@ -202,32 +217,19 @@ def _others(calibration: Calibration) -> Iterator[Entry]:
                 yield entry | {"name": f"{name.replace('_', ' ')}: {entry['name']}"}
 
 
-def _rows(evidence: Evidence) -> Context:
-    """The rows that reconstruct worst, worst first."""
-    real, control = cosines(evidence, "real"), cosines(evidence, "shuffled")
-    # Rounded as they are shown, so that the last bits of a machine do not decide the order.
-    worst = np.argsort(np.round(real, 3), kind="stable")[:MAX_ROWS]
-    return {
-        "total": len(evidence.rows),
-        "labelled": any(row.gold is not None for row in evidence.rows),
-        "shown": [
-            _row(evidence.rows[at], f"{real[at] + 0.0:.3f}", f"{control[at] + 0.0:.3f}")
-            for at in worst
-        ],
-    }
-
-
-def _row(row: Row, cosine: str, control: str) -> Context:
-    return {
-        "id": shortened(row.id),
-        "document": shortened(row.document),
-        "cosine": cosine,
-        "control": control,
-        "status": row.status,
-        "text": None if row.text is None else shortened(row.text),
-        "explanation": shortened(row.explanation if row.status == "ok" else row.raw),
-        "gold": None if row.gold is None else shortened(row.gold),
-    }
+def _choices(evidence: Evidence) -> list[tuple[str, str]]:
+    """How many rows were asked of how many there are, and what the author declares."""
+    run, asked = evidence.run, evidence.run.evaluation
+    documents = count(asked.documents, "document")
+    available = asked.available
+    return [
+        ("activations asked", f"{asked.rows}, from {documents}"),
+        ("activations available", "not recorded" if available is None else str(available)),
+        (
+            "checkpoints or settings tried, as declared by the author",
+            "not declared" if run.attempts is None else str(run.attempts),
+        ),
+    ]
 
 
 def _comparison(

@@ -1,93 +1,135 @@
-"""Real against controls as SVG: a dot per control, and whiskers over its interval.
+"""A question's numbers as SVG: each value, its control, and the interval of their difference.
 
-What is drawn is the paired difference, real - control. Two bars of cosine side by side would look
-alike under any control that shares the layer's mean direction.
+Every row has its value and its control in words above the marks, like a small table, so that the
+picture needs no legend. A dot is the pair, an upright bar its control, and the band the 95%
+confidence interval of the difference, added to the control.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from nla_release.calibration.blocks import Control
-from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.report import ControlName
-from nla_release.text.numbers import interval, signed
+from nla_release.calibration.row import Row
+from nla_release.text.numbers import number
 
-_WIDTH = 620
-_LEFT, _RIGHT = 260.0, 530.0
-_TOP, _ROW, _AXIS = 8, 30, 40
-_TICKS = 5
-_NAMED = 'aria-labelledby="figure-title figure-text"'
+_WIDTH = 360
+_LEFT, _RIGHT = 14.0, 350.0
+_LINE, _MARKS, _GAP, _AXIS = 16, 20, 10, 22
+_CHARACTERS = 38
+_TICKS = (0, 0.25, 0.5, 0.75, 1)
+
+# What lies below is drawn at the edge; its value is in the words above it.
+_LOWEST = -0.25
 
 
-def controls_figure(controls: Mapping[ControlName, Control]) -> str:
+def drawable(rows: Sequence[Row]) -> list[Row]:
+    """The rows that can be drawn: those that have a value."""
+    return [row for row in rows if row.value is not None]
+
+
+def lowest(rows: Sequence[Row]) -> float:
+    """Where an axis begins that holds all rows; figures next to each other share it."""
+    return max(_LOWEST, min([-0.03, *(end for row in drawable(rows) for end in _ends(row))]))
+
+
+def rows_figure(name: str, title: str, rows: Sequence[Row], low: float) -> str:
     """The SVG element, without colours: classes name its parts, and CSS paints them.
 
     Args:
-        controls: by name, in the order in which they are drawn.
+        name: of the figure in the page, for its ids.
+        title: what it is about.
+        rows: at least one that is `drawable`.
+        low: where the axis begins; it ends at 1.
     """
-    ticks = _ticks([0.0] + [end for each in controls.values() for end in _ends(each)])
-    bottom = _TOP + _ROW * len(controls)
-    parts = [
-        f'<svg class="figure" viewBox="0 0 {_WIDTH} {bottom + _AXIS}" role="img" {_NAMED}>',
-        '<title id="figure-title">Cosine of the own explanation less that of each control</title>',
-        f'<desc id="figure-text">{escape(controls_alt(controls))}</desc>',
-    ]
-    for tick in ticks:
-        x = _x(tick, ticks)
-        name = "zero" if tick == 0 else "grid"
-        parts += [
-            f'<line class="{name}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom}"/>',
-            f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>',
+    parts: list[str] = []
+    height = 4
+    for row in drawable(rows):
+        parts += _words("value", row.name, number(row.value), height)
+        height += _LINE * len(_lines(row.name))
+        if row.control:
+            parts += _words("control", row.control, number(row.baseline), height)
+            height += _LINE * len(_lines(row.control))
+        parts += _grid(height, low)
+        parts += _marks(row, height + _MARKS / 2, low)
+        height += _MARKS + _GAP
+    named = f'aria-labelledby="{name}-title {name}-text"'
+    return "\n".join(
+        [
+            f'<svg class="figure" viewBox="0 0 {_WIDTH} {height + _AXIS}" role="img" {named}>',
+            f'<title id="{name}-title">{escape(title)}</title>',
+            f'<desc id="{name}-text">{escape(rows_alt(rows))}</desc>',
+            *parts,
+            *_axis(height, low),
+            "</svg>",
         ]
-    for position, (name, control) in enumerate(controls.items()):
-        parts += _row(name, control, _TOP + _ROW * (position + 0.5), ticks)
-    middle = (_LEFT + _RIGHT) / 2
-    parts += [
-        f'<text x="{middle:.1f}" y="{bottom + 34}" text-anchor="middle">real - control</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts)
+    )
 
 
-def controls_alt(controls: Mapping[ControlName, Control]) -> str:
+def rows_alt(rows: Sequence[Row]) -> str:
     """The figure in words."""
     said = (
-        f"{_words(name)} {signed(each.difference)} ({interval(each.interval)})"
-        for name, each in controls.items()
+        f"{row.name} {row.shown}; control {number(row.baseline)}, {row.control};"
+        f" 95% CI of the difference {row.bounds}"
+        if row.control
+        else f"{row.name} {row.shown}; 95% CI {row.bounds}"
+        for row in drawable(rows)
     )
-    return f"Real minus control with 95% interval: {'; '.join(said)}."
+    return f"{'. '.join(said)}."
 
 
-def _row(name: str, control: Control, y: float, ticks: Sequence[float]) -> list[str]:
-    low, high = (f"{_x(end, ticks):.1f}" for end in _ends(control))
-    top = f"{y - 5:.1f}"
-    whiskers = f'<path class="whisker" d="M{low} {y:.1f}H{high}M{low} {top}v10M{high} {top}v10"/>'
-    return [
-        f'<text x="0" y="{y + 5:.1f}">{escape(_words(name))}</text>',
-        *([whiskers] if control.interval else []),
-        f'<circle class="dot" cx="{_x(control.difference, ticks):.1f}" cy="{y:.1f}" r="5"/>',
-        f'<text x="{_WIDTH}" y="{y + 5:.1f}" text-anchor="end">{signed(control.difference)}</text>',
-    ]
+def _grid(top: float, low: float) -> Iterator[str]:
+    """Behind the marks only, so that no line crosses words."""
+    for tick in _TICKS:
+        kind, x = "zero" if tick == 0 else "grid", f"{_x(tick, low):.1f}"
+        yield f'<path class="{kind}" d="M{x} {top}v{_MARKS}"/>'
 
 
-def _ends(control: Control) -> tuple[float, float]:
-    return control.interval or (control.difference, control.difference)
+def _axis(top: float, low: float) -> Iterator[str]:
+    for tick in _TICKS:
+        x = f"{_x(tick, low):.1f}"
+        yield f'<text x="{x}" y="{top + 12}" text-anchor="middle">{tick:g}</text>'
 
 
-def _x(value: float, ticks: Sequence[float]) -> float:
-    return _LEFT + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (_RIGHT - _LEFT)
+def _words(kind: str, words: str, value: str, top: float) -> Iterator[str]:
+    """Which mark it is, its name on as many lines as it takes, and the number at the end."""
+    middle = top + _LINE / 2
+    yield (
+        f'<circle class="dot" cx="5" cy="{middle:.1f}" r="4"/>'
+        if kind == "value"
+        else f'<path class="baseline" d="M5 {middle - 6:.1f}v12"/>'
+    )
+    for line, text in enumerate(_lines(words)):
+        y = top + _LINE * line + 12
+        yield f'<text class="{kind}" x="14" y="{y}">{escape(text)}</text>'
+    yield f'<text class="{kind}" x="{_WIDTH}" y="{top + 12}" text-anchor="end">{value}</text>'
 
 
-def _ticks(values: Sequence[float]) -> list[float]:
-    """Round numbers around all values, in steps of 1, 2 or 5 times a power of ten."""
-    low, high = min(values), max(values)
-    raw = max(high - low, 0.01) / _TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(number * step, 9) + 0.0 for number in range(first, max(last, first + 1) + 1)]
+def _marks(row: Row, y: float, low: float) -> Iterator[str]:
+    assert row.value is not None
+    if row.interval:
+        start, end = (_x(each, low) for each in _band(row))
+        yield f'<path class="whisker" d="M{start:.1f} {y:.1f}H{end:.1f}"/>'
+    if row.baseline is not None:
+        yield f'<path class="baseline" d="M{_x(row.baseline, low):.1f} {y - 8:.1f}v16"/>'
+    yield f'<circle class="dot" cx="{_x(row.value, low):.1f}" cy="{y:.1f}" r="5"/>'
 
 
-def _words(name: str) -> str:
-    return CONTROLS[name].words
+def _band(row: Row) -> tuple[float, float]:
+    """The interval where it belongs on the axis: that of a difference goes on the control."""
+    assert row.interval
+    start = row.baseline or 0.0
+    return start + row.interval[0], start + row.interval[1]
+
+
+def _ends(row: Row) -> list[float]:
+    given = [row.value, row.baseline, *(_band(row) if row.interval else ())]
+    return [each for each in given if each is not None]
+
+
+def _x(value: float, low: float) -> float:
+    inside = min(max(value, low), 1.0)
+    return _LEFT + (inside - low) / (1 - low) * (_RIGHT - _LEFT)
+
+
+def _lines(words: str) -> list[str]:
+    return textwrap.wrap(words, _CHARACTERS)

@@ -7,18 +7,16 @@ can be fetched.
 
 import base64
 import hashlib
-import json
 from typing import Any
 
 from nla_release import resources
 from nla_release.files import read_text
 from nla_release.report.context import report_context
+from nla_release.report.texts import json_in_html
 from nla_release.rules.model import Verdict
 from nla_release.rules.subject import Subject
 
 _TEMPLATES = resources.folder("model_cards")
-# What could end a script element inside of JSON's strings.
-_IN_SCRIPTS = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
 def render_report(subject: Subject, verdict: Verdict) -> str:
@@ -48,16 +46,15 @@ def render_report(subject: Subject, verdict: Verdict) -> str:
         "policy": f"default-src 'none'; style-src {_allowed(style)}; script-src {_allowed(script)};"
         " base-uri 'none'; form-action 'none'",
         "data": json_in_html(context["data"]),
-        "figure": context["numbers"]["figure"] if context["numbers"] else "",
+        "all_rows": context["rows"]["json"] if context["rows"] else "",
+        "controls_figure": context["numbers"]["figure"] if context["numbers"] else "",
     }
-    trusted = {name: Markup(text) for name, text in ours.items()}  # noqa: S704 - made here
+    trusted: dict[str, Any] = {name: Markup(text) for name, text in ours.items()}  # noqa: S704
+    trusted["answers"] = [
+        each | {"figure": Markup(each["figure"])}  # noqa: S704 - made here, of escaped words
+        for each in context["answers"]
+    ]
     return sandbox.get_template("report.html.jinja").render(context | trusted)
-
-
-def json_in_html(document: Any) -> str:
-    """JSON in ASCII that ends no script element, whatever its strings hold."""
-    text = json.dumps(document, sort_keys=True, allow_nan=False)
-    return text.translate(_IN_SCRIPTS)
 
 
 def _allowed(text: str) -> str:

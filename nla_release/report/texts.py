@@ -1,5 +1,6 @@
 """Texts for a report that travels: nothing in them hides, and nothing tells where they were."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +10,30 @@ from typing import Any
 MAX_TEXT = 2000
 
 _SHOWN_AS_THEY_ARE = "\n\t"
+# What could end a script element inside of JSON's strings.
+_IN_SCRIPTS = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
 def visible(text: str) -> str:
     """The text with controls, direction overrides and other unseen characters spelled out."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in _SHOWN_AS_THEY_ARE else ascii(char)[1:-1]
         for char in text
     )
 
 
-def shortened(text: str) -> str:
+def json_in_html(document: Any) -> str:
+    """JSON in ASCII that ends no script element, whatever its strings hold."""
+    text = json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return text.translate(_IN_SCRIPTS)
+
+
+def shortened(text: str, most: int = MAX_TEXT) -> str:
     """The beginning of a long text, and how much is left out."""
-    left_out = len(text) - MAX_TEXT
-    return text if left_out <= 0 else f"{text[:MAX_TEXT]} [... {left_out} more characters]"
+    left_out = len(text) - most
+    return text if left_out <= 0 else f"{text[:most]} [... {left_out} more characters]"
 
 
 def everywhere(change: Callable[[str], str], document: Any) -> Any:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nla_release.calibration.remeasured import Remeasured
+from nla_release.calibration.report import Label
 from nla_release.release_config import Waiver
 from nla_release.rules import (
     addenda,
@@ -47,7 +48,7 @@ from nla_release.rules import (
     waivers,
     weights,
 )
-from nla_release.rules.model import Rule, Verdict
+from nla_release.rules.model import Rule, UnreadableError, Verdict
 from nla_release.rules.subject import Subject
 
 RULES: tuple[Rule, ...] = (
@@ -153,13 +154,24 @@ def judge(
     rules = RULES + RULES_ON_THE_HUB if subject.published else RULES
     outcomes = (rule.apply(subject, strict=strict) for rule in rules)
     verdict = Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
+    verdict = replace(verdict, label=None if verdict.doubts else _label(subject))
     if measure is None:
         return verdict
     found = measure(subject) if _may_be_loaded(verdict) else None
     if found:
         subject = replace(subject, remeasured=(subject.pair_to_measure[1], found))
     outcome = remeasured.evidence_measured_again.apply(subject, strict=strict)
-    return Verdict((*verdict.outcomes, outcome), found)
+    return replace(verdict, outcomes=(*verdict.outcomes, outcome), measured=found)
+
+
+def _label(subject: Subject) -> Label | None:
+    """How good the first measurement says the pair is; None when it cannot be read."""
+    if not subject.measurements:
+        return None
+    try:
+        return subject.measurements[0].calibration.label
+    except UnreadableError:
+        return None
 
 
 def _may_be_loaded(verdict: Verdict) -> bool:

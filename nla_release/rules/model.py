@@ -12,6 +12,7 @@ from nla_release.errors import InputError, printable
 from nla_release.release_config import Waiver
 
 if TYPE_CHECKING:
+    from nla_release.calibration.report import Label
     from nla_release.rules.subject import Subject
 
 Severity = Literal["error", "warning"]
@@ -22,6 +23,8 @@ Decision = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 
 _MAX_SHOWN = 500
+# Without these, numbers are those of other files, or of no evidence at all.
+_NUMBERS_STAND_BY = ("NLA601", "NLA602")
 
 Target = TypeVar("Target")
 
@@ -223,11 +226,14 @@ class Outcome:
 class Verdict:
     """The outcome of every rule, and what follows from them.
 
-    `measured` is what measuring rows again found, where that was asked for and done.
+    `measured` is what measuring rows again found, where that was asked for and done. `label` says
+    how good the pair is, which is another question and decides nothing here: a complete and honest
+    release can be of a pair that reads nothing. None without numbers that the evidence gives.
     """
 
     outcomes: tuple[Outcome, ...]
     measured: Remeasured | None = None
+    label: "Label | None" = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -284,6 +290,12 @@ class Verdict:
         if undecided or self.totals["skipped"] == len(self.outcomes):
             return "inconclusive"
         return "pass"
+
+    @property
+    def doubts(self) -> list[str]:
+        """The rules by which the numbers are not what these files gave: then none is shown."""
+        failed = (each.rule.code for each in self.outcomes if each.state == "failed")
+        return [code for code in failed if code in _NUMBERS_STAND_BY]
 
     @property
     def exit_code(self) -> int:

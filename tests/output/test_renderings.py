@@ -103,6 +103,19 @@ def test_all_renderings_agree_on_the_numbers(name):
     assert len(tables.get("Waived", [])) == waived
 
 
+@pytest.mark.parametrize("suffix", ["txt", "github", "md"])
+@pytest.mark.parametrize("name", ["pass", "fail"])
+def test_the_label_and_its_grades_stand_apart_from_the_gates_verdict(name, suffix):
+    verdict = VERDICTS[name]
+    shown = FORMATS[suffix](verdict)
+
+    (line,) = (line for line in shown.splitlines() if "label: " in line)
+    assert verdict.label.name in line
+    assert len(re.findall(r": (yes|partly|no|not measured)\b", line)) == 3
+    assert f"verdict: {name}" not in line
+    assert "label: " not in FORMATS[suffix](VERDICTS["inconclusive"])
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_waived_finding_is_shown_with_its_reason_and_its_day(suffix):
     shown = FORMATS[suffix](VERDICTS["pass"])

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from nla_release import __version__
+from nla_release.calibration.report import Grades, Label
 from nla_release.output.json import verdict_json
 from nla_release.output.page import rule_list, rule_page
 from nla_release.output.text import verdict_text
@@ -53,11 +54,39 @@ def test_the_text_of_a_pass_without_skips_is_two_lines():
     )
 
 
+def test_how_good_the_pair_is_stands_on_a_line_of_its_own_and_the_gate_does_not_decide_by_it():
+    grades = Grades(reads_text="no", tells_rows_apart="no", readable="not measured")
+    label = Label(name="format-only", sentence="Format-only.", grades=grades)
+    verdict = Verdict((PASSED,), label)
+
+    assert verdict.exit_code == 0
+    line, last = verdict_text(verdict).splitlines()[-2:]
+    assert last == "verdict: pass"
+    assert line == (
+        "label: format-only; tells rows apart: no; AR reads the text: no;"
+        " a reader can use the text: not measured"
+    )
+    assert json.loads(verdict_json(verdict))["label"] == {
+        "name": "format-only",
+        "reads_text": "no",
+        "tells_rows_apart": "no",
+        "readable": "not measured",
+    }
+
+
+def test_a_label_of_an_older_format_has_no_grades():
+    verdict = Verdict((PASSED,), Label(name="topic-level", sentence="Topic-level."))
+
+    assert verdict_text(verdict).splitlines()[-2] == "label: topic-level"
+    assert json.loads(verdict_json(verdict))["label"] == {"name": "topic-level"}
+
+
 def test_the_json_document_has_the_fixed_keys():
     assert json.loads(verdict_json(VERDICTS["fail"])) == {
         "schema_version": 1,
         "tool_version": __version__,
         "verdict": "fail",
+        "label": None,
         "findings": [
             {
                 "code": "NLA301",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from nla_release.calibration.report import Grades, Label
 from nla_release.release_config import Waiver
 from nla_release.rules.model import Outcome, Page, Problem, Scope, Skip, Unverified, Verdict, rule
 
@@ -73,8 +74,20 @@ UNDECIDED = outcome(
 
 WORDS = outcome("NLA514", Unverified(f"{FOLDER}/dist/av: notes: limitations | summary"))
 
+# A complete release of a pair that reads nothing, and a broken one of a pair that reads rows.
+READS_NOTHING = Label(
+    name="format-only",
+    sentence="Format-only. Nothing is shown.",
+    grades=Grades(reads_text="no", tells_rows_apart="no", readable="not measured"),
+)
+READS_ROWS = Label(
+    name="row-level",
+    sentence="Row-level. Rows are told apart.",
+    grades=Grades(reads_text="yes", tells_rows_apart="yes", readable="yes"),
+)
+
 VERDICTS = {
-    "pass": Verdict((PASSED, SKIPPED, WAIVED, WORDS)),
-    "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED)),
+    "pass": Verdict((PASSED, SKIPPED, WAIVED, WORDS), READS_NOTHING),
+    "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED), READS_ROWS),
     "inconclusive": Verdict((PASSED, SKIPPED, WARNED, UNDECIDED)),
 }

@@ -1,15 +1,17 @@
 """A page in the Chromium that is here, at any width: its picture, and what a script finds in it."""
 
+import fcntl
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from tests.waiting import LONGEST
+from tests.waiting import LONGEST, wait_until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -72,3 +74,89 @@ def opened(
     (answer,) = re.findall(r"<title>(.*)</title>", done.stdout)
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return Opened(json.loads(html.unescape(answer)), picture, complaints)
+
+
+# What a key sends besides its name: the text that it types, and its number.
+_KEYS = {"Tab": ("", 9), "Enter": ("\r", 13), " ": (" ", 32)}
+# Where Chromium reads and writes with --remote-debugging-pipe.
+_IN, _OUT = 3, 4
+
+
+class Typed:
+    """A page with a keyboard: real key events, over the browser's own protocol on two pipes.
+
+    Source: the Chrome DevTools Protocol, domains Target, Runtime and Input.
+    """
+
+    def __init__(self, browser: str, page: Path, profile: Path) -> None:
+        self._command = [
+            browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
+            f"--user-data-dir={profile}", "about:blank",
+        ]  # fmt: skip
+        self._page = page
+
+    def __enter__(self) -> Self:
+        (theirs_in, ours_out), (ours_in, theirs_out) = _pipe(), _pipe()
+
+        def move() -> None:
+            os.dup2(theirs_in, _IN)
+            os.dup2(theirs_out, _OUT)
+
+        self._process = subprocess.Popen(
+            self._command, preexec_fn=move, pass_fds=(_IN, _OUT), stderr=subprocess.DEVNULL
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._write, self._read = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
+        self._asked, self._session = 0, {}
+        target = self._ask("Target.createTarget", url=self._page.as_uri())["targetId"]
+        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
+        self._ask("Emulation.setFocusEmulationEnabled", enabled=True)
+        wait_until(lambda: self.script("document.readyState") == "complete")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write.close()
+        self._read.close()
+        self._process.kill()
+        self._process.wait()
+
+    def script(self, expression: str) -> Any:
+        """The value of an expression in the page."""
+        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def key(self, name: str) -> None:
+        """Press a key, and let it go."""
+        text, number = _KEYS.get(name, (name, ord(name[0].upper())))
+        key = {"key": name, "code": name, "windowsVirtualKeyCode": number}
+        self._ask("Input.dispatchKeyEvent", type="keyDown", text=text, **key)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **key)
+
+    def _ask(self, method: str, **parameters: Any) -> Any:
+        self._asked += 1
+        request = {"id": self._asked, "method": method, "params": parameters, **self._session}
+        self._write.write(json.dumps(request).encode() + b"\0")
+        self._write.flush()
+        while (answer := self._message()).get("id") != self._asked:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _message(self) -> Any:
+        parts = []
+        while (byte := self._read.read(1)) != b"\0":
+            assert byte, "the browser ended"
+            parts.append(byte)
+        return json.loads(b"".join(parts))
+
+
+def _pipe() -> list[int]:
+    """Both ends, with numbers that are not those that the browser asks for."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return high

@@ -2,21 +2,27 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nla_release import resources
-from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.report import Calibration
-from nla_release.report.context import MAX_ROWS
-from nla_release.report.render import json_in_html, render_report
-from nla_release.rules import judge
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.report.render import render_report
+from nla_release.report.rows import STATIC_ROWS
+from nla_release.rules import RULES, judge
 from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
+from nla_release.rules.model import Verdict
 from nla_release.rules.subject import find_subject
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import (
@@ -29,18 +35,20 @@ from tests.pairs.zoo import (
     waived,
 )
 
+VERDICTS = ["Is the release complete and honest?", "How good is the pair?"]
 SECTIONS = [
-    "Gate",
-    "Real against controls",
-    "Denominators",
+    "All numbers",
     "Diagnostics",
-    "Rows, worst first",
+    "Gate",
     "Against the previous release",
+    "Runs and choices",
     "Environment",
     "Waivers",
     "Provenance",
+    "Rows",
 ]
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+DRAWN = {"path", "circle"}
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     "</td></table><style>*{display:none}</style>{{ 7 * 7 }}\u202eesrever\x1b[31m\x00"
@@ -61,11 +69,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
-        if tag not in VOID | {"line", "path", "circle"}:
+        if tag not in VOID | DRAWN:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
-        if tag not in {"line", "path", "circle"}:
+        if tag not in DRAWN:
             assert self.open.pop() == tag
 
     def handle_data(self, data):
@@ -79,6 +87,13 @@ class Page(HTMLParser):
 def report(folder: Path) -> str:
     subject = find_subject(folder)
     return render_report(subject, judge(subject))
+
+
+def report_where_all_passes(folder: Path) -> str:
+    """The report with the verdict of a gate that found nothing."""
+    subject = find_subject(folder)
+    passed = (replace(each, findings=(), skipped=()) for each in judge(subject).outcomes)
+    return render_report(subject, Verdict(tuple(passed)))
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +121,88 @@ def probed(tmp_path) -> Path:
     ).folder
 
 
+def first_screen(document: str) -> str:
+    """What comes before the links to the sections, in words."""
+    return shown(document.split("<nav")[0])
+
+
+def shown(part: str) -> str:
+    """The words of a piece of the page."""
+    part = re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", part, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part)).split())
+
+
 def test_every_section_is_there_in_the_order_of_a_readers_questions(document):
-    assert Page(document).texts["h2"] == SECTIONS
+    assert Page(document).texts["h2"] == [*VERDICTS, "Three questions", *SECTIONS]
 
 
-def test_it_begins_with_the_verdict_and_the_sentence_of_the_label(good, document):
+def test_it_begins_with_two_verdicts_and_the_sentence_of_the_label(good, document):
     sentence = Calibration.read(good / "calibration.json").label.sentence
-    banner = document.split("<main>")[0].replace("&#39;", "'")
+    banner = first_screen(document)
 
-    assert "Gate: pass" in banner
+    assert re.search(r"Is the release complete and honest\? \S Gate: \w+", banner)
     assert sentence in banner
+
+
+def test_the_first_screen_answers_three_questions_with_a_picture_each(good, document):
+    calibration = Calibration.read(good / "calibration.json")
+    assert isinstance(calibration, CurrentCalibration)
+    found = questions(calibration)
+
+    assert len(Page(document.split("<nav")[0] + "</main></body></html>").of("svg")) == len(found)
+    for each in found:
+        assert re.search(
+            rf"{re.escape(each.question)} \S {each.grade.capitalize()}", first_screen(document)
+        )
+
+
+COLOURS = re.compile(r'class="verdict (\w+)"')
+QUESTIONS = re.compile(r'class="answer (\w+)"')
+
+
+def test_a_pair_that_says_nothing_of_its_activations_is_not_green_where_the_gate_passes(release):
+    measured_as(release, lambda parts: None, noise=50)
+    text = report_where_all_passes(release)
+
+    assert "✓ Gate: pass" in first_screen(text)
+    assert "✗ Format-only." in first_screen(text)
+    assert COLOURS.findall(text) == ["plain", "bad"]
+
+
+def test_a_good_pair_is_not_green_where_the_gate_fails(release):
+    in_sidecar(release / "pair", "av", ["extraction", "injection_scale"], ...)
+    text = report(release)
+
+    assert COLOURS.findall(text)[0] == "bad"
+    assert "good" not in COLOURS.findall(text) + QUESTIONS.findall(text)
+
+
+def test_a_pair_that_does_not_beat_the_mean_says_so_first_and_in_red(release):
+    def tell_apart_and_miss_the_length(parts):
+        gold = parts.vectors["gold"].astype(np.float64)
+        units = gold / np.linalg.norm(gold, axis=1, keepdims=True)
+        apart = units - parts.vectors["reference_mean"]
+        parts.vectors["real"][:] = apart - 2 * parts.vectors["reference_mean"]
+
+    measured_as(release, tell_apart_and_miss_the_length)
+    text = report(release)
+
+    assert re.search(r"How good is the pair\? ✗ Does not beat the mean\.", first_screen(text))
+    assert COLOURS.findall(text)[1] == "bad"
+
+
+def test_numbers_of_an_older_format_are_shown_without_answers_they_do_not_hold(release):
+    old = calibrate(read_evidence(release / "evidence"), format_=2)
+    (release / "calibration.json").write_text(old.dump(), encoding="utf-8")
+    shutil.rmtree(release / "dist")
+    text = report_where_all_passes(release)
+
+    assert "Measured in format 2, which does not answer the three questions" in first_screen(text)
+    assert old.label.sentence in first_screen(text)
+    assert "Three questions" not in Page(text).texts["h2"]
+    assert len(Page(text).of("svg")) == 1
+    assert f"{old.controls['shuffled'].mean:.3f}: another row's explanation" in shown(text)
+    assert COLOURS.findall(text)[1] == "open"
 
 
 def test_the_runs_of_a_continued_adapter_are_in_the_report(tmp_path):
@@ -169,7 +256,7 @@ def test_numbers_that_the_gate_does_not_believe_are_not_shown(release):
 def test_what_failed_stands_before_what_was_skipped_and_what_passed_is_folded(release):
     in_sidecar(release / "pair", "av", ["extraction", "injection_scale"], ...)
     document = report(release)
-    gate = document[document.index('id="gate"') : document.index('id="controls"')]
+    gate = document[document.index('id="gate"') : document.index('id="previous"')]
     states = re.findall(r'class="state (\w+)"', gate)
 
     assert states == sorted(states, key=["failed", "warned", "waived", "skipped", "passed"].index)
@@ -188,9 +275,13 @@ def test_it_reads_without_its_script_and_asks_the_network_for_nothing(document):
         digest = hashlib.sha256(ours.encode()).digest()
         assert f"{tag}-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
     assert not any({"src", "style", "srcset"} & set(each) for _, each in page.tags)
-    assert {each["href"] for each in page.of("a")} == {f"#{each['id']}" for each in page.of("h2")}
-    assert not page.of("button")
-    assert len(page.of("script")) == 2
+    assert {each["href"] for each in page.of("a")} == {
+        f"#{each['id']}" for each in page.of("h2")[len(VERDICTS) + 1 :]
+    }
+    for tag in ("button", "input", "select"):
+        hidden = re.findall(r"<div[^>]* hidden>.*?</div>", document, re.DOTALL)
+        assert len(page.of(tag)) == sum(part.count(f"<{tag}") for part in hidden) > 0
+    assert len(page.of("script")) == 3
     assert "url(" not in document
     assert "@import" not in document
 
@@ -199,42 +290,56 @@ def test_every_table_scrolls_in_a_container_that_has_a_name(document):
     page = Page(document)
     containers = [each for each in page.of("div") if each.get("class") == "scroll"]
 
-    assert len(containers) == len(page.of("table")) > 8
+    inside = [each for each in page.of("table") if each.get("class") == "arms"]
+    assert len(containers) == len(page.of("table")) - len(inside) > 8
     assert all(each["aria-label"] and each["tabindex"] == "0" for each in containers)
 
 
-def test_the_figure_has_words_and_a_table_with_its_numbers(good, document):
-    (figure,) = Page(document).of("svg")
-    assert (figure["role"], figure["aria-labelledby"]) == ("img", "figure-title figure-text")
-    for name, control in Calibration.read(good / "calibration.json").controls.items():
-        words = re.escape(CONTROLS[name].words)
-        escaped = words.replace("'", "&#39;")
-        assert re.search(rf"<desc[^>]*>.*{words} \+?{control.difference:.3f}", document)
-        assert re.search(rf'<th scope="row">{escaped}</th>.*{control.difference:.3f}<', document)
+def test_every_picture_has_words_and_a_table_with_its_numbers(good, document):
+    figures = Page(document).of("svg")
+    calibration = Calibration.read(good / "calibration.json")
+    assert isinstance(calibration, CurrentCalibration)
+    for figure, each in zip(figures, questions(calibration), strict=True):
+        name = each.name.replace("_", "-")
+        assert (figure["role"], figure["aria-labelledby"]) == ("img", f"{name}-title {name}-text")
+        (words,) = re.findall(rf'<desc id="{name}-text">(.*?)</desc>', document)
+        for row in each.rows:
+            assert f"{row.name} {row.shown}" in html.unescape(words)
+            assert row.bounds in words
+        table = document[document.index(f"<caption>{each.question}</caption>") :]
+        table = shown(table[: table.index("</table>")])
+        for row in [*each.rows, *each.more]:
+            assert " ".join(row.cells) in table
 
 
-def test_variance_explained_and_retrieval_stand_beside_their_controls(good, document):
-    found = Calibration.read(good / "calibration.json")
-    section = document[document.index('id="controls"') : document.index('id="denominators"')]
+def test_no_two_elements_have_one_id(document):
+    ids = [each["id"] for _, each in Page(document).tags if "id" in each]
 
-    for name, value, control in (
-        ("fve", found.fve.value, "mean vector"),
-        (
-            f"retrieval {found.retrieval.hits}/{found.retrieval.n}",
-            found.retrieval.top1,
-            f"chance 1/{found.retrieval.candidates}",
-        ),
-    ):
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("dominated", [True, False])
+def test_energy_of_single_dimensions_is_shown_with_a_warning_where_it_dominates(release, dominated):
+    numbers = json.loads((release / "calibration.json").read_text())
+    numbers["energy"]["dominated"] = dominated
+    (release / "calibration.json").write_text(json.dumps(numbers))
+    text = report_where_all_passes(release)
+
+    assert "Energy of single dimensions" in text
+    assert ("Few directions hold most of every activation" in text) == dominated
+    for each in numbers["energy"]["dimensions"]:
         assert re.search(
-            rf'<th scope="row">{name}</th><td[^>]*>{value:.3f}</td><td>{control}</td>', section
+            rf'>{each["dimension"]}</th><td class="number">{each["energy"]:.3f}<',
+            text,
         )
 
 
-def test_the_label_that_the_data_gives_stands_beside_the_explanation(release, document):
-    header = '<th scope="col">explanation</th><th scope="col">label</th>'
-    assert header in document
-    measured_as(release, lambda parts: None, gold_text=False)
-    assert header not in report(release)
+def test_what_was_asked_of_what_there_is_and_declared_is_shown(document):
+    section = document[document.index('id="choices"') : document.index('id="environment"')]
+
+    assert "activations asked 60, from 12 documents" in shown(section)
+    assert "activations available" in section
+    assert "checkpoints or settings tried, as declared by the author" in section
 
 
 def _colours() -> list[dict[str, str]]:
@@ -274,48 +379,61 @@ def test_strangers_texts_are_shown_and_do_nothing(release):
     text = report(release)
     page = Page(text)
 
-    assert len(page.of("script")) == 2
+    assert len(page.of("script")) == 3
     assert len(page.of("style")) == 1
     assert not page.of("img")
-    assert page.texts["h2"] == SECTIONS
+    assert page.texts["h2"][-len(SECTIONS) :] == SECTIONS
     assert r"{{ 7 * 7 }}\u202eesrever\x1b[31m\x00" in text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
-
-
-def test_embedded_data_ends_no_script_and_stays_what_it_is():
-    document = {"text": "</script><!--<script>&\u2028\u202e"}
-    text = json_in_html(document)
-
-    assert not set("<>&") & set(text)
-    assert text.isascii()
-    assert json.loads(text) == document
 
 
 def test_the_data_behind_the_page_lies_in_it(good, document):
     data = json.loads(re.search(r'id="data">(.*?)</script>', document)[1])
 
     assert data["calibration"] == json.loads((good / "calibration.json").read_text())
-    assert data["verdict"]["verdict"] == "pass"
+    assert data["verdict"]["rules"]["total"] == len(RULES)
+
+
+def all_rows(document: str) -> dict:
+    """What the page's script is given."""
+    return json.loads(re.search(r'id="all-rows">(.*?)</script>', document)[1])
 
 
 def test_rows_stand_worst_first_with_failures_on_top(release):
     measured_as(release, lambda parts: None, failed={4: "empty", 9: "truncated"})
     text = report(release)
-    table = text[text.index('id="rows"') : text.index('id="previous"')]
-    cosines = [float(it) for it in re.findall(r'</th><td class="number">(-?[\d.]+)</td><td', table)]
+    table = text[text.index('id="rows"') :]
+    found = re.findall(r'<bdi>r\d+</bdi>.*?<td>(\w+)</td><td class="number">(-?[\d.]+)</td>', table)
+    cosines = [float(cosine) for _, cosine in found]
+
     assert cosines == sorted(cosines)
-    assert table.index("truncated") < table.index("<td>ok</td>")
+    assert {"empty", "truncated"} <= {status for status, _ in found}
     assert "the word that never" in table, "a failed row shows what came out"
 
 
-def test_beyond_500_rows_a_sentence_says_where_the_rest_is(tmp_path):
-    made = make_release(tmp_path / "release", rows=MAX_ROWS + 5, documents=60, width=16)
-    text = report(made.folder)
-
-    assert f"The {MAX_ROWS} worst of {MAX_ROWS + 5} rows; the rest is in evidence/rows.jsonl." in (
-        text
+def test_without_the_script_the_worst_rows_are_there_and_a_sentence_says_how_many(document):
+    assert f"The {STATIC_ROWS} worst of 60 rows; the script of this page shows the others." in (
+        document
     )
-    assert text.count('<td class="text"') == 3 * MAX_ROWS
+    assert document.count('<table class="arms">') == STATIC_ROWS
+
+
+def test_every_row_and_every_arm_is_in_the_data_of_the_page(probed):
+    evidence = read_evidence(probed / "evidence")
+    data = all_rows(report(probed))
+
+    assert {row[0] for row in data["rows"]} == {row.id for row in evidence.rows}
+    by_id = {row[0]: row for row in data["rows"]}
+    for row in evidence.rows:
+        arms = dict(zip(data["arms"], by_id[row.id][4], strict=True))
+        assert arms["own explanation"][0] == row.explanation
+        other = arms["another row's explanation"]
+        assert data["rows"][other[0]][0] == row.shuffled_from
+        assert arms["the explanation of a random direction"][0] == row.random_vector.explanation
+        assert arms["gibberish of equal length"][0] == row.texts["gibberish"]
+        assert arms["the source text"][0] == row.text
+        scored = [arm[1] for name, arm in arms.items() if name != "the mean training direction"]
+        assert all(re.fullmatch(r"-?\d\.\d+", each) for each in scored)
 
 
 def test_every_diagnostic_that_ran_is_shown_with_what_its_values_mean(probed):
@@ -323,7 +441,7 @@ def test_every_diagnostic_that_ran_is_shown_with_what_its_values_mean(probed):
     for name in ("text controls", "injection", "claims", "paraphrase", "discrimination"):
         assert f"<summary>{name}, " in text
     assert "cosine of the control over all rows" in text
-    assert '<th scope="row">Document told by a linear map of raw activations<' in text
+    assert ">Document told by a linear map of raw activations<" in text
 
 
 def test_a_diagnostic_that_cannot_tell_gives_its_reason(tmp_path):
@@ -372,9 +490,10 @@ def test_without_evidence_the_gate_stands_alone(release):
     (release / "calibration.json").unlink()
     text = report(release)
 
-    assert Page(text).texts["h2"] == SECTIONS
+    assert Page(text).texts["h2"] == [*VERDICTS, *SECTIONS]
     assert "No rows: nothing was measured yet" in text
+    assert "How good is the pair? ? No label" in first_screen(text)
 
 
 def test_one_adapter_alone_has_a_report_too(release):
-    assert Page(report(release / "pair" / "av")).texts["h2"] == SECTIONS
+    assert Page(report(release / "pair" / "av")).texts["h2"] == [*VERDICTS, *SECTIONS]

@@ -1,11 +1,12 @@
 """What a report shows is what is there, and not where it was."""
 
+import json
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.report.texts import MAX_TEXT, placeless, shortened, visible
+from nla_release.report.texts import MAX_TEXT, json_in_html, placeless, shortened, visible
 
 
 @given(st.text())
@@ -23,6 +24,15 @@ def test_letters_of_every_script_stay_as_they_are():
 def test_a_long_text_says_how_much_is_left_out():
     assert shortened("x" * MAX_TEXT) == "x" * MAX_TEXT
     assert shortened("x" * (MAX_TEXT + 7)).endswith("x [... 7 more characters]")
+
+
+def test_embedded_data_ends_no_script_and_stays_what_it_is():
+    document = {"text": "</script><!--<script>&\u2028\u202e"}
+    text = json_in_html(document)
+
+    assert not set("<>&") & set(text)
+    assert text.isascii()
+    assert json.loads(text) == document
 
 
 def test_paths_are_told_from_the_release_on():

@@ -1,0 +1,66 @@
+"""What single rows score with the texts of other rows: the best of their document, and the rest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.calibration.contrasts import centred
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.statistics import Floats, cosine_rows
+
+# Scores held at once, 16 MB of them.
+_SCORES_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Of N rows; centred cosines, NaN where there is no such text or the row's own one failed.
+
+    Attributes:
+        best: [N] position of the row of the same document whose text does best, -1 without one.
+        centred: [N] its score.
+        plain: [N] the same as a plain cosine.
+        others: [N] mean score of the texts of all other documents.
+    """
+
+    best: npt.NDArray[np.intp]
+    centred: Floats
+    plain: Floats
+    others: Floats
+
+
+def neighbours(evidence: Evidence) -> Neighbours:
+    """Each row against the texts of the others. A text that failed is the empty one."""
+    mean, failed = evidence.vectors["reference_mean"], evidence.failed("real")
+    answers = np.where(failed[:, np.newaxis], evidence.vectors["empty"], evidence.vectors["real"])
+    gold, read = centred(evidence.vectors["gold"], mean), centred(answers, mean)
+    _, document, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
+    best, score = np.full(len(gold), -1), np.full(len(gold), np.nan)
+    sums = np.zeros((len(sizes), gold.shape[1]))
+    order = np.argsort(document, kind="stable")
+    for label, rows in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
+        sums[label] = read[rows].sum(axis=0)
+        if len(rows) > 1:
+            best[rows], score[rows] = _best(gold, read, rows)
+    apart = np.einsum("ij,ij->i", gold, read.sum(axis=0) - sums[document])
+    elsewhere = len(gold) - sizes[document]
+    others = np.divide(apart, elsewhere, out=np.full(len(gold), np.nan), where=elsewhere > 0)
+    plain = np.where(best < 0, np.nan, cosine_rows(evidence.vectors["gold"], answers[best]))
+    return Neighbours(best, *(np.where(failed, np.nan, each) for each in (score, plain, others)))
+
+
+def _best(
+    gold: Floats, read: Floats, rows: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Of the rows of one document: which other one's text does best, and what it scores."""
+    found, score = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
+    at_once = max(1, _SCORES_AT_ONCE // len(rows))
+    for start in range(0, len(rows), at_once):
+        some = np.arange(start, min(start + at_once, len(rows)))
+        scores = gold[rows[some]] @ read[rows].T
+        scores[np.arange(len(some)), some] = -np.inf
+        # Rounded, so that the last bits of a machine do not decide between equal texts.
+        nearest = np.argmax(np.round(scores, 6), axis=1)
+        found[some], score[some] = rows[nearest], scores[np.arange(len(some)), nearest]
+    return found, score

@@ -1,0 +1,174 @@
+"""Every row of the evidence with what each arm read and scored, bounded in size.
+
+An arm is what the AR read in place of the row's explanation, the explanation itself first. The page
+shows the worst rows as they are, and its script shows all of them from one JSON document.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from nla_release.calibration.controls import CONTROLS, Answer, centred_cosines, cosines, has
+from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.neighbours import neighbours
+from nla_release.calibration.records import Row, TextCondition
+from nla_release.calibration.report import ControlName
+from nla_release.calibration.statistics import Floats
+from nla_release.report.texts import MAX_TEXT, json_in_html, shortened, visible
+from nla_release.text.numbers import number
+
+MAX_ROWS = 10_000
+MAX_BYTES = 20_000_000
+# Rows that the page shows without its script.
+STATIC_ROWS = 50
+
+OWN, BEST, OTHERS = "own explanation", "best other row of the document", "texts of other documents"
+
+# How long a text may be, and how many rows there may be: the first that fits is taken. The last
+# fits whatever texts hold, of which a character takes 12 bytes at most.
+_SIZES = [
+    *((limit, MAX_ROWS) for limit in (MAX_TEXT, 1000, 500, 250, 120, 60, 30)),
+    *((30, rows) for rows in (5000, 2500, 1000)),
+]
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """What was read for each row, and what it scored. A text may be the own one of another row."""
+
+    name: str
+    texts: Sequence[str | int | None]
+    centred: Floats | None
+    plain: Floats | None
+
+
+def browsed(evidence: Evidence) -> dict[str, Any]:
+    """The rows as plain data, worst first, with what was left out in words."""
+    arms = list(_arms(evidence))
+    own = arms[0].centred
+    assert own is not None
+    # Rounded, so that the last bits of a machine do not decide the order.
+    order = [int(at) for at in np.argsort(np.round(own, 3), kind="stable")]
+    limit, most = next(size for size in _SIZES if _fits(evidence, arms, order[: size[1]], size[0]))
+    rows = _rows(evidence, arms, order[:most], limit)
+    return {
+        "json": _data(arms, rows),
+        "total": len(evidence.rows),
+        "left_out": _left_out(len(evidence.rows), len(rows), limit),
+        "static": [_static(arms, rows, row) for row in rows[:STATIC_ROWS]],
+        "labelled": any(row.gold is not None for row in evidence.rows),
+    }
+
+
+def _arms(evidence: Evidence) -> Iterator[_Arm]:
+    rows = evidence.rows
+    place = {row.id: at for at, row in enumerate(rows)}
+    near = neighbours(evidence)
+    mean = f"the mean of {OTHERS}"
+    yield _recorded(evidence, "real", OWN, list(map(_said, rows)))
+    best = [int(at) if at >= 0 else None for at in near.best]
+    yield _Arm(BEST, best, near.centred, near.plain)
+    yield _Arm(mean, [None] * len(rows), near.others, None)
+    texts: dict[str, list[str | int | None]] = {
+        "shuffled": [place.get(row.shuffled_from) for row in rows],
+        "empty": [""] * len(rows),
+        "gold_text": [row.gold for row in rows],
+        "random_vector": [row.random_vector.explanation for row in rows],
+        "zero_vector": [evidence.run.zero_vector.explanation] * len(rows),
+        "predict_mean": [None] * len(rows),
+        "source_text": [row.text for row in rows],
+    }
+    for name in get_args(ControlName) + get_args(TextCondition):
+        if has(evidence, name):
+            given = texts.get(name) or [row.texts.get(name) for row in rows]
+            yield _recorded(evidence, name, CONTROLS[name].words, given)
+    if not has(evidence, "source_text") and any(texts["source_text"]):
+        yield _Arm("the source text (not read by the AR)", texts["source_text"], None, None)
+
+
+def _recorded(
+    evidence: Evidence, name: Answer, words: str, texts: Sequence[str | int | None]
+) -> _Arm:
+    # Always predicting the mean leaves nothing once the mean is taken out.
+    centred = None if name == "predict_mean" else centred_cosines(evidence, name)
+    return _Arm(words, texts, centred, cosines(evidence, name))
+
+
+def _said(row: Row) -> str:
+    """A row that failed shows what the AV put out."""
+    return row.explanation if row.status == "ok" else row.raw
+
+
+def _rows(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: int) -> list[Any]:
+    """[id, document, status, own less the best other row, [text, centred, plain] of each arm]."""
+    place = {int(at): new for new, at in enumerate(kept)}
+
+    def short(text: str | int | None) -> str | int | None:
+        if isinstance(text, int):
+            return place.get(text)
+        return None if text is None else visible(shortened(text, limit))
+
+    own, best = arms[0].centred, arms[1].centred
+    assert own is not None
+    assert best is not None
+    return [
+        [
+            short(evidence.rows[at].id),
+            short(evidence.rows[at].document),
+            evidence.rows[at].status,
+            _number(own - best, at),
+            [[short(a.texts[at]), _number(a.centred, at), _number(a.plain, at)] for a in arms],
+        ]
+        for at in kept
+    ]
+
+
+def _number(values: Floats | None, at: int) -> str:
+    if values is None or np.isnan(values[at]):
+        return number(None)
+    return number(round(float(values[at]), 6))
+
+
+def _static(arms: Sequence[_Arm], rows: list[Any], row: list[Any]) -> dict[str, Any]:
+    """A row as the page shows it without a script, texts of other rows put in."""
+    return {
+        "id": row[0],
+        "document": row[1],
+        "status": row[2],
+        "less_best": row[3],
+        "arms": [
+            {
+                "name": arm.name,
+                "text": rows[text][4][0][0] if isinstance(text, int) else text,
+                "centred": centred,
+                "plain": plain,
+            }
+            for arm, (text, centred, plain) in zip(arms, row[4], strict=True)
+        ],
+    }
+
+
+def _fits(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: int) -> bool:
+    """Whether the page has room for these rows; what is far too large is not made."""
+    texts = (text for arm in arms for text in (arm.texts[at] for at in kept))
+    names = (name for at in kept for name in (evidence.rows[at].id, evidence.rows[at].document))
+    least = sum(min(len(each), limit) for each in [*texts, *names] if isinstance(each, str))
+    return least <= MAX_BYTES and (
+        len(_data(arms, _rows(evidence, arms, kept, limit))) <= MAX_BYTES
+    )
+
+
+def _data(arms: Sequence[_Arm], rows: list[Any]) -> str:
+    """What the page's script is given."""
+    return json_in_html({"arms": [arm.name for arm in arms], "rows": rows})
+
+
+def _left_out(total: int, shown: int, limit: int) -> str:
+    said = []
+    if shown < total:
+        said.append(f"The {shown} worst of {total} rows are here.")
+    if limit < MAX_TEXT:
+        said.append(f"Texts are cut after {limit} characters to keep this file small.")
+    return " ".join([*said, "All of it is in evidence/rows.jsonl."]) if said else ""
