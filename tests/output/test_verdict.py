@@ -57,7 +57,7 @@ def test_the_text_of_a_pass_without_skips_is_two_lines():
 def test_how_good_the_pair_is_stands_on_a_line_of_its_own_and_the_gate_does_not_decide_by_it():
     grades = Grades(reads_text="no", tells_rows_apart="no", readable="not measured")
     label = Label(name="format-only", sentence="Format-only.", grades=grades)
-    verdict = Verdict((PASSED,), label)
+    verdict = Verdict((PASSED,), label=label)
 
     assert verdict.exit_code == 0
     line, last = verdict_text(verdict).splitlines()[-2:]
@@ -75,7 +75,7 @@ def test_how_good_the_pair_is_stands_on_a_line_of_its_own_and_the_gate_does_not_
 
 
 def test_a_label_of_an_older_format_has_no_grades():
-    verdict = Verdict((PASSED,), Label(name="topic-level", sentence="Topic-level."))
+    verdict = Verdict((PASSED,), label=Label(name="topic-level", sentence="Topic-level."))
 
     assert verdict_text(verdict).splitlines()[-2] == "label: topic-level"
     assert json.loads(verdict_json(verdict))["label"] == {"name": "topic-level"}

@@ -87,7 +87,7 @@ READS_ROWS = Label(
 )
 
 VERDICTS = {
-    "pass": Verdict((PASSED, SKIPPED, WAIVED, WORDS), READS_NOTHING),
-    "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED), READS_ROWS),
+    "pass": Verdict((PASSED, SKIPPED, WAIVED, WORDS), label=READS_NOTHING),
+    "fail": Verdict((PASSED, SKIPPED, FAILED, WARNED, WAIVED), label=READS_ROWS),
     "inconclusive": Verdict((PASSED, SKIPPED, WARNED, UNDECIDED)),
 }
