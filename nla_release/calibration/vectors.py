@@ -22,7 +22,9 @@ Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "
 
 Vectors = dict[str, npt.NDArray[np.float32]]
 
-_BASE = {"gold", "reference_mean", *get_args(Condition)} - {"gold_text"}
+# Labels of the held-out rows and of the training rows are optional.
+_LABELS = {"gold_text", "lookup_table"}
+_BASE = {"gold", "reference_mean", *get_args(Condition)} - _LABELS
 
 
 def first_with_text(rows: Sequence[Row]) -> list[int]:
@@ -54,7 +56,7 @@ def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
     header = read_header(path)
     if missing := sorted(_BASE - set(header)):
         raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
-    known = {*_BASE, "gold_text"}.union(*(each.leaves.names for each in registered()))
+    known = (_BASE | _LABELS).union(*(each.leaves.names for each in registered()))
     if foreign := sorted(set(header) - known):
         raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
     _check_texts(path, rows, header)
