@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.evidence import ROWS_NAME
 from nla_release.calibration.label import SMALL_EFFECT, beats_the_mean
 from nla_release.calibration.reading import above_zero
@@ -60,7 +61,7 @@ def _not_format_only(
     )
     if not calibration.denominators.ok:
         yield _NO_TEXT
-    elif others.interval is None:
+    elif calibration.denominators.documents < MIN_DOCUMENTS_OF_INTERVAL:
         yield _NO_INTERVAL
     elif not above_zero(others):
         yield Problem(measurement.calibration_path, f"format-only: {numbers}")

@@ -11,9 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import read_evidence
-from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.compared import FILE_NAME as COMPARISON
 from nla_release.cards.compared import read_comparison
@@ -22,7 +24,9 @@ from nla_release.files import dump_json, read_json
 from nla_release.output.calibration_text import calibration_table
 from nla_release.report.render import render_report
 from nla_release.rules import judge
+from nla_release.rules.evidence import not_as_computed
 from nla_release.rules.subject import find_subject
+from tests.builders import make_evidence
 
 OTHERS: list[Any] = [None, "x", [], {}, True, -1]
 DELETED = object()
@@ -105,6 +109,43 @@ def test_a_damaged_calibration_that_can_still_be_read_does_not_pass(rendered, co
 
         assert verdict.verdict == "fail", f"{'.'.join(map(str, place))}: {value}"
         assert render_report(subject, verdict)
+
+
+def test_a_change_of_any_published_number_is_found(measured):
+    """Every number of the file, however deep, and every end of an interval."""
+    computed = calibrate(measured)
+    document = computed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    changed = 0
+    for place, value in numbers(document):
+        mutant = copy.deepcopy(document)
+        holder = mutant
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = value + 1 if isinstance(value, int) else value + 1e-6
+        try:
+            calibration = CurrentCalibration.model_validate(mutant)
+        except ValidationError:
+            continue
+        changed += 1
+        assert not_as_computed(calibration, computed), ".".join(map(str, place))
+    assert changed > 300
+
+
+def numbers(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every number of a document, with its place."""
+    if isinstance(document, dict | list):
+        inner = document.items() if isinstance(document, dict) else enumerate(document)
+        for key, value in inner:
+            yield from numbers(value, (*at, key))
+    elif isinstance(document, int | float) and not isinstance(document, bool):
+        yield at, document
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Evidence with every diagnostic that made-up vectors allow."""
+    ran = ("text-controls", "injection", "claims", "paraphrase", "text-retrieval")
+    return make_evidence(tmp_path / "evidence", rows=60, documents=12, probes=ran)
 
 
 def test_a_calibration_without_a_control_is_a_finding_of_the_gate(rendered, copy_of):

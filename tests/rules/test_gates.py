@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
-from nla_release.files import read_json, write_atomic
+from nla_release.files import write_atomic
 from nla_release.release import read_release
 from nla_release.release_config import Gates
 from tests.pairs import DEFECTS
@@ -24,10 +26,10 @@ def gated(folder, **gates):
     ("defect", "gates"),
     [
         ("more_than_a_fifth_says_nothing", {"max_failed": 0.25}),
-        ("seven_texts", {"min_prefixes": 7}),
+        ("seven_beginnings", {"min_prefixes": 7}),
         ("thirty_rows", {"min_rows": 30}),
         ("a_quarter_is_in_the_markers_script", {"max_cjk": 0.25}),
-        ("twenty_texts_for_twelve_documents", {"max_duplicates": 1.0}),
+        ("every_text_is_said_of_two_documents", {"max_duplicates": 1.0}),
     ],
 )
 def test_a_wider_gate_lets_pass_what_the_default_stops(release, defect, gates):
@@ -141,9 +143,15 @@ def test_a_single_row_or_document_is_inconclusive_and_no_rule_gives_a_number(
     assert finding.message.endswith("nothing can be said, and no number is given")
 
 
+def as_format_2(release):
+    """What the version before this one calibrated."""
+    calibration = calibrate(read_evidence(release / "evidence"), 2)
+    return calibration.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 def as_format_1(release):
     """What an older tool calibrated and nobody has rendered since."""
-    document = read_json(release / "calibration.json")
+    document = as_format_2(release)
     for key in ("probes", "contamination", "multiplicity"):
         del document[key]
     del document["label"]["rule"]
@@ -184,8 +192,34 @@ def test_a_control_that_format_1_lacks_is_named(release):
     assert "nla-release calibrate" in message
 
 
+def test_a_calibration_of_format_2_is_computed_and_judged_by_its_own_rules(release):
+    document = as_format_2(release)
+    write_atomic(release / "calibration.json", dump_json(document))
+
+    assert document["label"]["name"] == "content-reading"
+    assert [f.code for f in judged(release).findings if f.code.startswith("NLA6")] == []
+
+
+def test_a_number_of_format_2_is_held_to_the_evidence_still(release):
+    document = as_format_2(release)
+    document["controls"]["shuffled"]["interval"][0] += 0.01
+    write_atomic(release / "calibration.json", dump_json(document))
+
+    (message,) = differing(release)
+    assert message.startswith("controls.shuffled.interval is")
+
+
+def test_a_control_of_format_2_that_decides_fails_it_still(release):
+    measured_as(release, lambda parts: None, noise=20)
+    write_atomic(release / "calibration.json", dump_json(as_format_2(release)))
+
+    (finding,) = [f for f in judged(release).findings if f.code == "NLA603"]
+    assert "own text" in finding.message
+    assert "another row's" in finding.message
+
+
 def test_a_probe_cannot_be_left_out_of_format_2(release):
-    document = read_json(release / "calibration.json")
+    document = as_format_2(release)
     del document["probes"]["templates"]
     write_atomic(release / "calibration.json", dump_json(document))
 

@@ -19,7 +19,9 @@ def test_a_loss_is_told_with_its_numbers(release):
     (finding,) = outcome(release).findings
 
     assert finding.path == str(release / "evidence")
-    assert finding.message.startswith(f"worse than the previous release ({PREVIOUS}): cosine 0.8")
+    assert finding.message.startswith(
+        f"worse than the previous release ({PREVIOUS}): centred cosine 0.8"
+    )
     assert finding.message.endswith("n = 60 rows of 12 documents")
 
 
