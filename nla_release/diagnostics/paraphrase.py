@@ -8,8 +8,10 @@ Fraser-Taliente et al. read a large drop as a sign of steganography: the words w
 they say. SolshineCode/nla-gemma-4-e2b read a small one as a failure, which is the test inverted.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ from nla_release.calibration.blocks import (
     Inconclusive,
     Interval,
     Number,
+    Proportion,
     Rows,
 )
 from nla_release.calibration.controls import CONTROLS
@@ -44,6 +47,13 @@ _NAMES: dict[RewordingName, str] = {
 
 # Half of what another row's text costs: above it wording decides more than meaning.
 SMALL = 0.5
+
+# A paraphrase that keeps more of the content words than this is mostly the text itself: that it
+# costs little cannot show that meaning rather than wording carries the content.
+MOST_WORDS = 0.5
+
+_GIVEN = "given_in_the_data"
+_WORD = re.compile(r"\w+")
 
 _CONTENT_CONTROLS: tuple[controls.Answer, ...] = ("shuffled", "empty", "gibberish")
 
@@ -70,6 +80,23 @@ class Rewording(Strict):
     sentence: str = Field(description="what follows, in words")
 
 
+class KeptWords(Strict):
+    """What share of an explanation's content words its paraphrase keeps.
+
+    A word is content when fewer than half of the explanations say it.
+    """
+
+    mean: Proportion = Field(description="over all n")
+    interval: Interval = Field(description="of the mean")
+    median: Proportion = Field(description="over all n")
+    n: Rows = Field(description="rows whose explanation has a content word")
+
+    @property
+    def most(self) -> bool:
+        """Whether the paraphrases are mostly the words that they stand for."""
+        return self.mean > MOST_WORDS
+
+
 class Paraphrase(Strict):
     """Rewordings, and whether there is any content whose survival they could show."""
 
@@ -80,6 +107,21 @@ class Paraphrase(Strict):
     rewordings: dict[RewordingName, Rewording | Inconclusive] = Field(
         description="a paraphrase by rules or from the data, and the sentences in another order"
     )
+    given: NonNegativeInt | None = Field(
+        default=None,
+        description="rows whose paraphrase the data gave, the others' being by rules; absent before"
+        " format 3",
+    )
+    kept_words: KeptWords | None = Field(
+        default=None,
+        description="content words that paraphrases keep; absent before format 3, null where no"
+        " explanation has any",
+    )
+
+    @property
+    def counts(self) -> bool:
+        """Whether a small cost of the paraphrase shows that wording may change."""
+        return self.separates and not (self.kept_words and self.kept_words.most)
 
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | Inconclusive | None:
@@ -90,9 +132,51 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | In
     if few := too_few(evidence.documents):
         return few
     separates = _separates(evidence, measures)
+    words: dict[str, Any] = {}
+    if measures.clustered and "paraphrase" in names:
+        words = {"given": _given(evidence), "kept_words": _kept_words(evidence, measures)}
     return Paraphrase(
         separates=separates,
-        rewordings={name: _rewording(evidence, name, separates, measures) for name in names},
+        rewordings={
+            name: _rewording(
+                evidence,
+                name,
+                separates,
+                measures,
+                words.get("kept_words") if name == "paraphrase" else None,
+            )
+            for name in names
+        },
+        **words,
+    )
+
+
+def _given(evidence: Evidence) -> int:
+    """What the run recorded; nothing where it is from before that."""
+    settings = [each.settings for each in evidence.run.probes if each.name == "paraphrase"]
+    found = settings[0].get(_GIVEN) if settings else None
+    return found if isinstance(found, int) else 0
+
+
+def _kept_words(evidence: Evidence, measures: Measures) -> KeptWords | None:
+    rows = [row for row in evidence.rows if row.status == "ok"]
+    said = [set(_WORD.findall(row.explanation.casefold())) for row in rows]
+    often = Counter(word for words in said for word in words)
+    shares, documents = [], []
+    for row, words in zip(rows, said, strict=True):
+        content = {word for word in words if 2 * often[word] < len(rows)}
+        if content:
+            kept = content & set(_WORD.findall(row.texts["paraphrase"].casefold()))
+            shares.append(len(kept) / len(content))
+            documents.append(row.document)
+    if not shares:
+        return None
+    (interval,) = measures.intervals(np.array([shares]), documents)
+    return KeptWords(
+        mean=float(np.mean(shares)),
+        interval=interval,
+        median=float(np.median(shares)),
+        n=len(shares),
     )
 
 
@@ -108,7 +192,11 @@ def _separates(evidence: Evidence, measures: Measures) -> bool:
 
 
 def _rewording(
-    evidence: Evidence, name: RewordingName, separates: bool, measures: Measures
+    evidence: Evidence,
+    name: RewordingName,
+    separates: bool,
+    measures: Measures,
+    kept: KeptWords | None,
 ) -> Rewording | Inconclusive:
     compared = ~(evidence.failed("real") | evidence.failed("shuffled"))
     changed = _changed(evidence.rows, name) & compared
@@ -135,7 +223,7 @@ def _rewording(
         failed=int((~compared).sum()),
         share=loss.mean() / gap.mean() if gap.mean() > 0 else None,
         share_interval=share_interval,
-        sentence=f"{cost}: {_meaning(share_interval, separates)}.",
+        sentence=f"{cost}: {_meaning(share_interval, separates, kept)}.",
     )
 
 
@@ -148,12 +236,14 @@ def _words(text: str) -> list[str]:
     return text.casefold().split()
 
 
-def _meaning(share: tuple[float, float] | None, separates: bool) -> str:
+def _meaning(share: tuple[float, float] | None, separates: bool, kept: KeptWords | None) -> str:
     if not separates:
         return (
             "this says nothing, because texts without the content do not score below the"
             " explanation, and an AR that ignores its text is not moved by wording either"
         )
+    if kept and kept.most:
+        return "this says little, because most content words are the same"
     if share is not None and share[1] < SMALL:
         return "the wording may change and most of the content stays"
     return "the wording is not shown to matter less than the content"
@@ -184,6 +274,12 @@ def _sentences(found: Paraphrase) -> Iterator[str]:
             yield cost.sentence
         else:
             yield f"{_NAMES[name]}: inconclusive, {cost.inconclusive}."
+    if kept := found.kept_words:
+        yield (
+            f"Paraphrases keep {number(kept.mean)} of the content words (95% CI"
+            f" {unsigned(kept.interval)}, median {number(kept.median)}, n = {kept.n});"
+            f" {count(found.given or 0, 'paraphrase')} came with the data, the others are by rules."
+        )
     if said := rewording_sentence(found):
         yield said
 
@@ -192,6 +288,11 @@ def rewording_sentence(found: Paraphrase) -> str | None:
     """Whether a small cost of other words can count for anything, where there is one."""
     if not any(_is_small(each) for each in found.rewordings.values()):
         return None
+    if found.separates and not found.counts:
+        return (
+            "A small cost of the paraphrase does not count here, since it keeps most of the content"
+            " words."
+        )
     if found.separates:
         return (
             "A small cost of rewording counts here, since the texts without the content all score"
@@ -208,7 +309,7 @@ def wording_cost(found: Paraphrase | None) -> str | None:
     if found is None:
         return None
     cost = found.rewordings.get("paraphrase")
-    if not isinstance(cost, Rewording) or (_is_small(cost) and found.separates):
+    if not isinstance(cost, Rewording) or (_is_small(cost) and found.counts):
         return None
     share = ""
     if cost.share is not None and cost.share_interval:
@@ -216,9 +317,11 @@ def wording_cost(found: Paraphrase | None) -> str | None:
             f", a share of {number(cost.share)} of what another row's text costs (95% interval"
             f" {unsigned(cost.share_interval)})"
         )
-    besides = (
-        "" if found.separates else ", and not all texts without the content score below either"
-    )
+    besides = ""
+    if not found.separates:
+        besides = ", and not all texts without the content score below either"
+    elif found.kept_words and found.kept_words.most:
+        besides = f", and keeps {number(found.kept_words.mean)} of the content words"
     return (
         f"a paraphrase costs {number(cost.difference)} of the cosine{share} in"
         f" {count(cost.n, 'row')}{besides}"
@@ -250,7 +353,7 @@ def ask(seen: Seen) -> Plan:
         ],
     }
     total = sum(it is not None and bool(written) for (_, it), written in rows)
-    return Plan({"seed": seen.seed, "given_in_the_data": total}, texts=texts)
+    return Plan({"seed": seen.seed, _GIVEN: total}, texts=texts)
 
 
 DIAGNOSTIC = Diagnostic(

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from nla_release.calibration.blocks import Inconclusive
-from nla_release.diagnostics.paraphrase import report
+from nla_release.calibration.measures import FORMAT_2
+from nla_release.calibration.records import ProbeRecord
+from nla_release.diagnostics.paraphrase import DIAGNOSTIC, report, wording_cost
 
 
 def paraphrased(measured, change=lambda parts: None, **options):
@@ -125,3 +127,50 @@ def test_the_share_is_of_what_another_rows_text_costs(measured):
     real, reworded, shuffled = map(cosine, ("real", "paraphrase", "shuffled"))
     assert abs(found.share - (real - reworded) / (real - shuffled)) < 1e-5
     assert found.share_interval[0] < found.share < found.share_interval[1]
+
+
+def reworded(parts, text):
+    """The paraphrase of each row, which its AR reads as the explanation itself."""
+    for index, row in enumerate(parts.rows):
+        texts = row.texts | {"paraphrase": text(row.explanation)}
+        parts.rows[index] = row.model_copy(update={"texts": texts})
+    parts.vectors["paraphrase"] = parts.vectors["real"].copy()
+    parts.vectors["gibberish"] = parts.vectors["random_vector"].copy()
+
+
+def test_a_paraphrase_that_changes_one_word_does_not_lift_the_limitation(measured):
+    """ ", set in" became ", then set in", and the card no longer said that wording may carry it."""
+    found = paraphrased(measured, lambda parts: reworded(parts, lambda text: f"then {text}"))
+
+    assert (found.kept_words.mean, found.kept_words.median, found.counts) == (1, 1, False)
+    assert found.rewordings["paraphrase"].share == 0
+    assert "this says little" in found.rewordings["paraphrase"].sentence
+    assert wording_cost(found).endswith(", and keeps 1.000 of the content words")
+
+
+def test_a_paraphrase_in_other_words_lifts_it(measured):
+    found = paraphrased(measured, lambda parts: reworded(parts, lambda text: f"das {text[::-1]}"))
+
+    assert found.kept_words.mean < 0.5
+    assert found.counts
+    assert wording_cost(found) is None
+
+
+def test_how_many_paraphrases_came_with_the_data_is_told(measured):
+    def given(parts):
+        settings = {"given_in_the_data": 57}
+        names = [each.name for each in parts.run.probes]
+        parts.run.probes[names.index("paraphrase")] = ProbeRecord(
+            name="paraphrase", settings=settings
+        )
+
+    found = paraphrased(measured, given)
+
+    assert found.given == 57
+    assert any("57 paraphrases came with the data" in each for each in DIAGNOSTIC.sentences(found))
+
+
+def test_format_2_has_nothing_of_kept_words(measured):
+    evidence = measured(probes=["paraphrase", "text-controls"])
+
+    assert {"given", "kept_words"}.isdisjoint(report(evidence, FORMAT_2).model_fields_set)
