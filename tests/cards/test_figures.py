@@ -12,13 +12,13 @@ import matplotlib.image
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.controls import cosines
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.versions import side_by_side
 from nla_release.cards.figures import (
     Plot,
     cosine_distributions,
-    own_against_other,
     retrieval_vs_chance,
+    three_questions,
     training_loss,
     versions_side_by_side,
 )
@@ -38,7 +38,7 @@ def plots(folder: Path, **options: Any) -> dict[str, Plot]:
         for plot in (
             training_loss("av", LOG),
             cosine_distributions(evidence, calibration),
-            own_against_other(evidence, calibration),
+            three_questions(calibration),
             retrieval_vs_chance(calibration),
             versions_side_by_side(side_by_side([("v0.2.0", calibration), ("v0.1.0", other)])),
         )
@@ -117,7 +117,7 @@ LONG = {
     "number": lambda value: f"{value:.17f}",
     "signed": lambda value: f"{value:+.17f}",
 }
-FIGURES = "training_loss", "cosine_real_vs_controls", "own_vs_another", "retrieval_vs_chance"
+FIGURES = "training_loss", "cosine_real_vs_controls", "three_questions", "retrieval_vs_chance"
 
 
 @pytest.mark.parametrize("words", ["short", "long"])
@@ -126,7 +126,7 @@ def test_nothing_is_cut_off_at_an_edge(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
     if words == "long":
-        for module in ("controls", "loss", "retrieval", "versions"):
+        for module in ("controls", "loss", "questions", "retrieval", "versions"):
             for function, value in LONG.items():
                 place = f"nla_release.cards.figures.{module}.{function}"
                 monkeypatch.setattr(place, value, raising=False)
@@ -153,11 +153,11 @@ def test_axes_are_as_wide_as_the_page_and_no_wider_than_their_marks(
 
 
 def test_many_rows_are_drawn_as_pixels_in_a_vector_graphic(tmp_path: Path) -> None:
-    _, svg, rows = files(plots(tmp_path, rows=2400, documents=60)["own_vs_another"])
+    _, svg, rows = files(plots(tmp_path, rows=2400, documents=60)["cosine_real_vs_controls"])
 
     assert b"data:image/png;base64," in svg
     assert len(svg) < 300_000
-    assert rows.count("\n") == 2401
+    assert rows.count(",2400\n") == 4
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,10 @@ def test_the_words_beside_a_picture_hold_its_numbers(tmp_path: Path) -> None:
     calibration = calibrate(make_evidence(tmp_path / "evidence"))
     words = plots(tmp_path)["cosine_real_vs_controls"].alt
 
-    assert f"n = 40: mean {calibration.cosine.mean:.3f} for the row's own explanation" in words
-    assert f"{calibration.controls['shuffled'].mean:.3f} for another row's explanation" in words
-    assert f"{calibration.controls['predict_mean'].mean:.3f} for the mean training" in words
+    centred = calibration.centred
+    assert f"n = 40: mean {centred.mean:.3f} for its own explanation" in words
+    assert f"{centred.controls['shuffled'].mean:.3f} for another row's explanation" in words
+    assert f"{centred.controls['empty'].mean:.3f} for the empty explanation" in words
     assert training_loss("av", LOG).alt.startswith("Raw AV training loss over 199 logged steps")
     assert training_loss("av", LOG).alt.endswith("descending.")
 
@@ -199,32 +200,19 @@ def test_the_table_of_the_loss_is_the_log_and_its_line() -> None:
     assert float(rows[0]["line"]) > float(rows[-1]["line"])
 
 
-def test_the_table_of_the_rows_is_the_evidence(tmp_path: Path) -> None:
-    evidence = make_evidence(tmp_path / "evidence", failed={3: "empty"})
-    rows = table(own_against_other(evidence, calibrate(evidence)))
-    own, other = cosines(evidence, "real"), cosines(evidence, "shuffled")
-
-    assert [int(row["line_of_rows_jsonl"]) for row in rows] == list(range(1, 41))
-    assert [row["status"] for row in rows] == [row.status for row in evidence.rows]
-    assert [float(row["cosine_own"]) for row in rows] == pytest.approx(own.tolist(), abs=1e-6)
-    assert [float(row["cosine_another_rows"]) for row in rows] == pytest.approx(
-        other.tolist(), abs=1e-6
-    )
-
-
 def test_the_tables_of_summaries_are_the_calibration(tmp_path: Path) -> None:
     calibration = calibrate(make_evidence(tmp_path / "evidence"))
     made = plots(tmp_path)
     means = {
-        row["condition"]: float(row["mean_cosine"])
+        row["condition"]: float(row["mean_centred_cosine"])
         for row in table(made["cosine_real_vs_controls"])
     }
     found, before = table(made["versions"])
     headline = table(made["retrieval_vs_chance"])[0]
 
-    assert means["the row's own explanation"] == calibration.cosine.mean
-    assert means["another row's explanation"] == calibration.controls["shuffled"].mean
-    assert means["the mean training direction"] == calibration.controls["predict_mean"].mean
+    assert means["its own explanation"] == calibration.centred.mean
+    for name in ("shuffled", "random_vector", "empty"):
+        assert means[CONTROLS[name].words] == calibration.centred.controls[name].mean
     assert (found["version"], before["version"]) == ("v0.2.0", "v0.1.0")
     assert float(found["cosine"]) == calibration.cosine.mean
     assert found["label"] == calibration.label.name
@@ -232,11 +220,15 @@ def test_the_tables_of_summaries_are_the_calibration(tmp_path: Path) -> None:
     assert float(headline["interval_low"]) == calibration.retrieval.interval[0]
 
 
-def test_retrieval_is_told_beside_its_chance(tmp_path: Path) -> None:
+def test_retrieval_is_told_beside_knowing_the_document_and_chance(tmp_path: Path) -> None:
     probes = ["text-retrieval", "discrimination"]
     calibration = calibrate(make_evidence(tmp_path, rows=120, documents=30, probes=probes))
-    words, found = retrieval_vs_chance(calibration).alt, calibration.retrieval
+    plot, found = retrieval_vs_chance(calibration), calibration.retrieval
+    headline, *others = table(plot)
 
-    assert f"reconstruction to activation: {found.hits} of 120, {found.top1:.3f}" in words
-    for name in ("worst of 4 draws", "by words", "by an encoder", "source text to activation"):
-        assert name in words
+    assert f"(top-1): {found.hits} of 120, {found.top1:.3f}" in plot.alt
+    assert "knowing the document alone 0.250, chance 0.0083" in plot.alt
+    assert (headline["document_alone"], headline["chance"]) == ("0.25", "0.008333")
+    assert [row["document_alone"] for row in others] == ["", "", ""], "one candidate a document"
+    for name in ("by words", "by an encoder", "Source text leads to its activation"):
+        assert name in plot.alt

@@ -47,7 +47,7 @@ def test_a_card_says_what_overlaps_and_what_was_tried_and_leaves_the_tables_to_t
 
     assert "|" not in text
     assert "training documents" in text
-    assert "How many other checkpoints or settings were tried is not recorded." in text
+    assert "The author does not declare how many checkpoints or settings were tried." in text
     assert calibration.multiplicity is not None
     assert calibration.multiplicity.note in block(calibration)
 
@@ -55,7 +55,7 @@ def test_a_card_says_what_overlaps_and_what_was_tried_and_leaves_the_tables_to_t
 @pytest.mark.parametrize(
     ("attempts", "words"),
     [
-        (1, "No other checkpoint or setting was tried."),
+        (1, "Declared by the author: no other checkpoint or setting was tried."),
         (7, "one of 7 checkpoints or settings that were tried"),
     ],
 )

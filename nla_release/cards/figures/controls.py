@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nla_release.calibration.controls import centred_cosines
+from nla_release.calibration.controls import CONTROLS, centred_cosines
 from nla_release.calibration.evidence import Condition, Evidence
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.statistics import Floats
@@ -22,11 +22,10 @@ from nla_release.cards.figures.plot import (
 )
 from nla_release.text.numbers import count, number
 
+_SHOWN: tuple[Condition, ...] = ("shuffled", "random_vector", "empty")
 _CONDITIONS: dict[Condition, str] = {
     "real": "its own explanation",
-    "shuffled": "another row's explanation",
-    "random_vector": "a random direction's explanation",
-    "empty": "the empty explanation",
+    **{name: CONTROLS[name].words for name in _SHOWN},
 }
 
 # Successive multiples of the golden ratio, modulo 1, spread points evenly without a random draw.

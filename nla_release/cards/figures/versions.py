@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.versions import Version
 from nla_release.cards.figures.plot import (
     BLUE,
@@ -53,14 +54,15 @@ def versions_side_by_side(versions: Sequence[Version]) -> Plot:
 
 def _drawn(versions: Sequence[Version]) -> Figure:
     figure, axes = canvas(1.8 + 0.7 * len(versions))
+    mean = CONTROLS["predict_mean"].words.removeprefix("the ")
     for place, each in enumerate(versions):
         first = place == 0
         if each.cosine.interval:
             axes.hlines(-place, *each.cosine.interval, color=BLUE, linewidth=3)
         for value, mark, color, words in (
             (each.cosine.mean, "o", BLUE, "own explanation, 95% interval"),
-            (each.shuffled.mean, "s", GREY, "another row's explanation"),
-            (each.predict_mean, "D", VERMILION, "mean training direction"),
+            (each.shuffled.mean, "s", GREY, CONTROLS["shuffled"].words),
+            (each.predict_mean, "D", VERMILION, mean),
         ):
             axes.plot(
                 value, -place, mark, color=color, markersize=9, label=words if first else None
