@@ -15,7 +15,7 @@ Source: McNemar, Psychometrika 12 (1947), for format 1; sign flips, `clustered.s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ from nla_release.calibration.blocks import BOOTSTRAP
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.clustered import sign_flip_p
 from nla_release.calibration.comparison import (
+    ClaimsRead,
     Comparison,
     ComparisonFormat,
     Paired,
@@ -43,8 +44,10 @@ from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.calibration.records import TextCondition
 from nla_release.calibration.report import CONTROL_NAMES
 from nla_release.calibration.settings import differing
-from nla_release.calibration.statistics import Floats, retrieved
+from nla_release.calibration.statistics import Floats, cosine_rows, retrieved
+from nla_release.calibration.vectors import first_with_text
 from nla_release.calibration.versions import side_by_side
+from nla_release.diagnostics import claims
 
 _CONTROLS: tuple[controls.Answer, ...] = tuple(
     dict.fromkeys((*CONTROL_NAMES, *get_args(TextCondition)))
@@ -65,6 +68,7 @@ def compare(releases: Sequence[Measured], format_: ComparisonFormat = 2) -> Comp
     first, *others = releases
     results = [compare_two(first, other, measures) for other in others]
     calibrations = [calibrate(each.evidence, 2 if format_ == 1 else 3) for each in releases]
+    read = [_claims_read(each.evidence) for each in releases] if format_ > 1 else []
     return Comparison(
         schema_=format_,
         tool_version=__version__,
@@ -73,6 +77,7 @@ def compare(releases: Sequence[Measured], format_: ComparisonFormat = 2) -> Comp
         releases=side_by_side(
             [(each.name, found) for each, found in zip(releases, calibrations, strict=True)]
         ),
+        claims=read if any(read) else [],
         differing=differing([each.settings for each in releases]),
         against_first=results,
         multiplicity=_multiplicity([each for each in results if isinstance(each, Paired)]),
@@ -89,6 +94,8 @@ def compare_two(
         return Unpaired(first=first.name, second=second.name, reason=reason)
     sides = _Side(first.evidence, one), _Side(second.evidence, other)
     figures, left_out = _figures(*sides, measures)
+    if measures.clustered:
+        figures += _claim_figures(*sides) + _source_figures(*sides)
     return Paired(
         first=first.name,
         second=second.name,
@@ -128,6 +135,40 @@ class _Side:
     def centred_cosines(self) -> Floats:
         """[n] of the real reconstruction."""
         return controls.centred_cosines(self.evidence, "real")[self.positions]
+
+    def changes(self) -> dict[str, tuple[Floats, Floats]]:
+        """By id of a common row: for each of its claims, the error's change without it.
+
+        The second of each pair is the same change held against another activation.
+        """
+        if not isinstance(claims.report(self.evidence), claims.Claims):
+            return {}
+        own, others = claims.changes(self.evidence)
+        ends = np.cumsum([len(row.probed_claims) for row in self.evidence.rows])[:-1]
+        pairs = zip(np.split(own, ends), np.split(others["other_activation"], ends), strict=True)
+        by_row = list(pairs)
+        return {
+            self.evidence.rows[at].id: by_row[at]
+            for at in self.positions
+            if self.evidence.rows[at].probed_claims
+        }
+
+    def source_texts(self) -> dict[str, float]:
+        """By id of a common row, one per document: the cosine of its source text - gibberish."""
+        if "discrimination_factual" not in self.evidence.vectors:
+            return {}
+        at = first_with_text(self.evidence.rows)
+        gold = self.evidence.vectors["gold"][at]
+        factual, gibberish = (
+            cosine_rows(gold, self.evidence.vectors[f"discrimination_{name}"])
+            for name in ("factual", "gibberish")
+        )
+        common = set(self.positions.tolist())
+        return {
+            self.evidence.rows[row].id: float(difference)
+            for row, difference in zip(at, factual - gibberish, strict=True)
+            if row in common
+        }
 
     def hashes(self, role: str) -> dict[str, str]:
         """Of the files of one adapter."""
@@ -209,8 +250,75 @@ def _figures(
                 for cosines, side in zip(real, (first, second), strict=True)
             ]
     columns["top-1 retrieval"] = [side.retrieved.astype(np.float64) for side in (first, second)]
+    return _paired(columns, first.documents, measures), left_out
+
+
+def _claims_read(evidence: Evidence) -> ClaimsRead | None:
+    """The seed's table, one line of it: what leaving a claim out costs this AR."""
+    found = claims.report(evidence)
+    if not isinstance(found, claims.Claims):
+        return None
+    variance = evidence.run.reference.variance
+    control = found.controls["other_activation"]
+    varies = found.fve is not None and found.interval is not None
+    return ClaimsRead(
+        rows=found.rows,
+        n=found.n,
+        mse=found.change,
+        mse_interval=found.interval,
+        fve=found.fve,
+        fve_interval=tuple(each / variance for each in found.interval or ()) if varies else None,
+        above_other=control.difference,
+        above_other_interval=control.interval,
+    )
+
+
+def _claim_figures(first: _Side, second: _Side) -> list[PairedFigure]:
+    """Claim by claim, of the common rows whose explanations make the same claims in both."""
+    before, after = first.changes(), second.changes()
+    said = [
+        {row.id: row.claims for row in (side.evidence.rows[at] for at in side.positions)}
+        for side in (first, second)
+    ]
+    common = [id_ for id_ in before if id_ in after and said[0][id_] == said[1][id_]]
+    if not common:
+        return []
+    document = {
+        first.evidence.rows[at].id: first.evidence.rows[at].document for at in first.positions
+    }
+    documents = [document[id_] for id_ in common for _ in before[id_][0]]
+    own, other = (
+        [np.concatenate([side[id_][part] for id_ in common]) for side in (before, after)]
+        for part in (0, 1)
+    )
+    columns = {"mse of a claim left out": own}
+    variances = {side.evidence.run.reference.variance for side in (first, second)}
+    if len(variances) == 1 and (variance := variances.pop()) >= NO_VARIANCE:
+        columns["fve of a claim left out"] = [each / variance for each in own]
+    columns["mse of a claim left out - another activation"] = [
+        mine - its for mine, its in zip(own, other, strict=True)
+    ]
+    return _paired(columns, documents)
+
+
+def _source_figures(first: _Side, second: _Side) -> list[PairedFigure]:
+    """Document by document, where both ARs read a source text of the same row."""
+    before, after = first.source_texts(), second.source_texts()
+    common = [id_ for id_ in before if id_ in after]
+    if not common:
+        return []
+    columns = [np.array([side[id_] for id_ in common]) for side in (before, after)]
+    return _paired({"source text - gibberish": columns}, common)
+
+
+def _paired(
+    columns: Mapping[str, Sequence[Floats]],
+    documents: Sequence[str],
+    measures: Measures = FORMAT_3,
+) -> list[PairedFigure]:
+    """Both means of each column, and the mean of the paired differences with its interval."""
     differences = np.stack([after - before for before, after in columns.values()])
-    figures = [
+    return [
         PairedFigure(
             name=name,
             first=before.mean(),
@@ -220,10 +328,9 @@ def _figures(
             n=len(before),
         )
         for (name, (before, after)), interval in zip(
-            columns.items(), measures.intervals(differences, first.documents), strict=True
+            columns.items(), measures.intervals(differences, documents), strict=True
         )
     ]
-    return figures, left_out
 
 
 def _verdict(leading: PairedFigure, documents: Sequence[str]) -> PairedVerdict:

@@ -41,7 +41,10 @@ class PairedFigure(Strict):
     second: Number = Field(description="mean of the second release")
     difference: Number = Field(description="second - first")
     interval: Interval = Field(description="of the difference")
-    n: PositiveInt = Field(description="common rows, failures included")
+    n: PositiveInt = Field(
+        description="common rows, failures included; for a claim left out, their claims, and for"
+        " source texts, their documents"
+    )
 
 
 class PairedRetrieval(Strict):
@@ -76,6 +79,23 @@ class Paired(Strict):
     verdict: PairedVerdict = Field(description="of the second: what its cosine shows")
 
 
+class ClaimsRead(Strict):
+    """What one release's AR makes of an explanation with one claim left out."""
+
+    rows: PositiveInt = Field(description="explanations of two or more claims")
+    n: PositiveInt = Field(description="claims left out, one at a time")
+    mse: Number = Field(description="mean change of the error 2 (1 - cos)")
+    mse_interval: Interval = Field(description="of mse, clustered by document")
+    fve: Number | None = Field(
+        description="mse / Var(u(v)); null when the reference set does not vary"
+    )
+    fve_interval: Interval = Field(description="of fve")
+    above_other: Number = Field(
+        description="mse - the same change held against another document's activation"
+    )
+    above_other_interval: Interval = Field(description="of above_other")
+
+
 class Unpaired(Strict):
     """Two releases without a common row, of which nothing is subtracted."""
 
@@ -92,6 +112,11 @@ class Comparison(Strict):
     bootstrap: Bootstrap
     evidence: list[EvidenceHashes] = Field(description="what was compared, in order")
     releases: list[Version] = Field(description="each on its own rows, in order")
+    claims: list[ClaimsRead | None] = Field(
+        default=[],
+        description="each release's AR on explanations without one of their claims, in order;"
+        " absent where no release has it, and in format 1",
+    )
     differing: list[Differing] = Field(description="settings that are not the same everywhere")
     against_first: list[Paired | Unpaired] = Field(
         description="each release but the first, in order, against the first"
@@ -100,7 +125,8 @@ class Comparison(Strict):
 
     def dump(self) -> str:
         """Its JSON text, the same for the same evidence."""
-        return dump_json(self.model_dump(by_alias=True, mode="json"))
+        left_out = set() if self.claims else {"claims"}
+        return dump_json(self.model_dump(by_alias=True, mode="json", exclude=left_out))
 
     @property
     def paired(self) -> list[Paired]:

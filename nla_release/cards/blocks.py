@@ -1,7 +1,7 @@
 """The generated parts of both documents: rendered from results alone, found again by markers.
 
 All come from calibration.json, but for what was retracted, which HISTORY.md tells, and for what
-addenda say of the numbers that they superseded.
+addenda say of the numbers that they superseded, and what comparison.json says of other releases.
 
 A check renders `expected_blocks` and `expected_page_blocks` again and compares them with the
 `generated_blocks` of both documents, so a number that was edited by hand, or that comes from
@@ -21,7 +21,7 @@ from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.row import HEADER
 from nla_release.cards.addenda import Addendum
-from nla_release.cards.compared import comparison_block
+from nla_release.cards.compared import comparison_block, readers_block
 from nla_release.cards.environment import render_template
 from nla_release.cards.gaps import gaps
 from nla_release.cards.history import Entry
@@ -50,6 +50,7 @@ def expected_blocks(
     log: Sequence[Entry] = (),
     addenda: Sequence[Addendum] = (),
     version: str | None = None,
+    comparison: Comparison | None = None,
 ) -> dict[str, str]:
     """The text between the markers of every generated block of a card, by name.
 
@@ -58,6 +59,7 @@ def expected_blocks(
         log: HISTORY.md; when it retracts anything, there is a block that says so.
         addenda: to this version; when there is one, a block names the last.
         version: of the card; when the log withdraws it, there is a block for the top.
+        comparison: with other releases; when several ARs read its claims, a block says what.
     """
     blocks = _blocks(CARD_NAMES, calibration, _SHORT)
     if calibration.multiplicity:
@@ -69,7 +71,7 @@ def expected_blocks(
             },
         )
     later = retracted_block(log) | withdrawn_block(log, version) | addendum_block(addenda)
-    return blocks | later
+    return blocks | later | readers_block(comparison)
 
 
 def expected_page_blocks(

@@ -11,6 +11,7 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison, ComparisonFormat
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
+from nla_release.cards.markdown import code_cell
 from nla_release.errors import EvidenceError
 from nla_release.files import read_json
 from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
@@ -19,9 +20,11 @@ from nla_release.output.comparison_text import comparison_markdown
 from nla_release.release import ROLES, Release, tag
 from nla_release.schema import parse
 from nla_release.sidecar import Sidecar
+from nla_release.text.numbers import count, interval, signed
 
 FILE_NAME = "comparison.json"
 COMPARISON = "comparison"
+READERS = "readers"
 
 _SAID_FIRST = (
     "A is this release. A cosine depends on what the activations of a layer share, and a fraction"
@@ -74,6 +77,34 @@ def comparison_block(comparison: Comparison | None) -> dict[str, str]:
     if comparison is None:
         return {}
     return {COMPARISON: f"{_SAID_FIRST}\n\n{comparison_markdown(comparison)}"}
+
+
+def readers_block(comparison: Comparison | None) -> dict[str, str]:
+    """The block of the cards: what each AR makes of the claims; nothing unless two were asked."""
+    read = [
+        (release, claims)
+        for release, claims in zip(
+            comparison.releases if comparison else (),
+            comparison.claims if comparison else (),
+            strict=False,
+        )
+        if claims is not None
+    ]
+    if len(read) < 2:
+        return {}
+    lines = [
+        f"- {code_cell(release.name)}: mse {signed(claims.mse)} (95% CI"
+        f" {interval(claims.mse_interval)}), FVE {signed(claims.fve)}"
+        f" ({interval(claims.fve_interval)}), {count(claims.n, 'claim')}; top-1 retrieval"
+        f" {release.retrieval.hits}/{release.retrieval.n}, chance 1/{release.retrieval.candidates}"
+        for release, claims in read
+    ]
+    opening = (
+        "**Claims, by reader.** Leaving one claim out of an explanation raises the error"
+        " 2 (1 - cos) and lowers the FVE by these means. Paired differences are in"
+        " [RELEASE_CALIBRATION.md](RELEASE_CALIBRATION.md)."
+    )
+    return {READERS: "\n".join([opening, "", *lines])}
 
 
 def _name(folder: Path) -> str:

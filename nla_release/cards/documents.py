@@ -14,7 +14,7 @@ from typing import Any
 from nla_release.calibration.comparison import Comparison
 from nla_release.cards.addenda import Addendum
 from nla_release.cards.blocks import marked
-from nla_release.cards.compared import comparison_block
+from nla_release.cards.compared import comparison_block, readers_block
 from nla_release.cards.context import Context, pair_context, pair_facts, role_context
 from nla_release.cards.environment import render_template
 from nla_release.cards.figures import (
@@ -140,7 +140,10 @@ def shared_context(sources: Sources) -> Context:
     }
     comparison = comparison_block(sources.comparison)
     for blocks, later in (
-        ("blocks", retracted | withdrawn | addendum_block(addenda)),
+        (
+            "blocks",
+            retracted | withdrawn | addendum_block(addenda) | readers_block(sources.comparison),
+        ),
         ("page_blocks", retracted | addenda_block(addenda) | comparison),
     ):
         shared[blocks] |= {name: marked(name, text) for name, text in later.items()}

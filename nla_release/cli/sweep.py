@@ -62,6 +62,11 @@ def command(
     PATH is the folder of release.yaml, a rendered repository, or evidence/. The AV does not run:
     its texts are taken from there, and so are those of the controls. Every AR gets an evidence
     folder in --out, which `compare` takes too; nothing but evidence of a sweep is replaced there.
+
+    Texts of diagnostics are read again as well: claims left out, source texts, paraphrases. With
+    `roundtrip --probe claims` in the evidence, a table shows what each AR loses per claim, with how
+    many rows it retrieves; below it are the paired differences. Name the folders in --out under
+    compared_with in release.yaml to have them on the cards.
     """
     source = read_measured(path, str(path))
     readers = dict(zip(names(folders), folders, strict=True))

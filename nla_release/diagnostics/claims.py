@@ -89,7 +89,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Claims | Inconc
             inconclusive="the claims of some row, joined, are not its explanation, and what the AR"
             " makes of them was not kept; measure it again"
         )
-    own, others = _changes(evidence, claims)
+    own, others = changes(evidence)
     documents = np.repeat(evidence.documents, claims).tolist()
     interval, *apart = measures.intervals(
         np.stack([own, *(own - other for other in others.values())]), documents
@@ -119,10 +119,12 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Claims | Inconc
     )
 
 
-def _changes(
-    evidence: Evidence, claims: list[int]
-) -> tuple[Floats, dict[ClaimControlName, Floats]]:
-    """[K] changes of the error when a claim is left out: of the row, and of each control."""
+def changes(evidence: Evidence) -> tuple[Floats, dict[ClaimControlName, Floats]]:
+    """[K] changes of the error when a claim is left out: of the row, and of each control.
+
+    In the order of the rows, and in each row with two claims or more in the order of its claims.
+    """
+    claims = [len(row.probed_claims) for row in evidence.rows]
     position = {row.id: index for index, row in enumerate(evidence.rows)}
     source = [position[row.shuffled_from] for row in evidence.rows]
     gold = evidence.vectors["gold"]

@@ -4,7 +4,7 @@ What the AV said is taken from evidence that is there; only the reading is done 
 is evidence like any other, bound by hash to the AV of the texts and the AR that read them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from nla_release.calibration.evidence import (
     read_evidence,
     write_evidence,
 )
-from nla_release.calibration.records import NOT_FROM_THE_EXPLANATION, RunFacts
+from nla_release.calibration.records import RunFacts
 from nla_release.calibration.vectors import Vectors
+from nla_release.diagnostics.ar_texts import all_texts
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
 from nla_release.engine.base import Base, load_base
@@ -38,17 +39,14 @@ from nla_release.prompt import check_suffix
 from nla_release.sidecar import Sidecar, read_sidecar
 from nla_release.stack import stack
 
-# Two ask for texts that the evidence does not keep, and the training documents are another AR's.
-_NOT_READ_AGAIN = {
-    "claims": "not read again by another AR",
-    "discrimination": "not read again by another AR",
-    "contamination": "this AR's training documents were not compared",
+# The training documents are another AR's, and nobody compared its own.
+_NOT_COMPARED = {
+    "name": "contamination",
+    "skipped": "this AR's training documents were not compared",
 }
 # What was found and tried for the pair that the texts are from, and says nothing of another.
 _OF_THE_PAIR = ("training", "attempts", "run_id", "shingles_sha256")
 _FROM_THE_AV = frozenset({"gold", "reference_mean", "encoder_explanation", "encoder_source"})
-
-_Column = list[str | None]
 
 
 def sweep(
@@ -127,8 +125,7 @@ def _evidence(
     started_at = now()
     vectors = _vectors(source, base, folder, sidecar)
     times = {"started_at": started_at, "finished_at": now()}
-    rows = [row.model_copy(update={"claims": []}) for row in source.rows]
-    return write_evidence(out, rows, vectors, RunFacts.model_validate(inputs | times))
+    return write_evidence(out, source.rows, vectors, RunFacts.model_validate(inputs | times))
 
 
 def _inputs(
@@ -139,26 +136,19 @@ def _inputs(
     for name in ("rows_sha256", "vectors_sha256", "started_at", "finished_at", *_OF_THE_PAIR):
         kept.pop(name, None)
     files = {name: digest for name, digest in kept["files"].items() if name.startswith("av/")}
-    probes = {"probes": [_probe(each) for each in kept["probes"]]} if "probes" in kept else {}
-    return (
-        kept
-        | probes
-        | {
-            "tool_version": nla_release.__version__,
-            "base": kept["base"] | {"local_files": copies},
-            "tokenizer_sha256": base.tokenizer_sha256,
-            "files": files | adapter_files(folder, sidecar),
-            "device": device_name(base.device),
-            "libraries": library_versions(),
-        }
-    )
-
-
-def _probe(record: dict[str, Any]) -> dict[str, Any]:
-    reason = _NOT_READ_AGAIN.get(record["name"])
-    if reason is None or record.get("skipped"):
-        return record
-    return {"name": record["name"], "skipped": reason}
+    if "probes" in kept:
+        kept["probes"] = [
+            _NOT_COMPARED if each["name"] == "contamination" and not each.get("skipped") else each
+            for each in kept["probes"]
+        ]
+    return kept | {
+        "tool_version": nla_release.__version__,
+        "base": kept["base"] | {"local_files": copies},
+        "tokenizer_sha256": base.tokenizer_sha256,
+        "files": files | adapter_files(folder, sidecar),
+        "device": device_name(base.device),
+        "libraries": library_versions(),
+    }
 
 
 def _done(folder: Path, inputs: dict[str, Any]) -> Evidence | None:
@@ -172,7 +162,7 @@ def _done(folder: Path, inputs: dict[str, Any]) -> Evidence | None:
 
 
 def _vectors(source: Evidence, base: Base, folder: Path, sidecar: Sidecar) -> Vectors:
-    columns = dict(_columns(source))
+    columns = all_texts(source)
     texts = sorted({text for column in columns.values() for text in column if text is not None})
     read = dict(zip(texts, _read(base, folder, sidecar, texts, source), strict=True))
     nothing = np.zeros(sidecar.d_model, dtype=np.float32)
@@ -181,25 +171,6 @@ def _vectors(source: Evidence, base: Base, folder: Path, sidecar: Sidecar) -> Ve
         name: np.stack([nothing if text is None else read[text] for text in column])
         for name, column in columns.items()
     }
-
-
-def _columns(source: Evidence) -> Iterator[tuple[str, _Column]]:
-    """The texts of every tensor that an AR reads; None where there is none."""
-    rows, zero = source.rows, source.run.zero_vector
-    explained: dict[str, str | None] = {
-        row.id: row.explanation if row.status == "ok" else None for row in rows
-    }
-    yield "real", list(explained.values())
-    yield "shuffled", [explained[row.shuffled_from] for row in rows]
-    yield "empty", [""] * len(rows)
-    random = [row.random_vector for row in rows]
-    yield "random_vector", [it.explanation if it.status == "ok" else None for it in random]
-    yield "zero_vector", [zero.explanation if zero.status == "ok" else None] * len(rows)
-    if "gold_text" in source.vectors:
-        yield "gold_text", [row.gold for row in rows]
-    for name in rows[0].texts:
-        always = name in NOT_FROM_THE_EXPLANATION
-        yield name, [row.texts[name] if always or row.status == "ok" else None for row in rows]
 
 
 def _read(

@@ -76,7 +76,7 @@ def _blocks(adapter: Adapter) -> dict[str, str]:
     version, calibration = adapter.manifest.version, adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
         return {}
-    return expected_blocks(calibration, adapter.log, adapter.addenda, version)
+    return expected_blocks(calibration, adapter.log, adapter.addenda, version, adapter.comparison)
 
 
 def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:

@@ -117,7 +117,13 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
     if not isinstance(calibration, CurrentCalibration):
         yield older_format(adapter)
         return
-    expected = expected_blocks(calibration, adapter.log, adapter.addenda, adapter.manifest.version)
+    expected = expected_blocks(
+        calibration,
+        adapter.log,
+        adapter.addenda,
+        adapter.manifest.version,
+        adapter.comparison,
+    )
     yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
     manifest = adapter.manifest
     named = new_version(adapter.log, manifest.version, adapter.role, manifest.repo)

@@ -1,5 +1,6 @@
 """Releases are compared row by row on what both measured, and not at all otherwise."""
 
+import json
 from math import comb
 
 import numpy as np
@@ -12,6 +13,7 @@ from nla_release.calibration.compare import compare, compare_two, mcnemar
 from nla_release.calibration.comparison import Comparison, Paired, Unpaired
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.measured import Measured, read_measured
+from nla_release.calibration.measures import FORMAT_2
 from nla_release.calibration.statistics import retrieved
 from nla_release.calibration.versions import side_by_side
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
@@ -186,7 +188,9 @@ def test_another_reference_set_leaves_fve_out_and_says_so(measured):
 
     found = compare_two(measured("a"), measured("b", other_reference))
 
-    assert found.left_out == ["FVE and the mean vector: the releases name other reference sets"]
+    assert found.left_out == [
+        "centred cosine, FVE and the mean vector: the releases name other reference sets"
+    ]
     assert not {"fve", "cosine - predict mean"} & {each.name for each in found.figures}
     assert found.figures[0].difference == 0
 
@@ -238,7 +242,7 @@ def test_several_releases_stand_against_the_first_with_what_differs(measured):
     assert [(each.setting, each.values) for each in found.differing] == [
         ("AR adapter", ["2" * 64, OTHER_HASH, "2" * 64])
     ]
-    assert found.multiplicity.startswith("1 comparison of up to 11 figures; neither")
+    assert found.multiplicity.startswith("1 comparison of up to 12 figures; neither")
     assert found.releases[1].cosine.mean == calibrate(releases[1].evidence).cosine.mean
 
 
@@ -247,7 +251,7 @@ def test_a_comparison_is_the_same_bytes_twice_and_reads_back(measured):
     found = compare(releases)
 
     assert compare(releases).dump() == found.dump()
-    assert Comparison.model_validate_json(found.dump()) == found
+    assert Comparison.model_validate_json(found.dump()).dump() == found.dump()
 
 
 @pytest.mark.parametrize(
@@ -267,9 +271,10 @@ def test_mcnemar_counts_the_splits_that_are_as_uneven(only_first, only_second):
 
 
 def test_a_tiny_p_is_not_shown_as_zero(measured):
-    found = compare_two(measured("a", noise=0), measured("b", lambda parts: noisier(parts, by=9)))
+    two = measured("a", noise=0), measured("b", lambda parts: noisier(parts, by=9))
 
-    assert 0 < found.retrieval.p < 1e-6
+    assert 0 < compare_two(*two, FORMAT_2).retrieval.p < 1e-6
+    assert 0 < compare_two(*two).retrieval.p < 0.001
 
 
 def test_versions_side_by_side_keep_their_own_rows_and_intervals(measured):
@@ -367,3 +372,88 @@ def test_a_wrong_release_yaml_is_named(tmp_path):
 
     with pytest.raises(ConfigError, match=r"release\.yaml"):
         read_measured(tmp_path, "it")
+
+
+# --- several ARs on claims: the per-claim sweep ---
+
+PROBED = ("claims", "discrimination")
+
+
+def figures(found):
+    return {each.name: each for each in found.figures}
+
+
+def worse_at_claims(parts):
+    """An AR that does not notice that a claim is missing, half of the time."""
+    joined = np.repeat(parts.vectors["claims_joined"], 2, axis=0)
+    without = np.where(np.arange(len(joined))[:, None] % 2, joined, parts.vectors["claims_without"])
+    files = parts.run.files | {"ar/adapter_model.safetensors": OTHER_HASH}
+    return parts._replace(
+        vectors=parts.vectors | {"claims_without": without.astype(np.float32)},
+        run=parts.run.model_copy(update={"files": files}),
+    )
+
+
+def test_ars_are_compared_claim_by_claim(measured):
+    first = measured("first", probes=PROBED)
+    other = measured("other", worse_at_claims, probes=PROBED)
+    found = compare([first, other])
+
+    one, two = found.claims
+    assert (one.n, one.rows) == (120, 60)
+    assert 0 < two.mse < one.mse
+    assert one.mse_interval[0] < one.mse < one.mse_interval[1]
+    variance = first.evidence.run.reference.variance
+    assert one.fve == pytest.approx(one.mse / variance, abs=1e-5)
+    assert one.fve_interval[1] == pytest.approx(one.mse_interval[1] / variance, abs=1e-5)
+    paired = figures(found.against_first[0])
+    change = paired["mse of a claim left out"]
+    assert (change.n, change.first, change.second) == (120, one.mse, two.mse)
+    assert change.difference == pytest.approx(two.mse - one.mse, abs=1e-5)
+    assert change.interval[1] < 0
+    assert paired["fve of a claim left out"].difference == pytest.approx(
+        change.difference / variance, abs=1e-5
+    )
+    above = paired["mse of a claim left out - another activation"]
+    assert above.first == one.above_other
+    assert paired["source text - gibberish"].n == 12
+    assert paired["source text - gibberish"].difference == 0
+
+
+def test_claims_of_other_explanations_are_not_paired(measured):
+    def reworded(parts):
+        rows = [
+            row.model_copy(update={"claims": [f"{each} then" for each in row.claims]})
+            for row in parts.rows
+        ]
+        return parts._replace(rows=rows)
+
+    found = compare([measured("a", probes=PROBED), measured("b", reworded, probes=PROBED)])
+
+    assert all(found.claims)
+    assert "mse of a claim left out" not in figures(found.against_first[0])
+
+
+def test_only_common_rows_give_their_claims(measured):
+    first = measured("a", probes=PROBED)
+    few = compare([first, measured("b", probes=PROBED, failed={0: "empty"})])
+
+    assert figures(few.against_first[0])["mse of a claim left out"].n == 118
+
+
+def test_a_comparison_without_claims_is_written_as_before(measured):
+    found = compare([measured("a"), measured("b", noisier)])
+
+    assert found.claims == []
+    assert "claims" not in json.loads(found.dump())
+    assert compare([measured("c"), measured("d")], format_=1).claims == []
+
+
+def test_the_table_of_claims_is_shown_with_the_identity_of_rows(measured):
+    text = comparison_text(compare([measured("a", probes=PROBED), measured("b")]))
+    (header,) = [line for line in text.splitlines() if line.startswith("a claim left out")]
+    table = text.splitlines()[text.splitlines().index(header) :][1:3]
+
+    assert "top-1" in header
+    assert [line.split()[1:3] for line in table] == [["a", "120"], ["b", "-"]]
+    assert all(line.endswith("1/60") for line in table)

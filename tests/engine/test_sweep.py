@@ -1,17 +1,19 @@
 """Several ARs read the texts of one AV: only the reader changes."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from nla_release.calibration.compare import compare_two
+from nla_release.calibration.compare import compare, compare_two
 from nla_release.calibration.evidence import read_evidence, write_evidence
 from nla_release.calibration.measured import Measured
 from nla_release.calibration.records import RunFacts
 from nla_release.cli.sweep import names
 from nla_release.engine.pair import Pair
+from nla_release.engine.roundtrip import roundtrip
 from nla_release.engine.sweep import sweep
 from nla_release.errors import ConfigError, PairError
 from nla_release.files import dump_yaml, read_yaml
@@ -30,9 +32,22 @@ def readers(good_release, tmp_path_factory):
     return {"own": good_release / "pair" / "ar", "worse": worse}
 
 
+PROBES = ("claims", "discrimination", "paraphrase", "text-controls")
+
+
 @pytest.fixture(scope="module")
-def source(good_release):
-    return read_evidence(good_release / "evidence")
+def probed(good_release, tmp_path_factory):
+    """The release with fewer rows, and the diagnostics that an AR answers."""
+    folder = shutil.copytree(good_release, tmp_path_factory.mktemp("probed") / "release")
+    path = folder / "release.yaml"
+    path.write_text(path.read_text().replace("seed: 0", "seed: 0\n  rows: 60"))
+    roundtrip(read_release(folder), device="cpu", probes=PROBES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(probed):
+    return read_evidence(probed / "evidence")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +68,46 @@ def test_the_own_ar_reads_what_it_read_before(source, swept):
     assert set(own.vectors) == set(source.vectors)
     for name, values in source.vectors.items():
         assert np.allclose(own.vectors[name], values, atol=1e-3), name
+
+
+def test_claims_discrimination_and_paraphrases_are_read_again(source, swept):
+    first, worse = Measured("own", swept["own"]), Measured("worse", swept["worse"])
+    assert {*PROBES} <= worse.evidence.run.probed
+    assert not np.allclose(
+        worse.evidence.vectors["claims_without"], source.vectors["claims_without"], atol=1e-2
+    )
+    found = compare([first, worse])
+
+    own, other = found.claims
+    assert own.n == other.n == sum(len(row.probed_claims) for row in source.rows)
+    assert own.mse != other.mse
+    (paired,) = found.against_first
+    assert {"mse of a claim left out", "source text - gibberish", "cosine - paraphrase"} <= {
+        each.name for each in paired.figures
+    }
+
+
+def test_the_command_shows_the_table_and_a_card_its_short_form(tool, probed, readers, tmp_path):
+    line = ("sweep", probed, "--ar", readers["worse"], "--out", tmp_path / "swept")
+    done = tool(*line, "--device", "cpu")
+    assert done.returncode in (0, 3), done.stderr
+    assert "a claim left out" in done.stdout
+    assert "not read again" not in done.stdout + done.stderr
+    path = probed / "release.yaml"
+    path.write_text(path.read_text() + f"compared_with: [{tmp_path / 'swept' / 'worse'}]\n")
+    shutil.rmtree(probed / "dist")
+    assert tool("calibrate", probed).returncode == 0
+    rendered = tool("render", "--version", "0.0.1", probed)
+    assert rendered.returncode == 0, rendered.stderr
+
+    for role in ("av", "ar"):
+        card = (probed / "dist" / role / "README.md").read_text()
+        page = (probed / "dist" / role / "RELEASE_CALIBRATION.md").read_text()
+        assert "**Claims, by reader.**" in card
+        assert "- `worse`: mse " in card
+        assert "| a claim left out | release | claims | mse |" in page
+    verdict = json.loads(tool("check", probed, "--format", "json").stdout)
+    assert not {"NLA502", "NLA514", "NLA618"} & {each["code"] for each in verdict["findings"]}
 
 
 def test_another_ar_reads_the_same_texts_otherwise(source, swept):
@@ -111,7 +166,8 @@ def test_what_was_found_of_the_pair_is_not_said_of_another_ar(source, base, read
     assert record.skipped == "this AR's training documents were not compared"
 
 
-def test_a_failed_text_stays_failed(source, base, readers, tmp_path):
+def test_a_failed_text_stays_failed(good_release, base, readers, tmp_path):
+    source = read_evidence(good_release / "evidence")
     failed = source.rows[0].model_copy(update={"explanation": "", "status": "empty", "raw": ""})
     rows = [failed, *source.rows[1:]]
     rows = [

@@ -458,7 +458,7 @@ def test_the_release_before_stands_beside_this_one(release):
     text = report(release)
 
     assert "B against A: the same evidence, on 60 common rows of 12 documents" in text
-    assert "exact McNemar" in text
+    assert "sign flips of documents" in text
 
 
 def test_a_previous_release_that_cannot_be_read_is_told(release):
