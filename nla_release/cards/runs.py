@@ -1,4 +1,4 @@
-"""The log of runs as a table of RELEASE_CALIBRATION.md."""
+"""The log of runs as a table, of RELEASE_CALIBRATION.md and of the report."""
 
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.runs import Headline, RunLog, Started, shown_runs
@@ -30,6 +30,11 @@ def runs_block(evidence: Evidence) -> dict[str, str]:
 
 
 def _rows(evidence: Evidence) -> list[tuple[str, ...]]:
+    return [(*cells, inline(label)) for *cells, label in recorded_runs(evidence)]
+
+
+def recorded_runs(evidence: Evidence) -> list[tuple[str, ...]]:
+    """The last runs of the log as plain text, a cell for each column of `HEADER`."""
     if evidence.runs is None:
         return []
     log, files = evidence.runs, evidence.run.files
@@ -51,7 +56,7 @@ def _cells(log: RunLog, position: int, run: Started, files: dict[str, str]) -> t
         log.outcome(run.run),
         number(found.cosine) if found else "-",
         _centred(found),
-        inline(found.label) if found else "-",
+        found.label if found else "-",
     )
 
 

@@ -31,10 +31,12 @@ _HEAD = 4096
 def command(path: Path, output: Path) -> None:
     """Write what is known of PATH into one HTML file to look at and to send.
 
-    PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file holds
-    the verdict, every rule, the numbers with their controls, and the rows, worst first. It needs
-    no network and no script. Without evidence it shows the gate alone. An older report is replaced,
-    and nothing else.
+    PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file begins
+    with two verdicts, whether the release is complete and honest and how good the pair is, and with
+    three questions and their answers. Then come the numbers with their controls, every rule, and
+    all rows with what each control read and scored. It needs no network. Without a script it shows
+    the 50 worst rows, without evidence the gate alone. An older report is replaced, and nothing
+    else.
 
     Its path goes to stdout. Exits with 0 whatever the verdict is; `check` is what fails.
     """

@@ -15,6 +15,8 @@ from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.row import HEADER
 from nla_release.calibration.row import Row as CalibrationRow
+from nla_release.cards.runs import HEADER as RUNS_HEADER
+from nla_release.cards.runs import recorded_runs
 from nla_release.diagnostics.model import control_row
 from nla_release.diagnostics.tables import measured, tables, without_numbers
 from nla_release.errors import NlaReleaseError
@@ -76,6 +78,7 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         "answers": verdicts.answers(verdict, calibration),
         "rows": browsed(evidence) if evidence else None,
         "choices": _choices(evidence) if evidence else None,
+        "runs": {"header": RUNS_HEADER, "lines": recorded_runs(evidence)} if evidence else None,
         "environment": environment(evidence, _chains(subject)) if evidence else None,
         "provenance": provenance(subject.folder.name, evidence, calibration),
         **everywhere(placeless(subject.folder), messages),

@@ -18,7 +18,7 @@ _LINE, _MARKS, _GAP, _AXIS = 16, 20, 10, 22
 _CHARACTERS = 38
 _TICKS = (0, 0.25, 0.5, 0.75, 1)
 
-# What lies below is drawn at the edge; its value is in the words above it.
+# What lies below is an arrow at the edge; its value is in the words above it.
 _LOWEST = -0.25
 
 
@@ -111,7 +111,10 @@ def _marks(row: Row, y: float, low: float) -> Iterator[str]:
         yield f'<path class="whisker" d="M{start:.1f} {y:.1f}H{end:.1f}"/>'
     if row.baseline is not None:
         yield f'<path class="baseline" d="M{_x(row.baseline, low):.1f} {y - 8:.1f}v16"/>'
-    yield f'<circle class="dot" cx="{_x(row.value, low):.1f}" cy="{y:.1f}" r="5"/>'
+    if row.value < low:
+        yield f'<path class="dot" d="M{_LEFT - 5:.1f} {y:.1f}l9 -6v12z"/>'
+    else:
+        yield f'<circle class="dot" cx="{_x(row.value, low):.1f}" cy="{y:.1f}" r="5"/>'
 
 
 def _band(row: Row) -> tuple[float, float]:

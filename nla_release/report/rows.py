@@ -51,10 +51,9 @@ def browsed(evidence: Evidence) -> dict[str, Any]:
     assert own is not None
     # Rounded, so that the last bits of a machine do not decide the order.
     order = [int(at) for at in np.argsort(np.round(own, 3), kind="stable")]
-    limit, most = next(size for size in _SIZES if _fits(evidence, arms, order[: size[1]], size[0]))
-    rows = _rows(evidence, arms, order[:most], limit)
+    limit, rows, data = _fitting(evidence, arms, order)
     return {
-        "json": _data(arms, rows),
+        "json": data,
         "total": len(evidence.rows),
         "left_out": _left_out(len(evidence.rows), len(rows), limit),
         "static": [_static(arms, rows, row) for row in rows[:STATIC_ROWS]],
@@ -107,7 +106,9 @@ def _rows(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: 
 
     def short(text: str | int | None) -> str | int | None:
         if isinstance(text, int):
-            return place.get(text)
+            if text in place:
+                return place[text]
+            text = _said(evidence.rows[text])
         return None if text is None else visible(shortened(text, limit))
 
     own, best = arms[0].centred, arms[1].centred
@@ -150,14 +151,27 @@ def _static(arms: Sequence[_Arm], rows: list[Any], row: list[Any]) -> dict[str, 
     }
 
 
-def _fits(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: int) -> bool:
-    """Whether the page has room for these rows; what is far too large is not made."""
+def _fitting(
+    evidence: Evidence, arms: Sequence[_Arm], order: Sequence[int]
+) -> tuple[int, list[Any], str]:
+    """The first of `_SIZES` that the page has room for: its limit, its rows, and both as JSON."""
+    *tried, (least, fewest) = _SIZES
+    for limit, most in tried:
+        kept = order[:most]
+        # What is far too large is not made.
+        if _characters(evidence, arms, kept, limit) <= MAX_BYTES:
+            rows = _rows(evidence, arms, kept, limit)
+            if len(data := _data(arms, rows)) <= MAX_BYTES:
+                return limit, rows, data
+    rows = _rows(evidence, arms, order[:fewest], least)
+    return least, rows, _data(arms, rows)
+
+
+def _characters(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: int) -> int:
+    """How many characters texts, ids and documents have, of which each takes a byte or more."""
     texts = (text for arm in arms for text in (arm.texts[at] for at in kept))
     names = (name for at in kept for name in (evidence.rows[at].id, evidence.rows[at].document))
-    least = sum(min(len(each), limit) for each in [*texts, *names] if isinstance(each, str))
-    return least <= MAX_BYTES and (
-        len(_data(arms, _rows(evidence, arms, kept, limit))) <= MAX_BYTES
-    )
+    return sum(min(len(each), limit) for each in [*texts, *names] if isinstance(each, str))
 
 
 def _data(arms: Sequence[_Arm], rows: list[Any]) -> str:

@@ -75,6 +75,15 @@ def test_every_mark_stays_inside_of_the_picture(value):
     assert all(0 <= it <= width for it in [*dots, *bars, *bands[0]])
 
 
+def test_what_lies_below_the_axis_is_an_arrow_at_its_edge():
+    figure = drawn(row(-0.6))
+    arrows = [it.get("d") for it in figure.iter("path") if it.get("class") == "dot"]
+
+    assert not places(figure)[0]
+    assert arrows == [arrows[0]]
+    assert arrows[0].startswith("M9.0 ")
+
+
 def test_what_has_no_value_is_not_drawn():
     dots, *_ = places(drawn(row(None), row(0.3)))
 

@@ -342,6 +342,24 @@ def test_what_was_asked_of_what_there_is_and_declared_is_shown(document):
     assert "checkpoints or settings tried, as declared by the author" in section
 
 
+def test_every_recorded_run_is_shown_with_what_became_of_it(release):
+    evidence = read_evidence(release / "evidence")
+    text = report(release)
+    section = text[text.index('id="choices"') : text.index('id="environment"')]
+
+    assert evidence.runs is not None
+    for run in evidence.runs.started:
+        assert run.time in section
+        assert evidence.runs.outcome(run.run) in section
+    assert "Recorded runs" in section
+
+
+def test_without_a_log_of_runs_the_page_says_that_none_were_recorded(release):
+    (release / "evidence" / "runs.jsonl").unlink()
+
+    assert "Runs were not recorded" in report(release)
+
+
 def _colours() -> list[dict[str, str]]:
     style = (resources.folder("model_cards") / "report.css").read_text(encoding="utf-8")
     schemes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
