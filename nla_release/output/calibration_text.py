@@ -15,13 +15,13 @@ def calibration_table(calibration: CurrentCalibration) -> str:
     """Aligned lines, without a final newline."""
     asked = questions(calibration)
     measured = tables(calibration.probes)
-    blocks = iter(_blocks([*(each.rows for each in asked), *(each.rows for each in measured)]))
+    blocks = iter(_blocks([each.rows for each in asked]))
     parts = [denominators_line(calibration.denominators)]
     for each in asked:
         lines = next(blocks)
         parts.append("\n".join([f"{each.question} {each.grade.capitalize()}.", *lines]))
     for table in measured:
-        lines = next(blocks)
+        (lines,) = _blocks([table.rows])
         parts.append("\n".join([f"{table.title}: {table.meaning}", *lines, *table.sentences]))
     if without := without_numbers(calibration.probes):
         parts.append("\n".join(without))
