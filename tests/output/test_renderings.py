@@ -120,7 +120,7 @@ def test_the_label_and_its_grades_stand_apart_from_the_gates_verdict(name, suffi
 def test_a_waived_finding_is_shown_with_its_reason_and_its_day(suffix):
     shown = FORMATS[suffix](VERDICTS["pass"])
 
-    for part in ("NLA605", "retrieved", "v0.2 will mend", "2027-03-31"):
+    for part in ("NLA605", "retrieved", "v0.2 will fix", "2027-03-31"):
         assert part in shown.replace("\\", "")
 
 

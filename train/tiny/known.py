@@ -47,7 +47,7 @@ PAIRS = (
         "the demo's pair",
         av="own",
         ar="own",
-        deserves=("content-reading",),
+        deserves=("row-level",),
         because="its labels tell word, topic and place, and a linear probe finds all three in the"
         " activations",
     ),
@@ -102,7 +102,7 @@ PAIRS = (
         "the good pair, its AV run at a hundredth of the scale that it was trained at",
         av="own",
         ar="own",
-        deserves=("topic-level",),
+        deserves=("document-level", "row-level"),
         because="the first block normalises what it reads and hears the vector, but what it adds"
         " drowns it for the others: less comes through, and not nothing",
         codes=("NLA102",),
@@ -113,7 +113,7 @@ PAIRS = (
         "the good pair, its AV run at a hundred times the scale that it was trained at",
         av="own",
         ar="own",
-        deserves=("content-reading", "topic-level"),
+        deserves=("row-level", "document-level"),
         because="every block of this base normalises what it reads, so that the direction, which"
         " is the content, comes through; how well is not known beforehand",
         codes=("NLA102",),
@@ -134,8 +134,9 @@ PAIRS = (
         "both adapters learned the topic and the place alone",
         av="document",
         ar="document",
-        deserves=("document-level",),
-        because="all rows of a document have one label, and its two facts are in the activations",
+        deserves=("document-level", "row-level"),
+        because="all rows of a document have one label, whose two facts are in the activations;"
+        " where the AV errs, it errs row by row, and then its texts tell rows apart by a little",
     ),
     Known(
         "token only",

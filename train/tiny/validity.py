@@ -42,6 +42,10 @@ PAGE = TINY.parents[1] / "docs" / "calibration.md"
 
 ROWS = 100
 
+# Those of the first whose corpus has no two documents that begin alike up to an activation: `split`
+# refuses 1, 3, 6 and 8.
+SEEDS = (2, 4, 5, 7, 9)
+
 
 def outcomes(folder: Path, seed: int) -> Iterator[Outcome]:
     """Make and measure every pair of a seed; what `folder` holds already is not made again."""
@@ -135,13 +139,12 @@ def _measured(release: Release, known: Known, seed: int) -> Outcome:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where pairs are made, and found again; without it only the page is written anew.",
 )
-@click.option("--seeds", default=5, show_default=True, help="How many, from 1 on.")
+@click.option("--seeds", default=len(SEEDS), show_default=True, help="How many.")
 def command(out: Path | None, seeds: int) -> None:
     """Measure pairs of known worth; renews train/tiny/validity.json and docs/calibration.md."""
     if out:
         torch.set_num_threads(1)  # in matrices this small two threads mostly wait for each other
-        numbers = range(1, seeds + 1)
-        found = [it for seed in numbers for it in outcomes(out / f"seed-{seed}", seed)]
+        found = [it for seed in SEEDS[:seeds] for it in outcomes(out / f"seed-{seed}", seed)]
         write_record(RECORD, Record(outcomes=found))
     write_atomic(PAGE, page_with(read_text(PAGE), read_record(RECORD)))
 

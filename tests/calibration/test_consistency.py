@@ -1,0 +1,88 @@
+"""What no honest evidence contradicts, and what forged evidence does."""
+
+import numpy as np
+import pytest
+
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.consistency import (
+    documents_checked,
+    misfit_of_reference,
+    more_hits_than_texts,
+    read_differently,
+    unlike_documents,
+)
+from nla_release.calibration.evidence import write_evidence
+from tests.builders import evidence_parts
+
+ROWS = {"rows": 60, "documents": 12}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    def measure(change=lambda parts: None):
+        parts = evidence_parts(**ROWS)
+        parts = change(parts) or parts
+        return write_evidence(tmp_path / "evidence", *parts)
+
+    return measure
+
+
+def test_honest_evidence_contradicts_nothing(measured):
+    evidence = measured()
+
+    assert documents_checked(evidence).checked
+    assert unlike_documents(evidence) == []
+    assert read_differently(evidence) == []
+    assert more_hits_than_texts(evidence) == []
+    assert misfit(evidence) is None
+
+
+def test_activations_and_noise_in_place_of_reconstructions_are_found(measured):
+    """Every explanation is said of three rows, and each of them is retrieved."""
+
+    def forge(parts):
+        random = np.random.default_rng(0)
+        gold = parts.vectors["gold"]
+        parts.vectors["real"] = (gold + random.normal(size=gold.shape)).astype(np.float32)
+        for index, row in enumerate(parts.rows):
+            said = {"explanation": f"word {index % 20} of some text"}
+            parts.rows[index] = row.model_copy(update=said)
+
+    evidence = measured(forge)
+
+    assert ("real", "r20") in read_differently(evidence)
+    assert ("real", 60, 20) in more_hits_than_texts(evidence)
+
+
+def test_a_withheld_text_makes_documents_the_authors_word(measured):
+    def withhold(parts):
+        parts.rows[:] = [row.model_copy(update={"text": None}) for row in parts.rows]
+
+    found = documents_checked(measured(withhold))
+
+    assert not found.checked
+    assert found.reason == "the source texts of 60 of 60 rows are withheld"
+
+
+def test_a_token_that_ends_inside_a_character_is_a_beginning_still(measured):
+    def cut(parts):
+        parts.rows[0] = parts.rows[0].model_copy(update={"text": parts.rows[0].text + "\ufffd"})
+
+    assert unlike_documents(measured(cut)) == []
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1, True), (0.97, True), (0.8, False), (0.02, False)])
+def test_a_shorter_reference_mean_does_not_fit(measured, length, fits):
+    def shorten(parts):
+        mean = (parts.vectors["reference_mean"] * length).astype(np.float32)
+        parts.vectors["reference_mean"] = mean
+        variance = 1 - float(mean.astype(np.float64) @ mean.astype(np.float64))
+        reference = parts.run.reference.model_copy(update={"variance": variance})
+        return parts._replace(run=parts.run.model_copy(update={"reference": reference}))
+
+    assert (misfit(measured(shorten)) is None) == fits
+
+
+def misfit(evidence):
+    others = calibrate(evidence).reference.other_documents
+    return misfit_of_reference(evidence, others)
