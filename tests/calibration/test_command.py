@@ -134,7 +134,7 @@ def test_every_diagnostic_is_in_the_table(folder):
     assert f"{report.ceiling.probe.hits}/60 =" in line("Document told by a linear map")
     assert "0/60 = 0.000  0.000: in source texts" in line("Chinese, Japanese or Korean for the act")
     gibberish = report.text_controls.controls["gibberish"]
-    assert f"{gibberish.mean:.3f}: gibberish of equal length" in line("Plain cosine of the expl")
+    assert f"{gibberish.mean:.3f}: gibberish of equal length" in line("Cosine of the explanation")
     assert report.paraphrase.rewordings["paraphrase"].sentence in lines
     assert "Text retrieval by an encoder: skipped, no encoder was named." in lines
     assert "-0.000" not in calibration_table(calibration)
