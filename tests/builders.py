@@ -131,7 +131,7 @@ def evidence_parts(
     """
     random = np.random.default_rng(seed)
     failed = failed or {}
-    shared = _unit(random.normal(size=width))
+    shared = 0.9 * _unit(random.normal(size=width))
     document = np.arange(rows) % documents
     told = _unit(random.normal(size=(documents, width)))[document]
     own = _unit(random.normal(size=(rows, width)))

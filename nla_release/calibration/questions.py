@@ -23,11 +23,9 @@ from nla_release.diagnostics.model import control_row, first_row
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
 from nla_release.text.numbers import number
 
-# Where the training rows are known, a card shows whether the pair is better than looking them up.
-LOOKUP: ControlName = "lookup_table"
-
-# What a card shows of the plain controls; another row's text is the first row, centred.
-_ON_CARDS: tuple[ControlName, ...] = ("predict_mean", "empty", "random_vector")
+# What a card shows of the controls; another row's text is in its first row. Where the training rows
+# are known, it shows whether the pair is better than looking them up.
+_ON_CARDS: tuple[ControlName, ...] = ("lookup_table", "empty", "random_vector")
 
 
 @dataclass(frozen=True)
@@ -152,33 +150,32 @@ def _read(calibration: CurrentCalibration) -> Iterator[Row]:
         "texts of other documents",
     )
     yield _explained("Variance explained (FVE)", calibration.fve)
-    if LOOKUP in calibration.centred.controls:
-        yield _centred_control(calibration, LOOKUP)
+    yield _plain(calibration, "predict_mean")
     for name in _ON_CARDS:
-        yield _control(calibration, name)
-    failures = calibration.failures
-    yield share_row("Explanations that fail", failures)
+        if name in calibration.centred.controls:
+            yield _centred(calibration, name)
+    yield share_row("Explanations that fail", calibration.failures)
 
 
 def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
-    for name in calibration.centred.controls:
-        if name != LOOKUP:
-            yield _centred_control(calibration, name)
     for name in CONTROL_NAMES:
-        if name in calibration.controls and name not in _ON_CARDS:
-            yield _control(calibration, name)
+        if name in calibration.centred.controls and name not in _ON_CARDS:
+            yield _centred(calibration, name)
+    for name in CONTROL_NAMES:
+        if name in calibration.controls and name != "predict_mean":
+            yield _plain(calibration, name)
 
 
-def _centred_control(calibration: CurrentCalibration, name: ControlName) -> Row:
-    found, words = calibration.centred, CONTROLS[name].words
-    return control_row("Centred cosine (failures count 0)", found.mean, found.controls[name], words)
+def _centred(calibration: CurrentCalibration, name: ControlName) -> Row:
+    found = calibration.centred
+    words, control = CONTROLS[name].words, found.controls[name]
+    return control_row("Centred cosine (failures tie)", found.mean, control, words)
 
 
-def _control(calibration: CurrentCalibration, name: ControlName) -> Row:
-    control = calibration.controls[name]
-    mean = calibration.cosine.mean
-    return control_row("Plain cosine (failures count 0)", mean, control, CONTROLS[name].words)
+def _plain(calibration: CurrentCalibration, name: ControlName) -> Row:
+    words, control = CONTROLS[name].words, calibration.controls[name]
+    return control_row("Plain cosine (failures count 0)", calibration.cosine.mean, control, words)
 
 
 def _explained(name: str, fve: Fve) -> Row:

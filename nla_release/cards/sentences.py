@@ -2,6 +2,7 @@
 
 from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.contamination import Shingles
+from nla_release.calibration.headline import DOMINATED
 from nla_release.calibration.label import label_name
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.markdown import code_cell
@@ -71,7 +72,7 @@ def _below_the_mean(calibration: CurrentCalibration) -> str | None:
 
 def _injection(calibration: CurrentCalibration) -> str | None:
     """When a random direction, put in the activation's place, makes no difference."""
-    random, counts = calibration.controls["random_vector"], calibration.injection
+    random, counts = calibration.centred.controls["random_vector"], calibration.injection
     no_gain = random.interval is not None and random.interval[0] <= 0
     same_text = counts.random_vector_same_text >= _OFTEN * counts.n
     if counts.n == 0 or not (no_gain or same_text):
@@ -79,7 +80,7 @@ def _injection(calibration: CurrentCalibration) -> str | None:
     return (
         "**The injected activation made no measurable difference.** A random direction in its"
         f" place got word for word the same explanation in {counts.random_vector_same_text} of"
-        f" {counts.n} rows, and its explanation reconstructs the activation at cosine"
+        f" {counts.n} rows, and its explanation reconstructs the activation at centred cosine"
         f" {number(random.mean)} (difference {signed(random.difference)}, 95% CI"
         f" {interval(random.interval)}, n = {random.n})."
     )
@@ -137,12 +138,13 @@ def _shared_part(calibration: CurrentCalibration) -> str:
             f" {number(calibration.cosine.mean)} for the pair."
         )
     largest = energy.dimensions[0]
+    dimension = f"Dimension {largest.dimension} holds {largest.energy:.0%} of"
+    held = f"The direction of the mean holds {energy.mean_direction:.0%} of"
     return (
-        f"**Plain cosines say little here.** Dimension {largest.dimension} holds"
-        f" {largest.energy:.0%} of the energy of these activations, and the direction of the mean"
-        f" {energy.mean_direction:.0%}. The mean training direction alone scores cosine"
-        f" {number(mean.mean)}, the pair {number(calibration.cosine.mean)}. Read the centred"
-        " cosines, which leave out the mean."
+        "**Plain cosines say little here.**"
+        f" {dimension if largest.energy > DOMINATED else held} the energy of these activations. The"
+        f" mean training direction alone scores cosine {number(mean.mean)}, the pair"
+        f" {number(calibration.cosine.mean)}. Read the centred cosines, which leave out the mean."
     )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from nla_release.calibration.blocks import Permutation, Ranking
 from nla_release.calibration.label import SMALL_EFFECT, above_chance, clauses, label_name
-from nla_release.calibration.report import ControlName, CurrentCalibration, PairContrast
+from nla_release.calibration.reading import above_zero
+from nla_release.calibration.report import CurrentCalibration, PairContrast
 from nla_release.cards.sentences import ONE_ROW_EACH
 from nla_release.diagnostics.claims import Claims, missed_by_its_own
 from nla_release.diagnostics.paraphrase import Paraphrase, wording_cost
@@ -120,15 +121,17 @@ def _small(found: PairContrast) -> str:
 
 def _besides(calibration: CurrentCalibration) -> Iterator[str]:
     """What may or may not be shown under the same label."""
-    if _above(calibration, "predict_mean"):
+    mean = calibration.controls["predict_mean"]
+    random = calibration.centred.controls["random_vector"]
+    if above_zero(mean):
         yield (
             "Using the explanation beats predicting the mean training direction, which lowers the"
-            f" cosine {_apart(calibration, 'predict_mean')}."
+            f" cosine from {number(calibration.cosine.mean)} to {number(mean.mean)}."
         )
-    if _above(calibration, "random_vector"):
+    if above_zero(random):
         yield (
-            "The injected activation matters: a random direction in its place lowers the cosine"
-            f" {_apart(calibration, 'random_vector')}."
+            "The injected activation matters: a random direction in its place lowers the centred"
+            f" cosine from {number(calibration.centred.mean)} to {number(random.mean)}."
         )
     found = calibration.probes.of(TextRetrieval)
     if found and above_chance(found.lexical):
@@ -250,14 +253,3 @@ def _it_runs(calibration: CurrentCalibration) -> str:
 def _undecided(calibration: CurrentCalibration) -> str:
     (why,) = clauses(calibration)
     return f"What an explanation carries. {why.reason} Do not cite these numbers as results."
-
-
-def _apart(calibration: CurrentCalibration, name: ControlName) -> str:
-    """Both values; the headline table has their difference with its interval."""
-    control = calibration.controls[name]
-    return f"from {number(calibration.cosine.mean)} to {number(control.mean)}"
-
-
-def _above(calibration: CurrentCalibration, name: ControlName) -> bool:
-    bounds = calibration.controls[name].interval
-    return bounds is not None and bounds[0] > 0

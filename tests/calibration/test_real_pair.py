@@ -8,8 +8,10 @@ import pytest
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.label import clauses
+from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.sentences import limitations
+from nla_release.cards.shown import shown
 from nla_release.output.calibration_text import calibration_table
 from tests.calibration.real_pair import real_parts
 
@@ -103,3 +105,20 @@ def test_failing_more_often_moves_no_contrast_to_another_sign(
         before, after = getattr(real.contrasts, name), getattr(worse.contrasts, name)
         assert after.n == before.n
         assert 0 < after.interval[0] < after.difference < before.difference + 0.02
+
+
+def test_failures_do_not_hide_that_the_injected_activation_matters(
+    real: CurrentCalibration,
+) -> None:
+    """10 rows of cosine 0 outweigh it in plain cosines, where all else is near 0.87."""
+    assert real.controls["random_vector"].interval[0] < 0
+    assert real.centred.controls["random_vector"].interval[0] > 0.15
+    assert "made no measurable difference" not in "\n".join(limitations(real))
+    assert "The injected activation matters" in "\n".join(shown(real).shows)
+    (row,) = [
+        row
+        for question in questions(real)
+        for row in question.rows
+        if "random direction" in row.control
+    ]
+    assert row.difference == real.centred.controls["random_vector"].difference

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.report import Calibration, LabelName
-from nla_release.cards.sentences import ALWAYS, limitations, verdict
+from nla_release.calibration.report import CurrentCalibration
+from nla_release.cards.sentences import ALWAYS, limitations
 from nla_release.cards.shown import shown
-from nla_release.text.numbers import number
 from tests.builders import make_evidence
 
 WELL_MEASURED = {"rows": 120, "documents": 40}
@@ -19,27 +18,36 @@ def said(folder: Path, **evidence: Any) -> str:
     return "\n".join(limitations(calibrate(make_evidence(folder / "evidence", **evidence))))
 
 
-def changed(calibration: Calibration, control: str, **values: Any) -> Calibration:
+def changed(calibration: CurrentCalibration, control: str, **values: Any) -> CurrentCalibration:
     controls = dict(calibration.controls)
     controls[control] = controls[control].model_copy(update=values)
     return calibration.model_copy(update={"controls": controls})
 
 
+def contrasted(
+    calibration: CurrentCalibration, name: str, interval: tuple[float, float]
+) -> CurrentCalibration:
+    pairs = calibration.contrasts
+    found = getattr(pairs, name).model_copy(update={"interval": interval})
+    return calibration.model_copy(update={"contrasts": pairs.model_copy(update={name: found})})
+
+
 @pytest.fixture
-def good(tmp_path: Path) -> Calibration:
+def good(tmp_path: Path) -> CurrentCalibration:
     return calibrate(make_evidence(tmp_path / "evidence", **WELL_MEASURED))
 
 
-def test_every_release_says_that_explanations_may_be_wrong(good: Calibration) -> None:
+def test_every_release_says_that_explanations_may_be_wrong(good: CurrentCalibration) -> None:
     assert ALWAYS == "NLAs can produce unexpected or incorrect explanations."
     assert limitations(good)[0] == ALWAYS
 
 
-def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: Calibration) -> None:
+def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: CurrentCalibration) -> None:
     text = "\n".join(limitations(good))
 
     assert [sentence.split("**")[1] for sentence in limitations(good)[1:]] == [
         "Compare differences, not bare cosines.",
+        "Explanations follow one template.",
     ]
     assert "Small sample" not in text
 
@@ -47,10 +55,10 @@ def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: Calibration) ->
 @pytest.mark.parametrize(
     "interval", [(-0.01, 0.02), (0.0, 0.02), (-0.2, -0.1)], ids=["around 0", "from 0", "below 0"]
 )
-def test_format_only_is_said_when_another_rows_text_may_do_as_well(
-    good: Calibration, interval: tuple[float, float]
+def test_format_only_is_said_when_texts_of_other_documents_may_do_as_well(
+    good: CurrentCalibration, interval: tuple[float, float]
 ) -> None:
-    text = "\n".join(limitations(changed(good, "shuffled", interval=interval)))
+    text = "\n".join(limitations(contrasted(good, "above_others", interval)))
 
     assert "**The explanations are not shown to carry content.**" in text
     assert "Do not read these explanations as statements about an activation." in text
@@ -66,7 +74,7 @@ def test_format_only_is_said_when_another_rows_text_may_do_as_well(
     ],
 )
 def test_a_constant_that_does_as_well_is_named(
-    good: Calibration,
+    good: CurrentCalibration,
     difference: float,
     interval: tuple[float, float] | None,
     words: str,
@@ -99,9 +107,14 @@ def test_a_small_sample_is_called_small(tmp_path: Path, rows: int, documents: in
     assert f"**Small sample.** Measured on {rows} activations from {documents} documents." in text
 
 
-def test_an_injection_that_changes_nothing_is_named(good: Calibration) -> None:
+def test_an_injection_that_changes_nothing_is_named(good: CurrentCalibration) -> None:
     words = "**The injected activation made no measurable difference.**"
-    by_cosine = changed(good, "random_vector", interval=(-0.01, 0.02))
+    centred = good.centred.controls
+    random = centred["random_vector"].model_copy(update={"interval": (-0.01, 0.02)})
+    controls = {**centred, "random_vector": random}
+    by_cosine = good.model_copy(
+        update={"centred": good.centred.model_copy(update={"controls": controls})}
+    )
     counts = good.injection.model_copy(update={"random_vector_same_text": 60})
     by_text = good.model_copy(update={"injection": counts})
 
@@ -110,43 +123,35 @@ def test_an_injection_that_changes_nothing_is_named(good: Calibration) -> None:
     assert "word for word the same explanation in 60 of 120 rows" in "\n".join(limitations(by_text))
 
 
-def test_retrieval_must_beat_knowing_the_document(good: Calibration) -> None:
+def test_retrieval_must_beat_knowing_the_document(good: CurrentCalibration) -> None:
     """40 documents of 120 rows: naming the document alone is right in a third of the rows."""
-    found = good.retrieval.model_copy(update={"interval": (0.33, 0.5)})
+    found = good.retrieval.model_copy(update={"above_document_interval": (-0.01, 0.2)})
     text = "\n".join(limitations(good.model_copy(update={"retrieval": found})))
 
-    assert "**Explanations are not shown to identify their activation.**" in text
+    assert "**Explanations do not identify their activation among all.**" in text
     assert "knowing the document alone would give 0.333" in text
 
 
 def test_with_one_row_per_document_nothing_false_is_said_of_documents(tmp_path: Path) -> None:
-    """43 of 60 retrieved is no failure to single out, and 1.000 no rate of knowing a document."""
-    measured = calibrate(make_evidence(tmp_path, rows=60, documents=60))
-    label = measured.label.model_copy(update={"name": "format-only"})
-    calibration = measured.model_copy(update={"label": label})
-    chance = calibration.retrieval.model_copy(update={"hits": 1, "interval": (0.003, 0.089)})
-    text = "\n".join(limitations(calibration))
-    lost = "\n".join(limitations(calibration.model_copy(update={"retrieval": chance})))
+    """59 of 60 retrieved is no failure to single out, and 1.000 no rate of knowing a document."""
+    text = said(tmp_path, rows=60, documents=60)
 
-    assert "**Rows of one document were not told apart.**" in text
+    assert "**Rows of one document were not told apart.** With one row per document" in text
     assert "identify their activation" not in text
-    assert "**Explanations are not shown to identify their activation.**" in lost
-    for said in (text, lost):
-        assert "knowing the document" not in said
-        assert "topic, not" not in said
+    assert "knowing the document" not in text
 
 
-def test_a_difference_that_brings_nothing_nearer_has_a_limitation_of_its_own(
-    good: Calibration,
+def test_a_difference_that_brings_nothing_nearer_is_no_content_either(
+    good: CurrentCalibration,
 ) -> None:
-    """Another's text does not serve as well there, and yet no content is shown."""
-    label = good.label.model_copy(update={"name": "format-only"})
-    text = "\n".join(limitations(good.model_copy(update={"label": label})))
+    """Another document's text does not serve as well there, and yet no content is shown."""
+    near = good.retrieval.percentile.model_copy(update={"interval": (-0.02, 0.1)})
+    found = good.retrieval.model_copy(update={"percentile": near})
+    changed = good.model_copy(update={"retrieval": found})
 
-    assert good.controls["shuffled"].difference > 0
-    assert "**The explanations are not shown to carry content.**" in text
-    assert "The reconstruction is not shown to be nearer to its own activation" in text
-    assert "the form of the text" not in text
+    assert changed.contrasts.above_others.interval[0] > 0
+    assert "**The explanations are not shown to carry content.**" in "\n".join(limitations(changed))
+    assert "not shown to be nearer to its own activation" in " ".join(shown(changed).does_not_show)
 
 
 def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None:
@@ -155,36 +160,23 @@ def test_a_collapsed_pair_is_told_that_it_repeats_itself(tmp_path: Path) -> None
     assert "**Explanations repeat.** 120 explanations: 1 different text." in text
 
 
-@pytest.mark.parametrize(
-    ("label", "words"),
-    [
-        ("content-reading", "carry content of the activation they describe"),
-        ("topic-level", "not shown to identify the single activation"),
-        ("format-only", "not shown to carry content of the activation"),
-        ("inconclusive", "Too little was measured"),
-    ],
-)
-def test_each_label_is_said_in_plain_words_with_its_numbers(
-    good: Calibration, label: LabelName, words: str
+def test_where_one_dimension_holds_most_energy_plain_cosines_are_not_to_be_compared(
+    good: CurrentCalibration,
 ) -> None:
-    labelled = good.label.model_copy(update={"name": label})
-    found = verdict(good.model_copy(update={"label": labelled}))
+    first = good.energy.dimensions[0].model_copy(update={"dimension": 163, "energy": 0.786})
+    energy = good.energy.model_copy(update={"dominated": True, "dimensions": [first]})
+    text = "\n".join(limitations(good.model_copy(update={"energy": energy})))
 
-    assert found.word == label.capitalize()
-    assert words in found.meaning
-    assert found.meaning.count(".") == 1
-    assert found.numbers.endswith(".")
-    if label != "inconclusive":
-        assert number(good.cosine.mean) in found.numbers
-        assert number(good.controls["shuffled"].mean) in found.numbers
+    assert "**Plain cosines say little here.** Dimension 163 holds 79% of the energy" in text
+    assert "Compare differences" not in text
+    along = energy.model_copy(update={"dimensions": good.energy.dimensions, "mean_direction": 0.6})
+    text = "\n".join(limitations(good.model_copy(update={"energy": along})))
+    assert "The direction of the mean holds 60% of the energy of these activations." in text
 
 
-def test_a_limitation_does_not_repeat_what_the_card_says_it_does_not_show(
-    good: Calibration,
-) -> None:
-    found = good.retrieval.model_copy(update={"interval": (0.0, 0.1)})
-    label = good.label.model_copy(update={"name": "topic-level"})
-    topic = good.model_copy(update={"label": label, "retrieval": found})
+def test_a_format_only_pair_has_the_numbers_that_decide_it(tmp_path: Path) -> None:
+    found = calibrate(make_evidence(tmp_path, **WELL_MEASURED, collapsed=True))
+    others = found.contrasts.above_others
 
-    assert "distinguishes its activation" in " ".join(shown(topic).does_not_show)
-    assert "identify their activation" not in "\n".join(limitations(topic))
+    assert others.difference == 0
+    assert "(difference 0.000, 95% CI -, n = 120)" in limitations(found)[1].replace("+", "")

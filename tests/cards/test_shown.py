@@ -3,11 +3,10 @@
 import os
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from nla_release.calibration.blocks import Permutation
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
@@ -25,8 +24,9 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "shows"
 
 # Evidence that gets each label.
 OPTIONS: dict[LabelName, dict[str, Any]] = {
-    "content-reading": {"rows": 120, "documents": 30, "probes": ["claims"]},
-    "topic-level": {"rows": 60, "documents": 20, "noise": 2.5},
+    "row-level": {"rows": 120, "documents": 30, "probes": ["claims"]},
+    "document-level": {"rows": 60, "documents": 20, "reads": "document"},
+    "token-level": {"rows": 60, "documents": 20, "reads": "token"},
     "format-only": {"rows": 60, "documents": 20, "collapsed": True},
     "inconclusive": {"rows": 12, "documents": 3},
 }
@@ -41,7 +41,7 @@ def words(calibration: Calibration) -> str:
     return " ".join([*found.shows, *found.does_not_show])
 
 
-@pytest.mark.parametrize("label", get_args(LabelName))
+@pytest.mark.parametrize("label", OPTIONS)
 def test_the_block_of_each_label_is_the_one_that_was_read_and_approved(
     tmp_path: Path, label: LabelName
 ) -> None:
@@ -58,7 +58,7 @@ def test_the_block_of_each_label_is_the_one_that_was_read_and_approved(
     assert expected_page_blocks(calibration)["shows"] + "\n" == block
 
 
-@pytest.mark.parametrize("label", get_args(LabelName))
+@pytest.mark.parametrize("label", OPTIONS)
 def test_every_label_says_something_on_either_side(tmp_path: Path, label: LabelName) -> None:
     found = shown(measured(tmp_path, **OPTIONS[label]))
 
@@ -70,7 +70,7 @@ def test_every_label_says_something_on_either_side(tmp_path: Path, label: LabelN
         assert claim(sentence) is None
 
 
-@pytest.mark.parametrize("label", get_args(LabelName))
+@pytest.mark.parametrize("label", OPTIONS)
 def test_no_number_of_it_contradicts_the_calibration(tmp_path: Path, label: LabelName) -> None:
     calibration = measured(tmp_path, **OPTIONS[label])
 
@@ -87,25 +87,33 @@ def test_a_pair_of_which_only_the_form_is_shown_shows_no_content(tmp_path: Path)
     """A cosine of 0.8 that a constant reaches too is no success."""
     text = words(measured(tmp_path, **OPTIONS["format-only"]))
 
-    assert "How much of the cosine needs no content:" in text
+    assert "How much of the score needs no content:" in text
     assert "belong to their activations" not in text
     assert "injected activation matters" not in text
 
 
-def test_a_topic_is_no_instance(tmp_path: Path) -> None:
-    found = shown(measured(tmp_path, **OPTIONS["topic-level"]))
+def test_a_document_is_no_row_of_it(tmp_path: Path) -> None:
+    found = shown(measured(tmp_path, **OPTIONS["document-level"]))
 
-    assert not any("more than its document" in sentence for sentence in found.shows)
+    assert not any("rows of one document apart" in sentence for sentence in found.shows)
     assert "from others of the same document" in found.does_not_show[0]
 
 
-def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path: Path) -> None:
-    found = shown(measured(tmp_path, rows=60, documents=60))
+def test_a_token_is_no_document(tmp_path: Path) -> None:
+    """What another row of the document says is no better than what any row says: no topic."""
+    found = shown(measured(tmp_path, **OPTIONS["token-level"]))
 
-    assert found.does_not_show[0] == (
-        "Whether an explanation distinguishes its activation from others of the same document."
-        " With one row per document, identifying the document identifies the row; hold out two"
-        " rows or more of each document."
+    assert not any("documents apart" in sentence for sentence in found.shows)
+    assert found.does_not_show[0].startswith("Whether an explanation says anything about its docum")
+
+
+def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path: Path) -> None:
+    calibration = measured(tmp_path, rows=60, documents=60)
+    found = shown(calibration)
+
+    assert not any("same document" in sentence for sentence in found.shows)
+    assert "With one row per document, rows of a document cannot be compared." in (
+        calibration.label.sentence
     )
     assert "1.000" not in found.does_not_show[0]
 
@@ -113,8 +121,8 @@ def test_with_one_row_per_document_others_of_it_were_not_there_to_tell(tmp_path:
 @pytest.mark.parametrize(
     ("interval", "words"),
     [
-        ((-0.01, 0.31), "it is not shown to say more about it than another row's explanation does"),
-        ((-0.3, -0.1), "another row's explanation reconstructs it better"),
+        ((-0.01, 0.31), "not shown to say more about it than explanations of other documents do"),
+        ((-0.3, -0.1), "explanations of other documents reconstruct it better"),
         ((0.11, 0.19), "the reconstruction is not shown to be nearer to its own activation"),
     ],
     ids=["not shown", "worse", "better and yet no nearer"],
@@ -123,19 +131,23 @@ def test_format_only_says_why_and_calls_nothing_equal(
     tmp_path: Path, interval: tuple[float, float], words: str
 ) -> None:
     calibration = measured(tmp_path, **OPTIONS["format-only"])
-    shuffled = calibration.controls["shuffled"].model_copy(update={"interval": interval})
-    controls = dict(calibration.controls) | {"shuffled": shuffled}
-    found = shown(calibration.model_copy(update={"controls": controls}))
+    pairs = calibration.contrasts
+    others = pairs.above_others.model_copy(update={"interval": interval})
+    update = {"contrasts": pairs.model_copy(update={"above_others": others})}
+    found = shown(calibration.model_copy(update=update))
 
     assert words in found.does_not_show[0]
     assert not re.search(r"as well|as high", " ".join(found.does_not_show))
 
 
-def test_content_may_be_the_token_alone(tmp_path: Path) -> None:
-    assert any(
-        "more than the token at the activation's position" in sentence
-        for sentence in shown(measured(tmp_path, **OPTIONS["content-reading"])).does_not_show
-    )
+def test_that_it_is_more_than_the_token_is_shown_or_not_said(tmp_path: Path) -> None:
+    rows = shown(measured(tmp_path, **OPTIONS["row-level"]))
+
+    assert any("They carry more than the last token" in sentence for sentence in rows.shows)
+    for label in ("document-level", "token-level"):
+        assert "more than the last token" not in " ".join(
+            shown(measured(tmp_path, **OPTIONS[label])).shows
+        )
 
 
 def test_wording_that_may_carry_it_is_said(tmp_path: Path) -> None:
@@ -179,9 +191,8 @@ def test_words_that_lead_nowhere_are_said_to(tmp_path: Path) -> None:
     )
     changed = calibration.model_copy(update={"probes": probes})
 
-    unsure = found.lexical.model_copy(
-        update={"permutation": Permutation(p=0.05, floor=0.0005, draws=2000)}
-    )
+    percentile = found.lexical.percentile.model_copy(update={"interval": (-0.01, 0.2)})
+    unsure = found.lexical.model_copy(update={"percentile": percentile})
     by_chance = calibration.probes.model_copy(
         update={"text_retrieval": found.model_copy(update={"lexical": unsure})}
     )
