@@ -32,13 +32,15 @@ class EvidenceParts(NamedTuple):
 
 
 def source_text(position: int, documents: int = 10) -> str:
-    """The source text of a row: the beginning of its document, which shares no words with others.
+    """The source text of a row: the beginning of its document, which shares few words with others.
 
-    It is long enough to be compared with training texts.
+    It is long enough to be compared with training texts. The k-th rows of all documents end in the
+    same word.
     """
     document, before = position % documents, position // documents
-    words = " ".join(f"w{at}x{document}" for at in range(16 + before))
-    return f"A text about topic{document}: {words}"
+    words = [f"w{at}x{document}" for at in range(15)]
+    words += [word for at in range(before + 1) for word in (f"v{at}x{document}", f"end{at}")]
+    return f"A text about topic{document}: {' '.join(words)}"
 
 
 def training_shingles(*texts: str, labels: Collection[str] = ("a label",)) -> TrainingShingles:

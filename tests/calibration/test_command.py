@@ -1,8 +1,11 @@
+import re
+
 import pytest
 from click.testing import CliRunner
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.report import Calibration
+from nla_release.calibration.row import HEADER
 from nla_release.cli.calibrate import command
 from nla_release.errors import EvidenceError, NothingCheckedError
 from nla_release.output.calibration_text import calibration_table
@@ -19,7 +22,9 @@ def test_calibrate_writes_the_file_beside_the_evidence_and_shows_a_table(folder)
     result = CliRunner().invoke(command, [str(folder)])
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert result.stderr.startswith("asked 40 · ok 38 · empty 1 · truncated 1 · unparsed 0\n")
+    assert result.stderr.startswith(
+        "40 activations: 38 explained, 1 empty, 1 truncated, 0 without tags\n"
+    )
     assert str(folder / "calibration.json") in result.stderr
     assert (folder / "calibration.json").is_file()
 
@@ -47,38 +52,46 @@ def test_damaged_evidence_leaves_the_older_calibration_alone(folder):
 
 def test_every_metric_stands_beside_its_control(folder):
     calibration = calibrate(make_evidence(folder / "evidence"))
-    lines = calibration_table(calibration).splitlines()
-    header = lines[2]
-    assert header.split() == [
-        "metric",
-        "value",
-        "control",
-        "difference",
-        "95%",
-        "interval",
-        "of",
-        "it",
-        "n",
+    table = calibration_table(calibration)
+    first, second, third = table.split("\n\n")[1:4]
+    assert [block.splitlines()[0] for block in (first, second, third)] == [
+        "Does it tell rows apart? Yes.",
+        "Does the AR read the text? Yes.",
+        "Can a reader use the text? Yes.",
     ]
-    shuffled = calibration.controls["shuffled"]
-    assert lines[3].split() == [
-        "cosine",
-        f"{calibration.cosine.mean:.3f}",
-        "shuffled",
-        f"{shuffled.mean:.3f}",
-        f"{shuffled.difference:+.3f}",
-        f"{shuffled.interval[0]:+.3f}",
-        "to",
-        f"{shuffled.interval[1]:+.3f}",
+    header, *lines = first.splitlines()[1:]
+    assert re.split(r"\s{2,}", header.strip()) == list(HEADER)
+    within = calibration.contrasts.within
+    assert re.split(r"\s{2,}", lines[0].strip()) == [
+        "Centred cosine, own text",
+        f"{within.first:.3f}",
+        f"{within.second:.3f}: texts of other rows of the document",
+        f"{within.difference:+.3f}",
+        f"{within.interval[0]:+.3f} to {within.interval[1]:+.3f}",
         "40",
     ]
-    assert [line.split("  ")[0] for line in lines[3:12]] == ["cosine"] * 6 + [
-        "fve",
-        "fve, mean norm",
-        f"retrieval {calibration.retrieval.hits}/40",
+    for block in (first, second, third):
+        assert {line.rindex("40") for line in block.splitlines()[2:]} == {len(header) - 2}
+    assert table.splitlines()[-1] == calibration.label.sentence
+
+
+def test_controls_of_the_same_document_and_the_same_token_are_the_first_rows(folder):
+    """They settle whether it is the row, its document or its token that is read."""
+    calibration = calibrate(make_evidence(folder / "evidence"))
+    lines = calibration_table(calibration).splitlines()[4:7]
+    assert [re.search(r"\d: (.*?)  ", line)[1] for line in lines] == [
+        "texts of other rows of the document",
+        "texts of other documents",
+        "texts of other documents at the same token",
     ]
-    assert {line.rindex("40") for line in lines[3:12]} == {len(header) - 2}
-    assert lines[-1] == calibration.label.sentence
+
+
+def test_both_of_a_release_that_is_complete_and_bad_can_be_seen(folder):
+    """A gate that passes says nothing of how good the pair is: the grades do."""
+    calibration = calibrate(make_evidence(folder / "evidence", collapsed=True))
+    table = calibration_table(calibration)
+    assert "Does it tell rows apart? No." in table
+    assert "Does the AR read the text? No." in table
 
 
 @pytest.mark.parametrize(
