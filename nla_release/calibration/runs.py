@@ -34,8 +34,10 @@ _FULL = "the log of runs is full: move evidence/ away, and say so in a note"
 class Asked(Strict):
     """How many were asked, of how many that the data holds."""
 
-    asked: PositiveInt
-    available: PositiveInt | None = None
+    asked: PositiveInt = Field(description="how many were asked")
+    available: PositiveInt | None = Field(
+        default=None, description="how many the data holds; null where that was not recorded"
+    )
 
 
 class Headline(Strict):

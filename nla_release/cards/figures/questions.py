@@ -82,7 +82,7 @@ def _write(axes: Axes, place: float, words: str, weight: str) -> None:
         0.22 - place,
         words,
         transform=axes.get_yaxis_transform(),
-        fontsize=9,
+        fontsize=8.5,
         fontweight=weight,
         verticalalignment="bottom",
     )
