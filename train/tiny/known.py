@@ -145,7 +145,7 @@ PAIRS = (
         ar="token",
         deserves=("token-level", "format-only"),
         because="a function word occurs in every document alike, so that it says nothing of any",
-        codes=("NLA605",),
+        codes=("NLA626",),
         at="function words",
     ),
     Known(
@@ -155,7 +155,7 @@ PAIRS = (
         ar="class",
         deserves=("token-level", "format-only"),
         because="the class of a function word says less than the word, and nothing of any document",
-        codes=("NLA605",),
+        codes=("NLA626",),
         at="function words",
     ),
 )
