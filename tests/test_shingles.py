@@ -138,3 +138,27 @@ def test_a_file_that_is_damaged_is_read_or_refused(tmp_path_factory, at, replace
     path.write_bytes(content)
     with contextlib.suppress(DataError):
         assert read_shingles(path).documents >= 1
+
+
+@pytest.mark.parametrize(("replaced", "found"), [(0.0, 1.0), (0.02, 0.98), (0.05, 0.8)])
+def test_a_copy_with_few_words_replaced_is_near(replaced, found):
+    """200 copies of 120 words; half of the sequences of 8 are left below 8% of the words."""
+    assert _near(replaced) >= found
+
+
+@pytest.mark.parametrize(("replaced", "found"), [(0.15, 0.05), (1.0, 0.0)])
+def test_a_copy_with_many_words_replaced_is_missed(replaced, found):
+    assert _near(replaced) <= found
+
+
+def _near(replaced):
+    """The share of copies that have half of their word sequences in common with the original."""
+    random, hits = np.random.default_rng(0), 0
+    for copy in range(200):
+        words = [f"w{at}x{copy}" for at in range(120)]
+        other = [
+            f"other{at}" if random.random() < replaced else word for at, word in enumerate(words)
+        ]
+        own, theirs = shingle_hashes(" ".join(words)), shingle_hashes(" ".join(other))
+        hits += len(own & theirs) >= 0.5 * len(theirs)
+    return hits / 200
