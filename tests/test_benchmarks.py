@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.calibrate import command as calibrate
 from benchmarks.check import command as check
 from benchmarks.push import command as push
 from benchmarks.roundtrip import command as roundtrip
@@ -55,4 +56,12 @@ def test_the_benchmark_compares_training_and_extraction_with_plain_loops():
 
     assert done.exit_code == 0, done.output
     for words in ("chain tokens/s", "chain activations/s", "(aim: 5)", "of its memory"):
+        assert words in done.output
+
+
+def test_the_benchmark_compares_calibrate_with_reading_its_evidence():
+    done = CliRunner().invoke(calibrate, ["--small", "--runs", "1"])
+
+    assert done.exit_code == 0, done.output
+    for words in ("40 rows of width 32", "calibrate s", "MB over the vectors", "times reading"):
         assert words in done.output
