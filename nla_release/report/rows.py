@@ -4,6 +4,7 @@ An arm is what the AR read in place of the row's explanation, the explanation it
 shows the worst rows as they are, and its script shows all of them from one JSON document.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -114,22 +115,28 @@ def _rows(evidence: Evidence, arms: Sequence[_Arm], kept: Sequence[int], limit: 
     own, best = arms[0].centred, arms[1].centred
     assert own is not None
     assert best is not None
+    columns = [
+        zip(
+            [short(arm.texts[at]) for at in kept],
+            _numbers(arm.centred, kept),
+            _numbers(arm.plain, kept),
+            strict=True,
+        )
+        for arm in arms
+    ]
+    found = [evidence.rows[at] for at in kept]
     return [
-        [
-            short(evidence.rows[at].id),
-            short(evidence.rows[at].document),
-            evidence.rows[at].status,
-            _number(own - best, at),
-            [[short(a.texts[at]), _number(a.centred, at), _number(a.plain, at)] for a in arms],
-        ]
-        for at in kept
+        [short(row.id), short(row.document), row.status, difference, list(read)]
+        for row, difference, *read in zip(found, _numbers(own - best, kept), *columns, strict=True)
     ]
 
 
-def _number(values: Floats | None, at: int) -> str:
-    if values is None or np.isnan(values[at]):
-        return number(None)
-    return number(round(float(values[at]), 6))
+def _numbers(values: Floats | None, kept: Sequence[int]) -> list[str]:
+    """As text, of the rows that are kept."""
+    if values is None:
+        return [number(None)] * len(kept)
+    few = np.round(values[list(kept)], 6).tolist()
+    return [number(None if math.isnan(each) else each) for each in few]
 
 
 def _static(arms: Sequence[_Arm], rows: list[Any], row: list[Any]) -> dict[str, Any]:
