@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nla_release.calibration.blocks import AgainstChance
+from nla_release.calibration.consistency import documents_checked
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
 from nla_release.calibration.controls import centred_cosines, failures, has
@@ -59,6 +60,7 @@ def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
     )
     added = {
         "retrieval": retrieval,
+        "documents": documents_checked(evidence),
         "failures": FORMAT_3.ratio(answers.failed, documents),
         "energy": _energy(evidence),
         "centred": _centred(evidence),

@@ -75,7 +75,8 @@ def clauses(calibration: CurrentCalibration) -> list[Clause]:
         _not_above_the_mean(calibration, name),
         _CLAUSES[name](calibration),
         _failures(calibration),
-        _code(calibration),
+        _code(calibration, name),
+        _documents(calibration),
     ]
     return [clause for clause in said if clause is not None]
 
@@ -240,8 +241,18 @@ def _failures(calibration: CurrentCalibration) -> Clause | None:
     )
 
 
-def _code(calibration: CurrentCalibration) -> Clause | None:
-    if found_by_words(calibration) is not False:
+def _documents(calibration: CurrentCalibration) -> Clause | None:
+    if calibration.documents.checked:
+        return None
+    return Clause(
+        "Documents are the author's word.",
+        "The source texts, which would show them, are withheld.",
+    )
+
+
+def _code(calibration: CurrentCalibration, name: LabelName) -> Clause | None:
+    """Of a text that says the token alone, the words need not lead to the document."""
+    if name == "token-level" or found_by_words(calibration) is not False:
         return None
     return Clause(
         "Read by its own AR only.",
@@ -255,8 +266,9 @@ def grades(calibration: CurrentCalibration) -> Grades:
     if name == "inconclusive":
         nothing: Grade = "not measured"
         return Grades(reads_text=nothing, tells_rows_apart=nothing, readable=nothing)
+    within = calibration.contrasts.within
     apart: dict[LabelName, Grade] = {
-        "row-level": "yes",
+        "row-level": "yes" if within and within.difference >= SMALL_EFFECT else "partly",
         "document-level": "partly",
         "token-level": "partly",
     }

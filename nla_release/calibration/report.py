@@ -25,6 +25,7 @@ from nla_release.calibration.blocks import (
     Ratio,
     Rows,
 )
+from nla_release.calibration.consistency import DocumentsChecked
 from nla_release.calibration.contamination import Contamination
 from nla_release.calibration.multiplicity import Multiplicity
 from nla_release.calibration.records import Sha256
@@ -355,6 +356,11 @@ class Calibration(Strict):
     plain_contrasts: Contrasts | None = Field(
         default=None, description="of plain cosines; absent before format 3"
     )
+    documents: DocumentsChecked | None = Field(
+        default=None,
+        description="whether the rows' texts show that documents are what they say; absent before"
+        " format 3",
+    )
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
@@ -404,6 +410,7 @@ class CurrentCalibration(Calibration):
     centred: Centred
     contrasts: Contrasts
     plain_contrasts: Contrasts
+    documents: DocumentsChecked
 
 
 def _leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
