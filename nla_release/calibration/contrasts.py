@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release.calibration.clustered import jackknife_variance, t_quantile
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
 
 # Numbers held at once in one array, 16 MB of them.
@@ -75,7 +76,7 @@ def contrasts(
     their texts (jackknife). Texts that several documents share are not independent either, so the
     same is done with whole texts, and the variance that texts add to that of documents is added.
     The degrees of freedom are the effective number of documents or texts, whichever is smaller,
-    less 1.
+    less 1. Documents and texts without a row that has both arms do not count for that.
 
     Scores are linear in what is read, so that a whole document is one vector, and no matrix of
     [N, N] is needed: 10,000 rows take seconds.
@@ -130,7 +131,7 @@ class _Grouping:
             np.asarray(names), return_inverse=True, return_counts=True
         )
         self.groups = len(self.sizes)
-        self.effective = float(self.sizes.sum() ** 2 / np.sum(self.sizes.astype(np.float64) ** 2))
+        self.effective = _effective(self.sizes.astype(np.float64))
         self._order = np.argsort(self.label, kind="stable")
         self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
 
@@ -278,6 +279,11 @@ class _Arms:
         return _Scores(_mean(total, count), without)
 
 
+def _effective(sizes: Floats) -> float:
+    """`D / (1 + CV^2)` of the sizes of D groups, as `clustered.effective_documents`."""
+    return float(sizes.sum() ** 2 / np.sum(sizes**2))
+
+
 def _group_sums(read: Floats, grouping: _Grouping) -> Floats:
     """[groups, d] sums of what the AR made of each group's texts."""
     sums = np.zeros((grouping.groups, read.shape[1]))
@@ -306,6 +312,7 @@ class _Sums:
         self._first = self._second = self._difference = 0.0
         self._n = 0
         self._without = [np.zeros((2, grouping.groups)) for grouping in groupings]
+        self._sizes = [np.zeros(grouping.groups) for grouping in groupings]
 
     def add(
         self, rows: slice, first: _Scores, second: _Scores, failed: npt.NDArray[np.bool_]
@@ -318,10 +325,12 @@ class _Sums:
         self._first += float(first.whole[counted].sum())
         self._second += float(second.whole[counted].sum())
         for at, grouping in enumerate(self._groupings):
+            labels = grouping.label[rows]
+            self._sizes[at] += np.bincount(labels[has_both], minlength=grouping.groups)
             apart = np.where(tie, 0.0, first.without[at] - second.without[at])
             kept = ~np.isnan(first.without[at] + second.without[at])
             kept = np.broadcast_to(kept, (len(failed), grouping.groups)).copy()
-            kept[np.arange(len(failed)), grouping.label[rows]] = False
+            kept[np.arange(len(failed)), labels] = False
             self._without[at][0] += np.sum(np.where(kept, apart, 0.0), axis=0)
             self._without[at][1] += kept.sum(axis=0)
 
@@ -339,7 +348,10 @@ class _Sums:
         )
 
     def _interval(self, difference: float, level: float) -> Interval | None:
-        freedom = min(grouping.effective for grouping in self._groupings) - 1
+        if np.count_nonzero(self._sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
+            return None
+        effective = [_effective(sizes) for sizes in self._sizes]
+        freedom = min(*(grouping.effective for grouping in self._groupings), *effective) - 1
         if freedom < 1:
             return None
         variances = []

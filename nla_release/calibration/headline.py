@@ -17,7 +17,7 @@ from nla_release.calibration.consistency import documents_checked
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
 from nla_release.calibration.controls import centred_cosines, failures, has
-from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL, NO_VARIANCE
+from nla_release.calibration.enough import NO_VARIANCE
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import FORMAT_3, rounded
 from nla_release.calibration.reading import (
@@ -95,11 +95,10 @@ def _answers(evidence: Evidence) -> Answers:
 
 def contrasts(answers: Answers) -> Contrasts:
     """The own text against the texts of other rows, by cosines less `answers.mean`."""
-    enough = len(set(answers.documents)) >= MIN_DOCUMENTS_OF_INTERVAL
-    return _block(pair_contrasts(answers), enough=enough)
+    return _block(pair_contrasts(answers))
 
 
-def _block(found: Found, *, enough: bool) -> Contrasts:
+def _block(found: Found) -> Contrasts:
     def block(contrast: Contrast | None) -> PairContrast | None:
         if contrast is None or not contrast.n:
             return None
@@ -107,7 +106,7 @@ def _block(found: Found, *, enough: bool) -> Contrasts:
             first=np.clip(contrast.first, -1, 1),
             second=np.clip(contrast.second, -1, 1),
             difference=contrast.difference,
-            interval=contrast.interval if enough else None,
+            interval=contrast.interval,
             n=contrast.n,
         )
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
+from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
 
 Level = Literal["row-level", "document-level", "token-level", "format-only"]
@@ -169,7 +170,9 @@ def nearness(answers: Answers) -> Contrast:
 
 
 def _against(values: Floats, chance: Floats, documents: Sequence[str]) -> Contrast:
-    """The mean of [N] values against that of [N] chances."""
-    (interval,) = mean_intervals((values - chance)[np.newaxis], documents)
+    """The mean of [N] values against that of [N] chances; no interval with few documents."""
+    interval = None
+    if len(set(documents)) >= MIN_DOCUMENTS_OF_INTERVAL:
+        (interval,) = mean_intervals((values - chance)[np.newaxis], documents)
     first, second = float(values.mean()), float(chance.mean())
     return Contrast(first, second, first - second, interval, len(values))

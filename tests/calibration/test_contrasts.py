@@ -123,6 +123,25 @@ def test_with_one_row_per_document_nothing_is_within() -> None:
     assert result.above_others.n == 12
 
 
+def test_documents_of_one_row_add_no_certainty_within_documents() -> None:
+    """Forty documents of one row each say nothing of rows that share a document."""
+    random = np.random.default_rng(5)
+    several = [str(at // 3) for at in range(18)]
+    scores = random.standard_normal((58, 58)) + np.eye(58)
+    padded = found(scores, [*several, *(f"alone {at}" for at in range(40))]).within
+    alone = found(scores[:18, :18], several).within
+    assert (padded.n, padded.difference) == (18, pytest.approx(alone.difference))
+    low, high = padded.interval
+    assert high - low > 0.98 * (alone.interval[1] - alone.interval[0])
+
+
+def test_four_documents_of_several_rows_give_no_interval_within_them() -> None:
+    documents = [*(str(at // 3) for at in range(12)), *(f"alone {at}" for at in range(40))]
+    result = found(np.random.default_rng(6).standard_normal((52, 52)), documents)
+    assert result.within.interval is None
+    assert result.above_others.interval is not None
+
+
 def test_without_tokens_there_is_no_token_control() -> None:
     assert found(np.eye(4), ["a", "a", "b", "b"]).above_token is None
 

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nla_release.calibration.reading import Answers, last_token, level_of, pair_contrasts
+from nla_release.calibration.reading import (
+    Answers,
+    in_document,
+    last_token,
+    level_of,
+    nearness,
+    pair_contrasts,
+)
 from tests.calibration.real_pair import real_parts
 
 
@@ -51,6 +58,24 @@ def test_explanations_that_are_cut_off_hide_no_reading(real: Answers) -> None:
 
 def test_explanations_that_fail_most_of_the_time_show_nothing(real: Answers) -> None:
     assert decided(replace(real, failed=np.arange(len(real.failed)) % 30 != 0)) == "format-only"
+
+
+def test_four_documents_give_no_interval(real: Answers) -> None:
+    few = np.isin(real.documents, sorted(set(real.documents))[:4])
+    at = np.flatnonzero(few)
+    cut = Answers(
+        gold=real.gold[at],
+        real=real.real[at],
+        empty=real.empty,
+        mean=real.mean,
+        documents=[real.documents[row] for row in at],
+        texts=[real.texts[row] for row in at],
+        failed=real.failed[at],
+        tokens=None,
+    )
+    assert nearness(cut).interval is None
+    assert in_document(cut).interval is None
+    assert pair_contrasts(cut).above_others.interval is None
 
 
 def test_other_rows_explanations_are_format_only(real: Answers) -> None:
