@@ -16,7 +16,7 @@ from pydantic import Field
 from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import TextCondition
+from nla_release.calibration.records import Row, TextCondition
 from nla_release.calibration.statistics import retrieved, unit_rows
 from nla_release.schema import Strict
 
@@ -51,14 +51,20 @@ class DocumentsChecked(Strict):
 
 
 def documents_checked(evidence: Evidence) -> DocumentsChecked:
-    """Whether `unlike_documents` could look at every row."""
-    withheld = sum(row.text is None for row in evidence.rows)
-    if not withheld:
-        return DocumentsChecked(checked=True)
-    return DocumentsChecked(
-        checked=False,
-        reason=f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld",
-    )
+    """Whether `unlike_documents` could look at every row, and every document has its own text."""
+    withheld = sum(not (row.text or "").strip() for row in evidence.rows)
+    if withheld:
+        reason = f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld"
+        return DocumentsChecked(checked=False, reason=reason)
+    ordered = sorted(_longest(_texts(evidence)).values())
+    alike = sum(longer.startswith(text) for text, longer in pairwise(ordered))
+    if alike:
+        reason = (
+            f"the source texts of {alike} of {len(ordered)} documents are beginnings of other"
+            " documents too"
+        )
+        return DocumentsChecked(checked=False, reason=reason)
+    return DocumentsChecked(checked=True)
 
 
 def unlike_documents(evidence: Evidence) -> list[str]:
@@ -67,12 +73,8 @@ def unlike_documents(evidence: Evidence) -> list[str]:
     A row's text is its document up to and with the activation. So the texts of a document are
     beginnings of its longest, and no document's text is the beginning of another's.
     """
-    texts = [
-        (row, row.text.rstrip(_HALF_CHARACTER)) for row in evidence.rows if row.text is not None
-    ]
-    longest: dict[str, str] = {}
-    for row, text in texts:
-        longest[row.document] = max(longest.get(row.document, ""), text, key=len)
+    texts = _texts(evidence)
+    longest = _longest(texts)
     found = [
         f"the text of row {row.id!r} is no beginning of document {row.document!r}"
         for row, text in texts
@@ -85,6 +87,21 @@ def unlike_documents(evidence: Evidence) -> list[str]:
         if longer.startswith(text)
     ]
     return found
+
+
+def _texts(evidence: Evidence) -> list[tuple[Row, str]]:
+    """The rows that have a source text, with it."""
+    return [
+        (row, row.text.rstrip(_HALF_CHARACTER)) for row in evidence.rows if row.text is not None
+    ]
+
+
+def _longest(texts: Sequence[tuple[Row, str]]) -> dict[str, str]:
+    """By document, the longest text of its rows."""
+    longest: dict[str, str] = {}
+    for row, text in texts:
+        longest[row.document] = max(longest.get(row.document, ""), text, key=len)
+    return longest
 
 
 def read_differently(evidence: Evidence) -> list[tuple[str, str]]:

@@ -80,7 +80,7 @@ def _given(block: Strict) -> dict[str, Any]:
 
 
 def _answers(evidence: Evidence) -> Answers:
-    sources = [row.text for row in evidence.rows if row.text is not None]
+    tokens = [last_token(row.text or "") for row in evidence.rows]
     return Answers(
         gold=evidence.vectors["gold"],
         real=evidence.vectors["real"],
@@ -89,7 +89,7 @@ def _answers(evidence: Evidence) -> Answers:
         documents=evidence.documents,
         texts=[row.explanation for row in evidence.rows],
         failed=evidence.failed("real"),
-        tokens=list(map(last_token, sources)) if len(sources) == len(evidence.rows) else None,
+        tokens=tokens if all(tokens) else None,
     )
 
 

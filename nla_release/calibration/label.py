@@ -242,12 +242,11 @@ def _failures(calibration: CurrentCalibration) -> Clause | None:
 
 
 def _documents(calibration: CurrentCalibration) -> Clause | None:
-    if calibration.documents.checked:
+    documents = calibration.documents
+    if documents.checked:
         return None
-    return Clause(
-        "Documents are the author's word.",
-        "The source texts, which would show them, are withheld.",
-    )
+    why = documents.reason or "the source texts do not show them"
+    return Clause("Documents are the author's word.", f"{why[0].upper()}{why[1:]}.")
 
 
 def _code(calibration: CurrentCalibration, name: LabelName) -> Clause | None:

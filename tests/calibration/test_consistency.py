@@ -64,6 +64,31 @@ def test_a_withheld_text_makes_documents_the_authors_word(measured):
     assert found.reason == "the source texts of 60 of 60 rows are withheld"
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_blank_text_is_a_withheld_one(measured, text):
+    def blank(parts):
+        parts.rows[0] = parts.rows[0].model_copy(update={"text": text})
+
+    evidence = measured(blank)
+
+    assert documents_checked(evidence).reason == "the source texts of 1 of 60 rows are withheld"
+    assert calibrate(evidence).contrasts.above_token is None
+
+
+def test_texts_that_are_too_short_to_tell_documents_apart_show_no_documents(measured):
+    """Texts of one word contradict no name of a document, so they confirm none either."""
+
+    def shorten(parts):
+        parts.rows[:] = [row.model_copy(update={"text": "The"}) for row in parts.rows]
+
+    evidence = measured(shorten)
+    sentence = calibrate(evidence).label.sentence
+
+    assert unlike_documents(evidence) == []
+    assert not documents_checked(evidence).checked
+    assert "Documents are the author's word. The source texts of 11 of 12 documents are" in sentence
+
+
 def test_a_token_that_ends_inside_a_character_is_a_beginning_still(measured):
     def cut(parts):
         parts.rows[0] = parts.rows[0].model_copy(update={"text": parts.rows[0].text + "\ufffd"})
