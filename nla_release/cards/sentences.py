@@ -3,7 +3,7 @@
 from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.contamination import Shingles
 from nla_release.calibration.headline import DOMINATED
-from nla_release.calibration.label import label_name
+from nla_release.calibration.label import beats_the_mean, label_name
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.markdown import code_cell
 from nla_release.diagnostics.templates import Templates
@@ -59,7 +59,7 @@ def _format_only(calibration: CurrentCalibration) -> str | None:
 def _below_the_mean(calibration: CurrentCalibration) -> str | None:
     mean = calibration.controls["predict_mean"]
     if mean.difference >= 0 and (mean.interval is None or mean.interval[0] > 0):
-        return None
+        return _explains_no_more_than_the_mean(calibration)
     verdict = "Below" if mean.difference < 0 else "Not shown to be better than"
     return (
         f"**{verdict} predicting the mean.** The round trip scores cosine"
@@ -67,6 +67,21 @@ def _below_the_mean(calibration: CurrentCalibration) -> str | None:
         f" which uses no explanation, scores {number(mean.mean)}"
         f" (difference {signed(mean.difference)}, 95% CI {interval(mean.interval)},"
         f" n = {mean.n})."
+    )
+
+
+def _explains_no_more_than_the_mean(calibration: CurrentCalibration) -> str | None:
+    """By FVE: predicting the mean as it is, shorter than 1, is better than its direction."""
+    fve = calibration.fve
+    if fve.above_mean is None or beats_the_mean(calibration):
+        return None
+    if fve.above_mean >= 0 and fve.above_mean_interval is None:
+        return None
+    return (
+        "**Not shown to be better than predicting the mean.** FVE is"
+        f" {number(fve.value)}, that of always predicting the mean training activation"
+        f" {number(fve.of_mean)} (difference, with failed rows as ties, {signed(fve.above_mean)},"
+        f" 95% CI {interval(fve.above_mean_interval)}, n = {fve.n})."
     )
 
 

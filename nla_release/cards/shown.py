@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nla_release.calibration.blocks import Permutation, Ranking
-from nla_release.calibration.label import SMALL_EFFECT, above_chance, clauses, label_name
+from nla_release.calibration.label import (
+    SMALL_EFFECT,
+    above_chance,
+    beats_the_mean,
+    clauses,
+    found_by_words,
+    label_name,
+)
 from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import CurrentCalibration, PairContrast
 from nla_release.cards.sentences import ONE_ROW_EACH
@@ -123,7 +130,7 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
     """What may or may not be shown under the same label."""
     mean = calibration.controls["predict_mean"]
     random = calibration.centred.controls["random_vector"]
-    if above_zero(mean):
+    if above_zero(mean) and beats_the_mean(calibration):
         yield (
             "Using the explanation beats predicting the mean training direction, which lowers the"
             f" cosine from {number(calibration.cosine.mean)} to {number(mean.mean)}."
@@ -134,10 +141,21 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
             f" cosine from {number(calibration.centred.mean)} to {number(random.mean)}."
         )
     found = calibration.probes.of(TextRetrieval)
-    if found and above_chance(found.lexical):
+    by_words = found and above_chance(found.lexical)
+    if found and by_words:
         yield (
             "The words are informative without the AR: by words in common"
             f" {_led(found.lexical, 'source document')}."
+        )
+    if (
+        found
+        and not by_words
+        and isinstance(found.encoder, Ranking)
+        and above_chance(found.encoder)
+    ):
+        yield (
+            "The words are informative without the AR: by an encoder"
+            f" {_led(found.encoder, 'source document')}."
         )
     claims = calibration.probes.of(Claims)
     if claims and missed_by_its_own(claims):
@@ -165,7 +183,7 @@ def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
             "Whether a reader finds the content in the words: only this AR, which was trained for"
             " it, has read them."
         )
-    elif not above_chance(found.lexical):
+    elif not found_by_words(calibration):
         yield (
             "Whether a reader finds the content in the words: by the words alone"
             f" {_led(found.lexical, 'document')}. The AR may read them in a way of its own."

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.label import clauses
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.sentences import ALWAYS, limitations
 from nla_release.cards.shown import shown
@@ -82,6 +83,21 @@ def test_a_constant_that_does_as_well_is_named(
     worse = changed(good, "predict_mean", difference=difference, interval=interval)
 
     assert words in "\n".join(limitations(worse))
+
+
+def test_a_pair_that_beats_the_direction_of_the_mean_and_not_the_mean_does_not_beat_it(
+    good: CurrentCalibration,
+) -> None:
+    """The mean as it is has less error than its direction: card and label agree."""
+    fve = good.fve.model_copy(update={"above_mean": 0.01, "above_mean_interval": (-0.02, 0.04)})
+    worse = good.model_copy(update={"fve": fve})
+
+    assert clauses(worse)[0].head == "Does not beat the mean."
+    assert good.controls["predict_mean"].interval[0] > 0
+    text = "\n".join(limitations(worse))
+    assert "**Not shown to be better than predicting the mean.** FVE is" in text
+    assert "beats predicting the mean" in " ".join(shown(good).shows)
+    assert "beats predicting the mean" not in " ".join(shown(worse).shows)
 
 
 def test_failures_are_counted_and_the_survivors_are_not_the_headline(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.label import grades
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.shown import shown
@@ -205,3 +206,20 @@ def test_words_that_lead_nowhere_are_said_to(tmp_path: Path) -> None:
     )
     assert any("in a way of its own" in sentence for sentence in shown(changed).does_not_show)
     assert not any("informative" in sentence for sentence in shown(changed).shows)
+
+
+def test_words_that_an_encoder_reads_are_not_said_to_be_lost(tmp_path: Path) -> None:
+    """The grade says that a reader can use the text: no sentence may say otherwise."""
+    calibration = measured(tmp_path, rows=60, documents=20)
+    found = calibration.probes.text_retrieval
+    lost = found.lexical.model_copy(update={"hits": 3, "interval": (0.01, 0.14)})
+    probes = calibration.probes.model_copy(
+        update={
+            "text_retrieval": found.model_copy(update={"lexical": lost, "encoder": found.lexical})
+        }
+    )
+    changed = calibration.model_copy(update={"probes": probes})
+
+    assert grades(changed).readable == "yes"
+    assert "without the AR: by an encoder" in words(changed)
+    assert "in a way of its own" not in words(changed)
