@@ -24,7 +24,7 @@ What follows from it:
   `measured` reads a release, `settings` what it depends on, and `versions` sets them side by side.
 
 Two decisions run through all of it. A row whose text failed stays in every denominator, at cosine 0
-(mse 2): dropping it would flatter the pair that fails most. And an interval resamples documents,
+(mse 2): dropping it would flatter the pair that fails most. And an interval takes documents whole,
 not rows, because positions of one document are not independent observations; with fewer than five
 documents there is no interval, and the report says null.
 """

@@ -26,11 +26,13 @@ Rows = Annotated[PositiveInt, Field(description="rows it was computed over, fail
 
 
 class Bootstrap(Strict):
-    """How the intervals of means were made."""
+    """Random draws: of permutations, sign flips and areas; before format 3 of means as well."""
 
-    draws: PositiveInt = Field(description="resamples")
+    draws: PositiveInt = Field(description="how many")
     seed: NonNegativeInt = Field(description="of the draws")
-    cluster: Literal["document"] = Field(description="what is resampled, with all of its rows")
+    cluster: Literal["document"] = Field(
+        description="what is drawn, with all of its rows, and what every interval takes whole"
+    )
     level: Proportion = Field(description="of every interval in this report")
 
 

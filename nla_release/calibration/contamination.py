@@ -7,9 +7,11 @@ of the rows are in the evidence, and are compared with a sample of what the pair
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
+from nla_release.calibration.measures import FORMAT_3
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import Sha256, TrainingOverlap
 from nla_release.calibration.statistics import cosine_rows, wilson
@@ -140,17 +142,17 @@ def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[Shingles, s
     near = compared & (hits >= NEAR * sizes)
     every = np.unique(np.concatenate(columns))
     withheld = sum(text is None for text in texts)
-    seen = {evidence.documents[row] for row in np.flatnonzero(compared)}
+    places = [evidence.documents[row] for row in np.flatnonzero(compared)]
     found = Shingles(
         training_sha256=evidence.run.shingles_sha256 or "",
         documents=sample.documents,
         one_in=table.one_in,
-        exact=_share(int((compared & (hits == sizes)).sum()), int(compared.sum()), _NONE_COMPARED),
-        near=_share(int(near.sum()), int(compared.sum()), _NONE_COMPARED),
+        exact=_of_rows((hits == sizes)[compared], places, _NONE_COMPARED),
+        near=_of_rows(near[compared], places, _NONE_COMPARED),
         shared=float(table.holds(every).mean()) if len(every) >= MIN_SHINGLES else None,
         withheld=withheld,
         too_short=int((~compared).sum()) - withheld,
-        uncompared_documents=len(set(evidence.documents) - seen),
+        uncompared_documents=len(set(evidence.documents) - set(places)),
     )
     return found, {evidence.documents[row] for row in np.flatnonzero(near)}
 
@@ -159,17 +161,29 @@ _NONE_COMPARED = "no row has a text that is long enough to be compared"
 
 
 def _repeated(evidence: Evidence, sample: TrainingShingles) -> Repeated:
-    said = [row.explanation for row in evidence.rows if row.status == "ok"]
-    labels = [row.gold for row in evidence.rows if row.gold is not None]
+    said = [(row.document, row.explanation) for row in evidence.rows if row.status == "ok"]
+    labels = [(row.document, row.gold) for row in evidence.rows if row.gold is not None]
     return Repeated(
         explanations=_word_for_word(said, sample.labels),
         labels=_word_for_word(labels, sample.labels) if labels else None,
     )
 
 
-def _word_for_word(texts: Sequence[str], table: Sample) -> Ratio | Inconclusive:
-    hashes = table.comparable(map(label_hash, texts))
-    return _share(int(table.holds(hashes).sum()), len(hashes), "there is no text to compare")
+def _word_for_word(texts: Sequence[tuple[str, str]], table: Sample) -> Ratio | Inconclusive:
+    """Of texts, each with its document before it."""
+    hashed = [(document, table.comparable([label_hash(text)])) for document, text in texts]
+    compared = [(document, found) for document, found in hashed if len(found)]
+    hits = np.array([bool(table.holds(found)[0]) for _, found in compared], dtype=np.bool_)
+    return _of_rows(hits, [document for document, _ in compared], "there is no text to compare")
+
+
+def _of_rows(
+    hits: npt.NDArray[np.bool_], documents: Sequence[str], otherwise: str
+) -> Ratio | Inconclusive:
+    """A share of rows; rows of a document agree, so that the interval takes documents whole."""
+    if not len(hits):
+        return Inconclusive(inconclusive=otherwise)
+    return FORMAT_3.ratio(hits, documents)
 
 
 def _listed(evidence: Evidence, training: TrainingOverlap | None) -> set[str]:
@@ -213,7 +227,7 @@ def _share(hits: int, n: int, otherwise: str) -> Ratio | Inconclusive:
 
 
 def _counted(hits: int, n: int) -> Ratio:
-    """Documents are independent; of the rows' documents too few are known to take them whole."""
+    """Of documents, which are independent, or of rows whose documents run.json does not name."""
     return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))
 
 

@@ -272,11 +272,11 @@ class Grades(Strict):
 
     reads_text: Grade = Field(
         description="whether the AR reads its text: yes, the own text does better than texts of"
-        " other documents and than the mean; partly, only the first; no, not the first"
+        " other documents and than the mean; partly, only the first; no, format-only"
     )
     tells_rows_apart: Grade = Field(
-        description="whether explanations tell rows apart: yes, row-level; partly, document-level"
-        " or token-level; no, format-only"
+        description="whether explanations tell rows apart: yes, row-level by a centred cosine of"
+        " 0.05 or more; partly, row-level by less, document-level or token-level; no, format-only"
     )
     readable: Grade = Field(
         description="whether the words lead a reader to the source document: by retrieval of the"

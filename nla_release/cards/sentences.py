@@ -17,7 +17,7 @@ ONE_ROW_EACH = (
 )
 
 # At 100 rows the 95% Wilson interval of a rate is still up to 0.19 wide (50 of 100: 0.40 to 0.60).
-# Documents are what intervals resample, so few of them make the intervals themselves uncertain.
+# Intervals take documents whole, so few of them make the intervals themselves uncertain.
 FEW_ROWS = 100
 FEW_DOCUMENTS = 20
 

@@ -77,7 +77,7 @@ class Claims(Strict):
 
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Claims | Inconclusive | None:
-    """Claim by claim, resampled by document."""
+    """Claim by claim, clustered by document."""
     if _WITHOUT not in evidence.vectors:
         return None
     claims = [len(row.probed_claims) for row in evidence.rows]

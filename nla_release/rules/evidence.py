@@ -193,7 +193,7 @@ def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[s
         " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
         fix="Hold out more documents and measure again. Rows of one document are not independent;"
         " more documents say more than more rows. Take two rows or more of each: with one, the rows"
-        " of a document cannot be told apart, and the label is at most document-level.",
+        " of a document cannot be compared, and the label is at most token-level.",
         example="10 rows of 2 documents; it takes 50 rows of 10 documents",
         waive="Lower gates.min_rows in release.yaml, down to 20, for a pair that cannot have more"
         " data. Verdict and card then say so, and show the wide intervals. The tool's own least,"

@@ -115,6 +115,8 @@ def test_a_training_row_is_found_without_any_id_or_digest(measured):
     # Texts of one document are beginnings of each other: r3 is the shortest of d3, r14 is not.
     assert (found.shingles.exact.hits, found.shingles.near.hits) == (3, 8)
     assert found.shingles.near.n == 40
+    # They are all rows of two documents: rows that were independent would give 0.105 to 0.348.
+    assert found.shingles.near.interval[1] > 0.5
     assert found.shingles.contaminated
     assert found.clean.n == 40 - 4 - 4, "the documents of both rows"
     assert "8 of 40 rows share at least half of theirs, 3 share all" in contamination_sentence(
