@@ -132,6 +132,28 @@ def share_interval(
     return low, high
 
 
+def best_as_ties(differences: Floats, failed: npt.NDArray[np.bool_]) -> Floats:
+    """[N] differences, with as many of the best rows taken as ties, 0, as `failed` [N] marks.
+
+    A failed row is a tie itself. Where the rows that would have done worst are those that failed,
+    the others' mean flatters: taking out as much at the other end is the answer to that.
+    """
+    found = differences.copy()
+    found[failed] = 0.0
+    order = np.argsort(-np.where(failed, -np.inf, differences), kind="stable")
+    best = order[: min(int(failed.sum()), int((~failed).sum()))]
+    found[best] = np.minimum(found[best], 0.0)
+    return found
+
+
+def lower(intervals: Sequence[Interval | None]) -> Interval | None:
+    """The first interval, reaching down as far as any of them; None where one is missing."""
+    known = [each for each in intervals if each is not None]
+    if len(known) < len(intervals):
+        return None
+    return min(low for low, _ in known), known[0][1]
+
+
 def jackknife_interval(
     value: float, without: Floats, freedom: float, *, level: float = 0.95
 ) -> Interval | None:

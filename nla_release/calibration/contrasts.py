@@ -12,18 +12,20 @@ mean over all texts that its rule names.
   gives away.
 
 A row whose explanation failed reads nothing, so it decides nothing: it counts as a tie, in all arms
-alike. As a text that stands in for others it is the empty text, which is what the AR was given.
+alike. Rows that would have done worst may be the ones that fail, which would flatter the others: so
+an interval reaches down to where it lies with as many of the best rows as ties. As a text that
+stands in for others it is the empty text, which is what the AR was given.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.clustered import jackknife_variance, t_quantile
+from nla_release.calibration.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
 
@@ -96,13 +98,16 @@ def contrasts(
     """
     groupings = _groupings(documents, texts, failed)
     pairs = [_OWN_SAME, _SAME_OTHER, _OWN_OTHER, *([_OWN_TOKEN] if tokens is not None else [])]
-    sums = {pair: _Sums(groupings) for pair in pairs}
     arms = _Arms(activations, read, groupings, tokens)
-    for rows in arms.pieces():
-        scores = arms.of(rows)
-        for (first, second), total in sums.items():
-            total.add(rows, scores[first], scores[second], failed[rows])
+    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, failed))
     found = [sums[pair].contrast(level) for pair in pairs]
+    if failed.any():
+        ties = {pair: sums[pair].ties(failed) for pair in pairs}
+        without_best = _summed_up(arms, groupings, ties)
+        found = [
+            replace(each, interval=lower([each.interval, without_best[pair].interval(level)]))
+            for pair, each in zip(pairs, found, strict=True)
+        ]
     return Contrasts(found[0], found[1], found[2], found[3] if len(found) == 4 else None)
 
 
@@ -304,6 +309,20 @@ def _mean(total: Floats, count: Floats) -> Floats:
     return found
 
 
+def _summed_up(
+    arms: _Arms,
+    groupings: Sequence[_Grouping],
+    ties: Mapping[tuple[_Arm, _Arm], npt.NDArray[np.bool_]],
+) -> dict[tuple[_Arm, _Arm], "_Sums"]:
+    """The contrasts of some arms over all rows; of each, [N] rows are ties."""
+    sums = {pair: _Sums(groupings) for pair in ties}
+    for rows in arms.pieces():
+        scores = arms.of(rows)
+        for (first, second), total in sums.items():
+            total.add(rows, scores[first], scores[second], ties[first, second][rows])
+    return sums
+
+
 class _Sums:
     """A contrast under way: sums over rows, whole and without each group."""
 
@@ -311,6 +330,7 @@ class _Sums:
         self._groupings = groupings
         self._first = self._second = self._difference = 0.0
         self._n = 0
+        self._apart: list[Floats] = []
         self._without = [np.zeros((2, grouping.groups)) for grouping in groupings]
         self._sizes = [np.zeros(grouping.groups) for grouping in groupings]
 
@@ -321,6 +341,7 @@ class _Sums:
         tie = failed[:, np.newaxis]
         has_both = ~np.isnan(first.whole + second.whole)
         self._n += int(has_both.sum())
+        self._apart.append(first.whole - second.whole)
         counted = has_both & ~failed
         self._first += float(first.whole[counted].sum())
         self._second += float(second.whole[counted].sum())
@@ -334,6 +355,14 @@ class _Sums:
             self._without[at][0] += np.sum(np.where(kept, apart, 0.0), axis=0)
             self._without[at][1] += kept.sum(axis=0)
 
+    def ties(self, failed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """[N] the failed rows, and as many of the best as failed among those with both arms."""
+        apart = np.concatenate(self._apart)
+        known = ~np.isnan(apart)
+        found = failed.copy()
+        found[known] |= best_as_ties(apart[known], failed[known]) != apart[known]
+        return found
+
     def contrast(self, level: float) -> Contrast:
         """The mean and its interval, when all rows are in."""
         if not self._n:
@@ -343,13 +372,15 @@ class _Sums:
             first=first,
             second=second,
             difference=first - second,
-            interval=self._interval(first - second, level),
+            interval=self.interval(level),
             n=self._n,
         )
 
-    def _interval(self, difference: float, level: float) -> Interval | None:
+    def interval(self, level: float) -> Interval | None:
+        """Of the mean; None where there are too few documents, or too few different texts."""
         if np.count_nonzero(self._sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
             return None
+        difference = (self._first - self._second) / self._n
         effective = [_effective(sizes) for sizes in self._sizes]
         freedom = min(*(grouping.effective for grouping in self._groupings), *effective) - 1
         if freedom < 1:

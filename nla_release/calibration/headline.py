@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nla_release.calibration.blocks import AgainstChance
+from nla_release.calibration.clustered import best_as_ties, lower
 from nla_release.calibration.consistency import documents_checked
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
@@ -181,13 +182,16 @@ def _against_mean(evidence: Evidence, fve: Fve, of_mean: Floats) -> Fve:
     if fve.denominator < NO_VARIANCE:
         return fve
     own = 2 * (1 - cosine_rows(evidence.vectors["gold"], evidence.vectors["real"]))
-    apart = np.where(evidence.failed("real"), 0.0, of_mean - own) / fve.denominator
-    (interval,) = FORMAT_3.intervals(apart[np.newaxis], evidence.documents)
+    failed = evidence.failed("real")
+    apart = np.where(failed, 0.0, of_mean - own) / fve.denominator
+    intervals = FORMAT_3.intervals(
+        np.stack([apart, best_as_ties(apart, failed)]), evidence.documents
+    )
     return fve.model_copy(
         update={
             "of_mean": round(float(1 - of_mean.mean() / fve.denominator), 6) + 0.0,
             "above_mean": round(float(apart.mean()), 6) + 0.0,
-            "above_mean_interval": rounded(interval),
+            "above_mean_interval": rounded(lower(intervals)),
         }
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.clustered import mean_intervals
+from nla_release.calibration.clustered import best_as_ties, lower, mean_intervals
 from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
@@ -152,7 +152,7 @@ def in_document(answers: Answers) -> Contrast | None:
     chance = np.array([1 / rows_of[document] for document in answers.documents])
     hits = np.where(answers.failed, chance, hits)
     documents = [name for name, n in zip(answers.documents, several, strict=True) if n]
-    return _against(hits[several], chance[several], documents)
+    return _against(hits[several], chance[several], documents, answers.failed[several])
 
 
 def nearness(answers: Answers) -> Contrast:
@@ -166,13 +166,16 @@ def nearness(answers: Answers) -> Contrast:
         own = scores[np.arange(len(scores)), np.arange(start, start + len(scores))]
         farther[rows] = np.sum(scores < own[:, np.newaxis] - TIE, axis=1)
     shares: Floats = np.where(answers.failed, 0.5, farther / (len(gold) - 1))
-    return _against(shares, np.full(len(shares), 0.5), answers.documents)
+    return _against(shares, np.full(len(shares), 0.5), answers.documents, answers.failed)
 
 
-def _against(values: Floats, chance: Floats, documents: Sequence[str]) -> Contrast:
+def _against(
+    values: Floats, chance: Floats, documents: Sequence[str], failed: npt.NDArray[np.bool_]
+) -> Contrast:
     """The mean of [N] values against that of [N] chances; no interval with few documents."""
     interval = None
     if len(set(documents)) >= MIN_DOCUMENTS_OF_INTERVAL:
-        (interval,) = mean_intervals((values - chance)[np.newaxis], documents)
+        apart = values - chance
+        interval = lower(mean_intervals(np.stack([apart, best_as_ties(apart, failed)]), documents))
     first, second = float(values.mean()), float(chance.mean())
     return Contrast(first, second, first - second, interval, len(values))

@@ -160,7 +160,11 @@ class Centred(Strict):
 
 
 class PairContrast(Strict):
-    """Two arms' mean scores over the rows that have both; a failed row is a tie at 0."""
+    """Two arms' mean scores over the rows that have both; a failed row is a tie at 0.
+
+    Failed rows are not to flatter the others: the interval reaches down to where it lies with as
+    many of the best rows taken as ties.
+    """
 
     first: Cosine = Field(description="mean score of the first arm")
     second: Cosine = Field(description="mean score of the second arm")

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nla_release.calibration.clustered import (
+    best_as_ties,
     effective_documents,
+    lower,
     mean_intervals,
     ratio_intervals_of_means,
     share_interval,
@@ -111,3 +113,16 @@ def test_flips_are_the_same_on_every_machine() -> None:
     first = sign_flip_p(values, documents, draws=500, seed=0)
     assert first == sign_flip_p(values, documents, draws=500, seed=0)
     assert math.isclose(first * 501, round(first * 501))
+
+
+def test_as_many_of_the_best_rows_as_failed_are_ties() -> None:
+    differences = np.array([0.5, -1.0, 2.0, 0.1, -0.2, 0.3])
+    failed = np.array([False, False, False, True, False, True])
+    assert best_as_ties(differences, failed).tolist() == [0, -1, 0, 0, -0.2, 0]
+    assert best_as_ties(-abs(differences), failed).tolist() == [-0.5, -1, -2, 0, -0.2, 0]
+    assert best_as_ties(differences, ~failed).tolist() == [0, 0, 0, 0, 0, 0]
+
+
+def test_an_interval_reaches_down_as_far_as_any_other() -> None:
+    assert lower([(0.1, 0.5), (-0.1, 0.9)]) == (-0.1, 0.5)
+    assert lower([(0.1, 0.5), None]) is None

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nla_release.calibration.contrasts import centred
 from nla_release.calibration.reading import (
     Answers,
     in_document,
@@ -48,12 +49,12 @@ def test_centred_cosines_show_it_and_plain_ones_are_all_alike(real: Answers) -> 
 
 
 def test_explanations_that_are_cut_off_hide_no_reading(real: Answers) -> None:
-    """A third of the rows without an explanation: fewer are told apart, by the same measure."""
-    cut = replace(real, failed=real.failed | (np.arange(len(real.failed)) % 3 == 0))
+    """Every twentieth row without an explanation: the others still tell rows apart."""
+    cut = replace(real, failed=real.failed | (np.arange(len(real.failed)) % 20 == 0))
     assert decided(cut) == "row-level"
     whole, rest = pair_contrasts(real).above_others, pair_contrasts(cut).above_others
     assert rest.n == whole.n
-    assert rest.difference < 0.75 * whole.difference
+    assert rest.difference < 0.97 * whole.difference
 
 
 def test_explanations_that_fail_most_of_the_time_show_nothing(real: Answers) -> None:
@@ -108,3 +109,33 @@ def test_what_its_document_says_is_not_row_level(real: Answers) -> None:
 )
 def test_the_last_token_is_the_last_word_or_mark(text: str, token: str) -> None:
     assert last_token(text) == token
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
+def test_rows_that_fail_where_they_would_do_worst_lift_no_label(
+    real: Answers, share: float
+) -> None:
+    """The texts change places within documents, or among all: nothing is told apart, or said."""
+    names = np.array(real.documents)
+    random = np.random.default_rng(0)
+    for groups, true in ((names, "document-level"), (np.zeros(len(names)), "format-only")):
+        source = np.arange(len(names))
+        for name in np.unique(groups):
+            rows = np.flatnonzero(groups == name)
+            source[rows] = random.permutation(rows)
+        moved = replace(
+            real,
+            real=real.real[source],
+            texts=[real.texts[at] for at in source],
+            failed=real.failed[source],
+        )
+        assert decided(moved) == true
+        gold, read = centred(real.gold, real.mean), centred(moved.real, real.mean)
+        scores = gold @ read.T
+        apart = [
+            scores[at, at] - scores[at, (names == names[at]) & (np.arange(len(names)) != at)].mean()
+            for at in range(len(names))
+        ]
+        worst = np.argsort(apart)[: int(share * len(names))]
+        failing = moved.failed | np.isin(np.arange(len(names)), worst)
+        assert decided(replace(moved, failed=failing)) in (true, "format-only")
