@@ -5,6 +5,8 @@ rows of one document read one text, an AR is a function of its text, and the mea
 as long as it is near to them.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import get_args
@@ -26,6 +28,13 @@ MIN_SHARED = 80
 # Of two reconstructions of one text, 1 - cosine. In five runs of two bases it was below 1e-15, as
 # each text is read once; bfloat16, and another batch around the text, move it by about 1e-5.
 SAME_TEXT = 1e-3
+
+# The same of two texts that look alike. An AR may read a space more or less a little differently,
+# and rows of one document are farther apart than that.
+LOOKS_ALIKE = 0.1
+
+# Invisible, and not of the category Cf: the grapheme joiner, fillers, and variation selectors.
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 # A reference of another mix of texts is as much as 1.11 times too wide for the rows (rows of one
 # topic of twelve, on the tiny base). It is held against the lower end of the rows' interval.
@@ -117,15 +126,41 @@ def read_differently(evidence: Evidence) -> list[tuple[str, str]]:
     return found
 
 
+def look_alike(evidence: Evidence) -> list[tuple[str, str]]:
+    """Tensors and rows whose reconstruction is not that of a text that looks the same.
+
+    Spaces and invisible characters make texts different that no reader can tell apart.
+    """
+    first: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
+    found = []
+    for tensor, texts in _read(evidence):
+        for row, text, vector in zip(
+            evidence.rows, texts, unit_rows(evidence.vectors[tensor]), strict=True
+        ):
+            if text is None:
+                continue
+            other, read = first.setdefault(looks(text), (text, vector))
+            if other != text and 1 - read @ vector > LOOKS_ALIKE:
+                found.append((tensor, row.id))
+    return found
+
+
+def looks(text: str) -> str:
+    """A text as a reader sees it: nothing invisible, single spaces, one form of each character."""
+    composed = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    seen = "".join(each for each in composed if unicodedata.category(each) != "Cf")
+    return " ".join(seen.split())
+
+
 def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
-    """Tensors that retrieve more rows than the AR read different texts, with both counts.
+    """Tensors that retrieve more rows than the AR read texts that look different, with both counts.
 
     One text has one reconstruction, which is nearest to one activation.
     """
     found = []
     for tensor, texts in _read(evidence):
         hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"]).sum())
-        distinct = len({text for text in texts if text is not None})
+        distinct = len({looks(text) for text in texts if text is not None})
         if hits > distinct:
             found.append((tensor, hits, distinct))
     return found

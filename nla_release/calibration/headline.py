@@ -14,7 +14,7 @@ import numpy as np
 
 from nla_release.calibration.blocks import AgainstChance
 from nla_release.calibration.clustered import best_as_ties, lower
-from nla_release.calibration.consistency import documents_checked
+from nla_release.calibration.consistency import documents_checked, looks
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
 from nla_release.calibration.controls import centred_cosines, failures, has
@@ -88,7 +88,7 @@ def _answers(evidence: Evidence) -> Answers:
         empty=evidence.vectors["empty"],
         mean=evidence.vectors["reference_mean"],
         documents=evidence.documents,
-        texts=[row.explanation for row in evidence.rows],
+        texts=[looks(row.explanation) for row in evidence.rows],
         failed=evidence.failed("real"),
         tokens=tokens if all(tokens) else None,
     )

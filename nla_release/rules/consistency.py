@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from nla_release.calibration.consistency import (
     documents_checked,
+    look_alike,
     misfit_of_reference,
     more_hits_than_texts,
     read_differently,
     unlike_documents,
 )
 from nla_release.calibration.evidence import ROWS_NAME, VECTORS_NAME
-from nla_release.rules.model import Page, Problem, Skip, rule
+from nla_release.rules.model import Page, Problem, Severity, Skip, rule
 from nla_release.rules.scopes import MEASURED
 from nla_release.rules.subject import Measurement
 
@@ -54,7 +55,8 @@ def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
         checks="Wherever the AR read the same text, in whatever row and under whatever control, it"
         " gave the same vector: 1 - cosine of two of them is at most 0.001. Each text is read once,"
         " so that it is 0 in evidence of this tool. bfloat16 and another batch move it by about"
-        " 0.00001.",
+        " 0.00001. Of texts that differ in spaces or invisible characters only, it is at most 0.1;"
+        " more is a warning.",
         why="An AR is a function of its text. Forged evidence, with the activations and some noise"
         " in place of reconstructions, passed every rule with 307 of 307 rows retrieved, although"
         " 247 rows of one explanation had different reconstructions.",
@@ -67,12 +69,29 @@ def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
 def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
     """Every reconstruction against the first of the same text."""
     if found := read_differently(measurement.evidence):
-        tensor, row = found[0]
-        yield Problem(
-            measurement.evidence_folder / VECTORS_NAME,
-            f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from"
-            f" another of the same text: tensor {tensor} in row {row!r}",
+        yield _differ(measurement, found, "of the same text")
+    if found := look_alike(measurement.evidence):
+        yield _differ(
+            measurement,
+            found,
+            "of a text that looks the same, but for spaces or invisible characters",
+            severity="warning",
         )
+
+
+def _differ(
+    measurement: Measurement,
+    found: list[tuple[str, str]],
+    which: str,
+    severity: Severity | None = None,
+) -> Problem:
+    tensor, row = found[0]
+    return Problem(
+        measurement.evidence_folder / VECTORS_NAME,
+        f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from another"
+        f" {which}: tensor {tensor} in row {row!r}",
+        severity,
+    )
 
 
 @rule(
@@ -82,7 +101,8 @@ def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
     each=MEASURED,
     page=Page(
         checks="Under each condition, the reconstructions that are nearest to their own activation"
-        " are at most as many as the AR's different texts.",
+        " are at most as many as the AR's different texts. Spaces and invisible characters make no"
+        " text different.",
         why="One text has one reconstruction, and that is nearest to one activation. A pair that"
         " says 60 different things cannot retrieve 307 rows; only edited vectors can.",
         fix="Run `nla-release roundtrip` on the pair. Vectors are never edited.",

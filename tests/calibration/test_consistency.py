@@ -6,6 +6,8 @@ import pytest
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.consistency import (
     documents_checked,
+    look_alike,
+    looks,
     misfit_of_reference,
     more_hits_than_texts,
     read_differently,
@@ -33,6 +35,7 @@ def test_honest_evidence_contradicts_nothing(measured):
     assert documents_checked(evidence).checked
     assert unlike_documents(evidence) == []
     assert read_differently(evidence) == []
+    assert look_alike(evidence) == []
     assert more_hits_than_texts(evidence) == []
     assert misfit(evidence) is None
 
@@ -52,6 +55,26 @@ def test_activations_and_noise_in_place_of_reconstructions_are_found(measured):
 
     assert ("real", "r20") in read_differently(evidence)
     assert ("real", 60, 20) in more_hits_than_texts(evidence)
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", " ", "\u2060", "\ufe0f", "\u00ad", "\n"])
+def test_a_suffix_that_nobody_sees_makes_no_other_text(measured, hidden):
+    def forge(parts):
+        random = np.random.default_rng(0)
+        gold = parts.vectors["gold"]
+        parts.vectors["real"] = (gold + random.normal(size=gold.shape)).astype(np.float32)
+        for index, row in enumerate(parts.rows):
+            said = {"explanation": f"word {index % 20} of some text{hidden * (index // 20)}"}
+            parts.rows[index] = row.model_copy(update=said)
+
+    evidence = measured(forge)
+
+    assert ("real", "r20") in look_alike(evidence)
+    assert ("real", 60, 20) in more_hits_than_texts(evidence)
+
+
+def test_texts_that_a_reader_tells_apart_look_different():
+    assert len({looks(each) for each in ("a b", "ab", "A b", "a b.", "a, b", "a c", "à b")}) == 7
 
 
 def test_a_withheld_text_makes_documents_the_authors_word(measured):
