@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.report import CONTROL_NAMES, Calibration
+from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.files import dump_yaml
 from nla_release.licences import OTHER
 from nla_release.release import Release
@@ -128,9 +128,17 @@ def metrics(calibration: Calibration) -> list[dict[str, Any]]:
     return [
         *rows,
         _metric("accuracy", "Own activation retrieved, top-1", retrieval.top1),
+        *_knowing_the_document(calibration),
         _metric("accuracy", "Own activation retrieved, control: chance", retrieval.chance),
         _metric("count", "Rows measured, failures included", calibration.denominators.rows),
     ]
+
+
+def _knowing_the_document(calibration: Calibration) -> Iterator[dict[str, Any]]:
+    """What retrieval gets from a text that says its document alone; none before format 3."""
+    if isinstance(calibration, CurrentCalibration):
+        name = "Own activation retrieved, control: knowing the document"
+        yield _metric("accuracy", name, calibration.retrieval.document_alone)
 
 
 def _contrasts(calibration: Calibration) -> Iterator[dict[str, Any]]:

@@ -81,49 +81,32 @@ def shown(calibration: CurrentCalibration) -> Shown:
 
 def _rows_apart(calibration: CurrentCalibration) -> Iterator[str]:
     pairs, found = calibration.contrasts, calibration.retrieval
-    yield (
-        "Explanations tell rows of one document apart: centred cosine"
-        f" {_contrast(pairs.within, 'with an explanation of another row of the document')}."
-    )
+    yield f"Explanations tell rows of one document apart{_small(pairs.within)}."
     yield _documents_apart(calibration)
-    yield (
-        "They carry more than the last token: centred cosine"
-        f" {_contrast(pairs.above_token, 'with that of another document at the same token')}."
-    )
+    yield f"They carry more than the last token{_small(pairs.above_token)}."
     if inside := found.in_document:
         yield (
-            "The reconstruction is nearest to its own activation among those of its document in"
-            f" {number(inside.mean)} of {inside.n} rows, where knowing the document alone would"
-            f" give {number(inside.chance)}."
+            "Within its document, the reconstruction is nearest to its own activation in"
+            f" {inside.mean:.1%} of {count(inside.n, 'row')}; knowing the document alone gives"
+            f" {inside.chance:.1%}."
         )
 
 
 def _documents_apart(calibration: CurrentCalibration) -> str:
-    between = calibration.contrasts.between
-    assert between is not None  # or it would be another label
-    return (
-        "Explanations tell documents apart: an explanation of another row of the document"
-        f" reconstructs an activation at centred cosine {number(between.first)}, one of another"
-        f" document at {number(between.second)}{_small(between)}."
-    )
+    return f"Explanations tell documents apart{_small(calibration.contrasts.between)}."
 
 
 def _texts_apart(calibration: CurrentCalibration) -> str:
     others = calibration.contrasts.above_others
-    return (
-        "Explanations tell rows apart: centred cosine"
-        f" {_contrast(others, 'with an explanation of another document')}."
-    )
+    return f"Explanations tell rows of different documents apart{_small(others)}."
 
 
-def _contrast(found: PairContrast | None, words: str) -> str:
-    """Both values; the headline table has their difference with its interval."""
+def _small(found: PairContrast | None) -> str:
+    """A clause where the difference is small; the headline table has it with its interval."""
     assert found is not None  # or it would be another label
-    return f"{number(found.first)}, {words} {number(found.second)}{_small(found)}"
-
-
-def _small(found: PairContrast) -> str:
-    return ", a small difference" if found.difference < SMALL_EFFECT else ""
+    if found.difference >= SMALL_EFFECT:
+        return ""
+    return f", by a small difference (centred cosine {signed(found.difference)})"
 
 
 def _besides(calibration: CurrentCalibration) -> Iterator[str]:
@@ -131,15 +114,9 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
     mean = calibration.controls["predict_mean"]
     random = calibration.centred.controls["random_vector"]
     if above_zero(mean) and beats_the_mean(calibration):
-        yield (
-            "Using the explanation beats predicting the mean training direction, which lowers the"
-            f" cosine from {number(calibration.cosine.mean)} to {number(mean.mean)}."
-        )
+        yield "Using the explanation beats predicting the mean training direction."
     if above_zero(random):
-        yield (
-            "The injected activation matters: a random direction in its place lowers the centred"
-            f" cosine from {number(calibration.centred.mean)} to {number(random.mean)}."
-        )
+        yield "The injected activation matters: a random direction in its place does worse."
     found = calibration.probes.of(TextRetrieval)
     by_words = found and above_chance(found.lexical)
     if found and by_words:

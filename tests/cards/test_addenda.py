@@ -64,7 +64,7 @@ def test_numbers_that_an_addendum_did_not_change_are_shown_once(tmp_path: Path) 
     render(release, "0.0.1")
     page = (release.dist / "av" / "RELEASE_CALIBRATION.md").read_text(encoding="utf-8")
     block = generated_blocks(page)["addenda"]
-    rows = [line for line in block.splitlines() if line.startswith("| Round-trip cosine")]
+    rows = [line for line in block.splitlines() if line.startswith("| Centred cosine")]
 
     assert rows
     assert all("| cal.0 and cal.1, unchanged | 0." in row for row in rows)

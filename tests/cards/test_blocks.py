@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from nla_release.calibration.evidence import read_evidence
 from nla_release.calibration.report import Calibration
+from nla_release.calibration.row import HEADER
 from nla_release.cards.blocks import (
     CARD_NAMES,
     PAGE_NAMES,
@@ -18,6 +20,7 @@ from nla_release.cards.blocks import (
     generated_blocks,
     marked,
 )
+from nla_release.cards.runs import runs_block
 from nla_release.errors import InputError
 from nla_release.files import read_json
 from nla_release.release import Release
@@ -41,11 +44,11 @@ def numbers_in(document: Any) -> Iterator[float]:
 
 def derived(document: Any) -> Iterator[float]:
     """What a table derives exactly from the calibration, and nothing else."""
-    mean, found = document["controls"]["predict_mean"], document["retrieval"]
-    yield 2 * (1 - mean["mean"])
-    yield from (-2 * value for value in (mean["difference"], *mean["interval"]))
-    yield from (value - found["chance"] for value in (found["top1"], *found["interval"]))
-    yield document["denominators"]["documents"] / document["denominators"]["rows"]
+    found, matched = document["retrieval"], document["probes"]["text_retrieval"]["lexical"]
+    yield found["top1"] - found["document_alone"]
+    share = matched["hits"] / matched["n"]
+    yield share
+    yield from (value - matched["chance"] for value in (share, *matched["interval"]))
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])
@@ -65,7 +68,8 @@ def test_the_blocks_of_the_calibrations_page_are_those_of_its_calibration(
     calibration = Calibration.read(release.dist / role / "calibration.json")
     page = (release.dist / role / "RELEASE_CALIBRATION.md").read_text(encoding="utf-8")
 
-    assert generated_blocks(page) == expected_page_blocks(calibration)
+    runs = runs_block(read_evidence(release.dist / role / "evidence"))
+    assert generated_blocks(page) == expected_page_blocks(calibration) | runs
     assert set(expected_page_blocks(calibration)) == {*PAGE_NAMES, TABLES}
 
 
@@ -74,9 +78,7 @@ def test_every_number_in_the_calibration_block_is_in_calibration_json(release: R
     calibration = Calibration.read(release.calibration)
     page = expected_page_blocks(calibration)["calibration"]
     block = page + expected_blocks(calibration)["calibration"]
-    text = re.sub(
-        r"`[^`]*`|95%|2 \(1 - cos\)|(?<![\w.])0: mean|1 in \d+|error 2|cosine 0", "", block
-    )
+    text = re.sub(r"`[^`]*`|95%|2 \(1 - cos\)|1 in \d+|error 2|cosine 0|count 0", "", block)
     allowed = {number(abs(value)) for value in (*numbers_in(document), *derived(document))}
     allowed |= {str(int(value)) for value in numbers_in(document) if value == int(value)}
     shown = [found.lstrip("+-") for found in NUMBER.findall(text)]
@@ -87,27 +89,23 @@ def test_every_number_in_the_calibration_block_is_in_calibration_json(release: R
 
 def test_no_metric_stands_without_value_control_difference_interval_and_n(release: Release) -> None:
     calibration = Calibration.read(release.calibration)
-    for blocks, count in ((expected_blocks, 6), (expected_page_blocks, 10)):
-        block = blocks(calibration)["calibration"]
-        header, _, *rows = [line for line in block.splitlines() if line.startswith("|")]
+    for blocks, counts in ((expected_blocks, [5, 6, 1]), (expected_page_blocks, [9, 14, 1])):
+        parts = blocks(calibration)["calibration"].split("?** ")[1:]
+        assert len(parts) == len(counts), "one table for each question"
+        for part, count in zip(parts, counts, strict=True):
+            table = part.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+            header, _, *rows = [_cells(line) for line in table]
+            assert header == list(HEADER)
+            assert len(rows) == count
+            for cells in rows:
+                assert len(cells) == 6
+                assert all(cells)
+                name, *numbers = cells
+                assert ("-" not in numbers) == (name != "Explanations that fail")
 
-        assert header == "| metric | value | control | difference | 95% CI of the difference | n |"
-        assert len(rows) == count
-        for row in rows:
-            cells = [cell.strip() for cell in row.strip("|").split("|")]
-            assert len(cells) == 6
-            assert all(cells)
 
-
-def test_a_zero_vector_that_does_as_well_stays_on_the_card(release: Release) -> None:
-    """Where it is clearly beaten it is on the page alone."""
-    calibration = Calibration.read(release.calibration)
-    zero = calibration.controls["zero_vector"].model_copy(update={"interval": (-0.1, 0.1)})
-    controls = dict(calibration.controls) | {"zero_vector": zero}
-    as_well = calibration.model_copy(update={"controls": controls})
-
-    assert "zero vector" not in expected_blocks(calibration)["calibration"]
-    assert "explanation of the zero vector" in expected_blocks(as_well)["calibration"]
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def test_failures_and_survivors_stand_beside_the_headline(release: Release) -> None:
@@ -125,8 +123,10 @@ def test_an_edited_number_is_no_longer_what_is_expected(
     release: Release, cards: dict[str, str]
 ) -> None:
     expected = expected_blocks(Calibration.read(release.calibration))
-    edited = cards["av"].replace("| Round-trip cosine | 0.", "| Round-trip cosine | 1.", 1)
+    own = "| Centred cosine, own text | "
+    edited = cards["av"].replace(f"{own}0.", f"{own}1.", 1)
 
+    assert edited != cards["av"]
     assert generated_blocks(edited)["calibration"] != expected["calibration"]
     assert generated_blocks(edited)["label"] == expected["label"]
 
@@ -140,7 +140,7 @@ def test_what_could_not_be_computed_is_a_dash(tmp_path: Path) -> None:
     }
     block = expected_page_blocks(found.model_copy(update=nothing))["calibration"]
 
-    assert "| - | 0: mean training vector, by definition | - | - | 40 |" in block
+    assert "| Variance explained (FVE) | - | " in block
     assert "standard deviation -)" in block
     assert "None" not in block
 

@@ -41,9 +41,10 @@ PAGE_SECTIONS = [
     "Verdict",
     "Numbers",
     "Gaps",
-    "Probes",
+    "Diagnostics",
     "What each comparison shows",
     "How it was made",
+    "Runs",
     "Norms",
     "Training",
     "What is measured, and what is not",
@@ -112,11 +113,16 @@ def test_a_card_opens_with_the_verdict_in_plain_words_then_usage_then_numbers(
     lines = text.splitlines()
     first = {
         words: next(at for at, line in enumerate(lines) if line.startswith(words))
-        for words in ("> **Content-reading.** The explanations", "```python", "| metric |")
+        for words in (
+            "> **Row-level.** Explanations",
+            "> Does it tell",
+            "```python",
+            "| measured |",
+        )
     }
 
     assert list(first.values()) == sorted(first.values())
-    assert first["> **Content-reading.** The explanations"] < 6
+    assert first["> **Row-level.** Explanations"] < 6
     assert first["```python"] < 25
 
 
@@ -146,7 +152,7 @@ def test_every_link_inside_the_repository_leads_to_a_file_in_it(
     links = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[a-z-]+)?\)", cards[role])
 
     assert "figures/training_loss.png" in links
-    assert "figures/cosine_real_vs_controls.png" in links
+    assert "figures/three_questions.png" in links
     assert [link for link in links if not (release.dist / role / link).exists()] == []
 
 
@@ -303,8 +309,8 @@ def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
     text = card(release, "av")
 
     assert (
-        "> **Format-only.** The explanations are not shown to carry content of the activation."
-        in text
+        "> **Format-only.** The own explanation is not shown to reconstruct its activation better"
+        " than explanations of other documents." in text
     )
     assert "**The explanations are not shown to carry content.**" in text
     assert "**The injected activation made no measurable difference.**" in text
@@ -334,7 +340,7 @@ def test_hostile_explanations_texts_and_titles_cannot_leave_their_place(tmp_path
         if marker
     }
     assert [token.attrs["src"] for token in tokens if token.type == "image"] == [
-        "figures/cosine_real_vs_controls.png",
+        "figures/three_questions.png",
         "figures/training_loss.png",
     ]
     assert sum(token.type == "heading_open" for token in tokens) == 1 + len(SECTIONS) - 1

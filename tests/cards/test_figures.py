@@ -96,7 +96,8 @@ def test_pictures_are_twice_as_wide_as_a_readme_column_and_opaque(tmp_path: Path
         pixels = matplotlib.image.imread(io.BytesIO(files(plot)[0]))
         height, width, _ = pixels.shape
         assert width == 1350
-        assert 400 <= height <= 1000
+        # The three questions have a line of words for every row of the tables.
+        assert 400 <= height <= (1700 if plot.name == "three_questions" else 1000)
         # White to the last corner, so that black words can be read on a dark page.
         assert pixels[0, 0].tolist() == [1, 1, 1, 1]
         assert pixels[..., 3].min() == 1

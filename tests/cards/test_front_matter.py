@@ -64,7 +64,10 @@ def test_huggingface_hub_reads_every_result_back(
     assert [(each.metric_name, each.metric_value) for each in data.eval_results] == [
         (each["name"], each["value"]) for each in written
     ]
-    assert data.eval_results[0].metric_value == Calibration.read(release.calibration).cosine.mean
+    found = Calibration.read(release.calibration)
+    values = {each.metric_name: each.metric_value for each in data.eval_results}
+    assert values["Round-trip cosine"] == found.cosine.mean
+    assert data.eval_results[0].metric_name == "Centred cosine"
     assert {each.dataset_config for each in data.eval_results} == {"block-3"}
 
 
@@ -101,4 +104,6 @@ def test_every_metric_stands_beside_its_control(cards: dict[str, str]) -> None:
         assert f"Round-trip cosine, minus: {control}" in names
     assert "Round-trip cosine, control: the mean training direction" in names
     assert "Own activation retrieved, control: chance" in names
-    assert all("control" in name for name in names if name.startswith("Variance explained"))
+    assert "Own activation retrieved, control: knowing the document" in names
+    for name in ("Centred cosine", "Variance explained", "Variance explained, mean-norm"):
+        assert names[names.index(name) + 1].startswith(f"{name}, control: ")

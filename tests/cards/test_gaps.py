@@ -18,6 +18,7 @@ def test_every_gap_stands_between_what_is_here_and_what_could_be(tmp_path: Path)
         "Round-trip cosine",
         "Variance explained (FVE)",
         "Own activation retrieved",
+        "Nearest other activation is of the same document",
         "Activations explained",
     }
     for gap in found.values():

@@ -19,12 +19,17 @@ def body(card: str) -> str:
     return card.split("---\n", 2)[2]
 
 
+def words(card: str) -> list[str]:
+    """Those of its body, its code and the cells of its tables, but not the lines between cells."""
+    return [word for word in body(card).split() if re.search(r"\w", word)]
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_demos_card_has_at_most_1800_words(good_release: Path, role: str) -> None:
     """The hand-made card that it replaces had 1,491; the generated one had grown to 3,500."""
     card = (good_release / "dist" / role / "README.md").read_text(encoding="utf-8")
 
-    assert 1000 < len(body(card).split()) <= MAX_WORDS
+    assert 1000 < len(words(card)) <= MAX_WORDS
 
 
 def once_on_the_card(folder: Path) -> Iterator[str]:

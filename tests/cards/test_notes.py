@@ -108,9 +108,7 @@ def test_the_real_numbers_are_there_to_quote(tmp_path: Path) -> None:
     render(release, "0.0.1")
     empty = Calibration.read(release.calibration).controls["empty"]
 
-    assert f"\n{empty.mean:.3f} content-reading someone/tiny-nla-L3-ar-v0_0_1\n" in card(
-        release, "av"
-    )
+    assert f"\n{empty.mean:.3f} row-level someone/tiny-nla-L3-ar-v0_0_1\n" in card(release, "av")
 
 
 @pytest.mark.parametrize(

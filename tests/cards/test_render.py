@@ -28,14 +28,16 @@ SHARED = {
     "calibration.json",
     "evidence/rows.jsonl",
     "evidence/run.json",
+    "evidence/runs.jsonl",
+    "evidence/training_shingles.safetensors",
     "evidence/vectors.safetensors",
     "examples/round_trip.py",
     *(
         f"figures/{name}.{kind}"
         for name in (
             "cosine_real_vs_controls",
-            "own_vs_another",
             "retrieval_vs_chance",
+            "three_questions",
             "training_loss",
         )
         for kind in ("png", "svg", "csv")

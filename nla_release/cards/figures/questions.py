@@ -1,5 +1,7 @@
 """The three questions of a release at a glance: each value against its control."""
 
+import textwrap
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,14 +14,17 @@ from nla_release.text.numbers import number
 # What lies below is drawn at the edge, as an arrow; its value is in the line above it.
 _LOWEST = -0.25
 
+# So many characters of this size fit into a line of the picture.
+_LINE_WIDTH = 110
+
 
 def three_questions(calibration: CurrentCalibration) -> Plot:
     """Every row of a card's tables that has a control, with the interval of its difference."""
     asked = [each for each in questions(calibration) if _drawable(each)]
-    words = " ".join(f"{each.question} {each.grade.capitalize()}: {_said(each)}." for each in asked)
+    words = " ".join(f"{each.question} {each.grade.capitalize()}." for each in asked)
     return Plot(
         "three_questions",
-        words,
+        f"{words} The picture shows the values, controls and intervals of the tables.",
         ("question", "measured", "value", "control", "control_value", "low", "high", "n"),
         [
             (
@@ -46,33 +51,37 @@ def _drawable(question: Question) -> list[Row]:
     ]
 
 
-def _said(question: Question) -> str:
-    return "; ".join(
-        f"{row.name} {number(row.value)}, {row.control} {number(row.baseline)}"
-        for row in _drawable(question)
-    )
-
-
 def _drawn(asked: list[Question]) -> Figure:
-    lines = sum(len(_drawable(each)) for each in asked) + len(asked)
-    figure, axes = canvas(1.0 + 0.52 * lines)
-    place = 0
-    for each in asked:
+    rows = [[(row, _words(row)) for row in _drawable(each)] for each in asked]
+    height = len(asked) + sum(_height(words) for block in rows for _, words in block)
+    figure, axes = canvas(1.0 + 0.52 * height)
+    place = 0.0
+    for each, block in zip(asked, rows, strict=True):
         _write(axes, place + 0.2, f"{each.question} {each.grade.capitalize()}.", "bold")
-        for row in _drawable(each):
-            place += 1
-            words = f"{row.name}: {number(row.value)}; {row.control}: {number(row.baseline)}"
-            _write(axes, place, words, "normal")
+        for row, words in block:
+            place += _height(words)
+            _write(axes, place, "\n".join(words), "normal")
             _mark(axes, -place, row)
         place += 1
     axes.set_ylim(0.5 - place, 0.8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlim(left=_LOWEST - 0.03, right=1.03)
     axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    axes.set_xlim(left=axes.dataLim.x0 - 0.03, right=axes.dataLim.x1 + 0.03)
     axes.set_xlabel("value; the bar is the 95% CI of the difference, added to the control")
     legend_above(figure, 2)
     return figure
+
+
+def _words(row: Row) -> list[str]:
+    """The line above a row's marks, broken where it is too long."""
+    words = f"{row.name}: {number(row.value)}; {row.control}: {number(row.baseline)}"
+    return textwrap.wrap(words, _LINE_WIDTH)
+
+
+def _height(words: list[str]) -> float:
+    """Of a row, where 1 is one with a single line of words."""
+    return 1 + 0.35 * (len(words) - 1)
 
 
 def _write(axes: Axes, place: float, words: str, weight: str) -> None:
