@@ -7,6 +7,7 @@ In a real language model one direction can hold most of every activation. Plain 
 near 1 whatever is read, and only what is left without the reference mean tells rows apart.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from nla_release.calibration.clustered import best_as_ties, lower
 from nla_release.calibration.consistency import documents_checked, looks
 from nla_release.calibration.contrasts import Contrast
 from nla_release.calibration.contrasts import Contrasts as Found
-from nla_release.calibration.controls import centred_cosines, failures, has
+from nla_release.calibration.controls import Vectors, centred_cosines, failures, has
 from nla_release.calibration.enough import NO_VARIANCE
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measures import FORMAT_3, rounded
@@ -67,10 +68,8 @@ def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
         "centred": _centred(evidence),
         "contrasts": contrasts(answers),
         "plain_contrasts": contrasts(replace(answers, mean=np.zeros_like(answers.mean))),
-        "fve": _against_mean(evidence, common.fve, _mean_squared_errors(evidence)),
-        "fve_mean_norm": _against_mean(
-            evidence, common.fve_mean_norm, _mean_direction_errors(evidence)
-        ),
+        "fve": _against_mean(evidence, common.fve, _mean_squared_errors),
+        "fve_mean_norm": _against_mean(evidence, common.fve_mean_norm, _mean_direction_errors),
     }
     return CurrentCalibration(**(_given(common) | added))
 
@@ -157,35 +156,53 @@ def _energy(evidence: Evidence) -> Energy:
     )
 
 
-def _mean_squared_errors(evidence: Evidence) -> Floats:
-    """[N] `||u(v) - mu||^2`: the error of always predicting the reference mean, as it is."""
-    gold = unit_rows(evidence.vectors["gold"])
-    mean = evidence.vectors["reference_mean"].astype(np.float64)
-    errors: Floats = np.sum((gold - mean) ** 2, axis=1)
+def _mean_squared_errors(evidence: Evidence, means: Vectors) -> Floats:
+    """[N] `||u(v) - mu||^2`: the error of always predicting a mean [N, d] as it is."""
+    errors: Floats = np.sum((unit_rows(evidence.vectors["gold"]) - means) ** 2, axis=1)
     return errors
 
 
-def _mean_direction_errors(evidence: Evidence) -> Floats:
+def _mean_direction_errors(evidence: Evidence, means: Vectors) -> Floats:
     """[N] `2 (1 - cos(v, mu))`: the error of always predicting its direction."""
-    mean = np.broadcast_to(evidence.vectors["reference_mean"], evidence.vectors["gold"].shape)
-    errors: Floats = 2 * (1 - cosine_rows(evidence.vectors["gold"], mean))
+    errors: Floats = 2 * (1 - cosine_rows(evidence.vectors["gold"], means))
     return errors
 
 
-def _against_mean(evidence: Evidence, fve: Fve, of_mean: Floats) -> Fve:
+def _means_of_other_documents(evidence: Evidence) -> Floats:
+    """[N, d] the mean of the unit activations of all documents but the row's own."""
+    units = unit_rows(evidence.vectors["gold"])
+    _, label, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(sizes), units.shape[1]))
+    np.add.at(sums, label, units)
+    means: Floats = (units.sum(axis=0) - sums) / (len(units) - sizes)[:, np.newaxis]
+    return means[label]
+
+
+def _against_mean(
+    evidence: Evidence, fve: Fve, errors: Callable[[Evidence, Vectors], Floats]
+) -> Fve:
     """What the mean explains of these rows' variance, and how much more the pair does.
 
     `1 - mean(error) / denominator`, as FVE itself, with the error of predicting the mean. On the
     reference set it is 0; on other rows it is what it is, and a reference that does not fit shows.
     A failed row is a tie: whether the pair fails is another question than whether it reads.
+
+    A mean that is turned away from these rows is easy to beat. So the interval reaches down to
+    where it lies against the mean of the evaluation's other documents, which nobody can choose.
     """
     if fve.denominator < NO_VARIANCE:
         return fve
     own = 2 * (1 - cosine_rows(evidence.vectors["gold"], evidence.vectors["real"]))
     failed = evidence.failed("real")
-    apart = np.where(failed, 0.0, of_mean - own) / fve.denominator
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    of_mean = errors(evidence, np.broadcast_to(mean, evidence.vectors["gold"].shape))
+    of_others = errors(evidence, _means_of_other_documents(evidence))
+    apart, others = (
+        np.where(failed, 0.0, each - own) / fve.denominator for each in (of_mean, of_others)
+    )
     intervals = FORMAT_3.intervals(
-        np.stack([apart, best_as_ties(apart, failed)]), evidence.documents
+        np.stack([apart, *(best_as_ties(each, failed) for each in (apart, others))]),
+        evidence.documents,
     )
     return fve.model_copy(
         update={

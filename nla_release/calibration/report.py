@@ -211,7 +211,9 @@ class Fve(Strict):
         " before format 3",
     )
     above_mean_interval: Interval = Field(
-        default=None, description="of above_mean; absent before format 3"
+        default=None,
+        description="of above_mean, reaching down to where it lies against the mean of the"
+        " evaluation's other documents; absent before format 3",
     )
 
 

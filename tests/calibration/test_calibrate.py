@@ -15,6 +15,7 @@ from nla_release.calibration.statistics import cosine_rows
 from nla_release.errors import EvidenceError, NothingCheckedError
 from nla_release.files import dump_json
 from tests.builders import evidence_parts, make_evidence, verbalization
+from tests.calibration.real_pair import real_parts
 
 EVERY_PROBE = (
     "text-controls",
@@ -245,6 +246,30 @@ def test_what_the_mean_explains_of_these_rows_is_measured(tmp_path):
     short = calibration_of(tmp_path, *with_variance(evidence_parts(rows=60, documents=20), 0.999))
     assert short.fve.value > honest.fve.value
     assert short.fve.of_mean > 0.03
+
+
+def test_a_reference_turned_away_from_the_rows_makes_no_mean_easy_to_beat(tmp_path):
+    """Within what NLA625 lets pass: the turned mean explains less, and the pair no more."""
+
+    def measured(turn):
+        rows, vectors, run = real_parts()
+        mean = vectors["reference_mean"].astype(np.float64)
+        aside = np.zeros_like(mean)
+        aside[int(np.argmin(abs(mean)))] = 1
+        mean = turn * mean + np.sqrt(1 - turn**2) * np.linalg.norm(mean) * aside
+        vectors["reference_mean"] = mean.astype(np.float32)
+        norm = float(np.sum(vectors["reference_mean"].astype(np.float64) ** 2))
+        reference = run.reference.model_copy(update={"variance": 1 - norm})
+        return calibration_of(
+            tmp_path, rows, vectors, run.model_copy(update={"reference": reference})
+        )
+
+    for result in (measured(1), measured(0.9)):
+        assert result.fve.value < -0.5
+        assert result.fve.above_mean_interval[0] < -0.1
+        assert result.label.grades.reads_text == "partly"
+        assert result.label.sentence.startswith("Does not beat the mean.")
+    assert result.fve.of_mean < -0.7
 
 
 def test_every_control_is_paired_with_the_real_rows(measured):
