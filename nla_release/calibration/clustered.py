@@ -133,17 +133,23 @@ def share_interval(
 
 
 def best_as_ties(differences: Floats, failed: npt.NDArray[np.bool_]) -> Floats:
-    """[N] differences, with as many of the best rows taken as ties, 0, as `failed` [N] marks.
+    """[N] how much each difference counts with as many of the best rows as ties as `failed` marks.
 
-    A failed row is a tie itself. Where the rows that would have done worst are those that failed,
-    the others' mean flatters: taking out as much at the other end is the answer to that.
+    A failed row is a tie itself, 0. Where the rows that would have done worst are those that
+    failed, the others' mean flatters: taking out as much at the other end is the answer to that.
+    Only what is above 0 is taken out. Rows that are equally good share what falls on them, so that
+    their order decides nothing.
     """
-    found = differences.copy()
-    found[failed] = 0.0
-    order = np.argsort(-np.where(failed, -np.inf, differences), kind="stable")
-    best = order[: min(int(failed.sum()), int((~failed).sum()))]
-    found[best] = np.minimum(found[best], 0.0)
-    return found
+    weights: Floats = np.where(failed, 0.0, 1.0)
+    values = np.where(failed, -np.inf, np.round(differences, 9))
+    left = int(failed.sum())
+    for value, count in zip(*np.unique(-values, return_counts=True), strict=True):
+        if not left or value >= 0:
+            break
+        taken = min(left, int(count))
+        weights[values == -value] = 1 - taken / count
+        left -= taken
+    return weights
 
 
 def lower(intervals: Sequence[Interval | None]) -> Interval | None:

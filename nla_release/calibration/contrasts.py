@@ -99,11 +99,11 @@ def contrasts(
     groupings = _groupings(documents, texts, failed)
     pairs = [_OWN_SAME, _SAME_OTHER, _OWN_OTHER, *([_OWN_TOKEN] if tokens is not None else [])]
     arms = _Arms(activations, read, groupings, tokens)
-    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, failed))
+    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, ~failed * 1.0))
     found = [sums[pair].contrast(level) for pair in pairs]
     if failed.any():
-        ties = {pair: sums[pair].ties(failed) for pair in pairs}
-        without_best = _summed_up(arms, groupings, ties)
+        weights = {pair: sums[pair].without_best(failed) for pair in pairs}
+        without_best = _summed_up(arms, groupings, weights)
         found = [
             replace(each, interval=lower([each.interval, without_best[pair].interval(level)]))
             for pair, each in zip(pairs, found, strict=True)
@@ -312,14 +312,14 @@ def _mean(total: Floats, count: Floats) -> Floats:
 def _summed_up(
     arms: _Arms,
     groupings: Sequence[_Grouping],
-    ties: Mapping[tuple[_Arm, _Arm], npt.NDArray[np.bool_]],
+    weights: Mapping[tuple[_Arm, _Arm], Floats],
 ) -> dict[tuple[_Arm, _Arm], "_Sums"]:
-    """The contrasts of some arms over all rows; of each, [N] rows are ties."""
-    sums = {pair: _Sums(groupings) for pair in ties}
+    """The contrasts of some arms over all rows, with the weight [N] of each row; a tie has 0."""
+    sums = {pair: _Sums(groupings) for pair in weights}
     for rows in arms.pieces():
         scores = arms.of(rows)
         for (first, second), total in sums.items():
-            total.add(rows, scores[first], scores[second], ties[first, second][rows])
+            total.add(rows, scores[first], scores[second], weights[first, second][rows])
     return sums
 
 
@@ -334,34 +334,30 @@ class _Sums:
         self._without = [np.zeros((2, grouping.groups)) for grouping in groupings]
         self._sizes = [np.zeros(grouping.groups) for grouping in groupings]
 
-    def add(
-        self, rows: slice, first: _Scores, second: _Scores, failed: npt.NDArray[np.bool_]
-    ) -> None:
+    def add(self, rows: slice, first: _Scores, second: _Scores, weights: Floats) -> None:
         """Take some more rows."""
-        tie = failed[:, np.newaxis]
         has_both = ~np.isnan(first.whole + second.whole)
         self._n += int(has_both.sum())
         self._apart.append(first.whole - second.whole)
-        counted = has_both & ~failed
-        self._first += float(first.whole[counted].sum())
-        self._second += float(second.whole[counted].sum())
+        self._first += float((first.whole * weights)[has_both].sum())
+        self._second += float((second.whole * weights)[has_both].sum())
         for at, grouping in enumerate(self._groupings):
             labels = grouping.label[rows]
             self._sizes[at] += np.bincount(labels[has_both], minlength=grouping.groups)
-            apart = np.where(tie, 0.0, first.without[at] - second.without[at])
+            apart = (first.without[at] - second.without[at]) * weights[:, np.newaxis]
             kept = ~np.isnan(first.without[at] + second.without[at])
-            kept = np.broadcast_to(kept, (len(failed), grouping.groups)).copy()
-            kept[np.arange(len(failed)), labels] = False
+            kept = np.broadcast_to(kept, (len(weights), grouping.groups)).copy()
+            kept[np.arange(len(weights)), labels] = False
             self._without[at][0] += np.sum(np.where(kept, apart, 0.0), axis=0)
             self._without[at][1] += kept.sum(axis=0)
 
-    def ties(self, failed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """[N] the failed rows, and as many of the best as failed among those with both arms."""
+    def without_best(self, failed: npt.NDArray[np.bool_]) -> Floats:
+        """[N] weights that take as many of the best rows as ties as failed, of those with both."""
         apart = np.concatenate(self._apart)
+        weights: Floats = ~failed * 1.0
         known = ~np.isnan(apart)
-        found = failed.copy()
-        found[known] |= best_as_ties(apart[known], failed[known]) != apart[known]
-        return found
+        weights[known] = best_as_ties(apart[known], failed[known])
+        return weights
 
     def contrast(self, level: float) -> Contrast:
         """The mean and its interval, when all rows are in."""

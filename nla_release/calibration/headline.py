@@ -201,7 +201,7 @@ def _against_mean(
         np.where(failed, 0.0, each - own) / fve.denominator for each in (of_mean, of_others)
     )
     intervals = FORMAT_3.intervals(
-        np.stack([apart, *(best_as_ties(each, failed) for each in (apart, others))]),
+        np.stack([apart, *(each * best_as_ties(each, failed) for each in (apart, others))]),
         evidence.documents,
     )
     return fve.model_copy(

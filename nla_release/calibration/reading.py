@@ -176,6 +176,8 @@ def _against(
     interval = None
     if len(set(documents)) >= MIN_DOCUMENTS_OF_INTERVAL:
         apart = values - chance
-        interval = lower(mean_intervals(np.stack([apart, best_as_ties(apart, failed)]), documents))
+        interval = lower(
+            mean_intervals(np.stack([apart, apart * best_as_ties(apart, failed)]), documents)
+        )
     first, second = float(values.mean()), float(chance.mean())
     return Contrast(first, second, first - second, interval, len(values))

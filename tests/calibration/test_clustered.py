@@ -118,9 +118,15 @@ def test_flips_are_the_same_on_every_machine() -> None:
 def test_as_many_of_the_best_rows_as_failed_are_ties() -> None:
     differences = np.array([0.5, -1.0, 2.0, 0.1, -0.2, 0.3])
     failed = np.array([False, False, False, True, False, True])
-    assert best_as_ties(differences, failed).tolist() == [0, -1, 0, 0, -0.2, 0]
-    assert best_as_ties(-abs(differences), failed).tolist() == [-0.5, -1, -2, 0, -0.2, 0]
+    assert best_as_ties(differences, failed).tolist() == [0, 1, 0, 0, 1, 0]
+    assert best_as_ties(-abs(differences), failed).tolist() == [1, 1, 1, 0, 1, 0]
     assert best_as_ties(differences, ~failed).tolist() == [0, 0, 0, 0, 0, 0]
+    assert best_as_ties(differences, failed & False).tolist() == [1] * 6
+
+
+def test_rows_that_are_equally_good_share_what_is_taken() -> None:
+    failed = np.array([True, False, False, False])
+    assert best_as_ties(np.array([0.0, 1.0, 1.0, 0.5]), failed).tolist() == [0, 0.5, 0.5, 1]
 
 
 def test_an_interval_reaches_down_as_far_as_any_other() -> None:
