@@ -34,7 +34,7 @@ def label_lines(verdict: Verdict) -> list[str]:
     if label is None:
         return []
     if (grades := label.grades) is None:
-        return [f"label: {label.name}"]
+        return [f"label: {label.name} (of an older format, without the three questions)"]
     answers = {
         "tells rows apart": grades.tells_rows_apart,
         "AR reads the text": grades.reads_text,

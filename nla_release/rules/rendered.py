@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nla_release import __version__
 from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
-from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import block_places, marker_lines
 from nla_release.cards.history import begins_with, changed_above, entries
 from nla_release.cards.markdown import unseen
@@ -126,7 +126,9 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         " training logs, sidecars and PEFT configurations have the sha256 that"
         " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
         " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in"
-        " `stated`, as not computed.",
+        " `stated`, as not computed. Documents of a calibration of format 1 or 2 cannot be rendered"
+        " by this version, which is a warning; where the evidence names its run, which no version"
+        " of these formats recorded, it is an error.",
         why="With release.json listed again, `os.system(...)` in a snippet, another injection"
         " scale, another repository as partner and a swapped figure all passed a check that"
         " compared numbers only.",
@@ -142,7 +144,20 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
         if isinstance(adapter.calibration, CurrentCalibration):
             yield from _against_files(adapter, subject, drawn)
         else:
-            yield older_format(adapter)
+            yield _of_an_older_format(adapter, subject)
+
+
+def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
+    """What an earlier version published is a warning; what this one measured cannot be older."""
+    path = adapter.folder / CALIBRATION_FILE_NAME
+    known = [each for each in subject.measurements if each.calibration_path == path]
+    if any(each.evidence.run.run_id for each in known):
+        return Problem(
+            path,
+            f"is of format {adapter.calibration.schema_}, and its evidence was recorded by a"
+            f" version that writes format {CURRENT}: run calibrate and render again",
+        )
+    return Problem(path, older_format(adapter).reason, "warning")
 
 
 def _against_files(

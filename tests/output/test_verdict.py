@@ -77,7 +77,9 @@ def test_how_good_the_pair_is_stands_on_a_line_of_its_own_and_the_gate_does_not_
 def test_a_label_of_an_older_format_has_no_grades():
     verdict = Verdict((PASSED,), label=Label(name="topic-level", sentence="Topic-level."))
 
-    assert verdict_text(verdict).splitlines()[-2] == "label: topic-level"
+    assert verdict_text(verdict).splitlines()[-2] == (
+        "label: topic-level (of an older format, without the three questions)"
+    )
     assert json.loads(verdict_json(verdict))["label"] == {"name": "topic-level"}
 
 

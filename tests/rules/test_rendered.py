@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.evidence import read_evidence
 from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.history import changed_above, entries
 from nla_release.cards.render import render
 from nla_release.errors import InputError
+from nla_release.files import dump_json, write_atomic
 from nla_release.release import ROLES, Release
 from nla_release.rules import judge
 from nla_release.rules.adapter import Adapter
@@ -57,6 +60,25 @@ def test_nothing_is_found_in_what_was_rendered(dist: Path) -> None:
     assert messages(dist) == []
     assert messages(dist / "av") == []
     assert messages(dist / "ar") == []
+
+
+@pytest.mark.parametrize(("named", "severity"), [(True, "error"), (False, "warning")])
+def test_numbers_of_an_older_format_hide_no_card_from_being_rendered_again(
+    dist: Path, named: bool, severity: str
+) -> None:
+    """A new measurement in format 2 is forged; one that names no run may be an old release."""
+    for role in ROLES:
+        if not named:
+            with edited_json(dist / role / "evidence" / "run.json") as run:
+                del run["run_id"]
+            (dist / role / "evidence" / "runs.jsonl").unlink()
+        old = calibrate(read_evidence(dist / role / "evidence"), 2)
+        document = old.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        write_atomic(dist / role / "calibration.json", dump_json(document))
+    found = rendered_again.apply(find_subject(dist), strict=False)
+
+    assert [each.severity for each in found.findings] == [severity] * 2
+    assert all("is of format 2" in each.message for each in found.findings)
 
 
 EDITS = {
