@@ -23,7 +23,8 @@ Relation = Literal[
 # 2 is written; 1 is read, and recomputed for published releases.
 ComparisonFormat = Literal[1, 2]
 
-# Decided on the interval of the difference of cosines.
+# Decided on the interval of the first figure: centred cosines, or plain ones where the releases
+# name other reference sets, and in format 1.
 PairedVerdict = Literal["better", "worse", "no difference shown", "inconclusive"]
 
 
@@ -73,10 +74,10 @@ class Paired(Strict):
     only_second: NonNegativeInt = Field(description="rows of the second that the first lacks")
     first_failed: NonNegativeInt = Field(description="common rows without an explanation, first")
     second_failed: NonNegativeInt = Field(description="common rows without an explanation, second")
-    figures: list[PairedFigure] = Field(description="means, cosine first")
+    figures: list[PairedFigure] = Field(description="means; the first decides the verdict")
     left_out: list[str] = Field(description="figures that cannot be compared, and why")
     retrieval: PairedRetrieval
-    verdict: PairedVerdict = Field(description="of the second: what its cosine shows")
+    verdict: PairedVerdict = Field(description="of the second: what the first figure shows")
 
 
 class ClaimsRead(Strict):

@@ -17,9 +17,9 @@ _HASH = re.compile(r"[0-9a-f]{40,64}")
 _SHOWN_OF_A_HASH = 12
 
 _SENTENCES: dict[PairedVerdict, str] = {
-    "better": "{letter} reconstructs better than A: the interval of the cosine lies above 0.",
-    "worse": "{letter} reconstructs worse than A: the interval of the cosine lies below 0.",
-    "no difference shown": "No difference of cosine is shown: its interval holds 0.",
+    "better": "{letter} reconstructs better than A: the interval of the {figure} lies above 0.",
+    "worse": "{letter} reconstructs worse than A: the interval of the {figure} lies below 0.",
+    "no difference shown": "No difference of the {figure} is shown: its interval holds 0.",
     "inconclusive": "Inconclusive: the common rows or their documents are too few to tell.",
 }
 
@@ -91,7 +91,7 @@ def _releases(comparison: Comparison, letters: str) -> Table:
             "cosine",
             "mean vector",
             "- shuffled",
-            "95% interval of it",
+            "95% CI",
             "FVE",
             "top-1",
             "chance",
@@ -126,11 +126,11 @@ def _claims(comparison: Comparison, letters: str) -> Table:
             "release",
             "claims",
             "mse",
-            "95% interval of it",
+            "95% CI",
             "FVE",
-            "95% interval of it",
+            "95% CI",
             "mse - another activation",
-            "95% interval of it",
+            "95% CI",
             "top-1",
             "chance",
         ),
@@ -189,7 +189,7 @@ def _opening(letter: str, paired: Paired) -> str:
 
 def _differences(letter: str, paired: Paired) -> Table:
     return Table(
-        ("", "A", letter, f"{letter} - A", "95% interval of it", "n"),
+        ("", "A", letter, f"{letter} - A", "95% CI", "n"),
         [
             (
                 "mse (less is better)" if each.name == "mse" else each.name,
@@ -212,7 +212,8 @@ def _verdict(letter: str, paired: Paired, format_: int) -> str:
         f" {found.only_first} only A, {found.only_second} only {letter}, {test}"
         f" p = {found.p:.3g}."
     )
-    return f"{_SENTENCES[paired.verdict].format(letter=letter)} {retrieval}"
+    said = _SENTENCES[paired.verdict].format(letter=letter, figure=paired.figures[0].name)
+    return f"{said} {retrieval}"
 
 
 def _short(value: str) -> str:

@@ -248,7 +248,7 @@ def test_without_variance_a_perfect_cosine_is_a_failure_with_its_reason(unvaried
     assert checked.code == 1
     assert "NLA603 error" in checked.out
     assert "Left out: FVE: the reference set does not vary." in compared.out
-    assert "No difference of cosine is shown" in compared.out
+    assert "No difference of the centred cosine is shown" in compared.out
     assert "the mean training activation" in page
     fve = "Variance explained (FVE)"
     assert re.search(rf'<th [^>]*>{re.escape(fve)}</th><td class="number">-</td>', page)
