@@ -43,7 +43,6 @@ from nla_release.calibration.statistics import (
     Interval,
     cosine_rows,
     normalised_mse,
-    retrieved,
     unit_rows,
 )
 from nla_release.diagnostics import registered
@@ -248,7 +247,7 @@ def _image(function: Callable[[float], float], interval: Interval | None) -> Int
 
 
 def _retrieval(evidence: Evidence, measures: Measures) -> Retrieval:
-    hit = retrieved(evidence.vectors["real"], evidence.vectors["gold"])
+    hit = evidence.places.found
     found = hit.astype(np.float64)
     n, rows_of = len(found), Counter(evidence.documents)
     telling_document = np.array([1 / rows_of[document] for document in evidence.documents])

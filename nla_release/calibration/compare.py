@@ -41,10 +41,11 @@ from nla_release.calibration.enough import NO_VARIANCE, too_few
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.measured import Measured
 from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
+from nla_release.calibration.places import retrieved
 from nla_release.calibration.records import TextCondition
 from nla_release.calibration.report import CONTROL_NAMES
 from nla_release.calibration.settings import differing
-from nla_release.calibration.statistics import Floats, cosine_rows, retrieved
+from nla_release.calibration.statistics import Floats, cosine_rows
 from nla_release.calibration.vectors import first_with_text
 from nla_release.calibration.versions import side_by_side
 from nla_release.diagnostics import claims

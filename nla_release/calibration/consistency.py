@@ -18,8 +18,9 @@ from pydantic import Field
 from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.places import retrieved
 from nla_release.calibration.records import Row, TextCondition
-from nla_release.calibration.statistics import retrieved, unit_rows
+from nla_release.calibration.statistics import unit_rows
 from nla_release.schema import Strict
 
 # Texts of two documents may begin alike for as long as a title or a greeting.

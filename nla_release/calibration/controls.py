@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
 from nla_release.calibration.records import TextCondition
-from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
+from nla_release.calibration.statistics import Floats, cosine_rows
 from nla_release.calibration.vectors import Condition
 
 Vectors = npt.NDArray[np.floating[Any]]
@@ -92,10 +92,8 @@ def scores(evidence: Evidence, name: Answer, measures: Measures) -> Floats:
 
 def between(evidence: Evidence, gold: Vectors, read: Vectors, measures: Measures) -> Floats:
     """[n] the same of any activations [n, d] and reconstructions [n, d]."""
-    if not measures.clustered:
-        return cosine_rows(gold, read)
     mean = evidence.vectors["reference_mean"].astype(np.float64)
-    return cosine_rows(unit_rows(gold) - mean, unit_rows(read) - mean)
+    return cosine_rows(gold, read, mean if measures.clustered else None)
 
 
 def failures(evidence: Evidence, name: Answer) -> int:

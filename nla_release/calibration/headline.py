@@ -58,7 +58,7 @@ def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
         **_given(common.retrieval),
         document_alone=len(set(documents)) / len(documents),
         in_document=inside and _against_chance(inside),
-        percentile=_against_chance(nearness(answers)),
+        percentile=_against_chance(nearness(answers, evidence.places)),
     )
     added = {
         "retrieval": retrieval,

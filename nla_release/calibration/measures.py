@@ -28,15 +28,14 @@ from nla_release.calibration.clustered import (
     share_interval,
 )
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.calibration.places import Places
 from nla_release.calibration.statistics import (
     Floats,
     Interval,
     bootstrap_ratio,
     clustered_bootstrap,
-    first_alone,
     permutation_p,
     permuted_hits,
-    ranks,
     wilson,
 )
 
@@ -170,27 +169,20 @@ class Measures:
         )
 
     def ranking(
-        self,
-        scores: Floats,
-        own: npt.NDArray[np.intp],
-        documents: Sequence[str],
-        candidate_documents: Sequence[str],
+        self, places: Places, documents: Sequence[str], candidate_documents: Sequence[str]
     ) -> Ranking:
-        """How well scores [N, M] find each row's own candidate, `own` [N], among M >= 2.
+        """How well N rows find their own candidates among M >= 2.
 
         A row of zeros found nothing: it is a miss and ranks last. Ties count against the own one.
 
         Args:
-            scores: [N, M].
-            own: [N] the candidate that each row should find.
+            places: of the own candidates.
             documents: [N] of the rows, for the intervals.
             candidate_documents: [M], for the permutation.
         """
-        n, candidates = scores.shape
-        rank = ranks(scores, own)
-        found = rank == 1
+        n, candidates, rank, found = len(documents), places.candidates, places.rank, places.found
         hits = int(found.sum())
-        alone = _document_alone(own, candidate_documents) if self.clustered else None
+        alone = _document_alone(places.own, candidate_documents) if self.clustered else None
         return Ranking(
             hits=hits,
             n=n,
@@ -198,7 +190,7 @@ class Measures:
             top1=hits / n,
             interval=self.share_interval(found, documents),
             chance=1 / candidates,
-            permutation=_permutation(scores, own, candidate_documents, hits),
+            permutation=_permutation(places, candidate_documents, hits),
             mrr=self.against_chance(
                 1 / rank,
                 float(np.mean(1 / np.arange(1, candidates + 1))),
@@ -253,14 +245,12 @@ def _document_alone(
     )
 
 
-def _permutation(
-    scores: Floats, own: npt.NDArray[np.intp], documents: Sequence[str], hits: int
-) -> Permutation | Inconclusive:
+def _permutation(places: Places, documents: Sequence[str], hits: int) -> Permutation | Inconclusive:
     sizes = Counter(documents).values()
     if len(set(sizes)) == len(sizes):
         return UNEQUAL
     draws = BOOTSTRAP.draws
-    null = permuted_hits(first_alone(scores), own, documents, draws=draws, seed=BOOTSTRAP.seed)
+    null = permuted_hits(places.first, places.own, documents, draws=draws, seed=BOOTSTRAP.seed)
     if null.min() == null.max():
         return Inconclusive(
             inconclusive=f"every chance assignment gives the same {int(null[0])} hits, so that hits"

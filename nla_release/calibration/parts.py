@@ -1,12 +1,14 @@
 """The parts of one run's evidence, read from its three files."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.calibration.places import Places, own_places
 from nla_release.calibration.records import Row, Run, TextCondition
 from nla_release.calibration.runs import NAME as RUNS_NAME
 from nla_release.calibration.runs import RunLog
@@ -39,10 +41,15 @@ class Evidence:
     runs: RunLog | None = None
     shingles: TrainingShingles | None = None
 
-    @property
-    def documents(self) -> list[str]:
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
         """The document of every row, in order."""
-        return [row.document for row in self.rows]
+        return tuple(row.document for row in self.rows)
+
+    @cached_property
+    def places(self) -> Places:
+        """Each reconstruction among the activations of all rows."""
+        return own_places(self.vectors["real"], self.vectors["gold"])
 
     def failed(
         self, condition: Condition | TextCondition | Literal["encoder_explanation"]

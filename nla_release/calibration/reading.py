@@ -16,15 +16,13 @@ import numpy.typing as npt
 from nla_release.calibration.clustered import best_as_ties, lower, mean_intervals
 from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
+from nla_release.calibration.places import Places, own_places, retrieved
+from nla_release.calibration.statistics import TIE, Floats, Interval
 
 Level = Literal["row-level", "document-level", "token-level", "format-only"]
 Vectors = npt.NDArray[np.floating[Any]]
 
 _LAST_TOKEN = re.compile(r"\w+|[^\w\s]")
-
-# Scores held at once, 16 MB of them.
-_SCORES_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def level_of(answers: Answers) -> Level:
         above_others=pairs.above_others,
         above_token=pairs.above_token,
         in_document=in_document(answers),
-        nearness=nearness(answers),
+        nearness=nearness(answers, own_places(answers.real, answers.gold)),
     )
 
 
@@ -136,16 +134,12 @@ def in_document(answers: Answers) -> Contrast | None:
     one row per document.
     """
     rows_of = Counter(answers.documents)
-    gold, real = unit_rows(answers.gold), unit_rows(answers.real)
-    places: dict[str, list[int]] = {}
+    rows_in: dict[str, list[int]] = {}
     for at, document in enumerate(answers.documents):
-        places.setdefault(document, []).append(at)
-    hits = np.zeros(len(gold))
-    for rows in places.values():
-        scores = real[rows] @ gold[rows].T
-        own = scores.diagonal().copy()
-        np.fill_diagonal(scores, -np.inf)
-        hits[rows] = own > scores.max(axis=1) + TIE if len(rows) > 1 else 0
+        rows_in.setdefault(document, []).append(at)
+    hits = np.zeros(len(answers.gold))
+    for rows in rows_in.values():
+        hits[rows] = retrieved(answers.real[rows], answers.gold[rows]) if len(rows) > 1 else 0
     several = np.array([rows_of[document] > 1 for document in answers.documents])
     if not several.any():
         return None
@@ -155,17 +149,15 @@ def in_document(answers: Answers) -> Contrast | None:
     return _against(hits[several], chance[several], documents, answers.failed[several])
 
 
-def nearness(answers: Answers) -> Contrast:
-    """The share of the other activations that are farther than the own one, against 0.5."""
-    gold, real = unit_rows(answers.gold), unit_rows(answers.real)
-    farther = np.empty(len(gold))
-    at_once = max(1, _SCORES_AT_ONCE // len(gold))
-    for start in range(0, len(gold), at_once):
-        rows = slice(start, start + at_once)
-        scores = real[rows] @ gold.T
-        own = scores[np.arange(len(scores)), np.arange(start, start + len(scores))]
-        farther[rows] = np.sum(scores < own[:, np.newaxis] - TIE, axis=1)
-    shares: Floats = np.where(answers.failed, 0.5, farther / (len(gold) - 1))
+def nearness(answers: Answers, found: Places) -> Contrast:
+    """The share of the other activations that are farther than the own one, against 0.5.
+
+    Args:
+        answers: of all rows.
+        found: the places of their own activations.
+    """
+    others = found.candidates - 1
+    shares: Floats = np.where(answers.failed, 0.5, (found.candidates - found.rank) / others)
     return _against(shares, np.full(len(shares), 0.5), answers.documents, answers.failed)
 
 

@@ -1,7 +1,7 @@
 """The formulas, as functions of arrays. All arithmetic is float64."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -16,9 +16,10 @@ Interval = tuple[float, float]
 # Inputs are float32, whose rounding (6e-8) moves a cosine by about as much: what is closer than
 # this may be the same.
 TIE = 1e-7
-# Of `permuted_hits`, 16 MB of places.
-_PLACES_AT_ONCE = 2_000_000
-
+# Numbers of an array that are held at once, 16 MB of them.
+AT_ONCE = 2_000_000
+# Numbers that a processor's cache holds, 1 MB of them.
+_CACHED = 131_072
 
 # A norm of as many times the median stands out; single tokens reach a hundred times in some bases.
 OUTLYING = 10.0
@@ -67,16 +68,37 @@ def norm_summary(vectors: npt.NDArray[Any]) -> NormSummary:
 
 def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
     """Each row of [N, d] at L2 norm 1; a zero row stays zero."""
-    wide = vectors.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    units: Floats = np.divide(wide, norms, out=np.zeros_like(wide), where=norms > 0)
+    units = np.zeros(vectors.shape)
+    for rows in row_blocks(*vectors.shape):
+        wide = vectors[rows].astype(np.float64)
+        norms = np.linalg.norm(wide, axis=1, keepdims=True)
+        np.divide(wide, norms, out=units[rows], where=norms > 0)
     return units
 
 
-def cosine_rows(a: npt.NDArray[np.floating[Any]], b: npt.NDArray[np.floating[Any]]) -> Floats:
-    """[N] cosines of the paired rows of two [N, d]; 0 where either row is zero."""
-    cosines: Floats = np.clip(np.sum(unit_rows(a) * unit_rows(b), axis=1), -1, 1)
-    return cosines
+def cosine_rows(
+    a: npt.NDArray[np.floating[Any]],
+    b: npt.NDArray[np.floating[Any]],
+    less: npt.NDArray[np.floating[Any]] | None = None,
+) -> Floats:
+    """[N] cosines of the paired rows of two [N, d]; 0 where either row is zero.
+
+    With `less` [d], of their unit rows less that vector.
+    """
+    cosines = np.empty(len(a))
+    for rows in row_blocks(*a.shape):
+        first, second = unit_rows(a[rows]), unit_rows(b[rows])
+        if less is not None:
+            first, second = unit_rows(first - less), unit_rows(second - less)
+        cosines[rows] = np.sum(first * second, axis=1)
+    return np.clip(cosines, -1, 1)
+
+
+def row_blocks(rows: int, width: int, numbers: int = _CACHED) -> Iterator[slice]:
+    """All of [rows, width] in turn, so many rows together as have that many numbers."""
+    together = max(1, numbers // max(1, width))
+    for start in range(0, rows, together):
+        yield slice(start, min(start + together, rows))
 
 
 def normalised_mse(cosine: float) -> float:
@@ -85,21 +107,6 @@ def normalised_mse(cosine: float) -> float:
     The identity holds for means too, since it is linear.
     """
     return 2 * (1 - cosine)
-
-
-def retrieved(
-    reconstructed: npt.NDArray[np.floating[Any]], gold: npt.NDArray[np.floating[Any]]
-) -> npt.NDArray[np.bool_]:
-    """[N] whether row i of `reconstructed` is closer to row i of `gold` than to any other row.
-
-    Closeness is cosine, candidates are all N gold rows. A tie is a miss: a reconstruction that is
-    as close to another activation has not told them apart. A zero row retrieves nothing.
-    """
-    cosines = unit_rows(reconstructed) @ unit_rows(gold).T
-    own = cosines.diagonal().copy()
-    np.fill_diagonal(cosines, -np.inf)
-    hits: npt.NDArray[np.bool_] = (own > cosines.max(axis=1) + TIE) & reconstructed.any(axis=1)
-    return hits
 
 
 def clustered_bootstrap(
@@ -198,24 +205,6 @@ def bootstrap_area(
     return float(low), float(high)
 
 
-def ranks(scores: Floats, own: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-    """[N] place of candidate `own` [N] in each row of scores [N, M], 1 for the best.
-
-    A tie counts against the own candidate, so that a row of equal scores ranks it last.
-    """
-    mine = scores[np.arange(len(scores)), own][:, np.newaxis]
-    places: npt.NDArray[np.int64] = np.sum(scores >= mine - TIE, axis=1)
-    return places
-
-
-def first_alone(scores: Floats) -> npt.NDArray[np.int64]:
-    """[N] the candidate that scores above all others in each row of [N, M >= 2]; -1 for a tie."""
-    best = scores.argmax(axis=1)
-    runner_up, first = np.partition(scores, -2, axis=1)[:, -2:].T
-    found: npt.NDArray[np.int64] = np.where(first > runner_up + TIE, best, -1)
-    return found
-
-
 def permuted_hits(
     found: npt.NDArray[np.int64],
     own: npt.NDArray[np.intp],
@@ -239,7 +228,7 @@ def permuted_hits(
     blocks = _blocks(documents)
     orders = _permutations(tuple(map(len, blocks)), draws, seed)
     hits = np.empty(draws, np.int64)
-    at_once = max(1, _PLACES_AT_ONCE // len(documents))
+    at_once = max(1, AT_ONCE // len(documents))
     for start in range(0, draws, at_once):
         some = slice(start, min(start + at_once, draws))
         places = np.empty((some.stop - start, len(documents)), np.intp)

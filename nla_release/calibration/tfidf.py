@@ -10,32 +10,42 @@ the smoothed idf is that of scikit-learn's TfidfVectorizer, whose numbers these 
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from nla_release.calibration.statistics import Floats
+from nla_release.calibration.statistics import Floats, row_blocks
 
 _WORD = re.compile(r"\w\w+")
 
 
 def tfidf_cosines(queries: Sequence[str], documents: Sequence[str]) -> Floats:
     """[Q, D] cosines of queries to documents; 0 for a query without a word of any document."""
+    return np.concatenate(list(tfidf_blocks(queries, documents)))
+
+
+def tfidf_blocks(queries: Sequence[str], documents: Sequence[str]) -> Iterator[Floats]:
+    """The same, [some, D] of some queries after others."""
     counts = [_words(document) for document in documents]
     holding = Counter(word for words in counts for word in words)
     weight = {
         word: math.log((1 + len(documents)) / (1 + found)) + 1 for word, found in holding.items()
     }
-    postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    listed: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for position, words in enumerate(counts):
         for word, value in _unit(words, weight).items():
-            postings[word].append((position, value))
-    cosines = np.zeros((len(queries), len(documents)))
-    for row, query in zip(cosines, queries, strict=True):
-        for word, value in _unit(_words(query), weight).items():
-            for position, other in postings[word]:
-                row[position] += value * other
-    return cosines
+            listed[word].append((position, value))
+    postings = {
+        word: (np.array([at for at, _ in found]), np.array([value for _, value in found]))
+        for word, found in listed.items()
+    }
+    for rows in row_blocks(len(queries), len(documents)):
+        cosines = np.zeros((rows.stop - rows.start, len(documents)))
+        for row, query in zip(cosines, queries[rows], strict=True):
+            for word, value in _unit(_words(query), weight).items():
+                positions, values = postings[word]
+                row[positions] += value * values
+        yield cosines
 
 
 def _words(text: str) -> Counter[str]:

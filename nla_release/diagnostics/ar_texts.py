@@ -43,7 +43,7 @@ def all_texts(evidence: Evidence) -> dict[str, Texts]:
     seen = Seen(
         data=_Recorded(
             ids=[row.id for row in rows],
-            documents=evidence.documents,
+            documents=list(evidence.documents),
             texts=[row.text for row in rows],
             paraphrases=[row.texts.get("paraphrase") for row in rows],
             claims=[row.claims or None for row in rows],

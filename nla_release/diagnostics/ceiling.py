@@ -18,8 +18,9 @@ from nla_release.calibration.blocks import Inconclusive, Proportion, Ratio
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
+from nla_release.calibration.places import Vectors, count_above
 from nla_release.calibration.row import Row, share_row
-from nla_release.calibration.statistics import TIE, Floats, unit_rows, wilson
+from nla_release.calibration.statistics import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.schema import Strict
 
@@ -51,8 +52,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
     documents = [evidence.documents[i] for i in rows]
     if few := too_few(documents, "rows that share their document"):
         return few
-    gold = unit_rows(evidence.vectors["gold"][rows])
-    real = unit_rows(evidence.vectors["real"][rows])
+    gold, real = evidence.vectors["gold"][rows], evidence.vectors["real"][rows]
     mean = evidence.vectors["reference_mean"].astype(np.float64)
     names, labels = np.unique(documents, return_inverse=True)
     counts = np.bincount(labels)
@@ -62,41 +62,62 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
         nearest=measures.ratio(_nearest(gold, gold, labels), documents),
         nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
         nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels), documents),
-        probe=measures.ratio(_told(gold - mean, labels), documents),
+        probe=measures.ratio(_told(unit_rows(gold) - mean, labels), documents),
         probe_chance=counts.max() / n,
     )
 
 
-def _nearest(queries: Floats, gold: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+def _nearest(
+    queries: Vectors, gold: Vectors, labels: npt.NDArray[np.intp]
+) -> npt.NDArray[np.bool_]:
     """[n] whether the best other candidate of its document beats every other document's."""
-    scores = queries @ gold.T
-    np.fill_diagonal(scores, -np.inf)
-    same = labels[:, np.newaxis] == labels
-    within = np.where(same, scores, -np.inf).max(axis=1)
-    across = np.where(same, -np.inf, scores).max(axis=1)
-    found: npt.NDArray[np.bool_] = within > across + TIE
+    best = np.empty(len(labels))
+    as_near = np.empty(len(labels), np.int64)  # of its document, the own one included
+    for rows in _documents(labels):
+        scores = unit_rows(queries[rows]) @ unit_rows(gold[rows]).T
+        others = scores.copy()
+        np.fill_diagonal(others, -np.inf)
+        best[rows] = others.max(axis=1)
+        as_near[rows] = np.count_nonzero(scores >= best[rows, np.newaxis] - TIE, axis=1)
+    found: npt.NDArray[np.bool_] = as_near == count_above(queries, gold, best - TIE)
     return found
+
+
+def _documents(labels: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    """The rows of each document."""
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
 def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     """[n] whether ridge regression on one-hot labels gives the label when fitted without the row.
 
-    With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`.
+    With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`. H is
+    `X S'`, with S = `X (X'X + r I)^-1` or the same as `(X X' + r I)^-1 X`, whichever is smaller, so
+    that no matrix of [n, n] is needed for many rows.
 
     Source: Allen, Technometrics 16 (1974); Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), equation 7.64.
     """
-    left, singular, _ = np.linalg.svd(features, full_matrices=False)
-    energy = singular**2
-    if energy.sum() == 0:
-        return np.zeros(len(labels), np.bool_)
-    hat = (left * (energy / (energy + RIDGE * energy.mean()))) @ left.T
-    own = hat.diagonal()[:, np.newaxis]
-    targets = np.eye(labels.max() + 1)[labels]
-    predicted = (hat @ targets - own * targets) / (1 - own)
-    mine = predicted[np.arange(len(labels)), labels]
-    predicted[np.arange(len(labels)), labels] = -np.inf
-    found: npt.NDArray[np.bool_] = mine > predicted.max(axis=1) + TIE
+    rows, width = features.shape
+    ridge = RIDGE * float(np.vdot(features, features)) / min(rows, width)
+    if ridge == 0:
+        return np.zeros(rows, np.bool_)
+    if width < rows:
+        square = features.T @ features + ridge * np.eye(width)
+        solved = np.linalg.solve(square, features.T).T
+    else:
+        solved = np.linalg.solve(features @ features.T + ridge * np.eye(rows), features)
+    own = np.einsum("ij,ij->i", features, solved)
+    weights = np.stack([solved[some].sum(axis=0) for some in _documents(labels)])
+    found = np.empty(rows, np.bool_)
+    for some in row_blocks(rows, len(weights), AT_ONCE):
+        predicted = features[some] @ weights.T
+        mine = np.arange(len(predicted)), labels[some]
+        predicted[mine] -= own[some]
+        predicted /= 1 - own[some, np.newaxis]
+        told = predicted[mine]
+        predicted[mine] = -np.inf
+        found[some] = told > predicted.max(axis=1) + TIE
     return found
 
 

@@ -24,12 +24,12 @@ from nla_release.calibration.controls import CONTROLS, between
 from nla_release.calibration.enough import MIN_ROWS
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
+from nla_release.calibration.places import own_places
 from nla_release.calibration.records import Row as EvidenceRow
 from nla_release.calibration.row import Row
 from nla_release.calibration.statistics import (
     area_under_curve,
     bootstrap_area,
-    unit_rows,
 )
 from nla_release.calibration.texts import gibberish as gibberish_like
 from nla_release.calibration.vectors import first_with_text
@@ -89,9 +89,7 @@ def report(
             seed=BOOTSTRAP.seed,
             level=BOOTSTRAP.level,
         ),
-        cross_row=measures.ranking(
-            unit_rows(read) @ unit_rows(gold).T, np.arange(len(rows)), documents, documents
-        ),
+        cross_row=measures.ranking(own_places(read, gold), documents, documents),
     )
 
 

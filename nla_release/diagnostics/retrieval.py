@@ -14,8 +14,8 @@ from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Inconclusiv
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
+from nla_release.calibration.places import Places, own_places
 from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import Floats, unit_rows
 from nla_release.diagnostics.model import Diagnostic, mean_row, permutation_sentence, ranking_rows
 from nla_release.schema import Strict
 
@@ -45,23 +45,17 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inc
     """Identity retrieval, over rows in the order of their ids, so that draws follow from them."""
     if few := too_few(evidence.documents):
         return few
-    order = sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id)
-    gold, real = (unit_rows(evidence.vectors[name][order]) for name in ("gold", "real"))
-    scores, documents = real @ gold.T, [evidence.documents[row] for row in order]
+    order = np.array(sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id))
+    found, documents = evidence.places.in_order(order), _at(evidence.documents, order)
     drawn = _rows_drawn(documents) if measures.clustered else _rows_drawn_singly(len(order))
     return Retrieval(
-        all=_ranking(scores, documents, measures),
+        all=measures.ranking(found, documents, documents),
         drawn=min(
-            (
-                _ranking(scores[np.ix_(rows, rows)], _at(documents, rows), measures)
-                for rows in drawn
-            ),
-            key=lambda found: (found.hits, found.mrr.mean),
+            (_among(evidence, order[rows], measures) for rows in drawn),
+            key=lambda ranking: (ranking.hits, ranking.mrr.mean),
         ),
         draws=DRAWS,
-        margin=_margin(
-            scores, documents, np.flatnonzero(~evidence.failed("real")[order]), measures
-        ),
+        margin=_margin(found, documents, np.flatnonzero(~evidence.failed("real")[order]), measures),
     )
 
 
@@ -91,24 +85,25 @@ def _rows_drawn_singly(rows: int) -> list[npt.NDArray[np.intp]]:
     return [np.sort(random.permutation(rows)[:size]) for _ in range(DRAWS)]
 
 
-def _ranking(scores: Floats, documents: Sequence[str], measures: Measures) -> Ranking:
-    return measures.ranking(scores, np.arange(len(scores)), documents, documents)
+def _among(evidence: Evidence, rows: npt.NDArray[np.intp], measures: Measures) -> Ranking:
+    """Of some rows, among themselves."""
+    real, gold = (evidence.vectors[name][rows] for name in ("real", "gold"))
+    documents = _at(evidence.documents, rows)
+    return measures.ranking(own_places(real, gold), documents, documents)
 
 
 def _margin(
-    scores: Floats,
+    found: Places,
     documents: Sequence[str],
     explained: npt.NDArray[np.intp],
     measures: Measures,
 ) -> AgainstChance | None:
     if not len(explained):
         return None
-    others = scores.copy()
-    np.fill_diagonal(others, -np.inf)
-    own = scores.diagonal() - others.max(axis=1)
+    own = found.score - found.nearest_other
     # The best candidate is ahead of the second, every other one behind the best.
-    second, best = np.partition(scores, -2, axis=1)[:, -2:].T
-    chance = scores.mean(axis=1) - best + (best - second) / len(scores)
+    behind = (found.highest - found.second) / found.candidates
+    chance = found.mean - found.highest + behind
     return measures.against_chance(own[explained], chance[explained], _at(documents, explained))
 
 

@@ -15,10 +15,10 @@ from nla_release.calibration.blocks import Inconclusive, Ranking
 from nla_release.calibration.enough import too_few
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
+from nla_release.calibration.places import cosine_blocks, places
 from nla_release.calibration.records import Row as EvidenceRow
 from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import Floats, unit_rows
-from nla_release.calibration.tfidf import tfidf_cosines
+from nla_release.calibration.tfidf import tfidf_blocks
 from nla_release.calibration.vectors import longest_texts
 from nla_release.diagnostics.asking import Plan, Seen, Texts
 from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
@@ -53,12 +53,12 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval |
     names = sorted(source)
     position = {name: candidate for candidate, name in enumerate(names)}
     own = np.array([position[document] for document in documents], dtype=np.intp)
-    lexical = tfidf_cosines(
+    lexical = tfidf_blocks(
         [evidence.rows[i].explanation for i in rows],
         [evidence.rows[source[name]].text or "" for name in names],
     )
     return TextRetrieval(
-        lexical=measures.ranking(lexical, own, documents, names),
+        lexical=measures.ranking(places(lexical, own), documents, names),
         encoder=_encoder(evidence, rows, source, own, documents, measures),
     )
 
@@ -73,11 +73,12 @@ def _encoder(
 ) -> Ranking | Skipped:
     if _EXPLANATION not in evidence.vectors:
         return Skipped(skipped=_why_not(evidence))
-    said: Floats = unit_rows(evidence.vectors[_EXPLANATION][rows])
-    said[evidence.failed("real")[rows]] = 0
+    said = np.where(
+        evidence.failed("real")[rows][:, np.newaxis], 0, evidence.vectors[_EXPLANATION][rows]
+    )
     names = sorted(source)
-    meant = unit_rows(evidence.vectors[_SOURCE][[source[name] for name in names]])
-    return measures.ranking(said @ meant.T, own, documents, names)
+    meant = evidence.vectors[_SOURCE][[source[name] for name in names]]
+    return measures.ranking(places(cosine_blocks(said, meant), own), documents, names)
 
 
 def _why_not(evidence: Evidence) -> str:

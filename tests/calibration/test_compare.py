@@ -14,7 +14,7 @@ from nla_release.calibration.comparison import Comparison, Paired, Unpaired
 from nla_release.calibration.evidence import write_evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.measures import FORMAT_2
-from nla_release.calibration.statistics import retrieved
+from nla_release.calibration.places import retrieved
 from nla_release.calibration.versions import side_by_side
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
 from nla_release.output.comparison_text import comparison_text

@@ -11,12 +11,9 @@ from nla_release.calibration.statistics import (
     bootstrap_ratio,
     clustered_bootstrap,
     cosine_rows,
-    first_alone,
     normalised_mse,
     permutation_p,
     permuted_hits,
-    ranks,
-    retrieved,
     unit_rows,
     wilson,
 )
@@ -58,30 +55,6 @@ def test_extreme_float32_values_do_not_overflow():
     huge = np.full((1, 4), np.finfo(np.float32).max, np.float32)
     tiny = np.full((1, 4), np.finfo(np.float32).smallest_subnormal, np.float32)
     np.testing.assert_allclose(cosine_rows(huge, tiny), [1])
-
-
-@given(st.integers(1, 20))
-def test_perfect_reconstructions_are_all_retrieved(n):
-    gold = np.random.default_rng(n).normal(size=(n, 32))
-    assert retrieved(gold, gold).all()
-
-
-def test_a_tie_is_a_miss():
-    """The same activation twice: no reconstruction can tell which one it came from."""
-    gold = np.array([[1.0, 0.1], [3.0, 0.3], [0.0, 1.0]])
-    assert retrieved(gold, gold).tolist() == [False, False, True]
-
-
-def test_a_zero_reconstruction_retrieves_nothing_not_even_from_one_candidate():
-    assert not retrieved(np.zeros((1, 2)), np.ones((1, 2))).any()
-    assert not retrieved(np.zeros((3, 2)), np.ones((3, 2))).any()
-
-
-def test_one_reconstruction_for_everything_retrieves_exactly_one():
-    """The chance level of a collapsed pair, whatever it says."""
-    gold = np.random.default_rng(0).normal(size=(50, 8))
-    same = np.tile(np.random.default_rng(1).normal(size=8), (50, 1))
-    assert retrieved(same, gold).sum() == 1
 
 
 def bootstrap(values, clusters, seed=0):
@@ -244,35 +217,6 @@ def test_the_interval_of_an_area_holds_it_and_is_pinned():
     assert 0.1 < high - low < 0.3
     assert bootstrap_area(positive, negative, draws=2000, seed=0) == (low, high)
     assert bootstrap_area(positive[:1], negative[:1], draws=2000, seed=0) is None
-
-
-tables = st.tuples(st.integers(1, 8), st.integers(2, 8)).flatmap(
-    lambda shape: arrays(np.float64, shape, elements=st.integers(-2, 2).map(float))
-)
-
-
-@given(tables, st.integers(0, 7))
-def test_a_rank_counts_who_is_as_good_or_better(table, own):
-    own = np.full(len(table), own % table.shape[1])
-    found = ranks(table, own)
-
-    for row, mine, rank in zip(table, own, found, strict=True):
-        assert rank == sum(row >= row[mine])
-    assert found.tolist() == ranks(table * 7 + 1, own).tolist()
-
-
-@given(tables)
-def test_only_the_first_alone_is_found(table):
-    for row, found in zip(table, first_alone(table), strict=True):
-        best = np.flatnonzero(row == row.max())
-        assert found == (best[0] if len(best) == 1 else -1)
-
-
-@given(tables)
-def test_the_candidate_that_is_found_is_the_one_of_rank_one(table):
-    own = np.arange(len(table)) % table.shape[1]
-
-    assert (first_alone(table) == own).tolist() == (ranks(table, own) == 1).tolist()
 
 
 def test_chance_hits_as_often_as_there_are_rows_per_candidate():
