@@ -364,3 +364,24 @@ def _measure_saying(release: Release, text: str) -> None:
     run = parts.run.model_copy(update={"files": pair_digests(release)})
     evidence = write_evidence(release.evidence, rows, parts.vectors, run)
     write_atomic(release.calibration, calibrate(evidence).dump())
+
+
+@pytest.mark.parametrize(
+    ("reads", "label", "use"),
+    [
+        ("document", "document-level", "telling apart activations of different documents"),
+        ("token", "token-level", "hypotheses on the token or position of activations"),
+    ],
+)
+def test_a_use_is_no_more_than_the_label_allows(
+    tmp_path: Path, reads: str, label: str, use: str
+) -> None:
+    release = make_release(tmp_path, rows=60, documents=20, reads=reads)
+    render(release, "0.0.1")
+    page = (release.dist / "av" / "RELEASE_CALIBRATION.md").read_text()
+
+    assert Calibration.read(release.calibration).label.name == label
+    assert f"\n| {use} of " in page or f"\n| {use}, of " in page
+    assert ("of different documents" in page.split("use something else for |")[1]) == (
+        reads == "document"
+    )
