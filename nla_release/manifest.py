@@ -25,23 +25,23 @@ _ADDENDUM = re.compile(r"addenda/cal\.([1-9]\d?)\.json", re.ASCII)
 class FileRecord(Strict):
     """One file's content."""
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: NonNegativeInt
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the content")
+    size: NonNegativeInt = Field(description="bytes")
 
 
 class BaseRecord(Strict):
     """The base model of the pair."""
 
-    id: str
-    revision: str
+    id: str = Field(description="Hub id")
+    revision: str = Field(description="commit")
 
 
 class PartnerRecord(Strict):
     """The other repository of the pair, by tag and by the sha256 of its adapter weights."""
 
-    repo: str
-    tag: str
-    adapter_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    repo: str = Field(description="the other repository")
+    tag: str = Field(description="its tag")
+    adapter_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its adapter weights")
 
 
 class Stated(Strict):
@@ -53,13 +53,15 @@ class Stated(Strict):
     partner, and `files` the sha256 of those that the evidence does not name as they are published.
     """
 
-    release: dict[str, Any]
-    licence: dict[str, Any]
-    notes: dict[str, str]
-    released: dict[str, Any] | None
-    drawn_with: str
-    pair: dict[str, Any]
-    files: dict[str, str]
+    release: dict[str, Any] = Field(description="the keys of release.yaml, without paths")
+    licence: dict[str, Any] = Field(description="what the licence names")
+    notes: dict[str, str] = Field(description="hand-written notes as rendered")
+    released: dict[str, Any] | None = Field(description="this version and the one before")
+    drawn_with: str = Field(description="libraries that drew the figures")
+    pair: dict[str, Any] = Field(description="facts of both adapters")
+    files: dict[str, str] = Field(
+        description="sha256 of files that the evidence does not name as they are published"
+    )
 
 
 class Manifest(Strict):
@@ -69,16 +71,21 @@ class Manifest(Strict):
     refuses a release.json without `stated`.
     """
 
-    schema_: Literal[1] = Field(1, alias="schema")
-    tool_version: str = nla_release.__version__
-    role: Role
-    repo: str
-    version: str
-    tag: str
-    base: BaseRecord
-    files: dict[str, FileRecord]
-    partner: PartnerRecord
-    stated: Stated | None = None
+    schema_: Literal[1] = Field(1, alias="schema", description="format of this file")
+    tool_version: str = Field(
+        default=nla_release.__version__,
+        description="version of nla_release that rendered the files",
+    )
+    role: Role = Field(description="`av` or `ar`")
+    repo: str = Field(description="this repository")
+    version: str = Field(description="of the release")
+    tag: str = Field(description="of the version")
+    base: BaseRecord = Field(description="the base model")
+    files: dict[str, FileRecord] = Field(
+        description="every file except release.json and its signature"
+    )
+    partner: PartnerRecord = Field(description="the other repository of the pair")
+    stated: Stated | None = Field(default=None, description="what no file decides")
 
     @field_validator("files")
     @classmethod

@@ -51,29 +51,60 @@ def chosen_probes(choices: Iterable[ProbeChoice]) -> list[ProbeName]:
 
 
 class Evaluation(Strict):
-    """The held-out activations, the training reference, and how the pair is run on them.
+    """The held-out activations, the training reference, and how the pair is run on them."""
 
-    `data` is a parquet file of held-out activations; `reference` the training activations' mean
-    direction. `training` is what the pair was trained on, as `train.build` writes it: lists of
-    documents (.jsonl), samples of their word sequences (.safetensors), and labelled rows (.parquet)
-    for the lookup table.
-    `probes` always run, and `--probe` adds to them. `encoder` embeds texts for the diagnostic
-    text-retrieval: a model of the sentence-transformers library, or `module:function`. `attempts`
-    is how many checkpoints or settings were tried before this one was chosen, itself included.
-    """
-
-    data: str
-    reference: str
-    rows: PositiveInt | None = None
-    max_new_tokens: PositiveInt = 200
-    batch_size: PositiveInt = 16
-    quantization: Quantization | None = None
-    dtype: Dtype = "float32"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    probes: list[ProbeChoice] = Field(default_factory=list)
-    encoder: str | None = Field(default=None, min_length=1)
-    training: list[str] = Field(default_factory=list)
-    attempts: PositiveInt | None = None
+    data: str = Field(
+        description="parquet file of held-out activations, as `nla-release data` writes it"
+    )
+    reference: str = Field(
+        description="safetensors file with the mean direction of the training activations"
+    )
+    rows: PositiveInt | None = Field(
+        default=None, description="measure the first N rows only; all by default"
+    )
+    max_new_tokens: PositiveInt = Field(default=200, description="token limit of an explanation")
+    batch_size: PositiveInt = Field(default=16, description="activations explained at once")
+    quantization: Quantization | None = Field(
+        default=None,
+        description=(
+            "load the base in 4 bits (`nf4`), as the pair was trained; full precision by default"
+        ),
+    )
+    dtype: Dtype = Field(default="float32", description="of weights and computation")
+    seed: int = Field(
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="of every random draw: random vectors, controls made from texts",
+    )
+    probes: list[ProbeChoice] = Field(
+        default_factory=list,
+        description=(
+            "optional diagnostics that always run: names, `quick` or `all`; `--probe` adds more"
+        ),
+    )
+    encoder: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "embeds texts for the diagnostic text-retrieval: a model of the "
+            "sentence-transformers library, or `module:function`"
+        ),
+    )
+    training: list[str] = Field(
+        default_factory=list,
+        description=(
+            "what the pair was trained on: lists of documents (.jsonl), samples of their word "
+            "sequences (.safetensors), and labelled rows (.parquet) for the lookup table"
+        ),
+    )
+    attempts: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "how many checkpoints or settings were tried before this one was chosen, itself "
+            "included"
+        ),
+    )
 
     @field_validator("probes", mode="before")
     @classmethod
@@ -90,14 +121,42 @@ class Gates(Strict):
     the rows failed or the same as of a random vector, or below three ways to begin.
     """
 
-    min_rows: Whole = Field(default=50, ge=MIN_ROWS)
-    min_documents: Whole = Field(default=10, ge=MIN_DOCUMENTS)
-    max_failed: Number = Field(default=0.2, ge=0, le=0.5)
-    min_prefixes: Whole = Field(default=8, ge=3)
-    min_prefixes_per_row: Number = Field(default=0.3, gt=0, le=1)
-    max_same_as_random: Number = Field(default=0.5, ge=0, le=0.5)
-    max_cjk: Share = 0.2
-    max_duplicates: Share = 0.5
+    min_rows: Whole = Field(
+        default=50, ge=MIN_ROWS, description="minimum number of activations measured (NLA608)"
+    )
+    min_documents: Whole = Field(
+        default=10,
+        ge=MIN_DOCUMENTS,
+        description="minimum number of documents they come from (NLA608)",
+    )
+    max_failed: Number = Field(
+        default=0.2,
+        ge=0,
+        le=0.5,
+        description="largest share of rows without an explanation (NLA609)",
+    )
+    min_prefixes: Whole = Field(
+        default=8,
+        ge=3,
+        description="minimum number of different beginnings of explanations (NLA606)",
+    )
+    min_prefixes_per_row: Number = Field(
+        default=0.3, gt=0, le=1, description="the same as a share of rows, for few rows (NLA606)"
+    )
+    max_same_as_random: Number = Field(
+        default=0.5,
+        ge=0,
+        le=0.5,
+        description="largest share of rows explained word for word like a random vector (NLA607)",
+    )
+    max_cjk: Share = Field(
+        default=0.2,
+        description="largest share of outputs with Chinese, Japanese or Korean characters (NLA614)",
+    )
+    max_duplicates: Share = Field(
+        default=0.5,
+        description="largest share of explanations that another document also has (NLA615)",
+    )
 
     @property
     def loosened(self) -> dict[str, tuple[float, float]]:
@@ -119,9 +178,13 @@ class Waiver(Strict):
     The reason is one line of plain text: it is shown beside every finding, and on the card.
     """
 
-    code: str = Field(min_length=1, max_length=20)
-    reason: str = Field(min_length=1, max_length=300)
-    until: date
+    code: str = Field(min_length=1, max_length=20, description="the rule, such as NLA605")
+    reason: str = Field(
+        min_length=1,
+        max_length=300,
+        description="one line of plain text, shown next to every finding and on both cards",
+    )
+    until: date = Field(description="the last day (UTC) on which the waiver counts")
 
     @field_validator("code", "reason")
     @classmethod
@@ -151,54 +214,83 @@ def _language(code: str) -> str:
 class Update(Strict):
     """A dated note at the top of both cards, such as on what was measured after the release."""
 
-    date: date
-    text: PlainLine
+    date: Annotated[date, Field(description="day of the update")]
+    text: PlainLine = Field(description="one line of plain text")
 
 
 class ReleaseConfig(Strict):
-    """The keys of `release.yaml`.
+    """The keys of `release.yaml`."""
 
-    `license` is an identifier of the Hub. With `other`, `license_name` is what it is called
-    and `license_link` its https address, or a file beside release.yaml that becomes LICENSE.
-    `base_path` is an optional local copy of the base at `base_revision`, used instead of the Hub.
-    `source` is the https address of the source repository, `labeller` who or what wrote the
-    training explanations, `hardware` what the pair was trained on, and `languages` are ISO 639
-    codes of the texts; `updates` are dated notes at the top of both cards.
-    `previous` is the folder of the release before: its own, its evidence/, or one repository;
-    `compared_with` are folders of others to set beside this one on RELEASE_CALIBRATION.md.
-    """
-
-    name: str = Field(pattern=NAME)
-    namespace: str = Field(pattern=NAME)
-    title: str = Field(min_length=1)
-    author: str | None = None
-    base_model: str = Field(pattern=r"^[^/\s~.][^/\s]*/[^/\s]+$")
-    base_revision: str
-    base_path: str | None = None
-    license: str = Field(min_length=1)
-    license_name: str | None = Field(default=None, min_length=1, max_length=96)
-    license_link: str | None = Field(default=None, min_length=1)
-    av: str
-    ar: str
-    evaluation: Evaluation
-    citations: list[str] = Field(default_factory=list)
+    name: str = Field(
+        pattern=NAME, description="name of the release; part of both repository names"
+    )
+    namespace: str = Field(pattern=NAME, description="user or organisation on the Hub")
+    title: str = Field(min_length=1, description="title of both cards")
+    author: str | None = Field(default=None, description="shown on both cards and in the citation")
+    base_model: str = Field(pattern=r"^[^/\s~.][^/\s]*/[^/\s]+$", description="Hub id of the base")
+    base_revision: str = Field(description="commit of the base that the pair was trained on")
+    base_path: str | None = Field(
+        default=None,
+        description="local copy of the base at `base_revision`, used instead of the Hub",
+    )
+    license: str = Field(min_length=1, description="an identifier of the Hub, or `other`")
+    license_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=96,
+        description="what the licence is called, when `license` is `other`",
+    )
+    license_link: str | None = Field(
+        default=None,
+        min_length=1,
+        description="its https address, or a file next to release.yaml that becomes LICENSE",
+    )
+    av: str = Field(description="folder of the trained verbalizer")
+    ar: str = Field(description="folder of the trained reconstructor")
+    evaluation: Evaluation = Field(description="what is measured, and how")
+    citations: list[str] = Field(
+        default_factory=list, description="keys of citations.bib, shown as BibTeX on both cards"
+    )
     source: str | None = Field(
-        default=None, max_length=300, pattern=r"^https://[A-Za-z0-9][^\s<>()\[\]\"'`|\\]*$"
+        default=None,
+        max_length=300,
+        pattern=r"^https://[A-Za-z0-9][^\s<>()\[\]\"'`|\\]*$",
+        description="https address of the source repository",
     )
-    labeller: PlainLine | None = None
+    labeller: PlainLine | None = Field(
+        default=None, description="who or what wrote the training explanations"
+    )
     languages: list[Annotated[str, AfterValidator(_language)]] = Field(
-        default_factory=list, max_length=20
+        default_factory=list, max_length=20, description="ISO 639 codes of the texts, such as `en`"
     )
-    hardware: PlainLine | None = None
-    updates: list[Update] = Field(default_factory=list, max_length=20)
-    notes: str | None = None
-    gates: Gates = Field(default_factory=Gates)
-    waivers: list[Waiver] = Field(default_factory=list)
-    previous: str | None = Field(default=None, min_length=1)
+    hardware: PlainLine | None = Field(default=None, description="what the pair was trained on")
+    updates: list[Update] = Field(
+        default_factory=list, max_length=20, description="dated notes at the top of both cards"
+    )
+    notes: str | None = Field(
+        default=None, description="folder of hand-written sections, one Markdown file each"
+    )
+    gates: Gates = Field(default_factory=Gates, description="thresholds of the evidence rules")
+    waivers: list[Waiver] = Field(
+        default_factory=list, description="findings that are accepted for a time"
+    )
+    previous: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "the release before: its folder, its evidence/ or one of its repositories; a "
+            "worse release fails NLA616"
+        ),
+    )
     compared_with: list[Annotated[str, Field(min_length=1)]] = Field(
-        default_factory=list, max_length=MAX_COMPARED
+        default_factory=list,
+        max_length=MAX_COMPARED,
+        description="folders of other releases to compare with in RELEASE_CALIBRATION.md",
     )
-    repo: str = "{namespace}/{name}-{role}-v{version}"
+    repo: str = Field(
+        default="{namespace}/{name}-{role}-v{version}",
+        description="pattern of both repository names; `{role}` is required",
+    )
 
     @field_validator("license_name")
     @classmethod

@@ -54,25 +54,35 @@ ChatOptions = dict[
 class Extraction(Open):
     """Norms of the reference contract. `injection_scale` is the L2 norm injected (AR: null)."""
 
-    injection_scale: Positive | None
-    mse_scale: Positive | None
+    injection_scale: Positive | None = Field(
+        description="L2 norm at which activations are injected; null for an AR"
+    )
+    mse_scale: Positive | None = Field(
+        description="L2 norm at which the reference contract compares vectors: sqrt(d_model)"
+    )
 
 
 class Tokens(Open):
     """The marker, its neighbours in the rendered prompt, and the ids each AR prompt ends with."""
 
-    injection_char: str = Field(min_length=1)
-    injection_token_id: Count
-    injection_left_neighbor_id: Count
-    injection_right_neighbor_id: Count
-    critic_suffix_ids: list[Count] | None
+    injection_char: str = Field(min_length=1, description="the marker")
+    injection_token_id: Count = Field(description="its token id")
+    injection_left_neighbor_id: Count = Field(
+        description="token before the marker in the rendered prompt"
+    )
+    injection_right_neighbor_id: Count = Field(
+        description="token after the marker in the rendered prompt"
+    )
+    critic_suffix_ids: list[Count] | None = Field(
+        description="ids that every AR prompt ends with; null for an AV"
+    )
 
 
 class PromptTemplates(Open):
     """Both roles' templates: `{injection_char}` once in `av`, `{explanation}` once in `ar`."""
 
-    av: str
-    ar: str
+    av: str = Field(description="the AV's prompt, with `{injection_char}` once")
+    ar: str = Field(description="the AR's prompt, with `{explanation}` once")
 
     @model_validator(mode="after")
     def _placeholders_stand_once(self) -> "PromptTemplates":
@@ -88,16 +98,16 @@ class PromptTemplates(Open):
 class Critic(Open):
     """The reference contract's AR depth: the AR keeps blocks 0 to this one, its read block."""
 
-    extraction_layer_index: Count
+    extraction_layer_index: Count = Field(description="the block whose output the AR reads")
 
 
 class Base(Strict):
     """The base model an adapter was trained on, and the precision it was trained under."""
 
-    id: str = Field(min_length=1)
-    revision: str | None
-    quantization: Quantization | None
-    dtype: Dtype
+    id: str = Field(min_length=1, description="Hub id")
+    revision: str | None = Field(description="commit")
+    quantization: Quantization | None = Field(description="`nf4`, or null for full precision")
+    dtype: Dtype = Field(description="of weights and computation in training")
 
 
 class ChatTemplate(Strict):
@@ -107,8 +117,11 @@ class ChatTemplate(Strict):
     prompt, so they are part of the contract.
     """
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    options: ChatOptions = Field(default_factory=dict)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the template's Jinja text")
+    options: ChatOptions = Field(
+        default_factory=dict,
+        description="variables that the template was given, such as `enable_thinking: false`",
+    )
 
 
 class Injection(Strict):
@@ -120,13 +133,17 @@ class Injection(Strict):
     drift of template, tokenizer or special tokens.
     """
 
-    site: Literal["embedding"]
-    op: Literal["replace"]
-    scale: Positive
-    prompt_encoding: PromptEncoding
-    chat_template: ChatTemplate | None = None
-    prompt_token_ids: list[Count]
-    marker_position: Size
+    site: Literal["embedding"] = Field(description="where the activation enters")
+    op: Literal["replace"] = Field(description="what it does there")
+    scale: Positive = Field(description="L2 norm at which activations are injected")
+    prompt_encoding: PromptEncoding = Field(
+        description="`raw` text with special tokens, or the user message of a `chat`"
+    )
+    chat_template: ChatTemplate | None = Field(
+        default=None, description="the base's chat template; null for `raw`"
+    )
+    prompt_token_ids: list[Count] = Field(description="ids of the rendered prompt as trained")
+    marker_position: Size = Field(description="index of the marker in them")
 
     @model_validator(mode="after")
     def _chat_names_its_template(self) -> "Injection":
@@ -146,13 +163,19 @@ class Adapter(Strict):
     of the weights, and is left out of the file where it is not given.
     """
 
-    path: str
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    rank: Size
-    alpha: Positive
-    rslora: Flag = False
-    dora: Flag = False
-    modules_to_save: list[str] = Field(default_factory=list)
+    path: str = Field(description="its folder, relative to the sidecar")
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="of its weights; absent for the adapter next to the sidecar",
+    )
+    rank: Size = Field(description="LoRA rank")
+    alpha: Positive = Field(description="LoRA alpha")
+    rslora: Flag = Field(
+        default=False, description="PEFT's use_rslora: scaled by alpha / sqrt(rank)"
+    )
+    dora: Flag = Field(default=False, description="PEFT's use_dora")
+    modules_to_save: list[str] = Field(default_factory=list, description="PEFT's modules_to_save")
 
     @model_serializer(mode="wrap")
     def _without_an_unknown_hash(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -165,21 +188,21 @@ class Adapter(Strict):
 class ArHead(Strict):
     """The linear map from the read block's output to the activation, `[d_model, d_model]`."""
 
-    file: Literal["value_head.safetensors"]
-    key: Literal["weight"]
-    shape: tuple[Size, Size]
-    bias: Flag
-    dtype: Dtype
-    blocks: Size
-    final_norm: Literal["identity"]
+    file: Literal["value_head.safetensors"] = Field(description="file of the head")
+    key: Literal["weight"] = Field(description="its tensor")
+    shape: tuple[Size, Size] = Field(description="[d_model, d_model]")
+    bias: Flag = Field(description="whether there is a bias")
+    dtype: Dtype = Field(description="of the tensor")
+    blocks: Size = Field(description="decoder blocks that the AR keeps")
+    final_norm: Literal["identity"] = Field(description="what replaces the base's final norm")
 
 
 class Partner(Strict):
     """The other adapter of the pair as it was released: repository, version, adapter sha256."""
 
-    repo: str
-    version: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    repo: str = Field(description="the other repository")
+    version: str = Field(description="its version")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its adapter weights")
 
 
 class Norms(Strict):
@@ -189,42 +212,56 @@ class Norms(Strict):
     bases have; None in a sidecar that does not record it.
     """
 
-    activation_mean: Positive
-    activation_median: Positive | None = None
-    embedding_mean: Positive
-    scale_evaluated: Positive | None = None
+    activation_mean: Positive = Field(description="mean L2 norm of the training activations")
+    activation_median: Positive | None = Field(
+        default=None, description="their median, where it was recorded"
+    )
+    embedding_mean: Positive = Field(description="mean L2 norm of the base's input embeddings")
+    scale_evaluated: Positive | None = Field(
+        default=None, description="injection scale of the released evidence"
+    )
 
 
 class Ours(Strict):
     """What the reference contract does not record."""
 
-    schema_: Literal[1] = Field(alias="schema")
-    base: Base
-    layer_convention: Literal["block_output"]
-    injection: Injection | None
-    adapters: list[Adapter] = Field(min_length=1)
-    ar_head: ArHead | None
-    norms: Norms
-    partner: Partner | None = None
-    training: dict[str, Any] = Field(default_factory=dict)
+    schema_: Literal[1] = Field(alias="schema", description="format of this block")
+    base: Base = Field(description="the base model")
+    layer_convention: Literal["block_output"] = Field(
+        description="activations are outputs of a block"
+    )
+    injection: Injection | None = Field(
+        description="how the AV gets its activation; null for an AR"
+    )
+    adapters: list[Adapter] = Field(
+        min_length=1, description="LoRA adapters in the order of application"
+    )
+    ar_head: ArHead | None = Field(description="the AR's head; null for an AV")
+    norms: Norms = Field(description="measured norms")
+    partner: Partner | None = Field(
+        default=None, description="the other adapter of the pair, once released"
+    )
+    training: dict[str, Any] = Field(default_factory=dict, description="what the trainer recorded")
 
 
 class Sidecar(Open):
     """A canonical sidecar. `extraction_layer_index` is K: activations are block K's OUTPUT."""
 
-    kind: Literal["nla_model"]
-    schema_version: Literal[2]
-    role: Role
-    stage: str
-    d_model: Size
-    extraction_layer_index: Count
-    extraction: Extraction
-    tokens: Tokens
-    prompt_templates: PromptTemplates
-    critic: Critic | None = None
-    created_at: str
-    created_by: str
-    nla_release: Ours
+    kind: Literal["nla_model"] = Field(description="what the file describes")
+    schema_version: Literal[2] = Field(description="of the reference contract")
+    role: Role = Field(description="`av` or `ar`")
+    stage: str = Field(description="the trainer's name of the stage")
+    d_model: Size = Field(description="width of an activation")
+    extraction_layer_index: Count = Field(description="K: activations are the output of block K")
+    extraction: Extraction = Field(description="how activations were taken")
+    tokens: Tokens = Field(description="marker and neighbours")
+    prompt_templates: PromptTemplates = Field(description="prompts of both roles")
+    critic: Critic | None = Field(
+        default=None, description="depth of the AR in the reference contract; absent for an AV"
+    )
+    created_at: str = Field(description="time of writing")
+    created_by: str = Field(description="program that wrote it")
+    nla_release: Ours = Field(description="what the reference contract does not record")
 
     @model_validator(mode="after")
     def _role_has_its_parts(self) -> "Sidecar":

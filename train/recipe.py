@@ -47,11 +47,11 @@ class BaseModel(Strict):
     `pinned`), and that commit is loaded and recorded.
     """
 
-    id: str
-    revision: str
-    path: str | None = None
-    quantization: Quantization | None
-    dtype: Dtype
+    id: str = Field(description="Hub id")
+    revision: str = Field(description="commit, tag or branch; the commit is recorded")
+    path: str | None = Field(default=None, description="local copy, relative to the recipe")
+    quantization: Quantization | None = Field(description="`nf4` or null")
+    dtype: Dtype = Field(description="of weights and computation")
 
 
 class HubDataset(Strict):
@@ -61,13 +61,15 @@ class HubDataset(Strict):
     folder; that has no revisions, and is known by the sha256 of what was read.
     """
 
-    dataset: str
-    revision: str
-    config: str | None = None
-    split: str
-    text_column: str
-    id_column: str | None = None
-    documents: PositiveInt
+    dataset: str = Field(description="Hub id, or a local folder")
+    revision: str = Field(description="commit, tag or branch; the commit is recorded")
+    config: str | None = Field(default=None, description="configuration of the dataset")
+    split: str = Field(description="split of the dataset")
+    text_column: str = Field(description="column of texts")
+    id_column: str | None = Field(
+        default=None, description="column of ids; documents are numbered without it"
+    )
+    documents: PositiveInt = Field(description="the first N documents")
 
 
 def _corpus_kind(value: Any) -> str:
@@ -87,16 +89,24 @@ class Extraction(Strict):
     `positions_per_document` positions from `min_position` on, chosen by `seed` and document.
     """
 
-    corpus: Corpus
-    text_column: str = "text"
-    id_column: str | None = None
-    documents: PositiveInt | None = None
-    layer: NonNegativeInt
-    max_tokens: PositiveInt
-    batch_size: PositiveInt
-    min_position: NonNegativeInt = 50
-    positions_per_document: PositiveInt = 8
-    seed: int = 0
+    corpus: Corpus = Field(
+        description="a .jsonl, .parquet or .txt file, a folder of them, or a dataset of the Hub"
+    )
+    text_column: str = Field(default="text", description="column of texts in a file")
+    id_column: str | None = Field(
+        default=None, description="column of ids in a file; documents are numbered without it"
+    )
+    documents: PositiveInt | None = Field(
+        default=None, description="the first N documents; all by default"
+    )
+    layer: NonNegativeInt = Field(description="block whose output is the activation")
+    max_tokens: PositiveInt = Field(description="tokens read of a document")
+    batch_size: PositiveInt = Field(description="documents read at once")
+    min_position: NonNegativeInt = Field(default=50, description="first position to sample")
+    positions_per_document: PositiveInt = Field(
+        default=8, description="positions sampled per document without labels"
+    )
+    seed: int = Field(default=0, description="of the positions")
 
     @model_validator(mode="after")
     def _columns_are_named_once(self) -> "Extraction":
@@ -113,10 +123,12 @@ class Split(Strict):
     what is eval is obeyed; its train documents are divided among the other sides in proportion.
     """
 
-    av: Share = 0.45
-    ar: Share | Literal["av"] = 0.45
-    eval: Share = 0.1
-    rl: Share = 0.0
+    av: Share = Field(default=0.45, description="share of the documents the AV learns from")
+    ar: Share | Literal["av"] = Field(
+        default=0.45, description="share the AR learns from, or `av` for the AV's rows"
+    )
+    eval: Share = Field(default=0.1, description="share held out")
+    rl: Share = Field(default=0.0, description="share kept for reinforcement learning")
 
     @model_validator(mode="after")
     def _all_is_given_out(self) -> "Split":
@@ -135,15 +147,18 @@ class CorpusLabels(Strict):
     that must not pass the gate.
     """
 
-    source: Literal["corpus"] = "corpus"
-    shuffle: int | None = None
+    source: Literal["corpus"] = Field(default="corpus", description="labels come with the corpus")
+    shuffle: int | None = Field(
+        default=None,
+        description="a seed: gives training rows the labels of other rows, as a control",
+    )
 
 
 class Price(Strict):
     """Of a million tokens, in the currency of the bill."""
 
-    input: NonNegativeFloat
-    output: NonNegativeFloat
+    input: NonNegativeFloat = Field(description="of a million input tokens")
+    output: NonNegativeFloat = Field(description="of a million output tokens")
 
 
 class Endpoint(Strict):
@@ -155,24 +170,40 @@ class Endpoint(Strict):
     default. `extra_body` goes into the requests as it is, and null takes a parameter out.
     """
 
-    source: Literal["endpoint"]
-    model: str
-    base_url: str | None = None
-    provider: str | None = None
-    token_variable: str | None = None
-    system: str | None = None
-    labeller: str
-    auditor: str | None = None
-    max_tokens: PositiveInt = 256
-    temperature: NonNegativeFloat | None = 0.0
-    seed: int | None = 0
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
-    concurrency: Annotated[int, Field(ge=1, le=100)] = 4
-    requests_per_minute: PositiveFloat | None = None
-    retries: NonNegativeInt = 6
-    backoff_seconds: PositiveFloat = 1.0
-    timeout_seconds: PositiveFloat = 60.0
-    price_per_million_tokens: Price | None = None
+    source: Literal["endpoint"] = Field(description="a model writes the labels")
+    model: str = Field(description="name of the model")
+    base_url: str | None = Field(
+        default=None, description="address of an OpenAI-compatible server; or give `provider`"
+    )
+    provider: str | None = Field(
+        default=None, description="inference provider of the Hub, or `auto`"
+    )
+    token_variable: str | None = Field(
+        default=None, description="environment variable that holds the token"
+    )
+    system: str | None = Field(default=None, description="system prompt")
+    labeller: str = Field(description="prompt that asks for an explanation of `{text}`")
+    auditor: str | None = Field(
+        default=None, description="prompt that corrects `{explanation}`; one pass without it"
+    )
+    max_tokens: PositiveInt = Field(default=256, description="token limit of an answer")
+    temperature: NonNegativeFloat | None = Field(default=0.0, description="null sends none")
+    seed: int | None = Field(default=0, description="null sends none")
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict, description="further parameters; null removes one"
+    )
+    concurrency: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=4, description="requests at once"
+    )
+    requests_per_minute: PositiveFloat | None = Field(
+        default=None, description="limit over all processes"
+    )
+    retries: NonNegativeInt = Field(default=6, description="of a failed request")
+    backoff_seconds: PositiveFloat = Field(
+        default=1.0, description="first pause; each next one is twice as long"
+    )
+    timeout_seconds: PositiveFloat = Field(default=60.0, description="for a whole answer")
+    price_per_million_tokens: Price | None = Field(default=None, description="to estimate the cost")
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> "Endpoint":
@@ -204,8 +235,13 @@ class Build(Strict):
     `max_cjk_share` of its letters. More than `max_dropped_share` of a file's rows stop the build.
     """
 
-    max_cjk_share: Share = 0.1
-    max_dropped_share: Share = 0.1
+    max_cjk_share: Share = Field(
+        default=0.1,
+        description="drop labels with a larger share of Chinese, Japanese or Korean letters",
+    )
+    max_dropped_share: Share = Field(
+        default=0.1, description="stop when a larger share of a file's rows is dropped"
+    )
 
 
 class Recipe(Strict):
@@ -215,19 +251,30 @@ class Recipe(Strict):
     template, which is given `chat_options`, such as `enable_thinking: false`.
     """
 
-    name: str
-    base: BaseModel
-    marker: str = Field(min_length=1, max_length=1)
-    templates: Annotated[PromptTemplates, AfterValidator(_without_escapes)]
-    prompt_encoding: PromptEncoding = "raw"
-    chat_options: ChatOptions = Field(default_factory=dict)
-    extract: Extraction
-    split: Split = Split()
-    label: Annotated[CorpusLabels | Endpoint, Field(discriminator="source")] = CorpusLabels()
-    build: Build = Build()
-    av: Verbalizer
-    ar: Reconstructor
-    eval: Evaluation = Evaluation()
+    name: str = Field(description="name of the release")
+    base: BaseModel = Field(description="the base model")
+    marker: str = Field(
+        min_length=1, max_length=1, description="the character whose embedding is replaced"
+    )
+    templates: Annotated[PromptTemplates, AfterValidator(_without_escapes)] = Field(
+        description="prompts of both roles"
+    )
+    prompt_encoding: PromptEncoding = Field(
+        default="raw", description="`chat` uses the base's chat template"
+    )
+    chat_options: ChatOptions = Field(
+        default_factory=dict,
+        description="variables of the chat template, such as `enable_thinking: false`",
+    )
+    extract: Extraction = Field(description="which activations, of which documents")
+    split: Split = Field(default=Split(), description="shares of the sides")
+    label: Annotated[CorpusLabels | Endpoint, Field(discriminator="source")] = Field(
+        default=CorpusLabels(), description="where explanations come from"
+    )
+    build: Build = Field(default=Build(), description="which labels are learned from")
+    av: Verbalizer = Field(description="training of the verbalizer")
+    ar: Reconstructor = Field(description="training of the reconstructor")
+    eval: Evaluation = Field(default=Evaluation(), description="which checkpoints are measured")
 
     @model_validator(mode="after")
     def _options_are_of_a_chat(self) -> "Recipe":
