@@ -9,22 +9,22 @@ PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := -m pip install --no-compile --quiet --disable-pip-version-check
 
-.PHONY: setup demo test test-long lint types unit hub1 fault-matrix bench bench-push bench-train clean
+.PHONY: setup demo test test-long lint types docs unit hub1 fault-matrix bench bench-push bench-train clean
 
 setup: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
 	@echo "setting up .venv (a few minutes on the first run) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[train,hub,sign,dev]'
+	@$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[train,hub,sign,dev,docs]'
 	@touch $@
 
 demo: setup
 	@$(BIN)/python -m train.demo build/demo
 
-# Types are looked at, and the second environment is set up, while the tests run.
+# Types are checked, the documentation is built, and the second environment is set up, while the tests run.
 test: lint
-	@$(MAKE) --no-print-directory -j 2 unit types .venv-hub1/.installed
+	@$(MAKE) --no-print-directory -j 2 unit types docs .venv-hub1/.installed
 	@$(MAKE) --no-print-directory hub1
 
 lint: setup
@@ -33,6 +33,11 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+# Warnings are errors. What a page computes from the code is in docs/generated.py.
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "documentation: build/site/index.html"
 
 # A file at a time, because their fixtures cost, in the order of tests/conftest.py, and one process more
 # than a small machine has cores, because many tests wait for a server. One thread each: matrices this

@@ -23,7 +23,7 @@ FILE_NAME = "reference.safetensors"
 # What every message about missing or foreign data ends with.
 MAKE_DATA = (
     "`nla-release data HELD_OUT --training TRAINING` makes both files from your own activations;"
-    " docs/data.md describes them"
+    " docs/how-to/own-data.md describes them"
 )
 
 

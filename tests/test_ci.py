@@ -225,7 +225,7 @@ PINNED = {
     "actions/checkout": ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6.0.2"),
     "actions/setup-python": ("a309ff8b426b58ec0e2a45f0f869d46889d02405", "v6.2.0"),
 }
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 JOBS = [ACTION, WORKFLOW, *PAGES]
 
 
@@ -257,7 +257,7 @@ def test_nobody_is_told_to_install_a_name_that_no_index_has(path):
 
 
 def test_a_job_that_may_publish_installs_nothing_that_can_move():
-    page = (ROOT / "docs" / "publishing.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "publish-from-ci.md").read_text()
     blocks = [yaml.safe_load(each) for each in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
     (github,) = [each for each in blocks if "jobs" in each]
     (gitlab,) = [each["publish"] for each in blocks if "publish" in each]
@@ -368,7 +368,7 @@ def test_the_hook_watches_what_a_release_is_made_from_and_must_not_hold(name):
 
 
 def test_the_page_names_every_format_input_and_exit_code():
-    page = (ROOT / "docs" / "ci.md").read_text()
+    page = (ROOT / "docs" / "how-to" / "ci-gate.md").read_text()
 
     for name in (*FORMATS, "text", *loaded(ACTION)["inputs"]):
         assert f"| `{name}` |" in page

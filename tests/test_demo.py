@@ -1,16 +1,19 @@
 """`make demo` leaves what it says, the good pair passes, and the collapsed one does not."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from nla_release.calibration.report import Calibration
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.files import read_text
 from nla_release.release import read_release
 from train.demo import BASE, RECIPE, steps
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+TUTORIAL = ROOT / "docs" / "tutorials" / "first-release.md"
 
 
 def test_the_demo_leaves_the_whole_release(good_release):
@@ -32,8 +35,8 @@ def test_the_demo_leaves_the_whole_release(good_release):
         assert (good_release / name).exists(), name
 
 
-def test_the_readme_shows_the_steps_of_today():
-    shown = read_text(README)
+def test_the_tutorial_shows_the_steps_of_today():
+    shown = read_text(TUTORIAL)
     for title, line in steps(Path("build/demo")):
         assert f"== {title}\n   $ {' '.join([Path(line[0]).name, *line[1:]])}\n" in shown
 
@@ -47,6 +50,21 @@ def test_the_good_pair_reads_content(good_release):
     assert calibration.controls["predict_mean"].interval[0] > 0.2
     assert calibration.retrieval.interval[0] > calibration.retrieval.chance
     assert calibration.label.name == "content-reading"
+
+
+def test_the_readme_shows_what_the_good_pair_can_do(good_release):
+    """Its rows are the calibration's; the numbers of another machine differ a little."""
+    calibration = CurrentCalibration.read(good_release / "calibration.json")
+    measured = {
+        (row.name, row.control): row for each in questions(calibration) for row in each.rows
+    }
+    (table,) = re.findall(r"\n\| measured .*\n\|.*\n((?:\|.*\n)+)", read_text(ROOT / "README.md"))
+    for line in table.splitlines():
+        name, value, control, baseline, _ = (part.strip() for part in line.strip("|").split("|"))
+        row = measured[name, control]
+        assert float(value) == pytest.approx(row.value, abs=0.05)
+        assert float(baseline) == pytest.approx(row.baseline, abs=0.05)
+    assert f"label *{calibration.label.name}*" in read_text(ROOT / "README.md")
 
 
 def test_the_good_pair_passes_every_rule(good_release, tool):

@@ -1,9 +1,11 @@
 """What a reader does with what was published: copy the card's code, or call PEFT."""
 
+import ast
 import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,6 +25,7 @@ from tests.sidecars import TINY_BASE
 from tests.warm import Warm
 from train.demo import usage_snippet
 
+ROOT = Path(__file__).parent.parent
 TAG = "v0.0.1"
 
 SHOW_AV = """
@@ -99,6 +102,27 @@ def imports(code):
         for line in code.splitlines()
         if line.startswith(("import ", "from "))
     }
+
+
+def test_the_readmes_example_explains_activations_of_the_published_pair(run_code):
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert len(ast.literal_eval(run_code(example))) == 3
+
+
+def test_the_tutorials_examples_run_on_the_published_pair(run_code):
+    page = (ROOT / "docs" / "tutorials" / "use-a-pair.md").read_text()
+
+    assert "tensor(" in run_code("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)))
+
+
+def test_the_notebook_explores_the_published_pair(run_code):
+    notebook = json.loads((ROOT / "docs" / "tutorials" / "explore.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    printed = run_code("\n".join("".join(cell["source"]) for cell in cells))
+
+    assert printed.count("same | ") == 8, "greedy decoding gives the published explanations"
+    assert not any(cell["outputs"] for cell in cells), "outputs would go stale"
 
 
 def test_the_av_cards_code_prints_what_the_engine_says(good_release, run_code, engine):

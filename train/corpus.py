@@ -141,7 +141,7 @@ def survey(documents: Iterable[Document | None], where: str, shares: Split) -> S
         raise NothingCheckedError(
             f"{where} has no documents"
             + (f": all {left_out} are of splits other than train and eval" if left_out else ""),
-            hint="one document a line, row or file; see docs/training.md",
+            hint="one document a line, row or file; see docs/reference/training.md",
         )
     if shared:
         raise DataError(

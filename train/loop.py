@@ -204,5 +204,6 @@ def _act_upon(
         checkpoints.keep_adapter(done)
         complaint += f"; the adapter as it is lies in {checkpoints.folder}"
     raise NlaReleaseError(
-        complaint, hint="see docs/training.md, Tripwire, for what each failure usually comes from"
+        complaint,
+        hint="docs/reference/training.md, Tripwire, lists the usual cause of each failure",
     )

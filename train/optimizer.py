@@ -9,7 +9,7 @@ from nla_release.progress import tell
 from train.processes import is_main
 from train.settings import Adapter
 
-# What both libraries take by default (docs/training.md, A step); said here, so that it stays so.
+# The defaults of both libraries (docs/reference/training.md, A step), fixed here.
 _ADAMW: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
 
 # bitsandbytes keeps the state of smaller tensors in full precision.

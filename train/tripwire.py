@@ -9,8 +9,8 @@ mean of its targets. So each is given its rows' own inputs and, for comparison, 
 * an AR reads each row's label and that of a row of another document, and the cosine with the
   row's vector is compared.
 
-Both ask one adapter alone, so that AV and AR can be trained in any order. docs/training.md has the
-formulas. Nothing here draws from the random numbers of the training.
+Both ask one adapter alone, so that AV and AR can be trained in any order. The formulas are in
+docs/reference/training.md. Nothing here draws from the random numbers of the training.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What an AR learns besides its row's direction: the variants of the release we grew out of.
 
 SolshineCode/nla-gemma-4-e2b names four reconstructors and gives no formulas. The names are its
-own, the definitions below are ours; docs/training.md sets them out. `u` is a unit vector, so that
+own, the definitions below are ours (docs/reference/training.md). `u` is a unit vector, so that
 `|u(a) - u(b)|^2 = 2 (1 - cos(a, b))`; all losses are one figure a row, `[B]`.
 """
 
@@ -112,7 +112,7 @@ def _paraphrases(
     if not any(found):
         raise DataError(
             f"ar.variant is paraphrase_invariant, and no row has a paraphrase: {reason}",
-            hint="see docs/training.md, Paraphrases",
+            hint="see docs/reference/training.md, Paraphrases",
         )
     return found
 

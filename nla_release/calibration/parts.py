@@ -30,7 +30,7 @@ class Evidence:
 
     `vectors` holds float32 tensors over the rows in order: `gold` [N, d] at raw norm,
     `reference_mean` [d], and a reconstruction [N, d] per condition, where rows whose text failed
-    hold zeros. What diagnostics add is in `docs/evidence.md`. `runs` is the log of runs and
+    hold zeros; docs/reference/evidence.md has what diagnostics add. `runs` is the log of runs and
     `shingles` what the training texts leave, None where there is none.
     """
 

@@ -51,7 +51,7 @@ class Tolerance:
     texts: float
 
 
-# docs/publishing.md has what an honest pair needs of these.
+# docs/how-to/verify.md has what an honest pair needs of these.
 EXACT = Tolerance(cosine=0.001, loss=0.001, texts=0.1)
 ROUNDED = Tolerance(cosine=0.02, loss=0.005, texts=0.5)
 OTHERWISE = Tolerance(cosine=0.05, loss=0.01, texts=1.0)

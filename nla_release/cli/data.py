@@ -65,7 +65,7 @@ def command(
 
     HELD_OUT are activations that the pair was not trained on: floats [N, d_model] of raw norm, in
     .parquet (a column of lists), .npy, .npz or .safetensors. Each row needs the document that it is
-    from; text and explanation may be missing. docs/data.md describes every file.
+    from; text and explanation may be missing. docs/how-to/own-data.md describes every file.
     """
     from nla_release.engine.own_data import make_data
 

@@ -18,7 +18,7 @@ from nla_release.rules import ALL_RULES
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
-    help="markdown gives the table and pages of docs/rules.md.",
+    help="markdown gives the table and pages as in the documentation.",
 )
 def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""

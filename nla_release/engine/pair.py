@@ -63,7 +63,7 @@ class Scores:
 class Pair:
     """One base in memory with two adapters, AV and AR, and the AR's head.
 
-    Example:
+    Examples:
         >>> pair = Pair.from_pretrained("ns/name-av-v0_0_1", "ns/name-ar-v0_0_1", revision="v0.0.1")
         >>> texts = pair.explain(vectors)          # [N, d_model] -> N texts
         >>> vectors_again = pair.reconstruct(texts)  # N texts -> [N, d_model]

@@ -215,7 +215,7 @@ def edited_card(repo: str, head: str, card: HandWritten) -> Iterator[Obstacle]:
             f"{repo}: README.md on the Hub (at {head[:12]}) was edited in {card.edits} places that"
             " this push would overwrite",
             "put the text into your notes, or between `<!-- nla-release:keep NAME -->` comments"
-            " there (docs/publishing.md); --overwrite-card drops it",
+            " there (docs/how-to/publish.md); --overwrite-card drops it",
         )
 
 

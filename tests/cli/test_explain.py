@@ -38,13 +38,11 @@ def test_a_code_like_no_other_points_to_the_list(tool):
     assert "`nla-release explain` lists all rules" in done.stderr
 
 
-def test_the_rules_in_the_documentation_are_those_of_the_tool(tool):
-    """`nla-release explain --format markdown > docs/rules.md` renews it."""
-    from pathlib import Path
+def test_all_pages_come_as_markdown():
+    done = CliRunner().invoke(command, ["--format", "markdown"])
 
-    documented = Path(__file__).parent.parent.parent / "docs" / "rules.md"
-
-    assert tool("explain", "--format", "markdown").stdout == documented.read_text(encoding="utf-8")
+    for rule in ALL_RULES:
+        assert f"\n### {rule.code}\n" in done.stdout
 
 
 def test_one_page_comes_as_markdown_too(tool):

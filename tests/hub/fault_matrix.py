@@ -1,6 +1,7 @@
 """`python -m tests.hub.fault_matrix`: every accident at every moment of a push, as a table.
 
-The table is the one in docs/publishing.md. The suite plays a third of the cases; this plays all.
+The table is the one in docs/explanation/one-release.md. The suite plays a third of the cases; this
+plays all.
 """
 
 import os
@@ -22,7 +23,7 @@ from tests.hub.faulty import FORKS, never_wait
 from tests.hub.publishing import VERSION
 from tests.hub.scene import scene
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "publishing.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "one-release.md"
 TABLE = re.compile(r"(?<=<!-- fault-matrix:begin -->\n).*(?=<!-- fault-matrix:end -->)", re.DOTALL)
 # How the push ended that the accident happened to, and what that is called.
 ENDS = {

@@ -33,7 +33,7 @@ from train.run import command as chain
 from train.settings import NoiseHinge
 from train.stacking import put_below
 
-DOCS = Path(__file__).parents[2] / "docs" / "training.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "training.md"
 MIB = 2**20
 ROWS = 16
 # The plan may be this much above what is measured, and never below: on the meta device attention

@@ -222,7 +222,7 @@ def test_a_collapsed_av_is_stopped_and_kept_to_be_looked_at(one_label, tmp_path)
         train_av(recipe, folder, device="cpu")
     log = read_log(kept_steps(folder, "av")[15])
 
-    assert "docs/training.md" in caught.value.hint
+    assert "docs/reference/training.md" in caught.value.hint
     assert log[-1].tripwire.distinct == 1
     assert judge(log).name == "descending"
     assert not (folder / "pair").exists()
