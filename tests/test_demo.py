@@ -43,13 +43,14 @@ def test_the_tutorial_shows_the_steps_of_today():
 
 def test_the_good_pair_reads_content(good_release):
     calibration = Calibration.read(good_release / "calibration.json")
-    shuffled = calibration.controls["shuffled"]
+    contrasts = calibration.contrasts
 
     assert calibration.denominators.rows == calibration.denominators.ok >= 300
-    assert shuffled.interval[0] > 0.3
+    assert contrasts.within.interval[0] > 0.05
+    assert contrasts.above_others.interval[0] > 0.3
     assert calibration.controls["predict_mean"].interval[0] > 0.2
-    assert calibration.retrieval.interval[0] > calibration.retrieval.chance
-    assert calibration.label.name == "content-reading"
+    assert calibration.retrieval.above_document_interval[0] > 0
+    assert calibration.label.name == "row-level"
 
 
 def test_the_readme_shows_what_the_good_pair_can_do(good_release):
@@ -94,7 +95,7 @@ def test_the_collapsed_pair_is_rejected_whatever_its_cosine_looks_like(collapsed
     assert done.returncode == 1
     assert "NLA603" in codes
     assert calibration.label.name == "format-only"
-    assert calibration.controls["shuffled"].interval[0] <= 0
+    assert calibration.contrasts.above_others.interval[0] <= 0
 
 
 def test_the_collapsed_pairs_card_says_so_in_plain_words(collapsed_release, tool, version):

@@ -98,7 +98,7 @@ def _documents_apart(calibration: CurrentCalibration) -> str:
 
 def _texts_apart(calibration: CurrentCalibration) -> str:
     others = calibration.contrasts.above_others
-    return f"Explanations tell rows of different documents apart{_small(others)}."
+    return f"Explanations tell rows apart{_small(others)}."
 
 
 def _small(found: PairContrast | None) -> str:

@@ -21,11 +21,21 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "multiplicity": ("count",),
 }
 
-# How prose names a part of calibration.json beside the headline, by the start of its name.
+# Texts that are compared within a document, between documents, or at one token.
+_COMPARED = (
+    r"same\s(?:document|token)|other\sdocuments?|rows?\s(?:of\s(?:one|the|its)\sdocument|apart)"
+    r"|documents?\sapart"
+)
+
+# How prose names a part of calibration.json next to the headline, by the start of its name.
 _NAMED = {
     part: re.compile(rf"\b(?:{words})", re.IGNORECASE)
     for part, words in {
         **{f"probes.{each.key}": each.mentioned for each in registered()},
+        "energy": r"energy|dimensions?\b",
+        "centred": r"cent(?:r|er)ed",
+        "contrasts": rf"cent(?:r|er)ed|{_COMPARED}",
+        "plain_contrasts": _COMPARED,
         "contamination": r"contaminat|training\s(?:document|text)|trained\son|overlap|shared?\b",
         "multiplicity": r"attempts?\b|tried|checkpoints?\b|intervals?\b|multiplicity",
     }.items()

@@ -18,7 +18,7 @@ NOTES = {
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """A content-reading pair with failures and notes, rendered as 0.0.1."""
+    """A row-level pair with failures and notes, rendered as 0.0.1."""
     made = make_release(
         tmp_path_factory.mktemp("release"),
         notes=NOTES,

@@ -68,7 +68,7 @@ def test_it_says_what_was_added_and_what_comes_next(tool, folder):
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines()[-3:] == [
         f"v0.0.1+cal.1, 2026-11-23: 60 rows of 12 documents, {superseding}",
-        "verdict: content-reading before, content-reading now",
+        "verdict: row-level before, row-level now",
         "next: nla-release render --version 0.0.1",
     ]
 

@@ -225,7 +225,7 @@ def partner_of_somebody_else(dist: Path) -> None:
 @defect("NLA514", "dist")
 def figure_swapped(dist: Path) -> None:
     figures = dist / "ar" / "figures"
-    write_atomic(figures / "own_vs_another.png", (figures / "training_loss.png").read_bytes())
+    write_atomic(figures / "three_questions.png", (figures / "training_loss.png").read_bytes())
     list_anew(dist / "ar")
 
 

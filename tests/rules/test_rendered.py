@@ -112,8 +112,8 @@ def test_an_edit_of_a_computed_part_is_found(
 @pytest.mark.parametrize(
     "name",
     [
-        "figures/own_vs_another.png",
-        "figures/own_vs_another.svg",
+        "figures/three_questions.png",
+        "figures/three_questions.svg",
         "figures/retrieval_vs_chance.csv",
         "training_log.jsonl",
         "base.json",
@@ -143,7 +143,7 @@ def test_a_changed_byte_of_any_file_is_found(dist: Path, name: str, folder: str)
 
 def test_a_swapped_figure_is_found(dist: Path) -> None:
     figures = dist / "av" / "figures"
-    shutil.copy(figures / "own_vs_another.png", figures / "cosine_real_vs_controls.png")
+    shutil.copy(figures / "three_questions.png", figures / "cosine_real_vs_controls.png")
     list_anew(dist / "av")
 
     (found,) = messages(dist)
