@@ -99,7 +99,7 @@ def contrasts(
     groupings = _groupings(documents, texts, failed)
     pairs = [_OWN_SAME, _SAME_OTHER, _OWN_OTHER, *([_OWN_TOKEN] if tokens is not None else [])]
     arms = _Arms(activations, read, groupings, tokens)
-    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, ~failed * 1.0))
+    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, (~failed).astype(np.float64)))
     found = [sums[pair].contrast(level) for pair in pairs]
     if failed.any():
         weights = {pair: sums[pair].without_best(failed) for pair in pairs}
@@ -354,7 +354,7 @@ class _Sums:
     def without_best(self, failed: npt.NDArray[np.bool_]) -> Floats:
         """[N] weights that take as many of the best rows as ties as failed, of those with both."""
         apart = np.concatenate(self._apart)
-        weights: Floats = ~failed * 1.0
+        weights: Floats = (~failed).astype(np.float64)
         known = ~np.isnan(apart)
         weights[known] = best_as_ties(apart[known], failed[known])
         return weights
