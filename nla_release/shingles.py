@@ -164,14 +164,14 @@ def words_of(text: str) -> list[str]:
 
 def shingle_hashes(text: str) -> set[int]:
     """The hash of every 8 words in a row; none of a text with fewer words."""
-    return set(map(_hash, _shingles(text)))
+    return set(map(_hash, word_sequences(text)))
 
 
 def hashes_of_rows(texts: Sequence[str | None]) -> Iterator[set[int]]:
     """`shingle_hashes` of each text, none of None; rows of one document share most of theirs."""
     known: dict[str, int] = {}
     for text in texts:
-        found = set(_shingles(text or ""))
+        found = set(word_sequences(text or ""))
         if known and not known.keys() & found:
             known.clear()  # another document
         known.update((it, _hash(it)) for it in found - known.keys())
@@ -231,7 +231,8 @@ def write_shingles(path: Path, shingles: TrainingShingles) -> None:
     write_atomic(path, shingles.dump())
 
 
-def _shingles(text: str) -> Iterator[str]:
+def word_sequences(text: str) -> Iterator[str]:
+    """Every 8 words in a row of a text."""
     words = words_of(text)
     return (" ".join(words[at : at + WORDS]) for at in range(len(words) - WORDS + 1))
 

@@ -7,8 +7,9 @@ as long as it is near to them.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import get_args
 
 import numpy as np
@@ -16,12 +17,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nla_release.calibration.clustered import mean_intervals
+from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.places import retrieved
 from nla_release.calibration.records import Row, TextCondition
 from nla_release.calibration.statistics import unit_rows
 from nla_release.schema import Strict
+from nla_release.shingles import word_sequences
 
 # Texts of two documents may begin alike for as long as a title or a greeting.
 MIN_SHARED = 80
@@ -44,6 +47,9 @@ MAX_VARIANCE = 1.1
 LEAST_COSINE = 0.8
 # Below this the activations have no common direction to speak of, and nothing to compare.
 LEAST_MEAN = 0.1
+
+# What is held against other documents: a document's beginning, in characters.
+_BEGINNING = 1000
 
 _HALF_CHARACTER = "\ufffd"  # where a token ends inside a character, and the text was decoded
 
@@ -74,7 +80,27 @@ def documents_checked(evidence: Evidence) -> DocumentsChecked:
             " documents too"
         )
         return DocumentsChecked(checked=False, reason=reason)
+    if copied := copies(_longest(_texts(evidence))):
+        reason = (
+            f"half or more of the first word sequences in {copied} of {len(ordered)} documents are"
+            " in other documents too"
+        )
+        return DocumentsChecked(checked=False, reason=reason)
     return DocumentsChecked(checked=True)
+
+
+def copies(texts: Mapping[str, str]) -> int:
+    """How many documents have half of their first word sequences in common with others.
+
+    A document that is split in two has, whatever single words are changed in one of them.
+    """
+    shingles = [set(word_sequences(text[:_BEGINNING])) for text in texts.values()]
+    holders = Counter(chain.from_iterable(shingles))
+    return sum(
+        sum(holders[each] > 1 for each in found) >= NEAR * len(found)
+        for found in shingles
+        if len(found) >= MIN_SHINGLES
+    )
 
 
 def unlike_documents(evidence: Evidence) -> list[str]:

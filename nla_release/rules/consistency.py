@@ -24,8 +24,8 @@ from nla_release.rules.subject import Measurement
     page=Page(
         checks="The source texts of one document's rows are beginnings of one text, and no"
         " document's text is the beginning of another's, from 80 characters on. Where source texts"
-        " are withheld, or begin several documents alike, which rows are of one document is the"
-        " author's word.",
+        " are withheld, begin several documents alike, or share half of their sequences of 8 words"
+        " with other documents, which rows are of one document is the author's word.",
         why="Intervals, retrieval and the label take documents as what is independent. A pair that"
         " tells only its document is document-level; with its 60 documents renamed to 12 shards it"
         " was called content-reading, and every rule passed.",

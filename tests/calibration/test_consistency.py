@@ -5,6 +5,7 @@ import pytest
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.consistency import (
+    copies,
     documents_checked,
     look_alike,
     looks,
@@ -96,6 +97,22 @@ def test_a_blank_text_is_a_withheld_one(measured, text):
 
     assert documents_checked(evidence).reason == "the source texts of 1 of 60 rows are withheld"
     assert calibrate(evidence).contrasts.above_token is None
+
+
+def test_a_document_that_is_split_in_two_is_not_told_by_a_changed_letter(measured):
+    """Texts of one document begin alike; in every second row the first letter is another case."""
+
+    def documents(parts, split):
+        for index, row in enumerate(parts.rows):
+            half = index // 12 % 2
+            words = [f"word{row.document}x{at}" for at in range(20 + index // 12)]
+            text = " ".join(["The" if half and split else "the", *words])
+            named = {"document": f"{row.document}.{half}"} if split else {}
+            parts.rows[index] = row.model_copy(update={"text": text, **named})
+        return {row.document: row.text for row in parts.rows}
+
+    assert copies(documents(evidence_parts(**ROWS), split=False)) == 0
+    assert copies(documents(evidence_parts(**ROWS), split=True)) == 24
 
 
 def test_texts_that_are_too_short_to_tell_documents_apart_show_no_documents(measured):
