@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.calibration.statistics import TIE, Floats, Interval, unit_rows
+from nla_release.calibration.statistics import Floats, Interval, unit_rows
 
 # Numbers held at once in one array, 16 MB of them.
 _SCORES_AT_ONCE = 2_000_000
@@ -45,11 +45,6 @@ class Contrast:
     difference: float
     interval: Interval | None
     n: int
-
-    @property
-    def above_zero(self) -> bool:
-        """Whether the whole interval is."""
-        return self.interval is not None and self.interval[0] > TIE
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,6 @@ def test_one_text_for_all_rows_makes_no_difference_and_has_no_interval() -> None
     for contrast in (result.within, result.between, result.above_others):
         assert contrast.difference == pytest.approx(0)
         assert contrast.interval is None
-        assert not contrast.above_zero
 
 
 def test_with_one_row_per_document_nothing_is_within() -> None:
