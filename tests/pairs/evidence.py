@@ -232,6 +232,7 @@ def single(folder: Path, *, rows: int, documents: int) -> None:
     release = read_release(folder)
     parts = evidence_parts(rows=rows, documents=documents, width=WIDTH)
     run = parts.run.model_copy(update={"files": pair_digests(release)})
+    (release.evidence / "runs.jsonl").unlink()
     write_evidence(release.evidence, parts.rows, parts.vectors, run)
     release.calibration.unlink()
     shutil.rmtree(release.dist)
