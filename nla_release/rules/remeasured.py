@@ -28,8 +28,8 @@ _REMEASURED = Scope[Remeasurement](
         " another quantization. In float32 a tenth of the explanations may differ, in another"
         " recorded precision half of them, but one always may. Published explanations may"
         " reconstruct better than the new ones by a mean of 0.001, 0.005, 0.010 and 0.040; the"
-        " lower limit of its 95% interval decides. The activations are taken from the evidence: they"
-        " are not extracted again.",
+        " lower limit of its 95% interval decides. The activations are taken from the evidence:"
+        " they are not extracted again.",
         why="Every other rule compares files with each other. Evidence whose reconstructions are"
         " the activations plus noise, with all hashes computed again, passes every one of them. A"
         " seed that was not known at publication decides which rows are measured: 20 rows find"
