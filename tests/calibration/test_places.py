@@ -102,11 +102,21 @@ def test_blocks_of_rows_give_what_the_whole_matrix_gives(monkeypatch, numbers):
         "mean": whole.mean(axis=1),
     }.items():
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-12)
-    asked = np.linspace(-0.5, 0.5, 30)
-    assert (
-        count_above(real, gold, asked).tolist()
-        == (whole >= asked[:, np.newaxis]).sum(axis=1).tolist()
-    )
+
+
+@pytest.mark.parametrize("few", [0, 1, 16])
+@pytest.mark.parametrize("numbers", [1, 30 * 7, 10_000])
+def test_float32_never_decides_what_is_too_near_for_it(monkeypatch, few, numbers):
+    """Each row asks for the score of one candidate, and for a little more or less than that."""
+    monkeypatch.setattr(module, "AT_ONCE", numbers)
+    monkeypatch.setattr(module, "_FEW", few)
+    real, gold = vectors(30)
+    whole = unit_rows(real) @ unit_rows(gold).T
+    for apart in (-1e-4, -TIE, -1e-9, 1e-9, TIE, 1e-4):
+        for candidate in range(30):
+            asked = whole[:, candidate] + apart
+            expected = (whole >= asked[:, np.newaxis]).sum(axis=1)
+            assert count_above(real, gold, asked).tolist() == expected.tolist()
 
 
 def test_rows_in_another_order_place_the_same():
