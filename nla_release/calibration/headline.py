@@ -141,8 +141,8 @@ def _centred(evidence: Evidence) -> Centred:
 def _energy(evidence: Evidence) -> Energy:
     gold = unit_rows(evidence.vectors["gold"])
     real = unit_rows(evidence.vectors["real"])
-    shares = np.mean(gold**2, axis=0)
-    parts_of_cosine = np.mean(gold * real, axis=0)
+    shares = np.einsum("ij,ij->j", gold, gold) / len(gold)
+    parts_of_cosine = np.einsum("ij,ij->j", gold, real) / len(gold)
     largest = np.argsort(-shares, kind="stable")[:_DIMENSIONS]
     mean = unit_rows(evidence.vectors["reference_mean"][np.newaxis])[0]
     along = float(np.mean((gold @ mean) ** 2))
@@ -158,7 +158,9 @@ def _energy(evidence: Evidence) -> Energy:
 
 def _mean_squared_errors(evidence: Evidence, means: Vectors) -> Floats:
     """[N] `||u(v) - mu||^2`: the error of always predicting a mean [N, d] as it is."""
-    errors: Floats = np.sum((unit_rows(evidence.vectors["gold"]) - means) ** 2, axis=1)
+    apart = unit_rows(evidence.vectors["gold"])
+    apart -= means
+    errors: Floats = np.einsum("ij,ij->i", apart, apart)
     return errors
 
 

@@ -68,11 +68,10 @@ def norm_summary(vectors: npt.NDArray[Any]) -> NormSummary:
 
 def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
     """Each row of [N, d] at L2 norm 1; a zero row stays zero."""
-    units = np.zeros(vectors.shape)
-    for rows in row_blocks(*vectors.shape):
-        wide = vectors[rows].astype(np.float64)
-        norms = np.linalg.norm(wide, axis=1, keepdims=True)
-        np.divide(wide, norms, out=units[rows], where=norms > 0)
+    units = vectors.astype(np.float64)
+    for rows in row_blocks(*units.shape):
+        norms = np.sqrt(np.einsum("ij,ij->i", units[rows], units[rows]))
+        units[rows] /= np.where(norms > 0, norms, 1)[:, np.newaxis]
     return units
 
 
@@ -85,12 +84,15 @@ def cosine_rows(
 
     With `less` [d], of their unit rows less that vector.
     """
-    cosines = np.empty(len(a))
+    cosines = np.zeros(len(a))
     for rows in row_blocks(*a.shape):
-        first, second = unit_rows(a[rows]), unit_rows(b[rows])
-        if less is not None:
-            first, second = unit_rows(first - less), unit_rows(second - less)
-        cosines[rows] = np.sum(first * second, axis=1)
+        if less is None:
+            first, second = a[rows].astype(np.float64), b[rows].astype(np.float64)
+        else:
+            first, second = unit_rows(a[rows]) - less, unit_rows(b[rows]) - less
+        squares = np.einsum("ij,ij->i", first, first) * np.einsum("ij,ij->i", second, second)
+        products = np.einsum("ij,ij->i", first, second)
+        np.divide(products, np.sqrt(squares), out=cosines[rows], where=squares > 0)
     return np.clip(cosines, -1, 1)
 
 
