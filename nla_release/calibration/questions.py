@@ -139,7 +139,7 @@ def _retrieved(found: CurrentRetrieval) -> Row:
         f"knowing the document ({chance})" if alone else f"{chance}; one row per document",
         baseline,
         found.top1 - baseline,
-        found.above_document_interval if alone else found.above_chance_interval,
+        (found.interval[0] - baseline, found.interval[1] - baseline),
     )
 
 
@@ -159,6 +159,7 @@ def _read(calibration: CurrentCalibration) -> Iterator[Row]:
 
 def _read_besides(calibration: CurrentCalibration) -> Iterator[Row]:
     yield _explained("Mean-norm FVE", calibration.fve_mean_norm)
+    yield _error(calibration)
     for name in CONTROL_NAMES:
         if name in calibration.centred.controls and name not in _ON_CARDS:
             yield _centred(calibration, name)
@@ -188,6 +189,21 @@ def _explained(name: str, fve: Fve) -> Row:
         baseline=fve.of_mean,
         difference=fve.above_mean,
         interval=fve.above_mean_interval,
+    )
+
+
+def _error(calibration: CurrentCalibration) -> Row:
+    """Twice 1 - cosine, so that its difference is -2 times that of the plain cosines."""
+    mean = calibration.controls["predict_mean"]
+    bounds = mean.interval
+    return Row(
+        "Error of unit vectors, 2 (1 - cos), failures as 2",
+        calibration.mse.mean,
+        calibration.mse.n,
+        control=CONTROLS["predict_mean"].words,
+        baseline=2 * (1 - mean.mean),
+        difference=-2 * mean.difference,
+        interval=None if bounds is None else (-2 * bounds[1], -2 * bounds[0]),
     )
 
 

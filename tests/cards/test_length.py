@@ -64,7 +64,7 @@ def once_on_the_card(folder: Path) -> Iterator[str]:
         yield f"{ratio.hits}/{ratio.n} = {number(ratio.share)}"
     yield from (probes.ceiling.nearest_chance, probes.ceiling.probe_chance)
     yield found.multiplicity.note
-    yield "skipped, `no encoder was named`"
+    yield "skipped, no encoder was named"
     yield "Not run: text controls, claims, paraphrase, discrimination."
     yield "descending when slope <= -0.002 per step and R2 >= 0.10"
 
