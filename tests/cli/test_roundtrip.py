@@ -55,7 +55,7 @@ def test_a_probe_is_added_to_what_was_measured(tool, good_release, copy_of):
     assert evidence.run.evaluation.available == len(evidence.rows)
     lines = done.stderr.splitlines()
     assert re.fullmatch(
-        r"probes: 0 AV vectors, \d+ AR texts more; about \d+ s on this device", lines[0]
+        r"diagnostics: 0 AV vectors, \d+ AR texts more; about \d+ s on this device", lines[0]
     )
     assert lines[-1].endswith(
         f"holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}"

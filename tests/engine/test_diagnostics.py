@@ -114,7 +114,8 @@ def test_rows_paired_otherwise_since_then_are_read_again_and_change_nothing_else
         for row, it in zip(before.rows, source, strict=True)
     ]
     vectors = before.vectors | {"shuffled": before.vectors["real"][source]}
-    write_evidence(tmp_path / "release" / "evidence", rows, vectors, RunFacts.model_validate(facts))
+    run, folder = RunFacts.model_validate(facts), tmp_path / "release" / "evidence"
+    write_evidence(folder, rows, vectors, run, shingles=before.shingles)
     found = roundtrip(read_release(tmp_path / "release"), device="cpu", probes=["text-controls"])
 
     assert (
@@ -240,7 +241,7 @@ def test_a_probe_is_added_without_asking_again_what_is_known(base_run, copy_of, 
     assert kept["text-controls"] in first.run.probes
     source = {row.text for row in second.rows}
     assert not source & set(asked["texts"]), "the source texts were read for the text controls"
-    assert f"probes: 0 AV vectors, {len(asked['texts'])} AR texts more; about" in (
+    assert f"diagnostics: 0 AV vectors, {len(asked['texts'])} AR texts more; about" in (
         capfd.readouterr().err
     )
 
@@ -388,7 +389,7 @@ def test_a_probe_that_cannot_run_says_why(base_run, copy_of):
     assert why == {
         "discrimination": "the data has no source texts",
         "text-retrieval": "release.yaml names no evaluation.encoder",
-        "contamination": "release.yaml names no evaluation.training",
+        "contamination": "release.yaml names no list of training documents",
     }
 
 
@@ -525,7 +526,8 @@ def test_the_layer_is_recorded_and_added_to_evidence_that_lacks_it(base_run, cop
     before = read_evidence(folder / "evidence")
     facts = before.run.model_dump(by_alias=True, exclude_unset=True)
     del facts["layer"], facts["rows_sha256"], facts["vectors_sha256"]
-    write_evidence(folder / "evidence", before.rows, before.vectors, RunFacts.model_validate(facts))
+    run, there = RunFacts.model_validate(facts), folder / "evidence"
+    write_evidence(there, before.rows, before.vectors, run, shingles=before.shingles)
     after = roundtrip(read_release(folder), device="cpu")
 
     assert before.run.layer == after.run.layer == 3

@@ -54,7 +54,8 @@ def rewritten(evidence, folder, *, rows=None, **tensors):
     position = {row.id: at for at, row in enumerate(rows)}
     vectors = {**evidence.vectors, **tensors}
     vectors["shuffled"] = vectors["real"][[position[row.shuffled_from] for row in rows]]
-    return write_evidence(folder, rows, vectors, RunFacts.model_validate(facts))
+    run = RunFacts.model_validate(facts)
+    return write_evidence(folder, rows, vectors, run, shingles=evidence.shingles)
 
 
 def forged(evidence, folder):
@@ -75,7 +76,7 @@ def test_honest_evidence_is_given_again(again, evidence):
 
     assert (found.rows, found.available, found.texts_same) == (12, len(evidence.rows), 12)
     assert found.read == 12 * len({"real", "shuffled", "empty", "gold_text", "random_vector",
-                                   "zero_vector"})  # fmt: skip
+                                   "zero_vector", "lookup_table"})  # fmt: skip
     assert max(found.cosine.value, found.apart.value) < 1e-5
     assert (found.ar_agrees, found.texts_agree, found.texts_as_good) == (True, True, True)
 

@@ -24,7 +24,7 @@ def test_evidence_holds_every_row_and_the_hashes_of_everything(good_release):
     assert len(evidence.rows) == evidence.run.evaluation.rows
     assert set(evidence.vectors) == {
         "gold", "reference_mean", "real", "shuffled", "empty", "gold_text", "random_vector",
-        "zero_vector",
+        "zero_vector", "lookup_table",
     }  # fmt: skip
     assert {name.split("/")[0] for name in evidence.run.files} == {"av", "ar"}
     assert evidence.run.injection.scale > 0

@@ -156,12 +156,15 @@ def test_what_was_found_of_the_pair_is_not_said_of_another_ar(source, base, read
     run = RunFacts.model_validate(
         facts | {"schema": 2, "training": compared, "attempts": 14, "probes": probes}
     )
-    told = write_evidence(tmp_path / "told", source.rows, source.vectors, run)
+    told = write_evidence(
+        tmp_path / "told", source.rows, source.vectors, run, shingles=source.shingles
+    )
     (found,) = sweep(
         told, {"worse": readers["worse"]}, tmp_path / "out", base=base, device="cpu"
     ).values()
 
-    assert (found.run.training, found.run.attempts) == (None, None)
+    assert told.shingles is not None
+    assert (found.run.training, found.run.attempts, found.shingles) == (None, None, None)
     (record,) = [each for each in found.run.probes if each.name == "contamination"]
     assert record.skipped == "this AR's training documents were not compared"
 
@@ -183,7 +186,8 @@ def test_a_failed_text_stays_failed(good_release, base, readers, tmp_path):
         vectors[name] = np.where(there[:, None], vectors[name], 0).astype(np.float32)
     facts = source.run.model_dump(by_alias=True, exclude_unset=True)
     del facts["rows_sha256"], facts["vectors_sha256"]
-    cut = write_evidence(tmp_path / "cut", rows, vectors, RunFacts.model_validate(facts))
+    run = RunFacts.model_validate(facts)
+    cut = write_evidence(tmp_path / "cut", rows, vectors, run, shingles=source.shingles)
     (found,) = sweep(
         cut, {"own": readers["own"]}, tmp_path / "out", base=base, device="cpu"
     ).values()
