@@ -67,7 +67,7 @@ def test_checkpoints_are_measured_with_the_finished_other_half(measured):
         kept_steps(folder, "av")[2] / "adapter_model.safetensors"
     )
     assert table.count("\n| 4 |") == 2
-    assert "how many there were: `attempts: 3`" in table
+    assert "release.yaml: `attempts: 3` under `evaluation`" in " ".join(table.split())
 
 
 def test_a_points_figures_are_those_of_its_evidence(measured):
