@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from tests.waiting import LONGEST, wait_until
+from tests.waiting import LONGEST
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -108,12 +108,12 @@ class Typed:
         os.close(theirs_in)
         os.close(theirs_out)
         self._write, self._read = os.fdopen(ours_out, "wb"), os.fdopen(ours_in, "rb")
-        self._asked, self._session = 0, {}
-        target = self._ask("Target.createTarget", url=self._page.as_uri())["targetId"]
+        self._asked, self._session, self._events = 0, {}, []
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
         self._session = {"sessionId": attached["sessionId"]}
         self._ask("Emulation.setFocusEmulationEnabled", enabled=True)
-        wait_until(lambda: self.script("document.readyState") == "complete")
+        self._open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,6 +121,15 @@ class Typed:
         self._read.close()
         self._process.kill()
         self._process.wait()
+
+    def _open(self) -> None:
+        """Have the page loaded, and not the empty one that a target begins with."""
+        self._ask("Page.enable")
+        self._ask("Page.setLifecycleEventsEnabled", enabled=True)
+        loader = self._ask("Page.navigate", url=self._page.as_uri())["loaderId"]
+        loaded = {"loaderId": loader, "name": "load"}
+        while not any(loaded.items() <= event["params"].items() for event in self._events):
+            self._events.append(self._message())
 
     def script(self, expression: str) -> Any:
         """The value of an expression in the page."""
@@ -141,7 +150,7 @@ class Typed:
         self._write.write(json.dumps(request).encode() + b"\0")
         self._write.flush()
         while (answer := self._message()).get("id") != self._asked:
-            pass
+            self._events.append(answer)
         assert "error" not in answer, answer
         return answer["result"]
 
