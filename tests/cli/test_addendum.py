@@ -168,6 +168,8 @@ def test_both_repositories_hold_both_evidences_and_pass_the_gate(tool, added):
             "addenda/cal.0/calibration.json",
             "addenda/cal.0/evidence/rows.jsonl",
             "addenda/cal.0/evidence/run.json",
+            "addenda/cal.0/evidence/runs.jsonl",
+            "addenda/cal.0/evidence/training_shingles.safetensors",
             "addenda/cal.0/evidence/vectors.safetensors",
         }
     done = tool("check", added / "dist", "--format", "json")
@@ -187,7 +189,7 @@ def test_cards_show_the_new_numbers_and_lead_to_the_old(added):
     cosine = read_json(added / "calibration.json")["cosine"]["mean"]
     for role in ROLES:
         card = (added / "dist" / role / "README.md").read_text()
-        assert f"| Round-trip cosine | {cosine:.3f} |" in card
+        assert f"| Plain cosine (failures count 0) | {cosine:.3f} |" in card
         assert "**The numbers here are those of addendum cal.1** of 2026-11-23" in card
         assert "They supersede cal.0, which was measured 2026-11-22 on 30 activations" in card
         assert "(RELEASE_CALIBRATION.md#addenda)" in card
@@ -246,7 +248,7 @@ def test_a_second_addendum_supersedes_the_first(tool, added, tmp_path):
     page = (folder / "dist" / "ar" / "RELEASE_CALIBRATION.md").read_text()
     assert page.index("### cal.1, 2026-11-23") < page.index("### cal.2, 2026-11-23")
     assert re.search(r"\| cal\.1, superseded \| ~~0\.\d{3}~~ \|", page)
-    assert "Probes. New: injection." in page
+    assert "Diagnostics. New: injection." in page
 
 
 def test_fewer_rows_than_before_are_allowed_and_said(tool, added, tmp_path):
