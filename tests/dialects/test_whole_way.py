@@ -58,7 +58,7 @@ def edit_release(folder: Path) -> None:
         "rows": ROWS,
         "max_new_tokens": 48,
         "batch_size": 32,
-        "training": ["data/training_documents.jsonl"],
+        "training": ["data/training_documents.jsonl", "data/training_shingles.safetensors"],
     }
     document |= {"base_path": str(BASE), "notes": None}
     write_atomic(path, dump_yaml(document))
