@@ -358,7 +358,9 @@ def number_sourced_by_the_own_page(dist: Path) -> None:
 def block_of_the_calibrations_page_edited(dist: Path) -> None:
     path = dist / "av" / "RELEASE_CALIBRATION.md"
     path.write_text(
-        path.read_text().replace("| Centred cosine, own text | 0.8", "| Centred cosine, own text | 0.9")
+        path.read_text().replace(
+            "| Centred cosine, own text | 0.8", "| Centred cosine, own text | 0.9"
+        )
     )
     list_anew(dist / "av")
 

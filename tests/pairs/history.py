@@ -311,7 +311,8 @@ def retracted_number_in_a_note(folder: Path) -> None:
 def own_number_retracted(folder: Path) -> None:
     """Only the next version can have another one."""
     number = re.search(
-        r"Plain cosine \(failures count 0\) \| (\d\.\d+)", (folder / "dist/av/README.md").read_text()
+        r"Plain cosine \(failures count 0\) \| (\d\.\d+)",
+        (folder / "dist/av/README.md").read_text(),
     )
     assert number
     retracting(folder, "0.0.1", value=float(number[1]))
