@@ -126,6 +126,9 @@ def _of_retrieval(calibration: Calibration) -> Iterator[Quantity]:
         for bound in found.interval:
             above = bound - baseline
             yield Quantity("retrieval", f"retrieval.interval - {name}", above, True, edge=True)
+    if within := found.in_document:
+        name, above = "retrieval.in_document", within.mean - within.chance
+        yield Quantity("retrieval", f"{name}.mean - {name}.chance", above, derived=True)
 
 
 def _of_counts(calibration: Calibration) -> Iterator[Quantity]:

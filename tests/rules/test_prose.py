@@ -194,6 +194,21 @@ def test_a_contrast_is_accepted_next_to_its_name_and_is_no_round_trip_cosine(
         assert len(objections(f"The round-trip cosine is {value:.4f}.")) == 1
 
 
+def test_the_nearest_of_a_document_is_retrieval_beside_what_the_document_gives(
+    objections, calibration
+):
+    """The chance in the card's own table was taken for a control of the cosine."""
+    found = calibration.retrieval.in_document
+    head = "| measured | value | control | difference |\n|---|---|---|---|\n"
+    row = "| Own activation is the nearest of its document | {:.3f} | {:.3f} | {:+.3f} |\n"
+    true = (found.mean, found.chance, found.mean - found.chance)
+
+    assert objections(head + row.format(*true)) == []
+    for place in range(3):
+        false = [value - 0.0371 * (place == at) for at, value in enumerate(true)]
+        assert objections(head + row.format(*false))
+
+
 def test_a_control_is_not_the_headline(objections, calibration):
     """0.703 is a number of the calibration, and still no cosine of this pair."""
     empty = f"{calibration.controls['empty'].mean:.3f}"
