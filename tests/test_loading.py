@@ -156,7 +156,9 @@ def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
     digest = contract_digest(read_sidecar(release / "pair" / "av"))
     files = evidence.run.files | {"av/nla_meta.yaml": digest}
     run = evidence.run.model_copy(update={"files": files})
-    again = write_evidence(release / "evidence", evidence.rows, evidence.vectors, run)
+    again = write_evidence(
+        release / "evidence", evidence.rows, evidence.vectors, run, shingles=evidence.shingles
+    )
     write_atomic(release / "calibration.json", calibrate(again).dump())
     folders = render(read_release(release), "0.0.1").folders
     pair = Pair.from_pretrained(folders["av"], folders["ar"], base=base, device="cpu")

@@ -48,6 +48,10 @@ CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
 _EVERY_CONTROL = holds(
     *(name for name in CONTROL_NAMES if name not in ("gold_text", "lookup_table"))
 )
+# The mean scores 0 by definition once it is taken out.
+_EVERY_CENTRED = holds(
+    *(name for name in CONTROL_NAMES if name not in ("gold_text", "lookup_table", "predict_mean"))
+)
 
 # content-reading and topic-level are the names of formats 1 and 2.
 LabelName = Literal[
@@ -156,7 +160,9 @@ class Centred(Strict):
     mean: Cosine = Field(description="over all rows")
     interval: Interval
     n: Rows
-    controls: dict[ControlName, Control] = Field(description="on the same scale, paired by row")
+    controls: Annotated[dict[ControlName, Control], _EVERY_CENTRED] = Field(
+        description="on the same scale, paired by row"
+    )
 
 
 class PairContrast(Strict):

@@ -537,6 +537,7 @@ def test_the_file_has_exactly_the_documented_keys(measured):
         },
         "diversity": {"distinct_explanations", "distinct_prefixes_60", "n"},
         "injection": {"random_vector_same_text", "zero_vector_same_text", "n"},
+        "documents": {"checked"},
         "failures": {"hits", "n", "share", "interval"},
         "energy": {"dimensions", "mean_direction", "dominated"},
         "centred": {"mean", "interval", "n", "controls"},

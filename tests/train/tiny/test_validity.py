@@ -154,7 +154,7 @@ def test_function_words_are_of_documents_that_do_not_begin_alike(seed):
         words = [label["explanation"].split()[2] for label in document["labels"]]
         spans = [document["text"][it["start"] : it["end"]] for it in document["labels"]]
         assert words == spans
-        assert len(set(words)) == len(words) >= 3
+        assert len(set(words)) == len(words) >= 2
         beginnings[document["split"]] |= {
             document["text"][: it["end"]] for it in document["labels"]
         }
