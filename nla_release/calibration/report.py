@@ -145,7 +145,7 @@ class DimensionShare(Strict):
 class Energy(Strict):
     """Whether few directions hold most of every activation; plain cosines say little then."""
 
-    dimensions: list[DimensionShare] = Field(description="the largest, largest first")
+    dimensions: list[DimensionShare] = Field(min_length=1, description="the largest, largest first")
     mean_direction: Proportion = Field(
         description="share of the unit activations' squared length along the reference mean"
     )

@@ -166,9 +166,11 @@ def _shared_part(calibration: CurrentCalibration) -> str:
 def _template(calibration: CurrentCalibration) -> str | None:
     """When most explanations are one text with a few words changed."""
     found = calibration.probes.of(Templates)
-    if found is None or found.skeletons is None or found.skeletons.shares["1"].share <= 0.5:
+    if found is None or found.skeletons is None or not found.skeletons.most_common:
         return None
     one, common = found.skeletons.shares["1"], found.skeletons.most_common[0]
+    if one.share <= 0.5:
+        return None
     return (
         f"**Explanations follow one template.** {one.hits} of {one.n} are"
         f" {code_cell(common.skeleton)}, with other words in the gaps only."

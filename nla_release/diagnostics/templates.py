@@ -17,7 +17,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -29,7 +29,7 @@ from nla_release.calibration.row import Row, share_row
 from nla_release.calibration.vectors import longest_texts
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.errors import printable
-from nla_release.schema import Strict
+from nla_release.schema import Strict, holds
 from nla_release.text.numbers import count, number
 
 # The lengths at which SolshineCode/nla-gemma-4-e2b counts beginnings, up to twice its tripwire's.
@@ -67,16 +67,21 @@ class Skeleton(Strict):
     example: str = Field(description="one of them, cut where it is long")
 
 
+_EVERY_K = holds("1", "3", "10")
+
+
 class Skeletons(Strict):
     """The most common skeletons, and how much of the explanations they are."""
 
     distinct: NonNegativeInt = Field(description="different skeletons")
-    shares: dict[K, Ratio] = Field(description="explanations in the k most common ones")
-    source_shares: dict[K, Proportion] | None = Field(
+    shares: Annotated[dict[K, Ratio], _EVERY_K] = Field(
+        description="explanations in the k most common ones"
+    )
+    source_shares: Annotated[dict[K, Proportion], _EVERY_K] | None = Field(
         description="the same of the source texts, the longest of each document; null when too few"
         " rows have one"
     )
-    gold_shares: dict[K, Proportion] | None = Field(
+    gold_shares: Annotated[dict[K, Proportion], _EVERY_K] | None = Field(
         description="the same of the labels of these rows; null unless all have one"
     )
     most_common: list[Skeleton] = Field(description="up to ten, the most common first")
