@@ -43,7 +43,6 @@ from nla_release.calibration.statistics import (
     Interval,
     cosine_rows,
     normalised_mse,
-    unit_rows,
 )
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
@@ -217,11 +216,8 @@ def _labels(
 
 def _other_documents(evidence: Evidence) -> float:
     """Mean cosine of each activation with the mean direction of all other documents'."""
-    units = unit_rows(evidence.vectors["gold"])
-    _, label = np.unique(evidence.documents, return_inverse=True)
-    sums = np.zeros((label.max() + 1, units.shape[1]))
-    np.add.at(sums, label, units)
-    return float(cosine_rows(units, units.sum(axis=0) - sums[label]).mean())
+    means = headline.means_of_other_documents(evidence)
+    return float(cosine_rows(evidence.vectors["gold"], means).mean())
 
 
 def _fve(cosines: Floats, interval: Interval | None, denominator: float, definition: str) -> Fve:

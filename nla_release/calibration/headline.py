@@ -52,7 +52,7 @@ _DIMENSIONS = 5
 
 def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
     """The calibration with all that format 3 adds."""
-    answers = _answers(evidence)
+    answers, others = _answers(evidence), means_of_other_documents(evidence)
     documents, inside = answers.documents, in_document(answers)
     retrieval = CurrentRetrieval(
         **_given(common.retrieval),
@@ -68,8 +68,10 @@ def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
         "centred": _centred(evidence),
         "contrasts": contrasts(answers),
         "plain_contrasts": contrasts(replace(answers, mean=np.zeros_like(answers.mean))),
-        "fve": _against_mean(evidence, common.fve, _mean_squared_errors),
-        "fve_mean_norm": _against_mean(evidence, common.fve_mean_norm, _mean_direction_errors),
+        "fve": _against_mean(evidence, common.fve, others, _mean_squared_errors),
+        "fve_mean_norm": _against_mean(
+            evidence, common.fve_mean_norm, others, _mean_direction_errors
+        ),
     }
     return CurrentCalibration(**(_given(common) | added))
 
@@ -170,7 +172,7 @@ def _mean_direction_errors(evidence: Evidence, means: Vectors) -> Floats:
     return errors
 
 
-def _means_of_other_documents(evidence: Evidence) -> Floats:
+def means_of_other_documents(evidence: Evidence) -> Floats:
     """[N, d] the mean of the unit activations of all documents but the row's own."""
     units = unit_rows(evidence.vectors["gold"])
     _, label, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
@@ -181,7 +183,10 @@ def _means_of_other_documents(evidence: Evidence) -> Floats:
 
 
 def _against_mean(
-    evidence: Evidence, fve: Fve, errors: Callable[[Evidence, Vectors], Floats]
+    evidence: Evidence,
+    fve: Fve,
+    means_of_others: Floats,
+    errors: Callable[[Evidence, Vectors], Floats],
 ) -> Fve:
     """What the mean explains of these rows' variance, and how much more the pair does.
 
@@ -198,7 +203,7 @@ def _against_mean(
     failed = evidence.failed("real")
     mean = evidence.vectors["reference_mean"].astype(np.float64)
     of_mean = errors(evidence, np.broadcast_to(mean, evidence.vectors["gold"].shape))
-    of_others = errors(evidence, _means_of_other_documents(evidence))
+    of_others = errors(evidence, means_of_others)
     apart, others = (
         np.where(failed, 0.0, each - own) / fve.denominator for each in (of_mean, of_others)
     )
