@@ -19,7 +19,7 @@ from nla_release.calibration.report import (
     LabelName,
     PairContrast,
 )
-from nla_release.diagnostics.text_retrieval import TextRetrieval
+from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
 from nla_release.text.numbers import interval, number, signed
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
@@ -93,10 +93,7 @@ def found_by_words(calibration: CurrentCalibration) -> bool | None:
     None where that was not measured: no source texts, or too few rows.
     """
     matched = calibration.probes.of(TextRetrieval)
-    if matched is None:
-        return None
-    rankings = [each for each in (matched.lexical, matched.encoder) if isinstance(each, Ranking)]
-    return any(map(above_chance, rankings))
+    return None if matched is None else any(map(above_chance, rankings(matched).values()))
 
 
 def above_chance(found: Ranking) -> bool:

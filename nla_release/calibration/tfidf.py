@@ -19,13 +19,8 @@ from nla_release.calibration.statistics import Floats, row_blocks
 _WORD = re.compile(r"\w\w+")
 
 
-def tfidf_cosines(queries: Sequence[str], documents: Sequence[str]) -> Floats:
-    """[Q, D] cosines of queries to documents; 0 for a query without a word of any document."""
-    return np.concatenate(list(tfidf_blocks(queries, documents)))
-
-
 def tfidf_blocks(queries: Sequence[str], documents: Sequence[str]) -> Iterator[Floats]:
-    """The same, [some, D] of some queries after others."""
+    """Cosines [some, D] of some queries after others; 0 where they share no word."""
     counts = [_words(document) for document in documents]
     holding = Counter(word for words in counts for word in words)
     weight = {
