@@ -1,4 +1,4 @@
-"""`python -m benchmarks.calibrate`: what `calibrate` costs, beside reading its evidence.
+"""`python -m benchmarks.calibrate`: what `calibrate` costs, next to reading its evidence.
 
 Synthetic evidence of documents of five rows is written once. Reading it, which checks every hash,
 and computing its calibration are then measured in turn, each in a process of its own, so that

@@ -127,43 +127,43 @@ def world(shape: Shape, random: np.random.Generator) -> World:
     return World(activations, documents, tokens, positions, parts, mean, random)
 
 
-Told = tuple[Floats, Iterable[Any]]
+Answered = tuple[Floats, Iterable[Any]]
 
 
-def _nothing(w: World) -> Told:
+def _nothing(w: World) -> Answered:
     return w.mean + w.noise(1.0), range(w.rows)
 
 
-def _one_text(w: World) -> Told:
+def _one_text(w: World) -> Answered:
     return np.tile(w.mean + w.noise(1.0)[0], (w.rows, 1)), ["the same"] * w.rows
 
 
-def _by(key: Callable[[World], Ints]) -> Callable[[World], Told]:
+def _by(key: Callable[[World], Ints]) -> Callable[[World], Answered]:
     """A code: each value of the key has a text of its own, which the AR reads as anything."""
 
-    def told(w: World) -> Told:
+    def answer(w: World) -> Answered:
         values = key(w)
         return w.mean + w.random.standard_normal((values.max() + 1, WIDTH))[values], values
 
-    return told
+    return answer
 
 
-def _part(key: Callable[[World], Ints], *names: str) -> Callable[[World], Told]:
+def _part(key: Callable[[World], Ints], *names: str) -> Callable[[World], Answered]:
     """The named parts, which follow from the key; so do the texts."""
     return lambda w: (w.of(*names), key(w))
 
 
-def _worded(noise: float, *names: str) -> Callable[[World], Told]:
+def _worded(noise: float, *names: str) -> Callable[[World], Answered]:
     """The named parts, in other words each time, which the AR reads with noise."""
     return lambda w: (w.of(*names) + w.noise(noise), range(w.rows))
 
 
-def _first_row(w: World) -> Told:
+def _first_row(w: World) -> Answered:
     first = np.unique(w.documents, return_index=True)[1][w.documents]
     return w.activations[first], w.documents
 
 
-def _row(w: World) -> Told:
+def _row(w: World) -> Answered:
     own = OWN_PART * w.parts["own"]
     return w.of("document") + own + w.noise(NOISE), range(w.rows)
 
@@ -192,7 +192,7 @@ class Truth:
 
     said: str
     deserves: tuple[Level, ...]
-    told: Callable[[World], Told]
+    answer: Callable[[World], Answered]
 
 
 TRUTHS: dict[str, Truth] = {
@@ -232,7 +232,7 @@ def label_of(truth: Truth, shape: Shape, seed: int) -> Level:
     reference = world(
         Shape("reference", REFERENCE_ROWS, REFERENCE_DOCUMENTS, hub=shape.hub), random
     )
-    real, texts = truth.told(w)
+    real, texts = truth.answer(w)
     answers = Answers(
         gold=w.activations,
         real=real,

@@ -15,7 +15,7 @@ What follows from it:
 * `blocks` are what reports are built of, `measures` makes them, and `enough` says when there is too
   little to make one of.
 * `controls` are what stands beside the real reconstruction, and what a failed one scores.
-* `contamination` and `multiplicity` are what must be known besides; `nla_release.diagnostics` has
+* `contamination` and `multiplicity` are what else must be known; `nla_release.diagnostics` has
   the optional measurements.
 * `report` is the shape of `calibration.json`, a description on every field.
 * `label` turns the deciding numbers into one word and one sentence.

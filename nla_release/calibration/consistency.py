@@ -1,4 +1,4 @@
-"""What no honest evidence contradicts, whoever made it: documents, reconstructions, reference mean.
+"""What no honest evidence contradicts: documents, reconstructions, reference mean.
 
 A pair's own numbers cannot show that its evidence is true. These facts can show that it is not: the
 rows of one document read one text, an AR is a function of its text, and the mean of unit vectors is

@@ -20,7 +20,7 @@ from nla_release.files import sha256_bytes
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a pair was run: what may change its answers besides its files."""
+    """How a pair was run: what else than its files may change its answers."""
 
     quantization: str | None
     dtype: str

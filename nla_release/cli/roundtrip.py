@@ -23,8 +23,8 @@ from nla_release.release_config import ProbeChoice
     multiple=True,
     metavar="NAME",
     type=click.Choice(["all", "quick", *get_args(ProbeName)]),
-    help="Run more diagnostics, besides what release.yaml names under evaluation.probes; may be"
-    " given several times. quick is text-controls and injection.",
+    help="Run more diagnostics than release.yaml names under evaluation.probes; may be given"
+    " several times. quick is text-controls and injection.",
 )
 def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoice, ...]) -> None:
     """Run held-out activations through AV and AR, with controls, and leave evidence/.

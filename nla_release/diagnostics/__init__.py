@@ -7,7 +7,7 @@ module here, whose `DIAGNOSTIC` says everything about it (`model.Diagnostic`), a
 * `model` says what a diagnostic is: its records, what it asks of the pair, the evidence that it
   leaves, its rows and sentences.
 * `asking` is what a diagnostic knows and says when it asks the pair for more.
-* `tables` goes through what was measured, for whoever shows it.
+* `tables` goes through what was measured, for every output.
 
 The names alone load nothing, so that a configuration can be read without numpy. `registered` loads
 the modules.

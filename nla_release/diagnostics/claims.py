@@ -1,7 +1,7 @@
 """Whether the statements of an explanation carry the reconstruction, one by one.
 
 The statements are joined to one text, one is left out, and the error should rise. Two controls
-stand beside it. An unrelated statement, of another document, is put in and left out again: its loss
+go with it. An unrelated statement, of another document, is put in and left out again: its loss
 should lower the error if anything. And the very same texts are held against another document's
 activation, where the statement should not be missed: an AR that any change of its text disturbs, or
 that likes long texts, is disturbed there too.

@@ -142,7 +142,7 @@ class Diagnostic(Generic[Report]):
         metrics: under which metric prose states a number of its report, by the start of its dotted
             name within the report; the first that fits.
         mentioned: a regular expression for how prose names it.
-        stated: numbers that its sentences derive, besides those of its rows.
+        stated: numbers that its sentences derive, in addition to those of its rows.
     """
 
     name: str

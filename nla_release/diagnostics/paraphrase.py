@@ -317,14 +317,14 @@ def wording_cost(found: Paraphrase | None) -> str | None:
             f", a share of {number(cost.share)} of what another row's text costs (95% interval"
             f" {unsigned(cost.share_interval)})"
         )
-    besides = ""
+    also = ""
     if not found.separates:
-        besides = ", and not all texts without the content score below either"
+        also = ", and not all texts without the content score below either"
     elif found.kept_words and found.kept_words.most:
-        besides = f", and keeps {number(found.kept_words.mean)} of the content words"
+        also = f", and keeps {number(found.kept_words.mean)} of the content words"
     return (
         f"a paraphrase costs {number(cost.difference)} of the cosine{share} in"
-        f" {count(cost.n, 'row')}{besides}"
+        f" {count(cost.n, 'row')}{also}"
     )
 
 

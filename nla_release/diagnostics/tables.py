@@ -1,4 +1,4 @@
-"""What was measured, diagnostic by diagnostic, for whoever shows it: card, terminal or report.
+"""What was measured, diagnostic by diagnostic, for every output: card, terminal and report.
 
 Everything is plain text. Explanations may be quoted in it, so each output makes it harmless in its
 own way.

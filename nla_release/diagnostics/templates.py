@@ -4,7 +4,7 @@ Beginnings at several lengths show a template that only its end varies; the larg
 how many rows share the most common one. A skeleton shows a template wherever its words vary: it is
 what is left of a text when the words that few texts share are masked. A text that is said of
 several documents is not about any of them, unless the labels do the same: where the data has
-labels, they are counted beside it.
+labels, they are counted too.
 
 A word stays in its skeleton where it stands next to the same word, or the same end of the text, in
 at least a fifth of the texts; every other word, and all numbers, become one gap. Pairs of words

@@ -1,7 +1,7 @@
 """The round trip: held-out activations through AV and AR, with controls, kept as evidence.
 
-`controls` says what every run asks of the pair, each diagnostic what it asks besides, `memory` asks
-it once, and `checkpoint` keeps the answers until all of them are there.
+`controls` says what every run asks of the pair, each diagnostic what it asks in addition, `memory`
+asks it once, and `checkpoint` keeps the answers until all of them are there.
 """
 
 from collections.abc import Collection, Sequence
@@ -71,7 +71,7 @@ def roundtrip(
         release: what to measure and how.
         device: torch device; CUDA when there is one, by default.
         fresh: measure from the beginning, whatever is there.
-        probes: the diagnostics to run besides those that release.yaml names.
+        probes: the diagnostics to run in addition to those that release.yaml names.
 
     Raises:
         InputError: the pair or the data cannot be used.

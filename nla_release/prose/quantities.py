@@ -35,7 +35,7 @@ def metric_of(name: str) -> Metric | None:
 
 
 def _metrics_of(name: str) -> tuple[Metric, ...]:
-    """The metric, and those beside which a number of a diagnostic is read."""
+    """The metric, and those next to which a number of a diagnostic is read."""
     if metric := _METRIC_OF.get(name.partition(".")[0]):
         return (metric,)
     return next((found for part, found in METRICS.items() if name.startswith(part)), ())

@@ -39,7 +39,7 @@ _REMEASURED = Scope[Remeasurement](
         " publish.",
         example="the AR does not give the published reconstructions: in row doc-7-21 of tensor real"
         " a cosine differs by 0.112 (tolerance 0.020)",
-        waive="Never: whoever asks for it wants to know.",
+        waive="Never: a measurement that was asked for is reported.",
     ),
 )
 def evidence_measured_again(measurement: Remeasurement) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ class _Rate:
 
 
 def retrieval_vs_chance(calibration: Calibration) -> Plot:
-    """Shares retrieved with their Wilson intervals, each beside its baselines."""
+    """Shares retrieved with their Wilson intervals, each with its baselines."""
     rates = _rates(calibration)
     told = "; ".join(
         f"{rate.words}: {rate.hits} of {rate.n}, {number(rate.share)} (95% interval"
