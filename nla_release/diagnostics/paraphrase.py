@@ -323,7 +323,7 @@ def wording_cost(found: Paraphrase | None) -> str | None:
     elif found.kept_words and found.kept_words.most:
         also = f", and keeps {number(found.kept_words.mean)} of the content words"
     return (
-        f"a paraphrase costs {number(cost.difference)} of the cosine{share} in"
+        f"a paraphrase costs {number(cost.difference)} of the centred cosine{share} in"
         f" {count(cost.n, 'row')}{also}"
     )
 
