@@ -27,10 +27,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.calibration.statistics import Floats, Interval, unit_rows
-
-# Numbers held at once in one array, 16 MB of them.
-_SCORES_AT_ONCE = 2_000_000
+from nla_release.calibration.statistics import AT_ONCE, Floats, Interval, row_blocks, unit_rows
 
 
 @dataclass(frozen=True)
@@ -199,14 +196,11 @@ class _Arms:
 
     def pieces(self) -> Iterator[slice]:
         """Rows that are taken together, all of them."""
-        n = len(self._activations)
         widest = max(
             [grouping.groups for grouping in self._groupings]
             + [int(each.sizes.max()) for each in (self._document, self._token) if each is not None]
         )
-        at_once = max(1, _SCORES_AT_ONCE // widest)
-        for start in range(0, n, at_once):
-            yield slice(start, min(start + at_once, n))
+        yield from row_blocks(len(self._activations), widest, AT_ONCE)
 
     def of(self, rows: slice) -> dict[_Arm, _Scores]:
         """The arms' scores of these rows."""

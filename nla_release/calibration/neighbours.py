@@ -7,10 +7,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.contrasts import centred
 from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.statistics import Floats, cosine_rows
-
-# Scores held at once, 16 MB of them.
-_SCORES_AT_ONCE = 2_000_000
+from nla_release.calibration.statistics import AT_ONCE, Floats, cosine_rows, row_blocks
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,8 @@ def _best(
 ) -> tuple[npt.NDArray[np.intp], Floats]:
     """Of the rows of one document: which other one's text does best, and what it scores."""
     found, score = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
-    at_once = max(1, _SCORES_AT_ONCE // len(rows))
-    for start in range(0, len(rows), at_once):
-        some = np.arange(start, min(start + at_once, len(rows)))
+    for block in row_blocks(len(rows), len(rows), AT_ONCE):
+        some = np.arange(block.start, block.stop)
         scores = gold[rows[some]] @ read[rows].T
         scores[np.arange(len(some)), some] = -np.inf
         # Rounded, so that the last bits of a machine do not decide between equal texts.

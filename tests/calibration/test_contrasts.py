@@ -148,7 +148,7 @@ def test_without_tokens_there_is_no_token_control() -> None:
 def test_rows_read_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.default_rng(5).standard_normal((8, 8))
     whole = found(scores, DOCUMENTS, tokens=TOKENS)
-    monkeypatch.setattr("nla_release.calibration.contrasts._SCORES_AT_ONCE", 24)
+    monkeypatch.setattr("nla_release.calibration.contrasts.AT_ONCE", 24)
     pieces = found(scores, DOCUMENTS, tokens=TOKENS)
     for name in ("within", "between", "above_others", "above_token"):
         one, other = getattr(whole, name), getattr(pieces, name)

@@ -46,7 +46,7 @@ def row_by_row(evidence):
 def test_the_best_other_row_and_the_mean_of_other_documents_are_those_of_all_pairs(
     tmp_path, monkeypatch, documents, at_once
 ):
-    monkeypatch.setattr("nla_release.calibration.neighbours._SCORES_AT_ONCE", at_once)
+    monkeypatch.setattr("nla_release.calibration.neighbours.AT_ONCE", at_once)
     evidence = evidence_of(tmp_path / "evidence", rows=40, documents=documents, failed=FAILED)
     found = neighbours(evidence)
     best, score, others = map(list, zip(*row_by_row(evidence), strict=True))
