@@ -10,7 +10,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +17,11 @@ from pydantic import Field
 
 from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
+from nla_release.calibration.controls import row_texts
 from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.places import retrieved
-from nla_release.calibration.records import Row, TextCondition
+from nla_release.calibration.records import Row
 from nla_release.calibration.statistics import unit_rows
 from nla_release.schema import Strict
 from nla_release.shingles import word_sequences
@@ -186,8 +186,10 @@ def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
     """
     found = []
     for tensor, texts in _read(evidence):
-        hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"]).sum())
         distinct = len({looks(text) for text in texts if text is not None})
+        if distinct == len(texts):
+            continue
+        hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"]).sum())
         if hits > distinct:
             found.append((tensor, hits, distinct))
     return found
@@ -232,17 +234,6 @@ def misfit_of_reference(evidence: Evidence, others: float) -> str | None:
 
 def _read(evidence: Evidence) -> Iterator[tuple[str, Texts]]:
     """What the AR read for each tensor [N, d], None where that is nothing or not kept."""
-    rows, zero = evidence.rows, evidence.run.zero_vector
-    said = {row.id: row.explanation for row in rows}
-    columns: dict[str, Sequence[str | None]] = {
-        "real": [row.explanation for row in rows],
-        "shuffled": [said[row.shuffled_from] for row in rows],
-        "empty": [""] * len(rows),
-        "gold_text": [row.gold for row in rows],
-        "random_vector": [row.random_vector.explanation for row in rows],
-        "zero_vector": [zero.explanation] * len(rows),
-        **{name: [row.texts.get(name) for row in rows] for name in get_args(TextCondition)},
-    }
-    for tensor, texts in columns.items():
+    for tensor, texts in row_texts(evidence).items():
         if tensor in evidence.vectors:
             yield tensor, [text if text or tensor == "empty" else None for text in texts]

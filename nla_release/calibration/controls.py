@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.measures import FORMAT_3, Measures
 from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import TextCondition
+from nla_release.calibration.records import NOT_FROM_THE_EXPLANATION, TextCondition
 from nla_release.calibration.statistics import Floats, cosine_rows
 from nla_release.calibration.vectors import Condition
 
@@ -94,6 +94,26 @@ def between(evidence: Evidence, gold: Vectors, read: Vectors, measures: Measures
     """[n] the same of any activations [n, d] and reconstructions [n, d]."""
     mean = evidence.vectors["reference_mean"].astype(np.float64)
     return cosine_rows(gold, read, mean if measures.clustered else None)
+
+
+def row_texts(evidence: Evidence) -> dict[str, list[str | None]]:
+    """The texts of the tensors `[N, d]` that hold a reconstruction per row."""
+    rows, zero = evidence.rows, evidence.run.zero_vector
+    explained = {row.id: row.explanation if row.status == "ok" else None for row in rows}
+    random = [row.random_vector for row in rows]
+    texts: dict[str, list[str | None]] = {
+        "real": list(explained.values()),
+        "shuffled": [explained[row.shuffled_from] for row in rows],
+        "empty": [""] * len(rows),
+        "random_vector": [it.explanation if it.status == "ok" else None for it in random],
+        "zero_vector": [zero.explanation if zero.status == "ok" else None] * len(rows),
+    }
+    if "gold_text" in evidence.vectors:
+        texts["gold_text"] = [row.gold for row in rows]
+    for name in rows[0].texts:
+        always = name in NOT_FROM_THE_EXPLANATION
+        texts[name] = [row.texts[name] if always or row.status == "ok" else None for row in rows]
+    return texts
 
 
 def failures(evidence: Evidence, name: Answer) -> int:

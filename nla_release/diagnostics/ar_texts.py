@@ -6,31 +6,11 @@ AR can be asked the same.
 
 from dataclasses import dataclass
 
+from nla_release.calibration.controls import row_texts
 from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import NOT_FROM_THE_EXPLANATION
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.asking import Seen, Texts
 from nla_release.explanation import Explanation
-
-
-def row_texts(evidence: Evidence) -> dict[str, Texts]:
-    """The texts of the tensors `[N, d]` that hold a reconstruction per row."""
-    rows, zero = evidence.rows, evidence.run.zero_vector
-    explained = {row.id: row.explanation if row.status == "ok" else None for row in rows}
-    random = [row.random_vector for row in rows]
-    texts: dict[str, Texts] = {
-        "real": list(explained.values()),
-        "shuffled": [explained[row.shuffled_from] for row in rows],
-        "empty": [""] * len(rows),
-        "random_vector": [it.explanation if it.status == "ok" else None for it in random],
-        "zero_vector": [zero.explanation if zero.status == "ok" else None] * len(rows),
-    }
-    if "gold_text" in evidence.vectors:
-        texts["gold_text"] = [row.gold for row in rows]
-    for name in rows[0].texts:
-        always = name in NOT_FROM_THE_EXPLANATION
-        texts[name] = [row.texts[name] if always or row.status == "ok" else None for row in rows]
-    return texts
 
 
 def all_texts(evidence: Evidence) -> dict[str, Texts]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.calibration.contrasts import centred
 from nla_release.calibration.records import Lookup
-from nla_release.calibration.statistics import unit_rows
 from nla_release.engine.activations import texts_of, vectors_of
 from nla_release.errors import DataError
 from nla_release.files import files_digest
@@ -48,7 +48,7 @@ def look_up(
     """
     if not files:
         return None
-    wanted = _directions(vectors, mean)
+    wanted = centred(vectors, mean)
     best = np.full(len(vectors), -np.inf)
     labels: list[str] = [""] * len(vectors)
     rows = 0
@@ -71,7 +71,7 @@ def look_up(
                     f"{path} is {found.shape[1]} wide, the held-out activations are"
                     f" {vectors.shape[1]}"
                 )
-            similar = wanted @ _directions(found[labelled], mean).T
+            similar = wanted @ centred(found[labelled], mean).T
             nearest = similar.argmax(axis=1)
             values = similar[np.arange(len(wanted)), nearest]
             for row in np.flatnonzero(values > best):
@@ -81,15 +81,6 @@ def look_up(
     if not rows:
         raise DataError(f"{', '.join(map(str, files))}: no training row has an explanation")
     return LookedUp(labels, Lookup(sha256=files_digest(files), rows=rows))
-
-
-def _directions(
-    vectors: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    centred = unit_rows(vectors) - mean.astype(np.float64)
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    directions: npt.NDArray[np.float64] = centred / np.where(norms > 0, norms, 1)
-    return directions
 
 
 def _at(batch: object, name: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nla_release.calibration.controls import row_texts
 from nla_release.calibration.evidence import Evidence
 from nla_release.calibration.remeasured import (
     Answers,
@@ -14,7 +15,6 @@ from nla_release.calibration.remeasured import (
     choose_rows,
     compare_answers,
 )
-from nla_release.diagnostics.ar_texts import row_texts
 from nla_release.diagnostics.asking import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.memory import Memory

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from nla_release.calibration.controls import row_texts
 from nla_release.calibration.remeasured import (
     EXACT,
     OTHERWISE,
@@ -14,7 +15,6 @@ from nla_release.calibration.remeasured import (
     compare_answers,
     tolerance,
 )
-from nla_release.diagnostics.ar_texts import row_texts
 from nla_release.explanation import Explanation
 from tests.builders import make_evidence
 
