@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-from nla_release.calibration.fit import check_parts_fit
+from nla_release.calibration.fit import check_parts_fit, read_vectors
 from nla_release.calibration.parts import (
     NAMES,
     OPTIONAL_NAMES,
@@ -26,7 +26,7 @@ from nla_release.calibration.parts import (
 from nla_release.calibration.records import Row, Run, RunFacts
 from nla_release.calibration.runs import NAME as RUNS_NAME
 from nla_release.calibration.runs import RunLog, read_runs
-from nla_release.calibration.vectors import Condition, Vectors, read_vectors
+from nla_release.calibration.vectors import Condition, Vectors
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.files import (
     dump_json,

@@ -1,23 +1,53 @@
 """What the parts of one run's evidence promise each other.
 
-Rows, vectors and run are three files, each of the right form by itself. Here what one says of
-another is so.
+Rows, vectors and run are three files. Here what one says of another is so: the tensors are those
+that the rows ask for, N rows of width d; a diagnostic's are there when it ran, and only then.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
 
 from nla_release.calibration.parts import ROWS_NAME, RUN_NAME, VECTORS_NAME, Evidence
-from nla_release.calibration.records import TextCondition
+from nla_release.calibration.records import Row, TextCondition
 from nla_release.calibration.shuffle import check_shuffle
-from nla_release.calibration.vectors import Condition, row_name
+from nla_release.calibration.vectors import Condition, Vectors, row_name
 from nla_release.diagnostics import registered
 from nla_release.errors import EvidenceError
+from nla_release.weights import Tensor, read_header
 
 _VARIANCE_TOLERANCE = 1e-5  # float32 means of unit vectors agree with float64 ones to about 1e-7
+
+# Labels of the held-out rows and of the training rows are optional.
+_LABELS = {"gold_text", "lookup_table"}
+_BASE = {"gold", "reference_mean", *get_args(Condition)} - _LABELS
+
+
+def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
+    """The tensors, each of its shape, float32 and finite.
+
+    Raises:
+        EvidenceError: one is missing, unknown, or not as the rows ask; the message names it.
+    """
+    header = read_header(path)
+    if missing := sorted(_BASE - set(header)):
+        raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
+    known = (_BASE | _LABELS).union(*(each.leaves.names for each in registered()))
+    if foreign := sorted(set(header) - known):
+        raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
+    _check_texts(path, rows, header)
+    _check_shapes(path, rows, header)
+    vectors: Vectors = safetensors.numpy.load_file(path)
+    for name, values in vectors.items():
+        if not np.isfinite(values).all():
+            raise EvidenceError(
+                f"{path} tensor {name} holds NaN or infinity{_place(rows, ~np.isfinite(values))}"
+            )
+    return vectors
 
 
 def check_parts_fit(folder: Path, evidence: Evidence) -> None:
@@ -135,3 +165,55 @@ def _check_run(path: Path, evidence: Evidence) -> None:
             f"{path}: reference.variance is {evidence.run.reference.variance}, but reference_mean"
             f" gives 1 - ||mean||^2 = {variance:.6f}"
         )
+
+
+def _place(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+    over_rows = marked.ndim == 2 and len(marked) == len(rows)
+    return f" in {row_name(rows, marked)}" if over_rows else ""
+
+
+def _check_texts(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+    """Every tensor has its texts in the rows, and the texts their tensor."""
+    if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
+        raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
+    read = set(header) & set(get_args(TextCondition))
+    if different := sorted(read ^ set(rows[0].texts)):
+        raise EvidenceError(f"{path} and the rows' texts disagree about {', '.join(different)}")
+    for leaves in (each.leaves for each in registered()):
+        if len(leaves.tensors.keys() & header.keys()) not in (0, len(leaves.tensors)):
+            raise EvidenceError(
+                f"{path} holds only some of the tensors {', '.join(leaves.tensors)}"
+            )
+        if wrong := leaves.misfit(rows, header):
+            raise EvidenceError(f"{path} {wrong}")
+
+
+def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+    gold = header["gold"].shape
+    if len(gold) != 2 or gold[0] != len(rows) or gold[1] == 0:
+        raise EvidenceError(
+            f"{path} tensor gold has shape {list(gold)}, expected [{len(rows)}, d] for the"
+            f" {len(rows)} rows of rows.jsonl"
+        )
+    expected = {"reference_mean": gold[1:], **_expected_of_diagnostics(rows, header)}
+    for name, tensor in header.items():
+        wanted = expected.get(name, gold)
+        if tensor.shape != wanted or (len(wanted) != 2 and name != "reference_mean"):
+            raise EvidenceError(
+                f"{path} tensor {name} has shape {list(tensor.shape)}, expected {list(wanted)}"
+            )
+        if tensor.dtype != "F32":
+            raise EvidenceError(f"{path} tensor {name} has dtype {tensor.dtype}, expected F32")
+
+
+def _expected_of_diagnostics(
+    rows: Sequence[Row], header: Mapping[str, Tensor]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors that diagnostics leave."""
+    expected: dict[str, tuple[int, ...]] = {}
+    for leaves in (each.leaves for each in registered()):
+        counts = {**leaves.tensors, **leaves.sometimes}
+        first = next((header[name] for name in counts if name in header), header["gold"])
+        width = first.shape[1:] if leaves.free_width else header["gold"].shape[1:]
+        expected |= {name: (count(rows), *width) for name, count in counts.items()}
+    return expected

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from nla_release.diagnostics import DIAGNOSTICS
+from nla_release.calibration.diagnostic_names import DIAGNOSTICS
 from nla_release.explanation import Status
 from nla_release.schema import Strict
 from nla_release.sidecar import Dtype, Quantization

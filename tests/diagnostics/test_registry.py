@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from nla_release.calibration.diagnostic_names import DIAGNOSTICS
 from nla_release.cli.roundtrip import command
-from nla_release.diagnostics import DIAGNOSTICS, registered
+from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.release_config import Evaluation
 
@@ -55,10 +56,13 @@ DIAGNOSTIC = Diagnostic(
 SCRIPT = """
 import json, sys, tempfile
 from pathlib import Path
+import nla_release.calibration.diagnostic_names as names
+
+names.DIAGNOSTICS += ("toy",)
+
 import nla_release.diagnostics as room
 
 room.__path__.append(sys.argv[1])
-room.DIAGNOSTICS += ("toy",)
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence import write_evidence

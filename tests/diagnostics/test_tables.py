@@ -8,10 +8,11 @@ import pytest
 from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.contamination import Contamination, contamination_sentence
+from nla_release.calibration.diagnostic_names import DIAGNOSTICS
 from nla_release.calibration.measures import FORMAT_2
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import PROBES, TABLES, expected_blocks, expected_page_blocks
-from nla_release.diagnostics import DIAGNOSTICS, ceiling
+from nla_release.diagnostics import ceiling
 from nla_release.diagnostics.ceiling import Ceiling
 from nla_release.diagnostics.paraphrase import Paraphrase, rewording_sentence
 from nla_release.prose.quantities import quantities
