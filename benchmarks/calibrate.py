@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.process import peak
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import Row, RunFacts, Verbalization
-from nla_release.explanation import wrap
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
+from nla_release.contract.explanation import wrap
+from nla_release.evidence.records import Row, RunFacts, Verbalization
 
 WIDTH, ROWS_EACH = 2048, 5
 WORDS = 3000  # that explanations and texts are made of

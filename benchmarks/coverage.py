@@ -17,15 +17,15 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.clustered import (
+from nla_release.calibration.compare import mcnemar
+from nla_release.statistics.clustered import (
     mean_intervals,
     ratio_intervals_of_means,
     share_interval,
     sign_flip_p,
 )
-from nla_release.calibration.compare import mcnemar
-from nla_release.calibration.contrasts import contrasts
-from nla_release.calibration.statistics import Interval, clustered_bootstrap, wilson
+from nla_release.statistics.contrasts import contrasts
+from nla_release.statistics.formulas import Interval, clustered_bootstrap, wilson
 
 Floats = npt.NDArray[np.float64]
 Random = np.random.Generator

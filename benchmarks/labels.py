@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release.calibration.reading import Answers, Level, level_of
-from nla_release.calibration.statistics import unit_rows
+from nla_release.statistics.formulas import unit_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

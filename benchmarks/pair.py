@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.files import dump_json, dump_yaml, read_yaml, write_atomic
-from nla_release.release import ROLES
-from nla_release.resources import folder as resource_folder
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
+from nla_release.io.files import dump_json, dump_yaml, read_yaml, write_atomic
+from nla_release.io.resources import folder as resource_folder
+from nla_release.release.folder import ROLES
 
 
 @dataclass(frozen=True)

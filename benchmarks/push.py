@@ -24,13 +24,15 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 
 from benchmarks.pair import TINY, Size, make_pair
 from benchmarks.process import bytes_read, peak
-from nla_release.files import write_atomic
-from nla_release.hub.client import quiet_client
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.hub.journal import PATH, Journal
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
-from nla_release.manifest import (
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import ROLES
+from nla_release.release.manifest import (
     FILE_NAME,
     BaseRecord,
     Manifest,
@@ -38,8 +40,6 @@ from nla_release.manifest import (
     dump_manifest,
     record_files,
 )
-from nla_release.release import ROLES
-from nla_release.weights import ADAPTER_FILE_NAME
 
 TOOL = Path(sys.executable).with_name("nla-release")
 VERSION = "0.0.1"

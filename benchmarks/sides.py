@@ -20,14 +20,14 @@ from safetensors.torch import load_file
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.process import peak
+from nla_release.contract.explanation import read_explanation
+from nla_release.contract.injection import rescale
+from nla_release.contract.prompt import ar_prompt
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import quiet_libraries
-from nla_release.explanation import read_explanation
-from nla_release.injection import rescale
-from nla_release.prompt import ar_prompt
-from nla_release.release import Release, read_release
-from nla_release.sidecar import read_sidecar
+from nla_release.release.folder import Release, read_release
 
 # What multiplies matrices; the name of anything else that is done to tensors begins with aten.
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::_scaled_dot_product")

@@ -19,11 +19,11 @@ import torch
 import transformers
 
 from benchmarks.process import peak
+from nla_release.contract.explanation import wrap
+from nla_release.contract.injection import rescale
+from nla_release.contract.prompt import MarkedPrompt, mark
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import quiet_libraries
-from nla_release.explanation import wrap
-from nla_release.injection import rescale
-from nla_release.prompt import MarkedPrompt, mark
 from train.av import train_av
 from train.extract import extract
 from train.loop import MAX_GRADIENT_NORM

@@ -20,11 +20,11 @@ from mkdocs.structure.pages import Page
 
 import nla_release.errors
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.cards.figures import three_questions
 from nla_release.cli import EXIT_CODES, cli
+from nla_release.gate import ALL_RULES
 from nla_release.output.page import rule_markdown
-from nla_release.rules import ALL_RULES
 from tests.calibration.real_pair import real_parts
 
 _LOG = logging.getLogger("mkdocs.plugins.generated")

@@ -6,12 +6,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nla_release.calibration.evidence import Evidence, write_evidence
-from nla_release.calibration.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
-from nla_release.calibration.runs import Asked, Ended, Headline, RunLog, Started
-from nla_release.calibration.vectors import first_with_text
-from nla_release.explanation import Status, wrap
-from nla_release.shingles import ShinglesBuilder, TrainingShingles
+from nla_release.calibration.evidence_folder import Evidence, write_evidence
+from nla_release.contract.explanation import Status, wrap
+from nla_release.evidence.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
+from nla_release.evidence.runs import Asked, Ended, Headline, RunLog, Started
+from nla_release.evidence.shingles import ShinglesBuilder, TrainingShingles
+from nla_release.evidence.vectors import first_with_text
 
 RAW_FAILURES: dict[Status, str] = {
     "empty": wrap(""),

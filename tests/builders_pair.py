@@ -11,14 +11,11 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from nla_release.base.facts import dump_base_facts
-from nla_release.base.measure import measure_base
+from nla_release.base_model.facts import dump_base_facts
+from nla_release.base_model.measure import measure_base
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
-from nla_release.calibration.records import TrainingOverlap
-from nla_release.files import dump_json, dump_yaml, sha256_file, write_atomic
-from nla_release.release import ROLES, Release, read_release
-from nla_release.sidecar import (
+from nla_release.calibration.evidence_folder import write_evidence
+from nla_release.contract.sidecar import (
     FILE_NAME,
     HEAD_FILE_NAME,
     Role,
@@ -27,6 +24,9 @@ from nla_release.sidecar import (
     dump_sidecar,
     read_sidecar,
 )
+from nla_release.evidence.records import TrainingOverlap
+from nla_release.io.files import dump_json, dump_yaml, sha256_file, write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
 from tests.builders import evidence_parts, recorded, training_shingles
 
 BASE = "someone/tiny"

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from nla_release.chat import read_chat
-from nla_release.files import dump_yaml, read_yaml, write_atomic
-from nla_release.prompt import encoder, load_tokenizer, mark
+from nla_release.contract.chat import read_chat
+from nla_release.contract.prompt import encoder, load_tokenizer, mark
+from nla_release.io.files import dump_yaml, read_yaml, write_atomic
 
 TURNS = (
     "{{ bos_token }}{% for message in messages %}"

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from nla_release.cards.figures import Plot
 from nla_release.cards.render import render
-from nla_release.release import Release, read_release
+from nla_release.release.folder import Release, read_release
 from tests import drawn
 from tests.builders_pair import make_release
 from tests.warm import nla_release

@@ -4,8 +4,8 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from nla_release.prompt import encoder, load_tokenizer, mark, suffix_ids
-from nla_release.sidecar import Role, Sidecar
+from nla_release.contract.prompt import encoder, load_tokenizer, mark, suffix_ids
+from nla_release.contract.sidecar import Role, Sidecar
 
 TINY_BASE = Path(__file__).parent.parent / "train" / "tiny" / "base"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nla_release.adapter_config import TASKS, AdapterConfig, declared, portable
+from nla_release.adapter.config import TASKS, AdapterConfig, declared, portable
 
 MODULES = [f"model.layers.{block}.self_attn.{name}_proj" for block in (0, 1) for name in "qv"]
 MINIMUM = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}

@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
-from nla_release.base.source import FolderFiles
+from nla_release.adapter.weights import largest_values, read_header
+from nla_release.base_model.source import FolderFiles
 from nla_release.cli import cli
+from nla_release.contract.prompt import load_tokenizer
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import load_base_tokenizer
 from nla_release.engine.own_data import open_vectors
 from nla_release.engine.pickles import convert_adapter, convert_head
 from nla_release.errors import DataError, InputError, NlaReleaseError, WeightsError
-from nla_release.files import read_json, read_yaml, sha256_file
-from nla_release.parquet import SMALL_BYTES, parquet_batches, read_parquet
-from nla_release.prompt import load_tokenizer
-from nla_release.reference import read_reference
-from nla_release.training_documents import training_overlap
-from nla_release.weights import largest_values, read_header
+from nla_release.evidence.reference import read_reference
+from nla_release.evidence.training_documents import training_overlap
+from nla_release.io.files import read_json, read_yaml, sha256_file
+from nla_release.io.parquet import SMALL_BYTES, parquet_batches, read_parquet
 from train import sources
 from train.labelling.rows import read_unlabelled
 

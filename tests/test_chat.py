@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from nla_release import chat
-from nla_release.chat import Chat, read_chat
-from nla_release.chat_rendering import MAX_CHARACTERS
+from nla_release.contract import chat
+from nla_release.contract.chat import Chat, read_chat
+from nla_release.contract.chat_rendering import MAX_CHARACTERS
 from nla_release.errors import InputError, PairError
-from nla_release.files import sha256_bytes
+from nla_release.io.files import sha256_bytes
 from tests.chats import CHATML, GEMMA, TURNS
 
 TOKENS = {"bos_token": "<bos>", "eos_token": "<eos>"}

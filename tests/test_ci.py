@@ -20,11 +20,11 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
 from nla_release.cli.check import command
-from nla_release.rules import publishing
-from nla_release.rules.weights import _PICKLE_SUFFIXES
-from nla_release.sidecar import HEAD_FILE_NAME
-from nla_release.stack import FILE_NAMES as STACKED_FILE_NAMES
+from nla_release.contract.sidecar import HEAD_FILE_NAME
+from nla_release.gate import publishing
+from nla_release.gate.weights import _PICKLE_SUFFIXES
 from tests.pairs.zoo import UNTIL, good_release, in_sidecar, measured_as, waived
 
 ROOT = Path(__file__).parent.parent

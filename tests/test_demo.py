@@ -9,8 +9,8 @@ import pytest
 from nla_release.calibration.questions import questions
 from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.files import read_text
-from nla_release.release import read_release
+from nla_release.io.files import read_text
+from nla_release.release.folder import read_release
 from train.demo import BASE, RECIPE, steps
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +142,7 @@ def test_the_release_names_the_list_of_what_the_pair_learned_from(good_release):
 
 def test_the_recipe_and_the_release_name_the_shipped_base(good_release):
     """`prepare` imports the shipped base and compares its commit; the recipe must agree."""
-    from nla_release.files import read_yaml
+    from nla_release.io.files import read_yaml
 
     released = read_yaml(good_release / "release.yaml")
     trained = read_yaml(RECIPE)["base"]

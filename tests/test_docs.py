@@ -13,11 +13,11 @@ import nla_release
 from docs import generated
 from nla_release.cards.notes import NAMES
 from nla_release.cli import VERBS, cli
-from nla_release.files import read_yaml
-from nla_release.manifest import Manifest
-from nla_release.release_config import ReleaseConfig
-from nla_release.rules import ALL_RULES
-from nla_release.sidecar import Sidecar
+from nla_release.contract.sidecar import Sidecar
+from nla_release.gate import ALL_RULES
+from nla_release.io.files import read_yaml
+from nla_release.release.config import ReleaseConfig
+from nla_release.release.manifest import Manifest
 from train.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent

@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nla_release
-from nla_release.documents import MAX_DEPTH, MAX_VALUES, parse_json, parse_yaml
 from nla_release.errors import DataError, InputError, WeightsError
-from nla_release.files import read_json_lines
-from nla_release.hub.card_metadata import check_card
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.documents import MAX_DEPTH, MAX_VALUES, parse_json, parse_yaml
+from nla_release.io.files import read_json_lines
 
 ROOT = Path(nla_release.__file__).parent
 
 # Where text that this package wrote itself is read back, or a process runs that imports no package.
 OWN = {
-    "nla_release/documents.py",  # the reader
+    "nla_release/io/documents.py",  # the reader
     "nla_release/cards/context.py",  # its own facts, written out just before
-    "nla_release/chat_rendering.py",  # a child process, which reads what its parent wrote
+    "nla_release/contract/chat_rendering.py",  # a child process, which reads what its parent wrote
     "nla_release/errors.py",  # what pip wrote of this package's own installation
-    "nla_release/hub/card_metadata.py",  # the metadata in JSON's types, written out just before
+    "nla_release/hub_client/card_metadata.py",  # the metadata in JSON's types, written out just before
     "nla_release/report/context.py",  # a verdict, written out just before
-    "nla_release/rules/tokenizer.py",  # what the tokenizers library writes of what it has read
+    "nla_release/gate/tokenizer.py",  # what the tokenizers library writes of what it has read
 }
 PARSERS = {
     "json": {"load", "loads", "JSONDecoder"},

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from nla_release import resources
-from nla_release.files import read_yaml, write_atomic
-from nla_release.pairing import disagreements
-from nla_release.prompt import av_prompt
-from nla_release.sidecar import Role, Sidecar, read_sidecar
+from nla_release.contract.pairing import disagreements
+from nla_release.contract.prompt import av_prompt
+from nla_release.contract.sidecar import Role, Sidecar, read_sidecar
+from nla_release.io import resources
+from nla_release.io.files import read_yaml, write_atomic
 from tests.test_sidecar import strict_reference_reader
 
 FAMILIES = {"Gemma-4": "", "Qwen2.5": "qwen2.5-", "Llama-3": "llama3-"}

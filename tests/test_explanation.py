@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.explanation import read_explanation, wrap
+from nla_release.contract.explanation import read_explanation, wrap
 
 
 @pytest.mark.parametrize(

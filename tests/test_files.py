@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.files import (
+from nla_release.io.files import (
     dump_json,
     dump_yaml,
     read_json,

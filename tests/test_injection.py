@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release.contract.injection import inject, rescale
 from nla_release.errors import InjectionError
-from nla_release.injection import inject, rescale
 
 MARKER, LEFT, RIGHT = 7, 8, 9
 IDS = {"marker_id": MARKER, "left_id": LEFT, "right_id": RIGHT}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.cards.environment import TEMPLATES
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError, InputError
-from nla_release.files import dump_yaml, write_atomic
-from nla_release.hub.card_metadata import check_card
-from nla_release.licences import (
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
+from nla_release.release.licences import (
     LICENSES,
     check_licence,
     licence,
@@ -17,7 +17,7 @@ from nla_release.licences import (
     licence_problem,
     misfits,
 )
-from nla_release.release import ROLES, Release, read_release
+from nla_release.text.sandbox import TEMPLATES
 from tests.builders_pair import make_release, release_document
 
 KNOWN = sorted(path.stem for path in (TEMPLATES / "licences").glob("*.yaml"))

@@ -12,14 +12,14 @@ import torch
 from huggingface_hub import snapshot_download
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.controls import cosines
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.cards.render import render
+from nla_release.contract.sidecar import contract_digest, read_sidecar
 from nla_release.engine import Pair
-from nla_release.files import write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.release import read_release
-from nla_release.sidecar import contract_digest, read_sidecar
+from nla_release.evidence.controls import cosines
+from nla_release.io.files import write_atomic
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import read_release
 from tests.chats import CHATML, through_chat
 from tests.sidecars import TINY_BASE
 from tests.warm import Warm

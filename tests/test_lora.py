@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nla_release.adapter.lora import lora_modules, never_saved
+from nla_release.adapter.weights import read_header
 from nla_release.errors import WeightsError
-from nla_release.lora import lora_modules, never_saved
-from nla_release.weights import read_header
 
 KEY = "base_model.model.model.layers.0.q_proj.lora_{}.weight"
 MAGNITUDE = "base_model.model.model.layers.0.q_proj.lora_magnitude_vector"

@@ -17,10 +17,7 @@ from transformers.models.qwen3_5.configuration_qwen3_5 import (
     Qwen3_5VisionConfig,
 )
 
-from nla_release.base.measure import measure_base
-from nla_release.engine.adapters import calm
-from nla_release.engine.base import load_base
-from nla_release.module_names import (
+from nla_release.adapter.module_names import (
     TEXT_PART_LOADED,
     Block,
     ModuleTree,
@@ -29,6 +26,9 @@ from nla_release.module_names import (
     decoders,
     loaded,
 )
+from nla_release.base_model.measure import measure_base
+from nla_release.engine.adapters import calm
+from nla_release.engine.base import load_base
 from train.demo import BASE
 
 REVISION = "0" * 40

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nla_release.adapter.pattern import MAX_LENGTH, Pattern, UntriedError
 from nla_release.errors import InputError
-from nla_release.pattern import MAX_LENGTH, Pattern, UntriedError
 
 ATOMS = st.sampled_from(
     [

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.chat import Chat
-from nla_release.errors import InputError, PairError
-from nla_release.prompt import (
+from nla_release.contract.chat import Chat
+from nla_release.contract.prompt import (
     ar_prompt,
     av_prompt,
     check_replay,
@@ -18,6 +17,7 @@ from nla_release.prompt import (
     mark,
     suffix_ids,
 )
+from nla_release.errors import InputError, PairError
 from tests.chats import GEMMA
 from tests.sidecars import TINY_BASE, sidecar
 

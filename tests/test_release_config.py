@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from nla_release.errors import ConfigError
-from nla_release.files import dump_yaml, write_atomic
-from nla_release.release import read_release
-from nla_release.release_config import Evaluation, chosen_probes
+from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.release.config import Evaluation, chosen_probes
+from nla_release.release.folder import read_release
 from tests.builders_pair import BASE, REVISION, make_pair, release_document
 
 

@@ -9,9 +9,9 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release import shingles
 from nla_release.errors import DataError
-from nla_release.shingles import (
+from nla_release.evidence import shingles
+from nla_release.evidence.shingles import (
     ShinglesBuilder,
     hashes_of_rows,
     label_hash,

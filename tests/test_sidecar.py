@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release import resources
+from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
+from nla_release.contract.sidecar import contract_digest, dump_sidecar, read_sidecar
 from nla_release.errors import SidecarError
-from nla_release.files import dump_yaml, write_atomic
-from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
-from nla_release.sidecar import contract_digest, dump_sidecar, read_sidecar
+from nla_release.io import resources
+from nla_release.io.files import dump_yaml, write_atomic
 from tests.sidecars import TINY_BASE, document, sidecar
 
 SHA = "0" * 64

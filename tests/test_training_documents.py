@@ -5,8 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.errors import DataError, InputError
-from nla_release.files import sha256_file
-from nla_release.training_documents import text_digest, training_overlap, write_training_documents
+from nla_release.evidence.training_documents import (
+    text_digest,
+    training_overlap,
+    write_training_documents,
+)
+from nla_release.io.files import sha256_file
 
 EVALUATED = {"ids": ["r0", "r1", "r2"], "documents": ["a", "a", "b"]}
 

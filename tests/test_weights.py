@@ -8,9 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from nla_release import weights
+from nla_release.adapter import weights
+from nla_release.adapter.weights import (
+    BANDS,
+    largest_values,
+    non_finite_tensors,
+    read_header,
+    zero_bands,
+)
 from nla_release.errors import WeightsError
-from nla_release.weights import BANDS, largest_values, non_finite_tensors, read_header, zero_bands
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from nla_release.adapter.lora import lora_modules
+from nla_release.adapter.weights import MAX_HEADER_BYTES, Tensor, largest_values, read_header
 from nla_release.errors import WeightsError
-from nla_release.lora import lora_modules
-from nla_release.weights import MAX_HEADER_BYTES, Tensor, largest_values, read_header
 
 MODULE = "base_model.model.model.layers.0.q_proj"
 NAMES = st.sampled_from(

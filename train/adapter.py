@@ -11,18 +11,24 @@ import peft
 import torch
 from safetensors.torch import load_file
 
-from nla_release.adapter_config import AdapterConfig, portable
+from nla_release.adapter.config import AdapterConfig, portable
+from nla_release.adapter.training_log import FILE_NAME as LOG_NAME
+from nla_release.adapter.training_log import dump_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.contract.prompt import suffix_ids
+from nla_release.contract.sidecar import (
+    FILE_NAME,
+    HEAD_FILE_NAME,
+    Sidecar,
+    dump_sidecar,
+    read_sidecar,
+)
+from nla_release.contract.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
 from nla_release.engine.adapters import calm, check_lands, load_head
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import ConfigError
-from nla_release.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
-from nla_release.prompt import suffix_ids
-from nla_release.schema import parse
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Sidecar, dump_sidecar, read_sidecar
-from nla_release.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
-from nla_release.training_log import FILE_NAME as LOG_NAME
-from nla_release.training_log import dump_log
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
+from nla_release.io.schema import parse
 from train.checkpoints import Fit, writable, write_tensors
 from train.gates import check_targets
 from train.processes import device_here

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from nla_release.cli.edge import say
+from nla_release.contract.prompt import ar_prompt
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import block_count, block_output, embedding_norm
 from nla_release.engine.base import Base
 from nla_release.engine.batches import pad_right
 from nla_release.errors import ConfigError
-from nla_release.prompt import ar_prompt
-from nla_release.schema import parse
-from nla_release.sidecar import HEAD_FILE_NAME, Sidecar
+from nla_release.io.schema import parse
 from train.adapter import Learner, add_lora, load, without_dropout
 from train.checkpoints import Fit
 from train.command import device_option, run, step

@@ -7,11 +7,11 @@ since; `trajectory.jsonl` remembers what was measured before there were logs.
 import re
 from pathlib import Path
 
-from nla_release.calibration.runs import read_runs
-from nla_release.files import write_atomic
-from nla_release.progress import tell
-from nla_release.release import FILE_NAME, ROLES, read_release
-from nla_release.weights import ADAPTER_FILE_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
+from nla_release.evidence.runs import read_runs
+from nla_release.io.files import write_atomic
+from nla_release.io.progress import tell
+from nla_release.release.folder import FILE_NAME, ROLES, read_release
 from train.trajectory import FOLDER_NAME, read_points
 
 ATTEMPTS = "attempts"

@@ -12,6 +12,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from nla_release.cli.edge import say
+from nla_release.contract.explanation import wrap
+from nla_release.contract.prompt import MarkedPrompt
+from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import embedding_norm
 from nla_release.engine.base import Base
@@ -19,10 +22,7 @@ from nla_release.engine.batches import pad_right
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
 from nla_release.errors import ConfigError
-from nla_release.explanation import wrap
-from nla_release.prompt import MarkedPrompt
-from nla_release.schema import parse
-from nla_release.sidecar import Sidecar
+from nla_release.io.schema import parse
 from train.adapter import Learner, add_lora, load, without_dropout
 from train.checkpoints import Fit
 from train.command import allow_ood_option, device_option, run, step

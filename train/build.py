@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_release.cli.edge import say
+from nla_release.contract.explanation import wrap
+from nla_release.contract.prompt import ar_prompt
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
-from nla_release.explanation import wrap
-from nla_release.files import dump_json, sha256_file, write_atomic
-from nla_release.parquet import read_parquet
-from nla_release.progress import tell
-from nla_release.prompt import ar_prompt
-from nla_release.reference import write_reference
-from nla_release.shingles import ShinglesBuilder, write_shingles
+from nla_release.evidence.reference import write_reference
+from nla_release.evidence.shingles import ShinglesBuilder, write_shingles
+from nla_release.io.files import dump_json, sha256_file, write_atomic
+from nla_release.io.parquet import read_parquet
+from nla_release.io.progress import tell
 from train.checks import Length, Report, ar_length, av_length, fault
 from train.command import run, step
 from train.corpus import LEARNING, Side, sides_of

@@ -20,11 +20,11 @@ from pydantic import Field, FiniteFloat
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from nla_release.adapter.training_log import Step
+from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, NlaReleaseError
-from nla_release.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
-from nla_release.schema import Strict, parse
-from nla_release.sidecar import Role
-from nla_release.training_log import Step
+from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
+from nla_release.io.schema import Strict, parse
 from train import optimizer as optimizers
 from train.processes import is_main, wait_for_all
 

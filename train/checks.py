@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nla_release.contract.explanation import CLOSE_TAG, OPEN_TAG, wrap
+from nla_release.contract.prompt import ar_prompt
 from nla_release.diagnostics.injection import CJK
-from nla_release.explanation import CLOSE_TAG, OPEN_TAG, wrap
-from nla_release.prompt import ar_prompt
-from nla_release.rules.leaks import PLACES, SECRETS, leaks
+from nla_release.gate.leaks import PLACES, SECRETS, leaks
 from train.prompts import PLACEHOLDER
 from train.recipe import Recipe
 

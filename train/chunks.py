@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nla_release.documents import parse_json
 from nla_release.errors import EnvironmentProblem, NothingCheckedError, RefusedError
-from nla_release.files import dump_json, read_json, write_atomic
+from nla_release.io.documents import parse_json
+from nla_release.io.files import dump_json, read_json, write_atomic
 from train.corpus import Document
 from train.tables import pieces, vectors_of, write_table, writing
 

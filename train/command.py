@@ -11,7 +11,7 @@ import click
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import RefusedError
-from nla_release.progress import tell
+from nla_release.io.progress import tell
 from train.ranks import Processes
 from train.recipe import HubDataset, Recipe, pinned, read_recipe
 from train.record import StepName, read_record, stale, unfinished

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field, NonNegativeInt
 
 from nla_release.errors import DataError, NothingCheckedError
-from nla_release.schema import Open, Strict, parse
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.schema import Open, Strict, parse
 from train.recipe import Split
 
 Said = Literal["train", "eval"]

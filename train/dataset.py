@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nla_release.contract.sidecar import Role
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
-from nla_release.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.shingles import FILE_NAME as TRAINING_SHINGLES_NAME
-from nla_release.sidecar import Role
-from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.evidence.shingles import FILE_NAME as TRAINING_SHINGLES_NAME
+from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
 from train.corpus import Side
 from train.identity import base_sha256
 from train.prompts import check_pins

@@ -13,15 +13,15 @@ from pathlib import Path
 import click
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.calibration_text import calibration_table
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
-from nla_release.files import read_text, read_yaml, write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.loopback.store import Store
-from nla_release.output.calibration_text import calibration_table
-from nla_release.release import ROLES, Release, read_release, tag
+from nla_release.io.files import read_text, read_yaml, write_atomic
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.store import Store
+from nla_release.release.folder import ROLES, Release, read_release, tag
 
 TINY = Path(__file__).parent / "tiny"
 BASE = TINY / "base"

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nla_release.adapter.training_log import read_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.calibration.calibrate import calibrate
 from nla_release.cli.edge import say
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError
-from nla_release.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
-from nla_release.progress import tell
-from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import ROLES, Release, read_release
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import Role, contract_digest, read_sidecar
-from nla_release.training_log import read_log
-from nla_release.weights import ADAPTER_FILE_NAME
+from nla_release.io.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
+from nla_release.io.progress import tell
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.folder import ROLES, Release, read_release
 from train.attempts import fill_in, measured_pairs
 from train.checkpoints import kept_steps
 from train.command import device_option, run, step

@@ -21,8 +21,8 @@ from nla_release.engine.architecture import block_count, block_output, embedding
 from nla_release.engine.base import Base
 from nla_release.engine.batches import halving, pad_right
 from nla_release.errors import ConfigError, DataError
-from nla_release.progress import tell
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.progress import tell
 from train.adapter import load
 from train.chunks import (
     DOCUMENTS,

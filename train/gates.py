@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
+from nla_release.adapter.module_names import ModuleTree, Targets, block_of
+from nla_release.contract.prompt import check_replay, check_suffix
+from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
-from nla_release.module_names import ModuleTree, Targets, block_of
-from nla_release.prompt import check_replay, check_suffix
-from nla_release.sidecar import Sidecar
 
 # Outside this band around the base's own embedding norm an AV trains on inputs the base has never
 # seen, while its loss still falls (the F72 retraction of SolshineCode/nla-gemma-4-e2b: scale

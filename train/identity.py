@@ -8,7 +8,7 @@ files hold. So all that is loaded is hashed, once in a process.
 import functools
 from pathlib import Path
 
-from nla_release.files import sha256_bytes, sha256_file
+from nla_release.io.files import sha256_bytes, sha256_file
 from train.recipe import BaseModel
 
 # Of what transformers loads; the tokenizer has a hash of its own.

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from nla_release.errors import EnvironmentProblem, NothingCheckedError
-from nla_release.files import make_folder
-from nla_release.progress import progress, tell
+from nla_release.io.files import make_folder
+from nla_release.io.progress import progress, tell
 from train.command import run, step
 from train.corpus import LEARNING
 from train.labelling.answers import STATUSES

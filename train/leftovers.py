@@ -1,7 +1,7 @@
 """What a step leaves half-written when it is killed outright, for the same step to clear away.
 
 Files and folders are written beside their place, as `.NAME.` and eight letters, and moved there
-when they are whole (`nla_release.files`, `train.tables`): who is killed in between leaves them.
+when they are whole (`nla_release.io.files`, `train.tables`): who is killed in between leaves them.
 """
 
 import shutil

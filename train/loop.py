@@ -17,9 +17,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from nla_release.adapter.training_log import Step, Tripwire
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.progress import tell
-from nla_release.training_log import Step, Tripwire
+from nla_release.io.progress import tell
 from train.checkpoints import Checkpoints, Fit
 from train.optimizer import new_optimizer, set_rate
 from train.processes import add_up, any_of_us, is_main, process_count, share, shared_progress

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from nla_release.progress import tell
+from nla_release.io.progress import tell
 from train.processes import is_main
 from train.settings import Adapter
 

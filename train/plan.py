@@ -15,8 +15,9 @@ import click
 import torch
 import transformers
 
-from nla_release.base.revision import check_source
+from nla_release.base_model.revision import check_source
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
+from nla_release.contract.sidecar import Role
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import DTYPES, Base, quiet_libraries
 from nla_release.engine.footprint import (
@@ -28,8 +29,7 @@ from nla_release.engine.footprint import (
     weights_of,
 )
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.release import ROLES
-from nla_release.sidecar import Role
+from nla_release.release.folder import ROLES
 from train.adapter import Learner, add_lora
 from train.ar import new_head
 from train.command import recipe_argument, run

@@ -17,7 +17,7 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, reduce
 
 from nla_release.errors import ConfigError, EnvironmentProblem, one_line
-from nla_release.progress import Advance, progress, tell
+from nla_release.io.progress import Advance, progress, tell
 from train.ranks import Processes
 
 # What `accelerate launch` sets when it means to start several processes.

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from nla_release.base.revision import check_source
-from nla_release.chat import Chat
+from nla_release.base_model.revision import check_source
+from nla_release.contract.chat import Chat
+from nla_release.contract.prompt import MarkedPrompt, av_prompt, mark, suffix_ids
 from nla_release.engine.base import Base, load_base_tokenizer, quiet_libraries
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem
-from nla_release.files import sha256_file
-from nla_release.prompt import MarkedPrompt, av_prompt, mark, suffix_ids
+from nla_release.io.files import sha256_file
 from train.recipe import Recipe
 
 # What stands in a dataset's prompts where the marker will be: rows outlive a tokenizer.

@@ -18,12 +18,18 @@ from pydantic import (
     model_validator,
 )
 
-from nla_release.base.revision import folder_commit, is_commit, resolve_commit
+from nla_release.base_model.revision import folder_commit, is_commit, resolve_commit
+from nla_release.contract.prompt import literal_escapes
+from nla_release.contract.sidecar import (
+    ChatOptions,
+    Dtype,
+    PromptEncoding,
+    PromptTemplates,
+    Quantization,
+)
 from nla_release.errors import ConfigError, InputError
-from nla_release.files import read_yaml
-from nla_release.prompt import literal_escapes
-from nla_release.schema import Strict, parse
-from nla_release.sidecar import ChatOptions, Dtype, PromptEncoding, PromptTemplates, Quantization
+from nla_release.io.files import read_yaml
+from nla_release.io.schema import Strict, parse
 from train.settings import Evaluation, Reconstructor, Verbalizer
 
 Share = Annotated[float, Field(ge=0, le=1)]

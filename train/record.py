@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from nla_release.base.revision import is_commit
+from nla_release.base_model.revision import is_commit
 from nla_release.errors import DataError
-from nla_release.files import dump_json, read_json, sha256_bytes, write_atomic
-from nla_release.schema import Strict, parse
+from nla_release.io.files import dump_json, read_json, sha256_bytes, write_atomic
+from nla_release.io.schema import Strict, parse
 from train.identity import base_sha256
 from train.leftovers import clear_leftovers
 from train.recipe import Recipe

@@ -13,7 +13,7 @@ import click
 from nla_release.cli import edge
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.errors import ConfigError
-from nla_release.progress import tell
+from nla_release.io.progress import tell
 from train.command import (
     ON_A_DEVICE,
     again_option,

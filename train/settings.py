@@ -10,7 +10,7 @@ from pydantic import (
     model_validator,
 )
 
-from nla_release.schema import Strict
+from nla_release.io.schema import Strict
 
 
 class Tripwire(Strict):

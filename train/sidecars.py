@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from nla_release.contract.sidecar import FILE_NAME
 from nla_release.errors import DataError
-from nla_release.files import read_text, read_yaml, sha256_bytes
-from nla_release.sidecar import FILE_NAME
+from nla_release.io.files import read_text, read_yaml, sha256_bytes
 
 # The keys of `extraction` in the reference contract, all of which its strict reader wants.
 REFERENCE_KEYS = (

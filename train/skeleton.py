@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nla_release.base.measure import measure_base
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
+from nla_release.base_model.measure import measure_base
+from nla_release.contract.sidecar import Base, Role, read_sidecar
 from nla_release.errors import NlaReleaseError
-from nla_release.files import write_atomic
-from nla_release.licences import LICENCE_FILE_NAME, OTHER, licence_problem
-from nla_release.release import FILE_NAME, ROLES, read_release
-from nla_release.sidecar import Base, Role, read_sidecar
-from nla_release.weights import ADAPTER_FILE_NAME
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import FILE_NAME, ROLES, read_release
+from nla_release.release.licences import LICENCE_FILE_NAME, OTHER, licence_problem
 from train.attempts import filled_in, measured_pairs
 from train.dataset import data_path, reference_path, training_files
 from train.recipe import Recipe

@@ -14,12 +14,12 @@ from typing import Any
 
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
-from nla_release.documents import parse_json
 from nla_release.errors import DataError, EnvironmentProblem, InputError
-from nla_release.files import check_regular, read_text, sha256_bytes, sha256_file, write_atomic
-from nla_release.hub.client import reading_client
-from nla_release.parquet import parquet_batches
-from nla_release.progress import progress
+from nla_release.hub_client.client import reading_client
+from nla_release.io.documents import parse_json
+from nla_release.io.files import check_regular, read_text, sha256_bytes, sha256_file, write_atomic
+from nla_release.io.parquet import parquet_batches
+from nla_release.io.progress import progress
 from train.corpus import Document, read_document
 from train.recipe import Extraction, HubDataset
 

@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from nla_release.cli.edge import say
 from nla_release.errors import DataError, NothingCheckedError
-from nla_release.files import dump_json, write_atomic
-from nla_release.progress import tell
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.files import dump_json, write_atomic
+from nla_release.io.progress import tell
 from train.command import run, step
 from train.corpus import SIDES, Side, side_of, sides_of
 from train.dataset import data_path, labels_path, split_path

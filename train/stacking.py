@@ -1,4 +1,4 @@
-"""Training on top of an earlier adapter, which stays as it is: a stack, see `nla_release.stack`."""
+"""Training on top of an earlier adapter, which stays as it is: a stack, see `nla_release.adapter.stack`."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -9,7 +9,11 @@ from typing import Any
 import peft
 import torch
 
-from nla_release.adapter_config import AdapterConfig, declared
+from nla_release.adapter.config import AdapterConfig, declared
+from nla_release.adapter.stack import FILE_NAMES, MAX_HEIGHT, place, stack
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import Adapter, Role, Sidecar, read_sidecar
+from nla_release.contract.training_chain import STACKED_ON
 from nla_release.engine.adapters import (
     check_complete,
     check_lands,
@@ -18,12 +22,8 @@ from nla_release.engine.adapters import (
     put_on,
 )
 from nla_release.errors import ConfigError
-from nla_release.files import read_json, sha256_file
-from nla_release.schema import parse
-from nla_release.sidecar import Adapter, Role, Sidecar, read_sidecar
-from nla_release.stack import FILE_NAMES, MAX_HEIGHT, place, stack
-from nla_release.training_chain import STACKED_ON
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.io.files import read_json, sha256_file
+from nla_release.io.schema import parse
 from train.adapter import Learner, broken_promises, take_over
 
 

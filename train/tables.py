@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 import nla_release
 from nla_release.errors import DataError
-from nla_release.files import dump_yaml, replacing_file, sha256_file, write_atomic
+from nla_release.io.files import dump_yaml, replacing_file, sha256_file, write_atomic
 from train.recipe import Recipe
 from train.record import StepName, settings_digest
 from train.sidecars import REFERENCE_KEYS, sidecar_path

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 
 import nla_release
-from nla_release.calibration.statistics import norm_summary
+from nla_release.adapter.training_log import RULE, judge
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.prompt import suffix_ids
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, Sidecar
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
-from nla_release.files import sha256_file
-from nla_release.prompt import suffix_ids
-from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.io.files import sha256_file
+from nla_release.statistics.formulas import norm_summary
 from nla_release.text.numbers import signed
-from nla_release.training_log import RULE, judge
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from train.adapter import Learner, save, start_from
 from train.checkpoints import Checkpoints, Fit, checkpoints_path
 from train.dataset import TrainingRows

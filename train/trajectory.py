@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Cosine, Interval, Number, Proportion
 from nla_release.calibration.report import Calibration, LabelName
-from nla_release.files import read_json_lines, write_atomic
-from nla_release.schema import Strict, parse
-from nla_release.sidecar import Role
+from nla_release.contract.sidecar import Role
+from nla_release.io.files import read_json_lines, write_atomic
+from nla_release.io.schema import Strict, parse
+from nla_release.statistics.blocks import Cosine, Interval, Number, Proportion
 
 FOLDER_NAME = "trajectory"
 JSONL_NAME = "trajectory.jsonl"

@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from nla_release.calibration.shuffle import other_rows
+from nla_release.adapter.training_log import Tripwire as Shown
 from nla_release.engine.activations import Activations
 from nla_release.errors import DataError
-from nla_release.training_log import Tripwire as Shown
+from nla_release.evidence.shuffle import other_rows
 from train.loop import Watch
 from train.settings import Tripwire, VerbalizerTripwire
 

@@ -9,15 +9,10 @@ import numpy.typing as npt
 
 from nla_release import __version__
 from nla_release.calibration import headline
-from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Control
 from nla_release.calibration.contamination import contamination, contamination_format_2
-from nla_release.calibration.controls import cosines as cosines_of
-from nla_release.calibration.controls import failures, has
-from nla_release.calibration.enough import NO_VARIANCE, refuse_single
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.label import label
 from nla_release.calibration.label_format_2 import label as label_format_2
-from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
 from nla_release.calibration.report import (
     CONTROL_NAMES,
@@ -38,14 +33,19 @@ from nla_release.calibration.report import (
     ReferenceSet,
     Retrieval,
 )
-from nla_release.calibration.statistics import (
+from nla_release.diagnostics import registered
+from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
+from nla_release.evidence.controls import cosines as cosines_of
+from nla_release.evidence.controls import failures, has
+from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Control
+from nla_release.statistics.enough import NO_VARIANCE, refuse_single
+from nla_release.statistics.formulas import (
     Floats,
     Interval,
     cosine_rows,
     normalised_mse,
 )
-from nla_release.diagnostics import registered
-from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
+from nla_release.statistics.measures import FORMAT_2, FORMAT_3, Measures
 
 Format = Literal[2, 3]
 

@@ -22,10 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release import __version__
-from nla_release.calibration import controls
-from nla_release.calibration.blocks import BOOTSTRAP
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.clustered import sign_flip_p
 from nla_release.calibration.comparison import (
     ClaimsRead,
     Comparison,
@@ -37,18 +34,21 @@ from nla_release.calibration.comparison import (
     Relation,
     Unpaired,
 )
-from nla_release.calibration.enough import NO_VARIANCE, too_few
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured
-from nla_release.calibration.measures import FORMAT_2, FORMAT_3, Measures
-from nla_release.calibration.places import retrieved
-from nla_release.calibration.records import TextCondition
 from nla_release.calibration.report import CONTROL_NAMES
-from nla_release.calibration.settings import differing
-from nla_release.calibration.statistics import Floats, cosine_rows
-from nla_release.calibration.vectors import first_with_text
 from nla_release.calibration.versions import side_by_side
 from nla_release.diagnostics import claims
+from nla_release.evidence import controls
+from nla_release.evidence.records import TextCondition
+from nla_release.evidence.settings import differing
+from nla_release.evidence.vectors import first_with_text
+from nla_release.statistics.blocks import BOOTSTRAP
+from nla_release.statistics.clustered import sign_flip_p
+from nla_release.statistics.enough import NO_VARIANCE, too_few
+from nla_release.statistics.formulas import Floats, cosine_rows
+from nla_release.statistics.measures import FORMAT_2, FORMAT_3, Measures
+from nla_release.statistics.places import retrieved
 
 _CONTROLS: tuple[controls.Answer, ...] = tuple(
     dict.fromkeys((*CONTROL_NAMES, *get_args(TextCondition)))

@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Bootstrap, Interval, Number
 from nla_release.calibration.report import EvidenceHashes
-from nla_release.calibration.settings import Differing
 from nla_release.calibration.versions import Version
-from nla_release.files import dump_json
-from nla_release.schema import Strict
+from nla_release.evidence.settings import Differing
+from nla_release.io.files import dump_json
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import Bootstrap, Interval, Number
 
 Relation = Literal[
     "the same evidence",

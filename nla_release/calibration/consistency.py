@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nla_release.calibration.clustered import mean_intervals
 from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
-from nla_release.calibration.controls import row_texts
-from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.places import retrieved
-from nla_release.calibration.records import Row
-from nla_release.calibration.statistics import unit_rows
-from nla_release.schema import Strict
-from nla_release.shingles import word_sequences
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.evidence.controls import row_texts
+from nla_release.evidence.records import Row
+from nla_release.evidence.shingles import word_sequences
+from nla_release.io.schema import Strict
+from nla_release.statistics.clustered import mean_intervals
+from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.statistics.formulas import unit_rows
+from nla_release.statistics.places import retrieved
 
 # Texts of two documents may begin alike for as long as a title or a greeting.
 MIN_SHARED = 80

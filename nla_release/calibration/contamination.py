@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
-from nla_release.calibration.measures import FORMAT_3
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import Sha256, TrainingOverlap
-from nla_release.calibration.statistics import cosine_rows, wilson
-from nla_release.schema import Strict
-from nla_release.shingles import Sample, TrainingShingles, hashes_of_rows, label_hash
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Sha256, TrainingOverlap
+from nla_release.evidence.shingles import Sample, TrainingShingles, hashes_of_rows, label_hash
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
+from nla_release.statistics.formulas import cosine_rows, wilson
+from nla_release.statistics.measures import FORMAT_3
 from nla_release.text.numbers import count, number
 
 # A text is compared when the sample can hold as many of its shingles; with fewer a stock phrase

@@ -13,15 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.calibration.blocks import AgainstChance
-from nla_release.calibration.clustered import best_as_ties, lower
 from nla_release.calibration.consistency import documents_checked, looks
-from nla_release.calibration.contrasts import Contrast
-from nla_release.calibration.contrasts import Contrasts as Found
-from nla_release.calibration.controls import Vectors, centred_cosines, failures, has
-from nla_release.calibration.enough import NO_VARIANCE
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.measures import FORMAT_3, rounded
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.reading import (
     Answers,
     in_document,
@@ -41,8 +34,15 @@ from nla_release.calibration.report import (
     Fve,
     PairContrast,
 )
-from nla_release.calibration.statistics import Floats, cosine_rows, unit_rows
-from nla_release.schema import Strict
+from nla_release.evidence.controls import Vectors, centred_cosines, failures, has
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import AgainstChance
+from nla_release.statistics.clustered import best_as_ties, lower
+from nla_release.statistics.contrasts import Contrast
+from nla_release.statistics.contrasts import Contrasts as Found
+from nla_release.statistics.enough import NO_VARIANCE
+from nla_release.statistics.formulas import Floats, cosine_rows, unit_rows
+from nla_release.statistics.measures import FORMAT_3, rounded
 
 # Of the energy of unit activations. Above it, in one dimension or along the mean, plain cosines are
 # about that unless a reconstruction misses the direction altogether.

@@ -8,8 +8,6 @@ pairs of known truth, which `benchmarks/labels.py` makes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import Ranking
-from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.reading import above_zero, level
 from nla_release.calibration.report import (
     CurrentCalibration,
@@ -20,6 +18,8 @@ from nla_release.calibration.report import (
     PairContrast,
 )
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
+from nla_release.statistics.blocks import Ranking
+from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.text.numbers import interval, number, signed
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.

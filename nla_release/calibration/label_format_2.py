@@ -4,9 +4,9 @@ It is decided on the rounded numbers that are published, so that a reader of `ca
 arrives at the same word.
 """
 
-from nla_release.calibration.blocks import AgainstChance, Control
-from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
 from nla_release.calibration.report import Denominators, Label, LabelName, Retrieval
+from nla_release.statistics.blocks import AgainstChance, Control
+from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
 CONDITIONS: dict[LabelName, str] = {

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nla_release.calibration.evidence import RUN_NAME, Evidence, read_evidence
-from nla_release.calibration.settings import Settings, run_settings
+from nla_release.calibration.evidence_folder import RUN_NAME, Evidence, read_evidence
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import Sidecar, contract_digest, read_sidecar
+from nla_release.contract.training_chain import training_chain
 from nla_release.errors import EvidenceError, NothingCheckedError
-from nla_release.files import sha256_file
-from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import ROLES, read_release
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import Sidecar, contract_digest, read_sidecar
-from nla_release.training_chain import training_chain
+from nla_release.evidence.settings import Settings, run_settings
+from nla_release.io.files import sha256_file
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.folder import ROLES, read_release
 
 # What a comparison takes from a repository, as patterns for a download.
 PUBLISHED_FILES = ("evidence/*", "calibration.json", "release.json", SIDECAR_FILE_NAME)

@@ -4,9 +4,9 @@ from typing import Any
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.runs import Asked, RunCounts, run_counts
-from nla_release.schema import Strict
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.runs import Asked, RunCounts, run_counts
+from nla_release.io.schema import Strict
 
 
 class Multiplicity(Strict):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.contrasts import centred
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.statistics import AT_ONCE, Floats, cosine_rows, row_blocks
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.statistics.contrasts import centred
+from nla_release.statistics.formulas import AT_ONCE, Floats, cosine_rows, row_blocks
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,6 @@ Cards, RELEASE_CALIBRATION.md, the terminal and the HTML report show these rows,
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import AgainstChance
-from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.label import grades
 from nla_release.calibration.report import (
     CONTROL_NAMES,
@@ -18,9 +16,11 @@ from nla_release.calibration.report import (
     Grade,
     PairContrast,
 )
-from nla_release.calibration.row import Row, share_row
 from nla_release.diagnostics.model import control_row, first_row
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
+from nla_release.evidence.controls import CONTROLS
+from nla_release.statistics.blocks import AgainstChance
+from nla_release.statistics.row import Row, share_row
 from nla_release.text.numbers import number
 
 # What a card shows of the controls; another row's text is in its first row. Where the training rows

@@ -13,11 +13,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.clustered import best_as_ties, lower, mean_intervals
-from nla_release.calibration.contrasts import Contrast, Contrasts, centred, contrasts
-from nla_release.calibration.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.calibration.places import Places, own_places, retrieved
-from nla_release.calibration.statistics import TIE, Floats, Interval
+from nla_release.statistics.clustered import best_as_ties, lower, mean_intervals
+from nla_release.statistics.contrasts import Contrast, Contrasts, centred, contrasts
+from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.statistics.formulas import TIE, Floats, Interval
+from nla_release.statistics.places import Places, own_places, retrieved
 
 Level = Literal["row-level", "document-level", "token-level", "format-only"]
 Vectors = npt.NDArray[np.floating[Any]]

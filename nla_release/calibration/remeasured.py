@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nla_release.calibration.clustered import t_quantile
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.statistics import Floats, cosine_rows
-from nla_release.explanation import Explanation
-from nla_release.files import sha256_bytes
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.contract.explanation import Explanation
+from nla_release.io.files import sha256_bytes
+from nla_release.statistics.clustered import t_quantile
+from nla_release.statistics.formulas import Floats, cosine_rows
 
 
 @dataclass(frozen=True)

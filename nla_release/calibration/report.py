@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt, create_model
 
-from nla_release.calibration.blocks import (
+from nla_release.calibration.consistency import DocumentsChecked
+from nla_release.calibration.contamination import Contamination
+from nla_release.calibration.multiplicity import Multiplicity
+from nla_release.diagnostics import registered
+from nla_release.errors import EvidenceError
+from nla_release.evidence.records import Sha256
+from nla_release.io.files import dump_json, read_json
+from nla_release.io.schema import Strict, holds, parse
+from nla_release.statistics.blocks import (
     AgainstChance,
     Bootstrap,
     Control,
@@ -25,14 +33,6 @@ from nla_release.calibration.blocks import (
     Ratio,
     Rows,
 )
-from nla_release.calibration.consistency import DocumentsChecked
-from nla_release.calibration.contamination import Contamination
-from nla_release.calibration.multiplicity import Multiplicity
-from nla_release.calibration.records import Sha256
-from nla_release.diagnostics import registered
-from nla_release.errors import EvidenceError
-from nla_release.files import dump_json, read_json
-from nla_release.schema import Strict, holds, parse
 
 ControlName = Literal[
     "shuffled",

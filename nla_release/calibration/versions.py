@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from nla_release.calibration.blocks import Control, Cosine
 from nla_release.calibration.report import (
     Calibration,
     CosineSummary,
@@ -17,7 +16,8 @@ from nla_release.calibration.report import (
     LabelName,
     Retrieval,
 )
-from nla_release.schema import Strict
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import Control, Cosine
 
 
 class Version(Strict):

@@ -19,19 +19,19 @@ from nla_release.calibration.label import CONDITIONS, clauses
 from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.calibration.row import HEADER
-from nla_release.cards.addenda import Addendum
+from nla_release.calibration.tables import tables, without_numbers
 from nla_release.cards.compared import comparison_block, readers_block
-from nla_release.cards.environment import render_template
 from nla_release.cards.gaps import gaps
-from nla_release.cards.history import Entry
-from nla_release.cards.markdown import code_cell, inline
-from nla_release.cards.retractions import retracted_block, withdrawn_block
 from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
-from nla_release.cards.superseded import addenda_block, addendum_block
-from nla_release.diagnostics.tables import tables, without_numbers
 from nla_release.errors import InputError
+from nla_release.history.addenda import Addendum
+from nla_release.history.log import Entry
+from nla_release.history.retractions import retracted_block, withdrawn_block
+from nla_release.history.superseded import addenda_block, addendum_block
+from nla_release.statistics.row import HEADER
+from nla_release.text.markdown import code_cell, inline
+from nla_release.text.sandbox import render_template
 
 # The blocks of each document, but for the diagnostics', which a calibration of format 1 lacks.
 CARD_NAMES = ("label", "shows", "calibration", "limitations")

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison, ComparisonFormat
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.comparison_text import comparison_markdown
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
-from nla_release.cards.markdown import code_cell
+from nla_release.contract.sidecar import Sidecar
 from nla_release.errors import EvidenceError
-from nla_release.files import read_json
-from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.manifest import read_manifest
-from nla_release.output.comparison_text import comparison_markdown
-from nla_release.release import ROLES, Release, tag
-from nla_release.schema import parse
-from nla_release.sidecar import Sidecar
+from nla_release.io.files import read_json
+from nla_release.io.schema import parse
+from nla_release.release.folder import ROLES, Release, tag
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import read_manifest
+from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count, interval, signed
 
 FILE_NAME = "comparison.json"

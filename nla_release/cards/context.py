@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
+from nla_release.adapter.lora import lora_modules
+from nla_release.adapter.stack import below, place
+from nla_release.adapter.training_log import RULE, Step, judge
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks, marked
 from nla_release.cards.datasets import dataset_facts
 from nla_release.cards.examples import examples
@@ -20,15 +24,11 @@ from nla_release.cards.released import Released
 from nla_release.cards.runs import runs_block
 from nla_release.cards.snippet import snippet
 from nla_release.cards.waivers import waivers_section
-from nla_release.lora import lora_modules
-from nla_release.manifest import Stated
-from nla_release.release import ROLES, tag
-from nla_release.sidecar import Role, Sidecar
-from nla_release.stack import below, place
+from nla_release.contract.sidecar import Role, Sidecar
+from nla_release.contract.training_chain import TrainingChain, chains_below, training_chain
+from nla_release.release.folder import ROLES, tag
+from nla_release.release.manifest import Stated
 from nla_release.text.numbers import count
-from nla_release.training_chain import TrainingChain, chains_below, training_chain
-from nla_release.training_log import RULE, Step, judge
-from nla_release.weights import ADAPTER_FILE_NAME
 
 Context = dict[str, Any]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from nla_release.cards.markdown import inline
+from nla_release.text.markdown import inline
 
 _FACTS = {
     "corpus": "Corpus",

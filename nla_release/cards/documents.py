@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.comparison import Comparison
-from nla_release.cards.addenda import Addendum
 from nla_release.cards.blocks import marked
 from nla_release.cards.compared import comparison_block, readers_block
 from nla_release.cards.context import Context, pair_context, pair_facts, role_context
-from nla_release.cards.environment import render_template
 from nla_release.cards.figures import (
     Plot,
     cosine_distributions,
@@ -26,17 +24,19 @@ from nla_release.cards.figures import (
     training_loss,
     versions_side_by_side,
 )
-from nla_release.cards.history import Entry
 from nla_release.cards.inputs import Inputs
 from nla_release.cards.released import Released
-from nla_release.cards.retractions import new_version, retracted_block, withdrawn_block
-from nla_release.cards.superseded import addenda_block, addendum_block
+from nla_release.contract.sidecar import Role
+from nla_release.contract.training_chain import training_chain
 from nla_release.errors import InputError
-from nla_release.manifest import Stated
-from nla_release.release import Release
-from nla_release.release_config import ReleaseConfig
-from nla_release.sidecar import Role
-from nla_release.training_chain import training_chain
+from nla_release.history.addenda import Addendum
+from nla_release.history.log import Entry
+from nla_release.history.retractions import new_version, retracted_block, withdrawn_block
+from nla_release.history.superseded import addenda_block, addendum_block
+from nla_release.release.config import ReleaseConfig
+from nla_release.release.folder import Release
+from nla_release.release.manifest import Stated
+from nla_release.text.sandbox import render_template
 
 CARD_NAME = "README.md"
 PAGE_NAME = "RELEASE_CALIBRATION.md"

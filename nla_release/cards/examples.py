@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from nla_release.calibration.controls import cosines
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import Row
-from nla_release.explanation import Status
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.contract.explanation import Status
+from nla_release.evidence.controls import cosines
+from nla_release.evidence.records import Row
 
 # The activation is taken at the end of its text; this much of it lets a reader judge.
 TEXT_END = 240

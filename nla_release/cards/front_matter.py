@@ -7,12 +7,12 @@ distinguishes them. The Hub checks its fields' types when a card is committed.
 from collections.abc import Iterator
 from typing import Any
 
-from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
-from nla_release.files import dump_yaml
-from nla_release.licences import OTHER
-from nla_release.release import Release
-from nla_release.sidecar import Role, Sidecar
+from nla_release.contract.sidecar import Role, Sidecar
+from nla_release.evidence.controls import CONTROLS
+from nla_release.io.files import dump_yaml
+from nla_release.release.folder import Release
+from nla_release.release.licences import OTHER
 
 PIPELINE_TAGS: dict[Role, str] = {"av": "text-generation", "ar": "feature-extraction"}
 _ROLE_TAGS: dict[Role, str] = {"av": "activation-verbalizer", "ar": "activation-reconstructor"}

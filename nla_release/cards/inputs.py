@@ -6,23 +6,29 @@ from typing import Any
 
 from pydantic import NonNegativeFloat
 
-from nla_release.adapter_config import AdapterConfig
-from nla_release.asked import check_asked
-from nla_release.base.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.adapter.config import AdapterConfig
+from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
+from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.adapter.training_log import Step, read_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import Evidence, read_evidence
+from nla_release.calibration.evidence_folder import Evidence, read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.contract.pairing import disagreements
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import (
+    HEAD_FILE_NAME,
+    Role,
+    Sidecar,
+    contract_digest,
+    read_sidecar,
+)
 from nla_release.errors import EvidenceError, InputError, PairError
-from nla_release.files import read_json, refuse_links, sha256_file
-from nla_release.pairing import disagreements
-from nla_release.release import ROLES, Release
-from nla_release.schema import parse
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar, contract_digest, read_sidecar
-from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
-from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
-from nla_release.training_log import Step, read_log
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.io.files import read_json, refuse_links, sha256_file
+from nla_release.io.schema import parse
+from nla_release.release.folder import ROLES, Release
 
 # What render reads of an adapter's folder, besides the adapters that it is stacked on.
 _READ = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, LOG_FILE_NAME)

@@ -1,6 +1,6 @@
 """What a card says of thresholds that its author set lower than the tool does."""
 
-from nla_release.release_config import Gates
+from nla_release.release.config import Gates
 
 
 def loosened_section(gates: Gates) -> str:

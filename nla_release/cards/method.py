@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from nla_release.calibration.blocks import Inconclusive
-from nla_release.calibration.records import RunFacts
 from nla_release.calibration.report import Calibration
-from nla_release.cards.markdown import code_cell
-from nla_release.sidecar import Role, Sidecar
+from nla_release.contract.sidecar import Role, Sidecar
+from nla_release.evidence.records import RunFacts
+from nla_release.statistics.blocks import Inconclusive
+from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count
 
 Status = Literal["implemented", "adapted", "extension", "out of scope", "not recorded"]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nla_release.cards.environment import render_note
-from nla_release.cards.visible import misplaced
 from nla_release.errors import ConfigError
+from nla_release.text.sandbox import render_note
+from nla_release.text.visible import misplaced
 
 # The first seven stand on both cards, the others in RELEASE_CALIBRATION.md.
 NAMES = (

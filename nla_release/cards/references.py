@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from nla_release.cards.bibtex import Entry, read_entries
-from nla_release.cards.environment import TEMPLATES
 from nla_release.errors import ConfigError
-from nla_release.files import read_text
+from nla_release.io.files import read_text
+from nla_release.text.bibtex import Entry, read_entries
+from nla_release.text.sandbox import TEMPLATES
 
 
 @cache

@@ -11,12 +11,12 @@ from nla_release.calibration.comparison import Paired
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.report import Calibration
 from nla_release.calibration.versions import Version, side_by_side
-from nla_release.cards.history import read_history, read_log
 from nla_release.cards.inputs import Inputs
 from nla_release.errors import ConfigError, InputError, one_line
-from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.manifest import read_manifest
-from nla_release.release import HISTORY_FILE_NAME, ROLES, tag
+from nla_release.history.log import read_history, read_log
+from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, tag
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import read_manifest
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nla_release.base.cache import base_facts
-from nla_release.base.facts import FILE_NAME as BASE_NAME
-from nla_release.base.facts import BaseFacts, dump_base_facts
-from nla_release.calibration.evidence import evidence_files
-from nla_release.cards.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
-from nla_release.cards.addenda import (
-    Addendum,
-    addendum_entry,
-    changed_files,
-    contradictions,
-    missing_from,
-    not_added,
-    read_addenda,
-)
+from nla_release.adapter.stack import files as stacked_files
+from nla_release.adapter.training_log import FILE_NAME as TRAINING_LOG_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.base_model.cache import base_facts
+from nla_release.base_model.facts import FILE_NAME as BASE_NAME
+from nla_release.base_model.facts import BaseFacts, dump_base_facts
+from nla_release.calibration.evidence_folder import evidence_files
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.compared import compared
 from nla_release.cards.context import PARTNERS, Context, quotable
@@ -32,18 +25,33 @@ from nla_release.cards.documents import (
     state,
 )
 from nla_release.cards.figures import Plot
-from nla_release.cards.fragments import fragment_entry, pending, read_fragments
-from nla_release.cards.history import append, entries, read_history, read_log
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.notes import read_notes
 from nla_release.cards.released import released
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
 from nla_release.errors import RefusedError
-from nla_release.files import dump_json, replacing_folder, sha256_bytes, sha256_file, write_atomic
-from nla_release.licences import check_licence, licence_files
-from nla_release.manifest import FILE_NAME as MANIFEST_NAME
-from nla_release.manifest import BaseRecord, Manifest, PartnerRecord, dump_manifest, record_files
-from nla_release.release import (
+from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
+from nla_release.history.addenda import (
+    Addendum,
+    addendum_entry,
+    changed_files,
+    contradictions,
+    missing_from,
+    not_added,
+    read_addenda,
+)
+from nla_release.history.fragments import fragment_entry, pending, read_fragments
+from nla_release.history.log import append, entries, read_history, read_log
+from nla_release.io.files import (
+    dump_json,
+    replacing_folder,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
+from nla_release.release.folder import (
     CALIBRATION_FILE_NAME,
     HISTORY_FILE_NAME,
     ROLES,
@@ -51,11 +59,15 @@ from nla_release.release import (
     check_version,
     tag,
 )
-from nla_release.sidecar import FILE_NAME as SIDECAR_NAME
-from nla_release.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
-from nla_release.stack import files as stacked_files
-from nla_release.training_log import FILE_NAME as TRAINING_LOG_NAME
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.release.licences import check_licence, licence_files
+from nla_release.release.manifest import FILE_NAME as MANIFEST_NAME
+from nla_release.release.manifest import (
+    BaseRecord,
+    Manifest,
+    PartnerRecord,
+    dump_manifest,
+    record_files,
+)
 
 Files = dict[str, str | bytes]
 

@@ -1,10 +1,10 @@
 """The log of runs as a table, of RELEASE_CALIBRATION.md and of the report."""
 
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.runs import Headline, RunLog, Started, shown_runs
-from nla_release.cards.environment import render_template
-from nla_release.cards.markdown import inline
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.evidence.runs import Headline, RunLog, Started, shown_runs
+from nla_release.text.markdown import inline
 from nla_release.text.numbers import number
+from nla_release.text.sandbox import render_template
 
 RUNS = "runs"
 

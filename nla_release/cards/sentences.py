@@ -1,13 +1,13 @@
 """What the numbers allow to be said, in plain words. A pure function of the calibration."""
 
-from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.contamination import Shingles
 from nla_release.calibration.headline import DOMINATED
 from nla_release.calibration.label import beats_the_mean, label_name
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.cards.markdown import code_cell
 from nla_release.diagnostics.templates import Templates
-from nla_release.release_config import Gates
+from nla_release.release.config import Gates
+from nla_release.statistics.blocks import Ratio
+from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count, interval, number, signed, unsigned
 
 ALWAYS = "NLAs can produce unexpected or incorrect explanations."

@@ -7,7 +7,6 @@ ones whose interval decides them.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.blocks import Permutation, Ranking
 from nla_release.calibration.label import (
     SMALL_EFFECT,
     above_chance,
@@ -22,6 +21,7 @@ from nla_release.cards.sentences import ONE_ROW_EACH
 from nla_release.diagnostics.claims import Claims, missed_by_its_own
 from nla_release.diagnostics.paraphrase import Paraphrase, wording_cost
 from nla_release.diagnostics.text_retrieval import TextRetrieval
+from nla_release.statistics.blocks import Permutation, Ranking
 from nla_release.text.numbers import count, interval, number, signed
 
 _NO_DETAIL = (

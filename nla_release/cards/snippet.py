@@ -6,10 +6,10 @@ And the program in `examples/`, which both repositories hold: one round trip, fr
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from nla_release.calibration.evidence import Evidence
-from nla_release.cards.environment import render_template
-from nla_release.prompt import av_prompt
-from nla_release.sidecar import Dtype, Quantization, Role, Sidecar
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.contract.prompt import av_prompt
+from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar
+from nla_release.text.sandbox import render_template
 
 ROUND_TRIP_NAME = "examples/round_trip.py"
 

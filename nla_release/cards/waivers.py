@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from nla_release.cards.environment import render_template
-from nla_release.release_config import Waiver
+from nla_release.release.config import Waiver
+from nla_release.text.sandbox import render_template
 
 
 def waivers_section(waivers: Sequence[Waiver]) -> str:

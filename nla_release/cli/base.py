@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from nla_release.base.cache import measure_again
-from nla_release.base.facts import FILE_NAME, BaseFacts
+from nla_release.base_model.cache import measure_again
+from nla_release.base_model.facts import FILE_NAME, BaseFacts
 from nla_release.cli.edge import say, tell
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 
 
 @click.command("base")

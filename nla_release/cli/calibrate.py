@@ -5,18 +5,18 @@ from pathlib import Path
 
 import click
 
-from nla_release.asked import check_asked
+from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import Evidence, read_evidence, record_attempts
+from nla_release.calibration.calibration_text import calibration_table
+from nla_release.calibration.evidence_folder import Evidence, read_evidence, record_attempts
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.cards.adding import Added, add_evidence, restore_evidence
 from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
-from nla_release.files import write_atomic
-from nla_release.output.calibration_text import calibration_table
-from nla_release.release import CALIBRATION_FILE_NAME, read_release
-from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.rules.hygiene import unpublishable
+from nla_release.gate.hygiene import unpublishable
+from nla_release.history.adding import Added, add_evidence, restore_evidence
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import CALIBRATION_FILE_NAME, read_release
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.text.numbers import count
 
 

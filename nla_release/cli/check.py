@@ -11,6 +11,9 @@ from nla_release.cli.edge import annotate, say, tell
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
+from nla_release.gate import judge
+from nla_release.gate.model import Verdict
+from nla_release.gate.subject import Subject, find_subject
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
 from nla_release.output.github import annotations, verdict_github, without_commands
 from nla_release.output.json import verdict_json
@@ -18,9 +21,6 @@ from nla_release.output.junit import verdict_junit
 from nla_release.output.markdown import verdict_markdown
 from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import skipped_lines, verdict_text
-from nla_release.rules import judge
-from nla_release.rules.model import Verdict
-from nla_release.rules.subject import Subject, find_subject
 
 Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 

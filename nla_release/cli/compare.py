@@ -8,12 +8,12 @@ import click
 
 from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison
-from nla_release.calibration.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.calibration.comparison_text import comparison_markdown, comparison_text
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
 from nla_release.cli.edge import say, tell
 from nla_release.errors import NothingCheckedError
-from nla_release.hub.place import download, read_place
-from nla_release.output.comparison_text import comparison_markdown, comparison_text
+from nla_release.hub_client.place import download, read_place
+from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
 
 Format = Literal["text", "json", "markdown"]
 

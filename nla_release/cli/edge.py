@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.hub.masking import shown
+from nla_release.io.masking import shown
 
 INTERRUPTED = 130
 # click keeps a command's help option once it is made: each command says so itself, so that it has

@@ -6,8 +6,8 @@ import click
 
 from nla_release.cli.edge import tell
 from nla_release.errors import ConfigError
+from nla_release.gate import ALL_RULES
 from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
-from nla_release.rules import ALL_RULES
 
 
 @click.command("explain")

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from nla_release.cards.fragments import FrontMatter, pending, read_fragments, write_fragment
-from nla_release.cards.history import read_history, read_log
-from nla_release.cards.retracting import check_version_known, retractable
 from nla_release.cli.edge import say, tell
 from nla_release.cli.version import VERSION
 from nla_release.errors import ConfigError, NothingCheckedError
+from nla_release.history.fragments import FrontMatter, pending, read_fragments, write_fragment
+from nla_release.history.log import read_history, read_log
+from nla_release.history.retracting import check_version_known, retractable
+from nla_release.io.schema import parse
 from nla_release.output.history_text import history_lines
-from nla_release.release import Release, read_release
-from nla_release.schema import parse
+from nla_release.release.folder import Release, read_release
 
 _FOLDER = click.argument("path", type=click.Path(path_type=Path), default=".")
 _DATE = click.option(

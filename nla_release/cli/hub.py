@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import say, tell
-from nla_release.hub.loopback.owner import owner_token, token_file
-from nla_release.hub.loopback.server import serve
-from nla_release.hub.loopback.store import Store
+from nla_release.local_hub.owner import owner_token, token_file
+from nla_release.local_hub.server import serve
+from nla_release.local_hub.store import Store
 
 
 def _split(

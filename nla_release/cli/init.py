@@ -12,9 +12,9 @@ from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
 from nla_release.dialects.values import resolved
-from nla_release.files import read_text, read_yaml
-from nla_release.licences import LICENCE_KEYS
-from nla_release.release import ROLES
+from nla_release.io.files import read_text, read_yaml
+from nla_release.release.folder import ROLES
+from nla_release.release.licences import LICENCE_KEYS
 
 # Templates and token ids are longer; they are in the sidecar.
 _LONGEST = 48

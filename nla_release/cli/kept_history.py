@@ -3,11 +3,11 @@
 import shlex
 from pathlib import Path
 
-from nla_release.cards.history import read_history
 from nla_release.cli.edge import say
 from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
-from nla_release.files import write_atomic
-from nla_release.release import Release, read_release
+from nla_release.history.log import read_history
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import Release, read_release
 
 
 def keep_history(release: Release, published: str, repo: str) -> None:

@@ -6,13 +6,13 @@ import click
 
 from nla_release.cli.edge import say, tell
 from nla_release.cli.version import VERSION
-from nla_release.hub.client import quiet_client
 from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.preflight import foreseen
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 
 _REFUSED = 1
 _PENDING = 10

@@ -11,19 +11,19 @@ from nla_release.cli.plan import show
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError, RefusedError
-from nla_release.files import read_text
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
 from nla_release.hub.merging import take_over
 from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.preflight import foreseen
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
-from nla_release.release import Release, read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
-from nla_release.signature import Signer
+from nla_release.hub_client.remote import Hub
+from nla_release.io.files import read_text
+from nla_release.release.folder import Release, read_release
+from nla_release.release.signature import Signer
 
 
 @click.command("push")

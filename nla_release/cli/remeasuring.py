@@ -9,12 +9,12 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.cli.edge import say
-from nla_release.rules import Measure
-from nla_release.rules.subject import Subject
-from nla_release.sidecar import Dtype
+from nla_release.contract.sidecar import Dtype
+from nla_release.gate import Measure
+from nla_release.gate.subject import Subject
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _SEEDS = 2**32

@@ -7,7 +7,7 @@ import click
 from nla_release.cards.render import render
 from nla_release.cli.edge import say
 from nla_release.cli.version import VERSION
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 
 
 @click.command("render")

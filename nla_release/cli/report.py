@@ -6,10 +6,10 @@ import click
 
 from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
-from nla_release.files import write_atomic
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import write_atomic
 from nla_release.report.render import render_report
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
 
 # What the head of every report holds, and how long a head is.
 _MARK = (

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import click
 
-from nla_release.cards.history import read_history
 from nla_release.cli.edge import say, tell
 from nla_release.cli.kept_history import keep_history, say_what_lacks_it
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
+from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError
+from nla_release.history.log import read_history
 from nla_release.hub.retract import examine, retract
 from nla_release.hub.retraction import plan_retraction
 from nla_release.hub.withdrawing import Withdrawal
 from nla_release.output.retraction_text import retraction_lines
-from nla_release.release import ROLES, Release, read_release
-from nla_release.sidecar import Role
+from nla_release.release.folder import ROLES, Release, read_release
 
 
 @click.command("retract")

@@ -5,12 +5,12 @@ from typing import get_args
 
 import click
 
-from nla_release.base.cache import base_facts
-from nla_release.calibration.records import ProbeName
+from nla_release.base_model.cache import base_facts
 from nla_release.cli.edge import say
 from nla_release.errors import EnvironmentProblem
-from nla_release.release import Release, read_release
-from nla_release.release_config import ProbeChoice
+from nla_release.evidence.records import ProbeName
+from nla_release.release.config import ProbeChoice
+from nla_release.release.folder import Release, read_release
 
 
 @click.command("roundtrip")
@@ -47,10 +47,10 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     recorded by every run.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
-    from nla_release.calibration.statistics import norm_summary
-    from nla_release.cards.adding import replaced_version
-    from nla_release.cards.history import RESTORE
     from nla_release.engine.roundtrip import roundtrip
+    from nla_release.history.adding import replaced_version
+    from nla_release.history.log import RESTORE
+    from nla_release.statistics.formulas import norm_summary
 
     _keep_base_facts(release)
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)

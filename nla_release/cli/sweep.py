@@ -14,9 +14,9 @@ from nla_release.calibration.measured import (
     sidecar_facts,
 )
 from nla_release.cli.compare import Format, show
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
-from nla_release.release import FILE_NAME, read_release
-from nla_release.sidecar import read_sidecar
+from nla_release.release.folder import FILE_NAME, read_release
 
 
 @click.command("sweep")

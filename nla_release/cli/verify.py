@@ -10,14 +10,14 @@ import click
 from nla_release.cli.edge import say, tell
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import ConfigError
-from nla_release.hub.client import quiet_client
-from nla_release.hub.place import read_place
-from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, Verified, verify
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.place import read_place
+from nla_release.hub_client.remote import Hub
 from nla_release.output.json import verdict_json
 from nla_release.output.text import skipped_lines, verdict_text
-from nla_release.release import read_release
-from nla_release.signature import GITHUB, Publisher
+from nla_release.release.folder import read_release
+from nla_release.release.signature import GITHUB, Publisher
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 

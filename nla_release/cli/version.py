@@ -2,7 +2,7 @@
 
 import click
 
-from nla_release.release import check_version
+from nla_release.release.folder import check_version
 
 
 class _Version(click.ParamType[str]):

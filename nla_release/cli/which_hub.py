@@ -10,8 +10,8 @@ import click
 
 from nla_release.cli.edge import say
 from nla_release.errors import ConfigError
-from nla_release.hub.client import quiet_client
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
 
 rehearse_option = click.option(
     "--rehearse", is_flag=True, help="Publish to an embedded Hub on 127.0.0.1 instead."
@@ -40,7 +40,7 @@ def which_hub(
 
 @contextmanager
 def _rehearsal(root: Path | None) -> Iterator[Hub]:
-    from nla_release.hub.loopback.server import HOST, LoopbackHub
+    from nla_release.local_hub.server import HOST, LoopbackHub
 
     # A proxy has no business between this process and itself.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST

@@ -3,7 +3,7 @@
 `DIAGNOSTICS` is the list that the engine, the calibration, the checks of evidence, the cards, the
 terminal, the report, the gate and the tests of the docs go through. Adding a diagnostic is adding a
 module here, whose `DIAGNOSTIC` says everything about it (`model.Diagnostic`), and its name in
-`calibration/diagnostic_names.py`.
+`evidence/diagnostic_names.py`.
 
 * `model` says what a diagnostic is: its records, what it asks of the pair, the evidence that it
   leaves, its rows and sentences.
@@ -18,7 +18,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nla_release.calibration.diagnostic_names import DIAGNOSTICS
+from nla_release.evidence.diagnostic_names import DIAGNOSTICS
 
 if TYPE_CHECKING:
     from nla_release.diagnostics.model import Diagnostic

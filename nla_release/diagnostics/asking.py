@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
-from nla_release.calibration.records import Setting, TextCondition, VectorCondition
-from nla_release.explanation import Explanation
+from nla_release.contract.explanation import Explanation
+from nla_release.evidence.records import Setting, TextCondition, VectorCondition
 
 # One text per row of a tensor; None is no text, and the row holds zeros.
 Texts = list[str | None]

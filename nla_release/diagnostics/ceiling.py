@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from nla_release.calibration.blocks import Inconclusive, Proportion, Ratio
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.places import Vectors, count_above
-from nla_release.calibration.row import Row, share_row
-from nla_release.calibration.statistics import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
 from nla_release.diagnostics.model import Diagnostic
-from nla_release.schema import Strict
+from nla_release.evidence.parts import Evidence
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.places import Vectors, count_above
+from nla_release.statistics.row import Row, share_row
 
 # Of the mean variance per direction that the rows span. It is fixed beforehand: chosen on these
 # rows, it would fit them.

@@ -14,22 +14,22 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Inconclusive, Interval, Number, Ratio
-from nla_release.calibration.enough import NO_VARIANCE, too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import TIE, Floats, cosine_rows
-from nla_release.calibration.texts import (
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.texts import (
     join_claims,
     split_claims,
     with_unrelated,
     without_claim,
 )
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves
-from nla_release.schema import Strict, holds
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.io.schema import Strict, holds
+from nla_release.statistics.blocks import Inconclusive, Interval, Number, Ratio
+from nla_release.statistics.enough import NO_VARIANCE, too_few
+from nla_release.statistics.formulas import TIE, Floats, cosine_rows
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import count, interval, signed
 
 ClaimControlName = Literal["unrelated_claim", "other_activation"]

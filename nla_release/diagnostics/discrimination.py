@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from nla_release.calibration.blocks import (
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
+from nla_release.diagnostics.texts import gibberish as gibberish_like
+from nla_release.evidence.controls import CONTROLS, between
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.vectors import first_with_text
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import (
     BOOTSTRAP,
     Cosine,
     Inconclusive,
@@ -20,22 +28,14 @@ from nla_release.calibration.blocks import (
     Proportion,
     Ranking,
 )
-from nla_release.calibration.controls import CONTROLS, between
-from nla_release.calibration.enough import MIN_ROWS
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.places import own_places
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.row import Row
-from nla_release.calibration.statistics import (
+from nla_release.statistics.enough import MIN_ROWS
+from nla_release.statistics.formulas import (
     area_under_curve,
     bootstrap_area,
 )
-from nla_release.calibration.texts import gibberish as gibberish_like
-from nla_release.calibration.vectors import first_with_text
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
-from nla_release.schema import Strict
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.places import own_places
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import number, unsigned
 
 # [documents, d] each.

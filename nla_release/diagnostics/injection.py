@@ -12,17 +12,17 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from nla_release.calibration.blocks import Inconclusive, Ratio
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.records import VectorCondition
-from nla_release.calibration.row import Row, share_row
+from nla_release.contract.explanation import Status
 from nla_release.diagnostics.asking import Plan, Seen
 from nla_release.diagnostics.model import Diagnostic, Leaves
-from nla_release.explanation import Status
-from nla_release.schema import Strict, holds
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.records import VectorCondition
+from nla_release.io.schema import Strict, holds
+from nla_release.statistics.blocks import Inconclusive, Ratio
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.row import Row, share_row
 
 VectorName = Literal["random_vector", "zero_vector", "half_scale", "double_scale"]
 OutputName = Literal["real", "random_vector", "half_scale", "double_scale"]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from nla_release.calibration.blocks import AgainstChance, Control, Inconclusive, Ranking
-from nla_release.calibration.measures import Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.row import Row
 from nla_release.diagnostics.asking import Plan, Seen
-from nla_release.schema import Strict
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import AgainstChance, Control, Inconclusive, Ranking
+from nla_release.statistics.measures import Measures
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import count, number
 from nla_release.text.quantity import Metric
 

@@ -17,8 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt
 
-from nla_release.calibration import controls
-from nla_release.calibration.blocks import (
+from nla_release.diagnostics.asking import Plan, Seen, Texts
+from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.texts import paraphrase as paraphrase_of
+from nla_release.diagnostics.texts import sentence_shuffled
+from nla_release.evidence import controls
+from nla_release.evidence.controls import CONTROLS
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import (
     Cosine,
     Inconclusive,
     Interval,
@@ -26,17 +34,9 @@ from nla_release.calibration.blocks import (
     Proportion,
     Rows,
 )
-from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.row import Row
-from nla_release.calibration.texts import paraphrase as paraphrase_of
-from nla_release.calibration.texts import sentence_shuffled
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves
-from nla_release.schema import Strict
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import count, number, unsigned
 
 RewordingName = Literal["paraphrase", "sentence_shuffled"]

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from nla_release.calibration.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.places import Places, own_places
-from nla_release.calibration.row import Row
 from nla_release.diagnostics.model import Diagnostic, mean_row, permutation_sentence, ranking_rows
-from nla_release.schema import Strict
+from nla_release.evidence.parts import Evidence
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.places import Places, own_places
+from nla_release.statistics.row import Row
 
 # With 50 candidates three hits in 50 rows are above chance already. The same number for all pairs
 # lets those of more rows be compared; with few rows it is half of them, so that draws differ. Four

@@ -10,15 +10,15 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 from pydantic import Field
 
-from nla_release.calibration import controls
-from nla_release.calibration.blocks import Cosine, Inconclusive, Interval, Number, Rows
-from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.row import Row
 from nla_release.diagnostics.model import Diagnostic
-from nla_release.schema import Strict, holds
+from nla_release.evidence import controls
+from nla_release.evidence.controls import CONTROLS
+from nla_release.evidence.parts import Evidence
+from nla_release.io.schema import Strict, holds
+from nla_release.statistics.blocks import Cosine, Inconclusive, Interval, Number, Rows
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import number
 
 StructuralName = Literal["predict_mean", "empty", "shuffled"]

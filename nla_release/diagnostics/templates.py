@@ -21,15 +21,15 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Inconclusive, Proportion, Ratio
-from nla_release.calibration.enough import MIN_DOCUMENTS, too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.row import Row, share_row
-from nla_release.calibration.vectors import longest_texts
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.errors import printable
-from nla_release.schema import Strict, holds
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.vectors import longest_texts
+from nla_release.io.schema import Strict, holds
+from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
+from nla_release.statistics.enough import MIN_DOCUMENTS, too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.row import Row, share_row
 from nla_release.text.numbers import count, number
 
 # The lengths at which SolshineCode/nla-gemma-4-e2b counts beginnings, up to twice its tripwire's.

@@ -11,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nla_release.calibration.blocks import Inconclusive, Ranking
-from nla_release.calibration.enough import too_few
-from nla_release.calibration.measures import FORMAT_3, Measures
-from nla_release.calibration.parts import Evidence
-from nla_release.calibration.places import cosine_blocks, places
-from nla_release.calibration.records import Row as EvidenceRow
-from nla_release.calibration.row import Row
-from nla_release.calibration.tfidf import tfidf_blocks
-from nla_release.calibration.vectors import longest_texts
 from nla_release.diagnostics.asking import Plan, Seen, Texts
 from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
-from nla_release.schema import Strict
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.vectors import longest_texts
+from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import Inconclusive, Ranking
+from nla_release.statistics.enough import too_few
+from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.places import cosine_blocks, places
+from nla_release.statistics.row import Row
+from nla_release.statistics.tfidf import tfidf_blocks
 
 # [N, e] each, of the encoder's own width.
 _EXPLANATION, _SOURCE = "encoder_explanation", "encoder_source"

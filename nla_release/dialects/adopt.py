@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nla_release.base.source import has_weights
+from nla_release.base_model.source import has_weights
+from nla_release.contract.sidecar import FILE_NAME, Role
 from nla_release.dialects.canonical import canonical, commented, one_line, without_leaks
 from nla_release.dialects.copies import copy_adapter, copy_config, copy_head, copy_log
 from nla_release.dialects.folder import (
@@ -26,17 +27,16 @@ from nla_release.dialects.rendering import Rendering, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, DataError, InputError, PairError, RefusedError
-from nla_release.files import read_text, replacing_folder, write_atomic
-from nla_release.hub.card_metadata import check_card
-from nla_release.licences import LICENCE_FILE_NAME, LICENCE_KEYS, is_known, licence_problem
-from nla_release.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.reference import MAKE_DATA
-from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import ROLES, read_release
-from nla_release.release_config import NAME
-from nla_release.shingles import FILE_NAME as SHINGLES_NAME
-from nla_release.sidecar import FILE_NAME, Role
-from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.evidence.reference import MAKE_DATA
+from nla_release.evidence.shingles import FILE_NAME as SHINGLES_NAME
+from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.files import read_text, replacing_folder, write_atomic
+from nla_release.release.config import NAME
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.licences import LICENCE_FILE_NAME, LICENCE_KEYS, is_known, licence_problem
 
 LICENSE_ANSWER = "license"
 

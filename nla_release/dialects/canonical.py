@@ -3,16 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from nla_release.adapter_config import declared
+from nla_release.adapter.config import declared
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
 from nla_release.dialects.folder import Folder, Head
 from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
 from nla_release.dialects.values import resolved
 from nla_release.errors import SidecarError
-from nla_release.files import dump_yaml
-from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
-from nla_release.schema import parse
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
+from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
+from nla_release.io.files import dump_yaml
+from nla_release.io.schema import parse
 
 # The one key for what stood in a foreign sidecar under a key that the contract uses itself.
 FOREIGN_KEY = "source_sidecar"

@@ -5,10 +5,14 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from nla_release.adapter_config import portable
+from nla_release.adapter.config import portable
+from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.adapter.training_log import read_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.contract.sidecar import HEAD_FILE_NAME
 from nla_release.dialects.folder import Folder, head_names, head_source
 from nla_release.errors import InputError, WeightsError
-from nla_release.files import (
+from nla_release.io.files import (
     LFS_HINT,
     LFS_POINTER,
     dump_json,
@@ -17,10 +21,6 @@ from nla_release.files import (
     replacing_file,
     write_atomic,
 )
-from nla_release.sidecar import HEAD_FILE_NAME
-from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
-from nla_release.training_log import read_log
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
 
 
 def copy_adapter(folder: Folder, target: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nla_release.base.measure import measure_base
+from nla_release.base_model.measure import measure_base
 from nla_release.errors import NlaReleaseError
 
 

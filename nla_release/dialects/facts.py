@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nla_release.contract.sidecar import Role
 from nla_release.dialects import values
-from nla_release.sidecar import Role
 
 
 @dataclass(frozen=True)

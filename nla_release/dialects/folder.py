@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nla_release.adapter_config import AdapterConfig
+from nla_release.adapter.config import AdapterConfig
+from nla_release.adapter.weights import (
+    ADAPTER_FILE_NAME,
+    CONFIG_FILE_NAME,
+    Tensor,
+    largest_values,
+    read_header,
+)
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
 from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
 from nla_release.dialects.values import dig, plain
-from nla_release.documents import MAX_YAML_BYTES
 from nla_release.errors import (
     InputError,
     RefusedError,
@@ -16,16 +23,9 @@ from nla_release.errors import (
     WeightsError,
     printable,
 )
-from nla_release.files import MAX_TEXT_BYTES, read_json, read_yaml
-from nla_release.schema import parse
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
-from nla_release.weights import (
-    ADAPTER_FILE_NAME,
-    CONFIG_FILE_NAME,
-    Tensor,
-    largest_values,
-    read_header,
-)
+from nla_release.io.documents import MAX_YAML_BYTES
+from nla_release.io.files import MAX_TEXT_BYTES, read_json, read_yaml
+from nla_release.io.schema import parse
 
 # Where dialects keep their contract, the most telling first.
 SIDECAR_NAMES = (FILE_NAME, "nla_meta.json", "nla_config.json", "ar_meta.json")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nla_release.contract.prompt import literal_escapes
+from nla_release.contract.sidecar import Role
 from nla_release.dialects.embedding import measured_embedding
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
@@ -14,10 +16,8 @@ from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown
 from nla_release.errors import ConfigError, PairError, RefusedError, SidecarError
-from nla_release.prompt import literal_escapes
-from nla_release.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.reference import read_reference
-from nla_release.sidecar import Role
+from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.evidence.reference import read_reference
 
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
 _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")

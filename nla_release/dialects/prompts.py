@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from nla_release.chat import Chat
+from nla_release.contract.chat import Chat
+from nla_release.contract.prompt import encoder, mark, suffix_ids
 from nla_release.dialects.rendering import Rendering
 from nla_release.dialects.report import Ledger
 from nla_release.dialects.table import (
@@ -16,7 +17,6 @@ from nla_release.dialects.table import (
 )
 from nla_release.dialects.values import written
 from nla_release.errors import PairError
-from nla_release.prompt import encoder, mark, suffix_ids
 
 # What a tokenizer gives, once the template, the marker and the encoding are known.
 FROM_THE_TOKENIZER = ("injection_token_id", "left_neighbor_id", "right_neighbor_id")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nla_release import chat
-from nla_release.chat import Chat, read_chat
-from nla_release.prompt import load_tokenizer
+from nla_release.contract import chat
+from nla_release.contract.chat import Chat, read_chat
+from nla_release.contract.prompt import load_tokenizer
 
 FILE_NAME = "tokenizer.json"
 _FILES = [FILE_NAME, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME, chat.LEGACY_FILE_NAME]
@@ -37,7 +37,7 @@ def latest_commit(base: str) -> str | None:
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
-    from nla_release.hub.client import reading_client
+    from nla_release.hub_client.client import reading_client
 
     reading_client()
     try:
@@ -56,7 +56,7 @@ def of_base(base: str, commit: str) -> Rendering | None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import httpx
 
-    from nla_release.hub.client import reading_client
+    from nla_release.hub_client.client import reading_client
 
     reading_client()
     unreachable = (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nla_release.contract.sidecar import Role
 from nla_release.dialects.facts import FACTS
 from nla_release.dialects.values import resolved, scale, shown, written
 from nla_release.errors import ConfigError, PairError, printable
-from nla_release.licences import LICENCE_KEYS
-from nla_release.sidecar import Role
+from nla_release.release.licences import LICENCE_KEYS
 
 # Answered with `literal` where prompts really hold escape sequences as characters.
 ESCAPES = "escapes"

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role
 from nla_release.dialects.folder import (
     CARD_FILE_NAME,
     DATASET_SUFFIX,
@@ -11,12 +14,9 @@ from nla_release.dialects.folder import (
     SIDECAR_NAMES,
 )
 from nla_release.errors import ConfigError
-from nla_release.hub.place import download, read_place
-from nla_release.licences import LICENCE_FILE_NAME
-from nla_release.release import ROLES
-from nla_release.sidecar import HEAD_FILE_NAME, Role
-from nla_release.training_log import FILE_NAME as LOG_FILE_NAME
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.hub_client.place import download, read_place
+from nla_release.release.folder import ROLES
+from nla_release.release.licences import LICENCE_FILE_NAME
 
 # What an adapter's folder may hold that is read here; pickles are converted unexecuted.
 _FILES = (

@@ -12,8 +12,8 @@ from datetime import date
 from enum import Enum
 from typing import Any
 
-from nla_release.documents import parse_json
 from nla_release.errors import InputError, SidecarError
+from nla_release.io.documents import parse_json
 
 MAX_DEPTH = 64
 MAX_INT = 2**63

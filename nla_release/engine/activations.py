@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nla_release.errors import DataError, NothingCheckedError, printable
-from nla_release.files import sha256_file
-from nla_release.parquet import parquet_columns, read_parquet
-from nla_release.reference import MAKE_DATA
+from nla_release.evidence.reference import MAKE_DATA
+from nla_release.io.files import sha256_file
+from nla_release.io.parquet import parquet_columns, read_parquet
 
 COLUMNS = ("id", "document", "text", "explanation", "activation")
 _OPTIONAL = ("document_sha256", "paraphrase", "claims")

@@ -15,21 +15,21 @@ import peft
 import torch
 from safetensors.torch import load_file
 
-from nla_release.adapter_config import AdapterConfig
-from nla_release.engine.architecture import module_tree
-from nla_release.engine.base import Base
-from nla_release.errors import InputError, PairError, WeightsError, one_line
-from nla_release.files import read_json
-from nla_release.lora import adapted_names, lora_modules, unlike_configuration
-from nla_release.pattern import UntriedError
-from nla_release.schema import parse
-from nla_release.sidecar import HEAD_FILE_NAME, Role, Sidecar
-from nla_release.weights import (
+from nla_release.adapter.config import AdapterConfig
+from nla_release.adapter.lora import adapted_names, lora_modules, unlike_configuration
+from nla_release.adapter.pattern import UntriedError
+from nla_release.adapter.weights import (
     ADAPTER_FILE_NAME,
     CONFIG_FILE_NAME,
     non_finite_tensors,
     read_header,
 )
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.engine.architecture import module_tree
+from nla_release.engine.base import Base
+from nla_release.errors import InputError, PairError, WeightsError, one_line
+from nla_release.io.files import read_json
+from nla_release.io.schema import parse
 
 
 @contextmanager

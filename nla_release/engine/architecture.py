@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from nla_release.adapter.module_names import ModuleTree
 from nla_release.errors import PairError
-from nla_release.module_names import ModuleTree
 
 
 def decoder_of(model: Any) -> Any:
@@ -46,7 +46,7 @@ def vocabulary_of(model: Any) -> int:
 
 
 def module_tree(model: Any) -> ModuleTree:
-    """The modules of a base in memory, as `nla_release.module_names.loaded` gives them of headers.
+    """The modules of a base in memory, as `nla_release.adapter.module_names.loaded` gives them of headers.
 
     Raises:
         PairError: the architecture has no text decoder.

@@ -9,17 +9,17 @@ from functools import partial
 
 import numpy as np
 
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import ProbeName, ProbeRecord, Setting, VectorCondition
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.contract.explanation import Explanation
 from nla_release.diagnostics.asking import Plan, Texts
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import explanation
 from nla_release.engine.encoder import Encoder
 from nla_release.engine.memory import Floats, Memory
-from nla_release.explanation import Explanation
-from nla_release.files import dump_json, sha256_bytes
-from nla_release.progress import progress, tell
+from nla_release.evidence.records import ProbeName, ProbeRecord, Setting, VectorCondition
+from nla_release.io.files import dump_json, sha256_bytes
+from nla_release.io.progress import progress, tell
 
 _TEXTS_PER_PIECE = 256
 

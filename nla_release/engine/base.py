@@ -8,14 +8,14 @@ import torch
 import transformers
 from transformers.utils import cached_file
 
-from nla_release.base.revision import check_source, resolve_commit
-from nla_release.chat import LEGACY_FILE_NAME, Chat, read_legacy_template
+from nla_release.base_model.revision import check_source, resolve_commit
+from nla_release.contract.chat import LEGACY_FILE_NAME, Chat, read_legacy_template
+from nla_release.contract.sidecar import Dtype, Quantization
 from nla_release.engine.architecture import lookup_tables, place, towers
 from nla_release.engine.footprint import left_on_the_host, skeleton, weights_of
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, one_line
-from nla_release.files import check_regular, sha256_file
-from nla_release.hub.client import reading_client
-from nla_release.sidecar import Dtype, Quantization
+from nla_release.hub_client.client import reading_client
+from nla_release.io.files import check_regular, sha256_file
 
 DTYPES: dict[Dtype, torch.dtype] = {
     "float32": torch.float32,

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from nla_release.errors import EvidenceError, InputError
-from nla_release.files import dump_json, read_json, write_atomic
+from nla_release.io.files import dump_json, read_json, write_atomic
 
 GUARD_NAME = "guard.json"
 _BEGIN_ANEW = "run `nla-release roundtrip --fresh` to drop it and begin anew"

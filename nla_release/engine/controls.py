@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import Row, Verbalization
+from nla_release.calibration.evidence_folder import Evidence
+from nla_release.contract.explanation import Explanation
 from nla_release.diagnostics.asking import Texts, text_or_none
 from nla_release.engine.activations import Activations
 from nla_release.engine.memory import Floats, Memory
-from nla_release.explanation import Explanation
+from nla_release.evidence.records import Row, Verbalization
 
 
 @dataclass(frozen=True)

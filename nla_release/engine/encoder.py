@@ -21,8 +21,8 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, one_line
-from nla_release.files import dump_json, sha256_bytes, sha256_file
-from nla_release.hub.client import reading_client
+from nla_release.hub_client.client import reading_client
+from nla_release.io.files import dump_json, sha256_bytes, sha256_file
 
 Encoder = Callable[[Sequence[str]], torch.Tensor]
 

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 import transformers
 
+from nla_release.contract.sidecar import Quantization
 from nla_release.engine.architecture import lookup_tables, towers
-from nla_release.sidecar import Quantization
 
 # bitsandbytes stores 4-bit weights two to a byte, and one float32 constant for every 64 of them
 # (Dettmers et al. 2023, QLoRA, section 2; double quantization, which needs fewer, is not used).

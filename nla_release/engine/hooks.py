@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from nla_release.injection import inject, rescale
-from nla_release.sidecar import Tokens
+from nla_release.contract.injection import inject, rescale
+from nla_release.contract.sidecar import Tokens
 
 
 @contextmanager

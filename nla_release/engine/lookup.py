@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.contrasts import centred
-from nla_release.calibration.records import Lookup
 from nla_release.engine.activations import texts_of, vectors_of
 from nla_release.errors import DataError
-from nla_release.files import files_digest
-from nla_release.parquet import parquet_batches, parquet_columns
+from nla_release.evidence.records import Lookup
+from nla_release.io.files import files_digest
+from nla_release.io.parquet import parquet_batches, parquet_columns
+from nla_release.statistics.contrasts import centred
 
 MAX_ROWS = 200_000
 

@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.contract.explanation import Explanation
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.pair import Pair
-from nla_release.explanation import Explanation
-from nla_release.files import dump_json, sha256_bytes
-from nla_release.progress import progress
+from nla_release.io.files import dump_json, sha256_bytes
+from nla_release.io.progress import progress
 
 Floats = npt.NDArray[np.float32]
 

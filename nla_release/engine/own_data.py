@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_release.documents import parse_json
+from nla_release.adapter.weights import read_header
 from nla_release.engine.activations import (
     NAMING,
     check_vectors,
@@ -29,15 +29,15 @@ from nla_release.engine.activations import (
     vectors_of,
 )
 from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
-from nla_release.files import check_regular, read_text, replacing_file, sha256_file
-from nla_release.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
-from nla_release.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.reference import write_reference
-from nla_release.shingles import FILE_NAME as SHINGLES_NAME
-from nla_release.shingles import ShinglesBuilder, TrainingShingles, write_shingles
-from nla_release.training_documents import FILE_NAME as TRAINING_LIST_NAME
-from nla_release.training_documents import text_digest, write_training_documents
-from nla_release.weights import read_header
+from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
+from nla_release.evidence.reference import write_reference
+from nla_release.evidence.shingles import FILE_NAME as SHINGLES_NAME
+from nla_release.evidence.shingles import ShinglesBuilder, TrainingShingles, write_shingles
+from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.evidence.training_documents import text_digest, write_training_documents
+from nla_release.io.documents import parse_json
+from nla_release.io.files import check_regular, read_text, replacing_file, sha256_file
+from nla_release.io.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
 
 EVAL_NAME = "eval.parquet"
 

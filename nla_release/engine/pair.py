@@ -11,6 +11,21 @@ import numpy.typing as npt
 import torch
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
+from nla_release.adapter.stack import stack
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.explanation import Explanation, read_explanation
+from nla_release.contract.pairing import disagreements
+from nla_release.contract.prompt import check_replay, check_suffix
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import (
+    HEAD_FILE_NAME,
+    Dtype,
+    Quantization,
+    Role,
+    Sidecar,
+    read_sidecar,
+)
 from nla_release.engine.adapters import attach, load_head, use
 from nla_release.engine.architecture import block_count, width_of
 from nla_release.engine.base import Base, load_base
@@ -19,23 +34,8 @@ from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
 from nla_release.engine.reader import Reader
 from nla_release.errors import DataError, EnvironmentProblem, PairError
-from nla_release.explanation import Explanation, read_explanation
-from nla_release.files import sha256_file
-from nla_release.hub.client import reading_client
-from nla_release.pairing import disagreements
-from nla_release.prompt import check_replay, check_suffix
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import (
-    HEAD_FILE_NAME,
-    Dtype,
-    Quantization,
-    Role,
-    Sidecar,
-    read_sidecar,
-)
-from nla_release.stack import FOLDER_NAME as STACK_FOLDER_NAME
-from nla_release.stack import stack
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.hub_client.client import reading_client
+from nla_release.io.files import sha256_file
 
 Vectors = torch.Tensor | npt.NDArray[Any]
 

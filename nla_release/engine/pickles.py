@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 from nla_release.errors import InputError, WeightsError, one_line
-from nla_release.files import check_regular, write_atomic
+from nla_release.io.files import check_regular, write_atomic
 
 # What a pickle may describe per byte of the file.
 _MAX_PER_BYTE = 4

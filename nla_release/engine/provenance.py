@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 import nla_release
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar, contract_digest
 from nla_release.engine.activations import Activations
 from nla_release.engine.pair import Pair
 from nla_release.errors import ConfigError
-from nla_release.files import sha256_file
-from nla_release.reference import Reference
-from nla_release.release import Release
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import HEAD_FILE_NAME, Sidecar, contract_digest
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.evidence.reference import Reference
+from nla_release.io.files import sha256_file
+from nla_release.release.folder import Release
 
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "numpy")
 

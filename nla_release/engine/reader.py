@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
+from nla_release.contract.prompt import ar_prompt
+from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.adapters import use
 from nla_release.engine.architecture import stopping_after
 from nla_release.engine.base import Base
 from nla_release.engine.reading import read_last
-from nla_release.prompt import ar_prompt
-from nla_release.sidecar import Sidecar
 
 # An AR prompt's usual length: explanations of two or three sentences, in their template.
 TOKENS_PER_ROW = 128

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import RUNS_NAME, Evidence
-from nla_release.calibration.runs import Asked, Ended, Headline, Line, RunLog, Started, read_runs
+from nla_release.calibration.evidence_folder import RUNS_NAME, Evidence
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.provenance import now
 from nla_release.errors import NothingCheckedError
-from nla_release.files import write_atomic
+from nla_release.evidence.runs import Asked, Ended, Headline, Line, RunLog, Started, read_runs
+from nla_release.io.files import write_atomic
 
 
 class Recording:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nla_release.calibration.controls import row_texts
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.remeasured import (
     Answers,
     Conditions,
@@ -15,13 +14,14 @@ from nla_release.calibration.remeasured import (
     choose_rows,
     compare_answers,
 )
+from nla_release.contract.sidecar import Dtype, Role
 from nla_release.diagnostics.asking import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name
 from nla_release.errors import ConfigError
-from nla_release.sidecar import Dtype, Role
+from nla_release.evidence.controls import row_texts
 
 
 def remeasure(

@@ -8,19 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nla_release.calibration.evidence import (
+from nla_release.calibration.evidence_folder import (
     Evidence,
     check_replaceable,
     read_evidence,
     write_evidence,
 )
-from nla_release.calibration.records import (
-    ProbeName,
-    Row,
-    RunFacts,
-    TrainingOverlap,
-)
-from nla_release.calibration.shuffle import SHUFFLE, other_rows
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.asking import Plan, Seen
 from nla_release.engine.activations import Activations, read_activations
@@ -45,12 +39,18 @@ from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.engine.recording import Recording
 from nla_release.errors import NlaReleaseError
-from nla_release.reference import Reference, read_reference
-from nla_release.release import ROLES, Release
-from nla_release.release_config import ProbeChoice, chosen_probes
-from nla_release.shingles import TrainingShingles, merged_shingles
-from nla_release.sidecar import read_sidecar
-from nla_release.training_documents import training_overlap
+from nla_release.evidence.records import (
+    ProbeName,
+    Row,
+    RunFacts,
+    TrainingOverlap,
+)
+from nla_release.evidence.reference import Reference, read_reference
+from nla_release.evidence.shingles import TrainingShingles, merged_shingles
+from nla_release.evidence.shuffle import SHUFFLE, other_rows
+from nla_release.evidence.training_documents import training_overlap
+from nla_release.release.config import ProbeChoice, chosen_probes
+from nla_release.release.folder import ROLES, Release
 
 PARTIAL_FOLDER_NAME = "evidence.partial"
 

@@ -12,15 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 import nla_release
-from nla_release.calibration.evidence import (
+from nla_release.adapter.stack import stack
+from nla_release.calibration.ar_texts import all_texts
+from nla_release.calibration.evidence_folder import (
     Evidence,
     check_replaceable,
     read_evidence,
     write_evidence,
 )
-from nla_release.calibration.records import RunFacts
-from nla_release.calibration.vectors import Vectors
-from nla_release.diagnostics.ar_texts import all_texts
+from nla_release.contract.prompt import check_suffix
+from nla_release.contract.sidecar import Sidecar, read_sidecar
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
 from nla_release.engine.base import Base, load_base
@@ -33,11 +34,10 @@ from nla_release.engine.provenance import (
 )
 from nla_release.engine.reader import Reader
 from nla_release.errors import ConfigError, NlaReleaseError, PairError
-from nla_release.files import make_folder
-from nla_release.progress import progress
-from nla_release.prompt import check_suffix
-from nla_release.sidecar import Sidecar, read_sidecar
-from nla_release.stack import stack
+from nla_release.evidence.records import RunFacts
+from nla_release.evidence.vectors import Vectors
+from nla_release.io.files import make_folder
+from nla_release.io.progress import progress
 
 # The training documents are another AR's, and nobody compared its own.
 _NOT_COMPARED = {

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from nla_release.adapter.stack import stack
+from nla_release.contract.sidecar import Role, read_sidecar
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
 from nla_release.engine.pair import Pair
-from nla_release.sidecar import Role, read_sidecar
-from nla_release.stack import stack
 
 
 def load(folders: dict[Role, Path], base: Path | None) -> str:

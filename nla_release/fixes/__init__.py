@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from nla_release.fixes.card import card_fixes
 from nla_release.fixes.head import head_fixes
 from nla_release.fixes.model import Fix, LeftAlone, lies_in, write
-from nla_release.rules.evidence import calibration_recomputed, evidence_of_these_files
-from nla_release.rules.subject import Subject
+from nla_release.gate.evidence import calibration_recomputed, evidence_of_these_files
+from nla_release.gate.subject import Subject
 
 
 def find_fixes(subject: Subject) -> list[Fix | LeftAlone]:

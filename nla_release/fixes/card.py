@@ -5,13 +5,17 @@ from typing import Any
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, generated_blocks, regenerated
 from nla_release.cards.front_matter import determined, model_index
-from nla_release.files import dump_json, read_json, sha256_bytes
-from nla_release.fixes.front_matter import mended_front_matter, mended_index, read_front_matter
+from nla_release.cards.mended_front_matter import (
+    mended_front_matter,
+    mended_index,
+    read_front_matter,
+)
 from nla_release.fixes.model import Fix
-from nla_release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.manifest import Manifest
-from nla_release.rules.adapter import CARD_FILE_NAME, Adapter, reading
-from nla_release.rules.model import UnreadableError
+from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading
+from nla_release.gate.model import UnreadableError
+from nla_release.io.files import dump_json, read_json, sha256_bytes
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import Manifest
 
 
 def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:

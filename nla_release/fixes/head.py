@@ -3,16 +3,16 @@
 import tempfile
 from pathlib import Path
 
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar, dump_sidecar
 from nla_release.dialects.folder import PICKLE_SUFFIXES
 from nla_release.errors import NlaReleaseError, WeightsError
-from nla_release.files import write_atomic
 from nla_release.fixes.model import Fix, LeftAlone, lies_in
-from nla_release.rules.adapter import Adapter, reading, regular_file
-from nla_release.rules.model import UnreadableError
-from nla_release.rules.subject import Subject
-from nla_release.rules.weights import head_declared
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import HEAD_FILE_NAME, Sidecar, dump_sidecar
+from nla_release.gate.adapter import Adapter, reading, regular_file
+from nla_release.gate.model import UnreadableError
+from nla_release.gate.subject import Subject
+from nla_release.gate.weights import head_declared
+from nla_release.io.files import write_atomic
 
 
 def head_fixes(adapter: Adapter, home: Path) -> list[Fix | LeftAlone]:

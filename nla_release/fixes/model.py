@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nla_release.errors import EnvironmentProblem, RefusedError
-from nla_release.files import write_atomic
+from nla_release.io.files import write_atomic
 
 
 @dataclass(frozen=True)

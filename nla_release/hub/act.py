@@ -10,12 +10,12 @@ from nla_release.errors import (
     RefusedError,
     one_line,
 )
-from nla_release.hub.client import Say
-from nla_release.hub.comparison import compare
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, RepoPlan, plan_repo
-from nla_release.hub.remote import BRANCH, Hub
-from nla_release.hub.remote_state import RemoteCommit, RemoteState
+from nla_release.hub_client.client import Say
+from nla_release.hub_client.comparison import compare
+from nla_release.hub_client.remote import BRANCH, Hub
+from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
 
 AGAIN = "run the same command again; it continues where this one stopped"
 A_DEFECT = "this is a defect of nla-release: report it with the traceback that --debug shows"

@@ -5,11 +5,11 @@ import re
 from huggingface_hub import HfApi
 
 from nla_release.errors import one_line
-from nla_release.hub.answers import Listed, listed
-from nla_release.hub.client import Say
-from nla_release.hub.client_errors import translated
 from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.answers import Listed, listed
+from nla_release.hub_client.client import Say
+from nla_release.hub_client.client_errors import translated
+from nla_release.hub_client.remote import Hub
 
 # What the Hub makes of a title, behind the owner and before 24 hex digits.
 _SLUG = re.compile(r"[\w.-]+/[a-z0-9-]+-[0-9a-f]{24}")

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from nla_release.errors import InputError
-from nla_release.files import sha256_bytes
 from nla_release.hub.hand_written import HandWritten, hand_written
-from nla_release.hub.release_id import read_id
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import FileRecord, Manifest
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.io.files import sha256_bytes
+from nla_release.release.manifest import FileRecord, Manifest
+from nla_release.release.release_id import read_id
 
 CARD_NAME = "README.md"
 

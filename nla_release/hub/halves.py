@@ -6,7 +6,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from nla_release.cards.history import read_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role
 from nla_release.errors import (
     ConfigError,
     EnvironmentProblem,
@@ -14,20 +16,18 @@ from nla_release.errors import (
     NothingCheckedError,
     RefusedError,
 )
-from nla_release.files import sha256_bytes, write_atomic
-from nla_release.hub.client import at_most
-from nla_release.hub.client_errors import DeniedError
-from nla_release.hub.comparison import unlisted
+from nla_release.gate.published import Log, Tagged
+from nla_release.history.log import read_log
 from nla_release.hub.obstacles import altering_attributes
-from nla_release.hub.place import Place, read_place
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, read_manifest
-from nla_release.release import HISTORY_FILE_NAME
-from nla_release.rules.published import Log, Tagged
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import HEAD_FILE_NAME, Role
-from nla_release.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.hub_client.client import at_most
+from nla_release.hub_client.client_errors import DeniedError
+from nla_release.hub_client.comparison import unlisted
+from nla_release.hub_client.place import Place, read_place
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.release.folder import HISTORY_FILE_NAME
+from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, read_manifest
 
 _MARKS_A_RELEASE = {FILE_NAME, SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -13,9 +13,9 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from nla_release.documents import parse_json
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.files import read_text
+from nla_release.io.documents import parse_json
+from nla_release.io.files import read_text
 
 PATH = Path(".nla-release") / "journal.jsonl"
 

@@ -1,10 +1,10 @@
 """Taking over into the rendered release what people wrote into its cards on the Hub."""
 
-from nla_release.files import sha256_bytes, write_atomic
 from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.hand_written import merged
 from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, FileRecord, dump_manifest
+from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, FileRecord, dump_manifest
 
 
 def take_over(plan: Plan) -> list[str]:

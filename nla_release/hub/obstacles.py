@@ -7,17 +7,17 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from nla_release.cards.addenda import UNCHANGED
-from nla_release.cards.history import read_log
 from nla_release.errors import InputError, printable
-from nla_release.files import read_text
-from nla_release.hub.comparison import SYMBOLS, FileChange, compare
+from nla_release.history.addenda import UNCHANGED
+from nla_release.history.log import read_log
 from nla_release.hub.hand_written import HandWritten
-from nla_release.hub.release_id import title
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import LONG_DIGITS, RemoteState
-from nla_release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest
-from nla_release.release import HISTORY_FILE_NAME
+from nla_release.hub_client.comparison import SYMBOLS, FileChange, compare
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import LONG_DIGITS, RemoteState
+from nla_release.io.files import read_text
+from nla_release.release.folder import HISTORY_FILE_NAME
+from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest
+from nla_release.release.release_id import title
 
 IGNORE_FILE = ".gitignore"
 ATTRIBUTES_FILE = ".gitattributes"

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from os import fsencode
 from pathlib import Path
 
+from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
-from nla_release.hub.masking import SHORTEST, known_secrets
-from nla_release.release_config import Waiver
-from nla_release.rules.adapter import Adapter
-from nla_release.rules.contents import words
-from nla_release.rules.hygiene import nothing_private
-from nla_release.rules.leaks import Leak, leaks
-from nla_release.rules.publishing import files_allowed
-from nla_release.rules.subject import Subject
-from nla_release.rules.waivers import let_stand
-from nla_release.rules.weights import safetensors_only
-from nla_release.sidecar import Role
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.contents import words
+from nla_release.gate.hygiene import nothing_private
+from nla_release.gate.leaks import Leak, leaks
+from nla_release.gate.publishing import files_allowed
+from nla_release.gate.subject import Subject
+from nla_release.gate.waivers import let_stand
+from nla_release.gate.weights import safetensors_only
+from nla_release.io.masking import SHORTEST, known_secrets
+from nla_release.release.config import Waiver
 
 _RULES = (safetensors_only, files_allowed, nothing_private)
 _SHOWN = 6

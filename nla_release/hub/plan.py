@@ -3,22 +3,22 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, InputError
 from nla_release.hub import obstacles
 from nla_release.hub.adoption import own_commit, released
-from nla_release.hub.comparison import SYMBOLS, Change, FileChange, compare
 from nla_release.hub.drift import CARD_NAME, drift, parts_at
 from nla_release.hub.hand_written import NOTHING, HandWritten
 from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.predecessor import look_back
-from nla_release.hub.release_id import release_id
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import small_differences
-from nla_release.manifest import Manifest, read_manifest
-from nla_release.release import ROLES, check_version
-from nla_release.release_config import Waiver
-from nla_release.sidecar import Role
+from nla_release.hub_client.comparison import SYMBOLS, Change, FileChange, compare
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.release.config import Waiver
+from nla_release.release.folder import ROLES, check_version
+from nla_release.release.manifest import Manifest, read_manifest
+from nla_release.release.release_id import release_id
 
 
 @dataclass(frozen=True)

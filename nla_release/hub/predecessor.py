@@ -12,12 +12,12 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from nla_release.hub.adoption import released
-from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.obstacles import Obstacle, other_history
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
-from nla_release.manifest import Manifest
-from nla_release.release import HISTORY_FILE_NAME, in_names, tag
+from nla_release.hub_client.client_errors import DeniedError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.release.folder import HISTORY_FILE_NAME, in_names, tag
+from nla_release.release.manifest import Manifest
 
 # A version in a repository's name stands by itself, but for a `v`: in L23-v2, 2 does and 23 not.
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z])v?", r"(?![0-9A-Za-z])"

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nla_release.errors import RefusedError
-from nla_release.files import read_text
-from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.hub.remote import Hub
-from nla_release.hub.tokens import HOW_TO_GIVE_ONE
+from nla_release.hub_client.client_errors import DeniedError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.tokens import HOW_TO_GIVE_ONE
+from nla_release.io.files import read_text
 
 
 def check_access(hub: Hub, repo: RepoPlan) -> list[str]:

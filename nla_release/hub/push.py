@@ -14,11 +14,10 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
+from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
 from nla_release.hub.act import Act, refuse_obstacles
 from nla_release.hub.adoption import described, intruder
-from nla_release.hub.client import Say
-from nla_release.hub.comparison import compare
 from nla_release.hub.journal import Journal
 from nla_release.hub.obstacles import long_ids
 from nla_release.hub.once import (
@@ -32,13 +31,14 @@ from nla_release.hub.once import (
 from nla_release.hub.payload import checked_payload
 from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub.preflight import check_access, check_card
-from nla_release.hub.release_id import read_id, title
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.staging import check_bytes, check_room, stage
-from nla_release.manifest import SIGNATURE_FILE_NAME
-from nla_release.sidecar import Role
-from nla_release.signature import (
+from nla_release.hub_client.client import Say
+from nla_release.hub_client.comparison import compare
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.release.manifest import SIGNATURE_FILE_NAME
+from nla_release.release.release_id import read_id, title
+from nla_release.release.signature import (
     Signer,
     mismatch,
     read_released,

@@ -15,18 +15,18 @@ from nla_release.errors import (
     RefusedError,
     one_line,
 )
-from nla_release.files import write_atomic
 from nla_release.hub.act import A_DEFECT, AGAIN
 from nla_release.hub.adoption import changed_since, described, intruder
-from nla_release.hub.client import Say
-from nla_release.hub.client_errors import ConflictError, OutcomeUnknownError
 from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.payload import checked_payload
-from nla_release.hub.release_id import release_id, trailers
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.retraction import RetractionPlan, Told, record_of
-from nla_release.release import tag
+from nla_release.hub_client.client import Say
+from nla_release.hub_client.client_errors import ConflictError, OutcomeUnknownError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import tag
+from nla_release.release.release_id import release_id, trailers
 
 _TRIES = 3
 _PAUSE_SECONDS = 1.0

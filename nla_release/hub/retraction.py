@@ -7,26 +7,26 @@ release.json are brought in line with it.
 
 from dataclasses import dataclass
 
-from nla_release.cards.history import append, read_log
-from nla_release.cards.retractions import withdrawing
+from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError, RefusedError
-from nla_release.files import sha256_bytes
+from nla_release.history.log import append, read_log
+from nla_release.history.retractions import withdrawing
 from nla_release.hub.adoption import released
-from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.drift import CARD_NAME
 from nla_release.hub.predecessor import other_logs
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteState
 from nla_release.hub.withdrawing import Withdrawal, told_on_card, told_on_page, withdrawal_entry
-from nla_release.manifest import (
+from nla_release.hub_client.client_errors import DeniedError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.io.files import sha256_bytes
+from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, tag
+from nla_release.release.manifest import (
     FILE_NAME,
     SIGNATURE_FILE_NAME,
     FileRecord,
     Manifest,
     dump_manifest,
 )
-from nla_release.release import HISTORY_FILE_NAME, ROLES, tag
-from nla_release.sidecar import Role
 
 PAGE_NAME = "RELEASE_CALIBRATION.md"
 

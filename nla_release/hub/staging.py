@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.files import sha256_file
-from nla_release.hub.comparison import all_records
-from nla_release.manifest import UNLISTED, FileRecord, Manifest, differences
+from nla_release.hub_client.comparison import all_records
+from nla_release.io.files import sha256_file
+from nla_release.release.manifest import UNLISTED, FileRecord, Manifest, differences
 
 # What a person edits is smaller. What is larger is hashed once, when it is copied.
 _LARGE_BYTES = 1024 * 1024

@@ -9,21 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
-from nla_release.hub.client import Say
+from nla_release.gate import Measure, judge
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.model import Finding, Outcome, Verdict
+from nla_release.gate.published import Published
+from nla_release.gate.subject import Subject
 from nla_release.hub.halves import Half, download, find, find_partner
-from nla_release.hub.place import Place
 from nla_release.hub.plan import Plan
-from nla_release.hub.remote import Hub
-from nla_release.release import ROLES, Release
-from nla_release.release_config import Gates, Waiver
-from nla_release.rules import Measure, judge
-from nla_release.rules.adapter import Adapter
-from nla_release.rules.model import Finding, Outcome, Verdict
-from nla_release.rules.published import Published
-from nla_release.rules.subject import Subject
-from nla_release.sidecar import Role
-from nla_release.signature import Publisher
+from nla_release.hub_client.client import Say
+from nla_release.hub_client.place import Place
+from nla_release.hub_client.remote import Hub
+from nla_release.release.config import Gates, Waiver
+from nla_release.release.folder import ROLES, Release
+from nla_release.release.signature import Publisher
 
 # What verifying means: every byte is listed and no secret, the numbers are computed again and are
 # those of the card, and both halves are of one push. Other rules may lack what no stranger has.

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from nla_release.cards.blocks import block_places, marked, regenerated
-from nla_release.cards.environment import render_template
-from nla_release.cards.history import Entry, Record, Withdrawn
-from nla_release.cards.retractions import (
+from nla_release.cards.mended_front_matter import mended_front_matter, read_front_matter
+from nla_release.contract.sidecar import Role
+from nla_release.errors import ConfigError, InputError, RefusedError
+from nla_release.history.log import Entry, Record, Withdrawn
+from nla_release.history.retractions import (
     RETRACTING,
     WITHDRAWN,
     new_version,
@@ -20,14 +22,12 @@ from nla_release.cards.retractions import (
     withdrawing,
     withdrawn_block,
 )
-from nla_release.errors import ConfigError, InputError, RefusedError
-from nla_release.files import sha256_bytes
-from nla_release.fixes.front_matter import mended_front_matter, read_front_matter
-from nla_release.hub.card_metadata import FRONT_MATTER
-from nla_release.manifest import Manifest
-from nla_release.release import tag
-from nla_release.schema import parse
-from nla_release.sidecar import Role
+from nla_release.hub_client.card_metadata import FRONT_MATTER
+from nla_release.io.files import sha256_bytes
+from nla_release.io.schema import parse
+from nla_release.release.folder import tag
+from nla_release.release.manifest import Manifest
+from nla_release.text.sandbox import render_template
 
 # Both documents list what was retracted under their history, which a calibration page may lack.
 _HISTORY = re.compile(r"^## History\b.*$", re.MULTILINE)

@@ -7,6 +7,7 @@ escaped for the first and parted for the second.
 
 from pathlib import Path
 
+from nla_release.gate.model import Finding, Verdict
 from nla_release.output.places import place_of, repository_root
 from nla_release.output.text import (
     closing_lines,
@@ -15,7 +16,6 @@ from nla_release.output.text import (
     unverified_lines,
     waiver_words,
 )
-from nla_release.rules.model import Finding, Verdict
 
 
 def verdict_github(verdict: Verdict, folder: Path) -> str:

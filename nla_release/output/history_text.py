@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from nla_release.cards.fragments import Fragment
-from nla_release.cards.history import Entry, Superseded
 from nla_release.errors import printable
-from nla_release.release import tag
+from nla_release.history.fragments import Fragment
+from nla_release.history.log import Entry, Superseded
+from nla_release.release.folder import tag
 
 
 def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator[str]:

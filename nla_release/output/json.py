@@ -5,8 +5,8 @@ from typing import Any
 
 from nla_release import __version__
 from nla_release.calibration.report import Label
-from nla_release.files import dump_json
-from nla_release.rules.model import Verdict
+from nla_release.gate.model import Verdict
+from nla_release.io.files import dump_json
 
 SCHEMA_VERSION = 1
 

@@ -8,8 +8,8 @@ and a rule that says too little was measured is an error, which neither passes n
 import xml.etree.ElementTree as ET
 
 from nla_release import __version__
+from nla_release.gate.model import Outcome, Verdict
 from nla_release.output.text import waiver_words
-from nla_release.rules.model import Outcome, Verdict
 
 SUITE = "nla-release check"
 

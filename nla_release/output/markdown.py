@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from nla_release.cards.markdown import inline
+from nla_release.gate.model import Verdict
 from nla_release.output.text import label_lines, measured_lines, totals_line
-from nla_release.rules.model import Verdict
+from nla_release.text.markdown import inline
 
 _FINDINGS = ("Rule", "Severity", "File", "Finding")
 _WAIVED = ("Rule", "Until", "Reason", "File", "Finding")

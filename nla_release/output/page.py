@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from nla_release.rules.model import Rule
+from nla_release.gate.model import Rule
 
 _WIDTH = 88
 

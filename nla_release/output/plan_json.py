@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from nla_release import __version__
-from nla_release.files import dump_json
 from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.io.files import dump_json
 
 SCHEMA_VERSION = 1
 

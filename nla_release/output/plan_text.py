@@ -1,8 +1,8 @@
 """A plan as text: what happens to each file of each repository, and the totals."""
 
 from nla_release.errors import one_line, printable
-from nla_release.hub.comparison import SYMBOLS, FileChange
 from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub_client.comparison import SYMBOLS, FileChange
 
 
 def plan_text(plan: Plan) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nla_release.hub.retraction import RetractionPlan
-from nla_release.release import tag
+from nla_release.release.folder import tag
 
 
 def retraction_lines(plan: RetractionPlan) -> Iterator[str]:

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote
 
 from nla_release import __version__
-from nla_release.files import dump_json
+from nla_release.gate.model import Finding, Rule, Verdict
+from nla_release.io.files import dump_json
 from nla_release.output.page import rule_page
 from nla_release.output.places import place_of, repository_root
-from nla_release.release_config import Waiver
-from nla_release.rules.model import Finding, Rule, Verdict
+from nla_release.release.config import Waiver
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 

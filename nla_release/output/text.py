@@ -1,7 +1,7 @@
 """A verdict for people: findings, what was not checked and why, and the count of all rules."""
 
-from nla_release.release_config import Waiver
-from nla_release.rules.model import Verdict
+from nla_release.gate.model import Verdict
+from nla_release.release.config import Waiver
 from nla_release.text.numbers import number
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from nla_release.calibration.report import Probes
-from nla_release.calibration.row import Row
+from nla_release.calibration.tables import measured
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.tables import measured
+from nla_release.statistics.row import Row
 from nla_release.text.quantity import Metric, Quantity
 
 # The metric under which prose states a number of calibration.json, by the start of its name.

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nla_release.cards.blocks import block_places
-from nla_release.cards.retractions import RETRACTING
-from nla_release.cards.superseded import ADDENDA
 from nla_release.errors import InputError
+from nla_release.history.retractions import RETRACTING
+from nla_release.history.superseded import ADDENDA
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

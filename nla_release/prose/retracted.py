@@ -3,12 +3,12 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from nla_release.cards.history import Superseded
+from nla_release.history.log import Superseded
 from nla_release.prose.literals import LiteralNumber, literals
 from nla_release.prose.mentions import metrics_named
 from nla_release.prose.quantities import metric_of
 from nla_release.prose.reader import Passage, Sentence
-from nla_release.release import HISTORY_FILE_NAME, tag
+from nla_release.release.folder import HISTORY_FILE_NAME, tag
 from nla_release.text.quantity import Quantity
 
 # "Retracted" and not "it was not retracted"; "corrected to" and not "corrected for failures".

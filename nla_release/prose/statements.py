@@ -13,7 +13,7 @@ from nla_release.prose.literals import LiteralNumber, literals
 from nla_release.prose.mentions import Clause, Mention, clause, inside, mentions, nearest, of_a_fit
 from nla_release.prose.otherwise import named_otherwise
 from nla_release.prose.reader import Passage, Sentence
-from nla_release.release import CALIBRATION_FILE_NAME
+from nla_release.release.folder import CALIBRATION_FILE_NAME
 from nla_release.text.quantity import Metric, Quantity
 
 # What to propose for a kind of number, a word or a metric; for the others, what is nearest.

@@ -8,19 +8,21 @@ from typing import Any, TypeVar
 
 from nla_release import __version__
 from nla_release.calibration.compare import compare
-from nla_release.calibration.controls import CONTROLS
-from nla_release.calibration.evidence import Evidence
+from nla_release.calibration.comparison_text import Table, comparison_parts
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
-from nla_release.calibration.row import HEADER
-from nla_release.calibration.row import Row as CalibrationRow
+from nla_release.calibration.tables import measured, tables, without_numbers
 from nla_release.cards.runs import HEADER as RUNS_HEADER
 from nla_release.cards.runs import recorded_runs
+from nla_release.contract.sidecar import Role
+from nla_release.contract.training_chain import TrainingChain, training_chain
 from nla_release.diagnostics.model import control_row
-from nla_release.diagnostics.tables import measured, tables, without_numbers
 from nla_release.errors import NlaReleaseError
-from nla_release.output.comparison_text import Table, comparison_parts
+from nla_release.evidence.controls import CONTROLS
+from nla_release.gate.model import State, UnreadableError, Verdict
+from nla_release.gate.subject import Measurement, Subject
 from nla_release.output.json import verdict_json
 from nla_release.output.text import totals_line
 from nla_release.report import verdicts
@@ -29,11 +31,9 @@ from nla_release.report.figure import lowest, rows_figure
 from nla_release.report.provenance import environment, provenance
 from nla_release.report.rows import browsed
 from nla_release.report.texts import everywhere, placeless, visible
-from nla_release.rules.model import State, UnreadableError, Verdict
-from nla_release.rules.subject import Measurement, Subject
-from nla_release.sidecar import Role
+from nla_release.statistics.row import HEADER
+from nla_release.statistics.row import Row as CalibrationRow
 from nla_release.text.numbers import count, number
-from nla_release.training_chain import TrainingChain, training_chain
 
 Context = dict[str, Any]
 Found = TypeVar("Found")

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from nla_release.calibration.row import Row
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import number
 
 _WIDTH = 360

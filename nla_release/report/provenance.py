@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from nla_release import __version__
-from nla_release.calibration.evidence import Evidence
-from nla_release.calibration.records import ProbeRecord
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.report import Calibration
+from nla_release.contract.sidecar import Role
+from nla_release.contract.training_chain import TrainingChain
+from nla_release.evidence.records import ProbeRecord
 from nla_release.report.described import shown
-from nla_release.sidecar import Role
 from nla_release.text.numbers import count
-from nla_release.training_chain import TrainingChain
 
 
 def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> list[tuple[str, str]]:

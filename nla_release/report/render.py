@@ -9,12 +9,12 @@ import base64
 import hashlib
 from typing import Any
 
-from nla_release import resources
-from nla_release.files import read_text
+from nla_release.gate.model import Verdict
+from nla_release.gate.subject import Subject
+from nla_release.io import resources
+from nla_release.io.files import read_text
 from nla_release.report.context import report_context
 from nla_release.report.texts import json_in_html
-from nla_release.rules.model import Verdict
-from nla_release.rules.subject import Subject
 
 _TEMPLATES = resources.folder("model_cards")
 

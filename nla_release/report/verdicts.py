@@ -9,8 +9,8 @@ from typing import Any, Literal
 from nla_release.calibration.label import beats_the_mean, clauses
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import Calibration, CurrentCalibration, Grade, LabelName
+from nla_release.gate.model import Decision, Verdict
 from nla_release.report.figure import drawable, lowest, rows_figure
-from nla_release.rules.model import Decision, Verdict
 from nla_release.text.numbers import count
 
 # Green, amber and red; open is amber too, and plain has no colour.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.base.cache import base_facts
-from nla_release.base.facts import BaseFacts, read_base_facts
+from nla_release.base_model.cache import base_facts
+from nla_release.base_model.facts import BaseFacts, read_base_facts
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.files import write_atomic
-from nla_release.release import ROLES, Release, read_release
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
 from tests.builders_pair import BASE, REVISION, make_release
 from tests.pairs.zoo import edited_json, edited_yaml
 

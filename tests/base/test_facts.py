@@ -12,11 +12,11 @@ import safetensors.numpy
 import torch
 import transformers
 
-from nla_release.base.facts import BaseFacts, dump_base_facts, read_base_facts
-from nla_release.base.measure import measure_base, sampled_blocks
+from nla_release.base_model.facts import BaseFacts, dump_base_facts, read_base_facts
+from nla_release.base_model.measure import measure_base, sampled_blocks
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, WeightsError
-from nla_release.files import dump_json, write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.io.files import dump_json, write_atomic
+from nla_release.local_hub.server import LoopbackHub
 from tests.builders_pair import BASE, REVISION, base_config, base_modules, make_base
 from train.demo import BASE as TINY
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from nla_release.calibration.records import Row, RunFacts, Verbalization
-from nla_release.explanation import wrap
+from nla_release.contract.explanation import wrap
+from nla_release.evidence.records import Row, RunFacts, Verbalization
 from tests.builders import EvidenceParts
 
 _FOLDER = Path(__file__).parent / "real"

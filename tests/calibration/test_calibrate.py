@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.reading import Level
 from nla_release.calibration.report import CONTROL_NAMES, Calibration
-from nla_release.calibration.statistics import cosine_rows
 from nla_release.errors import EvidenceError, NothingCheckedError
-from nla_release.files import dump_json
+from nla_release.io.files import dump_json
+from nla_release.statistics.formulas import cosine_rows
 from tests.builders import evidence_parts, make_evidence, verbalization
 from tests.calibration.real_pair import real_parts
 

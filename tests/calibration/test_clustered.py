@@ -1,4 +1,4 @@
-"""Intervals that take documents whole: what `calibration/clustered.py` promises.
+"""Intervals that take documents whole: what `statistics/clustered.py` promises.
 
 How often they hold the true value is measured by `python -m benchmarks.coverage`.
 """
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nla_release.calibration.clustered import (
+from nla_release.statistics.clustered import (
     best_as_ties,
     effective_documents,
     lower,
@@ -20,7 +20,7 @@ from nla_release.calibration.clustered import (
     share_interval,
     sign_flip_p,
 )
-from nla_release.calibration.statistics import wilson
+from nla_release.statistics.formulas import wilson
 
 
 def test_equal_documents_count_as_many_and_a_giant_counts_for_little_more_than_one() -> None:

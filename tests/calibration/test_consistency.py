@@ -14,7 +14,7 @@ from nla_release.calibration.consistency import (
     read_differently,
     unlike_documents,
 )
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from tests.builders import evidence_parts
 
 ROWS = {"rows": 60, "documents": 12}

@@ -1,15 +1,15 @@
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.contamination import (
     contamination,
     contamination_format_2,
     contamination_sentence,
 )
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import TrainingOverlap
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.errors import EvidenceError
+from nla_release.evidence.records import TrainingOverlap
+from nla_release.statistics.blocks import Inconclusive
 from tests.builders import evidence_parts, make_evidence, source_text, training_shingles
 
 
@@ -171,7 +171,7 @@ def test_labels_that_are_repeated_word_for_word_are_counted(measured):
 
 def test_a_sample_of_a_large_corpus_finds_wholesale_reuse(measured, monkeypatch):
     """Each row is too short for the sample by itself, all of them together are not."""
-    monkeypatch.setattr("nla_release.shingles.MAX_SHINGLES", 60)
+    monkeypatch.setattr("nla_release.evidence.shingles.MAX_SHINGLES", 60)
     found = contamination(measured(*map(source_text, range(40)))).shingles
 
     assert found.one_in > 1

@@ -1,4 +1,4 @@
-"""A row's own text against the texts of other rows: what `calibration/contrasts.py` promises."""
+"""A row's own text against the texts of other rows: what `statistics/contrasts.py` promises."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.calibration.clustered import t_quantile
-from nla_release.calibration.contrasts import Contrasts, centred, contrasts
+from nla_release.statistics.clustered import t_quantile
+from nla_release.statistics.contrasts import Contrasts, centred, contrasts
 
 
 def found(scores, documents, *, texts=None, failed=None, tokens=None) -> Contrasts:
@@ -148,7 +148,7 @@ def test_without_tokens_there_is_no_token_control() -> None:
 def test_rows_read_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.default_rng(5).standard_normal((8, 8))
     whole = found(scores, DOCUMENTS, tokens=TOKENS)
-    monkeypatch.setattr("nla_release.calibration.contrasts.AT_ONCE", 24)
+    monkeypatch.setattr("nla_release.statistics.contrasts.AT_ONCE", 24)
     pieces = found(scores, DOCUMENTS, tokens=TOKENS)
     for name in ("within", "between", "above_others", "above_token"):
         one, other = getattr(whole, name), getattr(pieces, name)

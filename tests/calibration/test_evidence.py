@@ -7,10 +7,10 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import Row
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
-from nla_release.files import sha256_file
+from nla_release.evidence.records import Row
+from nla_release.io.files import sha256_file
 from tests.builders import evidence_parts, make_evidence, verbalization
 
 

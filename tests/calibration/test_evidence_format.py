@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import ProbeRecord, Row, TrainingOverlap
-from nla_release.calibration.vectors import first_with_text
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
+from nla_release.calibration.json_schemas import schema_text
 from nla_release.errors import EvidenceError
-from nla_release.release_config import QUICK, chosen_probes
-from nla_release.schema import parse
-from nla_release.sidecar_schema import schema_text
+from nla_release.evidence.records import ProbeRecord, Row, TrainingOverlap
+from nla_release.evidence.vectors import first_with_text
+from nla_release.io.schema import parse
+from nla_release.release.config import QUICK, chosen_probes
 from tests.builders import evidence_parts, make_evidence
 from tests.calibration.test_evidence import edit_row, edit_run, edit_vectors, refused
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.label import CONDITIONS, RULE, clauses, grades, label, label_name
 from nla_release.calibration.report import Contrasts, CurrentCalibration
 from nla_release.cards.blocks import expected_page_blocks

@@ -1,6 +1,6 @@
 import pytest
 
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
 from tests.builders import evidence_parts
 

@@ -14,18 +14,18 @@ import pytest
 from pydantic import ValidationError
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.calibration_text import calibration_table
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.compared import FILE_NAME as COMPARISON
 from nla_release.cards.compared import read_comparison
 from nla_release.errors import EvidenceError
-from nla_release.files import dump_json, read_json
-from nla_release.output.calibration_text import calibration_table
+from nla_release.gate import judge
+from nla_release.gate.evidence import not_as_computed
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_json, read_json
 from nla_release.report.render import render_report
-from nla_release.rules import judge
-from nla_release.rules.evidence import not_as_computed
-from nla_release.rules.subject import find_subject
 from tests.builders import make_evidence
 
 OTHERS: list[Any] = [None, "x", [], {}, True, -1]

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nla_release.calibration import places as module
-from nla_release.calibration.places import count_above, own_places, places, retrieved
-from nla_release.calibration.statistics import TIE, unit_rows
+from nla_release.statistics import places as module
+from nla_release.statistics.formulas import TIE, unit_rows
+from nla_release.statistics.places import count_above, own_places, places, retrieved
 
 
 @given(st.integers(1, 20))

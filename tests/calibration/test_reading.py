@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nla_release.calibration.contrasts import centred
-from nla_release.calibration.places import own_places
 from nla_release.calibration.reading import (
     Answers,
     in_document,
@@ -15,6 +13,8 @@ from nla_release.calibration.reading import (
     nearness,
     pair_contrasts,
 )
+from nla_release.statistics.contrasts import centred
+from nla_release.statistics.places import own_places
 from tests.calibration.real_pair import real_parts
 
 

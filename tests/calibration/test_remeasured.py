@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.controls import row_texts
 from nla_release.calibration.remeasured import (
     EXACT,
     OTHERWISE,
@@ -15,7 +14,8 @@ from nla_release.calibration.remeasured import (
     compare_answers,
     tolerance,
 )
-from nla_release.explanation import Explanation
+from nla_release.contract.explanation import Explanation
+from nla_release.evidence.controls import row_texts
 from tests.builders import make_evidence
 
 RECORDED = Conditions(None, "float32", "cpu")

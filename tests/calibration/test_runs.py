@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.multiplicity import tried_sentence
-from nla_release.calibration.runs import (
+from nla_release.errors import EvidenceError, InputError
+from nla_release.evidence.runs import (
     MAX_LINES,
     NAME,
     Asked,
@@ -21,7 +22,6 @@ from nla_release.calibration.runs import (
     read_runs,
     run_counts,
 )
-from nla_release.errors import EvidenceError, InputError
 from tests.builders import evidence_parts, recorded
 
 FILES = {"av/adapter_model.safetensors": "a" * 64, "ar/adapter_model.safetensors": "b" * 64}

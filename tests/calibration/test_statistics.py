@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest, mannwhitneyu
 
-from nla_release.calibration.statistics import (
+from nla_release.statistics.formulas import (
     area_under_curve,
     bootstrap_area,
     bootstrap_ratio,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.calibration.texts import (
+from nla_release.diagnostics.texts import (
     gibberish,
     join_claims,
     paraphrase,

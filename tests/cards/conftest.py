@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nla_release.cards.render import render
-from nla_release.release import Release
+from nla_release.release.folder import Release
 from tests.builders_pair import make_release
 
 NOTES = {

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.cards import adding
-from nla_release.cards.addenda import read_addenda
-from nla_release.cards.adding import add_evidence
 from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.render import render
 from nla_release.errors import InputError
-from nla_release.files import read_json, sha256_file, write_atomic
-from nla_release.release import Release, read_release
+from nla_release.history import adding
+from nla_release.history.addenda import read_addenda
+from nla_release.history.adding import add_evidence
+from nla_release.io.files import read_json, sha256_file, write_atomic
+from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure
 from tests.cli.test_bad_input import snapshot
 from tests.pairs.zoo import edited_json

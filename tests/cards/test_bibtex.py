@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nla_release.cards.bibtex import read_entries, same_words
 from nla_release.errors import InputError
+from nla_release.text.bibtex import read_entries, same_words
 
 CARD = """Some prose, an @mention and user@example.org.
 

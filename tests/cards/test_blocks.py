@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration
-from nla_release.calibration.row import HEADER
 from nla_release.cards.blocks import (
     CARD_NAMES,
     PAGE_NAMES,
@@ -22,8 +21,9 @@ from nla_release.cards.blocks import (
 )
 from nla_release.cards.runs import runs_block
 from nla_release.errors import InputError
-from nla_release.files import read_json
-from nla_release.release import Release
+from nla_release.io.files import read_json
+from nla_release.release.folder import Release
+from nla_release.statistics.row import HEADER
 from nla_release.text.numbers import number
 from tests.builders_pair import make_release
 

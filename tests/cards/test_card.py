@@ -9,12 +9,12 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import CARD_NAMES, PROBES, expected_blocks, generated_blocks, marked
 from nla_release.cards.render import render
-from nla_release.files import dump_yaml, sha256_file, write_atomic
-from nla_release.release import Release, read_release
+from nla_release.io.files import dump_yaml, sha256_file, write_atomic
+from nla_release.release.folder import Release, read_release
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH, make_release, measure, pair_digests, release_document
 from tests.cards.conftest import card

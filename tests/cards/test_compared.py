@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.calibration.settings import Differing, what_differs
 from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.compared import read_comparison
 from nla_release.cards.render import render
 from nla_release.errors import NothingCheckedError
-from nla_release.files import read_json
-from nla_release.release import read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
+from nla_release.evidence.settings import Differing, what_differs
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import read_json
+from nla_release.release.folder import read_release
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_yaml
 

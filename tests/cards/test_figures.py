@@ -11,8 +11,8 @@ import matplotlib as mpl
 import matplotlib.image
 import pytest
 
+from nla_release.adapter.training_log import Step
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.versions import side_by_side
 from nla_release.cards.figures import (
     Plot,
@@ -22,7 +22,7 @@ from nla_release.cards.figures import (
     training_loss,
     versions_side_by_side,
 )
-from nla_release.training_log import Step
+from nla_release.evidence.controls import CONTROLS
 from tests.builders import make_evidence
 
 LOG = [Step(step=step, loss=3 - step / 100 + (step % 7) / 20, lr=0.001) for step in range(1, 200)]

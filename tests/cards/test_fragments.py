@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.cards.blocks import generated_blocks
-from nla_release.cards.fragments import (
+from nla_release.cards.render import render
+from nla_release.errors import ConfigError, InputError, RefusedError
+from nla_release.history.fragments import (
     FrontMatter,
     fragment_entry,
     pending,
     read_fragments,
     write_fragment,
 )
-from nla_release.cards.history import Record, Superseded, entries, read_log
-from nla_release.cards.render import render
-from nla_release.errors import ConfigError, InputError, RefusedError
-from nla_release.files import write_atomic
-from nla_release.release import Release
+from nla_release.history.log import Record, Superseded, entries, read_log
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import Release
 from tests.builders_pair import make_release, measure
 from tests.pairs.history import RETRACTION, fragment_text
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from nla_release.calibration.report import Calibration
-from nla_release.hub.card_metadata import check_card
-from nla_release.licences import LICENSES
-from nla_release.release import Release
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.release.folder import Release
+from nla_release.release.licences import LICENSES
 
 
 def metadata(card: str) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.cards.history import append, entries, read_history
 from nla_release.cards.render import render
 from nla_release.errors import InputError, RefusedError
-from nla_release.files import sha256_file, write_atomic
-from nla_release.release import Release
+from nla_release.history.log import append, entries, read_history
+from nla_release.io.files import sha256_file, write_atomic
+from nla_release.release.folder import Release
 from tests.builders_pair import make_release, measure
 
 

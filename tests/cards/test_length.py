@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nla_release.calibration.report import Calibration
-from nla_release.release import ROLES
-from nla_release.sidecar import read_sidecar
+from nla_release.contract.sidecar import read_sidecar
+from nla_release.release.folder import ROLES
 from nla_release.text.numbers import interval, number, signed
 
 MAX_WORDS = 1800

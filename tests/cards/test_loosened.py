@@ -1,7 +1,7 @@
 """Whoever reads a card learns which thresholds its author set lower than the tool does."""
 
 from nla_release.cards.loosened import loosened_section
-from nla_release.release_config import Gates
+from nla_release.release.config import Gates
 
 
 def test_gates_at_their_default_or_stricter_are_not_spoken_of():

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from nla_release.cards.markdown import (
+from nla_release.text.markdown import (
     _INVISIBLE,
     bibtex,
     code_cell,
@@ -18,7 +18,7 @@ from nla_release.cards.markdown import (
     quoted,
     unseen,
 )
-from nla_release.cards.visible import view
+from nla_release.text.visible import view
 
 READER = MarkdownIt("commonmark").enable("table")
 HOSTILE = st.text(

@@ -7,7 +7,7 @@ import pytest
 from nla_release.cards.inputs import read_inputs
 from nla_release.cards.method import Component, alignment
 from nla_release.cards.render import render
-from nla_release.release import Release, read_release
+from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure
 from tests.cards.conftest import card
 from tests.pairs.zoo import edited_yaml

@@ -8,7 +8,7 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.notes import NAMES, read_notes
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
-from nla_release.files import write_atomic
+from nla_release.io.files import write_atomic
 from tests.builders_pair import make_release, measure
 from tests.cards.conftest import card
 

@@ -8,11 +8,11 @@ import pytest
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
-from nla_release.files import dump_yaml, write_atomic
-from nla_release.release import Release, read_release
-from nla_release.rules import RULES
-from nla_release.rules.prose import numbers_are_the_calibrations
-from nla_release.rules.subject import find_subject
+from nla_release.gate import RULES
+from nla_release.gate.prose import numbers_are_the_calibrations
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure, release_document
 from tests.cards.conftest import card
 

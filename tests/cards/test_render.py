@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
+from nla_release.contract.sidecar import contract_digest, read_sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, PairError
-from nla_release.files import dump_json, dump_yaml, read_json, sha256_file, write_atomic
-from nla_release.manifest import read_manifest, record_files
-from nla_release.release import ROLES, Release, read_release
-from nla_release.sidecar import contract_digest, read_sidecar
+from nla_release.io.files import dump_json, dump_yaml, read_json, sha256_file, write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
+from nla_release.release.manifest import read_manifest, record_files
 from tests.builders_pair import REVISION, SCALE, make_release, measure, release_document
 
 SHARED = {

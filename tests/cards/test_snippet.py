@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.cards.render import render
 from nla_release.cards.snippet import snippet
-from nla_release.files import write_atomic
-from nla_release.release import Release, read_release
-from nla_release.sidecar import Sidecar, read_sidecar
+from nla_release.contract.sidecar import Sidecar, read_sidecar
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import Release, read_release
 from tests.builders import evidence_parts, make_evidence
 from tests.builders_pair import (
     AR_TEMPLATE,

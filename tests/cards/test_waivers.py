@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nla_release.cards.render import render
-from nla_release.files import dump_yaml, write_atomic
-from nla_release.release import read_release
+from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.release.folder import read_release
 from tests.builders_pair import make_release, release_document
 from tests.cards.conftest import card
 

@@ -9,12 +9,12 @@ import pytest
 import safetensors.numpy
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
-from nla_release.cards.adding import replaced_version
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.cards.render import render
-from nla_release.files import read_json, sha256_file, write_atomic
-from nla_release.manifest import read_manifest
-from nla_release.release import ROLES, read_release
+from nla_release.history.adding import replaced_version
+from nla_release.io.files import read_json, sha256_file, write_atomic
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.manifest import read_manifest
 from tests.builders_pair import make_release, measure
 from tests.cli.test_bad_input import complains, snapshot
 from tests.pairs.zoo import edited_json

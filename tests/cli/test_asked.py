@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from nla_release.asked import CALIBRATE, ROUNDTRIP, check_asked, unlike
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.asked import CALIBRATE, ROUNDTRIP, check_asked, unlike
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.errors import ConfigError
-from nla_release.files import read_json, write_atomic
-from nla_release.reference import write_reference
-from nla_release.release import Release, read_release
-from nla_release.training_documents import lists_digest, write_training_documents
+from nla_release.evidence.reference import write_reference
+from nla_release.evidence.training_documents import lists_digest, write_training_documents
+from nla_release.io.files import read_json, write_atomic
+from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_json, edited_yaml
 

@@ -13,11 +13,11 @@ import safetensors.numpy
 from click.testing import CliRunner
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.cli import cli
 from nla_release.errors import NlaReleaseError
-from nla_release.files import dump_json, read_json, sha256_file
-from nla_release.release import read_release
+from nla_release.io.files import dump_json, read_json, sha256_file
+from nla_release.release.folder import read_release
 from tests.builders import evidence_parts
 from tests.builders_pair import pair_digests
 from tests.pairs.zoo import HELD_OUT, ROWS, WIDTH, measured_as

@@ -2,8 +2,8 @@
 
 import pytest
 
-from nla_release.files import write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.io.files import write_atomic
+from nla_release.local_hub.server import LoopbackHub
 from tests.builders_pair import REVISION, make_release
 from tests.pairs.zoo import edited_json, edited_yaml
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from nla_release.files import dump_yaml, read_yaml, write_atomic
+from nla_release.io.files import dump_yaml, read_yaml, write_atomic
 from tests.pairs.zoo import edited_card, in_sidecar, measured_as
 
 

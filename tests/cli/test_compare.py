@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nla_release.cards.render import render
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 from tests.builders_pair import make_release, measure
 
 

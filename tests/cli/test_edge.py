@@ -12,7 +12,7 @@ import pytest
 from nla_release.cli import edge
 from nla_release.cli.edge import INTERRUPTED, run, tell
 from nla_release.errors import InputError
-from nla_release.files import dump_json
+from nla_release.io.files import dump_json
 
 
 def test_an_interrupted_command_promises_nothing_but_that_it_can_be_run_again(capsys, monkeypatch):

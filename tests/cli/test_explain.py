@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.cli.explain import command
-from nla_release.rules import ALL_RULES
+from nla_release.gate import ALL_RULES
 
 
 @pytest.mark.parametrize("code", ["NLA102", "nla102"])

@@ -5,11 +5,11 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from nla_release.cards.fragments import read_fragments
 from nla_release.cards.render import render
 from nla_release.cli.history import command
-from nla_release.files import read_json, write_atomic
-from nla_release.release import read_release
+from nla_release.history.fragments import read_fragments
+from nla_release.io.files import read_json, write_atomic
+from nla_release.release.folder import read_release
 from tests.builders_pair import make_release
 from tests.cli.test_bad_input import complains, snapshot
 

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from nla_release.files import dump_yaml
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.loopback.store import Store
-from nla_release.hub.remote import Hub
-from nla_release.release import ROLES
-from nla_release.sidecar import read_sidecar
+from nla_release.contract.sidecar import read_sidecar
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.io.files import dump_yaml
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.store import Store
+from nla_release.release.folder import ROLES
 from tests.builders_pair import make_base
 from tests.dialects.samples import (
     COMMON,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.files import read_text
-from nla_release.hub.loopback.commits import Put
-from nla_release.release import read_release
+from nla_release.io.files import read_text
+from nla_release.local_hub.commits import Put
+from nla_release.release.folder import read_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
 from tests.hub.publishing import VERSION, api_of, commits, repos, tags

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from nla_release.cards.render import render
-from nla_release.files import read_json, write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.release import ROLES, read_release
+from nla_release.io.files import read_json, write_atomic
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import ROLES, read_release
 from tests.builders_pair import make_release, measure
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub

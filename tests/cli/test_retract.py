@@ -8,21 +8,21 @@ from datetime import date
 import pytest
 from huggingface_hub import ModelCard
 
-from nla_release.cards.history import read_log
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError, PartlyPublishedError, RefusedError
-from nla_release.files import read_text, write_atomic
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.history.log import read_log
 from nla_release.hub.plan import Wishes, make_plan
-from nla_release.hub.remote import Hub
 from nla_release.hub.retract import retract
 from nla_release.hub.retraction import plan_retraction
 from nla_release.hub.withdrawing import Withdrawal
-from nla_release.manifest import read_manifest, record_files
-from nla_release.release import ROLES, read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.io.files import read_text, write_atomic
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.manifest import read_manifest, record_files
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
 from tests.hub.publishing import api_of, commits, publish, repos, tags, text_of

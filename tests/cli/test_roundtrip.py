@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from nla_release.calibration.evidence import read_evidence
-from nla_release.calibration.records import ProbeName
+from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.evidence.records import ProbeName
 from tests.builders_pair import make_release
 from tests.pairs.zoo import edited_yaml
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from nla_release.calibration.evidence import Evidence, write_evidence
+from nla_release.calibration.evidence_folder import Evidence, write_evidence
 from tests.builders import EvidenceParts, evidence_parts
 
 

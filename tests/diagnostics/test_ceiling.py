@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
-from nla_release.calibration.statistics import unit_rows
 from nla_release.diagnostics.ceiling import _told, report
+from nla_release.statistics.blocks import Inconclusive
+from nla_release.statistics.formulas import unit_rows
 
 
 def documents_apart(spread):

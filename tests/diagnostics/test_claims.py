@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.diagnostics.claims import report
+from nla_release.statistics.blocks import Inconclusive
 
 
 def repeated(parts, name="real"):

@@ -1,5 +1,5 @@
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.diagnostics.discrimination import report
+from nla_release.statistics.blocks import Inconclusive
 
 
 def test_a_probe_that_did_not_run_has_no_report(measured):

@@ -1,7 +1,7 @@
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.diagnostics.injection import report
+from nla_release.statistics.blocks import Inconclusive
 
 
 def saying(outputs):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
-from nla_release.calibration.measures import FORMAT_2
-from nla_release.calibration.records import ProbeRecord
 from nla_release.diagnostics.paraphrase import DIAGNOSTIC, report, wording_cost
+from nla_release.evidence.records import ProbeRecord
+from nla_release.statistics.blocks import Inconclusive
+from nla_release.statistics.measures import FORMAT_2
 
 
 def paraphrased(measured, change=lambda parts: None, **options):

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from nla_release.calibration.diagnostic_names import DIAGNOSTICS
 from nla_release.cli.roundtrip import command
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import Diagnostic
-from nla_release.release_config import Evaluation
+from nla_release.evidence.diagnostic_names import DIAGNOSTICS
+from nla_release.release.config import Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 
 TOY = """
 from pydantic import Field
-from nla_release.calibration.blocks import Ratio
-from nla_release.calibration.row import share_row
+from nla_release.statistics.blocks import Ratio
+from nla_release.statistics.row import share_row
 from nla_release.diagnostics.asking import Plan
 from nla_release.diagnostics.model import Diagnostic, Leaves
-from nla_release.schema import Strict
+from nla_release.io.schema import Strict
 
 class Toy(Strict):
     shouted: Ratio = Field(description="explanations in capitals")
@@ -56,7 +56,7 @@ DIAGNOSTIC = Diagnostic(
 SCRIPT = """
 import json, sys, tempfile
 from pathlib import Path
-import nla_release.calibration.diagnostic_names as names
+import nla_release.evidence.diagnostic_names as names
 
 names.DIAGNOSTICS += ("toy",)
 
@@ -65,17 +65,17 @@ import nla_release.diagnostics as room
 room.__path__.append(sys.argv[1])
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
-from nla_release.calibration.records import ProbeRecord
+from nla_release.calibration.evidence_folder import write_evidence
+from nla_release.evidence.records import ProbeRecord
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import TABLES, expected_page_blocks
 from nla_release.diagnostics.asking import Seen
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
-from nla_release.explanation import Explanation
-from nla_release.output.calibration_text import calibration_table
+from nla_release.contract.explanation import Explanation
+from nla_release.calibration.calibration_text import calibration_table
 from nla_release.prose.quantities import quantities
-from nla_release.release_config import Evaluation, chosen_probes
+from nla_release.release.config import Evaluation, chosen_probes
 from tests.builders import evidence_parts
 
 parts = evidence_parts(rows=60, documents=30)

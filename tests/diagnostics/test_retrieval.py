@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.measures import UNEQUAL
 from nla_release.diagnostics.retrieval import DIAGNOSTIC, _rows_drawn, report
+from nla_release.statistics.blocks import Inconclusive
+from nla_release.statistics.measures import UNEQUAL
 
 
 def test_perfect_reconstructions_are_first_everywhere(measured):

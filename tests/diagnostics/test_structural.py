@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.calibration.calibrate import calibrate
 from nla_release.diagnostics.structural import report
+from nla_release.statistics.blocks import Inconclusive
 
 
 def test_shares_are_the_controls_over_the_real_cosine(measured):

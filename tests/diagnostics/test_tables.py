@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from nla_release.calibration.blocks import Ratio
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.contamination import Contamination, contamination_sentence
-from nla_release.calibration.diagnostic_names import DIAGNOSTICS
-from nla_release.calibration.measures import FORMAT_2
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import PROBES, TABLES, expected_blocks, expected_page_blocks
 from nla_release.diagnostics import ceiling
 from nla_release.diagnostics.ceiling import Ceiling
 from nla_release.diagnostics.paraphrase import Paraphrase, rewording_sentence
+from nla_release.evidence.diagnostic_names import DIAGNOSTICS
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded
+from nla_release.statistics.blocks import Ratio
+from nla_release.statistics.measures import FORMAT_2
 from tests.builders import make_evidence
 
 ALL = ["text-controls", "injection", "claims", "paraphrase", "discrimination", "text-retrieval"]

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
-from nla_release.calibration.measures import FORMAT_2
 from nla_release.diagnostics.templates import report, skeletons_of
+from nla_release.statistics.blocks import Inconclusive
+from nla_release.statistics.measures import FORMAT_2
 
 
 def saying(explain, gold=lambda row: f"label {row}"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
 from nla_release.diagnostics.text_controls import report
+from nla_release.statistics.blocks import Inconclusive
 
 
 def test_a_probe_that_did_not_run_has_no_report(measured):

@@ -1,8 +1,8 @@
 import pytest
 
-from nla_release.calibration.blocks import Inconclusive
-from nla_release.calibration.records import ProbeRecord
 from nla_release.diagnostics.text_retrieval import Skipped, report
+from nla_release.evidence.records import ProbeRecord
+from nla_release.statistics.blocks import Inconclusive
 
 WORDS = (
     *("moon", "savanna", "violin", "harbour", "lantern", "glacier"),

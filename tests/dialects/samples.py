@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from nla_release.files import write_atomic
+from nla_release.io.files import write_atomic
 from tests.builders_pair import WIDTH, make_pair
 from tests.sidecars import TINY_BASE
 

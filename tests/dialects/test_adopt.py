@@ -13,17 +13,17 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from nla_release.chat import read_chat
+from nla_release.contract.chat import read_chat
+from nla_release.contract.pairing import disagreements
+from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError
-from nla_release.files import dump_json, read_json, read_yaml, write_atomic
-from nla_release.pairing import disagreements
-from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
-from nla_release.release import read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
-from nla_release.sidecar import read_sidecar
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_json, read_json, read_yaml, write_atomic
+from nla_release.release.folder import read_release
 from tests.builders_pair import make_base, make_pair
 from tests.chats import CHATML, TURNS
 from tests.dialects.samples import (

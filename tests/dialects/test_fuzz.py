@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import read_contract
 from nla_release.dialects.sources import Source
 from nla_release.errors import InputError, NlaReleaseError
-from nla_release.files import dump_yaml
-from nla_release.release import ROLES, read_release
-from nla_release.sidecar import read_sidecar
+from nla_release.io.files import dump_yaml
+from nla_release.release.folder import ROLES, read_release
 from tests.dialects.samples import COMMON, SAMPLES, STAGES, TEMPLATES, TOKENIZER, make_kitft_pair
 from tests.dialects.test_table import TREES
 

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release.contract.sidecar import dump_sidecar, read_sidecar
 from nla_release.dialects.canonical import canonical, original
 from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
@@ -23,8 +24,7 @@ from nla_release.errors import (
     RefusedError,
     SidecarError,
 )
-from nla_release.files import dump_yaml, read_yaml, write_atomic
-from nla_release.sidecar import dump_sidecar, read_sidecar
+from nla_release.io.files import dump_yaml, read_yaml, write_atomic
 from tests.builders_pair import make_pair
 from tests.dialects.samples import (
     COMMON,

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from nla_release import resources
-from nla_release.sidecar_schema import MODELS, schema_text
+from nla_release.calibration.json_schemas import MODELS, schema_text
+from nla_release.io import resources
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_schema_is_the_one_generated_from_the_model(name):
-    """`python -m nla_release.sidecar_schema` renews them."""
+    """`python -m nla_release.calibration.json_schemas` renews them."""
     assert (resources.folder("sidecars") / name).read_text(encoding="utf-8") == schema_text(name)
 
 

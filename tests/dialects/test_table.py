@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nla_release.dialects import Context, recognise
 from nla_release.dialects.folder import read_contract, read_folder
 from nla_release.errors import InputError, NlaReleaseError, RefusedError, SidecarError
-from nla_release.files import dump_yaml, write_atomic
+from nla_release.io.files import dump_yaml, write_atomic
 from tests.builders_pair import make_pair
 from tests.dialects.samples import SAMPLES, write_files
 

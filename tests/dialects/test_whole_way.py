@@ -16,13 +16,13 @@ import torch
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.activations import read_activations
 from nla_release.engine.roundtrip import roundtrip
-from nla_release.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
-from nla_release.release import ROLES, read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
-from nla_release.sidecar import read_sidecar
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
+from nla_release.release.folder import ROLES, read_release
 from train.demo import BASE
 
 ROWS = 50

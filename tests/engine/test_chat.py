@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from nla_release.chat import Chat, read_chat
-from nla_release.chat_rendering import rendered
+from nla_release.contract.chat import Chat, read_chat
+from nla_release.contract.chat_rendering import rendered
+from nla_release.contract.prompt import encoder, load_tokenizer
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import PairError
-from nla_release.prompt import encoder, load_tokenizer
 from tests.chats import CHATML, GEMMA, STYLES, TURNS, through_chat
 from tests.sidecars import TINY_BASE
 

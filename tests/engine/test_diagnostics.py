@@ -13,21 +13,21 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from nla_release.calibration import texts
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import RunFacts
-from nla_release.calibration.shuffle import other_rows
-from nla_release.calibration.vectors import first_with_text
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
+from nla_release.contract.explanation import Explanation
+from nla_release.diagnostics import texts
 from nla_release.engine import pair as pair_module
 from nla_release.engine.encoder import encoder_version, load_encoder
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, EvidenceError
-from nla_release.explanation import Explanation
-from nla_release.files import sha256_bytes, write_atomic
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.release import read_release
-from nla_release.training_documents import write_training_documents
+from nla_release.evidence.records import RunFacts
+from nla_release.evidence.shuffle import other_rows
+from nla_release.evidence.training_documents import write_training_documents
+from nla_release.evidence.vectors import first_with_text
+from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import read_release
 from tests.pairs.zoo import edited_yaml
 
 ROWS = 24

@@ -15,7 +15,7 @@ import torch
 from nla_release.engine.activations import read_activations
 from nla_release.engine.own_data import make_data
 from nla_release.errors import ConfigError, DataError, RefusedError
-from nla_release.reference import read_reference
+from nla_release.evidence.reference import read_reference
 
 WIDTH, ROWS, TRAINED = 8, 12, 30
 RNG = np.random.default_rng(0)

@@ -20,7 +20,7 @@ from nla_release.errors import (
     SidecarError,
     WeightsError,
 )
-from nla_release.files import dump_yaml, read_yaml
+from nla_release.io.files import dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
 
 

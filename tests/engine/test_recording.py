@@ -9,14 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
-from nla_release.calibration.runs import read_runs
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.engine.lookup import look_up
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import DataError, EvidenceError
-from nla_release.files import dump_yaml, read_yaml
-from nla_release.release import read_release
+from nla_release.evidence.runs import read_runs
+from nla_release.io.files import dump_yaml, read_yaml
+from nla_release.release.folder import read_release
 
 SHORT = {"rows": 12, "max_new_tokens": 8}
 

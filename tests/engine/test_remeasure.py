@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.calibration.records import RunFacts
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.remeasured import choose_rows
 from nla_release.cards.render import render
 from nla_release.engine.remeasure import remeasure
 from nla_release.errors import ConfigError
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.remote import Hub
-from nla_release.release import ROLES, read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
+from nla_release.evidence.records import RunFacts
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import ROLES, read_release
 from tests.hub.publishing import publish, repos
 from tests.warm import Warm
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EvidenceError, NothingCheckedError
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 
 
 def small(release):

@@ -8,16 +8,16 @@ import pytest
 import safetensors.numpy
 
 from nla_release.calibration.compare import compare, compare_two
-from nla_release.calibration.evidence import read_evidence, write_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.measured import Measured
-from nla_release.calibration.records import RunFacts
 from nla_release.cli.sweep import names
 from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.engine.sweep import sweep
 from nla_release.errors import ConfigError, PairError
-from nla_release.files import dump_yaml, read_yaml
-from nla_release.release import read_release
+from nla_release.evidence.records import RunFacts
+from nla_release.io.files import dump_yaml, read_yaml
+from nla_release.release.folder import read_release
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 
 from nla_release.engine.trial import load
 from nla_release.errors import NlaReleaseError
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.remote import Hub
-from nla_release.release import ROLES, read_release
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import ROLES, read_release
 from tests.hub.publishing import api_of, publish, repos
 from tests.warm import Warm
 

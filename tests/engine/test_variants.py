@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nla_release.adapter_config import AdapterConfig, portable
+from nla_release.adapter.config import AdapterConfig, portable
 from nla_release.engine.adapters import attach, calm
 from nla_release.engine.base import load_base
 from nla_release.errors import PairError

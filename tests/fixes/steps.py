@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nla_release.fixes import Fix, LeftAlone, find_fixes, write
-from nla_release.rules.subject import find_subject
+from nla_release.gate.subject import find_subject
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:

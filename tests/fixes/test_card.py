@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.files import sha256_file
+from nla_release.io.files import sha256_file
 from tests.fixes.steps import contents, fixed, fixes, left_alone
 from tests.pairs.zoo import (
     MANIFEST,

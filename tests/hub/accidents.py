@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from nla_release.manifest import FILE_NAME
-from nla_release.release import ROLES
+from nla_release.release.folder import ROLES
+from nla_release.release.manifest import FILE_NAME
 from tests.hub.faults import Asked
 
 Kind = Literal[

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.remote import Hub
-from nla_release.release import Release, read_release
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import Release, read_release
 from tests.hub.faulty import FaultyHub
 from tests.hub.odd import OddServer
 from tests.hub.publishing import publish, repos

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nla_release.hub.loopback.store import Store
+from nla_release.local_hub.store import Store
 from tests.hub.fault_kinds import KINDS, Exchange
 
 Accident = Literal[

@@ -16,8 +16,9 @@ import pytest
 from huggingface_hub.utils import _http, httpx
 from starlette.types import ASGIApp
 
-from nla_release.hub import act, client, once, questions
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.hub import act, once
+from nla_release.hub_client import client, questions
+from nla_release.local_hub.server import LoopbackHub
 from tests.hub.faults import Fault, Faults
 from tests.waiting import LONGEST
 
@@ -26,7 +27,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         __name__,
-        "nla_release.hub.loopback.app",
+        "nla_release.local_hub.app",
         "uvicorn.protocols.http.h11_impl",
         "uvicorn.lifespan.off",
         "uvicorn.loops.asyncio",

@@ -7,8 +7,8 @@ from huggingface_hub import HfApi
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, Wishes, make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
-from nla_release.release import ROLES, Release
+from nla_release.hub_client.remote import Hub
+from nla_release.release.folder import ROLES, Release
 
 VERSION = "0.0.1"
 

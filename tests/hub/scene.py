@@ -20,18 +20,18 @@ from typing import Literal, Self
 import pytest
 
 from nla_release.errors import NlaReleaseError
-from nla_release.files import sha256_file, write_atomic
 from nla_release.hub import journal, staging
-from nla_release.hub.client import Patience, quiet_client
 from nla_release.hub.journal import Journal
-from nla_release.hub.loopback.errors import RepoNotFoundError
-from nla_release.hub.loopback.store import Store
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
-from nla_release.hub.release_id import read_id
-from nla_release.hub.remote import SERVER_FILES, Hub
-from nla_release.manifest import FILE_NAME, dump_manifest, read_manifest
-from nla_release.release import ROLES
+from nla_release.hub_client.client import Patience, quiet_client
+from nla_release.hub_client.remote import SERVER_FILES, Hub
+from nla_release.io.files import sha256_file, write_atomic
+from nla_release.local_hub.errors import RepoNotFoundError
+from nla_release.local_hub.store import Store
+from nla_release.release.folder import ROLES
+from nla_release.release.manifest import FILE_NAME, dump_manifest, read_manifest
+from nla_release.release.release_id import read_id
 from tests.hub.accidents import FILES, Case, Moment
 from tests.hub.faults import Fault
 from tests.hub.faulty import FORKS, FaultyHub, HubProcess, never_answered

@@ -6,7 +6,7 @@ from nla_release.errors import EnvironmentProblem, PartlyPublishedError, Refused
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.remote import Hub
 from tests.hub.faults import Fault
 from tests.hub.publishing import VERSION, api_of, publish, repos
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.hub.card_metadata import check_card
+from nla_release.hub_client.card_metadata import check_card
 
 GOOD = """---
 license: cc-by-4.0

@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.hub import questions
-from nla_release.hub.client import Limits, Patience, quiet_client
-from nla_release.hub.client_errors import OutcomeUnknownError
+from nla_release.hub_client import questions
+from nla_release.hub_client.client import Limits, Patience, quiet_client
+from nla_release.hub_client.client_errors import OutcomeUnknownError
 
 pytestmark = pytest.mark.wire
 

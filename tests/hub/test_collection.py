@@ -7,7 +7,7 @@ import pytest
 from nla_release.hub import collection
 from nla_release.hub.collection import collect
 from nla_release.hub.plan import Wishes, make_plan
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.remote import Hub
 from tests.hub.publishing import VERSION, api_of, publish, repos
 
 pytestmark = pytest.mark.wire

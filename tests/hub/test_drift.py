@@ -9,7 +9,7 @@ from nla_release.errors import RefusedError
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 
 pytestmark = pytest.mark.wire

@@ -3,8 +3,8 @@
 import pytest
 
 from nla_release.errors import ConfigError
-from nla_release.hub.endpoint import checked_endpoint
-from nla_release.hub.remote import Hub
+from nla_release.hub_client.endpoint import checked_endpoint
+from nla_release.hub_client.remote import Hub
 
 
 @pytest.mark.parametrize(

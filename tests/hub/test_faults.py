@@ -10,8 +10,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import get_session, httpx
 
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.store import Store
+from nla_release.hub_client.client import quiet_client
+from nla_release.local_hub.store import Store
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub, HubProcess
 from tests.waiting import wait_until

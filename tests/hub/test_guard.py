@@ -13,13 +13,13 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.hub import client
-from nla_release.hub.client import quiet_client
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteFile, RemoteState
-from nla_release.rules import tokenizer
-from nla_release.rules.model import Skip
-from nla_release.rules.tokenizer import _from_hub
+from nla_release.gate import tokenizer
+from nla_release.gate.model import Skip
+from nla_release.gate.tokenizer import _from_hub
+from nla_release.hub_client import client
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteFile, RemoteState
 
 LOGIN, GIVEN = "hf_of_the_login_cache_0123456789", "hf_of_the_environment_0123456789"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.hub.masking import masked
+from nla_release.io.masking import masked
 
 
 @pytest.mark.parametrize(

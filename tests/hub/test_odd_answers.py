@@ -7,9 +7,9 @@ import pytest
 from huggingface_hub.hf_api import RepoFile
 
 from nla_release.errors import RefusedError
-from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
-from nla_release.hub.remote import Hub
-from nla_release.hub.remote_state import RemoteFile
+from nla_release.hub_client.client_errors import DeniedError, OutcomeUnknownError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteFile
 from tests.hub.faulty import never_wait
 from tests.hub.odd import OddServer
 
@@ -152,7 +152,7 @@ def test_nor_is_a_tree_of_other_types(faulty, monkeypatch, key, value):
     client = Hub(faulty.endpoint, faulty.token)
     client.create("a/b", private=False)
     monkeypatch.setattr(
-        "nla_release.hub.questions.HfApi.list_repo_tree",
+        "nla_release.hub_client.questions.HfApi.list_repo_tree",
         lambda *_arguments, **_options: [RepoFile(**(TREE[0] | {key: value}))],
     )
     with pytest.raises(OutcomeUnknownError, match="a/b: the answer is not one of a Hub"):

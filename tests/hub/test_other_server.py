@@ -16,9 +16,9 @@ from huggingface_hub import HfApi
 
 from nla_release.cards.render import render
 from nla_release.errors import PartlyPublishedError, RefusedError
-from nla_release.hub.client import quiet_client
-from nla_release.hub.remote import Hub
-from nla_release.release import read_release
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.remote import Hub
+from nla_release.release.folder import read_release
 from tests.hub.publishing import commits, publish, repos, tags
 from tests.sidecars import TINY_BASE
 

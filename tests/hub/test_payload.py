@@ -8,8 +8,8 @@ from safetensors.numpy import save_file
 
 from nla_release.errors import RefusedError
 from nla_release.hub.payload import checked_payload
-from nla_release.release import ROLES
-from nla_release.release_config import Waiver
+from nla_release.release.config import Waiver
+from nla_release.release.folder import ROLES
 from tests.pairs.zoo import UNTIL
 
 TOKEN = "hf_" + "aB3" * 11
@@ -120,7 +120,7 @@ def test_the_token_of_whoever_pushes_never_leaves_whatever_it_looks_like(
 ):
     """Neither does a waiver let it, nor that a file is too long to be searched for others."""
     monkeypatch.setenv("HF_TOKEN", f"{OWN}\n")
-    monkeypatch.setattr("nla_release.rules.contents.MAX_BYTES", 10)
+    monkeypatch.setattr("nla_release.gate.contents.MAX_BYTES", 10)
     path = release.dist / "av" / name
     path.write_text(text)
     waived = [Waiver(code=code, reason="tried", until=UNTIL) for code in ("NLA504", "NLA703")]

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import constants
 
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.hub.place import Place, download
+from nla_release.hub_client.place import Place, download
 from tests.hub.faults import Fault
 from tests.hub.publishing import api_of
 

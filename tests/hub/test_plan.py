@@ -8,11 +8,11 @@ from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
 from nla_release.hub.merging import take_over
 from nla_release.hub.plan import Wishes, make_plan
-from nla_release.hub.remote import Hub
-from nla_release.manifest import differences, read_manifest, record_files
+from nla_release.hub_client.remote import Hub
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
+from nla_release.release.manifest import differences, read_manifest, record_files
 from tests.hub.publishing import VERSION, api_of, commits, publish, repos, tags, text_of
 
 KEPT = "<!-- nla-release:keep thanks -->\nThank you, Ada.\n<!-- nla-release:end-keep thanks -->"
@@ -267,7 +267,7 @@ def test_an_account_that_does_not_own_the_namespace_creates_nothing(
     release, server, client, monkeypatch
 ):
     """As huggingface.co is asked; the loopback Hub's owner is called loopback."""
-    monkeypatch.setattr("nla_release.hub.questions.CANONICAL_ENDPOINT", server.endpoint)
+    monkeypatch.setattr("nla_release.hub_client.questions.CANONICAL_ENDPOINT", server.endpoint)
     with pytest.raises(EnvironmentProblem, match="may only create repositories in loopback"):
         publish(release, client)
     assert server.log.writes == ()

@@ -7,11 +7,11 @@ import pytest
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, RefusedError
 from nla_release.hub.plan import Plan, make_plan
-from nla_release.hub.remote import Hub
-from nla_release.hub.tokens import Tokens
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.tokens import Tokens
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import never_wait
 from tests.hub.publishing import VERSION, api_of, publish, repos, text_of

@@ -10,17 +10,17 @@ from nla_release.errors import (
     PartlyPublishedError,
     RefusedError,
 )
-from nla_release.hub.client_errors import ConflictError
 from nla_release.hub.journal import Journal
-from nla_release.hub.loopback.errors import HubError
-from nla_release.hub.loopback.repository import Repository
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
-from nla_release.manifest import FILE_NAME, read_manifest
+from nla_release.hub_client.client_errors import ConflictError
+from nla_release.hub_client.remote import Hub
+from nla_release.local_hub.errors import HubError
+from nla_release.local_hub.repository import Repository
 from nla_release.output.plan_text import plan_text
-from nla_release.release import read_release
+from nla_release.release.folder import read_release
+from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire

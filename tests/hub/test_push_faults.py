@@ -14,14 +14,14 @@ from nla_release.errors import (
     PartlyPublishedError,
     RefusedError,
 )
-from nla_release.files import read_text
-from nla_release.hub.client import quiet_client
-from nla_release.hub.client_errors import DeniedError
 from nla_release.hub.plan import Wishes, make_plan
-from nla_release.hub.remote import Hub
 from nla_release.hub.verify import Terms, verify_published
-from nla_release.manifest import FILE_NAME, read_manifest
-from nla_release.release import ROLES, read_release
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.client_errors import DeniedError
+from nla_release.hub_client.remote import Hub
+from nla_release.io.files import read_text
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.faults import Deviation, Fault
 from tests.hub.faulty import never_answered, never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from nla_release.base_model.ranged import HubFiles
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.ranged import HubFiles
+from nla_release.local_hub.server import LoopbackHub
 
 COMMIT = "1" * 40
 CONTENT = bytes(range(200))

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from nla_release.errors import ConfigError, PartlyPublishedError, RefusedError
 from nla_release.hub.journal import Journal
-from nla_release.hub.loopback.server import LoopbackHub
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
-from nla_release.hub.remote import Hub
-from nla_release.manifest import SIGNATURE_FILE_NAME
-from nla_release.release import ROLES, read_release
-from nla_release.signature import Publisher, Signer, mismatch, read_released
+from nla_release.hub_client.remote import Hub
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.manifest import SIGNATURE_FILE_NAME
+from nla_release.release.signature import Publisher, Signer, mismatch, read_released
 from tests.hub.publishing import VERSION, api_of, commits, repos, tags, unchecked
 from tests.hub.verifying import (
     TAG,

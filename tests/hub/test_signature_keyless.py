@@ -5,10 +5,10 @@ import shutil
 import pytest
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.hub.masking import known_secrets
-from nla_release.manifest import SIGNATURE_FILE_NAME
-from nla_release.release import ROLES
-from nla_release.signature import Publisher, Signer
+from nla_release.io.masking import known_secrets
+from nla_release.release.folder import ROLES
+from nla_release.release.manifest import SIGNATURE_FILE_NAME
+from nla_release.release.signature import Publisher, Signer
 from tests.hub.publishing import repos
 from tests.hub.test_signature import publish_signed
 from tests.hub.verifying import TAG, codes, content_of, judged, told

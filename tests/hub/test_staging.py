@@ -8,7 +8,7 @@ import pytest
 
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.hub.staging import check_room, small_differences, stage
-from nla_release.manifest import FILE_NAME, read_manifest
+from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.publishing import publish, repos
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from nla_release.errors import NothingCheckedError, RefusedError
-from nla_release.hub.release_id import release_id
-from nla_release.manifest import FILE_NAME, read_manifest
-from nla_release.release import ROLES
+from nla_release.release.folder import ROLES
+from nla_release.release.manifest import FILE_NAME, read_manifest
+from nla_release.release.release_id import release_id
 from tests.hub.publishing import api_of, commits, tags
 from tests.hub.verifying import (
     TAG,

@@ -7,13 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.hub import masking, oidc, tokens
-from nla_release.hub.client import quiet_client
-from nla_release.hub.client_errors import DeniedError, OutcomeUnknownError
-from nla_release.hub.endpoint import CANONICAL_ENDPOINT
-from nla_release.hub.masking import known_secrets, masked
-from nla_release.hub.remote import Hub
-from nla_release.hub.tokens import Tokens
+from nla_release.hub_client import oidc, tokens
+from nla_release.hub_client.client import quiet_client
+from nla_release.hub_client.client_errors import DeniedError, OutcomeUnknownError
+from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.tokens import Tokens
+from nla_release.io import masking
+from nla_release.io.masking import known_secrets, masked
 from tests.hub.odd import OddServer
 from tests.hub.publishing import api_of, publish, repos, tags
 

@@ -14,6 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nla_release import __version__
+from nla_release.gate import RULES
+from nla_release.gate.model import Outcome, Problem, Skip, Verdict
 from nla_release.output.github import annotations, verdict_github
 from nla_release.output.json import verdict_json
 from nla_release.output.junit import verdict_junit
@@ -21,9 +23,7 @@ from nla_release.output.markdown import verdict_markdown
 from nla_release.output.places import place_of, repository_root
 from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import verdict_text
-from nla_release.release_config import Waiver
-from nla_release.rules import RULES
-from nla_release.rules.model import Outcome, Problem, Skip, Verdict
+from nla_release.release.config import Waiver
 from tests.output.readers import (
     commands,
     junit_cases,

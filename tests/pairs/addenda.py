@@ -5,10 +5,10 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nla_release.cards.adding import add_evidence
 from nla_release.cards.render import render
-from nla_release.files import sha256_file, write_atomic
-from nla_release.release import ROLES, Release, read_release
+from nla_release.history.adding import add_evidence
+from nla_release.io.files import sha256_file, write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
 from tests.builders_pair import measure
 from tests.pairs.zoo import append_text, defect, edited_json, edited_yaml, list_anew
 

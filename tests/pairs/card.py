@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nla_release.files import write_atomic
-from nla_release.release import ROLES
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import ROLES
 from tests.pairs.zoo import append_text, defect, edited_card, list_anew
 
 

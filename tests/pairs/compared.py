@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.cards.render import render
-from nla_release.release import ROLES, read_release
+from nla_release.release.folder import ROLES, read_release
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH
 from tests.pairs.zoo import PREVIOUS, ROWS, defect, edited_json, edited_yaml, list_anew

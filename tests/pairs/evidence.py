@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence, write_evidence
-from nla_release.files import write_atomic
-from nla_release.release import read_release
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import read_release
 from tests.builders import evidence_parts, source_text, training_shingles
 from tests.builders_pair import WIDTH, measure, pair_digests
 from tests.pairs.zoo import (

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.cards.render import render
-from nla_release.files import dump_yaml, read_json, write_atomic
-from nla_release.release import read_release
+from nla_release.io.files import dump_yaml, read_json, write_atomic
+from nla_release.release.folder import read_release
 from tests.builders_pair import measure
 from tests.pairs.card import told
 from tests.pairs.zoo import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.release import ROLES
+from nla_release.release.folder import ROLES
 from tests.builders_pair import WIDTH
 from tests.pairs.zoo import CONFIG, WEIGHTS, defect, edited_json, edited_tensors, measured_as
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from nla_release.files import sha256_bytes, write_atomic
+from nla_release.io.files import sha256_bytes, write_atomic
 from tests.builders_pair import AR_TEMPLATE, AV_TEMPLATE
 from tests.chats import CHATML, TURNS, through_chat
 from tests.pairs.zoo import (

@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from nla_release.manifest import SIGNATURE_FILE_NAME as SIGNATURE
+from nla_release.release.manifest import SIGNATURE_FILE_NAME as SIGNATURE
 from tests.pairs.zoo import (
     HEAD,
     MANIFEST,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from nla_release.files import write_atomic
-from nla_release.licences import licence, licence_files
-from nla_release.release import ROLES
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import ROLES
+from nla_release.release.licences import licence, licence_files
 from tests.pairs.zoo import append_text, defect, edited_card, edited_json, list_anew
 
 METHOD = "@article{frasertaliente2026nla,"

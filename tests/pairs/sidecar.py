@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from nla_release.cards.render import render
-from nla_release.release import ROLES, read_release
+from nla_release.release.folder import ROLES, read_release
 from tests.builders_pair import AR_TEMPLATE, AV_TEMPLATE
 from tests.pairs.zoo import (
     CONFIG,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.files import sha256_file
-from nla_release.sidecar import Role
+from nla_release.contract.sidecar import Role
+from nla_release.io.files import sha256_file
 from tests.builders_pair import RANK, WIDTH
 from tests.pairs.zoo import (
     CONFIG,

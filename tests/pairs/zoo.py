@@ -16,17 +16,17 @@ import safetensors.numpy
 import yaml
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.cards.render import render
-from nla_release.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
-from nla_release.manifest import FILE_NAME as MANIFEST
-from nla_release.manifest import record_files
-from nla_release.prompt import encoder, mark, suffix_ids
-from nla_release.release import ROLES, Release, read_release
-from nla_release.rules import judge
-from nla_release.rules.model import Verdict
-from nla_release.rules.subject import find_subject
-from nla_release.shingles import TrainingShingles
+from nla_release.contract.prompt import encoder, mark, suffix_ids
+from nla_release.evidence.shingles import TrainingShingles
+from nla_release.gate import judge
+from nla_release.gate.model import Verdict
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
+from nla_release.release.folder import ROLES, Release, read_release
+from nla_release.release.manifest import FILE_NAME as MANIFEST
+from nla_release.release.manifest import record_files
 from tests.builders import evidence_parts, recorded, training_shingles
 from tests.builders_pair import (
     AR_TEMPLATE,

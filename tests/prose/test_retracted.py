@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.cards.history import Superseded
+from nla_release.history.log import Superseded
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.retracted import restated

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nla_release.calibration.controls import centred_cosines
-from nla_release.calibration.evidence import Evidence, read_evidence
+from nla_release.calibration.evidence_folder import Evidence, read_evidence
+from nla_release.evidence.controls import centred_cosines
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
 from nla_release.report.render import render_report
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
 from nla_release.text.numbers import number
 from tests.pairs.zoo import edited_yaml, good_release, measured_as
 from tests.report.browser import Opened, Typed, find_browser, opened

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from nla_release.calibration.row import Row
 from nla_release.report.figure import lowest, rows_alt, rows_figure
+from nla_release.statistics.row import Row
 
 
 def row(value, baseline=0.1, interval=(0.2, 0.4), **more):

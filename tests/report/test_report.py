@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nla_release import resources
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.gate import RULES, judge
+from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
+from nla_release.gate.model import Verdict
+from nla_release.gate.subject import find_subject
+from nla_release.io import resources
 from nla_release.report.render import render_report
 from nla_release.report.rows import STATIC_ROWS
-from nla_release.rules import RULES, judge
-from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
-from nla_release.rules.model import Verdict
-from nla_release.rules.subject import find_subject
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import (
     PREVIOUS,

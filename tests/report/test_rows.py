@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from nla_release.calibration.contrasts import centred
-from nla_release.calibration.controls import centred_cosines, cosines
-from nla_release.calibration.evidence import Evidence, write_evidence
+from nla_release.calibration.evidence_folder import Evidence, write_evidence
 from nla_release.calibration.neighbours import neighbours
+from nla_release.evidence.controls import centred_cosines, cosines
 from nla_release.report import rows
 from nla_release.report.rows import BEST, OWN, browsed
+from nla_release.statistics.contrasts import centred
 from nla_release.text.numbers import number
 from tests.builders import evidence_parts
 

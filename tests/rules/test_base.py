@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
 from tests.builders_pair import EMBEDDING_NORM
 from tests.pairs.base import base_that_says
 from tests.pairs.modules import configured

@@ -5,13 +5,13 @@ import shutil
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
-from nla_release.files import write_atomic
-from nla_release.release import read_release
-from nla_release.release_config import Gates
+from nla_release.io.files import write_atomic
+from nla_release.release.config import Gates
+from nla_release.release.folder import read_release
 from tests.pairs import DEFECTS
 from tests.pairs.evidence import single
 from tests.pairs.zoo import dump_json, edited_yaml, judged, measured_as

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nla_release.rules.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
+from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 
 ALL = (*SECRETS, *PLACES, *MOUNTS, *ACCOUNTS)
 

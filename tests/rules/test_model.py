@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.rules.model import Page, Problem, Scope, Skip, UnreadableError, Verdict, rule
+from nla_release.gate.model import Page, Problem, Scope, Skip, UnreadableError, Verdict, rule
 
 PAGE = Page("checks", "why", "fix", "example", "waive")
 

@@ -15,10 +15,10 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.measured import read_measured
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError
-from nla_release.release import Release
-from nla_release.rules import judge, rendered
-from nla_release.rules.adapter import Adapter
-from nla_release.rules.subject import Subject
+from nla_release.gate import judge, rendered
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.subject import Subject
+from nla_release.release.folder import Release
 from tests.builders_pair import make_release
 from tests.pairs.zoo import list_anew
 

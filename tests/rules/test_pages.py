@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from nla_release.rules import ALL_RULES as ALL
-from nla_release.rules.model import Page
+from nla_release.gate import ALL_RULES as ALL
+from nla_release.gate.model import Page
 
 HEADINGS = [
     "What it checks",

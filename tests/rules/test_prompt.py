@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from nla_release.cards.render import render
-from nla_release.chat import read_chat
-from nla_release.files import write_atomic
-from nla_release.release import read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
+from nla_release.contract.chat import read_chat
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import write_atomic
+from nla_release.release.folder import read_release
 from tests.builders_pair import REVISION
 from tests.chats import STYLES, TURNS
 from tests.pairs.prompt import in_chat

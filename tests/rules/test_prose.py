@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.cards.render import render
+from nla_release.gate.prose import claims_have_sources, numbers_are_the_calibrations
+from nla_release.gate.subject import find_subject
 from nla_release.prose.claims import claim
 from nla_release.prose.diagnostic_quantities import spoken_of
 from nla_release.prose.literals import literals
 from nla_release.prose.quantities import quantities
 from nla_release.prose.reader import read_prose
 from nla_release.prose.statements import compares, unfounded
-from nla_release.rules.prose import claims_have_sources, numbers_are_the_calibrations
-from nla_release.rules.subject import find_subject
 from tests.builders import make_evidence
 from tests.builders_pair import make_release
 from tests.pairs.zoo import append_text, edited_json, list_anew

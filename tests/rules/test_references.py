@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.files import write_atomic
+from nla_release.io.files import write_atomic
 from tests.pairs.references import base_under
 from tests.pairs.zoo import edited_card, judged, list_anew
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from nla_release.calibration.evidence import write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from tests.builders import evidence_parts
 from tests.builders_pair import WIDTH
 from tests.pairs.zoo import PREVIOUS, ROWS, edited_yaml, judged

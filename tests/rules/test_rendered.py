@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.cards.blocks import generated_blocks
-from nla_release.cards.history import changed_above, entries
 from nla_release.cards.render import render
+from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError
-from nla_release.files import dump_json, write_atomic
-from nla_release.release import ROLES, Release
-from nla_release.rules import judge
-from nla_release.rules.adapter import Adapter
-from nla_release.rules.card import metadata_valid
-from nla_release.rules.model import Problem
-from nla_release.rules.rendered import _metadata, _not_as_rendered, rendered_again
-from nla_release.rules.subject import find_subject
-from nla_release.sidecar import Role
+from nla_release.gate import judge
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.card import metadata_valid
+from nla_release.gate.model import Problem
+from nla_release.gate.rendered import _metadata, _not_as_rendered, rendered_again
+from nla_release.gate.subject import find_subject
+from nla_release.history.log import changed_above, entries
+from nla_release.io.files import dump_json, write_atomic
+from nla_release.release.folder import ROLES, Release
 from tests.builders_pair import make_release
 from tests.pairs.zoo import edited_json, list_anew
 

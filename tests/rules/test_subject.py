@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from nla_release.errors import ConfigError, NothingCheckedError
-from nla_release.rules.subject import find_subject
+from nla_release.gate.subject import find_subject
 from tests.pairs.zoo import SIDECAR, in_sidecar, judged
 
 

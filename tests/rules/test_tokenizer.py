@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
+from nla_release.contract.prompt import load_tokenizer
 from nla_release.errors import InputError
-from nla_release.prompt import load_tokenizer
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
-from nla_release.rules.tokenizer import unknown_id
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.gate.tokenizer import unknown_id
 from tests.builders_pair import REVISION
 from tests.pairs.zoo import edited_yaml, judged
 

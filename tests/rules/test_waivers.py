@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from nla_release.cards.render import render
 from nla_release.cards.waivers import waivers_section
 from nla_release.errors import ConfigError
-from nla_release.files import dump_yaml
-from nla_release.release import read_release
-from nla_release.release_config import Waiver
-from nla_release.rules import RULES, judge
-from nla_release.rules.subject import find_subject
-from nla_release.rules.waivers import can_be_waived, today
+from nla_release.gate import RULES, judge
+from nla_release.gate.subject import find_subject
+from nla_release.gate.waivers import can_be_waived, today
+from nla_release.io.files import dump_yaml
+from nla_release.release.config import Waiver
+from nla_release.release.folder import read_release
 from tests.pairs.zoo import SIDECAR, edited_yaml, judged, measured_as, waived
 
 

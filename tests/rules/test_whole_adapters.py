@@ -19,14 +19,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from nla_release.adapter_config import AdapterConfig, declared, portable
-from nla_release.base.facts import BaseFacts, dump_base_facts
-from nla_release.base.measure import KV_SHARED_BY_DEFAULT, measure_base
+from nla_release.adapter.config import AdapterConfig, declared, portable
+from nla_release.adapter.module_names import loaded
+from nla_release.base_model.facts import BaseFacts, dump_base_facts
+from nla_release.base_model.measure import KV_SHARED_BY_DEFAULT, measure_base
 from nla_release.engine.adapters import calm, check_lands, put_on
 from nla_release.engine.architecture import module_tree
 from nla_release.errors import NlaReleaseError
-from nla_release.files import dump_yaml, read_yaml
-from nla_release.module_names import loaded
+from nla_release.io.files import dump_yaml, read_yaml
 from tests.builders_pair import BASE, REVISION, make_pair
 from tests.pairs.zoo import CONFIG, FACTS, SIDECAR, WEIGHTS, edited_json, judged
 

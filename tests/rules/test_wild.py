@@ -5,13 +5,13 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from nla_release.base.measure import measure_base
+from nla_release.adapter.weights import read_header
+from nla_release.base_model.measure import measure_base
 from nla_release.cli.check import command
 from nla_release.engine.activations import read_activations
 from nla_release.errors import InputError, WeightsError
-from nla_release.files import read_json
-from nla_release.reference import read_reference
-from nla_release.weights import read_header
+from nla_release.evidence.reference import read_reference
+from nla_release.io.files import read_json
 from tests.builders_pair import BASE, REVISION
 from tests.pairs.zoo import CONFIG, HEAD, SIDECAR, WEIGHTS, edited_json, edited_tensors, judged
 

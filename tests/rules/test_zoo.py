@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.rules import RULES
+from nla_release.gate import RULES
 from tests.pairs import DEFECTS
 from tests.pairs.zoo import judged
 

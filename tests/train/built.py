@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from nla_release.files import dump_json, dump_yaml, read_yaml
+from nla_release.io.files import dump_json, dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
 from train.demo import RECIPE
 from train.recipe import read_recipe

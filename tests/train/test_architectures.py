@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.errors import ConfigError
-from nla_release.sidecar import read_sidecar
 from tests.bases import tiny_configs, write_base
 from tests.train.built import recipe_with
 from train.ar import train_ar

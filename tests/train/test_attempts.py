@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from nla_release.calibration.runs import NAME, Asked, RunLog, Started
-from nla_release.files import read_yaml
-from nla_release.release import read_release
+from nla_release.evidence.runs import NAME, Asked, RunLog, Started
+from nla_release.io.files import read_yaml
+from nla_release.release.folder import read_release
 from train.attempts import fill_in, filled_in, measured_pairs
 
 

@@ -7,12 +7,12 @@ import shutil
 import pytest
 import yaml
 
-from nla_release.base.revision import check_source, folder_commit, resolve_commit
+from nla_release.base_model.revision import check_source, folder_commit, resolve_commit
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.files import dump_yaml, read_yaml
-from nla_release.hub.client import quiet_client
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.loopback.store import Store
+from nla_release.hub_client.client import quiet_client
+from nla_release.io.files import dump_yaml, read_yaml
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.store import Store
 from tests.hub.publishing import api_of
 from tests.sidecars import TINY_BASE
 from tests.train.chain import labelled, shortened, write_corpus

@@ -12,8 +12,8 @@ import pytest
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import load_base
 from nla_release.errors import DataError, PairError
-from nla_release.files import read_json, read_yaml
-from nla_release.reference import read_reference
+from nla_release.evidence.reference import read_reference
+from nla_release.io.files import read_json, read_yaml
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from tests.train.chain import labelled, other_weights, shortened, write_corpus

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.errors import DataError, NothingCheckedError
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
 from tests.train.chain import LENS, ROSE
 from train.corpus import read_document, side_of, survey
 from train.recipe import Split

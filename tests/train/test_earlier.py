@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nla_release.adapter.training_log import read_log
+from nla_release.contract.sidecar import read_sidecar
+from nla_release.contract.training_chain import training_chain
 from nla_release.errors import ConfigError, PairError, WeightsError
-from nla_release.files import sha256_file
-from nla_release.sidecar import read_sidecar
-from nla_release.training_chain import training_chain
-from nla_release.training_log import read_log
+from nla_release.io.files import sha256_file
 from tests.train.built import copied, recipe_with
 from train.ar import train_ar
 from train.av import train_av

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from nla_release.calibration.report import Calibration
 from nla_release.errors import ConfigError, DataError
-from nla_release.files import sha256_file
+from nla_release.io.files import sha256_file
 from tests.train.built import build_rows, copied, recipe_with, write_recipe
 from tests.train.chain import other_weights
 from train.ar import train_ar

@@ -19,8 +19,8 @@ from nla_release.errors import (
     NothingCheckedError,
     RefusedError,
 )
-from nla_release.files import read_yaml
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.files import read_yaml
 from tests.sidecars import TINY_BASE
 from tests.train.chain import (
     LENS,

@@ -5,10 +5,10 @@ import shutil
 import pytest
 import torch
 
+from nla_release.adapter.module_names import Targets
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, InputError, PairError
-from nla_release.module_names import Targets
-from nla_release.sidecar import read_sidecar
 from tests.sidecars import TINY_BASE
 from tests.train.built import copied, recipe_with
 from train.ar import train_ar

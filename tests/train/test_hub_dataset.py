@@ -8,9 +8,9 @@ import pytest
 from huggingface_hub.utils import httpx
 
 import train.recipe
-from nla_release.base.revision import resolve_commit
+from nla_release.base_model.revision import resolve_commit
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, RefusedError
-from nla_release.files import read_yaml
+from nla_release.io.files import read_yaml
 from tests.hub.odd import OddServer
 from tests.train.chain import LENS, ROSE, shortened, text_about
 from tests.train.test_base_revision import ask

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from nla_release.adapter.training_log import Tripwire, dump_log
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.training_log import Tripwire, dump_log
 from tests.train.toys import Line, settings
 from train import optimizer as optimizers
 from train.loop import fit

@@ -10,12 +10,12 @@ import torch
 from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, dump_sidecar
 from nla_release.engine.activations import Activations
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
-from nla_release.files import write_atomic
-from nla_release.sidecar import FILE_NAME, HEAD_FILE_NAME, dump_sidecar
+from nla_release.io.files import write_atomic
 from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nla_release.adapter.training_log import read_log
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import EnvironmentProblem
-from nla_release.files import sha256_file
-from nla_release.sidecar import read_sidecar
-from nla_release.training_log import read_log
+from nla_release.io.files import sha256_file
 from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.chain import shortened, unlabelled, write_corpus

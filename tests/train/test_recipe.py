@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.errors import ConfigError
-from nla_release.files import read_yaml
+from nla_release.io.files import read_yaml
 from tests.train.chain import shortened
 from train.demo import RECIPE
 from train.recipe import Endpoint, HubDataset, read_recipe

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nla_release.adapter.training_log import dump_log, read_log
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, NlaReleaseError
-from nla_release.files import read_json, sha256_file
-from nla_release.sidecar import read_sidecar
-from nla_release.training_log import dump_log, read_log
+from nla_release.io.files import read_json, sha256_file
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.toys import Line, settings
 from tests.train.workers import started

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.errors import ConfigError, DataError, RefusedError
-from nla_release.release import ROLES
+from nla_release.release.folder import ROLES
 from tests.train.chain import labelled, other_weights, shortened, write_corpus
 from train import build, extract, label, split
 from train.command import run

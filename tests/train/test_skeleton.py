@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from nla_release.errors import InputError
-from nla_release.files import read_yaml
-from nla_release.release import ROLES, read_release
+from nla_release.io.files import read_yaml
+from nla_release.release.folder import ROLES, read_release
 from tests.train.chain import other_weights, shortened
 from train.skeleton import write_skeleton
 

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_release.errors import DataError, EnvironmentProblem, NothingCheckedError
-from nla_release.files import dump_yaml, read_json, read_yaml
-from nla_release.training_documents import text_digest
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.files import dump_yaml, read_json, read_yaml
 from tests.train.chain import labelled, shortened, write_corpus
 from train.dataset import data_path, split_path
 from train.extract import extract

@@ -6,16 +6,16 @@ import peft
 import pytest
 import torch
 
+from nla_release.adapter.stack import stack
 from nla_release.cards.render import render
+from nla_release.contract.sidecar import read_sidecar
+from nla_release.contract.training_chain import chains_below, training_chain
 from nla_release.engine import Pair
 from nla_release.engine.adapters import attach, calm, use
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, PairError
-from nla_release.files import sha256_file
-from nla_release.rules.model import Verdict
-from nla_release.sidecar import read_sidecar
-from nla_release.stack import stack
-from nla_release.training_chain import chains_below, training_chain
+from nla_release.gate.model import Verdict
+from nla_release.io.files import sha256_file
 from tests.builders_pair import make_release, measure
 from tests.pairs.weights import stacked
 from tests.pairs.zoo import in_sidecar, judged

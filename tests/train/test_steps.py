@@ -7,14 +7,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from nla_release.chat import read_chat
+from nla_release.adapter.lora import lora_modules
+from nla_release.adapter.training_log import judge, read_log
+from nla_release.adapter.weights import read_header
+from nla_release.contract.chat import read_chat
+from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, DataError, PairError
-from nla_release.lora import lora_modules
-from nla_release.prompt import check_replay, check_suffix, encoder, load_tokenizer
-from nla_release.sidecar import read_sidecar
-from nla_release.training_log import judge, read_log
-from nla_release.weights import read_header
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from tests.train.chain import LENS, ROSE, shortened, write_corpus
@@ -211,7 +211,7 @@ def test_explanations_are_never_cut_silently(folder, recipe, role, limit):
     ],
 )
 def test_the_loss_verdict_follows_the_regression(losses, name):
-    from nla_release.training_log import Step
+    from nla_release.adapter.training_log import Step
 
     steps = [Step(step=at, loss=loss, lr=0.1) for at, loss in enumerate(losses, 1)]
 
@@ -219,7 +219,7 @@ def test_the_loss_verdict_follows_the_regression(losses, name):
 
 
 def test_the_slope_is_that_of_least_squares():
-    from nla_release.training_log import Step
+    from nla_release.adapter.training_log import Step
 
     rng = np.random.default_rng(0)
     losses = 5 - 0.02 * np.arange(1, 51) + rng.normal(0, 0.1, 50)

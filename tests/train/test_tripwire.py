@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from nla_release.adapter.training_log import judge, read_log
 from nla_release.engine.activations import Activations
 from nla_release.errors import ConfigError, DataError, NlaReleaseError
-from nla_release.training_log import judge, read_log
 from tests.train.built import build_rows, copied, recipe_with
 from train.adapter import without_dropout
 from train.av import train_av

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from nla_release.adapter.training_log import read_log
+from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
 from nla_release.engine.reader import Reader
 from nla_release.errors import DataError
-from nla_release.sidecar import read_sidecar
-from nla_release.training_log import read_log
 from tests.sidecars import TINY_BASE
 from tests.train.built import build_rows, copied, recipe_with
 from train.ar import new_head, train_ar

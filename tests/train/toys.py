@@ -11,9 +11,9 @@ from accelerate.utils import gather_object
 from safetensors.torch import save_file
 from torch.distributed import distributed_c10d
 
+from nla_release.adapter.training_log import Tripwire, dump_log
 from nla_release.errors import ConfigError, NlaReleaseError
-from nla_release.files import sha256_bytes
-from nla_release.training_log import Tripwire, dump_log
+from nla_release.io.files import sha256_bytes
 from train import av, extract
 from train.checkpoints import Checkpoints
 from train.loop import fit

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from huggingface_hub import ChatCompletionOutput
 from pydantic import NonNegativeInt
 
-from nla_release.explanation import CLOSE_TAG, OPEN_TAG
-from nla_release.hub.masking import known_secrets, masked
-from nla_release.schema import Strict
+from nla_release.contract.explanation import CLOSE_TAG, OPEN_TAG
+from nla_release.io.masking import known_secrets, masked
+from nla_release.io.schema import Strict
 
 # ok: it has an explanation. rejected: the auditor found that the draft does not fit the text.
 # refused: the model or its filter declined. unparsed: an answer that is not in the form asked for.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nla_release.errors import DataError, InputError
-from nla_release.files import dump_json, read_json, sha256_bytes, write_atomic
-from nla_release.schema import parse
+from nla_release.io.files import dump_json, read_json, sha256_bytes, write_atomic
+from nla_release.io.schema import parse
 from train.labelling.answers import Answer
 from train.labelling.prompts import Message
 from train.recipe import Endpoint

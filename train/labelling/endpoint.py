@@ -15,9 +15,9 @@ from huggingface_hub import AsyncInferenceClient
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx  # the client's own, whichever major version it is on
 
-from nla_release.documents import parse_json
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError
-from nla_release.hub.masking import known_secrets, masked, remember
+from nla_release.io.documents import parse_json
+from nla_release.io.masking import known_secrets, masked, remember
 from train.labelling.answers import Answer, MalformedError, answer_of
 from train.labelling.cache import Cache, request_key
 from train.labelling.pace import Pace, asked_wait, backoff

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from nla_release.prompt import encoder, load_tokenizer
+from nla_release.contract.prompt import encoder, load_tokenizer
 from train.labelling.answers import read_label
 from train.labelling.cache import Cache, request_key
 from train.labelling.prompts import Message, auditor_messages, labeller_messages

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from nla_release.errors import DataError
-from nla_release.parquet import read_parquet
+from nla_release.io.parquet import read_parquet
 from train.labelling.answers import LabelStatus
 
 _NEEDED = ("id", "document", "text", "explanation")

@@ -34,8 +34,8 @@ from nla_release.cli.edge import CONTEXT_SETTINGS, say
 from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import quiet_libraries
 from nla_release.engine.batches import pad_right
-from nla_release.files import replacing_folder, write_atomic
-from nla_release.progress import progress
+from nla_release.io.files import replacing_folder, write_atomic
+from nla_release.io.progress import progress
 from train.tiny import AR_TEMPLATE, AV_ANSWER, AV_TEMPLATE, INJECTION_CHAR, READ_BLOCK
 from train.tiny.corpus import Document, Scene, generate
 from train.tiny.measure import Measurement, measure

@@ -18,7 +18,7 @@ from typing import Literal, Self, TypedDict
 import click
 
 from nla_release.cli.edge import CONTEXT_SETTINGS
-from nla_release.files import write_atomic
+from nla_release.io.files import write_atomic
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.blocks import Cosine, Number, Proportion
 from nla_release.calibration.report import Calibration, LabelName
-from nla_release.files import dump_json, read_json, write_atomic
-from nla_release.release import ROLES
-from nla_release.schema import Strict, parse
-from nla_release.sidecar import Role
+from nla_release.contract.sidecar import Role
+from nla_release.io.files import dump_json, read_json, write_atomic
+from nla_release.io.schema import Strict, parse
+from nla_release.release.folder import ROLES
+from nla_release.statistics.blocks import Cosine, Number, Proportion
 from train.tiny.known import PAIRS, Known
 
 BEGIN, END = "<!-- validity: begin -->\n", "<!-- validity: end -->\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_release.files import read_text, write_atomic
+from nla_release.io.files import read_text, write_atomic
 from train.build import build
 from train.dataset import labels_path
 from train.recipe import Recipe

@@ -13,19 +13,19 @@ from pathlib import Path
 import click
 import torch
 
+from nla_release.adapter.training_log import read_log
 from nla_release.calibration.calibrate import calibrate
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import Role
 from nla_release.engine.roundtrip import roundtrip
-from nla_release.files import dump_yaml, read_text, read_yaml, write_atomic
-from nla_release.progress import tell
-from nla_release.release import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release import ROLES, Release, read_release
-from nla_release.rules import judge
-from nla_release.rules.subject import find_subject
-from nla_release.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.sidecar import Role
-from nla_release.training_log import read_log
+from nla_release.gate import judge
+from nla_release.gate.subject import find_subject
+from nla_release.io.files import dump_yaml, read_text, read_yaml, write_atomic
+from nla_release.io.progress import tell
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.folder import ROLES, Release, read_release
 from train.ar import train_ar
 from train.av import train_av
 from train.dataset import data_path, reference_path, training_files

@@ -6,10 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nla_release.calibration.controls import CONTROLS, centred_cosines
-from nla_release.calibration.evidence import Condition, Evidence
+from nla_release.calibration.evidence_folder import Condition, Evidence
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.calibration.statistics import Floats
 from nla_release.cards.figures.plot import (
     BLUE,
     GREY,
@@ -20,6 +18,8 @@ from nla_release.cards.figures.plot import (
     legend_above,
     named_rows,
 )
+from nla_release.evidence.controls import CONTROLS, centred_cosines
+from nla_release.statistics.formulas import Floats
 from nla_release.text.numbers import count, number
 
 _SHOWN: tuple[Condition, ...] = ("shuffled", "random_vector", "empty")

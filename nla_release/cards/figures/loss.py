@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from nla_release.adapter.training_log import Step, judge
 from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas
-from nla_release.sidecar import Role
+from nla_release.contract.sidecar import Role
 from nla_release.text.numbers import count, number, signed
-from nla_release.training_log import Step, judge
 
 
 def training_loss(role: Role, log: list[Step], run: str = "") -> Plot:

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from nla_release.calibration.questions import Question, questions
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.calibration.row import Row
 from nla_release.cards.figures.plot import BLUE, VERMILION, Plot, canvas, legend_above
+from nla_release.statistics.row import Row
 from nla_release.text.numbers import number
 
 # What lies below is drawn at the edge, as an arrow; its value is in the line above it.

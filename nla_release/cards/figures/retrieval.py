@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from nla_release.calibration.blocks import Ranking
 from nla_release.calibration.report import Calibration, Retrieval
+from nla_release.calibration.tables import rankings
 from nla_release.cards.figures.plot import BLUE, GREY, VERMILION, Plot, canvas, named_rows
-from nla_release.diagnostics.tables import rankings
+from nla_release.statistics.blocks import Ranking
 from nla_release.text.numbers import number
 
 

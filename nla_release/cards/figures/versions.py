@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from nla_release.calibration.controls import CONTROLS
 from nla_release.calibration.versions import Version
 from nla_release.cards.figures.plot import (
     BLUE,
@@ -15,6 +14,7 @@ from nla_release.cards.figures.plot import (
     legend_above,
     named_rows,
 )
+from nla_release.evidence.controls import CONTROLS
 from nla_release.text.numbers import number
 
 

@@ -6,7 +6,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 
 REPO = "team/pair-av-v0_0_1"
 

@@ -7,7 +7,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import get_session
 
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 
 
 @pytest.fixture

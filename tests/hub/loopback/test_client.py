@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import get_session
 
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 
 pytestmark = pytest.mark.wire
 

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError
 
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 
 AV, AR = "team/pair-av-v0_0_1", "team/pair-ar-v0_0_1"
 

@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 
-from nla_release.hub.loopback.store import Store
+from nla_release.local_hub.store import Store
 from tests.hub.faults import Fault
 from tests.hub.faulty import HubProcess, never_wait
 from tests.waiting import wait_until

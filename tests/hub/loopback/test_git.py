@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.hub.loopback import git
+from nla_release.local_hub import git
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.utils import build_hf_headers, get_session
 
-from nla_release.hub.loopback import app
-from nla_release.hub.loopback.routes.lfs import LARGEST_OBJECT
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub import app
+from nla_release.local_hub.routes.lfs import LARGEST_OBJECT
+from nla_release.local_hub.server import LoopbackHub
 
 REPO = "team/pair"
 

@@ -8,7 +8,7 @@ from huggingface_hub._oidc import exchange_oidc_token
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import get_session
 
-from nla_release.hub.loopback import publishers
+from nla_release.local_hub import publishers
 
 CLAIMS = {"repository": "team/pair", "workflow": "release.yml", "ref": "refs/heads/main"}
 OTHER = "team/other"

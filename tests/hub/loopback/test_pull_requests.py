@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
 
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.local_hub.server import LoopbackHub
 
 
 def large(path: str, content: bytes) -> CommitOperationAdd:

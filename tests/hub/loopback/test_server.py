@@ -8,10 +8,10 @@ import pytest
 from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import EnvironmentProblem, install_hint
-from nla_release.hub.card_metadata import CardReport
-from nla_release.hub.loopback.repository import Repository
-from nla_release.hub.loopback.routes import uploads
-from nla_release.hub.loopback.server import LoopbackHub
+from nla_release.hub_client.card_metadata import CardReport
+from nla_release.local_hub.repository import Repository
+from nla_release.local_hub.routes import uploads
+from nla_release.local_hub.server import LoopbackHub
 from tests.waiting import LONGEST
 
 

@@ -14,17 +14,17 @@ import pytest
 from huggingface_hub import HfApi
 
 from nla_release.errors import InputError
-from nla_release.hub.loopback import blobs, collections, durable
-from nla_release.hub.loopback import store as stores
-from nla_release.hub.loopback.commits import Put
-from nla_release.hub.loopback.errors import (
+from nla_release.local_hub import blobs, collections, durable
+from nla_release.local_hub import store as stores
+from nla_release.local_hub.commits import Put
+from nla_release.local_hub.errors import (
     AlreadyExistsError,
     BadRequestError,
     BrokenUploadError,
     StaleParentError,
 )
-from nla_release.hub.loopback.server import LoopbackHub
-from nla_release.hub.loopback.store import Store
+from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.store import Store
 from tests.waiting import wait_until
 
 REPO = "team/base"
@@ -158,10 +158,10 @@ def test_a_parent_may_be_given_by_the_beginning_of_its_id(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from nla_release.hub.loopback import blobs, collections, durable
-from nla_release.hub.loopback import store as stores
-from nla_release.hub.loopback.commits import Put
-from nla_release.hub.loopback.store import Store
+from nla_release.local_hub import blobs, collections, durable
+from nla_release.local_hub import store as stores
+from nla_release.local_hub.commits import Put
+from nla_release.local_hub.store import Store
 
 store = Store(Path(sys.argv[1]))
 repository = store.create("team/base")

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from nla_release.files import dump_yaml
+from nla_release.io.files import dump_yaml
 from tests.sidecars import TINY_BASE
 from tests.train.chain import tiny_recipe
 from tests.train.labelling.server import LABEL, ChatServer

@@ -7,7 +7,7 @@ from huggingface_hub import ChatCompletionOutput
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.explanation import wrap
+from nla_release.contract.explanation import wrap
 from train.labelling.answers import Answer, MalformedError, answer_of, read_audit, read_label
 
 KEYS = [

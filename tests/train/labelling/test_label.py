@@ -17,7 +17,7 @@ from nla_release.errors import (
     EnvironmentProblem,
     NothingCheckedError,
 )
-from nla_release.files import read_yaml
+from nla_release.io.files import read_yaml
 from tests.train.labelling.conftest import TEXTS, split
 from tests.train.labelling.server import (
     AUDIT,

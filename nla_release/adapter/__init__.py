@@ -1,0 +1,1 @@
+"""LoRA adapters without torch: their configuration, tensors and names."""

@@ -1,0 +1,96 @@
+"""The training log beside an adapter, and the verdict computed from it.
+
+One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`. Where held-out rows were
+tried after a step, its line holds what they showed under `tripwire`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
+
+from nla_release.io.files import read_json_lines
+from nla_release.io.schema import Strict, parse
+
+FILE_NAME = "training_log.jsonl"
+
+# The loss verdict of the release that this tool grew out of (SolshineCode/nla-gemma-4-e2b).
+# Collapsed runs pass it too: it tells that something was learned, not what.
+MAX_SLOPE = -0.002
+MIN_R2 = 0.10
+RULE = f"slope <= {MAX_SLOPE} per step and R2 >= {MIN_R2:.2f}"
+
+
+# Of float32, in which losses are computed. The squares of larger ones overflow.
+_LARGEST = 3.5e38
+
+
+class Tripwire(Strict):
+    """What held-out rows showed of a half-trained adapter; null where it cannot be measured.
+
+    The differences are means over rows, in `unit`, and positive when the row's own input serves
+    best: of an AV, how much likelier the row's label is than with another row's vector, a random
+    one or zero; of an AR, how much nearer the row's vector is than with another row's label.
+    `distinct` and `same_as_random` count what an AV says. `failures` are what was wrong, in words.
+    """
+
+    rows: PositiveInt
+    unit: Literal["nats per token", "cosine"]
+    real_minus_shuffled: FiniteFloat | None
+    real_minus_random: FiniteFloat | None = None
+    real_minus_zero: FiniteFloat | None = None
+    distinct: NonNegativeInt | None = None
+    same_as_random: NonNegativeInt | None = None
+    failures: list[str]
+
+
+class Step(Strict):
+    """One optimizer step."""
+
+    step: PositiveInt
+    loss: FiniteFloat = Field(ge=-_LARGEST, le=_LARGEST)
+    lr: FiniteFloat = Field(ge=0, le=_LARGEST)
+    tripwire: Tripwire | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Least-squares line through raw loss over steps: slope per step, intercept, and R2."""
+
+    name: Literal["descending", "not descending"]
+    slope: float
+    intercept: float
+    r2: float
+    steps: int
+
+
+def read_log(folder: Path) -> list[Step]:
+    """The log in an adapter's folder.
+
+    Raises:
+        InputError: missing, or a line is not a step.
+    """
+    path = folder / FILE_NAME
+    return [parse(Step, document, where) for where, document in read_json_lines(path)]
+
+
+def dump_log(steps: list[Step]) -> str:
+    """The text of a log, the same bytes for the same steps."""
+    return "".join(f"{step.model_dump_json(exclude_none=True)}\n" for step in steps)
+
+
+def judge(steps: list[Step]) -> Verdict:
+    """The loss verdict; fewer than three steps are never descending."""
+    x = np.array([step.step for step in steps], dtype=np.float64)
+    y = np.array([step.loss for step in steps], dtype=np.float64)
+    if len(steps) < 3 or y.std() == 0:
+        return Verdict("not descending", 0.0, float(y.mean()) if len(y) else 0.0, 0.0, len(steps))
+    slope, intercept = (float(value) for value in np.polyfit(x, y, 1))
+    residual = y - (slope * x + intercept)
+    r2 = 1.0 - float(np.square(residual).sum() / np.square(y - y.mean()).sum())
+    descending = slope <= MAX_SLOPE and r2 >= MIN_R2
+    return Verdict(
+        "descending" if descending else "not descending", slope, intercept, r2, len(steps)
+    )

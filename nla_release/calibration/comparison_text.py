@@ -1,0 +1,238 @@
+"""A comparison as text and as Markdown: the same tables, the same sentences.
+
+The releases are lettered A, B, C, because what people call them is longer than any column.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from nla_release.calibration.comparison import ClaimsRead, Comparison, Paired, PairedVerdict
+from nla_release.evidence.settings import Differing, what_differs
+from nla_release.text.markdown import inline
+from nla_release.text.numbers import interval, number, signed
+
+_HASH = re.compile(r"[0-9a-f]{40,64}")
+_SHOWN_OF_A_HASH = 12
+
+_SENTENCES: dict[PairedVerdict, str] = {
+    "better": "{letter} reconstructs better than A: the interval of the {figure} lies above 0.",
+    "worse": "{letter} reconstructs worse than A: the interval of the {figure} lies below 0.",
+    "no difference shown": "No difference of the {figure} is shown: its interval holds 0.",
+    "inconclusive": "Inconclusive: the common rows or their documents are too few to tell.",
+}
+
+_OF_CLAIMS = (
+    "Leaving one claim out of an explanation raises the error 2 (1 - cos) by the mse above, and"
+    " lowers the FVE by that. An AR that any change of its text disturbs loses as much against"
+    " another document's activation. Needing every claim is not telling rows apart, which top-1"
+    " shows."
+)
+
+_Line = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Lines of cells under a header; the first `words` columns are words, the others numbers."""
+
+    header: _Line
+    lines: Sequence[_Line]
+    words: int = 1
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Aligned tables and sentences, without a final newline."""
+    parts = (
+        part if isinstance(part, str) else "\n".join(_aligned(part))
+        for part in comparison_parts(comparison)
+    )
+    return "\n\n".join(parts)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The same as Markdown, without a final newline."""
+    return "\n\n".join(
+        inline(part) if isinstance(part, str) else _piped(part)
+        for part in comparison_parts(comparison)
+    )
+
+
+def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
+    """Sentences and tables, in order, for any rendering."""
+    letters = ascii_uppercase[: len(comparison.releases)]
+    yield _releases(comparison, letters)
+    if comparison.claims:
+        yield _claims(comparison, letters)
+        yield _OF_CLAIMS
+    yield _settings(comparison.differing, letters)
+    for letter, each in zip(letters[1:], comparison.against_first, strict=True):
+        if isinstance(each, Paired):
+            yield _opening(letter, each)
+            yield _differences(letter, each)
+            yield from (f"Left out: {what}." for what in each.left_out)
+            yield _verdict(letter, each, comparison.schema_)
+        else:
+            yield f"{letter} and A are not compared: {each.reason}."
+    yield f"{comparison.multiplicity}."
+
+
+def _releases(comparison: Comparison, letters: str) -> Table:
+    """Each on its own rows, and beside its figures what they are not of the same thing in."""
+    return Table(
+        (
+            "",
+            "release",
+            "differs from A in",
+            "label",
+            "rows",
+            "documents",
+            "cosine",
+            "mean vector",
+            "- shuffled",
+            "95% CI",
+            "FVE",
+            "top-1",
+            "chance",
+        ),
+        [
+            (
+                letter,
+                each.name,
+                what_differs(comparison.differing, at) if at else "-",
+                each.label,
+                str(each.rows),
+                str(each.documents),
+                number(each.cosine.mean),
+                number(each.predict_mean),
+                signed(each.shuffled.difference),
+                interval(each.shuffled.interval),
+                number(each.fve.value),
+                f"{each.retrieval.hits}/{each.retrieval.n}",
+                f"1/{each.retrieval.candidates}",
+            )
+            for at, (letter, each) in enumerate(zip(letters, comparison.releases, strict=True))
+        ],
+        words=4,
+    )
+
+
+def _claims(comparison: Comparison, letters: str) -> Table:
+    """Each release's AR on explanations without one of their claims, with its identity of rows."""
+    return Table(
+        (
+            "a claim left out",
+            "release",
+            "claims",
+            "mse",
+            "95% CI",
+            "FVE",
+            "95% CI",
+            "mse - another activation",
+            "95% CI",
+            "top-1",
+            "chance",
+        ),
+        [
+            (
+                letter,
+                each.name,
+                *_claims_cells(found),
+                f"{each.retrieval.hits}/{each.retrieval.n}",
+                f"1/{each.retrieval.candidates}",
+            )
+            for letter, each, found in zip(
+                letters, comparison.releases, comparison.claims, strict=True
+            )
+        ],
+        words=2,
+    )
+
+
+def _claims_cells(found: ClaimsRead | None) -> _Line:
+    if found is None:
+        return ("-",) * 7
+    return (
+        str(found.n),
+        signed(found.mse),
+        interval(found.mse_interval),
+        signed(found.fve),
+        interval(found.fve_interval),
+        signed(found.above_other),
+        interval(found.above_other_interval),
+    )
+
+
+def _settings(settings: Sequence[Differing], letters: str) -> Table | str:
+    if not settings:
+        return "No recorded setting differs."
+    lines = [
+        (each.setting, *("not recorded" if it is None else _short(it) for it in each.values))
+        for each in settings
+    ]
+    return Table(("what differs", *letters), lines, words=1 + len(letters))
+
+
+def _opening(letter: str, paired: Paired) -> str:
+    apart = (
+        f"; {paired.only_first} rows only in A, {paired.only_second} only in {letter}"
+        if paired.only_first or paired.only_second
+        else ""
+    )
+    return (
+        f"{letter} against A: {paired.relation}, on {paired.rows} common rows of"
+        f" {paired.documents} documents{apart}. Rows without an explanation:"
+        f" {paired.first_failed} in A, {paired.second_failed} in {letter}."
+    )
+
+
+def _differences(letter: str, paired: Paired) -> Table:
+    return Table(
+        ("", "A", letter, f"{letter} - A", "95% CI", "n"),
+        [
+            (
+                "mse (less is better)" if each.name == "mse" else each.name,
+                number(each.first),
+                number(each.second),
+                signed(each.difference),
+                interval(each.interval),
+                str(each.n),
+            )
+            for each in paired.figures
+        ],
+    )
+
+
+def _verdict(letter: str, paired: Paired, format_: int) -> str:
+    found = paired.retrieval
+    test = "exact McNemar" if format_ == 1 else "sign flips of documents"
+    retrieval = (
+        f"Of {found.n} rows A retrieves {found.first_hits} and {letter} {found.second_hits}:"
+        f" {found.only_first} only A, {found.only_second} only {letter}, {test}"
+        f" p = {found.p:.3g}."
+    )
+    said = _SENTENCES[paired.verdict].format(letter=letter, figure=paired.figures[0].name)
+    return f"{said} {retrieval}"
+
+
+def _short(value: str) -> str:
+    return f"{value[:_SHOWN_OF_A_HASH]}..." if _HASH.fullmatch(value) else value
+
+
+def _aligned(table: Table) -> list[str]:
+    lines = [table.header, *table.lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if position < table.words else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _piped(table: Table) -> str:
+    rule = ["---" if at < table.words else "--:" for at in range(len(table.header))]
+    lines = [table.header, rule, *(tuple(map(inline, line)) for line in table.lines)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

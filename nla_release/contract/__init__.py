@@ -1,0 +1,1 @@
+"""What AV and AR promise: sidecar, prompt, injection, explanation."""

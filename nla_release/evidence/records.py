@@ -1,0 +1,297 @@
+"""What the evidence folder holds: a `Row` per line of `rows.jsonl`, a `Run` in `run.json`.
+
+Format 2 adds what diagnostics leave, each part only when its diagnostic ran; format 1 has none.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+
+from nla_release.contract.explanation import Status
+from nla_release.contract.sidecar import Dtype, Quantization
+from nla_release.evidence.diagnostic_names import DIAGNOSTICS
+from nla_release.io.schema import Strict
+
+
+def _encodable(text: str) -> str:
+    """JSON can spell half a surrogate pair, which no file can then hold as UTF-8."""
+    text.encode()
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+Name = Annotated[Text, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Setting = Text | int | FiniteFloat | bool | None | list[Text]
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+UtcTime = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+
+# Texts given to the AR in place of a row's explanation. All but the last two are made from it.
+TextCondition = Literal[
+    "gibberish", "word_shuffled", "sentence_shuffled", "paraphrase", "source_text", "lookup_table"
+]
+NOT_FROM_THE_EXPLANATION: tuple[TextCondition, ...] = ("source_text", "lookup_table")
+# The row's own vector, injected at another scale than the sidecar's.
+VectorCondition = Literal["half_scale", "double_scale"]
+
+# Diagnostics, under the name that run.json and release.yaml have for them. The comparison with the
+# training documents is asked for in the same way.
+if TYPE_CHECKING:
+    ProbeName = str
+else:
+    ProbeName = Literal[(*DIAGNOSTICS, "contamination")]
+
+# What format 1 does not know, in a row and in a run.
+_ROW_PARTS = frozenset({"texts", "spoken", "claims"})
+_RUN_PARTS = frozenset(
+    {"probes", "training", "attempts", "layer", "shuffle", "run_id", "shingles_sha256", "lookup"}
+)
+
+
+class Verbalization(Strict):
+    """What the AV said for one vector: the explanation is empty unless the status is ok."""
+
+    explanation: Text
+    status: Status
+    raw: Text
+
+    @model_validator(mode="after")
+    def _explained_only_when_ok(self) -> "Verbalization":
+        return _explained_only_when_ok(self)
+
+
+class Row(Strict):
+    """One activation: its source text, what the AV said for it, and what its controls were.
+
+    `shuffled_from` is the id of the row whose explanation stood in for this row's own, one of
+    another document whenever there is one.
+
+    `texts` are what the AR read for this row under each condition, empty where it is made from an
+    explanation and there was none; of these `lookup_table` is the label of the nearest training
+    activation. `spoken` is what the AV said of this row's vector at another
+    scale; `claims` are the parts of the explanation, in order.
+    """
+
+    id: Name
+    document: Name
+    text: Text | None
+    explanation: Text
+    status: Status
+    raw: Text
+    gold: Text | None
+    shuffled_from: Name
+    shuffled_status: Status
+    random_vector: Verbalization
+    texts: dict[TextCondition, Text] = Field(default_factory=dict)
+    spoken: dict[VectorCondition, Verbalization] = Field(default_factory=dict)
+    claims: list[Name] = Field(default_factory=list)
+
+    @property
+    def probed_claims(self) -> list[str]:
+        """The claims that can be left out one at a time: a single one leaves nothing behind."""
+        return self.claims if len(self.claims) > 1 else []
+
+    @property
+    def parts_of_format_2(self) -> list[str]:
+        """The fields that are there and that format 1 does not know."""
+        return sorted(self.model_fields_set & _ROW_PARTS)
+
+    @model_validator(mode="after")
+    def _explained_only_when_ok(self) -> "Row":
+        return _explained_only_when_ok(self)
+
+    @model_validator(mode="after")
+    def _made_from_what_is_there(self) -> "Row":
+        for condition, text in self.texts.items():
+            if condition == "source_text":
+                if text != self.text:
+                    raise ValueError("texts.source_text is not the row's text")
+            elif condition == "lookup_table":
+                if not text.strip():
+                    raise ValueError("texts.lookup_table is empty: every row has a nearest label")
+            elif bool(text.strip()) != (self.status == "ok"):
+                raise ValueError(
+                    f"texts.{condition} is {text[:40]!r} with status {self.status};"
+                    " there is one exactly when there is an explanation"
+                )
+        if self.claims and self.status != "ok":
+            raise ValueError(f"claims of an explanation with status {self.status}")
+        return self
+
+
+class Base(Strict):
+    """The base model, as it was loaded.
+
+    `local_files` are the sha256 of configuration and weights when a local copy took the place of
+    the Hub's `revision`, so that anyone can tell whether the copy was faithful.
+    """
+
+    id: Name
+    revision: Text | None
+    local_files: dict[Name, Sha256] = Field(default_factory=dict)
+
+
+class Evaluation(Strict):
+    """The held-out activations: hash of their file, how many were asked, of how many documents.
+
+    `available` is how many the file holds; null in evidence from before it was recorded.
+    """
+
+    sha256: Sha256
+    rows: PositiveInt
+    documents: PositiveInt
+    available: PositiveInt | None = None
+
+
+class Reference(Strict):
+    """The training activations: hash, rows, and `1 - ||mean of unit vectors||^2`."""
+
+    sha256: Sha256
+    rows: PositiveInt
+    variance: float = Field(ge=0, le=1)
+
+
+class Precision(Strict):
+    """How the base's weights were held."""
+
+    quantization: Quantization | None
+    dtype: Dtype
+
+
+class Injection(Strict):
+    """Where and how the activation entered the AV; `scale` is the L2 norm injected."""
+
+    site: Literal["embedding"]
+    op: Literal["replace"]
+    scale: Annotated[FiniteFloat, Field(gt=0)]
+
+
+class Decoding(Strict):
+    """How the AV's text was decoded."""
+
+    greedy: bool
+    max_new_tokens: PositiveInt
+    batch_size: PositiveInt
+
+
+class ProbeRecord(Strict):
+    """One diagnostic: its settings, and what it cost beyond the base run and those before it.
+
+    `av_vectors` and `ar_texts` are what the AV explained and the AR read for it alone, in
+    `seconds`. A diagnostic that could not run says why in `skipped`, and cost nothing.
+    """
+
+    name: ProbeName
+    settings: dict[Name, Setting] = Field(default_factory=dict)
+    av_vectors: NonNegativeInt = 0
+    ar_texts: NonNegativeInt = 0
+    seconds: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    skipped: Name | None = None
+
+    @model_validator(mode="after")
+    def _skipping_is_free(self) -> "ProbeRecord":
+        if self.skipped and (self.av_vectors or self.ar_texts or self.seconds):
+            raise ValueError(f"diagnostic {self.name} was skipped, but has a cost")
+        return self
+
+
+class TrainingOverlap(Strict):
+    """The evaluation data against the documents that the pair was trained on.
+
+    `sha256` is of the list of training documents, `documents` its length. `ids_overlapping` are the
+    evaluation's documents whose id stands in it, `texts_overlapping` the ids of rows whose document
+    has the text of one in it. `texts_compared` is how many rows are of a document whose whole text
+    was known and compared; null in evidence from before it was recorded.
+    """
+
+    sha256: Sha256
+    documents: PositiveInt
+    ids_overlapping: list[Name]
+    texts_overlapping: list[Name]
+    texts_compared: NonNegativeInt | None = None
+
+
+class Lookup(Strict):
+    """The training rows whose labels the lookup table gives: hash of their file, how many rows."""
+
+    sha256: Sha256
+    rows: PositiveInt
+
+
+class RunFacts(Strict):
+    """What a run knows of itself before its files are written.
+
+    `files` maps each file of the pair, such as `av/adapter_model.safetensors`, to its sha256.
+    `training` is null when nothing was compared; the record "contamination" says why.
+    `attempts` is how many checkpoints or settings were tried before this one, itself included.
+    `layer` is K, the block whose output the activations are; null in evidence from before it was
+    recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.evidence.shuffle`;
+    null in evidence from before there was one. `run_id` is the run's in `runs.jsonl`, null in
+    evidence from before runs were recorded. `shingles_sha256` is of training_shingles.safetensors
+    and `lookup` says which labels `texts.lookup_table` are; null where there are none.
+    """
+
+    schema_: Literal[1, 2] = Field(alias="schema")
+    tool_version: Text
+    started_at: UtcTime
+    finished_at: UtcTime
+    base: Base
+    tokenizer_sha256: Sha256
+    files: dict[Text, Sha256]
+    evaluation: Evaluation
+    reference: Reference
+    precision: Precision
+    injection: Injection
+    decoding: Decoding
+    seed: NonNegativeInt
+    zero_vector: Verbalization
+    device: Text
+    libraries: dict[Text, Text]
+    probes: list[ProbeRecord] = Field(default_factory=list)
+    training: TrainingOverlap | None = None
+    attempts: PositiveInt | None = None
+    layer: NonNegativeInt | None = None
+    shuffle: Literal["v2"] | None = None
+    run_id: RunId | None = None
+    shingles_sha256: Sha256 | None = None
+    lookup: Lookup | None = None
+
+    @model_validator(mode="after")
+    def _holds_what_its_format_knows(self) -> "RunFacts":
+        if self.schema_ == 1 and (unknown := sorted(self.model_fields_set & _RUN_PARTS)):
+            raise ValueError(f"schema 1 has no {', '.join(unknown)}")
+        names = [probe.name for probe in self.probes]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"diagnostic {', '.join(twice)} is recorded twice")
+        return self
+
+    @property
+    def probed(self) -> set[ProbeName]:
+        """The diagnostics that ran."""
+        return {probe.name for probe in self.probes if probe.skipped is None}
+
+
+class Run(RunFacts):
+    """`run.json`: the facts, and the hashes of the two files beside it."""
+
+    rows_sha256: Sha256
+    vectors_sha256: Sha256
+
+
+_Spoken = TypeVar("_Spoken", Row, Verbalization)
+
+
+def _explained_only_when_ok(spoken: _Spoken) -> _Spoken:
+    if (spoken.status == "ok") != bool(spoken.explanation.strip()):
+        raise ValueError(
+            f"status {spoken.status} with explanation {spoken.explanation[:40]!r};"
+            " there is an explanation exactly when the status is ok"
+        )
+    return spoken

@@ -1,0 +1,183 @@
+"""The gate: rules with codes over files and evidence, and one verdict.
+
+* `model` says what a rule is, what it can find, and what a verdict is made of.
+* `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
+  formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
+* The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
+  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
+  `rendered` and `history` (5), `evidence`, `consistency`, `calibration`, `diagnostics`,
+  `regression`, `addenda`, `compared` and `gates` (6), `publishing`, `published` and
+  `remeasured` (7).
+
+A rule is its code, its page and its function, side by side in the source. It reads strangers'
+files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
+skip the others. Nothing here needs torch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from nla_release.calibration.remeasured import Remeasured
+from nla_release.calibration.report import Label
+from nla_release.gate import (
+    addenda,
+    base,
+    calibration,
+    card,
+    compared,
+    consistency,
+    diagnostics,
+    evidence,
+    gates,
+    history,
+    hygiene,
+    lora,
+    modules,
+    pair,
+    prompt,
+    prose,
+    published,
+    publishing,
+    references,
+    regression,
+    remeasured,
+    rendered,
+    sidecar,
+    stack,
+    waivers,
+    weights,
+)
+from nla_release.gate.model import Rule, UnreadableError, Verdict
+from nla_release.gate.subject import Subject
+from nla_release.release.config import Waiver
+
+RULES: tuple[Rule, ...] = (
+    sidecar.sidecar_complete,
+    sidecar.scale_fits,
+    sidecar.base_pinned,
+    waivers.waivers_current,
+    base.norms_measured,
+    base.base_fits,
+    sidecar.prompt_without_escapes,
+    prompt.marker_recorded,
+    prompt.prompts_replay,
+    weights.safetensors_only,
+    weights.adapter_whole,
+    weights.weights_finite,
+    weights.adapter_trained,
+    weights.head_declared,
+    weights.weights_uncut,
+    modules.language_model_only,
+    modules.modules_land,
+    lora.variants_declared,
+    lora.config_portable,
+    stack.stack_whole,
+    pair.pair_agrees,
+    pair.read_block_is_layer,
+    pair.partner_recorded,
+    card.metadata_valid,
+    card.blocks_generated,
+    card.example_generated,
+    hygiene.nothing_pending,
+    hygiene.nothing_private,
+    history.history_appended,
+    references.licence_fits,
+    rendered.nothing_hidden,
+    rendered.rendered_again,
+    prose.claims_have_sources,
+    prose.numbers_are_the_calibrations,
+    references.citations_as_published,
+    history.nothing_retracted_shown,
+    evidence.evidence_of_these_files,
+    evidence.calibration_recomputed,
+    calibration.not_format_only,
+    calibration.above_the_mean,
+    calibration.singles_out,
+    calibration.texts_differ,
+    calibration.injection_matters,
+    evidence.enough_measured,
+    evidence.outputs_explain,
+    evidence.evidence_of_one_run,
+    diagnostics.labels_reconstruct,
+    diagnostics.nothing_trained_on,
+    diagnostics.retrievals_vary,
+    diagnostics.script_does_not_leak,
+    diagnostics.texts_belong_to_documents,
+    regression.no_regression,
+    addenda.addenda_kept,
+    compared.comparisons_stand,
+    gates.gates_told,
+    evidence.evidence_as_asked,
+    consistency.documents_are_texts,
+    consistency.texts_read_alike,
+    consistency.hits_have_texts,
+    consistency.reference_fits,
+    diagnostics.words_lead_to_documents,
+    evidence.log_of_runs,
+    publishing.files_listed,
+    publishing.one_release,
+    publishing.files_allowed,
+    publishing.signature_fits,
+)
+
+# Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
+RULES_ON_THE_HUB: tuple[Rule, ...] = (
+    published.tag_stands,
+    published.one_push,
+    published.not_retracted,
+    published.signed_by_publisher,
+)
+
+ALL_RULES = (*RULES, *RULES_ON_THE_HUB, remeasured.evidence_measured_again)
+
+Measure = Callable[[Subject], Remeasured]
+
+
+def judge(
+    subject: Subject,
+    *,
+    strict: bool = False,
+    waived: Sequence[Waiver] | None = None,
+    measure: Measure | None = None,
+) -> Verdict:
+    """The verdict of all rules on a subject.
+
+    Args:
+        subject: what is checked.
+        strict: whether warnings are errors.
+        waived: the findings to let stand; by default those that its release.yaml names.
+        measure: measures rows of the evidence again, when asked to; adapters or evidence that fail
+            a rule themselves are not loaded.
+    """
+    if waived is None:
+        waived = subject.release.config.waivers if subject.release else ()
+    rules = RULES + RULES_ON_THE_HUB if subject.published else RULES
+    outcomes = (rule.apply(subject, strict=strict) for rule in rules)
+    verdict = Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
+    verdict = replace(verdict, label=None if verdict.doubts else _label(subject))
+    if measure is None:
+        return verdict
+    found = measure(subject) if _may_be_loaded(verdict) else None
+    if found:
+        subject = replace(subject, remeasured=(subject.pair_to_measure[1], found))
+    outcome = remeasured.evidence_measured_again.apply(subject, strict=strict)
+    return replace(verdict, outcomes=(*verdict.outcomes, outcome), measured=found)
+
+
+def _label(subject: Subject) -> Label | None:
+    """How good the first measurement says the pair is; None when it cannot be read."""
+    if not subject.measurements:
+        return None
+    try:
+        return subject.measurements[0].calibration.label
+    except UnreadableError:
+        return None
+
+
+def _may_be_loaded(verdict: Verdict) -> bool:
+    """Whether no rule about adapters, evidence or their publication fails; cards (5) may."""
+    failed = {finding.code for finding in verdict.findings if finding.severity == "error"}
+    return all(code[:4] in ("NLA5", "NLA6") and code != "NLA601" for code in failed)
+
+
+__all__ = ["ALL_RULES", "RULES", "RULES_ON_THE_HUB", "Measure", "judge"]

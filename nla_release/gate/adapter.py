@@ -1,0 +1,310 @@
+"""One adapter's folder, read lazily and once.
+
+A file that cannot be read raises `UnreadableError`, which names the rule that reports it, so that
+one defect is one finding.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nla_release.adapter.config import AdapterConfig
+from nla_release.adapter.lora import LoraModule, lora_modules
+from nla_release.adapter.weights import (
+    ADAPTER_FILE_NAME,
+    CONFIG_FILE_NAME,
+    Tensor,
+    ZeroBands,
+    absent_adapter,
+    largest_values,
+    read_header,
+    zero_bands,
+)
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.base_model.facts import BaseFacts, read_base_facts
+from nla_release.calibration.comparison import Comparison
+from nla_release.calibration.report import Calibration
+from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
+from nla_release.cards.compared import read_comparison
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import (
+    HEAD_FILE_NAME,
+    Role,
+    Sidecar,
+    contract_digest,
+    read_sidecar,
+)
+from nla_release.errors import InputError, NothingCheckedError, one_line
+from nla_release.gate.model import Skip, UnreadableError, read_once
+from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
+from nla_release.history.addenda import Addendum, read_addenda
+from nla_release.history.log import Entry, read_log
+from nla_release.io.files import read_json, read_text, sha256_file
+from nla_release.io.schema import parse
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import Manifest, read_manifest
+
+CARD_FILE_NAME = "README.md"
+CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
+
+# The rule that reports that a file of an adapter is missing or damaged.
+REPORTED_BY = {
+    SIDECAR_FILE_NAME: "NLA101",
+    BASE_FILE_NAME: "NLA106",
+    ADAPTER_FILE_NAME: "NLA302",
+    CONFIG_FILE_NAME: "NLA302",
+    HEAD_FILE_NAME: "NLA305",
+    CARD_FILE_NAME: "NLA501",
+    HISTORY_FILE_NAME: "NLA505",
+    MANIFEST_FILE_NAME: "NLA701",
+}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter's folder: as it was trained, or rendered to be a repository."""
+
+    role: Role
+    folder: Path
+    rendered: bool
+
+    def path(self, name: str) -> Path:
+        """A file of the folder, which must be a regular one: links and devices are not opened.
+
+        Raises:
+            UnreadableError: it is missing, or not a regular file.
+        """
+        self._exists()
+        path = self.folder / name
+        if name == ADAPTER_FILE_NAME and not os.path.lexists(path):
+            why, hint = absent_adapter(self.folder)
+            raise UnreadableError(
+                "NLA302", path, f"does not exist{why}{f'; {hint}' if hint else ''}"
+            )
+        return regular_file(path, REPORTED_BY.get(name, "NLA301"))
+
+    def text(self, name: str) -> str:
+        """A text file of the folder.
+
+        Raises:
+            UnreadableError: missing, too large, or not UTF-8.
+        """
+        path = self.path(name)
+        with reading(path, REPORTED_BY.get(name, "NLA301")):
+            return read_text(path)
+
+    def digest(self, name: str) -> str:
+        """What evidence records of a file: its sha256, or the sidecar's contract digest.
+
+        Raises:
+            UnreadableError: the file is missing, or the sidecar is invalid.
+        """
+        if name == SIDECAR_FILE_NAME:
+            sidecar = self.sidecar
+            with reading(self.folder / name, "NLA101"):
+                return contract_digest(sidecar)
+        return self.sha256(name)
+
+    def sha256(self, name: str) -> str:
+        """Hex sha256 of a file of the folder, which is read for it once.
+
+        Raises:
+            UnreadableError: the file is missing.
+        """
+        if name not in self._sha256:
+            path = self.path(name)
+            with reading(path, REPORTED_BY.get(name, "NLA301")):
+                self._sha256[name] = sha256_file(path)
+        return self._sha256[name]
+
+    @read_once
+    def files(self) -> list[Path]:
+        """Everything in the folder but folders, sorted; links are listed and not followed."""
+        self._exists()
+        with reading(self.folder, "NLA301"):
+            return sorted(_walk(self.folder))
+
+    @read_once
+    def sidecar(self) -> Sidecar:
+        """The sidecar, of this role."""
+        path = self.path(SIDECAR_FILE_NAME)
+        with reading(path, "NLA101"):
+            return read_sidecar(self.folder, self.role)
+
+    @read_once
+    def config(self) -> AdapterConfig:
+        """PEFT's configuration of the adapter."""
+        path = self.path(CONFIG_FILE_NAME)
+        with reading(path, "NLA302"):
+            return parse(AdapterConfig, read_json(path), path)
+
+    @read_once
+    def modules(self) -> list[LoraModule]:
+        """The modules that the adapter adapts."""
+        path, config = self.path(ADAPTER_FILE_NAME), self.config
+        with reading(path, "NLA302"):
+            return lora_modules(path, dora=config.use_dora, saved=config.saved)
+
+    @read_once
+    def tensors(self) -> dict[str, Tensor]:
+        """The adapter's tensors."""
+        path = self.path(ADAPTER_FILE_NAME)
+        with reading(path, "NLA302"):
+            return read_header(path)
+
+    @read_once
+    def largest(self) -> dict[str, float]:
+        """The size of the largest value in each of the adapter's tensors."""
+        return self._largest(ADAPTER_FILE_NAME) if self.tensors else {}
+
+    @read_once
+    def zero_bands(self) -> dict[str, ZeroBands]:
+        """Where each matrix of the adapter holds nothing but zeros."""
+        return self._zero_bands(ADAPTER_FILE_NAME) if self.tensors else {}
+
+    @read_once
+    def zero_bands_of_head(self) -> dict[str, ZeroBands]:
+        """Where each matrix of the head holds nothing but zeros."""
+        return self._zero_bands(HEAD_FILE_NAME) if self.head else {}
+
+    @read_once
+    def base_facts(self) -> BaseFacts:
+        """The facts of the base that lie beside the adapter, as rendered repositories have them."""
+        path = self.path(BASE_FILE_NAME)
+        with reading(path, "NLA106"):
+            return read_base_facts(self.folder)
+
+    @read_once
+    def head(self) -> dict[str, Tensor]:
+        """The tensors of the AR's head."""
+        path = self.path(HEAD_FILE_NAME)
+        with reading(path, "NLA305"):
+            return read_header(path)
+
+    @read_once
+    def largest_of_head(self) -> dict[str, float]:
+        """The size of the largest value in each of the head's tensors."""
+        return self._largest(HEAD_FILE_NAME) if self.head else {}
+
+    @read_once
+    def calibration(self) -> Calibration:
+        """The numbers as a rendered repository publishes them."""
+        return read_calibration(self.folder / CALIBRATION_FILE_NAME)
+
+    @read_once
+    def log(self) -> list[Entry]:
+        """The entries of the HISTORY.md of a rendered repository."""
+        text = self.text(HISTORY_FILE_NAME)
+        with reading(self.folder / HISTORY_FILE_NAME, "NLA505"):
+            return read_log(text)
+
+    @read_once
+    def addenda(self) -> list[Addendum]:
+        """The addenda of a rendered repository."""
+        folder = self.folder / ADDENDA_FOLDER_NAME
+        for path in self.files:
+            if path.is_relative_to(folder):
+                regular_file(path, "NLA617")
+        with reading(folder, "NLA617"):
+            return read_addenda(folder, self.folder)
+
+    @read_once
+    def comparison(self) -> Comparison | None:
+        """What a rendered repository says of other releases."""
+        path = self.folder / COMPARISON_FILE_NAME
+        if path in self.files:
+            regular_file(path, "NLA618")
+        with reading(path, "NLA618"):
+            return read_comparison(self.folder)
+
+    @read_once
+    def manifest(self) -> Manifest:
+        """The release.json of a rendered repository."""
+        path = self.path(MANIFEST_FILE_NAME)
+        with reading(path, "NLA701"):
+            return read_manifest(self.folder)
+
+    @read_once
+    def _sha256(self) -> dict[str, str]:
+        return {}
+
+    def _largest(self, name: str) -> dict[str, float]:
+        path = self.path(name)
+        with reading(path, "NLA303"):
+            return largest_values(path)
+
+    def _zero_bands(self, name: str) -> dict[str, ZeroBands]:
+        path = self.path(name)
+        with reading(path, "NLA303"):
+            return zero_bands(path)
+
+    def _exists(self) -> None:
+        if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises when denied
+            raise UnreadableError("NLA101", self.folder, "the adapter's folder does not exist")
+
+
+@contextmanager
+def reading(path: Path, rule: str) -> Iterator[None]:
+    """Turn every way in which reading a stranger's file can fail into `UnreadableError`."""
+    try:
+        yield
+    except (InputError, NothingCheckedError) as error:
+        message = error.message.removeprefix(str(path)).lstrip("/: ")
+        raise UnreadableError(
+            rule, path, f"{message}; {error.hint}" if error.hint else message
+        ) from error
+    # PyYAML's constructors raise the last two for a tag whose value is not of its kind.
+    except (OSError, ValueError, LookupError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        raise UnreadableError(rule, path, f"cannot be read: {reason}") from error
+
+
+def regular_file(path: Path, rule: str) -> Path:
+    """The path, when it is a plain file: nothing else is ever opened.
+
+    Raises:
+        UnreadableError: missing, a link, a device, or a folder; reported by `rule`.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError as error:
+        raise UnreadableError(rule, path, "does not exist") from error
+    except (OSError, ValueError) as error:
+        raise UnreadableError(rule, path, f"cannot be read: {error}") from error
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(rule, path, "is not a regular file, and is not opened")
+    return path
+
+
+def older_format(adapter: Adapter) -> Skip:
+    """Why documents of an older format are not rendered again; their numbers are recomputed."""
+    return Skip(
+        f"calibration.json is of format {adapter.calibration.schema_}, which nla-release"
+        f" {adapter.manifest.tool_version} rendered: check the documents with that version"
+    )
+
+
+def read_calibration(path: Path) -> Calibration:
+    """A calibration.json.
+
+    Raises:
+        UnreadableError: missing, or not a calibration.
+    """
+    regular_file(path, "NLA602")
+    with reading(path, "NLA602"):
+        return Calibration.read(path)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        inside = Path(parent)
+        links = [name for name in folders if (inside / name).is_symlink()]
+        yield from (inside / name for name in names + links)

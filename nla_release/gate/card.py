@@ -1,0 +1,230 @@
+"""NLA5xx, first half: what the card says against what the files say."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nla_release.calibration.report import CurrentCalibration
+from nla_release.cards.blocks import expected_blocks, expected_page_blocks, generated_blocks
+from nla_release.cards.compared import COMPARISON
+from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
+from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
+from nla_release.cards.runs import RUNS
+from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
+from nla_release.gate.adapter import (
+    CALIBRATION_PAGE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    older_format,
+    reading,
+    regular_file,
+)
+from nla_release.gate.model import Page, Problem, Skip, listed, rule
+from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.subject import Subject
+from nla_release.history.addenda import FOLDER_NAME
+from nla_release.history.retractions import RETRACTING, WITHDRAWN, new_version
+from nla_release.history.superseded import ADDENDA, ADDENDUM
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.files import read_text
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
+from nla_release.release.licences import LICENSES, instead_of
+
+# What a generated block is made from, when that is not calibration.json.
+_SOURCES = {
+    RETRACTING: HISTORY_FILE_NAME,
+    WITHDRAWN: HISTORY_FILE_NAME,
+    ADDENDUM: FOLDER_NAME,
+    ADDENDA: FOLDER_NAME,
+    COMPARISON: COMPARISON_NAME,
+}
+
+# NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md, NLA514 its table to runs.jsonl.
+_OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
+
+
+@rule(
+    "NLA501",
+    "error",
+    "the card's metadata is valid and says what the files say",
+    each=REPOSITORIES,
+    page=Page(
+        checks="README.md begins with metadata that the Hub accepts: a licence it knows (`other`"
+        " with a name and a link), Hub ids, a well-typed model-index. base_model is the sidecar's"
+        " base, base_model_relation is adapter, library_name is peft, pipeline_tag is"
+        " text-generation for an AV and feature-extraction for an AR, and model-index holds the"
+        " metrics that calibration.json gives, every control with them, and no other.",
+        why="The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that"
+        " emits vectors; PEFT overwrites base_model with a local path (huggingface/peft#2124); and"
+        " the Hub refuses invalid metadata only when everything is uploaded.",
+        fix="Run `nla-release render` again. The licence and the base come from release.yaml.",
+        example="pipeline_tag is 'text-generation', expected 'feature-extraction'",
+        waive="Never: the Hub indexes, counts and loads by these fields.",
+    ),
+)
+def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
+    """The front matter by the Hub's rules, then against sidecar and calibration."""
+    path, text = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
+    with reading(path, "NLA501"):
+        report = check_card(text)
+    metadata = report.metadata
+    unknown = [name for name in _listed(metadata.get("license")) if name not in LICENSES]
+    for name in unknown:
+        yield Problem(path, f"license is {name!r}: {instead_of(name)}")
+    for message in (*report.errors, *report.warnings):
+        # The Hub's own words are the list of all it knows.
+        if not (unknown and message.startswith('"license[')):
+            yield Problem(path, message)
+    if not metadata:
+        return
+    if metadata.get("license") == "other" and not metadata.get("license_link"):
+        yield Problem(path, "license is 'other' and license_link is missing")
+    for name, expected in (
+        ("base_model", adapter.sidecar.nla_release.base.id),
+        ("base_model_relation", "adapter"),
+        ("library_name", "peft"),
+        ("pipeline_tag", PIPELINE_TAGS[adapter.role]),
+    ):
+        if (found := metadata.get(name)) != expected:
+            yield Problem(path, f"{name} is {found!r}, expected {expected!r}")
+    if "license" not in metadata:
+        yield Problem(path, "license is missing")
+    if not report.errors:
+        yield from _foreign_numbers(adapter, metadata.get("model-index") or [])
+
+
+@rule(
+    "NLA502",
+    "error",
+    "the generated parts of both documents are what calibration.json gives",
+    each=REPOSITORIES,
+    page=Page(
+        checks="Between their markers README.md and RELEASE_CALIBRATION.md hold every generated"
+        " block, and each is, to the character, what calibration.json renders to; the card's list"
+        " of what was retracted is what HISTORY.md gives, as are the notice at the top and"
+        " new_version when this version was; and the addendum that it names is the last one.",
+        why="Numbers in prose rot: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b"
+        " call the same share about 80, 95 and 97 per cent structural.",
+        fix="Run `nla-release render` again. Write prose into the notes, where `{{ calibration..."
+        " }}` follows the numbers.",
+        example="the block calibration is not what calibration.json gives",
+        waive="Never: outside of the markers the card is yours.",
+    ),
+)
+def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
+    """Rendering the blocks again."""
+    text, calibration = adapter.text(CARD_FILE_NAME), adapter.calibration
+    if not isinstance(calibration, CurrentCalibration):
+        yield older_format(adapter)
+        return
+    expected = expected_blocks(
+        calibration,
+        adapter.log,
+        adapter.addenda,
+        adapter.manifest.version,
+        adapter.comparison,
+    )
+    yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
+    manifest = adapter.manifest
+    named = new_version(adapter.log, manifest.version, adapter.role, manifest.repo)
+    if named and (found := check_card(text).metadata.get("new_version")) != named:
+        yield Problem(
+            adapter.folder / CARD_FILE_NAME,
+            f"new_version is {found!r}, and {HISTORY_FILE_NAME} says to use {named}",
+        )
+    page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
+    with reading(page, "NLA502"):
+        text = read_text(page)
+    expected = expected_page_blocks(
+        calibration, addenda=adapter.addenda, comparison=adapter.comparison
+    )
+    yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
+
+
+@rule(
+    "NLA511",
+    "error",
+    "examples/round_trip.py is the generated program",
+    each=RENDERED,
+    page=Page(
+        checks="The program in examples/ of both repositories is, to the character, the one that"
+        " both sidecars, the evidence and release.json give. Releases made before there was such a"
+        " program are not checked.",
+        why="Readers run it without reading it: an injection scale of 80000 instead of 39.25 in it"
+        " gives fluent, wrong explanations, and a line that somebody added runs on their machine.",
+        fix="Run `nla-release render` again. Programs of your own belong into a repository of your"
+        " own, which `source` in release.yaml names.",
+        example="is not the program that both sidecars give",
+        waive="Never: it is run by those who trust the release.",
+    ),
+)
+def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
+    """Rendering the program again."""
+    adapters = {adapter.role: adapter for adapter in subject.rendered}
+    paths = [each.folder / ROUND_TRIP_NAME for each in adapters.values()]
+    if not any(path in each.files for path, each in zip(paths, adapters.values(), strict=True)):
+        yield Skip(f"this release has no {ROUND_TRIP_NAME}")
+        return
+    if len(adapters) < len(ROLES):
+        yield Skip(f"{ROUND_TRIP_NAME} follows from AV and AR, and only one of them is here")
+        return
+    measured = next(each for each in subject.measurements if each.rendered)
+    manifests = {role: adapter.manifest for role, adapter in adapters.items()}
+    expected = round_trip(
+        {role: adapter.sidecar for role, adapter in adapters.items()},
+        measured.evidence,
+        {role: manifest.repo for role, manifest in manifests.items()},
+        manifests["av"].tag,
+    )
+    for path, adapter in zip(paths, adapters.values(), strict=True):
+        if path not in adapter.files:
+            yield Problem(path, "is missing, and the other repository has one")
+        elif adapter.text(ROUND_TRIP_NAME) != expected:
+            yield Problem(path, "is not the program that both sidecars give")
+
+
+def _stale(
+    path: Path, text: str, expected: Mapping[str, str], but: frozenset[str] = frozenset()
+) -> Iterator[Problem]:
+    """The blocks of a document that are missing, or not what they should be."""
+    with reading(path, "NLA502"):
+        found = generated_blocks(text)
+    for name in sorted({*expected, *found} - but):
+        if name not in found:
+            yield Problem(path, f"the block {name} is missing")
+        elif found[name] != expected.get(name):
+            source = _SOURCES.get(name, CALIBRATION_FILE_NAME)
+            yield Problem(path, f"the block {name} is not what {source} gives")
+
+
+def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Iterator[Problem]:
+    """The metrics of a valid model-index that are not those of the calibration, all of them.
+
+    A control left out, or a number under a name of its own, makes the others say something else.
+    """
+    path = adapter.folder / CARD_FILE_NAME
+    computed = {metric["name"]: metric for metric in metrics(adapter.calibration)}
+    stated = [
+        metric
+        for model in model_index
+        for result in model["results"]
+        for metric in result["metrics"]
+    ]
+    for metric in stated:
+        name = metric.get("name", metric["type"])
+        if (given := computed.pop(name, None)) is None:
+            yield Problem(path, f"model-index holds {name}, which is no metric of this release")
+        elif metric != given:
+            yield Problem(
+                path,
+                f"model-index says {name} is {metric['value']}, {CALIBRATION_FILE_NAME} gives"
+                f" {given['value']}",
+            )
+    if computed:
+        yield Problem(path, f"model-index lacks {listed(list(computed))}")
+
+
+def _listed(stated: Any) -> list[str]:
+    """The licences that a card states, as far as they are text."""
+    named = stated if isinstance(stated, list) else [stated]
+    return [name for name in named if isinstance(name, str)]

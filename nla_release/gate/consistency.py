@@ -1,0 +1,151 @@
+"""NLA622 to NLA625: what no honest evidence contradicts. See `calibration.consistency`."""
+
+from collections.abc import Iterator
+
+from nla_release.calibration.consistency import (
+    documents_checked,
+    look_alike,
+    misfit_of_reference,
+    more_hits_than_texts,
+    read_differently,
+    unlike_documents,
+)
+from nla_release.calibration.evidence_folder import ROWS_NAME, VECTORS_NAME
+from nla_release.gate.model import Page, Problem, Severity, Skip, rule
+from nla_release.gate.scopes import MEASURED
+from nla_release.gate.subject import Measurement
+
+
+@rule(
+    "NLA622",
+    "error",
+    "documents are what they say",
+    each=MEASURED,
+    page=Page(
+        checks="The source texts of one document's rows are beginnings of one text, and no"
+        " document's text is the beginning of another's, from 80 characters on. Where source texts"
+        " are withheld, begin several documents alike, or share half of their sequences of 8 words"
+        " with other documents, which rows are of one document is the author's word.",
+        why="Intervals, retrieval and the label take documents as what is independent. A pair that"
+        " tells only its document is document-level; with its 60 documents renamed to 12 shards it"
+        " was called content-reading, and every rule passed.",
+        fix="Give `document` an id for every text that was read as a whole: not a file, a shard or"
+        " a data set that holds several, and one id for all copies of a text. Then measure again.",
+        example="30 contradictions: the text of row 'r7' is no beginning of document 'shard-3'",
+        waive="Never: every interval and the label depend on it.",
+    ),
+)
+def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The rows' texts against the documents that they name."""
+    evidence = measurement.evidence
+    checked = documents_checked(evidence)
+    if checked.reason:
+        yield Skip(f"documents are the author's word: {checked.reason}")
+    if found := unlike_documents(evidence):
+        count = f"{len(found)} contradictions: " if len(found) > 1 else ""
+        yield Problem(measurement.evidence_folder / ROWS_NAME, f"{count}{found[0]}")
+
+
+@rule(
+    "NLA623",
+    "error",
+    "one text has one reconstruction",
+    each=MEASURED,
+    page=Page(
+        checks="Wherever the AR read the same text, in whatever row and under whatever control, it"
+        " gave the same vector: 1 - cosine of two of them is at most 0.001. Each text is read once,"
+        " so that it is 0 in evidence of this tool. bfloat16 and another batch move it by about"
+        " 0.00001. Of texts that differ in spaces or invisible characters only, it is at most 0.1;"
+        " more is a warning.",
+        why="An AR is a function of its text. Forged evidence, with the activations and some noise"
+        " in place of reconstructions, passed every rule with 307 of 307 rows retrieved, although"
+        " 247 rows of one explanation had different reconstructions.",
+        fix="Run `nla-release roundtrip` on the pair. Vectors are never edited or put together"
+        " from several runs.",
+        example="247 reconstructions differ from another of the same text: tensor real in row 'r9'",
+        waive="Never: such vectors are not the AR's.",
+    ),
+)
+def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
+    """Every reconstruction against the first of the same text."""
+    if found := read_differently(measurement.evidence):
+        yield _differ(measurement, found, "of the same text")
+    if found := look_alike(measurement.evidence):
+        yield _differ(
+            measurement,
+            found,
+            "of a text that looks the same, but for spaces or invisible characters",
+            severity="warning",
+        )
+
+
+def _differ(
+    measurement: Measurement,
+    found: list[tuple[str, str]],
+    which: str,
+    severity: Severity | None = None,
+) -> Problem:
+    tensor, row = found[0]
+    return Problem(
+        measurement.evidence_folder / VECTORS_NAME,
+        f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from another"
+        f" {which}: tensor {tensor} in row {row!r}",
+        severity,
+    )
+
+
+@rule(
+    "NLA624",
+    "error",
+    "no more rows are retrieved than texts were read",
+    each=MEASURED,
+    page=Page(
+        checks="Under each condition, the reconstructions that are nearest to their own activation"
+        " are at most as many as the AR's different texts. Spaces and invisible characters make no"
+        " text different.",
+        why="One text has one reconstruction, and that is nearest to one activation. A pair that"
+        " says 60 different things cannot retrieve 307 rows; only edited vectors can.",
+        fix="Run `nla-release roundtrip` on the pair. Vectors are never edited.",
+        example="tensor real retrieves 307 rows with 60 different texts",
+        waive="Never: such vectors are not the AR's.",
+    ),
+)
+def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
+    """Hits of each condition against its texts."""
+    for tensor, hits, texts in more_hits_than_texts(measurement.evidence):
+        yield Problem(
+            measurement.evidence_folder / VECTORS_NAME,
+            f"tensor {tensor} retrieves {hits} rows with {texts} different"
+            f" text{'s' * (texts != 1)}",
+        )
+
+
+@rule(
+    "NLA625",
+    "error",
+    "the reference mean is the mean of such activations",
+    each=MEASURED,
+    page=Page(
+        checks="The mean of unit vectors is as long as its mean cosine with them. So the length of"
+        " reference_mean gives at most 1.1 times the variance that the lower end of the 95%"
+        " interval of its cosine with these activations gives. And its cosine is at least 0.8 of"
+        " its length, and of what the mean of the evaluation's other documents scores.",
+        why="FVE divides by the variance of the reference. A mean shortened to 2% of its length"
+        " raised an FVE from 0.636 to 0.750, and every rule passed. A mean of another layer scores"
+        " next to nothing, and flatters whatever is compared with it. Honest references were 0.93"
+        " to 1.11 times as wide as the rows, even with rows of one topic only.",
+        fix="Take evaluation.reference from the training activations of this base and layer, with"
+        " `nla-release data` or `train.build`, and measure again. If it is theirs, hold out texts"
+        " of the same kind.",
+        example="reference_mean is 0.011 long, and has cosine 0.559 with these activations, where"
+        " the mean of such activations is as long as that: FVE divides by a variance that is too"
+        " large",
+        waive="Never: FVE is then no fraction of these activations' variance.",
+    ),
+)
+def reference_fits(measurement: Measurement) -> Iterator[Problem]:
+    """Length and direction of the reference mean against the rows."""
+    others = measurement.recomputed.reference.other_documents
+    assert others is not None  # only published calibrations of format 1 lack it
+    if misfit := misfit_of_reference(measurement.evidence, others):
+        yield Problem(measurement.evidence_folder / VECTORS_NAME, misfit)

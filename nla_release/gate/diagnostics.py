@@ -1,0 +1,264 @@
+"""NLA6xx: what the diagnostics say of the pair, where they ran."""
+
+from collections.abc import Iterator
+
+from nla_release.calibration.contamination import Shingles
+from nla_release.calibration.evidence_folder import ROWS_NAME, RUN_NAME
+from nla_release.calibration.label import above_chance
+from nla_release.calibration.tables import rankings
+from nla_release.diagnostics import text_retrieval
+from nla_release.diagnostics.injection import Injection
+from nla_release.diagnostics.templates import Templates
+from nla_release.diagnostics.text_retrieval import TextRetrieval
+from nla_release.gate.model import Page, Problem, Skip, rule
+from nla_release.gate.scopes import MEASURED
+from nla_release.gate.subject import Measurement
+from nla_release.statistics.blocks import Inconclusive, Ratio
+from nla_release.statistics.measures import UNEQUAL
+from nla_release.text.numbers import number, unsigned
+
+_TOO_FEW = Skip("too few rows for the diagnostic, see NLA608")
+_NO_TEXT = Skip("no row has an explanation, see NLA609")
+
+
+@rule(
+    "NLA611",
+    "warning",
+    "the labels' own text reconstructs as well as the pair's",
+    each=MEASURED,
+    page=Page(
+        checks="Where the data has labelled explanations, the 95% interval of cosine(AV's"
+        " explanation) - cosine(label), over the rows that have an explanation, is not wholly above"
+        " 0. Failed rows would hide it: there every label does better.",
+        why="A label is what the AV was taught to say, and is the positive control of the AR: the"
+        " reference paper compares with it (kitft/natural_language_autoencoders). An AR that does"
+        " better on the AV's words than on good ones has learned a code of the pair.",
+        fix="Explain it in the notes. Look for a code: run the diagnostic paraphrase. Look for"
+        " labels of another form than the AV's text, or of other rows.",
+        example="label 0.712, the pair's own text 0.790: difference 0.078, 95% interval 0.051 to"
+        " 0.104",
+        waive="The warning may stand when the notes explain it, such as after reinforcement"
+        " learning, where the AV may say more than its labels did.",
+    ),
+)
+def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The gold-text control."""
+    survivors = measurement.recomputed.cosine_survivors
+    control = survivors.gold_text
+    if control is None:
+        labelled = "gold_text" in measurement.recomputed.controls
+        yield _NO_TEXT if labelled else Skip("not every row has a labelled explanation")
+    elif control.interval is None:
+        yield Skip("explanations of so few documents give no interval, see NLA608")
+    elif control.interval[0] > 0:
+        yield Problem(
+            measurement.calibration_path,
+            f"label {number(control.mean)}, the pair's own text {number(survivors.mean)}:"
+            f" difference {number(control.difference)}, 95% interval {unsigned(control.interval)}",
+        )
+
+
+@rule(
+    "NLA612",
+    "error",
+    "nothing that was measured on was trained on",
+    each=MEASURED,
+    page=Page(
+        checks="No document of the evaluation has the id or the text of a document in the lists"
+        " under evaluation.training; and no row's text shares half or more of its sequences of 8"
+        " words with the training texts, by evidence/training_shingles.safetensors. That asks for"
+        " no id or hash of a document, so replacing them hides nothing. A warning says that texts"
+        " were not compared, or those of some documents, because they are withheld or too short.",
+        why="The first evaluation of SolshineCode's Gemma-3-1B pair had 4 of 10 rows from its own"
+        " training data. A pair that was measured on its own training rows, with new ids and"
+        " digests, once passed every rule.",
+        fix="Hold out other documents, or take these out of evaluation.data, and measure again. For"
+        " the warning, name training_shingles.safetensors under evaluation.training: `python -m"
+        " train.build` writes it, and `nla-release data` does from the training texts.",
+        example="15 of 60 rows share half or more of their word sequences with a training text",
+        waive="Never: calibration.json has the cosine without them under contamination, and that"
+        " can be measured properly.",
+    ),
+)
+def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The contamination report; nothing compared is not a pass."""
+    found = measurement.recomputed.contamination
+    assert found is not None  # only earlier formats leave it out
+    path, ids, texts = measurement.evidence_folder / RUN_NAME, found.documents, found.texts
+    compared = [
+        (each, what)
+        for each, what in ((ids, "documents have the id"), (texts, "rows the text"))
+        if isinstance(each, Ratio)
+    ]
+    if any(each.hits for each, _ in compared):
+        hits = ", and ".join(f"{each.hits} of {each.n} {what}" for each, what in compared)
+        yield Problem(path, f"{hits} of a training document")
+    yield from _texts_compared(measurement, found.shingles)
+
+
+def _texts_compared(
+    measurement: Measurement, found: Shingles | Inconclusive | None
+) -> Iterator[Problem]:
+    """The rows' own texts against the training texts."""
+    path = measurement.evidence_folder / ROWS_NAME
+    if found is None or isinstance(found, Inconclusive):
+        why = found.inconclusive if found else "the evidence is of an earlier format"
+        yield Problem(path, f"no text was compared with the training texts: {why}", "warning")
+        return
+    if isinstance(found.near, Ratio) and found.near.hits:
+        yield Problem(
+            path,
+            f"{found.near.hits} of {found.near.n} rows share half or more of their word sequences"
+            " with a training text",
+        )
+    elif found.contaminated:
+        yield Problem(
+            path,
+            f"all rows together share {found.shared:.2f} of their word sequences with the training"
+            " texts",
+        )
+    if found.uncompared_documents:
+        yield Problem(
+            path,
+            f"{found.uncompared_documents} documents were not compared with the training texts:"
+            f" {found.withheld} rows have no text, {found.too_short} are too short",
+            "warning",
+        )
+
+
+@rule(
+    "NLA613",
+    "warning",
+    "every retrieval could have come out otherwise",
+    each=MEASURED,
+    page=Page(
+        checks="Assigning candidates by chance changes the number of hits, for reconstructions"
+        " among activations, for explanations among source documents, and for factual texts among"
+        " activations.",
+        why="SolshineCode/gpu-poor-nla calls a null distribution without variance a broken metric:"
+        " where every assignment scores the same, the score says nothing of the pair.",
+        fix="See what is alike: explanations that share no word with any source text, the same"
+        " source text for every document, or one reconstruction for everything.",
+        example="Explanation leads to its source document, by words: every chance assignment gives"
+        " the same 0 hits, so that hits decide nothing",
+        waive="The warning may stand where explanations and source texts are of two languages: no"
+        " word can match, and an encoder has to.",
+    ),
+)
+def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The permutation null of each ranking."""
+    found = rankings(measurement.recomputed.probes)
+    if not found:
+        yield _TOO_FEW
+    for name, ranking in found.items():
+        if ranking.permutation == UNEQUAL:
+            yield Skip(f"{name}: {UNEQUAL.inconclusive}")
+        elif isinstance(ranking.permutation, Inconclusive):
+            yield Problem(
+                measurement.calibration_path, f"{name}: {ranking.permutation.inconclusive}"
+            )
+
+
+@rule(
+    "NLA614",
+    "warning",
+    "the marker's script does not leak into what is said",
+    each=MEASURED,
+    page=Page(
+        checks="At most gates.max_cjk of the AV's outputs, a fifth unless release.yaml sets it,"
+        " hold Chinese, Japanese or Korean characters, unless as many source texts do.",
+        why="An AV that reads the marker instead of the vector answers in the marker's script: 24%"
+        " to 35% of the outputs of one pair were Chinese (yulonglin's proxies). The reference tells"
+        " its users to look for it (kitft/natural_language_autoencoders, docs/inference.md).",
+        fix="Check scale (NLA102), marker and neighbours (NLA201), then train longer, or with a"
+        " larger scale.",
+        example="29 of 100 outputs hold CJK characters, and 0 of 100 source texts",
+        waive="Where the explanations are meant to be in one of these languages.",
+    ),
+)
+def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The CJK shares of outputs and of source texts."""
+    found = measurement.recomputed.probes.of(Injection)
+    if found is None:
+        yield _TOO_FEW
+        return
+    said, source = found.cjk["real"], found.cjk.get("source")
+    if said.share > measurement.gates.max_cjk and (source is None or source.share < said.share):
+        given = f", and {source.hits} of {source.n} source texts" if source else ""
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{said.hits} of {said.n} outputs hold CJK characters{given}",
+        )
+
+
+@rule(
+    "NLA615",
+    "warning",
+    "a text is said of one document",
+    each=MEASURED,
+    page=Page(
+        checks="At most gates.max_duplicates of the explanations, half unless release.yaml sets it,"
+        " are said word for word of another document too, unless the labels repeat as often.",
+        why="Of 580 outputs behind the retrieval of SolshineCode/gpu-poor-nla only 378 were"
+        " different: a text that several documents share can retrieve none of them.",
+        fix="Label more specifically. A text that several documents share is a category, and cannot"
+        " tell them apart.",
+        example="61 of 100 explanations are said of another document too, and 12 of 100 labels",
+        waive="The warning may stand for a pair whose card calls its explanations categories.",
+    ),
+)
+def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """Duplicates across documents, beside those of the labels."""
+    found = measurement.recomputed.probes.of(Templates)
+    if found is None:
+        yield _TOO_FEW
+        return
+    said, labels = found.duplicates, found.gold_duplicates
+    if said.share > measurement.gates.max_duplicates and (
+        labels is None or labels.share < said.share
+    ):
+        given = f", and {labels.hits} of {labels.n} labels" if labels else ""
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{said.hits} of {said.n} explanations are said of another document too{given}",
+        )
+
+
+@rule(
+    "NLA626",
+    "warning",
+    "the words lead to the document, and not to the pair's own AR alone",
+    each=MEASURED,
+    page=Page(
+        checks="Where the evidence holds source texts, explanations find their document by the"
+        " words that both have in common, or by an encoder where one was named, more often than"
+        " chance: top-1 and percentile by their 95% intervals (probes.text_retrieval).",
+        why="A pair whose AV and AR share a wrong language, where every word stands for another,"
+        " is row-level by its reconstructions, and no reader can use what it says. It retrieved 0"
+        " of 307 documents by words, and no rule said so.",
+        fix="Read some explanations next to their source texts. After reinforcement learning, go"
+        " back to a checkpoint whose words are still true, or add a penalty that keeps them. Where"
+        " explanations and sources are of two languages, name an encoder for both:"
+        " evaluation.encoder.",
+        example="read by its own AR only: explanations are not shown to find their document by"
+        " words (0 of 307, chance 0.017)",
+        waive="Where an explanation is not meant to say what its document says, such as one of"
+        " grammar; the card keeps the limitation.",
+    ),
+)
+def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """Lexical and encoder retrieval of the source documents."""
+    matched = measurement.recomputed.probes.of(TextRetrieval)
+    if matched is None:
+        yield Skip("source texts are withheld, or of too few rows")
+    elif not measurement.recomputed.denominators.ok:
+        yield _NO_TEXT
+    elif not any(map(above_chance, (found := text_retrieval.rankings(matched)).values())):
+        numbers = ", ".join(
+            f"{each.hits} of {each.n}, chance {number(each.chance)}" for each in found.values()
+        )
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            "read by its own AR only: explanations are not shown to find their document by"
+            f" {'words' if len(found) == 1 else 'words or an encoder'} ({numbers})",
+        )

@@ -1,0 +1,283 @@
+"""NLA6xx, first half: the evidence is whole, of these weights, of one run, and enough."""
+
+import re
+from collections.abc import Iterator
+
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.calibration.asked import unlike
+from nla_release.calibration.evidence_folder import ROWS_NAME, RUN_NAME, RUNS_NAME
+from nla_release.calibration.report import Calibration
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.evidence.runs import disagreement
+from nla_release.gate.adapter import Adapter, reading
+from nla_release.gate.model import Page, Problem, Skip, listed, rule
+from nla_release.gate.scopes import COPIES, MEASURED, MEASUREMENTS, SUBJECT
+from nla_release.gate.subject import Measurement, Subject
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+
+_AFTER_1 = re.compile(
+    r"(?:schema|label\.rule|multiplicity|contamination|probes|reference\.other_documents"
+    r"|cosine_survivors\.gold_text|retrieval\.above_(?:chance|document)_interval)\b"
+)
+
+_MEASURE_AGAIN = "Run `nla-release roundtrip` on the pair as it is now, then calibrate and render."
+
+
+@rule(
+    "NLA601",
+    "error",
+    "the evidence is whole and was measured on these files",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="evidence/ is undamaged and adds up; the hashes that its run.json records are those"
+        " of the adapters, heads and configurations here; the sidecars promise what they promised"
+        " then; and base and injection scale are the sidecar's.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b show the spread of one version beside the"
+        " mean of another, and scores of step 300 for the weights of step 250.",
+        fix=_MEASURE_AGAIN,
+        example="av/adapter_model.safetensors is 9a8b7c6d..., the evidence was measured on"
+        " 1f2e3d4c...",
+        waive="Never: numbers of other weights are no evidence.",
+    ),
+)
+def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
+    """Every hash of the run, and the two facts that change a measurement without a file."""
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUN_NAME
+    for adapter in measurement.adapters:
+        for name in _measured_files(adapter):
+            key = f"{adapter.role}/{name}"
+            found, recorded = adapter.digest(name), run.files.get(key, "nothing")
+            if found != recorded:
+                yield Problem(
+                    path,
+                    f"{key} is {found[:8]}..., the evidence was measured on {recorded[:8]}...",
+                )
+        sidecar = adapter.sidecar
+        base = sidecar.nla_release.base
+        if (run.base.id, run.base.revision) != (base.id, base.revision):
+            yield Problem(
+                path,
+                f"measured on base {run.base.id} at {run.base.revision}, the {adapter.role.upper()}"
+                f" was trained on {base.id} at {base.revision}",
+            )
+        if adapter.role == "av" and run.injection.scale != sidecar.injection.scale:
+            yield Problem(
+                path,
+                f"measured with injection scale {run.injection.scale:g}, the AV was trained with"
+                f" {sidecar.injection.scale:g}",
+            )
+
+
+@rule(
+    "NLA602",
+    "error",
+    "calibration.json is what the evidence gives",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="Every number of calibration.json is computed again from the evidence next to it and"
+        " is the same. A file of format 1 or 2, which earlier versions published, is computed by"
+        " the rules of its format; only a file of format 3 is rendered.",
+        why="The HISTORY, both cards and the README of SolshineCode/nla-gemma-4-e2b disagree about"
+        " the same tables; SolshineCode/gpu-poor-nla then derived its claims from result files by"
+        " a script, which is what this rule does.",
+        fix="Run `nla-release calibrate`, then `nla-release render`. Numbers are not edited.",
+        example="cosine.mean is 0.5, the evidence gives 0.438",
+        waive="Never: a number that its evidence does not give is made up.",
+    ),
+)
+def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """All numbers, except for the version of the tool that wrote them."""
+    path = measurement.calibration_path
+    if not measurement.rendered and not path.exists():
+        yield Skip("nothing is calibrated yet: run nla-release calibrate")
+        return
+    if differing := not_as_computed(measurement.calibration, measurement.recomputed):
+        yield Problem(path, listed(differing))
+
+
+@rule(
+    "NLA620",
+    "error",
+    "the evidence is what release.yaml asks for",
+    each=SUBJECT,
+    page=Page(
+        checks="What release.yaml says of the base and under `evaluation:` is what run.json"
+        " records: data and rows, max_new_tokens, batch_size, dtype, quantization, seed, probes,"
+        " encoder, training, reference and attempts. The contents of data, training and reference"
+        " are compared where the files are here."
+        " Evidence may hold more than is asked.",
+        why="A dtype or a token limit that is changed after the measurement changes nothing that is"
+        " published, and the author believes that it did. `attempts`, added late, was left out of"
+        " the card without a word.",
+        fix="Run the command that the finding names: `nla-release roundtrip` for what has to be"
+        " measured, `nla-release calibrate` for attempts. Or put release.yaml back as it was.",
+        example="evaluation.max_new_tokens is 300 in release.yaml, the evidence was measured with"
+        " 200: run nla-release roundtrip",
+        waive="Never: release.yaml and the cards would contradict each other.",
+    ),
+)
+def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
+    """Every setting of release.yaml that a run records."""
+    release = subject.release
+    own = [each for each in subject.measurements if not each.rendered]
+    if release is None:
+        yield Skip(f"there is no {RELEASE_FILE_NAME} here")
+    elif not own:
+        yield Skip(MEASUREMENTS.absent)
+    else:
+        evidence = own[0].evidence
+        with reading(release.folder / RELEASE_FILE_NAME, "NLA620"):
+            found = unlike(release, evidence)
+        for each in found:
+            yield Problem(release.folder / RELEASE_FILE_NAME, f"{each.message}: run {each.command}")
+
+
+@rule(
+    "NLA621",
+    "error",
+    "the log of runs ends with the run that the evidence is of",
+    each=MEASUREMENTS,
+    page=Page(
+        checks="evidence/runs.jsonl has a line for every start and end of a round trip; times do"
+        " not go backwards; and the last run that left evidence is the one that run.json names,"
+        " with the hashes of rows.jsonl and vectors.safetensors. Evidence whose run.json names no"
+        " run is older than the log, and the rule is skipped.",
+        why="Who measures with ten seeds, or on the documents that hit best, and publishes the best"
+        " run shows nothing: choosing documents made a pair that knows only the document look as"
+        " if it read contents in 94 to 100% of tries. The log makes the number of tries part of the"
+        " release. It is the author's word: nothing proves that it is complete.",
+        fix="Restore evidence/ as a whole from a backup, or run `nla-release roundtrip`, which adds"
+        " to the log. Never edit or remove a line.",
+        example="the last evidence in it is of run 3f2a9c1b7d5e8a40, that of run 9b1c04d2e6f8a713"
+        " is here",
+        waive="Never: the card says how often the pair was measured.",
+    ),
+)
+def log_of_runs(measurement: Measurement) -> Iterator[Problem | Skip]:
+    """The last line of the log that left evidence, against the evidence."""
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUNS_NAME
+    log = measurement.evidence.runs
+    if log is None and run.run_id is None:
+        yield Skip("runs were not recorded when this was measured")
+    elif log is None:
+        yield Problem(path, f"is missing; {RUN_NAME} names run {run.run_id} in it")
+    elif wrong := disagreement(log, run.run_id, run.rows_sha256, run.vectors_sha256):
+        yield Problem(path, wrong)
+
+
+def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[str]:
+    """What a calibration says and its evidence does not give, as sentences."""
+    found, expected = calibration.leaves(), recomputed.leaves()
+    if found["schema"] == 1:
+        expected = {name: value for name, value in expected.items() if not _AFTER_1.match(name)}
+        found.pop("schema")
+    return [
+        f"{name} is {found.get(name, 'missing')}, the evidence gives {expected.get(name, 'none')}"
+        for name in [*expected, *(found.keys() - expected.keys())]
+        if name != "tool_version" and found.get(name, ...) != expected.get(name, ...)
+    ]
+
+
+@rule(
+    "NLA608",
+    "warning",
+    "enough rows and documents were measured to decide",
+    each=SUBJECT,
+    inconclusive=True,
+    page=Page(
+        checks="The evidence holds at least gates.min_rows rows of gates.min_documents documents:"
+        " 50 and 10 unless release.yaml sets them. With fewer, with the label inconclusive, and for"
+        " a release of which nothing was measured, the verdict is inconclusive. A single row or"
+        " document gives no number at all.",
+        why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows: one hit in ten has a"
+        " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
+        fix="Hold out more documents and measure again. Rows of one document are not independent;"
+        " more documents say more than more rows. Take two rows or more of each: with one, the rows"
+        " of a document cannot be compared, and the label is at most token-level.",
+        example="10 rows of 2 documents; it takes 50 rows of 10 documents",
+        waive="Lower gates.min_rows in release.yaml, down to 20, for a pair that cannot have more"
+        " data. Verdict and card then say so, and show the wide intervals. The tool's own least,"
+        " 20 rows of 10 documents, is nobody's to lower.",
+    ),
+)
+def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
+    """The denominators against the release's gates; nothing measured is never enough."""
+    if not subject.measurements:
+        if subject.release is None:
+            yield Skip(MEASUREMENTS.absent)
+        else:
+            yield Problem(
+                subject.release.evidence, "nothing was measured: run nla-release roundtrip"
+            )
+        return
+    measurement = subject.measurements[0]
+    counts, gates = measurement.recomputed.denominators, measurement.gates
+    if counts.rows < gates.min_rows or counts.documents < gates.min_documents:
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{counts.rows} rows of {counts.documents} documents; it takes {gates.min_rows} rows"
+            f" of {gates.min_documents} documents",
+        )
+    elif measurement.recomputed.label.name == "inconclusive":
+        yield Problem(measurement.calibration_path, measurement.recomputed.label.sentence)
+
+
+@rule(
+    "NLA609",
+    "error",
+    "the AV's outputs are explanations",
+    each=MEASURED,
+    page=Page(
+        checks="At most gates.max_failed of the rows, a fifth unless release.yaml sets it, failed:"
+        " said nothing, were cut at the token limit, or lack the tags. More is an error, and any at"
+        " all is a warning.",
+        why="Of 50 rows behind the headline of SolshineCode/nla-gemma-4-e2b, 8 failed and were"
+        " dropped from its mean. Here failures count as cosine 0, as in the reward of"
+        " kitft/natural_language_autoencoders (nla/reward.py), and are shown.",
+        fix="For truncated rows raise evaluation.max_new_tokens; for empty and unparsed ones train"
+        " the AV longer, and look at `raw` in rows.jsonl.",
+        example="8 of 50 rows failed (8 empty, 0 truncated, 0 unparsed)",
+        waive="The warning may stand: the numbers already count the failures.",
+    ),
+)
+def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
+    """The share of rows without an explanation."""
+    counts = measurement.recomputed.denominators
+    if failed := counts.rows - counts.ok:
+        yield Problem(
+            measurement.evidence_folder / ROWS_NAME,
+            f"{failed} of {counts.rows} rows failed ({counts.empty} empty, {counts.truncated}"
+            f" truncated, {counts.unparsed} unparsed)",
+            severity="error" if failed > measurement.gates.max_failed * counts.rows else "warning",
+        )
+
+
+@rule(
+    "NLA610",
+    "error",
+    "all copies of the evidence are of one run",
+    each=COPIES,
+    page=Page(
+        checks="The evidence in both repositories is that of the release, to the byte, and so is"
+        " its log of runs.",
+        why="A result that is copied between versions by hand stays behind: the ±0.054 of"
+        " SolshineCode's v0.0.1 stands beside the mean of v0.1.",
+        fix="Run `nla-release render` again; it copies the release's evidence into both"
+        " repositories.",
+        example="is of another run than evidence",
+        waive="Never: both cards speak of the same measurement.",
+    ),
+)
+def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Problem]:
+    """run.json names the other two files by hash, so equal ones are enough."""
+    first, copy = copies
+    if first.evidence.run_sha256 != copy.evidence.run_sha256:
+        yield Problem(copy.evidence_folder, f"is of another run than {first.evidence_folder}")
+    elif first.evidence.runs != copy.evidence.runs:
+        here, there = (each.evidence_folder / RUNS_NAME for each in copies)
+        yield Problem(there, f"is not the same log of runs as {here}")
+
+
+def _measured_files(adapter: Adapter) -> list[str]:
+    names = [ADAPTER_FILE_NAME, CONFIG_FILE_NAME, FILE_NAME]
+    return [*names, HEAD_FILE_NAME] if adapter.role == "ar" else names

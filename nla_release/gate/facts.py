@@ -1,0 +1,77 @@
+"""Finding the base's facts: beside the release, in a rendered repository, or in a local base."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nla_release.adapter.module_names import ModuleTree, loaded
+from nla_release.base_model.facts import FILE_NAME, BaseFacts
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.model import Skip, read_once
+from nla_release.gate.subject import Subject
+from nla_release.statistics.formulas import NormSummary, norm_summary
+
+_ABSENT = f"the base's facts are not here: run nla-release base, which writes {FILE_NAME}"
+
+
+@dataclass(frozen=True)
+class OnBase:
+    """An adapter, and what is known here of the base that it was trained on."""
+
+    adapter: Adapter
+    subject: Subject
+
+    @read_once
+    def found(self) -> tuple[Path, BaseFacts] | None:
+        """The nearest facts, of whatever base, and where they are from.
+
+        Raises:
+            UnreadableError: they are damaged.
+        """
+        own = self.adapter.folder / FILE_NAME
+        return (own, self.adapter.base_facts) if own.exists() else self.subject.base_facts
+
+    @read_once
+    def facts(self) -> BaseFacts | Skip:
+        """The facts of the very base that the sidecar names, or why there are none.
+
+        Raises:
+            UnreadableError: they are damaged, or the sidecar is.
+        """
+        if self.found is None:
+            return self.absent
+        path, facts = self.found
+        base = self.adapter.sidecar.nla_release.base
+        if (facts.id, facts.revision) != (base.id, base.revision):
+            return Skip(f"{path} is not of the adapter's base, see NLA106")
+        return facts
+
+    @property
+    def absent(self) -> Skip:
+        """That there are no facts; with a base_path that leads nowhere, that too."""
+        base = self.subject.release.base_path if self.subject.release else None
+        astray = f"; base_path {base} is not a folder" if base and not base.is_dir() else ""
+        return Skip(_ABSENT + astray)
+
+    @read_once
+    def activation_norms(self) -> NormSummary | None:
+        """The L2 norms of the evidence's held-out activations; None without evidence.
+
+        Raises:
+            UnreadableError: the evidence is damaged.
+        """
+        if not (measurements := self.subject.measurements):
+            return None
+        return norm_summary(measurements[0].evidence.vectors["gold"])
+
+    @read_once
+    def tree(self) -> ModuleTree | Skip:
+        """The base's modules by their names in memory, or why they are not known.
+
+        Raises:
+            UnreadableError: the facts are damaged, or the sidecar is.
+        """
+        facts = self.facts
+        if isinstance(facts, Skip):
+            return facts
+        tree = loaded(facts.modules, facts.model_type, facts.tensors, facts.first_reusing)
+        return tree or Skip(f"the modules of {facts.id} are laid out in no way that is known here")

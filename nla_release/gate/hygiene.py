@@ -1,0 +1,133 @@
+"""NLA5xx, second half: what must not stand in any published text."""
+
+import re
+from collections.abc import Iterator
+from os import fsencode
+from pathlib import Path
+
+from nla_release.gate.adapter import Adapter, reading
+from nla_release.gate.contents import MAX_BYTES, words
+from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, Leak, leaks
+from nla_release.gate.model import Page, Problem, Severity, rule
+from nla_release.gate.scopes import ADAPTERS, REPOSITORIES
+
+# What no finished text holds: words of stubs, names left open, templates that were not rendered.
+_PLACEHOLDERS = re.compile(
+    r"\[more information needed\]|\bresults\W{1,6}(?:(?:are|still)\s){0,2}pending\b|\bcoming soon\b"
+    r"|ablation_pending|model card for model id"
+    r"|provide a quick summary of what the model is|lorem ipsum|\bto be (?:announced|determined)\b"
+    r"|[<\[](?:your|insert|enter)[-_ ](?:hf[-_ ])?(?:user|name|org|repo|model|link|url|number)"
+    r"[^<>\[\]]{0,40}[>\]]|\byour[-_](?:hf[-_])?(?:user[-_]?name|org|name)/"
+    r"|\{\{\s{0,9}(?:calibration|release|version)\b|\{%-?\s{0,9}(?:if|for|set|include|end\w{2,7})\b",
+    re.IGNORECASE,
+)
+# An author's notes to himself; in code they are part of what the code says.
+_NOTES = re.compile(
+    r"\b(?:TODO|TBD|TBA|FIXME)\b|(?<![\w.])(?:x{1,2}\.x{1,3}|X{1,2}\.X{1,3})(?![\w.])"
+    r"|(?<![\w.])(?:x{2,3}|X{2,3})\s?%"
+)
+
+# Rows quote a corpus, in which a path is a word like any other. A secret is one anywhere.
+_QUOTES = ("rows.jsonl",)
+_DATA = {".json", ".jsonl", ".yaml", ".yml", ".safetensors"}
+_WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
+
+
+@rule(
+    "NLA503",
+    "error",
+    "nothing is left to be filled in",
+    each=REPOSITORIES,
+    page=Page(
+        checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More Information"
+        " Needed]`, `results pending`, `coming soon`, a name or number left open, a TODO"
+        " outside of code, or a template expression that was not rendered. Quotes (`>`) do not"
+        " count.",
+        why="SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and"
+        " sidecars with `ablation_status: running (results pending)` that nothing will ever"
+        " update.",
+        fix="Say what is known, or leave the sentence out.",
+        example="holds the placeholder '[More Information Needed]'",
+        waive="When the words are no placeholder: they are what the release is about.",
+    ),
+)
+def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
+    """Prose and sidecar, line by line; quotes are what a model or a corpus said."""
+    for path in adapter.files:
+        if path.suffix in {".md", ".yaml"} and (text := _words(path)):
+            code = False
+            for number, line in enumerate(text.decode(errors="replace").split("\n"), start=1):
+                code ^= line.startswith("```")
+                found = _placeholder(line, code=code)
+                if found and not line.startswith(">"):
+                    yield Problem(f"{path}:{number}", f"holds {found}")
+
+
+@rule(
+    "NLA504",
+    "error",
+    "no file tells secrets, or paths of the machine it was made on",
+    each=ADAPTERS,
+    page=Page(
+        checks="No text, no safetensors header, no text in a picture and no file's name holds a"
+        " secret (access tokens, API and private keys, URLs with a password or a signature) or"
+        " tells where and by whom it was made: paths of one machine, storage buckets, runs and"
+        " checkpoints of a private tracker, accounts and host names. In rows.jsonl, which quotes a"
+        " corpus, only secrets count; /data, /opt and /var in Markdown, which may be instructions,"
+        " are a warning. What was found is not repeated.",
+        why="`figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows"
+        " path, and kitft's published sidecars still carry the rollout_id that its own script"
+        " forbids. The Hub refuses a commit with a valid token in it"
+        " (huggingface/autotrain-advanced#762), or mails you afterwards.",
+        fix="Revoke the token first. Then remove the text from what was released, and from what"
+        " wrote it.",
+        example="holds a path of one machine",
+        waive="When what was found only looks like a secret or a place, and the reason says what it"
+        " is.",
+    ),
+)
+def nothing_private(adapter: Adapter) -> Iterator[Problem]:
+    """Every name and every text; one finding per file and kind."""
+    for path in adapter.files:
+        name = fsencode(path.relative_to(adapter.folder))
+        for _, kind in leaks(name, (*SECRETS, *PLACES)):
+            if kind == "a checkpoint of the trainer" and not adapter.rendered:
+                continue  # NLA301 names it, and render leaves it out
+            yield Problem(adapter.folder, f"the name of a file in it holds {kind}")
+        if (text := _words(path)) is None:
+            yield Problem(path, f"holds more than {MAX_BYTES} bytes of text, and was not searched")
+            continue
+        for line, kind in leaks(text, _kinds(path)):
+            place = path if path.suffix in _WITHOUT_LINES else f"{path}:{line}"
+            yield Problem(place, f"holds {kind}", _severity(path, kind))
+
+
+def unpublishable(text: str) -> str | None:
+    """What NLA503 or NLA504 would find in an author's words once they stand in a release."""
+    private = leaks(text.encode(errors="replace"), _kinds(Path("record.json")))
+    return _placeholder(text) or next((kind for _, kind in private), None)
+
+
+def _placeholder(line: str, *, code: bool = False) -> str | None:
+    match = _PLACEHOLDERS.search(line) or (not code and _NOTES.search(line))
+    return f"the placeholder {match[0]!r}" if match else None
+
+
+def _severity(path: Path, kind: str) -> Severity | None:
+    """Prose may tell readers where to mount what is theirs; a program tells where it ran."""
+    may_be = any(leak.kind == kind for leak in MOUNTS)
+    return "warning" if may_be and path.suffix == ".md" else None
+
+
+def _kinds(path: Path) -> tuple[Leak, ...]:
+    if path.name in _QUOTES:
+        return SECRETS
+    return (*SECRETS, *PLACES, *MOUNTS, *(ACCOUNTS if path.suffix in _DATA else ()))
+
+
+def _words(path: Path) -> bytes | None:
+    """What a file can say, or None when that is too much; links are not followed."""
+    if path.is_symlink() or not path.is_file():
+        return b""
+    with reading(path, "NLA301"):
+        return words(path)

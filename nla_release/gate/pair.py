@@ -1,0 +1,129 @@
+"""NLA4xx: AV and AR as one pair."""
+
+from collections.abc import Iterator
+
+from nla_release.adapter.module_names import decoders
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
+from nla_release.contract.pairing import disagreements
+from nla_release.contract.sidecar import FILE_NAME
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.model import Page, Problem, rule
+from nla_release.gate.scopes import ARS, PAIRS, RENDERED
+from nla_release.gate.subject import Subject
+from nla_release.release.folder import tag
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+
+
+@rule(
+    "NLA401",
+    "error",
+    "AV and AR agree on base, layer, width, templates and marker",
+    each=PAIRS,
+    page=Page(
+        checks="Both sidecars name the same base and commit, layer, layer convention, d_model,"
+        " prompt templates and marker; and both files of weights name the base's blocks in the"
+        " same way, so that one loaded base takes both.",
+        why="Nothing in the files of most pairs says that they belong together: the AR of an"
+        " EasyNLA pair (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an"
+        " AR of another layer still gives a vector of the right width. An adapter whose modules"
+        " are named for another class of the base is left out with a warning"
+        " (huggingface/transformers#38927).",
+        fix="Release the two adapters that were trained for each other, from one recipe.",
+        example="extraction_layer_index: AV says 23, AR says 17",
+        waive="Never: the round trip would measure two different things.",
+    ),
+)
+def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
+    """What both sidecars say of the same facts, and what both files call the same blocks."""
+    av, ar = pair
+    for sentence in disagreements(av.sidecar, ar.sidecar):
+        yield Problem(ar.folder / FILE_NAME, sentence)
+    named = [decoders(module.name for module in adapter.modules) for adapter in pair]
+    # Names of several kinds in one file are part of NLA307.
+    if max(map(len, named)) == 1 and named[0] != named[1]:
+        of_av, of_ar = (", ".join(f"{prefix}layers" for prefix in each) for each in named)
+        yield Problem(
+            ar.folder / ADAPTER_FILE_NAME,
+            f"adapts modules of {of_ar}, the AV those of {of_av}: no one base has both",
+        )
+
+
+@rule(
+    "NLA402",
+    "warning",
+    "the AR reads the block whose output it reconstructs",
+    each=ARS,
+    page=Page(
+        checks="The AR's read block (critic.extraction_layer_index) is the layer that the"
+        " activations were taken from. That the AR keeps one block more than the block it reads is"
+        " part of NLA101.",
+        why="The AR of SolshineCode/nla-gemma-4-e2b reads block 17 for activations of layer 23,"
+        " which only its card says; and a depth that is off by one trains without an error"
+        " (asherps/EasyNLA, nla/config.py).",
+        fix="Train the AR with the read block at the extraction layer, or keep the difference and"
+        " say why on the card.",
+        example="the AR reads block 17, the activations are the output of block 23",
+        waive="The warning may stand when the shallower read block was chosen on purpose: the"
+        " sidecar records it and the evidence measures what it costs.",
+    ),
+)
+def read_block_is_layer(adapter: Adapter) -> Iterator[Problem]:
+    """The AR's two layer indices."""
+    sidecar = adapter.sidecar
+    read = sidecar.head.blocks - 1
+    if read != sidecar.extraction_layer_index:
+        yield Problem(
+            adapter.folder / FILE_NAME,
+            f"the AR reads block {read}, the activations are the output of block"
+            f" {sidecar.extraction_layer_index}",
+        )
+
+
+@rule(
+    "NLA403",
+    "error",
+    "each repository records the partner it was measured with",
+    each=RENDERED,
+    page=Page(
+        checks="The sidecar's partner and release.json's partner name the same repository, version"
+        " and adapter hash, and these are the partner's own when it lies beside.",
+        why="The two repositories of SolshineCode's pairs are linked by name only, so that either"
+        " can be replaced without the other noticing; SafeLens pins both revisions by hand.",
+        fix="Run `nla-release render` again: it writes the partner's records of the bytes it"
+        " copies.",
+        example="partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), beside it lies"
+        " someone/tiny-nla-ar-v0_0_2 v0.0.2 (9a8b7c6d...)",
+        waive="Never: a pair is published as one unit.",
+    ),
+)
+def partner_recorded(subject: Subject) -> Iterator[Problem]:
+    """Both records of the partner against each other and against the partner."""
+    for adapter in subject.rendered:
+        recorded = adapter.sidecar.nla_release.partner
+        if recorded is None:
+            yield Problem(adapter.folder / FILE_NAME, "nla_release.partner is missing")
+            continue
+        named = adapter.manifest.partner
+        in_sidecar = (recorded.repo, tag(recorded.version), recorded.sha256)
+        in_manifest = (named.repo, named.tag, named.adapter_sha256)
+        if in_sidecar != in_manifest:
+            yield Problem(
+                adapter.folder / FILE_NAME,
+                f"partner is {_shown(in_sidecar)}, {MANIFEST_FILE_NAME} says {_shown(in_manifest)}",
+            )
+        for partner in subject.rendered:
+            beside = _release_of(partner) if partner is not adapter else in_manifest
+            if beside != in_manifest:
+                yield Problem(
+                    adapter.folder / MANIFEST_FILE_NAME,
+                    f"partner is {_shown(in_manifest)}, beside it lies {_shown(beside)}",
+                )
+
+
+def _release_of(adapter: Adapter) -> tuple[str, str, str]:
+    return adapter.manifest.repo, adapter.manifest.tag, adapter.sha256(ADAPTER_FILE_NAME)
+
+
+def _shown(release: tuple[str, str, str]) -> str:
+    repo, tag_name, digest = release
+    return f"{repo} {tag_name} ({digest[:8]}...)"

@@ -1,0 +1,119 @@
+"""NLA2xx: the prompt as it was trained, and as the base's tokenizer renders it."""
+
+from collections.abc import Iterator
+
+from nla_release.contract.prompt import begins_twice, check_replay, check_suffix, encoder
+from nla_release.contract.sidecar import FILE_NAME
+from nla_release.errors import PairError
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.model import Page, Problem, Skip, rule
+from nla_release.gate.scopes import AVS, SUBJECT
+from nla_release.gate.subject import Subject
+from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
+
+
+@rule(
+    "NLA201",
+    "error",
+    "the recorded prompt holds the marker once, between its neighbours, and BOS once",
+    each=AVS,
+    page=Page(
+        checks="Among the recorded prompt_token_ids the marker's id stands exactly once, at the"
+        " recorded position, with the recorded ids to its left and right, and they do not begin"
+        " with the same id twice, as when both the chat template and the tokenizer write BOS."
+        " Needs no tokenizer.",
+        why="Readers inject only where marker and neighbours match, so a wrong neighbour means no"
+        " injection at all, and text about nothing. The cards of SolshineCode/nla-gemma-4-e2b call"
+        " the neighbours `<` and `>`; the ids are those of `>` and `</`. A second BOS moves every"
+        " position by one, and a reader that writes only one sees another prompt. Under"
+        " transformers 5 `apply_chat_template(tokenize=True)` gives a BatchEncoding and no list of"
+        " ids, so that a search for the marker in it finds none (forks by lgalke and of Nano-NLA).",
+        fix="Render the prompt on the base's tokenizer and write the ids it gives into the"
+        " sidecar; `python -m train.av` records them. Encode a chat without special tokens, and a"
+        " raw template without a BOS of its own.",
+        example="marker id 249568 stands at positions [], recorded is position 90",
+        waive="Never: nothing is injected into such a prompt.",
+    ),
+)
+def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
+    """The sidecar's ids against each other."""
+    path, tokens, injection = (
+        adapter.folder / FILE_NAME,
+        adapter.sidecar.tokens,
+        adapter.sidecar.injection,
+    )
+    ids, at = injection.prompt_token_ids, injection.marker_position
+    if begins_twice(ids):
+        yield Problem(
+            path,
+            f"prompt_token_ids begin with id {ids[0]} twice: a BOS of the template, and another of"
+            " the tokenizer",
+        )
+    positions = [index for index, token in enumerate(ids) if token == tokens.injection_token_id]
+    if positions != [at]:
+        yield Problem(
+            path,
+            f"marker id {tokens.injection_token_id} stands at positions {positions[:4]} of"
+            f" prompt_token_ids, recorded is position {at}",
+        )
+        return
+    if at + 1 == len(ids):
+        yield Problem(path, "the marker is the last of prompt_token_ids and has no right neighbour")
+        return
+    recorded = (tokens.injection_left_neighbor_id, tokens.injection_right_neighbor_id)
+    if (found := (ids[at - 1], ids[at + 1])) != recorded:
+        yield Problem(
+            path,
+            f"the marker's neighbours are {found} in prompt_token_ids, recorded are {recorded}",
+        )
+
+
+@rule(
+    "NLA202",
+    "error",
+    "the base's tokenizer renders the prompts as they were trained",
+    each=SUBJECT,
+    page=Page(
+        checks="On the base's tokenizer the marker is one token and not the unknown one, the AV's"
+        " prompt gives the recorded ids one by one, every AR prompt ends with the recorded suffix,"
+        " and no raw prompt begins with a BOS that the tokenizer adds again. With prompt_encoding"
+        " chat the AV's prompt goes through the base's chat template, which must have the recorded"
+        " sha256, with the recorded options. The tokenizer is --tokenizer, or base_path's, or the"
+        " one of the pinned commit on the Hub, and the chat template lies beside it"
+        " (chat_template.jinja, else tokenizer_config.json or chat_template.json); without them"
+        " the rule is skipped. A template is a program: it runs in a sandbox, in a process of"
+        " its own with bounded time and memory.",
+        why="A template or tokenizer that drifted changes what the adapters see without an error:"
+        " the reference's Gemma AR falls from 0.77 to 0.31 variance explained when BOS is dropped"
+        " (kitft/natural_language_autoencoders, docs/inference.md). EasyNLA trained with the"
+        " template's default thinking block while its card recommends enable_thinking=False: the"
+        " prompt is only known with the options it was rendered with. Under"
+        " transformers 5 the marker ㎡ of the reference's Llama pair is spelled in bytes when it is"
+        " rendered and encoded in one step, and Neuronpedia's reader does it in two.",
+        fix="Pin the base commit that the adapter was trained with, and restore the template it"
+        " was trained with, to the last character, and the chat template's options.",
+        example="the AV prompt renders differently than in training: at position 0 the sidecar"
+        " records id 2, the tokenizer gives 105",
+        waive="Never: train again, or release with the tokenizer that the adapter knows.",
+    ),
+)
+def prompts_replay(subject: Subject) -> Iterator[Problem | Skip]:
+    """Both roles' prompts on the tokenizer, when one can be had."""
+    tokenizer = find_tokenizer(subject)
+    if isinstance(tokenizer, Skip):
+        yield tokenizer
+        return
+    encode, unknown = encoder(tokenizer), unknown_id(tokenizer)
+    for adapter in subject.adapters:
+        sidecar = adapter.sidecar
+        try:
+            if adapter.role == "ar":
+                check_suffix(sidecar, encode)
+                continue
+            chat = find_chat(subject) if sidecar.injection.chat_template else None
+            if isinstance(chat, Skip):
+                yield chat
+            else:
+                check_replay(sidecar, encode, unknown, chat)
+        except PairError as error:
+            yield Problem(adapter.folder / FILE_NAME, error.message)

@@ -1,0 +1,308 @@
+"""NLA7xx, second half: a release as it was found on a Hub.
+
+These rules are asked of a downloaded release only: files alone do not know where they come from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nla_release.adapter.weights import ADAPTER_FILE_NAME
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.model import Page, Problem, Scope, Skip, rule
+from nla_release.history.log import Entry
+from nla_release.history.retractions import withdrawing
+from nla_release.hub_client.comparison import unlike
+from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
+from nla_release.release.folder import HISTORY_FILE_NAME, tag
+from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, PartnerRecord
+from nla_release.release.release_id import read_id, read_parent, release_id, title
+from nla_release.release.signature import Publisher, mismatch
+
+
+@dataclass(frozen=True)
+class Log:
+    """HISTORY.md on main, which may tell more by now than that of a tag.
+
+    `trouble` is what is wrong with it, as the end of a sentence.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A repository at a commit, and what it says of itself there.
+
+    `earlier` are the commits before it, newest first. `manifest` is None without a sound
+    release.json. `alterations` say how git would give people other bytes than the Hub does.
+    `released` are the bytes of release.json and `signature` those over it, where they can be read.
+    """
+
+    repo: str
+    commit: RemoteCommit
+    earlier: tuple[RemoteCommit, ...]
+    state: RemoteState
+    manifest: Manifest | None
+    alterations: tuple[str, ...]
+    log: Log
+    released: bytes | None = None
+    signature: bytes | None = None
+
+    @property
+    def release_id(self) -> str | None:
+        """What the commit's description carries."""
+        return read_id(self.commit.description)
+
+    @property
+    def adapter_sha256(self) -> str | None:
+        """What the Hub says of the weights' bytes."""
+        weights = self.state.files.get(ADAPTER_FILE_NAME)
+        return weights.sha256 if weights else None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A downloaded repository, and its partner as far as the Hub shows it.
+
+    `partner` is None when its release.json names none that is there. `expected` is the release id
+    that somebody who verifies knows from elsewhere, and `publisher` whose signature they demand.
+    """
+
+    adapter: Adapter
+    here: Tagged
+    partner: Tagged | None
+    expected: str | None
+    publisher: Publisher | None = None
+
+
+# Of repositories whose release.json can be read: NLA701 says so of the others.
+_PUBLISHED = Scope[Published](
+    lambda subject: subject.published, "these files were not downloaded by nla-release verify"
+)
+
+_UNREADABLE = Skip(f"{FILE_NAME} cannot be used, see NLA701")
+
+
+@rule(
+    "NLA704",
+    "error",
+    "the tag points at the commit that a push of this release made",
+    each=_PUBLISHED,
+    page=Page(
+        checks="On the Hub: release.json names the repository that it lies in; the tag that it"
+        " names, with the last addendum that it lists (v0.0.1+cal.1), points at the commit that was"
+        " downloaded, and no branch has its name; that commit has the title and the id of a"
+        " release, lies on the commit that it says it was put on, and has none of the same id"
+        " before it; and .gitattributes has no line but those by which the Hub tracks large files."
+        " An earlier commit with another release of the same tag is a warning.",
+        why="A tag of the Hub can be deleted and set again elsewhere, and readers load by it:"
+        " nothing in the client or in PEFT notices (huggingface_hub's create_tag with exist_ok"
+        " accepts a tag that points at another commit). A branch may have the name of a tag, and"
+        " which of them a Hub then gives to readers is written nowhere.",
+        fix="Readers: ask the publisher, and load the commit that you have verified before."
+        " Publishers: never move a tag; publish the next version.",
+        example="v0.0.1 points at 7c1d2e3f4a5b, whose description has no NLA-Release-Id",
+        waive="Never: it is verified for those who have nothing but the tag.",
+    ),
+)
+def tag_stands(published: Published) -> Iterator[Problem | Skip]:
+    """Repository, tag and commit against what release.json says of itself."""
+    here, path = published.here, published.adapter.folder
+    if here.manifest is None:
+        yield _UNREADABLE
+        return
+    for message in _not_as_pushed(here, here.manifest):
+        yield Problem(path, message)
+    tag = here.manifest.published_tag
+    for other in here.earlier:
+        if other.title == title(tag) and read_id(other.description) not in (None, here.release_id):
+            yield Problem(
+                path,
+                f"{other.id[:12]} is another release that was to be {tag}; the tag may have been"
+                " moved",
+                "warning",
+            )
+
+
+@rule(
+    "NLA705",
+    "error",
+    "both repositories are of one push",
+    each=_PUBLISHED,
+    page=Page(
+        checks="On the Hub: the partner that release.json names is there, at its tag, as NLA704"
+        " wants it; its release.json names this repository, tag and adapter in turn; its files are"
+        " those that it lists, by name and size and, of what is kept as LFS, as all weights are, by"
+        " sha256; its weights are those that were recorded; and the sha256 over both release.json"
+        " files is the release id that both commits carry, and the one given with --expect.",
+        why="The two repositories of a pair are linked by name only in every release before this"
+        " tool, so that one of them can be replaced without a trace. Whoever can write to one"
+        " repository cannot make the other's commit agree.",
+        fix="Readers: do not load the pair; ask the publisher. Publishers: publish both again as"
+        " the next version.",
+        example="the release id over both release.json is 136f2e28a1b2, the commit of"
+        " someone/tiny-nla-av-v0_0_1 carries bb813b8e9c0d",
+        waive="Never: a pair is published as one unit.",
+    ),
+)
+def one_push(published: Published) -> Iterator[Problem | Skip]:
+    """The partner's words against this repository's, and one id over both."""
+    here, partner = published.here, published.partner
+    path = published.adapter.folder / FILE_NAME
+    if here.manifest is None:
+        yield _UNREADABLE
+        return
+    if partner is None or partner.manifest is None:
+        named = here.manifest.partner
+        why = "cannot be seen" if partner is None else f"has no sound {FILE_NAME}"
+        yield Problem(path, f"the partner {named.repo} at {here.manifest.partner_tag} {why}")
+        return
+    if here.manifest.role == partner.manifest.role:
+        yield Problem(path, f"{here.repo} and its partner are both {here.manifest.role.upper()}")
+    for message in (
+        *(f"{partner.repo}: {each}" for each in _not_as_pushed(partner, partner.manifest)),
+        *(f"{partner.repo}: {each}" for each in unlike(partner.manifest, partner.state)),
+        *_records(here.repo, here.manifest.partner, partner, partner.manifest.tag),
+        *_records(partner.repo, partner.manifest.partner, here, here.manifest.tag),
+        *_ids(published, release_id([here.manifest, partner.manifest])),
+    ):
+        yield Problem(path, message)
+
+
+@rule(
+    "NLA706",
+    "error",
+    "nobody retracted the version since",
+    each=_PUBLISHED,
+    page=Page(
+        checks="HISTORY.md on the main branch, of this repository and of its partner, does not"
+        " retract this version as a whole. A log that is missing, cannot be read, or does not"
+        " begin with what was published is a warning: something may have been taken out of it.",
+        why="A tag stays as it was published, so who loads by it never sees what its authors say"
+        " later: the retractions of SolshineCode/nla-gemma-4-e2b stand in documents of another"
+        " repository than the weights.",
+        fix="Load the version that the entry names instead. Publishers: a retraction is not taken"
+        " back; publish the next version.",
+        example="v0.0.1 was retracted on 2026-12-01: evaluated at another scale; use v0.0.2",
+        waive="Never: to use it all the same is the reader's choice.",
+    ),
+)
+def not_retracted(published: Published) -> Iterator[Problem | Skip]:
+    """The logs on both main branches."""
+    here, path = published.here, published.adapter.folder / HISTORY_FILE_NAME
+    if here.manifest is None:
+        yield _UNREADABLE
+        return
+    said = set()
+    for tagged in filter(None, (here, published.partner)):
+        if tagged.log.trouble:
+            yield Problem(path, tagged.log.trouble, "warning")
+        entry = withdrawing(tagged.log.entries, here.manifest.version)
+        if entry and entry.record and (withdrawn := entry.record.withdraws):
+            instead = f"; use {tag(withdrawn.successor)}" if withdrawn.successor else ""
+            said.add(
+                f"{here.manifest.tag} was retracted on {entry.day}: {withdrawn.reason}{instead}"
+            )
+    for message in sorted(said):
+        yield Problem(path, message)
+
+
+@rule(
+    "NLA710",
+    "error",
+    "the publisher that the reader names signed both release.json",
+    each=_PUBLISHED,
+    page=Page(
+        checks="The signature in the repository and in its partner is over the bytes of both"
+        " release.json. With `verify --key FILE` it is made by that key; with `verify --identity"
+        " WHO` by a certificate of Sigstore for that identity, and it is in the transparency log."
+        " With either, a release without a signature fails.",
+        why="Whoever holds the token can rewrite both repositories consistently, commits, tags and"
+        " release id included, and no other rule then fails. They cannot sign as the publisher.",
+        fix="Readers: do not load the release; ask the publisher which key or identity signs."
+        " Publishers: `nla-release push --sign`; a version that is published stays as it is.",
+        example="is not signed by the key publisher.pem: InvalidSignature",
+        waive="Never: it is asked by those who do not trust the repository alone.",
+    ),
+)
+def signed_by_publisher(published: Published) -> Iterator[Problem | Skip]:
+    """The signatures in both repositories against the bytes of both release.json."""
+    here, partner, publisher = published.here, published.partner, published.publisher
+    path = published.adapter.folder / SIGNATURE_FILE_NAME
+    both = [each for each in (here, partner) if each is not None]
+    if publisher is None and all(each.signature is None for each in both):
+        yield Skip("this release is not signed, and no --key or --identity demands it")
+        return
+    released = {
+        each.manifest.role: each.released for each in both if each.manifest and each.released
+    }
+    if len(released) < 2:
+        yield Problem(path, f"both {FILE_NAME} are signed, and only one can be read")
+        return
+    for each in both:
+        if each.signature is None:
+            yield Problem(path, f"{each.repo} has no {SIGNATURE_FILE_NAME} that can be read")
+        elif publisher is None:
+            if wrong := mismatch(each.signature, released):
+                yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+        elif wrong := publisher.problem(each.signature, released):
+            yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+    if publisher is None:
+        yield Skip("whose signature it is was not asked: add --key FILE or --identity WHO")
+
+
+def _not_as_pushed(tagged: Tagged, manifest: Manifest) -> Iterator[str]:
+    """What no push of this release has left so: the repository, its tag and the commit there."""
+    state, tag = tagged.state, manifest.published_tag
+    if manifest.repo != tagged.repo:
+        yield f"{FILE_NAME} is of {manifest.repo}, and lies in {tagged.repo}"
+    if state.tags.get(tag) != state.head:
+        there = f"points at {state.tags[tag][:12]}" if tag in state.tags else "does not exist"
+        yield f"{tag} {there}; what was downloaded is {state.head[:12]}"
+    for name in sorted({manifest.tag, tag} & state.branches):
+        yield f"there is a branch {name} too, which readers may get instead of the tag"
+    yield from _not_pushed(tagged, f"{tag} points at {state.head[:12]}, ", title(tag))
+    yield from tagged.alterations
+
+
+def _not_pushed(tagged: Tagged, at: str, pushed: str) -> Iterator[str]:
+    """How a commit differs from the one that a push makes, once, on top of the one it names."""
+    commit, meant = tagged.commit, read_parent(tagged.commit.description)
+    if tagged.release_id is None:
+        yield f"{at}whose description has no NLA-Release-Id"
+        return
+    if commit.title != pushed:
+        yield f"{at}whose title is {commit.title!r}, not {pushed!r}"
+    if meant != commit.parent:
+        named, real = (each[:12] if each else "nothing" for each in (meant, commit.parent))
+        yield f"{at}which was to be put on {named} and lies on {real}"
+    if again := [each for each in tagged.earlier if read_id(each.description) == tagged.release_id]:
+        yield f"{at}and the release was committed before as {again[-1].id[:12]}"
+
+
+def _records(repo: str, recorded: PartnerRecord, other: Tagged, tag: str) -> Iterator[str]:
+    """What a repository says of its partner's name, tag and weights, against what is there."""
+    if (recorded.repo, recorded.tag) != (other.repo, tag):
+        yield (
+            f"{repo} names {recorded.repo} {recorded.tag} as its partner, not {other.repo} {tag}"
+        )
+    if other.adapter_sha256 != recorded.adapter_sha256:
+        held = (other.adapter_sha256 or "none that the Hub tells a sha256 of")[:40]
+        yield (
+            f"{repo} was released with weights {recorded.adapter_sha256[:12]}, {other.repo} holds"
+            f" {held}"
+        )
+
+
+def _ids(published: Published, identity: str) -> Iterator[str]:
+    """The id over both release.json files against what is known of it."""
+    for tagged in (published.here, published.partner):
+        if tagged is not None and tagged.release_id != identity:
+            carried = (tagged.release_id or "none")[:12]
+            yield (
+                f"the release id over both {FILE_NAME} is {identity[:12]}, the commit of"
+                f" {tagged.repo} carries {carried}"
+            )
+    if published.expected not in (None, identity):
+        yield f"the release id is {identity[:12]}, not {published.expected[:12]} as expected"

@@ -1,0 +1,243 @@
+"""NLA7xx: the rendered repositories as they would be published."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
+from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
+from nla_release.adapter.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.calibration.evidence_folder import NAMES, OPTIONAL_NAMES
+from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
+from nla_release.cards.snippet import ROUND_TRIP_NAME
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.errors import ConfigError
+from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, regular_file
+from nla_release.gate.model import Page, Problem, UnreadableError, rule
+from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.subject import Subject
+from nla_release.history.addenda import FOLDER_NAME
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
+from nla_release.release.licences import LICENCE_FILE_NAME, NOTICE_FILE_NAME
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import SIGNATURE_FILE_NAME, UNLISTED, FileRecord, differences
+from nla_release.release.signature import MAX_BYTES, mismatch
+
+_DEMANDED = (
+    CARD_FILE_NAME,
+    CONFIG_FILE_NAME,
+    ADAPTER_FILE_NAME,
+    FILE_NAME,
+    HISTORY_FILE_NAME,
+    "RELEASE_CALIBRATION.md",
+    CALIBRATION_FILE_NAME,
+    BASE_FILE_NAME,
+    *(f"evidence/{name}" for name in NAMES),
+)
+
+# What a release may hold besides: what it was trained as, what a base's licence asks for, and what
+# it is set beside.
+_ALLOWED = (
+    *_DEMANDED,
+    *(f"evidence/{name}" for name in OPTIONAL_NAMES),
+    MANIFEST_FILE_NAME,
+    SIGNATURE_FILE_NAME,
+    TRAINING_LOG_FILE_NAME,
+    LICENCE_FILE_NAME,
+    NOTICE_FILE_NAME,
+    "USE_POLICY.md",
+    COMPARISON_FILE_NAME,
+    ROUND_TRIP_NAME,
+)
+_ADDENDUM = re.compile(
+    rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"
+    rf"|evidence/(?:{'|'.join(map(re.escape, (*NAMES, *OPTIONAL_NAMES)))})))",
+    re.ASCII,
+)
+# Whether they are the right ones is NLA310's question.
+_STACKED = re.compile(
+    rf"{STACK_FOLDER_NAME}/[1-9]/(?:{'|'.join(map(re.escape, STACKED_FILE_NAMES))})", re.ASCII
+)
+_FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.(?:png|svg|csv)", re.ASCII)
+
+# What the Hub and its client add to a repository by themselves.
+_OF_THE_HUB = re.compile(
+    r"\.gitattributes|\.cache/huggingface/(?:CACHEDIR\.TAG|\.gitignore|(?:down|up)load/[^\0]*\.(?:metadata|lock))"
+)
+
+
+@rule(
+    "NLA701",
+    "error",
+    "release.json lists every file, with its hash and size, and no other",
+    each=REPOSITORIES,
+    page=Page(
+        checks="The files of the repository are exactly those that release.json lists, each with"
+        " the sha256 and size it records, and the list holds all that a release consists of.",
+        why="SolshineCode's release was ten commits of one file each, one of which put a card into"
+        " the wrong repository; kitft/natural_language_autoencoders writes its manifest last, so"
+        " that a whole one proves a whole upload.",
+        fix="Run `nla-release render` again and change nothing in dist/ by hand. Prose belongs"
+        " into the notes.",
+        example="README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a",
+        waive="Never: what is published is what was checked.",
+    ),
+)
+def files_listed(adapter: Adapter) -> Iterator[Problem]:
+    """The manifest against the folder, both ways."""
+    path, recorded = adapter.folder / MANIFEST_FILE_NAME, adapter.manifest.files
+    names = (file.relative_to(adapter.folder).as_posix() for file in adapter.files)
+    found = {
+        name: FileRecord(sha256=adapter.sha256(name), size=(adapter.folder / name).stat().st_size)
+        for name in names
+        if name not in UNLISTED and not _OF_THE_HUB.fullmatch(name)
+    }
+    for sentence in differences(recorded, found):
+        yield Problem(path, sentence)
+    demanded = {*_DEMANDED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    for name in sorted(demanded - recorded.keys() - found.keys()):
+        yield Problem(path, f"{name} belongs to every release and is missing")
+
+
+@rule(
+    "NLA702",
+    "error",
+    "version, tag and names of both repositories are those of one release",
+    each=RENDERED,
+    page=Page(
+        checks="Each release.json has a normal version, the tag v{version}, the role of its"
+        " folder, and the base of the sidecar; both have the same version and different"
+        " repositories; and the names are those that release.yaml gives, when it is there.",
+        why="The v0.1 repository of SolshineCode/nla-gemma-4-e2b carries a card titled v0.0.1, and"
+        " a release was titled `pair (v0.0.2)` that neither repository knows.",
+        fix="Run `nla-release render --version X` again; it writes both repositories for one"
+        " version.",
+        example="tag is 'v0.1.0', expected 'v0.2.0'",
+        waive="Never: a reader finds the pair by these names.",
+    ),
+)
+def one_release(subject: Subject) -> Iterator[Problem]:
+    """Both manifests against themselves, each other and release.yaml."""
+    for adapter in subject.rendered:
+        manifest, path = adapter.manifest, adapter.folder / MANIFEST_FILE_NAME
+        base = adapter.sidecar.nla_release.base
+        try:
+            check_version(manifest.version)
+        except ConfigError as error:
+            yield Problem(path, error.message)
+        for name, found, expected in (
+            ("tag", manifest.tag, tag(manifest.version)),
+            ("role", manifest.role, adapter.role),
+            ("base", f"{manifest.base.id}@{manifest.base.revision}", f"{base.id}@{base.revision}"),
+        ):
+            if found != expected:
+                yield Problem(path, f"{name} is {found!r}, expected {expected!r}")
+        if (
+            subject.release
+            and (name := subject.release.repo_id(adapter.role, manifest.version)) != manifest.repo
+        ):
+            yield Problem(path, f"repo is {manifest.repo!r}, release.yaml gives {name!r}")
+    yield from _one_pair(subject.rendered)
+
+
+def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
+    if len(adapters) < 2:
+        return
+    av, ar = (adapter.manifest for adapter in adapters)
+    path = adapters[1].folder / MANIFEST_FILE_NAME
+    if av.version != ar.version:
+        yield Problem(path, f"version is {ar.version!r}, the AV's is {av.version!r}")
+    if av.repo == ar.repo:
+        yield Problem(path, f"AV and AR are both {ar.repo!r}")
+
+
+@rule(
+    "NLA703",
+    "error",
+    "only the files of a release are published",
+    each=REPOSITORIES,
+    page=Page(
+        checks="The repository holds nothing but the files of a release of its role, figures (PNG,"
+        " SVG, and their numbers as CSV), addenda, the adapters below a stacked one, the files that"
+        " a licence asks for, and what the Hub adds (.gitattributes). Names are exact, and no two"
+        " differ in case alone.",
+        why="Whatever lies in the folder goes up with it: training_args.bin and optimizer.pt, which"
+        " the Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
+        " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
+        " .gitignore silently keeps files of the release out (huggingface/huggingface_hub#1826).",
+        fix="Delete the file from dist/, or run `nla-release render` again, which writes it anew.",
+        example="training_args.bin is no file of a release",
+        waive="When readers need the file, it tells nothing private, and the reason says what it"
+        " is.",
+    ),
+)
+def files_allowed(adapter: Adapter) -> Iterator[Problem]:
+    """Every name against the list, and against all others in lower case."""
+    allowed = {*_ALLOWED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
+    figures = {name for name in names if _FIGURE.fullmatch(name)}
+    allowed |= {name for name in names if _ADDENDUM.fullmatch(name) or _STACKED.fullmatch(name)}
+    twins = Counter(figure.casefold() for figure in figures)
+    for name in names:
+        path = adapter.folder / name
+        if name not in allowed | figures and not _OF_THE_HUB.fullmatch(name):
+            near = _lookalike(name, allowed)
+            yield Problem(path, f"is no file of a release{f'; {near} is' if near else ''}")
+        elif twins[name.casefold()] > 1:
+            yield Problem(path, "has a namesake that differs in case alone")
+
+
+@rule(
+    "NLA709",
+    "error",
+    "a signature is over the release.json that it is next to",
+    each=RENDERED,
+    page=Page(
+        checks="Where a repository holds release.sigstore.json, it is a signature of the Model"
+        " Signing format that names the sha256 of this release.json; and where both repositories"
+        " are here, both hold the same signature. Whose it is, and whether it is valid, is asked by"
+        " `nla-release verify` with --key or --identity (NLA710).",
+        why="A signature of other bytes looks like one to people who do not verify it. The release"
+        " id in the commits can be rewritten by anyone who holds the token; a signature cannot.",
+        fix="Run `nla-release push --sign` again, which signs what is there now; or delete"
+        " release.sigstore.json from dist/av and dist/ar. Readers: do not load the release.",
+        example="signs another release.json of the AV: sha256 1f2e3d4c5b6a, here 9a8b7c6d5e4f",
+        waive="Never: a wrong signature is worse than none.",
+    ),
+)
+def signature_fits(subject: Subject) -> Iterator[Problem]:
+    """What each signature names against the files."""
+    found = {each.role: _signature(each) for each in subject.rendered}
+    if all(each is None for each in found.values()):
+        return
+    released = {
+        each.role: regular_file(each.folder / MANIFEST_FILE_NAME, "NLA701").read_bytes()
+        for each in subject.rendered
+    }
+    for adapter in subject.rendered:
+        path, signature = adapter.folder / SIGNATURE_FILE_NAME, found[adapter.role]
+        if signature is None:
+            yield Problem(path, "is missing, and the other repository is signed")
+        elif wrong := mismatch(signature, released):
+            yield Problem(path, wrong)
+        elif any(other not in (None, signature) for other in found.values()):
+            yield Problem(path, "is not the signature that the other repository has")
+
+
+def _signature(adapter: Adapter) -> bytes | None:
+    """The signature in a repository, or None."""
+    path = adapter.folder / SIGNATURE_FILE_NAME
+    if not path.is_symlink() and not path.exists():
+        return None
+    if regular_file(path, "NLA709").stat().st_size > MAX_BYTES:
+        raise UnreadableError("NLA709", path, f"is larger than {MAX_BYTES} bytes")
+    return path.read_bytes()
+
+
+def _lookalike(name: str, allowed: set[str]) -> str | None:
+    """The file of a release that a name would be in another case or Unicode form."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return next((each for each in sorted(allowed) if each.casefold() == plain), None)

@@ -1,0 +1,167 @@
+"""NLA5xx, third part: what a release stands under and on, its licence and its citations."""
+
+from collections.abc import Iterator
+
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.cards.references import known_citations
+from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
+from nla_release.gate.model import Page, Problem, UnreadableError, rule
+from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.subject import Subject
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.files import read_text
+from nla_release.release.licences import (
+    LICENCE_FILE_NAME,
+    OTHER,
+    is_known,
+    licence,
+    licence_files,
+    misfits,
+)
+from nla_release.text.bibtex import Entry, read_entries, same_words
+
+_CITING = (CARD_FILE_NAME, "RELEASE_CALIBRATION.md")
+
+# Fields that tell one published work from all others.
+_IDENTIFY = ("doi", "eprint", "title", "url")
+
+
+@rule(
+    "NLA506",
+    "error",
+    "the licence fits the base's and is complete",
+    each=REPOSITORIES,
+    page=Page(
+        checks="The card's licence is one whose terms are known here, or `other`. One that only the"
+        " Hub knows is a warning, and so is `other` over a base whose licence restricts its"
+        " adapters: a person has to read it. Any other is the base's own where that goes with its"
+        " adapters (Gemma, Llama, ShareAlike), and allows no commercial use where the base's does"
+        " not; a name begins with Llama where the base's licence says so. LICENSE, and NOTICE where"
+        " the licence wants one, hold what it asks for, and the card shows its notice. The base's"
+        " licence is the one in base.json; a base without one, or with one that is not known here,"
+        " is a warning.",
+        why="SolshineCode/nla-gemma-4-e2b releases under CC-BY-4.0 and tells readers to accept the"
+        " Gemma licence, although its base, Gemma 4, is Apache-2.0 and only Gemma 3 is not;"
+        " ceselder published `license: other` without a LICENSE; and kitft/"
+        "natural_language_autoencoders ships LICENSE, NOTICE and use policy with each pair because"
+        " the bases ask for them.",
+        fix="Set `license:` in release.yaml to one that the base allows and run `nla-release"
+        " render`, which writes the files and the notice. For a licence that the Hub does not list,"
+        " write `license: other` with `license_name` and `license_link`: an https address, or a"
+        " file next to release.yaml whose text becomes LICENSE. Full licence texts that do not"
+        " travel with this package stay with their publisher, linked from LICENSE.",
+        example="license is cc-by-4.0, expected gemma: the base's goes with its adapters",
+        waive="When the owner of the base gave you other terms in writing.",
+    ),
+)
+def licence_fits(adapter: Adapter) -> Iterator[Problem]:
+    """The card's licence against the base's, then against the files that it asks for."""
+    path, card = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
+    report = check_card(card)
+    stated = report.metadata.get("license")
+    if report.errors or stated is None:
+        raise UnreadableError("NLA501", path, "states no licence that the Hub knows")
+    if not isinstance(stated, str):
+        yield Problem(path, f"states {len(stated)} licences, expected one")
+        return
+    yield from _against_base(adapter, stated)
+    if is_known(stated):
+        yield from _as_asked(adapter, stated, card)
+        return
+    if stated != OTHER:
+        yield Problem(path, f"license is {stated}, whose terms are not known here", "warning")
+    if not _file(adapter, LICENCE_FILE_NAME).strip():
+        message = f"license is {stated}, and this says nothing"
+        yield Problem(adapter.folder / LICENCE_FILE_NAME, message)
+
+
+@rule(
+    "NLA509",
+    "error",
+    "citations are as published",
+    each=RENDERED,
+    page=Page(
+        checks="A BibTeX entry in README.md or RELEASE_CALIBRATION.md that has the key, title,"
+        " address, DOI or eprint of an entry in model_cards/citations.bib has its other fields too;"
+        " case, spaces and punctuation do not count. README.md has every entry that release.yaml"
+        " cites.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b cite the method under a wrong title and name"
+        " two of its authors Kshitij Kantamneni and Antonia Ong; they are Subhash Kantamneni and"
+        " Euan Ong. Whoever copies the entry copies the mistake.",
+        fix="Name the key under `citations:` in release.yaml and run `nla-release render`; entries"
+        " come from citations.bib, to which a new one is added once and checked once.",
+        example="author of frasertaliente2026nla is 'Fraser-Taliente, Kit and Kantamneni, Kshitij',"
+        " published 'Fraser-Taliente, Kit and Kantamneni, Subhash'",
+        waive="Never: correct citations.bib when it is the one that is wrong.",
+    ),
+)
+def citations_as_published(subject: Subject) -> Iterator[Problem]:
+    """Every entry that is a known one, field by field, and those that are not there."""
+    asked = subject.release.config.citations if subject.release else []
+    for adapter in subject.rendered:
+        for name in _CITING:
+            path, text = adapter.folder / name, adapter.text(name)
+            with reading(path, "NLA509"):
+                entries = read_entries(text)
+            for entry in entries:
+                for message in _differences(entry):
+                    yield Problem(path, message)
+            cited = {entry.key for entry in entries}
+            for key in asked if name == CARD_FILE_NAME else ():
+                if key not in cited:
+                    yield Problem(path, f"does not cite {key}, which release.yaml names")
+
+
+def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
+    """What the licence of the base, when it is known, has against the adapter's."""
+    path, base = adapter.folder / BASE_FILE_NAME, adapter.base_facts.license
+    if base is None:
+        yield Problem(path, "names no licence of the base: nobody can tell what fits", "warning")
+    elif not is_known(base):
+        yield Problem(path, f"the licence {base} of the base is not known here", "warning")
+    elif stated == OTHER and licence(base).restricts:
+        message = f"license is other, over a base under {base} ({licence(base).link}): review that"
+        yield Problem(adapter.folder / CARD_FILE_NAME, f"{message} the base's allows it", "warning")
+    else:
+        for message in misfits(stated, licence(base), adapter.manifest.repo):
+            yield Problem(adapter.folder / CARD_FILE_NAME, message)
+
+
+def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
+    """The files and the notice that a known licence asks for."""
+    for name, expected in licence_files(licence(stated)).items():
+        if _file(adapter, name) != expected:
+            yield Problem(adapter.folder / name, f"is not what the licence {stated} asks for")
+    notice = licence(stated).notice
+    if notice and " ".join(notice.split()) not in " ".join(card.split()):
+        yield Problem(
+            adapter.folder / CARD_FILE_NAME,
+            f"does not show the notice that the licence {stated} asks for: {notice}",
+        )
+
+
+def _file(adapter: Adapter, name: str) -> str:
+    """A file that a licence asks for.
+
+    Raises:
+        UnreadableError: missing or not text; NLA506 itself reports it.
+    """
+    path = regular_file(adapter.folder / name, "NLA506")
+    with reading(path, "NLA506"):
+        return read_text(path)
+
+
+def _differences(entry: Entry) -> Iterator[str]:
+    """Where an entry is not as published, when it is of a known work."""
+    for known in known_citations().values():
+        if entry.key == known.key or any(_same(entry, known, field) for field in _IDENTIFY):
+            for field, value in known.fields.items():
+                if field not in entry.fields:
+                    yield f"{entry.key} lacks the {field} {value!r}"
+                elif not same_words(entry.fields[field], value):
+                    yield f"{field} of {entry.key} is {entry.fields[field]!r}, published {value!r}"
+
+
+def _same(one: Entry, other: Entry, field: str) -> bool:
+    values = one.fields.get(field), other.fields.get(field)
+    return values[0] is not None and values[1] is not None and same_words(values[0], values[1])

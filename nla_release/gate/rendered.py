@@ -1,0 +1,474 @@
+"""NLA5xx: the documents as a reader sees them, and as their files render them."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nla_release import __version__
+from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.adapter.weights import CONFIG_FILE_NAME
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.calibration.report import CURRENT, CurrentCalibration
+from nla_release.cards.blocks import block_places, marker_lines
+from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.errors import InputError, NlaReleaseError, one_line
+from nla_release.gate.adapter import (
+    CALIBRATION_PAGE_NAME,
+    CARD_FILE_NAME,
+    Adapter,
+    older_format,
+    regular_file,
+)
+from nla_release.gate.model import Page, Problem, Skip, UnreadableError, Unverified, listed, rule
+from nla_release.gate.prose import MAX_PROSE
+from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.subject import Subject
+from nla_release.history.log import begins_with, changed_above, entries
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.files import sha256_bytes, sha256_file
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import Stated
+from nla_release.text.markdown import unseen
+from nla_release.text.visible import Block, view
+
+if TYPE_CHECKING:
+    from nla_release.cards.documents import Sources
+
+# The first few tell enough of a document that hides more.
+_MAX_FINDINGS = 20
+
+_COMMENT_OF_A_BLOCK = re.compile(r"<!-- nla-release:(?:begin|end) [a-z]+ -->")
+
+# What NLA501 and NLA502 compare of the metadata, or NLA506 with LICENSE.
+_METADATA_OF_OTHERS = {
+    "license",
+    "license_name",
+    "license_link",
+    "base_model",
+    "base_model_relation",
+    "library_name",
+    "pipeline_tag",
+    "new_version",
+}
+
+# Pictures of other libraries differ in their bytes; of the same numbers, hardly in their tones.
+_MAX_TONE, _MAX_PIXELS = 0.04, 4_000_000
+
+# The elements of an SVG, declarations among them, and attributes that run or load something.
+_ELEMENT = re.compile(rb"<([!?\w][\w:.-]*)")
+_ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)""", re.IGNORECASE)
+
+
+@rule(
+    "NLA513",
+    "error",
+    "everything on both documents can be seen",
+    each=REPOSITORIES,
+    page=Page(
+        checks="README.md and RELEASE_CALIBRATION.md are read as a Markdown reader does. Each"
+        " generated block and section is visible text of the outermost level. Nothing hides"
+        " another part: no fence, comment or HTML element that does not end, no `<script>`,"
+        " `<style>`, `<template>`, `<svg>`, `<math>` or `hidden`, no section inside `<details>`,"
+        " no link definition, no math with commands that colour or move text, such as `\\color` and"
+        " `\\phantom`, and no zero-width or bidirectional control character.",
+        why="A note that ended in an open fence left 1 heading and no table of a card that has 14"
+        " and 5, and every tool that read the card as text found all of it in place.",
+        fix="Close in the note what it opens, and render again. The finding names the line where"
+        " the hiding part begins.",
+        example="a fence ``` that does not end",
+        waive="Never: what cannot be seen was not published.",
+    ),
+)
+def nothing_hidden(adapter: Adapter) -> Iterator[Problem]:
+    """Both documents, taken apart by a Markdown parser."""
+    for name in (CARD_FILE_NAME, CALIBRATION_PAGE_NAME):
+        path, text = adapter.folder / name, adapter.text(name)
+        if len(text) > MAX_PROSE:
+            raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
+        yield from itertools.islice(_hidden(path, text), _MAX_FINDINGS)
+
+
+def _hidden(path: Path, text: str) -> Iterator[Problem]:
+    seen = view(text)
+    for hidden in seen.hidden:
+        yield Problem(f"{path}:{hidden.line}", f"{hidden.what}: it hides other parts")
+    for line, char in unseen(text):
+        yield Problem(f"{path}:{line}", f"{char}, which no reader sees")
+    shown = {block.line: block for block in seen.blocks if block.kind == "html_block"}
+    for line, name in marker_lines(text):
+        if line not in shown:
+            around = [block for block in seen.blocks if block.line < line]
+            within = f", inside the {around[-1].kind} of line {around[-1].line}" if around else ""
+            yield Problem(f"{path}:{line}", f"the generated block {name} is no text here{within}")
+        elif shown[line].within:
+            yield Problem(
+                f"{path}:{line}", f"the generated block {name} is inside {shown[line].within}"
+            )
+
+
+@rule(
+    "NLA514",
+    "error",
+    "cards, figures and their words are what the files render to",
+    each=RENDERED,
+    page=Page(
+        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md and"
+        " its entry of this version, and every figure (PNG, SVG, CSV) are rendered again from the"
+        " repository's own files and from `stated` in release.json, which holds release.yaml's"
+        " choices and the notes. Every part must be there as rendered: the whole usage snippet,"
+        " token ids, scale, revision, partner links, training facts, loss and alt texts. base.json,"
+        " training logs, sidecars and PEFT configurations have the sha256 that"
+        " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
+        " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in"
+        " `stated`, as not computed. Documents of a calibration of format 1 or 2 cannot be rendered"
+        " by this version, which is a warning; where the evidence names its run, which no version"
+        " of these formats recorded, it is an error.",
+        why="With release.json listed again, `os.system(...)` in a snippet, another injection"
+        " scale, another repository as partner and a swapped figure all passed a check that"
+        " compared numbers only.",
+        fix="Run `nla-release render` again. Write prose into the notes.",
+        example="line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'",
+        waive="Never: what is published is computed from what is published.",
+    ),
+)
+def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
+    """Each repository, with its partner where that is here too."""
+    drawn: dict[str, Mapping[str, bytes]] = {}
+    for adapter in subject.rendered:
+        if isinstance(adapter.calibration, CurrentCalibration):
+            yield from _against_files(adapter, subject, drawn)
+        else:
+            yield _of_an_older_format(adapter, subject)
+
+
+def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
+    """What an earlier version published is a warning; what this one measured cannot be older."""
+    path = adapter.folder / CALIBRATION_FILE_NAME
+    known = [each for each in subject.measurements if each.calibration_path == path]
+    if any(each.evidence.run.run_id for each in known):
+        return Problem(
+            path,
+            f"is of format {adapter.calibration.schema_}, and its evidence was recorded by a"
+            f" version that writes format {CURRENT}: run calibrate and render again",
+        )
+    return Problem(path, older_format(adapter).reason, "warning")
+
+
+def _against_files(
+    adapter: Adapter, subject: Subject, drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE_NAME
+    if stated is None:
+        yield Problem(path, "has no `stated`, so nothing can be rendered again: run render again")
+        return
+    with _rendering(path):
+        sources = _sources(adapter, subject, stated)
+        found = list(itertools.islice(_differences(adapter, sources, drawn), 2 * _MAX_FINDINGS))
+    problems = [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
+    if problems and (version := adapter.manifest.tool_version) != __version__:
+        message = f"nla-release {version} rendered this, {__version__} compares it"
+        yield Problem(path, f"{message}: compare with that version as well")
+    yield from problems
+    yield from _people(adapter, stated)
+    yield from (each for each in found if isinstance(each, Unverified))
+
+
+@contextmanager
+def _rendering(path: Path) -> Iterator[None]:
+    """Turn every way in which values of a stranger's `stated` cannot be rendered into a finding."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (
+        NlaReleaseError,
+        TemplateError,
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        TypeError,
+    ) as error:
+        message = f"what it states cannot be rendered: {one_line(error)}"
+        raise UnreadableError("NLA514", path, message) from error
+
+
+def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
+    """What a repository is rendered from again.
+
+    Raises:
+        UnreadableError: a file that it is computed from is damaged or not the one measured.
+    """
+    from nla_release.cards.documents import Sources, stated_release
+    from nla_release.cards.inputs import Inputs, read_adapter
+    from nla_release.cards.released import restated
+
+    measurement = next(
+        each for each in subject.measurements if each.rendered and each.folder == adapter.folder
+    )
+    evidence, calibration = measurement.evidence, adapter.calibration
+    assert isinstance(calibration, CurrentCalibration)  # the others are not rendered again
+    for each in subject.rendered:
+        for name, digest in evidence.run.files.items():
+            role, _, file = name.partition("/")
+            if role == each.role and each.digest(file) != digest:
+                raise UnreadableError("NLA601", each.folder / file, "is not the one measured")
+    if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
+        exclude={"tool_version"}
+    ):
+        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE_NAME, "is not computed")
+    adapters = {}
+    for each in subject.rendered:
+        adapters[each.role] = read_adapter(each.folder, each.role)
+    release = stated_release(adapter.folder, stated)
+    inputs = Inputs(release, adapters, evidence, calibration)
+    before = None
+    if stated.released:
+        before = restated(stated.released, adapter.manifest.tag, calibration)
+    return Sources(
+        inputs,
+        adapter.manifest.version,
+        stated,
+        before,
+        adapter.log,
+        adapter.addenda,
+        adapter.comparison,
+    )
+
+
+def _differences(
+    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    """Everything that is not as its files give it, and what was added by hand."""
+    from nla_release.cards.documents import documents, own_entry, shared_context
+
+    shared = shared_context(sources)
+    for name, expected in documents(sources, shared, adapter.role).items():
+        yield from _not_as_rendered(adapter.folder / name, expected, adapter.text(name))
+        if name == CARD_FILE_NAME:
+            yield from _metadata(adapter, expected)
+    yield from _not_as_logged(adapter, sources, own_entry(sources, shared))
+    yield from _facts_of_the_pair(adapter, sources)
+    yield from _figures(adapter, sources, drawn)
+
+
+def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem | Unverified]:
+    """Where a document lacks a block that it should have; whole blocks may be added to it."""
+    try:
+        ours, theirs = _blocks(expected), _blocks(found)
+    except InputError:
+        return  # NLA502 refuses a document whose markers are out of place
+    matcher = SequenceMatcher(
+        None, [each.text for each in ours], [each.text for each in theirs], autojunk=False
+    )
+    for kind, first, end, their_first, their_end in matcher.get_opcodes():
+        if kind == "equal":
+            yield from _folded_away(path, theirs[their_first:their_end])
+            continue
+        for place, block in enumerate(ours[first:end], their_first):
+            if not _COMMENT_OF_A_BLOCK.fullmatch(block.text):
+                other = theirs[place] if place < their_end else None
+                yield _changed(path, block, other, theirs[max(their_first - 1, 0)].line)
+        if added := theirs[their_first + end - first : their_end]:
+            last = added[-1].line + added[-1].text.count("\n")
+            yield Unverified(f"{path}:{added[0].line} to {last}: added by hand")
+
+
+def _not_as_logged(
+    adapter: Adapter, sources: "Sources", expected: str
+) -> Iterator[Problem | Unverified]:
+    """Where HISTORY.md lacks its first lines or the entry of this version; the rest is people's."""
+    path, own = adapter.folder / HISTORY_FILE_NAME, adapter.manifest.tag
+    history = adapter.text(HISTORY_FILE_NAME).replace("\r\n", "\n")
+    found = entries(history)
+    # The title may have changed since the log was begun.
+    begun_now = next(iter(found), own) == own and not sources.addenda
+    title = sources.inputs.release.config.title if begun_now else None
+    if line := changed_above(history, title):
+        yield Problem(f"{path}:{line}", "is not what a log has above its first entry")
+    if not begins_with(found.get(own, ""), expected):
+        yield Problem(path, f"the entry of {own} is not what its files give")
+    elif found[own].strip() != expected.strip():
+        yield Unverified(f"{path}: what follows the results of {own} in its entry")
+    if others := [entry for entry in adapter.log if entry.tag != own]:
+        yield Unverified(f"{path}: {listed([entry.heading for entry in others])}")
+
+
+def _blocks(document: str) -> list[Block]:
+    """The blocks of a document, without what is in generated ones: NLA502 compares that."""
+    for place in sorted(block_places(document).values(), key=lambda it: it.start, reverse=True):
+        blank = "\n" * document[place].count("\n")
+        document = document[: place.start] + blank + document[place.stop :]
+    return list(view(document).blocks)
+
+
+def _folded_away(path: Path, blocks: list[Block]) -> Iterator[Problem]:
+    for block in blocks:
+        if block.within:
+            yield Problem(f"{path}:{block.line}", f"is inside {block.within}, where it is not seen")
+
+
+def _changed(path: Path, block: Block, other: Block | None, near: int) -> Problem:
+    """A block that is not there, by the first of its lines that differs from what is."""
+    if other is None:
+        return Problem(f"{path}:{near}", f"lacks {_short(block.text)}, which its files give")
+    lines = itertools.zip_longest(block.text.split("\n"), other.text.split("\n"), fillvalue="")
+    at, (ours, theirs) = next((at, pair) for at, pair in enumerate(lines) if pair[0] != pair[1])
+    return Problem(
+        f"{path}:{other.line + at}", f"is {_short(theirs)}, its files give {_short(ours)}"
+    )
+
+
+def _short(text: str) -> str:
+    line = text.split("\n", 1)[0]
+    return repr(line if len(line) <= 120 else f"{line[:120]}...")
+
+
+def _metadata(adapter: Adapter, expected: str) -> Iterator[Problem]:
+    """The keys that NLA501, NLA502 and NLA506 say nothing of; others may be added."""
+    path, found = adapter.folder / CARD_FILE_NAME, check_card(adapter.text(CARD_FILE_NAME))
+    if found.errors or not found.metadata:
+        return  # NLA501 refuses it
+    for name, value in check_card(expected).metadata.items():
+        there = found.metadata.get(name)
+        if name == "model-index":
+            value, there = _without_metrics(value), _without_metrics(there)
+        if name not in _METADATA_OF_OTHERS and there is not None and there != value:
+            yield Problem(path, f"{name} is {_short(str(there))}, its files give {value!r}")
+        elif there is None and name not in {*_METADATA_OF_OTHERS, "model-index"}:
+            yield Problem(path, f"{name} is missing, its files give {value!r}")
+
+
+def _without_metrics(index: Any) -> Any:
+    """What a valid model-index says of the measurement; None when there is no index."""
+    return index and [
+        each | {"results": [{**result, "metrics": None} for result in each["results"]]}
+        for each in index
+    ]
+
+
+def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
+    """What release.json states for a repository whose partner is not here, as far as it is."""
+    from nla_release.cards.context import facts_by_role, pair_facts
+
+    stated, adapters = sources.stated, sources.inputs.adapters
+    path = adapter.folder / MANIFEST_FILE_NAME
+    for name, each in facts_by_role(sources.inputs).items():
+        for role, facts in each.items():
+            if stated.pair[name].get(role) != facts:
+                yield Problem(path, f"stated.pair.{name}.{role} is not what the adapter gives")
+    if len(adapters) == len(ROLES) and pair_facts(sources.inputs) != stated.pair:
+        yield Problem(path, "stated.pair is not what both adapters give")
+    if len(adapters) == len(ROLES):
+        sidecars = {role: adapters[role].sidecar for role in ROLES}
+        repos = {role: sources.inputs.release.repo_id(role, sources.version) for role in ROLES}
+        example = round_trip(sidecars, sources.inputs.evidence, repos, adapter.manifest.tag)
+        if adapter.text(ROUND_TRIP_NAME) != example:
+            yield Problem(adapter.folder / ROUND_TRIP_NAME, "is not what both sidecars give")
+    files = {name: adapter.folder / name for name in (BASE_FILE_NAME, ROUND_TRIP_NAME)}
+    for role, each in adapters.items():
+        logs = [LOG_FILE_NAME] if each.log else []
+        for name in (SIDECAR_FILE_NAME, CONFIG_FILE_NAME, *logs):
+            files[f"{role}/{name}"] = each.folder / name
+    for name, file in files.items():
+        digest, listed_as = sha256_file(file), stated.files.get(name, "nothing")
+        if digest != listed_as:
+            message = f"has sha256 {digest[:12]}, {CALIBRATION_PAGE_NAME} lists {listed_as[:12]}"
+            yield Problem(file, message)
+
+
+def _figures(
+    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+) -> Iterator[Problem | Unverified]:
+    """Every figure, drawn again; a figure of both repositories is drawn once."""
+    from nla_release.cards.documents import plots_of_pair, plots_of_role
+    from nla_release.cards.figures import drawn_with
+
+    expected: dict[str, bytes] = {}
+    plots = plots_of_pair(sources.inputs, sources.before)
+    for plot in (*plots, *plots_of_role(sources.inputs, adapter.role)):
+        numbers = repr((plot.name, plot.alt, plot.columns, tuple(plot.rows)))
+        if numbers not in drawn:
+            drawn[numbers] = {
+                name: content.encode() if isinstance(content, str) else content
+                for name, content in plot.files().items()
+            }
+        expected |= drawn[numbers]
+    with_, here = sources.stated.drawn_with, drawn_with()
+    alike = []
+    for name, content in expected.items():
+        path = adapter.folder / name
+        if path not in adapter.files:
+            yield Problem(path, "is missing: its files give this figure")
+        elif adapter.sha256(name) == sha256_bytes(content):
+            continue
+        elif with_ == here or name.endswith(".csv"):
+            yield Problem(path, "is not what its files give when it is drawn again")
+        elif not _alike(regular_file(path, "NLA514"), content):
+            yield Problem(path, "does not look like what its files give")
+        else:
+            alike.append(name)
+    if alike:
+        yield Unverified(
+            f"{adapter.folder}: bytes of {listed(alike)}, drawn with {with_}; here is {here}"
+        )
+    extra = {
+        path.relative_to(adapter.folder).as_posix()
+        for path in adapter.files
+        if path.parent == adapter.folder / "figures"
+    } - expected.keys()
+    if extra:
+        yield Unverified(f"{adapter.folder}: {listed(sorted(extra))}, figures that were added")
+
+
+def _alike(path: Path, content: bytes) -> bool:
+    """Whether two figures of other libraries may show the same.
+
+    Of a PNG the tones of small copies are compared, of an SVG which elements it has, so that none
+    of them runs or loads anything.
+    """
+    if path.suffix == ".svg":
+        found = path.read_bytes() if path.stat().st_size <= 10 * len(content) else b"<!"
+        elements = {*_ELEMENT.findall(found)} - {*_ELEMENT.findall(content)}
+        return not elements and not _ACTIVE.search(found)
+    with path.open("rb") as file:
+        start = file.read(24)  # its signature, and its width and height of four bytes each
+    width, height = int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
+    if not 0 < width * height <= _MAX_PIXELS:
+        return False
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    tones = []
+    for source in (path, io.BytesIO(content)):
+        try:
+            with Image.open(source, formats=["PNG"]) as picture:
+                small = picture.convert("L").resize((170, 100))
+                tones.append(np.asarray(small, np.float64) / 255)
+        except (OSError, ValueError, SyntaxError):
+            return False
+    return float(np.abs(tones[0] - tones[1]).mean()) <= _MAX_TONE
+
+
+def _people(adapter: Adapter, stated: Stated) -> Iterator[Unverified]:
+    """What a reader has to take from the authors: their choices, their words, another release."""
+    checked = {"base_model", "base_revision", "gates", "repo"}
+    chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)
+    yield Unverified(
+        f"{adapter.folder / MANIFEST_FILE_NAME}: choices of release.yaml: {', '.join(chosen)}"
+    )
+    if stated.notes:
+        yield Unverified(f"{adapter.folder}: notes: {', '.join(sorted(stated.notes))}")
+    if stated.released:
+        yield Unverified(f"{adapter.folder}: the figures of the previous version")

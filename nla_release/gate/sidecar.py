@@ -1,0 +1,162 @@
+"""NLA1xx: what the sidecar promises."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from nla_release.adapter.weights import CONFIG_FILE_NAME
+from nla_release.contract.prompt import literal_escapes
+from nla_release.contract.sidecar import FILE_NAME
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.facts import OnBase
+from nla_release.gate.model import Page, Problem, Skip, rule
+from nla_release.gate.scopes import ADAPTERS, AVS_ON_BASE
+
+# The band that SolshineCode/nla-gemma-4-e2b adopted after its retraction (HISTORY.md).
+SCALE_BAND = (0.5, 3.0)
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@rule(
+    "NLA101",
+    "error",
+    "the sidecar is present, complete and consistent",
+    each=ADAPTERS,
+    page=Page(
+        checks="nla_meta.yaml lies beside the adapter, is of the adapter's role, holds every key"
+        " of the contract, and does not contradict itself: one injection scale, a square head, one"
+        " block more than the block that is read.",
+        why="Readers cannot guess: Neuronpedia's loader refuses a pair without"
+        " extraction.injection_scale, and the reference's own documents name three different"
+        " defaults for an absent one (kitft/natural_language_autoencoders).",
+        fix="Write the missing keys from what training did; `python -m train.av` and `python -m"
+        " train.ar` write whole sidecars. An AR's injection_scale is null.",
+        example="extraction.injection_scale is missing",
+        waive="Never: without its contract an adapter is a file of numbers.",
+    ),
+)
+def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
+    """Reading the sidecar, down to what evidence records of it, finds everything."""
+    adapter.digest(FILE_NAME)
+    return ()
+
+
+@rule(
+    "NLA102",
+    "error",
+    "the injection scale fits the base",
+    each=AVS_ON_BASE,
+    page=Page(
+        checks="The injection scale is 0.5 to 3.0 times the mean embedding norm: that of the base's"
+        " facts, or, without them, the one that the sidecar records. Outside of that band, a scale"
+        " of 0.5 to 3.0 times the mean activation norm is a warning: of the norm that the evidence"
+        " shows, or, without any, the one that the sidecar records. And the scale evaluated with"
+        " is the scale trained with.",
+        why="SolshineCode/nla-gemma-4-e2b carried scales of 20000 to 80000 from other bases to one"
+        " whose embeddings have norm 39.25; the loss fell cleanly and eight days of training were"
+        " retracted. Its scripts then evaluated at yet another scale. The reference"
+        " (kitft/natural_language_autoencoders) takes a round number a bit above the mean norm of"
+        " the activations instead: 150 for Qwen2.5-7B, where that mean is about 125.",
+        fix="Measure the mean norm of the base's input embeddings (`nla-release base`), train the"
+        " AV with a scale near it, and evaluate with the same one. Never copy a scale from another"
+        " base.",
+        example="injection scale 80000 is 2038 times the mean embedding norm 39.25 and 1928 times"
+        " the mean activation norm 41.5",
+        waive="The warning may stand when the scale was chosen by the activations on purpose, and"
+        " the evidence shows that what is injected is read (NLA607). The error never.",
+    ),
+)
+def scale_fits(on_base: OnBase) -> Iterator[Problem]:
+    """The ratios to two norms, and the equality of two recorded scales."""
+    path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
+    scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts
+    embedding = norms.embedding_mean if isinstance(facts, Skip) else facts.embedding.norm_mean
+    shown = on_base.activation_norms
+    activations = [shown.mean, shown.typical] if shown else [norms.activation_mean]
+    usual = activations[-1]
+    low, high = SCALE_BAND
+    if not low <= scale / embedding <= high:
+        as_activations = any(low <= scale / activation <= high for activation in activations)
+        yield Problem(
+            path,
+            f"extraction.injection_scale {scale:g} is {scale / embedding:.4g} times the mean"
+            f" embedding norm {embedding:g} and {scale / usual:.4g} times the mean activation"
+            f" norm {usual:.4g}; it must be {low} to {high} times the first"
+            f"{', and only fits the second' if as_activations else ''}",
+            severity="warning" if as_activations else "error",
+        )
+    if norms.scale_evaluated is not None and norms.scale_evaluated != scale:
+        yield Problem(
+            path, f"trained with scale {scale:g} but evaluated with {norms.scale_evaluated:g}"
+        )
+
+
+@rule(
+    "NLA103",
+    "error",
+    "the base is a Hub id, pinned to a commit",
+    each=ADAPTERS,
+    page=Page(
+        checks="nla_release.base names a repository on the Hub and a commit of it, and"
+        " adapter_config.json names the same.",
+        why="PEFT writes the local path a base was loaded from into adapter_config.json and from"
+        " there into cards (huggingface/peft#2124, huggingface/transformers#33922), and a branch"
+        " moves: the same adapter then runs on another base.",
+        fix="Put the base's `namespace/name` and the full hash of the commit it was loaded at into"
+        " nla_meta.yaml, and the same id into base_model_name_or_path.",
+        example="base_model_name_or_path is '/content/base', the sidecar says 'google/gemma-4-E2B'",
+        waive="Never: nobody else can load a path on your disk.",
+    ),
+)
+def base_pinned(adapter: Adapter) -> Iterator[Problem]:
+    """The sidecar's base, and PEFT's."""
+    path, base = adapter.folder / FILE_NAME, adapter.sidecar.nla_release.base
+    if not _HUB_ID.fullmatch(base.id):
+        yield Problem(path, f"base id {base.id!r} is not a Hub id (namespace/name)")
+    if base.revision is None or not _COMMIT.fullmatch(base.revision):
+        yield Problem(
+            path, f"base revision {base.revision!r} is not the full hash of a commit (40 digits)"
+        )
+    path, config = adapter.folder / CONFIG_FILE_NAME, adapter.config
+    if config.base_model_name_or_path != base.id:
+        yield Problem(
+            path,
+            f"base_model_name_or_path is {config.base_model_name_or_path!r}, the sidecar says"
+            f" {base.id!r}",
+        )
+    if config.revision not in (None, base.revision):
+        yield Problem(
+            path, f"revision is {config.revision!r}, the sidecar's base is at {base.revision!r}"
+        )
+
+
+@rule(
+    "NLA108",
+    "warning",
+    "the prompt holds no escape sequence as characters",
+    each=ADAPTERS,
+    page=Page(
+        checks="The template that the adapter reads, prompt_templates.av of an AV and"
+        " prompt_templates.ar of an AR, holds no \\n, \\r, \\t, \\x.., \\u.... or \\U........ as"
+        " a backslash and letters.",
+        why="A shell, and YAML without double quotes, keep a backslash and an n as two characters."
+        " A pair that was trained with a line break there reads another prompt: the same pair then"
+        " scored 0.000 in its round trip.",
+        fix="Where training had a line break, write one: in double quotes, or as a block after |."
+        " Both sidecars hold both templates, so correct both, and prompt_token_ids with them;"
+        " then measure again. `nla-release init` takes a template from a file:"
+        " --answer template_av=@FILE.",
+        example="prompt_templates.av holds \\n as 2 characters",
+        waive="When the pair was trained with these very characters, as a prompt about code or"
+        " LaTeX may be.",
+    ),
+)
+def prompt_without_escapes(adapter: Adapter) -> Iterator[Problem]:
+    """The adapter's own template; AV and AR share both."""
+    template = getattr(adapter.sidecar.prompt_templates, adapter.role)
+    if found := literal_escapes(template):
+        yield Problem(
+            adapter.folder / FILE_NAME,
+            f"prompt_templates.{adapter.role} holds {found[0]} as {len(found[0])} characters",
+        )

@@ -1,0 +1,267 @@
+"""What is checked: a release's folder, both rendered repositories, or a single adapter's folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
+from nla_release.base_model.facts import BaseFacts, read_base_facts
+from nla_release.base_model.measure import measure_base
+from nla_release.base_model.source import INDEX, WEIGHTS
+from nla_release.calibration.calibrate import Format, calibrate, format_of
+from nla_release.calibration.evidence_folder import (
+    NAMES,
+    RUNS_NAME,
+    Evidence,
+    has_evidence,
+    read_evidence,
+)
+from nla_release.calibration.remeasured import Remeasured
+from nla_release.calibration.report import CURRENT, Calibration
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
+from nla_release.errors import ConfigError, NothingCheckedError
+from nla_release.evidence.runs import read_runs
+from nla_release.gate.adapter import (
+    CARD_FILE_NAME,
+    Adapter,
+    read_calibration,
+    reading,
+    regular_file,
+)
+from nla_release.gate.model import UnreadableError, read_once
+from nla_release.release.config import Gates
+from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, read_release
+from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+
+if TYPE_CHECKING:
+    from nla_release.gate.published import Published
+
+_MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
+_MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
+
+
+# A folder of evidence, and what measuring some of its rows again found.
+Remeasurement = tuple[Path, Remeasured]
+
+
+class _ByHashes:
+    """Evidence that is the same when its files are."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        run = evidence.run
+        log = evidence.runs.sha256 if evidence.runs else None
+        self._hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256, log)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByHashes) and self._hashes == other._hashes
+
+    def __hash__(self) -> int:
+        return hash(self._hashes)
+
+
+@lru_cache(maxsize=3)
+def _calibrated(same: _ByHashes, format_: Format) -> Calibration:
+    """The numbers of evidence that a release and both of its repositories hold alike."""
+    return calibrate(same.evidence, format_)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Evidence and calibration in one folder, and the adapters that they speak of."""
+
+    folder: Path
+    adapters: tuple[Adapter, ...]
+    gates: Gates
+    rendered: bool
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Where the evidence lies."""
+        return self.folder / "evidence"
+
+    @property
+    def calibration_path(self) -> Path:
+        """Where the numbers lie."""
+        return self.folder / CALIBRATION_FILE_NAME
+
+    @read_once
+    def evidence(self) -> Evidence:
+        """The evidence, found whole."""
+        for name in NAMES:
+            regular_file(self.evidence_folder / name, "NLA601")
+        with reading(self.evidence_folder / RUNS_NAME, "NLA621"):
+            read_runs(self.evidence_folder)
+        with reading(self.evidence_folder, "NLA601"):
+            return read_evidence(self.evidence_folder)
+
+    @read_once
+    def calibration(self) -> Calibration:
+        """The numbers as they were written."""
+        return read_calibration(self.calibration_path)
+
+    @read_once
+    def recomputed(self) -> Calibration:
+        """The numbers as the evidence gives them, in the format in which they were written."""
+        evidence = self.evidence
+        try:
+            return _calibrated(_ByHashes(evidence), self._format)
+        except NothingCheckedError as error:
+            raise UnreadableError("NLA608", self.evidence_folder, error.message) from error
+
+    @property
+    def _format(self) -> Format:
+        """The current one where no calibration is here yet, or none that can be read."""
+        try:
+            return format_of(self.calibration.schema_)
+        except UnreadableError:
+            return format_of(CURRENT)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A folder to check, and what was found in it.
+
+    `published` is what the Hub says of the repositories that were downloaded into it, `remeasured`
+    what measuring rows again found, where that was asked for.
+    """
+
+    folder: Path
+    release: Release | None
+    trained: tuple[Adapter, ...]
+    rendered: tuple[Adapter, ...]
+    tokenizer: Path | None
+    gates: Gates = field(default_factory=Gates)
+    published: "tuple[Published, ...]" = ()
+    remeasured: Remeasurement | None = None
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Every adapter's folder, trained ones first."""
+        return self.trained + self.rendered
+
+    @property
+    def pairs(self) -> list[tuple[Adapter, Adapter]]:
+        """AV and AR that lie side by side."""
+        return [
+            (adapters[0], adapters[1])
+            for adapters in (self.trained, self.rendered)
+            if len(adapters) == len(ROLES)
+        ]
+
+    @property
+    def pair_to_measure(self) -> tuple[dict[Role, Path], Path]:
+        """The pair that is published, or to be: where its adapters and its evidence lie.
+
+        Raises:
+            ConfigError: there is no pair with evidence.
+        """
+        for av, ar in reversed(self.pairs):
+            evidence = (av.folder if av.rendered else self.folder) / "evidence"
+            if evidence.is_dir():
+                return {av.role: av.folder, ar.role: ar.folder}, evidence
+        raise ConfigError(
+            f"{self.folder} has no pair with evidence, whose rows could be measured again",
+            hint="give a folder with release.yaml, or a dist/ with av/ and ar/",
+        )
+
+    @read_once
+    def measurements(self) -> list[Measurement]:
+        """Every evidence there is: the release's own, then each rendered repository's."""
+        copies = [
+            Measurement(each.folder, self.rendered, self.gates, rendered=True)
+            for each in self.rendered
+        ]
+        own = Measurement(self.folder, self.trained, self.gates, rendered=False)
+        measured = has_evidence(own.evidence_folder) or own.calibration_path.exists()
+        return [own, *copies] if self.release and measured else copies
+
+    @read_once
+    def base_facts(self) -> tuple[Path, BaseFacts] | None:
+        """The facts of the release's base, and where they are from: base.json, or the local base.
+
+        Raises:
+            UnreadableError: base.json is damaged, or the local base is.
+        """
+        path = self.folder / BASE_FILE_NAME
+        if path.exists():
+            regular_file(path, "NLA106")
+            with reading(path, "NLA106"):
+                return path, read_base_facts(self.folder)
+        return self.local_base
+
+    @read_once
+    def local_base(self) -> tuple[Path, BaseFacts] | None:
+        """The facts of the base at release.yaml's base_path, measured now; None without weights.
+
+        Raises:
+            UnreadableError: the local base is damaged.
+        """
+        base = self.release.base_path if self.release else None
+        if self.release and base and any((base / name).is_file() for name in (WEIGHTS, INDEX)):
+            config = self.release.config
+            with reading(base, "NLA106"):
+                return base, measure_base(config.base_model, config.base_revision, base)
+        return None
+
+
+def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
+    """What there is to check in a folder.
+
+    Args:
+        folder: it holds a release.yaml, both adapters as `av` and `ar`, or one adapter.
+        tokenizer: a tokenizer.json to replay prompts on, instead of the base's own.
+
+    Raises:
+        ConfigError: the release.yaml is wrong.
+        NothingCheckedError: the folder holds nothing that a rule could look at.
+    """
+    if (folder / RELEASE_FILE_NAME).exists():
+        release = read_release(folder)
+        trained = tuple(Adapter(role, release.adapter(role), rendered=False) for role in ROLES)
+        repositories = tuple(Adapter(role, release.dist / role, rendered=True) for role in ROLES)
+        rendered = repositories if release.dist.is_dir() else ()
+        return Subject(folder, release, trained, rendered, tokenizer, release.config.gates)
+    adapters = tuple(_found(folder))
+    if not folder.is_dir():
+        raise NothingCheckedError(
+            f"{folder} {'is a file' if folder.exists() else 'does not exist'}",
+            hint=f"give a folder, such as {folder.parent}",
+        )
+    if not adapters:
+        raise NothingCheckedError(
+            f"{folder} holds nothing to check",
+            hint=f"give a folder with {RELEASE_FILE_NAME}, a rendered dist/ with av/ and ar/, or"
+            f" one adapter's folder with {SIDECAR_FILE_NAME}",
+        )
+    if any(adapter.rendered for adapter in adapters):
+        return Subject(folder, None, (), adapters, tokenizer)
+    return Subject(folder, None, adapters, (), tokenizer)
+
+
+def _found(folder: Path) -> Iterator[Adapter]:
+    """Both adapters in a folder of two, or the folder itself when it is one."""
+    if all((folder / role).is_dir() for role in ROLES):
+        rendered = any(_looks_rendered(folder / role) for role in ROLES)
+        yield from (Adapter(role, folder / role, rendered) for role in ROLES)
+    elif any((folder / name).exists() for name in _MARKS_AN_ADAPTER):
+        yield Adapter(_role(folder), folder, _looks_rendered(folder))
+
+
+def _looks_rendered(folder: Path) -> bool:
+    return any((folder / name).exists() for name in _MARKS_A_REPOSITORY)
+
+
+def _role(folder: Path) -> Role:
+    """The role a lone adapter's sidecar gives; without one, only an AR has a head."""
+    try:
+        regular_file(folder / SIDECAR_FILE_NAME, "NLA101")
+        with reading(folder / SIDECAR_FILE_NAME, "NLA101"):
+            return read_sidecar(folder).role
+    except UnreadableError:
+        return "ar" if (folder / HEAD_FILE_NAME).exists() else "av"

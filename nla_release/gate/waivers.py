@@ -1,0 +1,104 @@
+"""NLA104, and what a waiver does: findings that an author lets stand, with a reason and a date.
+
+A waiver is the publisher's own word, in release.yaml. A repository that is checked without it, as
+a stranger finds it, is judged without waivers; its card shows them.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from nla_release.cards.waivers import waivers_section
+from nla_release.errors import ConfigError
+from nla_release.gate.adapter import CARD_FILE_NAME, Adapter
+from nla_release.gate.model import Outcome, Page, Problem, Rule, rule
+from nla_release.gate.scopes import RELEASES
+from nla_release.release.config import Waiver
+from nla_release.release.folder import FILE_NAME, Release
+
+LONGEST = timedelta(days=366)
+
+
+@rule(
+    "NLA104",
+    "error",
+    "waivers are of known rules, current, and on the card",
+    each=RELEASES,
+    page=Page(
+        checks="Each waiver in release.yaml names a rule that exists and can be waived, its day"
+        " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past and at most a year ahead, and"
+        " every rendered card shows it.",
+        why="An exception without an end outlives its reason, and one that only its author knows"
+        " of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that had"
+        " failed out of its mean.",
+        fix="Mend what the rule found and remove the waiver, or set a new date with a reason that"
+        " still holds, then run `nla-release render` again. A rule whose page says `Never` cannot"
+        " be waived: other rules stand on it, or the release means nothing without it. Neither can"
+        " a measurement that is too small to decide.",
+        example="the waiver of NLA605 ended on 2026-06-30",
+        waive="Never: it would be a waiver of every waiver's end.",
+    ),
+)
+def waivers_current(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
+    """Each waiver against the rules there are, the day, and the cards."""
+    from nla_release.gate import RULES  # which holds this rule
+
+    release, repositories = target
+    path, known = release.folder / FILE_NAME, {each.code: each for each in RULES}
+    for waiver in release.config.waivers:
+        waived = known.get(waiver.code)
+        if waived is None:
+            yield Problem(path, f"there is no rule {waiver.code} to waive")
+        elif not can_be_waived(waived):
+            yield Problem(path, f"{waiver.code} cannot be waived: {waived.title}")
+        elif today() > waiver.until:
+            yield Problem(path, f"the waiver of {waiver.code} ended on {waiver.until}")
+        elif not is_current(waiver):
+            yield Problem(
+                path, f"the waiver of {waiver.code} lasts until {waiver.until}, more than a year"
+            )
+    section = waivers_section(release.config.waivers)
+    for adapter in repositories if section else ():
+        if section not in adapter.text(CARD_FILE_NAME):
+            yield Problem(
+                adapter.folder / CARD_FILE_NAME,
+                "does not show the waivers of release.yaml: run nla-release render again",
+            )
+
+
+def let_stand(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
+    """The outcome, with the waiver that covers what it found when there is one."""
+    for waiver in waivers:
+        applies = waiver.code == outcome.rule.code and is_current(waiver)
+        if applies and outcome.findings and can_be_waived(outcome.rule):
+            return replace(outcome, waiver=waiver)
+    return outcome
+
+
+def can_be_waived(judged: Rule) -> bool:
+    """Whether a release may stand with findings of a rule, for a time and with a reason."""
+    return not judged.inconclusive and not judged.page.forbids_waivers
+
+
+def is_current(waiver: Waiver) -> bool:
+    """Whether the last day of a waiver is not past, and near enough to be an end."""
+    return today() <= waiver.until <= today() + LONGEST
+
+
+def today() -> date:
+    """The UTC date, or the one that SOURCE_DATE_EPOCH sets (reproducible-builds.org).
+
+    Raises:
+        ConfigError: SOURCE_DATE_EPOCH is not a number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return datetime.now(UTC).date()
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).date()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}, not a number of seconds since 1970",
+            hint="unset it, or set it as reproducible-builds.org says",
+        ) from error

@@ -1,0 +1,343 @@
+"""NLA3xx: the files of weights, without running them."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath, PureWindowsPath
+
+from nla_release.adapter.lora import never_saved
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, ZeroBands
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.gate.adapter import REPORTED_BY, Adapter, reading
+from nla_release.gate.facts import OnBase
+from nla_release.gate.model import Page, Problem, Skip, listed, rule
+from nla_release.gate.scopes import ADAPTERS, ARS, ON_BASE
+from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
+
+# No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
+MAX_MAGNITUDE = 1e6
+# Nor is any as near to zero: what is smaller changes nothing in float32.
+MIN_MAGNITUDE = 1e-12
+
+_PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+# A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
+
+# What transformers, accelerate and DeepSpeed write besides the adapter.
+_LEFT_OVER = re.compile(
+    r"(?:optim(?:izer)?\w*|(?:lr_)?scheduler\w*|scaler|training_args|recipe_state|rng_state\w*"
+    r"|random_states_\d+|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
+)
+_CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")
+
+_DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
+
+
+@rule(
+    "NLA301",
+    "error",
+    "safetensors only, and nothing that leads out of the folder",
+    each=ADAPTERS,
+    page=Page(
+        checks="No file of the adapter's folder is a pickle, by its name or by its first bytes; no"
+        " entry is a link, or the pointer that Git LFS leaves for a file; and no path in the"
+        " sidecar leaves the folder. What a trainer leaves in the folder that it trained in, such"
+        " as optimizer.pt, is a warning there and an error in dist/.",
+        why="Unpickling runs whatever code the file holds. The AR head of"
+        " SolshineCode/nla-gemma-4-e2b went up as linear_head.pt, and the Hub flags repositories"
+        " with such files as unsafe (huggingface/transformers#28580).",
+        fix="Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's"
+        " cache, which is made of links, download it with `hf download --local-dir`.",
+        example="linear_head.pt is or may hold a pickle, which runs code when it is read",
+        waive="Never: whoever loads the release runs the risk.",
+    ),
+)
+def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
+    """Names, first bytes and links of all files, and the sidecar's paths."""
+    if adapter.folder.is_symlink():
+        yield Problem(adapter.folder, "is a link; a repository holds its files themselves")
+    for path in adapter.files:
+        if path.is_symlink():
+            yield Problem(path, "is a link; a repository holds its files themselves")
+        elif not path.is_file():
+            yield Problem(path, "is not a regular file")
+        elif path.name not in REPORTED_BY and _is_lfs_pointer(path):
+            yield Problem(path, f"{LFS_POINTER}: {LFS_HINT}")
+        elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
+            if not adapter.rendered and _is_left_over(path.relative_to(adapter.folder)):
+                words = "is left over by the trainer and is not released; it may be deleted"
+                yield Problem(path, words, severity="warning")
+            else:
+                yield Problem(path, "is or may hold a pickle, which runs code when it is read")
+    for entry in adapter.sidecar.nla_release.adapters:
+        if leaves(entry.path):
+            yield Problem(
+                adapter.folder / FILE_NAME, f"adapter path {entry.path!r} leaves the folder"
+            )
+
+
+@rule(
+    "NLA302",
+    "error",
+    "the adapter is whole and is the one that its files describe",
+    each=ON_BASE,
+    page=Page(
+        checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B that"
+        " multiply, under the names that PEFT saves them by, and beside them only what"
+        " adapter_config.json says: DoRA's magnitudes and the modules of modules_to_save. Every"
+        " rank is adapter_config.json's r, and r and lora_alpha are what the sidecar records of it,"
+        " the last of its adapters.",
+        why="PEFT only warns about keys that find no module and runs the base without them"
+        " (huggingface/peft#2699), as it does when a key carries the adapter's name"
+        " (huggingface/peft#2118), and saves files without tensors (huggingface/peft#2892). Where"
+        " it takes the vocabulary for resized it saves the whole embedding unasked: 79 MB became a"
+        " gigabyte (huggingface/trl#1287, huggingface/peft#1300). A card of"
+        " SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.",
+        fix="Save the adapter again with PEFT's save_pretrained, with save_embedding_layers=False"
+        " unless the embedding was trained, and take rank and alpha in the sidecar from"
+        " adapter_config.json.",
+        example="lora_alpha is 160, the sidecar records 128",
+        waive="Never: such an adapter does not load, or is not the one that was measured.",
+    ),
+)
+def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
+    """Keys and shapes of the file, and the three places that state rank and alpha."""
+    adapter = on_base.adapter
+    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    if strays := [module for module in adapter.modules if module.rank != config.r]:
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
+            f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
+        )
+    recorded = adapter.sidecar.nla_release.adapters[-1]
+    if config.r != recorded.rank:
+        yield Problem(path, f"r is {config.r}, the sidecar records {recorded.rank}")
+    if config.lora_alpha != recorded.alpha:
+        yield Problem(
+            path, f"lora_alpha is {config.lora_alpha:g}, the sidecar records {recorded.alpha:g}"
+        )
+    # With the base's facts, NLA307 compares with what the base has of that name.
+    if (lacking := never_saved(adapter.tensors, config.saved)) and isinstance(on_base.tree, Skip):
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"holds no tensor of {listed(lacking)}, which modules_to_save names",
+        )
+
+
+@rule(
+    "NLA303",
+    "error",
+    "every weight is a finite number of sane size",
+    each=ADAPTERS,
+    page=Page(
+        checks="No value of the adapter or the head is NaN, infinite, or larger than 1e6.",
+        why="The safetensors format does not look at values. In syvb's fork of the reference every"
+        " AR head after reinforcement learning held NaN or 3e38, 12% of its values, and was found"
+        " only when somebody looked.",
+        fix="The checkpoint is damaged. Release an earlier one, and look for the step where the"
+        " loss became NaN.",
+        example="tensor weight holds NaN or infinity",
+        waive="Never: one such value spoils every reconstruction.",
+    ),
+)
+def weights_finite(adapter: Adapter) -> Iterator[Problem]:
+    """All values of all tensors."""
+    yield from _damaged(adapter.folder / ADAPTER_FILE_NAME, adapter.largest)
+    if adapter.role == "ar":
+        yield from _damaged(adapter.folder / HEAD_FILE_NAME, adapter.largest_of_head)
+
+
+@rule(
+    "NLA304",
+    "error",
+    "the adapter was trained",
+    each=ADAPTERS,
+    page=Page(
+        checks="In every module both factors, lora_A and lora_B, hold a value of size 1e-12 or"
+        " more. When one is zero in all modules that is an error, in some a warning.",
+        why="LoRA starts with lora_B at zero, so an adapter that was never trained, or saved"
+        " before its weights were gathered (huggingface/peft#2892), is the base itself and says so"
+        " nowhere.",
+        fix="Save the adapter after training and from the right process. When only some modules"
+        " are zero, drop them from target_modules: they got no gradient and do nothing.",
+        example="a factor is zero in all 32 modules: the adapter does nothing",
+        waive="The warning may stand when untrained modules are intended, as in an AR whose blocks"
+        " above the read block never run.",
+    ),
+)
+def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
+    """Factors of nothing but zeros, either of which makes the product zero."""
+    modules, path = adapter.modules, adapter.folder / ADAPTER_FILE_NAME
+    idle = [
+        module.name
+        for module in modules
+        if min(
+            adapter.largest[f"base_model.model.{module.name}.lora_{factor}.weight"]
+            for factor in "AB"
+        )
+        < MIN_MAGNITUDE
+    ]
+    if len(idle) == len(modules):
+        yield Problem(
+            path, f"a factor is zero in all {len(idle)} modules: the adapter does nothing"
+        )
+    elif idle:
+        yield Problem(
+            path,
+            f"a factor is zero in {len(idle)} of {len(modules)} modules: {listed(idle)}",
+            severity="warning",
+        )
+
+
+@rule(
+    "NLA312",
+    "error",
+    "no part of the weights was left out of the save",
+    each=ADAPTERS,
+    page=Page(
+        checks="No band of lora_A or lora_B, a 32nd of its rows or of its columns, is zero in the"
+        " same place in every module that is not zero as a whole (NLA304); in half of the modules,"
+        " or in an adapter's only module, that is a warning. No such band of the AR's head is"
+        " zero.",
+        why="A process that saves its own shard alone, or gathers too early, writes the rest as"
+        " zeros: the file has every tensor in its shape, and a half or a quarter of each is missing"
+        " (huggingface/peft#2892, huggingface/trl#4416). Each factor's largest value looks as"
+        " always.",
+        fix="Gather the weights before saving: `accelerator.get_state_dict(model)`, or the"
+        " checkpoint's own script, such as zero_to_fp32.py of DeepSpeed. Then measure again.",
+        example="the rows from 50% to 100% of lora_B are zero in all 32 modules",
+        waive="Never: what was trained is not what is released. The warning may stand when those"
+        " parts were pruned on purpose.",
+    ),
+)
+def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
+    """The same band of a factor in all modules, then the head."""
+    path = adapter.folder / ADAPTER_FILE_NAME
+    modules = [_factors(adapter, module.name) for module in adapter.modules]
+    trained = [
+        factors for factors in modules if not any(all(each.rows) for each in factors.values())
+    ]
+    for factor in "AB":
+        for axis in ("rows", "columns"):
+            yield from _cut(path, f"lora_{factor}", axis, [each[factor] for each in trained])
+    if adapter.role == "ar":
+        for name, bands in adapter.zero_bands_of_head.items():
+            for axis in ("rows", "columns"):
+                flags = getattr(bands, axis)
+                if any(flags) and not all(flags):
+                    yield Problem(
+                        adapter.folder / HEAD_FILE_NAME,
+                        f"the {axis} {_where(flags)} of {name} are zero",
+                    )
+
+
+def _factors(adapter: Adapter, module: str) -> dict[str, ZeroBands]:
+    return {
+        factor: adapter.zero_bands[f"base_model.model.{module}.lora_{factor}.weight"]
+        for factor in "AB"
+    }
+
+
+def _cut(path: Path, name: str, axis: str, factors: list[ZeroBands]) -> Iterator[Problem]:
+    """The bands that are zero in the same place; of factors with as many bands."""
+    by_count: dict[int, list[tuple[bool, ...]]] = {}
+    for bands in factors:
+        flags = getattr(bands, axis)
+        by_count.setdefault(len(flags), []).append(flags)
+    for flags_of in by_count.values():
+        if len(flags_of) < 2:  # one module of many, too small for as many bands as the others
+            if len(factors) == 1 and any(flags_of[0]):
+                words = f"{_where(flags_of[0])} of {name} are zero in its only module"
+                yield Problem(path, f"the {axis} {words}", severity="warning")
+            continue
+        share = [sum(column) / len(flags_of) for column in zip(*flags_of, strict=True)]
+        everywhere = tuple(each == 1 for each in share)
+        often = tuple(each >= 0.5 for each in share)
+        if any(everywhere):
+            words = f"in all {len(flags_of)} modules: a part of a sharded save is missing"
+            yield Problem(path, f"the {axis} {_where(everywhere)} of {name} are zero {words}")
+        elif any(often):
+            words = f"in at least half of {len(flags_of)} modules"
+            yield Problem(
+                path, f"the {axis} {_where(often)} of {name} are zero {words}", severity="warning"
+            )
+
+
+def _where(flags: Sequence[bool]) -> str:
+    """The first run of bands, in percent."""
+    start = flags.index(True)
+    stop = next((at for at in range(start, len(flags)) if not flags[at]), len(flags))
+    return f"from {100 * start / len(flags):.0f}% to {100 * stop / len(flags):.0f}%"
+
+
+@rule(
+    "NLA305",
+    "error",
+    "the AR's head is the one its sidecar declares",
+    each=ARS,
+    page=Page(
+        checks="value_head.safetensors holds `weight` of shape d x d, `bias` of shape d exactly"
+        " when the sidecar declares one, both of the declared dtype, and not all zeros.",
+        why="PEFT does not save the head, so it is lost unless somebody saves it; a reader that"
+        " finds none starts from a random one (a preflight check of"
+        " kitft/natural_language_autoencoders). The name value_head.safetensors also belongs to"
+        " LLaMA-Factory, with other keys.",
+        fix="Save the trained head under the keys and the dtype that nla_release.ar_head declares.",
+        example="tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32,"
+        " 'bias': (1536,) F32}",
+        waive="Never: without its head an AR gives no activation.",
+    ),
+)
+def head_declared(adapter: Adapter) -> Iterator[Problem]:
+    """The head file's header, and whether its weight says anything."""
+    path, declared, width = (
+        adapter.folder / HEAD_FILE_NAME,
+        adapter.sidecar.head,
+        adapter.sidecar.d_model,
+    )
+    dtype = _DTYPES[declared.dtype]
+    expected: dict[str, tuple[tuple[int, ...], str]] = {declared.key: (declared.shape, dtype)}
+    if declared.bias:
+        expected["bias"] = ((width,), dtype)
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in adapter.head.items()}
+    if found != expected:
+        yield Problem(path, f"tensors {_shown(found)}, declared are {_shown(expected)}")
+    elif adapter.largest_of_head[declared.key] < MIN_MAGNITUDE:
+        yield Problem(path, "weight is all zero: every reconstruction is the same vector")
+
+
+def leaves(path: str) -> bool:
+    """Whether a path leads out of the folder it is relative to, on any system."""
+    given = PureWindowsPath(path)  # knows both separators
+    return bool(given.anchor) or ".." in given.parts
+
+
+def _is_left_over(path: PurePath) -> bool:
+    """Whether a trainer wrote a pickle, by its place in the adapter's folder."""
+    return bool(_LEFT_OVER.fullmatch(path.name)) or any(
+        _CHECKPOINT.fullmatch(part) for part in path.parts[:-1]
+    )
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with reading(path, "NLA301"):
+        return is_lfs_pointer(path)
+
+
+def _starts_like_a_pickle(path: Path) -> bool:
+    with reading(path, "NLA301"), path.open("rb") as handle:
+        return handle.read(4).startswith(_PICKLE_STARTS)
+
+
+def _damaged(path: Path, largest: Mapping[str, float]) -> Iterator[Problem]:
+    for tensor, value in largest.items():
+        if not math.isfinite(value):
+            yield Problem(path, f"tensor {tensor} holds NaN or infinity")
+        elif value > MAX_MAGNITUDE:
+            yield Problem(path, f"tensor {tensor} holds a value of size {value:.1e}")
+
+
+def _shown(tensors: dict[str, tuple[tuple[int, ...], str]]) -> str:
+    parts = (f"{name!r}: {shape} {dtype}" for name, (shape, dtype) in tensors.items())
+    return f"{{{', '.join(parts)}}}"

@@ -1,0 +1,1 @@
+"""What happened to published versions: the log, retractions and new evidence."""

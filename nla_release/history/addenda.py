@@ -1,0 +1,278 @@
+"""Addenda: new evidence for a version that was published, and the numbers that it supersedes.
+
+A folder of addenda holds, for one version:
+
+* `cal.1.json`, `cal.2.json`, ...: what was added, when and why, as an `AddendumRecord`;
+* `cal.0/`, `cal.1/`, ...: the calibration.json and the evidence that the next of them superseded,
+  whole, so that a number stays what its evidence gives after it was superseded.
+
+What the last addendum added is not in it: that is the calibration.json and evidence/ of the
+version now. Beside release.yaml the folder is `addenda/v0.0.1`, in a repository `addenda`.
+
+Every record names the evidence that it superseded and the evidence that it added by hash, which
+makes a chain of them, and HISTORY.md records the hash of every record. So none can be changed, lost
+or slipped in without a trace.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+import nla_release
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.calibration.evidence_folder import ROWS_NAME, RUN_NAME, VECTORS_NAME
+from nla_release.calibration.report import Calibration, EvidenceHashes
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME
+from nla_release.errors import InputError
+from nla_release.evidence.records import Run, Sha256
+from nla_release.history.log import Entry, Line, NormalVersion, Record
+from nla_release.io.files import dump_json, read_json, sha256_file
+from nla_release.io.schema import Strict, parse
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, tag
+from nla_release.release.manifest import Manifest
+from nla_release.text.markdown import inline
+from nla_release.text.sandbox import render_template
+
+FOLDER_NAME = "addenda"
+
+# The files of a repository that an addendum leaves as they are.
+UNCHANGED = (ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME)
+
+# No version is measured again as often; whoever reads a stranger's must come to an end.
+MAX_ADDENDA = 99
+
+_RECORD_NAME = re.compile(r"cal\.([1-9]\d?)\.json")
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
+_ENTRY_ID = re.compile(r"v.*-cal\.[1-9]\d?")
+
+
+def _is_day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_day)]
+
+
+class Former(Strict):
+    """What an addendum superseded: a calibration, its evidence, and the day it was measured."""
+
+    measured: Day
+    calibration_sha256: Sha256
+    evidence: EvidenceHashes
+
+
+class AddendumRecord(Strict):
+    """The keys of `cal.N.json`.
+
+    `evidence` is what was added. `weights` are the sha256 of the published files that no addendum
+    changes, such as `av/adapter_model.safetensors`.
+    """
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    tool_version: str = nla_release.__version__
+    number: int = Field(ge=1, le=MAX_ADDENDA)
+    version: NormalVersion
+    date: Day
+    text: Line
+    supersedes: Former
+    evidence: EvidenceHashes
+    weights: dict[str, Sha256]
+
+    @property
+    def name(self) -> str:
+        """What was added, such as `cal.1`."""
+        return f"cal.{self.number}"
+
+    @property
+    def former_name(self) -> str:
+        """What it superseded, such as `cal.0`."""
+        return f"cal.{self.number - 1}"
+
+    @property
+    def tag(self) -> str:
+        """The git tag of the version with it, such as `v0.0.1+cal.1`."""
+        return f"{tag(self.version)}+{self.name}"
+
+    @property
+    def entry_id(self) -> str:
+        """The id of its entry in HISTORY.md."""
+        return _NOT_IN_AN_ID.sub("_", f"{tag(self.version)}-{self.name}")
+
+    def dump(self) -> str:
+        """Its JSON text."""
+        return dump_json(self.model_dump(mode="json", by_alias=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """The numbers of a version at one time, and the run that they are from."""
+
+    calibration: Calibration
+    run: Run
+
+
+@dataclass(frozen=True, eq=False)
+class Addendum:
+    """A record, the hash of its file, and the measurements before and after it."""
+
+    record: AddendumRecord
+    sha256: str
+    former: Measurement
+    added: Measurement
+
+
+def unchanged_files(*manifests: Manifest) -> dict[str, str]:
+    """The sha256 of every published file that an addendum leaves as it is."""
+    return {
+        f"{manifest.role}/{name}": manifest.files[name].sha256
+        for manifest in manifests
+        for name in UNCHANGED
+        if name in manifest.files
+    }
+
+
+def changed_files(addenda: Sequence[Addendum], manifest: Manifest) -> list[str]:
+    """The files of one repository that are not those which an addendum was to leave as they are."""
+    found = unchanged_files(manifest)
+    return sorted(
+        {
+            name
+            for addendum in addenda
+            for name, digest in addendum.record.weights.items()
+            if name.startswith(f"{manifest.role}/") and found.get(name) != digest
+        }
+    )
+
+
+def read_addenda(folder: Path, now: Path) -> list[Addendum]:
+    """The addenda in a folder, in order and seen to be whole; none when there is no folder.
+
+    Args:
+        folder: of the addenda.
+        now: where the version's calibration.json and evidence/ are, which the last one added.
+
+    Raises:
+        InputError: a file is missing, damaged, changed or foreign; says which.
+    """
+    if not folder.exists():
+        return []
+    names = sorted(path.name for path in folder.iterdir())
+    amount = sum(1 for name in names if _RECORD_NAME.fullmatch(name))
+    expected = {
+        *(f"cal.{number}.json" for number in range(1, amount + 1)),
+        *(f"cal.{number}" for number in range(amount)),
+    }
+    if missing := sorted(expected - {*names}):
+        raise InputError(f"{folder / missing[0]} is missing")
+    if foreign := sorted({*names} - expected):
+        raise InputError(f"{folder / foreign[0]} is no part of an addendum")
+    if not amount:
+        raise InputError(f"{folder} is empty")
+    records = [_read_record(folder, number) for number in range(1, amount + 1)]
+    for before, after in itertools.pairwise(records):
+        _check_follows(folder, before, after)
+    states = [_read_measurement(folder / record.former_name) for record in records]
+    states.append(_read_measurement(now))
+    return [
+        Addendum(record, sha256_file(folder / f"{record.name}.json"), *measured)
+        for record, measured in zip(records, itertools.pairwise(states), strict=True)
+    ]
+
+
+def not_added(addenda: Sequence[Addendum], version: str, evidence: EvidenceHashes) -> str | None:
+    """Why the evidence that a version has now is not what its last addendum added."""
+    if not addenda:
+        return None
+    last = addenda[-1].record
+    if last.version != version:
+        return f"{last.name}.json is an addendum to {tag(last.version)}, not to {tag(version)}"
+    if last.evidence != evidence:
+        return f"the evidence is not what {last.tag} added"
+    return None
+
+
+def missing_from(log: Sequence[Entry], addenda: Sequence[Addendum]) -> list[Addendum]:
+    """The addenda that the log does not tell of yet."""
+    told = {entry.record.id for entry in log if entry.record}
+    return [each for each in addenda if each.record.entry_id not in told]
+
+
+def contradictions(log: Sequence[Entry], version: str, addenda: Sequence[Addendum]) -> list[str]:
+    """What the log tells of a version's addenda and is not so, as sentences."""
+    found = {each.record.entry_id: each for each in addenda}
+    sentences = []
+    for record in (entry.record for entry in log if entry.record):
+        if record.version != version or not _ENTRY_ID.fullmatch(record.id):
+            continue
+        if (addendum := found.get(record.id)) is None:
+            sentences.append(f"the addendum {record.id} of {HISTORY_FILE_NAME} is lost")
+        elif addendum.sha256 != record.source:
+            sentences.append(f"{addendum.record.name}.json is not as {HISTORY_FILE_NAME} tells")
+    return sentences
+
+
+def addendum_entry(addendum: Addendum) -> str:
+    """The text of an addendum's entry in HISTORY.md."""
+    record = addendum.record
+    told = Record(
+        id=record.entry_id,
+        date=date.fromisoformat(record.date),
+        kind="finding",
+        version=record.version,
+        source=addendum.sha256,
+    )
+    return render_template(
+        "history_fragment.md.jinja",
+        {
+            "comment": told.comment(),
+            "about": tag(record.version),
+            "supersedes": None,
+            "date": record.date,
+            "kind": told.kind,
+            "title": f"new evidence, {record.tag}",
+            "prose": f"{inline(record.text)}\n\nThe weights are the same. What the numbers were and"
+            " what they are: RELEASE_CALIBRATION.md, under Addenda.",
+        },
+    )
+
+
+def _read_record(folder: Path, number: int) -> AddendumRecord:
+    path, former = folder / f"cal.{number}.json", folder / f"cal.{number - 1}"
+    record = parse(AddendumRecord, read_json(path), path)
+    if record.number != number:
+        raise InputError(f"{path} says number {record.number}")
+    superseded, evidence = record.supersedes, former / "evidence"
+    for file, recorded in (
+        (former / CALIBRATION_FILE_NAME, superseded.calibration_sha256),
+        (evidence / ROWS_NAME, superseded.evidence.rows_sha256),
+        (evidence / VECTORS_NAME, superseded.evidence.vectors_sha256),
+        (evidence / RUN_NAME, superseded.evidence.run_sha256),
+    ):
+        if sha256_file(file) != recorded:
+            raise InputError(f"{file} is not what {path.name} superseded")
+    return record
+
+
+def _read_measurement(folder: Path) -> Measurement:
+    path = folder / "evidence" / RUN_NAME
+    return Measurement(
+        Calibration.read(folder / CALIBRATION_FILE_NAME), parse(Run, read_json(path), path)
+    )
+
+
+def _check_follows(folder: Path, before: AddendumRecord, after: AddendumRecord) -> None:
+    path = folder / f"{after.name}.json"
+    if after.version != before.version:
+        raise InputError(f"{path} is an addendum to {tag(after.version)}, not v{before.version}")
+    if after.supersedes.evidence != before.evidence:
+        raise InputError(f"{path} does not supersede what {before.name}.json added")
+    if after.date < before.date:
+        raise InputError(f"{path} is of {after.date}, before {before.name}.json of {before.date}")

@@ -1,0 +1,358 @@
+"""What a Hub can be asked, through the real client, with its errors in this package's words.
+
+A question changes nothing, so it is repeated when the Hub stumbles.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import GitCommitInfo, RepoFile
+from huggingface_hub.utils import build_hf_headers, get_session, httpx
+
+from nla_release.errors import EnvironmentProblem, InputError, RefusedError, one_line
+from nla_release.hub_client.answers import (
+    Account,
+    CardVerdict,
+    answered,
+    commit_id,
+    json_of,
+    remote_refs,
+    repository_ids,
+)
+from nla_release.hub_client.client import at_most, hub_at
+from nla_release.hub_client.client_errors import (
+    DeniedError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    not_of_a_hub,
+    translated,
+)
+from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT, checked_endpoint
+from nla_release.hub_client.remote_state import RemoteCommit, RemoteFile, RemoteRefs, RemoteState
+from nla_release.hub_client.tokens import Tokens
+from nla_release.io.files import MAX_TEXT_BYTES
+
+BRANCH = "main"
+
+# Made by the Hub in every repository; it is the server's, not a release's.
+SERVER_FILES = frozenset({".gitattributes"})
+
+_TRIES = 3
+_LONG_SECONDS = 10.0
+
+Answer = TypeVar("Answer")
+
+
+class Questions:
+    """A Hub at an endpoint, asked with tokens that are never shown."""
+
+    def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
+        self.endpoint = endpoint or constants.ENDPOINT
+        hub_at(self.endpoint)
+        self._tokens = token
+        self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
+
+    @classmethod
+    def from_environment(cls, *, writing: bool) -> Self:
+        """The Hub that HF_ENDPOINT names, with the tokens of `Tokens.from_environment`.
+
+        Raises:
+            ConfigError: HF_ENDPOINT is not the address of a Hub.
+            EnvironmentProblem: offline mode is on, or there is no token to write with.
+        """
+        if constants.HF_HUB_OFFLINE:
+            raise EnvironmentProblem("HF_HUB_OFFLINE is set; publishing needs the network")
+        endpoint = checked_endpoint(constants.ENDPOINT)
+        return cls(endpoint, Tokens.from_environment(endpoint=endpoint, writing=writing))
+
+    def url(self, repo: str, revision: str = BRANCH) -> str:
+        """Where people see a repository."""
+        return f"{self.endpoint}/{repo}/tree/{revision}"
+
+    def token(self, repo: str) -> str | bool:
+        """The token for a repository. False, and not None, keeps the client from looking for one.
+
+        Raises:
+            EnvironmentProblem: there is none to be had.
+        """
+        if self._tokens is None or isinstance(self._tokens, str):
+            return self._tokens or False
+        return self._tokens.for_repo(repo) or False
+
+    def reader(self) -> Self:
+        """The same Hub, asked as anybody may where this job is not trusted to write."""
+        tokens = self._tokens
+        return type(self)(
+            self.endpoint, tokens.for_reading() if isinstance(tokens, Tokens) else tokens
+        )
+
+    def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
+        """A repository at a revision, or None when there is none.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        return self._ask(repo, lambda token: self._state(repo, revision, token))
+
+    def models(self, namespace: str, text: str, *, asked_for: str) -> list[str]:
+        """The ids of a namespace's repositories that hold a text, as far as they may be seen.
+
+        Args:
+            namespace: whose.
+            text: every id holds it; with an empty one all are listed.
+            asked_for: the repository that this is asked for, with its token.
+
+        Raises:
+            DeniedError: the Hub does not list them, or not for this token.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        def ask(token: str | bool) -> list[str]:
+            listed = self._api.list_models(author=namespace, search=text or None, token=token)
+            return repository_ids([model.id for model in listed])
+
+        return self._ask(asked_for, ask)
+
+    def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
+        """The commits of the branch, or those up to another revision, newest first.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+
+        def ask(token: str | bool) -> list[RemoteCommit]:
+            listed = self._api.list_repo_commits(repo, revision=revision, token=token)
+            if not listed:  # a branch has one from the beginning
+                raise not_of_a_hub(repo, f"{revision} has no commits")
+            parents = [*(commit.commit_id for commit in listed[1:]), None]
+            return [
+                RemoteCommit(
+                    id=commit.commit_id,
+                    parent=parent,
+                    title=commit.title,
+                    description=_description(commit),
+                    authors=commit.authors,
+                )
+                for commit, parent in zip(listed, parents, strict=True)
+            ]
+
+        return self._ask(repo, ask)
+
+    def head(self, repo: str) -> str | None:
+        """The commit that main is at.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        return self._ask(repo, lambda token: self._refs(repo, token)).branches.get(BRANCH)
+
+    def tags(self, repo: str) -> dict[str, str]:
+        """The commit of every tag.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
+        """
+        return self._ask(repo, lambda token: self._refs(repo, token)).tags
+
+    def read(self, repo: str, name: str, state: RemoteState) -> str:
+        """A text file of a commit, past every cache, to the byte (line ends included).
+
+        Raises:
+            InputError: it is not text, or too large to be one of ours, and then not downloaded.
+            DeniedError: it is not there.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+        file = state.files.get(name) or state.server_files.get(name)
+        if file is None:
+            raise DeniedError(f"{repo} has no {name} at {state.head[:12]}")
+        if file.size > MAX_TEXT_BYTES:
+            raise InputError(f"{repo}: {name} is larger than {MAX_TEXT_BYTES} bytes")
+        with tempfile.TemporaryDirectory(prefix="nla-release-") as folder, at_most(file.size):
+            path = self._ask(
+                repo,
+                lambda token: self._api.hf_hub_download(
+                    repo, name, revision=state.head, local_dir=folder, token=token
+                ),
+            )
+            try:
+                return Path(path).read_bytes().decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{repo}: {name} is not UTF-8 text") from error
+
+    def check_write(self, repo: str) -> str | None:
+        """Make sure the token may write to a repository.
+
+        Returns:
+            Why that cannot be known, as a sentence, on a Hub that has no such question.
+
+        Raises:
+            EnvironmentProblem: it may not.
+        """
+
+        def ask(token: str | bool) -> str | None:
+            try:
+                self._api.auth_check(repo, write=True, token=token)
+            except HfHubHTTPError as error:
+                if not _no_such_route(error.response):
+                    raise
+                return (
+                    f"{repo}: this Hub has no auth-check ({error.response.status_code}); whether"
+                    " the token may write there is known when it is tried"
+                )
+            return None
+
+        return self._ask(repo, ask)
+
+    def without_auth_check(self, repo: str) -> str | None:
+        """What `check_write` will say of a repository that does not exist yet.
+
+        Raises:
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+        try:
+            return self.check_write(repo)
+        except DeniedError:  # of a repository that is not there: so the Hub has the question
+            return None
+
+    def check_namespace(self, repo: str) -> None:
+        """Make sure that the token's account may have repositories where this one is to be.
+
+        Only huggingface.co is asked: elsewhere, who may create what is known once it is tried.
+
+        Raises:
+            EnvironmentProblem: the namespace is somebody else's, or the token is not valid.
+        """
+        if self.endpoint != CANONICAL_ENDPOINT:
+            return
+        namespaces = self._ask(
+            repo, lambda token: Account.model_validate(self._api.whoami(token=token)).namespaces
+        )
+        namespace = repo.partition("/")[0]
+        if namespace.lower() not in (name.lower() for name in namespaces):
+            raise DeniedError(
+                f"{repo} does not exist, and the token's account may only create repositories in"
+                f" {', '.join(namespaces)}",
+                hint="correct namespace in release.yaml, or use a token of that account",
+            )
+
+    def check_card(self, repo: str, card: str) -> None:
+        """Let the Hub judge a card's metadata, before anything is uploaded.
+
+        Raises:
+            RefusedError: it would refuse the card.
+            EnvironmentProblem: the Hub cannot be reached.
+        """
+
+        # The client has this question inside of create_commit, and anonymous in RepoCard.validate.
+        def ask(token: str | bool) -> None:
+            answer = get_session().post(
+                f"{self.endpoint}/api/validate-yaml",
+                json={"content": card, "repoType": "model"},
+                headers=build_hf_headers(token=token, library_name="nla_release"),
+                follow_redirects=False,
+            )
+            if _no_such_route(answer):
+                raise DeniedError(
+                    f"{repo}: this Hub has no /api/validate-yaml ({answer.status_code}), which"
+                    " huggingface_hub asks before every commit of a card",
+                    hint="publish to a Hub that has this route; nothing was created or uploaded",
+                )
+            refused = answer.status_code == 400
+            document = json_of(answer) if refused else answered(answer, repo)
+            verdict = CardVerdict.model_validate(document)
+            problems = one_line("; ".join(each.message for each in verdict.errors))
+            if refused or problems:
+                raise RefusedError(f"{repo}: the Hub refuses the card's metadata: {problems}")
+
+        self._ask(repo, ask)
+
+    def download(self, repo: str, revision: str, target: Path) -> None:
+        """Download a revision's files, but the Hub's own, into an empty folder, past every cache.
+
+        Raises:
+            EnvironmentProblem: not there, or the Hub cannot be reached.
+        """
+        self._ask(
+            repo,
+            lambda token: self._api.snapshot_download(
+                repo,
+                revision=revision,
+                local_dir=target,
+                ignore_patterns=list(SERVER_FILES),
+                token=token,
+            ),
+        )
+
+    def _state(self, repo: str, revision: str, token: str | bool) -> RemoteState | None:
+        try:
+            refs = self._refs(repo, token)
+        except HfHubHTTPError as error:
+            # To somebody without a token, a 401 is the Hub's word for "not there" too.
+            status = error.response.status_code
+            if status == 404 or (status == 401 and not token):
+                return None
+            raise
+        info = self._api.model_info(repo, revision=revision, token=token)
+        head = commit_id(info.sha)
+        tree = self._api.list_repo_tree(repo, recursive=True, revision=head, token=token)
+        files = {entry.path: _file(entry) for entry in tree if isinstance(entry, RepoFile)}
+        return RemoteState(
+            head=head,
+            files={name: file for name, file in files.items() if name not in SERVER_FILES},
+            tags=refs.tags,
+            private=False if info.private is None else info.private,
+            server_files={name: file for name, file in files.items() if name in SERVER_FILES},
+            branches=frozenset([*refs.branches, *refs.others]),
+        )
+
+    def _refs(self, repo: str, token: str | bool) -> RemoteRefs:
+        return remote_refs(self._api.list_repo_refs(repo, token=token))
+
+    def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:
+        return _insist(lambda: self._do(repo, question))
+
+    def _do(self, repo: str, act: Callable[[str | bool], Answer]) -> Answer:
+        for left in reversed(range(_TRIES)):
+            try:
+                with translated(repo):
+                    return act(self.token(repo))
+            except RateLimitedError:  # the wait it asked for is over: see client.Patience
+                if not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+
+def _insist(question: Callable[[], Answer]) -> Answer:
+    """Ask again when the Hub stumbles: a question changes nothing.
+
+    Some of the client's questions insist by themselves, for 24 seconds, which is long enough.
+    """
+    begun = time.monotonic()
+    for wait in (0.5, 1.0):
+        try:
+            return question()
+        except OutcomeUnknownError:
+            if time.monotonic() - begun > _LONG_SECONDS:
+                raise
+            time.sleep(wait)
+    return question()
+
+
+def _no_such_route(answer: httpx.Response) -> bool:
+    """Whether a Hub does not know the question; of what it knows and refuses it gives a code."""
+    return answer.status_code in (404, 405, 501) and "x-error-code" not in answer.headers
+
+
+def _description(commit: GitCommitInfo) -> str:
+    message: str | None = commit.message  # of some Hubs, null
+    return "" if message is None else message
+
+
+def _file(entry: RepoFile) -> RemoteFile:
+    sha256 = entry.lfs.sha256 if entry.lfs else None
+    return RemoteFile(size=entry.size, sha256=sha256, blob=entry.blob_id)

@@ -1,0 +1,159 @@
+"""The application: routes, who may use them, and how refusals are said."""
+
+import uuid
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.local_hub.access import Access
+from nla_release.local_hub.errors import EntryNotFoundError, HubError
+from nla_release.local_hub.log import LoggedRequest, RequestLog
+from nla_release.local_hub.publishers import TrustedPublishers
+from nla_release.local_hub.routes import (
+    collections,
+    discussions,
+    lfs,
+    reading,
+    refs,
+    repositories,
+    tokens,
+    uploads,
+)
+from nla_release.local_hub.store import Store
+
+# The most that one request of an upload may bring, as on the Hub.
+PART_SIZE = 5 * 1000**3
+_TOPICS = (repositories, refs, uploads, lfs, discussions, reading, collections, tokens)
+
+
+def create_app(
+    store: Store,
+    *,
+    token: str,
+    publishers: TrustedPublishers | None = None,
+    log: RequestLog | None = None,
+    part_size: int = PART_SIZE,
+) -> ASGIApp:
+    """The Hub as an ASGI application.
+
+    `token` is what its owner presents, `publishers` who else may write. It answers only to loopback
+    host names, so no web page can reach it under a name of its own, and to no web page of another
+    address. Objects of more than `part_size` bytes are uploaded in parts.
+    """
+    app = Starlette(
+        routes=[route for topic in _TOPICS for route in topic.ROUTES],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+            Middleware(_RefuseOtherPages),
+            Middleware(_RouteOnRawPath),
+        ],
+        exception_handlers={
+            NlaReleaseError: _refused,
+            HTTPException: _no_such_route,
+            ClientDisconnect: _nobody_listens,
+            Exception: _stumbled,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.access = Access(store, token, publishers or TrustedPublishers(), part_size)
+    return _Recorder(app, log)
+
+
+class _Recorder:
+    """Give every answer an id, and enter it in the log if there is one."""
+
+    def __init__(self, app: ASGIApp, log: RequestLog | None) -> None:
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if self._log is not None:
+                    self._log.add(_logged(scope, message))
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", uuid.uuid4().hex.encode()),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_recorded)
+
+
+def _logged(scope: Scope, start: Message) -> LoggedRequest:
+    method, path = scope["method"], scope["raw_path"].decode("ascii", "replace")
+    length = 0 if method == "HEAD" else int(dict(start["headers"]).get(b"content-length", 0))
+    return LoggedRequest(method, path, start["status"], length)
+
+
+class _RefuseOtherPages:
+    """Refuse what a web page of another address asks: browsers send it without a person's will.
+
+    Clients send neither header. Sources: RFC 6454 (Origin), W3C Fetch Metadata (Sec-Fetch-Site).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = Headers(scope=scope)
+        own = f"{scope['scheme']}://{headers.get('host', '')}"
+        page = headers.get("origin", own)
+        by_page = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
+        if page != own or (by_page and scope["method"] not in {"GET", "HEAD"}):
+            refusal = {"error": "This Hub answers no web page of another address"}
+            await JSONResponse(refusal, 403)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class _RouteOnRawPath:
+    """Match routes before decoding: `refs%2Fpr%2F1` is one part of an address, not three."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, NlaReleaseError)
+    headers = {"X-Error-Message": _header(error.message)}
+    status = 507 if isinstance(error, EnvironmentProblem) else 500
+    if isinstance(error, HubError):
+        status = error.status
+        if error.code is not None:
+            headers["X-Error-Code"] = error.code
+    if isinstance(error, EntryNotFoundError):
+        headers["X-Repo-Commit"] = error.commit
+    return JSONResponse({"error": error.message}, status, headers)
+
+
+def _no_such_route(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _nobody_listens(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)
+
+
+def _stumbled(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "Internal error of the loopback Hub"}, 500)
+
+
+def _header(text: str) -> str:
+    """The text with whatever a header cannot carry escaped."""
+    return text.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,183 @@
+"""From local files to a commit: the card, which way each file goes, and the commit itself."""
+
+import base64
+import binascii
+from functools import partial
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nla_release.hub_client.card_metadata import check_card
+from nla_release.io.schema import Model, Open, parse
+from nla_release.local_hub import discussions, git
+from nla_release.local_hub.access import access, part
+from nla_release.local_hub.bodies import parse_json, read_json, read_lines, require_json
+from nla_release.local_hub.commits import Change, Commit, Put, Remove
+from nla_release.local_hub.errors import BadRequestError, TooLargeError
+from nla_release.local_hub.names import check_path
+from nla_release.local_hub.repository import Repository
+from nla_release.local_hub.store import Store
+
+_CARD = "README.md"
+_IGNORE_FILE = ".gitignore"
+# A file in a commit is one line of base64 (4 bytes for 3) with its path around it.
+_LONGEST_LINE = git.LARGEST_REGULAR_FILE * 4 // 3 + 64 * 1024
+# A commit of more than this is refused: large files go through LFS, ahead of it.
+_LARGEST_COMMIT = 256 * 1024 * 1024
+
+
+class _Card(Open):
+    content: str
+
+
+class _Candidate(Open):
+    path: str
+    size: NonNegativeInt
+    sample: str = ""
+
+
+class _Candidates(Open):
+    files: list[_Candidate]
+    gitIgnore: str | None = None  # noqa: N815 - the Hub's spelling
+
+
+class _Line(Open):
+    key: str
+    value: dict[str, Any]
+
+
+class _Header(Open):
+    summary: str = Field(min_length=1)
+    description: str = ""
+    parentCommit: str | None = Field(None, pattern=r"^[A-Fa-f0-9]{5,40}$")  # noqa: N815
+
+
+class _File(Open):
+    path: str
+    content: str
+    encoding: Literal["base64"] = "base64"
+
+
+class _LfsFile(Open):
+    path: str
+    oid: str
+    size: NonNegativeInt | None = None
+
+
+class _Path(Open):
+    path: str
+
+
+async def validate_yaml(request: Request) -> Response:
+    """Whether the Hub would take this card; asked without a token too."""
+    card = await read_json(request, _Card)
+    report = await run_in_threadpool(check_card, card.content)
+    return JSONResponse(report.answer(), 400 if report.errors else 200)
+
+
+async def preupload(request: Request) -> Response:
+    """For each file: by which way it should come, whether it is ignored, what is there now."""
+    repository = access(request).writable(request)
+    candidates = await read_json(request, _Candidates)
+    commit = repository.resolve(part(request, "revision"))
+    ignore = candidates.gitIgnore
+    if ignore is None and (entry := commit.tree.get(_IGNORE_FILE)):
+        ignore = access(request).store.blobs.read(entry.sha256).decode("utf-8", "replace")
+    answers = []
+    for candidate in candidates.files:
+        path, present = check_path(candidate.path), commit.tree.get(candidate.path)
+        large = git.belongs_in_lfs(path, candidate.size, _decode(candidate.sample, path))
+        answers.append(
+            {
+                "path": path,
+                "uploadMode": "lfs" if large else "regular",
+                "shouldIgnore": git.is_ignored(path, ignore or ""),
+                "oid": present and (present.sha256 if present.lfs else present.oid),
+            }
+        )
+    return JSONResponse({"files": answers})
+
+
+async def commit(request: Request) -> Response:
+    """Make one commit of the header and operations in the body's lines."""
+    store = access(request).store
+    repository = access(request).writable(request)
+    require_json(request)
+    header: _Header | None = None
+    changes: list[Change] = []
+    async for text in read_lines(request, _LONGEST_LINE, _LARGEST_COMMIT):
+        line = parse_json(text, _Line, "a line of the commit")
+        if line.key == "header":
+            header = _read(_Header, line)
+        else:
+            changes.append(await run_in_threadpool(_change, line, store))
+    if header is None:
+        raise BadRequestError("the commit has no header")
+    make = partial(
+        discussions.propose if "create_pr" in request.query_params else _land,
+        repository,
+        part(request, "revision"),
+        changes,
+        title=header.summary,
+        description=header.description,
+        parent=header.parentCommit,
+        author=access(request).author(request),
+    )
+    made, number = await run_in_threadpool(make)
+    url = f"{request.base_url}{repository.id}"
+    answer = {"success": True, "commitOid": made.id, "commitUrl": f"{url}/commit/{made.id}"}
+    if number is not None:
+        answer["pullRequestUrl"] = f"{url}/discussions/{number}"
+    return JSONResponse(answer)
+
+
+def _land(repository: Repository, *arguments: Any, **options: Any) -> tuple[Commit, None]:
+    return repository.commit(*arguments, **options), None
+
+
+def _change(line: _Line, store: Store) -> Change:
+    """What one line of a commit asks for; the content of a regular file is kept at once."""
+    match line.key:
+        case "file":
+            file = _read(_File, line)
+            content = _decode(file.content, file.path)
+            if len(content) > git.LARGEST_REGULAR_FILE:
+                raise TooLargeError(f"{file.path!r} must be uploaded through LFS")
+            if file.path == _CARD:
+                _require_valid_card(content)
+            return Put(file.path, store.regular(content))
+        case "lfsFile":
+            large = _read(_LfsFile, line)
+            return Put(large.path, store.large(large.oid, size=large.size))
+        case "deletedFile" | "deletedFolder":
+            return Remove(_read(_Path, line).path, folder=line.key == "deletedFolder")
+        case other:
+            raise BadRequestError(f"{other!r} is not an operation of a commit")
+
+
+def _require_valid_card(content: bytes) -> None:
+    if errors := check_card(content.decode("utf-8", "replace")).errors:
+        raise BadRequestError(f"Invalid metadata in {_CARD}: {'; '.join(errors)}")
+
+
+def _read(model: type[Model], line: _Line) -> Model:
+    return parse(model, line.value, f"the commit's {line.key}", error=BadRequestError)
+
+
+def _decode(text: str, path: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise BadRequestError(f"the content of {path!r} is not base64: {error}") from error
+
+
+_REPO = "/api/models/{namespace}/{name}"
+ROUTES = [
+    Route("/api/validate-yaml", validate_yaml, methods=["POST"]),
+    Route(f"{_REPO}/preupload/{{revision}}", preupload, methods=["POST"]),
+    Route(f"{_REPO}/commit/{{revision}}", commit, methods=["POST"]),
+]

@@ -1,0 +1,189 @@
+"""Running the Hub: in a thread for rehearsals and tests, blocking for the command line.
+
+It binds to 127.0.0.1 and to nothing else. starlette and uvicorn are the `hub` extra and are only
+imported when a Hub is started.
+"""
+
+import errno
+import importlib
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from nla_release.errors import EnvironmentProblem, install_hint
+from nla_release.local_hub.log import RequestLog
+from nla_release.local_hub.publishers import TrustedPublishers
+from nla_release.local_hub.store import Store
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+_START_SECONDS = 300
+# How long requests that are still running may take once the Hub is told to stop.
+_STOP_SECONDS = 5
+
+
+class LoopbackHub:
+    """A Hub for the length of a `with` block: ready when entered, gone when left.
+
+    `root` keeps its repositories and may be used again. `port` 0 picks a free one. `token` is what
+    a writer must present; by default a new one that only this object knows. `publishers` are the
+    CI jobs that may write to one repository each.
+    """
+
+    endpoint: str
+    store: Store
+    log: RequestLog
+
+    def __init__(self, root: Path, *, port: int = 0, token: str | None = None) -> None:
+        self.root = root
+        self.token = token or f"hf_{secrets.token_hex(16)}"
+        self.publishers = TrustedPublishers()
+        self._port = port
+
+    def __enter__(self) -> Self:
+        """Start.
+
+        Raises:
+            EnvironmentProblem: the `hub` extra is missing, the port is taken, or no disk.
+        """
+        _require_extra()
+        self.store, self.log = Store(self.root), RequestLog()
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the requests that are running, and stop."""
+        self.stop()
+
+    def application(self) -> "ASGIApp":
+        """What answers the requests."""
+        from nla_release.local_hub.app import create_app
+
+        return create_app(self.store, token=self.token, publishers=self.publishers, log=self.log)
+
+    def start(self) -> None:
+        """Accept connections; after a stop, at the same address as before.
+
+        Raises:
+            EnvironmentProblem: the port is taken.
+        """
+        listener = _bind(self._port)
+        self._port = listener.getsockname()[1]
+        self.endpoint = _address(listener)
+        self._server = _uvicorn(self.application())
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="loopback-hub", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise EnvironmentProblem(f"the loopback Hub did not start on {self.endpoint}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Finish the requests that are running, and accept no more."""
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) -> None:
+    """Run a Hub until it is interrupted; `ready` gets its address once it accepts connections.
+
+    Raises:
+        EnvironmentProblem: the `hub` extra is missing, or the port is taken.
+        KeyboardInterrupt: when that is how it was ended.
+    """
+    _require_extra()
+    from nla_release.local_hub.app import create_app
+
+    server = _uvicorn(create_app(store, token=token))
+    listener = _bind(port)
+    start = server.startup
+
+    async def announced(sockets: list[socket.socket] | None = None) -> None:
+        await start(sockets)
+        # From now on a signal stops the server; before, it would cut its start in two.
+        ready(_address(listener))
+
+    server.startup = announced  # type: ignore[method-assign]
+    server.run([listener])
+
+
+def _uvicorn(application: "ASGIApp") -> "uvicorn.Server":
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+    )
+
+
+def _require_extra() -> None:
+    """Say which install is missing, instead of which module.
+
+    Raises:
+        EnvironmentProblem: starlette or uvicorn is not installed.
+    """
+    try:
+        for module in ("starlette", "uvicorn"):
+            importlib.import_module(module)
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"the loopback Hub needs the hub extra ({error.name} is not installed)",
+            hint=install_hint("hub"),
+        ) from error
+
+
+def _bind(port: int) -> socket.socket:
+    """A socket that is listening already, so that a client may connect from now on.
+
+    Raises:
+        EnvironmentProblem: the port is taken, or may not be used.
+    """
+    # Named as TCP, so that asyncio turns Nagle's algorithm off: 40 ms less for every answer.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # Lets a Hub come back on its port at once; elsewhere the option means stealing it.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise EnvironmentProblem(
+                f"port {port} on {HOST} is in use, perhaps by another loopback Hub",
+                hint="stop that program, or choose another port (0 picks a free one)",
+            ) from error
+        raise EnvironmentProblem(
+            f"port {port} on {HOST} cannot be used: {error.strerror}"
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"

@@ -1,0 +1,1 @@
+"""A release on disk: its configuration, its folder, the manifests and the signature."""

@@ -1,0 +1,1 @@
+"""Formulas over arrays, and the blocks of numbers that reports are built of."""

@@ -1,0 +1,123 @@
+"""The blocks that reports are built of: rounded numbers, ratios, and means beside their controls.
+
+Numbers are rounded to six decimals when they enter a report, so that the last bits, in which linear
+algebra libraries differ, do not change its bytes. What cannot be computed is null, never NaN.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
+
+from nla_release.io.schema import Strict
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 6) + 0.0  # the sum turns -0.0 into 0.0
+
+
+Number = Annotated[FiniteFloat, AfterValidator(_rounded)]
+Cosine = Annotated[Number, Field(ge=-1, le=1)]
+Proportion = Annotated[Number, Field(ge=0, le=1)]
+Interval = Annotated[
+    tuple[Number, Number] | None,
+    Field(description="[low, high], by documents; null with fewer than 5 documents"),
+]
+Rows = Annotated[PositiveInt, Field(description="rows it was computed over, failures included")]
+
+
+class Bootstrap(Strict):
+    """Random draws: of permutations, sign flips and areas; before format 3 of means as well."""
+
+    draws: PositiveInt = Field(description="how many")
+    seed: NonNegativeInt = Field(description="of the draws")
+    cluster: Literal["document"] = Field(
+        description="what is drawn, with all of its rows, and what every interval takes whole"
+    )
+    level: Proportion = Field(description="of every interval in this report")
+
+
+BOOTSTRAP = Bootstrap(draws=2000, seed=0, cluster="document", level=0.95)
+
+
+class Inconclusive(Strict):
+    """Why there is no number."""
+
+    inconclusive: str = Field(description="the reason")
+
+
+class Control(Strict):
+    """The cosine with the meaning taken out, paired with the real one row by row."""
+
+    mean: Cosine = Field(description="cosine of the control over all rows")
+    difference: Number = Field(description="mean of real - control")
+    interval: Interval = Field(description="of the difference; null when it decides nothing")
+    n: Rows
+    failed: NonNegativeInt = Field(
+        description="rows where the control had no text: the empty text stands in for another"
+        " row's and for what the AV says of other vectors; a text made of the row's own explanation"
+        " counts 0, as the explanation does"
+    )
+    inconclusive: str | None = Field(
+        default=None, description="why the control decides nothing; absent when it does"
+    )
+
+
+class Ratio(Strict):
+    """How many of how many."""
+
+    hits: NonNegativeInt = Field(description="how many")
+    n: PositiveInt = Field(description="of how many")
+    share: Proportion = Field(description="hits / n")
+    interval: tuple[Proportion, Proportion] = Field(
+        description="Wilson, of the share, at the effective number of rows; before format 3 at all"
+    )
+
+
+class AgainstChance(Strict):
+    """A mean beside what guessing gives."""
+
+    mean: Number = Field(description="over all n")
+    chance: Number = Field(description="what guessing gives, the mean over all n")
+    difference: Number = Field(description="mean - chance")
+    interval: Interval = Field(description="of the difference")
+    n: Rows
+    document_alone: Number | None = Field(
+        default=None,
+        description="what a text gives that says its document and nothing of the row; absent before"
+        " format 3, and where nothing is known of documents",
+    )
+    above_document_interval: Interval = Field(
+        default=None, description="of mean - document_alone; absent before format 3"
+    )
+
+
+class Permutation(Strict):
+    """How often a chance assignment does as well: (#{null >= observed} + 1) / (draws + 1).
+
+    Documents with equally many candidates change places, each with all of its candidates.
+    """
+
+    p: Proportion = Field(description="one-sided")
+    floor: Proportion = Field(description="1 / (draws + 1), below which p cannot fall")
+    draws: PositiveInt = Field(description="permutations of the documents")
+
+
+class Ranking(Strict):
+    """Where the own candidate stands among all of them."""
+
+    hits: NonNegativeInt = Field(description="own candidate first; failures and ties are misses")
+    n: Rows
+    candidates: PositiveInt = Field(description="to choose from")
+    top1: Proportion = Field(description="hits / n")
+    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1, as in a ratio")
+    chance: Proportion = Field(description="of top1: 1 / candidates")
+    document_alone: Proportion | None = Field(
+        default=None,
+        description="top1 of a text that says its document and nothing of the row; absent before"
+        " format 3",
+    )
+    permutation: Permutation | Inconclusive = Field(description="of the hits")
+    mrr: AgainstChance = Field(description="mean of 1 / rank; a failure ranks last")
+    percentile: AgainstChance = Field(
+        description="mean share of the other candidates that are farther: 1 is best, 0.5 is chance"
+    )

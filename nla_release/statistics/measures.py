@@ -1,0 +1,259 @@
+"""Statistics as the blocks of a report, each with the intervals of its format.
+
+Format 3 of calibration.json takes its intervals from the clustered variance of documents. Formats 1
+and 2 resampled documents, and took rows as independent in shares. Published releases of those
+formats are still recomputed, so their method stays, and is used for nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.statistics.blocks import (
+    BOOTSTRAP,
+    AgainstChance,
+    Control,
+    Inconclusive,
+    Permutation,
+    Ranking,
+    Ratio,
+)
+from nla_release.statistics.clustered import (
+    mean_intervals,
+    ratio_intervals_of_means,
+    share_interval,
+)
+from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.statistics.formulas import (
+    Floats,
+    Interval,
+    bootstrap_ratio,
+    clustered_bootstrap,
+    permutation_p,
+    permuted_hits,
+    wilson,
+)
+from nla_release.statistics.places import Places
+
+_Name = TypeVar("_Name", bound=str)
+
+UNEQUAL = Inconclusive(
+    inconclusive="no two documents have equally many candidates, so none can change places"
+)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How a report is computed.
+
+    Attributes:
+        clustered: intervals from the clustered variance, as format 3 has them; otherwise from
+            resampled documents and, of shares, independent rows, as formats 1 and 2 had them.
+    """
+
+    clustered: bool = True
+
+    def intervals(self, values: Floats, documents: Sequence[str]) -> list[Interval | None]:
+        """Of the means of K statistics [K, N]; None with few documents."""
+        if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
+            return [None] * len(values)
+        if self.clustered:
+            return mean_intervals(values, documents, level=BOOTSTRAP.level)
+        return clustered_bootstrap(
+            values, documents, draws=BOOTSTRAP.draws, seed=BOOTSTRAP.seed, level=BOOTSTRAP.level
+        )
+
+    def ratio_intervals(
+        self, numerators: Floats, denominator: Floats, documents: Sequence[str]
+    ) -> list[Interval | None]:
+        """Of K ratios of means, [K, N] over [N]; None with few documents."""
+        if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
+            return [None] * len(numerators)
+        if self.clustered:
+            return ratio_intervals_of_means(
+                numerators, denominator, documents, level=BOOTSTRAP.level
+            )
+        return bootstrap_ratio(
+            numerators,
+            denominator,
+            documents,
+            draws=BOOTSTRAP.draws,
+            seed=BOOTSTRAP.seed,
+            level=BOOTSTRAP.level,
+        )
+
+    def share_interval(self, hits: npt.NDArray[np.bool_], documents: Sequence[str]) -> Interval:
+        """Of the share of rows that hit."""
+        if self.clustered:
+            return share_interval(hits, documents, level=BOOTSTRAP.level)
+        return wilson(int(hits.sum()), len(hits), level=BOOTSTRAP.level)
+
+    def ratio(
+        self, hits: Sequence[bool] | npt.NDArray[np.bool_], documents: Sequence[str]
+    ) -> Ratio:
+        """A share of rows with its interval."""
+        marked = np.asarray(hits, dtype=np.bool_)
+        count, n = int(marked.sum()), len(marked)
+        interval = self.share_interval(marked, documents)
+        return Ratio(hits=count, n=n, share=count / n, interval=interval)
+
+    def controls(
+        self,
+        real: Floats,
+        others: Mapping[_Name, Floats],
+        documents: Sequence[str],
+        failed: Mapping[_Name, int],
+    ) -> dict[_Name, Control]:
+        """Each control's cosines [N] against the real ones [N].
+
+        A control whose texts mostly failed decides nothing.
+        """
+        if not others:
+            return {}
+        differences = np.stack([real - other for other in others.values()])
+        found = {}
+        for (name, other), difference, interval in zip(
+            others.items(), differences, self.intervals(differences, documents), strict=True
+        ):
+            found[name] = Control(
+                mean=other.mean(),
+                difference=difference.mean(),
+                interval=interval,
+                n=len(other),
+                failed=failed[name],
+            )
+            if 2 * failed[name] > len(other):
+                reason = f"{failed[name]} of its {len(other)} texts failed"
+                found[name] = found[name].model_copy(
+                    update={"interval": None, "inconclusive": reason}
+                )
+        return found
+
+    def against_chance(
+        self,
+        values: Floats,
+        chance: float | Floats,
+        documents: Sequence[str],
+        document_alone: Floats | None = None,
+    ) -> AgainstChance:
+        """The mean of [N] next to what guessing gives: everywhere the same, or [N].
+
+        Args:
+            values: [N].
+            chance: what guessing gives.
+            documents: [N].
+            document_alone: [N] what a text gives that says only its document, if that is known.
+        """
+        differences = [values - chance]
+        if document_alone is not None:
+            differences.append(values - document_alone)
+        interval, *above_document = self.intervals(np.stack(differences), documents)
+        found = AgainstChance(
+            mean=values.mean(),
+            chance=float(np.mean(chance)),
+            difference=differences[0].mean(),
+            interval=interval,
+            n=len(values),
+        )
+        if document_alone is None:
+            return found
+        return found.model_copy(
+            update={
+                "document_alone": round(float(document_alone.mean()), 6),
+                "above_document_interval": rounded(above_document[0]),
+            }
+        )
+
+    def ranking(
+        self, places: Places, documents: Sequence[str], candidate_documents: Sequence[str]
+    ) -> Ranking:
+        """How well N rows find their own candidates among M >= 2.
+
+        A row of zeros found nothing: it is a miss and ranks last. Ties count against the own one.
+
+        Args:
+            places: of the own candidates.
+            documents: [N] of the rows, for the intervals.
+            candidate_documents: [M], for the permutation.
+        """
+        n, candidates, rank, found = len(documents), places.candidates, places.rank, places.found
+        hits = int(found.sum())
+        alone = _document_alone(places.own, candidate_documents) if self.clustered else None
+        return Ranking(
+            hits=hits,
+            n=n,
+            candidates=candidates,
+            top1=hits / n,
+            interval=self.share_interval(found, documents),
+            chance=1 / candidates,
+            permutation=_permutation(places, candidate_documents, hits),
+            mrr=self.against_chance(
+                1 / rank,
+                float(np.mean(1 / np.arange(1, candidates + 1))),
+                documents,
+                None if alone is None else alone.mrr,
+            ),
+            percentile=self.against_chance(
+                (candidates - rank) / (candidates - 1),
+                0.5,
+                documents,
+                None if alone is None else alone.percentile,
+            ),
+            **({} if alone is None else {"document_alone": float(alone.top1.mean())}),
+        )
+
+
+FORMAT_2 = Measures(clustered=False)
+FORMAT_3 = Measures()
+
+
+def rounded(interval: Interval | None) -> Interval | None:
+    """As a report has it."""
+    return None if interval is None else (round(interval[0], 6), round(interval[1], 6))
+
+
+@dataclass(frozen=True)
+class _DocumentAlone:
+    """What a text is expected to reach, [N] each, that says its document and nothing of the row."""
+
+    top1: Floats
+    mrr: Floats
+    percentile: Floats
+
+
+def _document_alone(
+    own: npt.NDArray[np.intp], candidate_documents: Sequence[str]
+) -> _DocumentAlone | None:
+    """With k candidates of its document, the own one takes each of the first k places as often.
+
+    None where every document has a single candidate: who says it says the candidate.
+    """
+    sizes = Counter(candidate_documents)
+    if len(sizes) == len(candidate_documents):
+        return None
+    k = np.array([sizes[candidate_documents[at]] for at in own])
+    candidates = len(candidate_documents)
+    harmonic = np.cumsum(1 / np.arange(1, k.max() + 1))
+    return _DocumentAlone(
+        top1=1 / k,
+        mrr=harmonic[k - 1] / k,
+        percentile=(candidates - (k + 1) / 2) / (candidates - 1),
+    )
+
+
+def _permutation(places: Places, documents: Sequence[str], hits: int) -> Permutation | Inconclusive:
+    sizes = Counter(documents).values()
+    if len(set(sizes)) == len(sizes):
+        return UNEQUAL
+    draws = BOOTSTRAP.draws
+    null = permuted_hits(places.first, places.own, documents, draws=draws, seed=BOOTSTRAP.seed)
+    if null.min() == null.max():
+        return Inconclusive(
+            inconclusive=f"every chance assignment gives the same {int(null[0])} hits, so that hits"
+            " decide nothing"
+        )
+    return Permutation(p=permutation_p(null, hits), floor=1 / (draws + 1), draws=draws)

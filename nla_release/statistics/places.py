@@ -1,0 +1,147 @@
+"""Where rows place their own candidate among all, some rows at a time: no [N, M] is ever held."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows
+
+# Cosines in float32 are off by about 1e-6. Where more candidates than a few are that near, all of
+# the row are scored in float64.
+_ROUNDING = 1e-5
+_FEW = 16
+
+Vectors = npt.NDArray[np.floating[Any]]
+Positions = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Places:
+    """How N rows score M >= 2 candidates.
+
+    Attributes:
+        candidates: M.
+        own: [N] the candidate that each row should find.
+        score: [N] of the own candidate.
+        rank: [N] its place, 1 for the best. A tie counts against it, so that a row of equal scores
+            ranks it last.
+        best: [N] the candidate with the highest score.
+        highest: [N] its score.
+        second: [N] the highest score of all others.
+        mean: [N] over all candidates.
+    """
+
+    candidates: int
+    own: Positions
+    score: Floats
+    rank: npt.NDArray[np.int64]
+    best: Positions
+    highest: Floats
+    second: Floats
+    mean: Floats
+
+    @property
+    def found(self) -> npt.NDArray[np.bool_]:
+        """[N] whether the own candidate is above all others; a tie is a miss."""
+        found: npt.NDArray[np.bool_] = self.rank == 1
+        return found
+
+    @property
+    def first(self) -> Positions:
+        """[N] the candidate that is above all others; -1 for a tie."""
+        return np.where(self.highest > self.second + TIE, self.best, -1)
+
+    @property
+    def nearest_other(self) -> Floats:
+        """[N] the highest score but for the own candidate's."""
+        return np.where(self.best == self.own, self.second, self.highest)
+
+    def in_order(self, order: Positions) -> "Places":
+        """Of rows whose candidates are the rows themselves, both in another order."""
+        position = np.empty_like(order)
+        position[order] = np.arange(len(order))
+        return Places(
+            self.candidates,
+            position[self.own[order]],
+            self.score[order],
+            self.rank[order],
+            position[self.best[order]],
+            self.highest[order],
+            self.second[order],
+            self.mean[order],
+        )
+
+
+def places(scores: Iterable[Floats], own: Positions) -> Places:
+    """From the scores [some, M] of some rows after others, which are changed.
+
+    Args:
+        scores: of all rows in order.
+        own: [N] the candidate that each row should find.
+    """
+    parts = []
+    start = candidates = 0
+    for block in scores:
+        rows, candidates = np.arange(len(block)), block.shape[1]
+        mine = own[start : start + len(block)]
+        start += len(block)
+        score = block[rows, mine]
+        rank = np.count_nonzero(block >= score[:, np.newaxis] - TIE, axis=1)
+        mean, best = block.mean(axis=1), block.argmax(axis=1)
+        highest = block[rows, best]
+        block[rows, best] = -np.inf
+        parts.append((score, rank, best, highest, block.max(axis=1), mean))
+    return Places(candidates, own, *map(np.concatenate, zip(*parts, strict=True)))
+
+
+def cosine_blocks(queries: Vectors, candidates: Vectors) -> Iterator[Floats]:
+    """Cosines [some, M] of some rows of queries [N, d] after others with candidates [M, d].
+
+    A row of zeros has cosine 0 with all.
+    """
+    units = unit_rows(candidates).T
+    for rows in row_blocks(len(queries), len(candidates), AT_ONCE):
+        yield unit_rows(queries[rows]) @ units
+
+
+def count_above(queries: Vectors, candidates: Vectors, scores: Floats) -> npt.NDArray[np.int64]:
+    """[N] how many candidates [M, d] reach the score [N] that is asked of each query [N, d].
+
+    Scores are cosines. Float32 decides, in half the time, but for those that are as near to what is
+    asked as its rounding: float64 does there.
+    """
+    units = unit_rows(candidates)
+    narrow = units.astype(np.float32).T
+    counts = np.empty(len(queries), np.int64)
+    for rows in row_blocks(len(queries), len(candidates), AT_ONCE):
+        wide, asked = unit_rows(queries[rows]), scores[rows]
+        found = wide.astype(np.float32) @ narrow
+        above = found >= (asked + _ROUNDING).astype(np.float32)[:, np.newaxis]
+        near = found >= (asked - _ROUNDING).astype(np.float32)[:, np.newaxis]
+        near ^= above
+        count = np.count_nonzero(above, axis=1)
+        many = np.count_nonzero(near, axis=1) > _FEW
+        if many.any():
+            reached = wide[many] @ units.T >= asked[many, np.newaxis]
+            count[many], near[many] = np.count_nonzero(reached, axis=1), False
+        row, candidate = np.nonzero(near)
+        exact = np.einsum("ij,ij->i", wide[row], units[candidate])
+        counts[rows] = count + np.bincount(row[exact >= asked[row]], minlength=len(count))
+    return counts
+
+
+def own_places(reconstructed: Vectors, gold: Vectors) -> Places:
+    """Where row i of `reconstructed` places row i of `gold` among all rows of it, by cosine."""
+    return places(cosine_blocks(reconstructed, gold), np.arange(len(gold)))
+
+
+def retrieved(reconstructed: Vectors, gold: Vectors) -> npt.NDArray[np.bool_]:
+    """[N] whether row i of `reconstructed` is closer to row i of `gold` than to any other row.
+
+    Closeness is cosine, candidates are all N gold rows. A tie is a miss: a reconstruction that is
+    as close to another activation has not told them apart. A zero row retrieves nothing.
+    """
+    return own_places(reconstructed, gold).found & reconstructed.any(axis=1)

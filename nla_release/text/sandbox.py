@@ -1,0 +1,121 @@
+"""The sandbox that templates and hand-written notes are rendered in.
+
+It is given plain data only (strings, numbers, lists, mappings): a sandbox stops `__class__`, but a
+`pathlib.Path` in the context would still hand out `read_text`.
+"""
+
+import traceback
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nla_release.errors import ConfigError
+from nla_release.io import resources
+from nla_release.io.files import read_text
+from nla_release.text.bounds import bounded
+from nla_release.text.markdown import (
+    bibtex,
+    code_cell,
+    inline,
+    python_block,
+    python_literal,
+    quoted,
+    unseen,
+)
+from nla_release.text.numbers import count, interval, number, signed
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+TEMPLATES = resources.folder("model_cards")
+
+# Ten pages; a document that a check reads may have a few such notes.
+MAX_NOTE = 32 * 1024
+
+
+def render_template(name: str, context: Mapping[str, Any]) -> str:
+    """A document from one of our templates in `model_cards/`."""
+    return _ours().get_template(name).render(context)
+
+
+def render_note(path: Path, context: Mapping[str, Any], text: str | None = None) -> str:
+    """A hand-written note, in which `{{ ... }}` may quote the context but reach nothing else.
+
+    Args:
+        path: of the note.
+        context: what it may quote.
+        text: the part of the file that is the note; all of it by default.
+
+    Raises:
+        InputError: it cannot be read.
+        ConfigError: it is not a valid template, asks for something that is not there or not
+            allowed, or does not come to an end; names the file and the line.
+    """
+    sandbox = _sandbox({path.name: read_text(path) if text is None else text})
+    try:
+        with bounded():
+            note = sandbox.get_template(path.name).render(context).strip()
+        if len(note) > MAX_NOTE:
+            raise ValueError(f"makes {len(note)} characters, more than {MAX_NOTE}")
+    except Exception as error:  # a note is a program of its author and may raise anything
+        raise ConfigError(
+            f"{path} line {_line(error)}: {type(error).__name__}: {error}",
+            hint="a note may use {{ calibration... }}, {{ release... }} and {{ version }}",
+        ) from error
+    for line, name in unseen(note):
+        raise ConfigError(
+            f"{path} line {line}: {name}, which no reader sees",
+            hint="remove it; a text that is about it can name it in words",
+        )
+    return note
+
+
+@cache
+def _ours() -> "ImmutableSandboxedEnvironment":
+    """The environment of `model_cards/`, which keeps what it has compiled."""
+    return _sandbox(TEMPLATES)
+
+
+def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment":
+    """The environment for the templates of a folder, or for these by name."""
+    # Loaded here because a check of a trained pair renders nothing, and should not wait for it.
+    from jinja2 import DictLoader, FileSystemLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    # No autoescaping: the output is Markdown and Python, where HTML entities would be noise. Text
+    # of strangers goes through the filters instead.
+    sandbox = ImmutableSandboxedEnvironment(
+        loader=DictLoader(templates)
+        if isinstance(templates, dict)
+        else FileSystemLoader(templates),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sandbox.filters |= {
+        "number": number,
+        "signed": signed,
+        "interval": interval,
+        "count": count,
+        "inline": inline,
+        "code_cell": code_cell,
+        "quoted": quoted,
+        "python": python_literal,
+        "python_block": python_block,
+        "bibtex": bibtex,
+    }
+    return sandbox
+
+
+def _line(error: Exception) -> int:
+    """The line of a note where rendering stopped; Jinja calls templates from memory <template>."""
+    from jinja2 import TemplateSyntaxError
+
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    frames = traceback.extract_tb(error.__traceback__)
+    return next(
+        (frame.lineno or 1 for frame in reversed(frames) if frame.filename == "<template>"), 1
+    )
