@@ -23,7 +23,7 @@ OWN = {
     "nla_release/cards/context.py",  # its own facts, written out just before
     "nla_release/contract/chat_rendering.py",  # a child process, which reads what its parent wrote
     "nla_release/errors.py",  # what pip wrote of this package's own installation
-    "nla_release/hub_client/card_metadata.py",  # the metadata in JSON's types, written out just before
+    "nla_release/hub_client/card_metadata.py",  # metadata in JSON's types, its own
     "nla_release/report/context.py",  # a verdict, written out just before
     "nla_release/gate/tokenizer.py",  # what the tokenizers library writes of what it has read
 }

@@ -1,4 +1,4 @@
-"""Training on top of an earlier adapter, which stays as it is: a stack, see `nla_release.adapter.stack`."""
+"""Training on top of an earlier adapter, which stays as it is: a stack, see `adapter.stack`."""
 
 import shutil
 from collections.abc import Callable, Sequence

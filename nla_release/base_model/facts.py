@@ -1,7 +1,7 @@
 """What a release says of its base model: shapes, module names, embedding norm, licence.
 
-`base.json` is made once, from headers and a sample of embedding rows (`nla_release.base_model.measure`),
-and travels with the release, so that the gate judges a pair against its base without the base.
+`base.json` is made once, from headers and a sample of embedding rows (`base_model.measure`), and
+travels with the release, so that the gate judges a pair against its base without the base.
 """
 
 from pathlib import Path

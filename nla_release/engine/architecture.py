@@ -46,7 +46,7 @@ def vocabulary_of(model: Any) -> int:
 
 
 def module_tree(model: Any) -> ModuleTree:
-    """The modules of a base in memory, as `nla_release.adapter.module_names.loaded` gives them of headers.
+    """The modules of a base in memory, as `adapter.module_names.loaded` gives them of headers.
 
     Raises:
         PairError: the architecture has no text decoder.

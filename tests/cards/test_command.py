@@ -47,7 +47,8 @@ def test_rendering_needs_no_torch(tmp_path: Path) -> None:
     make_release(tmp_path)
     code = (
         "import sys; from pathlib import Path; from nla_release.cards.render import render;"
-        "from nla_release.release.folder import read_release; render(read_release(Path('.')), '0.0.1');"
+        "from nla_release.release.folder import read_release;"
+        "render(read_release(Path('.')), '0.0.1');"
         "heavy = {'torch', 'transformers', 'peft', 'pyarrow', 'matplotlib.pyplot'};"
         "print(*heavy & set(sys.modules))"
     )
