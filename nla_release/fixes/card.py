@@ -12,7 +12,7 @@ from nla_release.cards.mended_front_matter import (
 )
 from nla_release.fixes.model import Fix
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading
-from nla_release.gate.model import UnreadableError
+from nla_release.gate.findings import UnreadableError
 from nla_release.io.files import dump_json, read_json, sha256_bytes
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import Manifest

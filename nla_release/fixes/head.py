@@ -9,7 +9,7 @@ from nla_release.dialects.folder import PICKLE_SUFFIXES
 from nla_release.errors import NlaReleaseError, WeightsError
 from nla_release.fixes.model import Fix, LeftAlone, lies_in
 from nla_release.gate.adapter import Adapter, reading, regular_file
-from nla_release.gate.model import UnreadableError
+from nla_release.gate.findings import UnreadableError
 from nla_release.gate.subject import Subject
 from nla_release.gate.weights import head_declared
 from nla_release.io.files import write_atomic

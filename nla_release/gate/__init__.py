@@ -28,7 +28,6 @@ from nla_release.gate import (
     consistency,
     diagnostics,
     evidence,
-    gates,
     history,
     hygiene,
     lora,
@@ -47,7 +46,8 @@ from nla_release.gate import (
     waivers,
     weights,
 )
-from nla_release.gate.model import Rule, UnreadableError, Verdict
+from nla_release.gate.findings import UnreadableError
+from nla_release.gate.model import Rule, Verdict
 from nla_release.gate.subject import Subject
 from nla_release.release.config import Waiver
 
@@ -55,7 +55,7 @@ RULES: tuple[Rule, ...] = (
     sidecar.sidecar_complete,
     sidecar.scale_fits,
     sidecar.base_pinned,
-    waivers.waivers_current,
+    waivers.waivers_current(lambda: RULES),
     base.norms_measured,
     base.base_fits,
     sidecar.prompt_without_escapes,
@@ -106,7 +106,7 @@ RULES: tuple[Rule, ...] = (
     regression.no_regression,
     addenda.addenda_kept,
     compared.comparisons_stand,
-    gates.gates_told,
+    waivers.gates_told,
     evidence.evidence_as_asked,
     consistency.documents_are_texts,
     consistency.texts_read_alike,

@@ -38,7 +38,7 @@ from nla_release.contract.sidecar import (
     read_sidecar,
 )
 from nla_release.errors import InputError, NothingCheckedError, one_line
-from nla_release.gate.model import Skip, UnreadableError, read_once
+from nla_release.gate.findings import Skip, UnreadableError, read_once
 from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import Addendum, read_addenda
 from nla_release.history.log import Entry, read_log

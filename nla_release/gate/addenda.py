@@ -6,8 +6,8 @@ from nla_release.calibration.calibrate import calibrate, format_of
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.gate.adapter import Adapter, reading
 from nla_release.gate.evidence import not_as_computed
-from nla_release.gate.model import Page, Problem, listed, rule
-from nla_release.gate.scopes import RENDERED
+from nla_release.gate.findings import Page, Problem, listed
+from nla_release.gate.model import RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.addenda import (
     FOLDER_NAME,

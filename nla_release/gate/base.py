@@ -7,8 +7,8 @@ from pathlib import Path
 from nla_release.base_model.facts import BaseFacts
 from nla_release.contract.sidecar import FILE_NAME, Norms, Sidecar
 from nla_release.gate.facts import OnBase
-from nla_release.gate.model import Page, Problem, Skip, rule
-from nla_release.gate.scopes import MEASUREMENTS, ON_BASE
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
 
 # What a mean norm may differ by for reasons of precision: bfloat16 weights, and a sample of rows.
 NORM_TOLERANCE = 0.05

@@ -7,8 +7,8 @@ from nla_release.calibration.evidence_folder import ROWS_NAME
 from nla_release.calibration.label import SMALL_EFFECT, beats_the_mean
 from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.gate.model import Page, Problem, Skip, rule
-from nla_release.gate.scopes import MEASURED
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
 from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.text.numbers import interval, number, signed, unsigned

@@ -19,8 +19,8 @@ from nla_release.gate.adapter import (
     reading,
     regular_file,
 )
-from nla_release.gate.model import Page, Problem, Skip, listed, rule
-from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.addenda import FOLDER_NAME
 from nla_release.history.retractions import RETRACTING, WITHDRAWN, new_version

@@ -7,8 +7,8 @@ from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.versions import side_by_side
 from nla_release.cards.compared import FILE_NAME, compared
 from nla_release.gate.adapter import Adapter, reading
-from nla_release.gate.model import Page, Problem, rule
-from nla_release.gate.scopes import RENDERED
+from nla_release.gate.findings import Page, Problem
+from nla_release.gate.model import RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import Release
 

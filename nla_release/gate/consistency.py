@@ -11,8 +11,8 @@ from nla_release.calibration.consistency import (
     unlike_documents,
 )
 from nla_release.calibration.evidence_folder import ROWS_NAME, VECTORS_NAME
-from nla_release.gate.model import Page, Problem, Severity, Skip, rule
-from nla_release.gate.scopes import MEASURED
+from nla_release.gate.findings import Page, Problem, Severity, Skip
+from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
 
 

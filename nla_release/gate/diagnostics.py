@@ -10,8 +10,8 @@ from nla_release.diagnostics import text_retrieval
 from nla_release.diagnostics.injection import Injection
 from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
-from nla_release.gate.model import Page, Problem, Skip, rule
-from nla_release.gate.scopes import MEASURED
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
 from nla_release.statistics.blocks import Inconclusive, Ratio
 from nla_release.statistics.measures import UNEQUAL

@@ -10,8 +10,8 @@ from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.evidence.runs import disagreement
 from nla_release.gate.adapter import Adapter, reading
-from nla_release.gate.model import Page, Problem, Skip, listed, rule
-from nla_release.gate.scopes import COPIES, MEASURED, MEASUREMENTS, SUBJECT
+from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.model import COPIES, MEASURED, MEASUREMENTS, SUBJECT, rule
 from nla_release.gate.subject import Measurement, Subject
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 

@@ -15,9 +15,9 @@ from nla_release.gate.adapter import (
     regular_file,
 )
 from nla_release.gate.entries import new_entries
-from nla_release.gate.model import Page, Problem, UnreadableError, rule
+from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.model import RENDERED, rule
 from nla_release.gate.prose import MAX_FINDINGS, MAX_PROSE, known_quantities, lines_before
-from nla_release.gate.scopes import RENDERED
 from nla_release.gate.subject import Subject
 from nla_release.history.fragments import Fragment, fragment_files, read_fragment
 from nla_release.history.log import Entry, Superseded, entries, read_history, read_log

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from nla_release.gate.adapter import Adapter, reading
 from nla_release.gate.contents import MAX_BYTES, words
+from nla_release.gate.findings import Page, Problem, Severity
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, Leak, leaks
-from nla_release.gate.model import Page, Problem, Severity, rule
-from nla_release.gate.scopes import ADAPTERS, REPOSITORIES
+from nla_release.gate.model import ADAPTERS, REPOSITORIES, rule
 
 # What no finished text holds: words of stubs, names left open, templates that were not rendered.
 _PLACEHOLDERS = re.compile(

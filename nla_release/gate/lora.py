@@ -8,8 +8,8 @@ from nla_release.adapter.config import AdapterConfig, declared
 from nla_release.adapter.lora import adapted_names
 from nla_release.adapter.weights import CONFIG_FILE_NAME
 from nla_release.gate.adapter import Adapter
-from nla_release.gate.model import Page, Problem, listed, rule
-from nla_release.gate.scopes import ADAPTERS
+from nla_release.gate.findings import Page, Problem, listed
+from nla_release.gate.model import ADAPTERS, rule
 
 # What the halves of a pair do, by PEFT's words: an AV writes, an AR is read at a block.
 _TASKS = {"av": ("CAUSAL_LM",), "ar": ("CAUSAL_LM", "FEATURE_EXTRACTION")}

@@ -1,28 +1,34 @@
-"""What a rule is, what it can find, and the one verdict that every rendering shows."""
+"""What a rule is, what it looks at, and the verdict of all rules, which every output shows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import Generic, Literal, TypeVar
 
 from nla_release.calibration.remeasured import Remeasured
-from nla_release.errors import InputError, printable
+from nla_release.calibration.report import Label
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.facts import OnBase
+from nla_release.gate.findings import (
+    Finding,
+    Page,
+    Problem,
+    Severity,
+    Skip,
+    UnreadableError,
+    Unverified,
+    bounded_line,
+)
+from nla_release.gate.subject import Measurement, Subject
 from nla_release.release.config import Waiver
+from nla_release.release.folder import FILE_NAME, Release
 
-if TYPE_CHECKING:
-    from nla_release.calibration.report import Label
-    from nla_release.gate.subject import Subject
-
-Severity = Literal["error", "warning"]
 State = Literal["passed", "failed", "warned", "waived", "skipped"]
 STATES: tuple[State, ...] = ("passed", "failed", "warned", "waived", "skipped")
 Decision = Literal["pass", "fail", "inconclusive"]
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 
-_MAX_SHOWN = 500
 # Without these, numbers are those of other files, or of no evidence at all.
 _NUMBERS_STAND_BY = ("NLA601", "NLA602")
 
@@ -30,104 +36,11 @@ Target = TypeVar("Target")
 
 
 @dataclass(frozen=True)
-class Page:
-    """What `nla-release explain` shows of a rule."""
-
-    checks: str
-    why: str
-    fix: str
-    example: str
-    waive: str
-    since: str = "0.1.0"
-
-    @property
-    def forbids_waivers(self) -> bool:
-        """Whether the rule is one of those that no release can do without."""
-        return self.waive.startswith("Never")
-
-    def sections(self) -> list[tuple[str, str]]:
-        """The page's headings, fixed for all rules, each with its text."""
-        return [
-            ("What it checks", self.checks),
-            ("Why it matters", self.why),
-            ("How to fix", self.fix),
-            ("Example", self.example),
-            ("When to waive", self.waive),
-            ("Since version", self.since),
-        ]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a rule's function found, and where; of the rule's severity unless it names another."""
-
-    path: Path | str
-    message: str
-    severity: Severity | None = None
-
-
-@dataclass(frozen=True)
-class Skip:
-    """Why a rule, or a part of it, could not be applied. Always shown, and never a pass."""
-
-    reason: str
-
-
-class UnreadableError(InputError):
-    """A file cannot be read. The rule `rule` says so; the others that need it are skipped."""
-
-    def __init__(self, rule: str, path: Path, message: str) -> None:
-        super().__init__(message)
-        self.rule = rule
-        self.path = path
-
-
-Read = TypeVar("Read")
-
-
-class read_once(cached_property[Read]):  # noqa: N801 - a decorator, as the one it extends
-    """A `cached_property` that does not read a damaged file again: every rule would, in vain."""
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Read: ...
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | Read:
-        if instance is None:
-            return self
-        failures = instance.__dict__.setdefault("_unreadable", {})
-        if self.attrname in failures:
-            raise failures[self.attrname].with_traceback(None)
-        try:
-            return super().__get__(instance, owner)
-        except UnreadableError as error:
-            failures[self.attrname] = error
-            raise
-
-
-@dataclass(frozen=True)
 class Scope(Generic[Target]):
     """What a rule looks at, target after target, and the reason to give when there is none."""
 
-    targets: "Callable[[Subject], Sequence[Target]]"
+    targets: Callable[[Subject], Sequence[Target]]
     absent: str
-
-
-@dataclass(frozen=True)
-class Unverified:
-    """What a rule looked at and no file decides: somebody's words or choice."""
-
-    what: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding: rule, severity, the file a person can open, and what is wrong there."""
-
-    code: str
-    severity: Severity
-    path: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -141,10 +54,10 @@ class Rule:
     severity: Severity
     title: str
     page: Page
-    function: "Callable[[Subject], Iterator[Problem | Skip | Unverified]]"
+    function: Callable[[Subject], Iterator[Problem | Skip | Unverified]]
     inconclusive: bool = False
 
-    def apply(self, subject: "Subject", *, strict: bool) -> "Outcome":
+    def apply(self, subject: Subject, *, strict: bool) -> "Outcome":
         """The rule's outcome on a subject. `strict` makes its warnings errors."""
         results = list(self.function(subject))
         findings = (self._finding(result) for result in results if isinstance(result, Problem))
@@ -154,10 +67,12 @@ class Rule:
             self,
             tuple(findings),
             tuple(
-                dict.fromkeys(_printable(skip.reason) for skip in results if isinstance(skip, Skip))
+                dict.fromkeys(
+                    bounded_line(skip.reason) for skip in results if isinstance(skip, Skip)
+                )
             ),
             unverified=tuple(
-                _printable(result.what) for result in results if isinstance(result, Unverified)
+                bounded_line(result.what) for result in results if isinstance(result, Unverified)
             ),
         )
 
@@ -165,8 +80,8 @@ class Rule:
         return Finding(
             self.code,
             problem.severity or self.severity,
-            _printable(str(problem.path)),
-            _printable(problem.message),
+            bounded_line(str(problem.path)),
+            bounded_line(problem.message),
         )
 
 
@@ -182,7 +97,7 @@ def rule(
     """Make a rule of a function that checks one target of a scope."""
 
     def document(check: Callable[[Target], Iterable[Problem | Skip | Unverified]]) -> Rule:
-        def apply(subject: "Subject") -> Iterator[Problem | Skip | Unverified]:
+        def apply(subject: Subject) -> Iterator[Problem | Skip | Unverified]:
             targets = each.targets(subject)
             if not targets:
                 yield Skip(each.absent)
@@ -233,7 +148,7 @@ class Verdict:
 
     outcomes: tuple[Outcome, ...]
     measured: Remeasured | None = None
-    label: "Label | None" = None
+    label: Label | None = None
 
     @property
     def findings(self) -> list[Finding]:
@@ -303,18 +218,65 @@ class Verdict:
         return EXIT_CODES[self.verdict]
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first of many names, for a message."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
 def _told(unreadable: UnreadableError, code: str) -> Problem | Skip:
     if unreadable.rule == code:
         return Problem(unreadable.path, unreadable.message)
-    return Skip(f"{_printable(str(unreadable.path))} cannot be used, see {unreadable.rule}")
+    return Skip(f"{bounded_line(str(unreadable.path))} cannot be used, see {unreadable.rule}")
 
 
-def _printable(text: str) -> str:
-    """One line of bounded length: names and values come from strangers, and reach a terminal."""
-    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-    return printable(shown)
+ADAPTERS = Scope[Adapter](lambda subject: subject.adapters, "there is no adapter here")
+
+AVS = Scope[Adapter](
+    lambda subject: [each for each in subject.adapters if each.role == "av"], "there is no AV here"
+)
+
+ARS = Scope[Adapter](
+    lambda subject: [each for each in subject.adapters if each.role == "ar"], "there is no AR here"
+)
+
+ON_BASE = Scope[OnBase](
+    lambda subject: [OnBase(each, subject) for each in subject.adapters], ADAPTERS.absent
+)
+
+AVS_ON_BASE = Scope[OnBase](
+    lambda subject: [each for each in ON_BASE.targets(subject) if each.adapter.role == "av"],
+    AVS.absent,
+)
+
+PAIRS = Scope[tuple[Adapter, Adapter]](
+    lambda subject: subject.pairs, "AV and AR do not lie side by side here"
+)
+
+REPOSITORIES = Scope[Adapter](
+    lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
+)
+
+# A repository, and the release that it was rendered of where that is here too.
+RENDERINGS = Scope[tuple[Adapter, Release | None]](
+    lambda subject: [(each, subject.release) for each in subject.rendered], REPOSITORIES.absent
+)
+
+# A release, and the repositories rendered of it.
+RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
+    lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
+    f"there is no {FILE_NAME} here",
+)
+
+# The whole subject, for rules that compare its repositories with each other or release.yaml.
+RENDERED = Scope[Subject](
+    lambda subject: [subject] if subject.rendered else [], REPOSITORIES.absent
+)
+
+MEASUREMENTS = Scope[Measurement](
+    lambda subject: subject.measurements, "there is no evidence yet: run nla-release roundtrip"
+)
+
+# Copies of one measurement would only repeat its findings; NLA610 holds them to be copies.
+MEASURED = Scope[Measurement](lambda subject: subject.measurements[:1], MEASUREMENTS.absent)
+
+COPIES = Scope[tuple[Measurement, Measurement]](
+    lambda subject: [(subject.measurements[0], copy) for copy in subject.measurements[1:]],
+    "there are no copies of the evidence here",
+)
+
+SUBJECT = Scope[Subject](lambda subject: [subject], "there is nothing here")

@@ -17,8 +17,8 @@ from nla_release.adapter.pattern import UntriedError
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.errors import InputError
 from nla_release.gate.facts import OnBase
-from nla_release.gate.model import Page, Problem, Skip, listed, rule
-from nla_release.gate.scopes import ON_BASE
+from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.model import ON_BASE, rule
 
 # The families of which a base.json from before kv_shared_layers leaves it open.
 _MAY_SHARE_KEYS = ("gemma3n", "gemma4")

@@ -7,8 +7,8 @@ from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.contract.pairing import disagreements
 from nla_release.contract.sidecar import FILE_NAME
 from nla_release.gate.adapter import Adapter
-from nla_release.gate.model import Page, Problem, rule
-from nla_release.gate.scopes import ARS, PAIRS, RENDERED
+from nla_release.gate.findings import Page, Problem
+from nla_release.gate.model import ARS, PAIRS, RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import tag
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME

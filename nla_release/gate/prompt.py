@@ -6,8 +6,8 @@ from nla_release.contract.prompt import begins_twice, check_replay, check_suffix
 from nla_release.contract.sidecar import FILE_NAME
 from nla_release.errors import PairError
 from nla_release.gate.adapter import Adapter
-from nla_release.gate.model import Page, Problem, Skip, rule
-from nla_release.gate.scopes import AVS, SUBJECT
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import AVS, SUBJECT, rule
 from nla_release.gate.subject import Subject
 from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
 

@@ -15,8 +15,8 @@ from nla_release.gate.adapter import (
     regular_file,
 )
 from nla_release.gate.entries import new_entries
-from nla_release.gate.model import Page, Problem, UnreadableError, rule
-from nla_release.gate.scopes import RENDERINGS
+from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.model import RENDERINGS, rule
 from nla_release.history.log import Entry, entries
 from nla_release.io.files import read_text
 from nla_release.prose.claims import claim

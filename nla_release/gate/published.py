@@ -4,77 +4,16 @@ These rules are asked of a downloaded release only: files alone do not know wher
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
-from nla_release.gate.adapter import Adapter
-from nla_release.gate.model import Page, Problem, Scope, Skip, rule
-from nla_release.history.log import Entry
+from nla_release.gate.downloaded import Published, Tagged
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import Scope, rule
 from nla_release.history.retractions import withdrawing
 from nla_release.hub_client.comparison import unlike
-from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
 from nla_release.release.folder import HISTORY_FILE_NAME, tag
 from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, PartnerRecord
 from nla_release.release.release_id import read_id, read_parent, release_id, title
-from nla_release.release.signature import Publisher, mismatch
-
-
-@dataclass(frozen=True)
-class Log:
-    """HISTORY.md on main, which may tell more by now than that of a tag.
-
-    `trouble` is what is wrong with it, as the end of a sentence.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    trouble: str | None = None
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A repository at a commit, and what it says of itself there.
-
-    `earlier` are the commits before it, newest first. `manifest` is None without a sound
-    release.json. `alterations` say how git would give people other bytes than the Hub does.
-    `released` are the bytes of release.json and `signature` those over it, where they can be read.
-    """
-
-    repo: str
-    commit: RemoteCommit
-    earlier: tuple[RemoteCommit, ...]
-    state: RemoteState
-    manifest: Manifest | None
-    alterations: tuple[str, ...]
-    log: Log
-    released: bytes | None = None
-    signature: bytes | None = None
-
-    @property
-    def release_id(self) -> str | None:
-        """What the commit's description carries."""
-        return read_id(self.commit.description)
-
-    @property
-    def adapter_sha256(self) -> str | None:
-        """What the Hub says of the weights' bytes."""
-        weights = self.state.files.get(ADAPTER_FILE_NAME)
-        return weights.sha256 if weights else None
-
-
-@dataclass(frozen=True)
-class Published:
-    """A downloaded repository, and its partner as far as the Hub shows it.
-
-    `partner` is None when its release.json names none that is there. `expected` is the release id
-    that somebody who verifies knows from elsewhere, and `publisher` whose signature they demand.
-    """
-
-    adapter: Adapter
-    here: Tagged
-    partner: Tagged | None
-    expected: str | None
-    publisher: Publisher | None = None
-
+from nla_release.release.signature import mismatch
 
 # Of repositories whose release.json can be read: NLA701 says so of the others.
 _PUBLISHED = Scope[Published](

@@ -16,8 +16,8 @@ from nla_release.cards.snippet import ROUND_TRIP_NAME
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, regular_file
-from nla_release.gate.model import Page, Problem, UnreadableError, rule
-from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.addenda import FOLDER_NAME
 from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag

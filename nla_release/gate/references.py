@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.references import known_citations
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
-from nla_release.gate.model import Page, Problem, UnreadableError, rule
-from nla_release.gate.scopes import RENDERED, REPOSITORIES
+from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text

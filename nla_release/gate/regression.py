@@ -8,8 +8,8 @@ from nla_release.calibration.comparison import Unpaired
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter import reading
-from nla_release.gate.model import Page, Problem, Skip, UnreadableError, rule
-from nla_release.gate.scopes import SUBJECT
+from nla_release.gate.findings import Page, Problem, Skip, UnreadableError
+from nla_release.gate.model import SUBJECT, rule
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import FILE_NAME
 from nla_release.text.numbers import interval, number, signed

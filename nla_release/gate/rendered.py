@@ -24,9 +24,9 @@ from nla_release.gate.adapter import (
     older_format,
     regular_file,
 )
-from nla_release.gate.model import Page, Problem, Skip, UnreadableError, Unverified, listed, rule
+from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
+from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.prose import MAX_PROSE
-from nla_release.gate.scopes import RENDERED, REPOSITORIES
 from nla_release.gate.subject import Subject
 from nla_release.history.log import begins_with, changed_above, entries
 from nla_release.hub_client.card_metadata import check_card

@@ -8,8 +8,8 @@ from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import FILE_NAME
 from nla_release.gate.adapter import Adapter
 from nla_release.gate.facts import OnBase
-from nla_release.gate.model import Page, Problem, Skip, rule
-from nla_release.gate.scopes import ADAPTERS, AVS_ON_BASE
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
 
 # The band that SolshineCode/nla-gemma-4-e2b adopted after its retraction (HISTORY.md).
 SCALE_BAND = (0.5, 3.0)

@@ -10,8 +10,8 @@ from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.contract.sidecar import FILE_NAME
 from nla_release.contract.sidecar import Adapter as Recorded
 from nla_release.gate.adapter import Adapter
-from nla_release.gate.model import Page, Problem, UnreadableError, rule
-from nla_release.gate.scopes import ADAPTERS
+from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.model import ADAPTERS, rule
 from nla_release.gate.weights import leaves
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
@@ -32,14 +31,12 @@ from nla_release.gate.adapter import (
     reading,
     regular_file,
 )
-from nla_release.gate.model import UnreadableError, read_once
+from nla_release.gate.downloaded import Published
+from nla_release.gate.findings import UnreadableError, read_once
 from nla_release.release.config import Gates
 from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, read_release
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-
-if TYPE_CHECKING:
-    from nla_release.gate.published import Published
 
 _MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
 _MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
@@ -137,7 +134,7 @@ class Subject:
     rendered: tuple[Adapter, ...]
     tokenizer: Path | None
     gates: Gates = field(default_factory=Gates)
-    published: "tuple[Published, ...]" = ()
+    published: tuple[Published, ...] = ()
     remeasured: Remeasurement | None = None
 
     @property

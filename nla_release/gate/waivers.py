@@ -1,70 +1,75 @@
-"""NLA104, and what a waiver does: findings that an author lets stand, with a reason and a date.
+"""NLA104 and NLA619: what an author relaxed, by waivers and by thresholds of the gate.
 
 A waiver is the publisher's own word, in release.yaml. A repository that is checked without it, as
 a stranger finds it, is judged without waivers; its card shows them.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from nla_release.cards.loosened import loosened_section
 from nla_release.cards.waivers import waivers_section
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter
-from nla_release.gate.model import Outcome, Page, Problem, Rule, rule
-from nla_release.gate.scopes import RELEASES
+from nla_release.gate.findings import Page, Problem
+from nla_release.gate.model import RELEASES, Outcome, Rule, rule
 from nla_release.release.config import Waiver
 from nla_release.release.folder import FILE_NAME, Release
 
 LONGEST = timedelta(days=366)
 
 
-@rule(
-    "NLA104",
-    "error",
-    "waivers are of known rules, current, and on the card",
-    each=RELEASES,
-    page=Page(
-        checks="Each waiver in release.yaml names a rule that exists and can be waived, its day"
-        " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past and at most a year ahead, and"
-        " every rendered card shows it.",
-        why="An exception without an end outlives its reason, and one that only its author knows"
-        " of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that had"
-        " failed out of its mean.",
-        fix="Mend what the rule found and remove the waiver, or set a new date with a reason that"
-        " still holds, then run `nla-release render` again. A rule whose page says `Never` cannot"
-        " be waived: other rules stand on it, or the release means nothing without it. Neither can"
-        " a measurement that is too small to decide.",
-        example="the waiver of NLA605 ended on 2026-06-30",
-        waive="Never: it would be a waiver of every waiver's end.",
-    ),
-)
-def waivers_current(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
-    """Each waiver against the rules there are, the day, and the cards."""
-    from nla_release.gate import RULES  # which holds this rule
+def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
+    """NLA104, which knows all rules, itself among them."""
 
-    release, repositories = target
-    path, known = release.folder / FILE_NAME, {each.code: each for each in RULES}
-    for waiver in release.config.waivers:
-        waived = known.get(waiver.code)
-        if waived is None:
-            yield Problem(path, f"there is no rule {waiver.code} to waive")
-        elif not can_be_waived(waived):
-            yield Problem(path, f"{waiver.code} cannot be waived: {waived.title}")
-        elif today() > waiver.until:
-            yield Problem(path, f"the waiver of {waiver.code} ended on {waiver.until}")
-        elif not is_current(waiver):
-            yield Problem(
-                path, f"the waiver of {waiver.code} lasts until {waiver.until}, more than a year"
-            )
-    section = waivers_section(release.config.waivers)
-    for adapter in repositories if section else ():
-        if section not in adapter.text(CARD_FILE_NAME):
-            yield Problem(
-                adapter.folder / CARD_FILE_NAME,
-                "does not show the waivers of release.yaml: run nla-release render again",
-            )
+    @rule(
+        "NLA104",
+        "error",
+        "waivers are of known rules, current, and on the card",
+        each=RELEASES,
+        page=Page(
+            checks="Each waiver in release.yaml names a rule that exists and can be waived, its day"
+            " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past and at most a year ahead, and"
+            " every rendered card shows it.",
+            why="An exception without an end outlives its reason, and one that only its author"
+            " knows of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that"
+            " had failed out of its mean.",
+            fix="Correct what the rule found and remove the waiver, or set a new date with a reason"
+            " that still holds, then run `nla-release render` again. A rule whose page says `Never`"
+            " cannot be waived: other rules depend on it, or the release means nothing without it."
+            " Neither can a measurement that is too small to decide.",
+            example="the waiver of NLA605 ended on 2026-06-30",
+            waive="Never: it would be a waiver of every waiver's end.",
+        ),
+    )
+    def check(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
+        """Each waiver against the rules there are, the day, and the cards."""
+        release, repositories = target
+        path, known = release.folder / FILE_NAME, {each.code: each for each in rules()}
+        for waiver in release.config.waivers:
+            waived = known.get(waiver.code)
+            if waived is None:
+                yield Problem(path, f"there is no rule {waiver.code} to waive")
+            elif not can_be_waived(waived):
+                yield Problem(path, f"{waiver.code} cannot be waived: {waived.title}")
+            elif today() > waiver.until:
+                yield Problem(path, f"the waiver of {waiver.code} ended on {waiver.until}")
+            elif not is_current(waiver):
+                yield Problem(
+                    path,
+                    f"the waiver of {waiver.code} lasts until {waiver.until}, more than a year",
+                )
+        section = waivers_section(release.config.waivers)
+        for adapter in repositories if section else ():
+            if section not in adapter.text(CARD_FILE_NAME):
+                yield Problem(
+                    adapter.folder / CARD_FILE_NAME,
+                    "does not show the waivers of release.yaml: run nla-release render again",
+                )
+
+    return check
 
 
 def let_stand(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
@@ -102,3 +107,37 @@ def today() -> date:
             f"SOURCE_DATE_EPOCH is {epoch!r}, not a number of seconds since 1970",
             hint="unset it, or set it as reproducible-builds.org says",
         ) from error
+
+
+@rule(
+    "NLA619",
+    "warning",
+    "the gate is as strict as the tool's own, or the card says so",
+    each=RELEASES,
+    page=Page(
+        checks="No threshold under gates in release.yaml lets more pass than its default. Where one"
+        " does it is named, and every rendered card names it among the limitations; a card that"
+        " does not is an error.",
+        why="A verdict is worth what its thresholds are: one of SolshineCode's gates passed a pair"
+        " with a single text in 68 rows.",
+        fix="Remove the gate from release.yaml, or keep it and let the warning stand. Then run"
+        " `nla-release render` again.",
+        example="gates.max_failed is 0.4, and 0.2 by default",
+        waive="Never: the warning stops no release, and is how a reader learns of the gate.",
+    ),
+)
+def gates_told(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
+    """Each loosened gate, in the verdict and on the cards."""
+    release, repositories = target
+    for name, (value, usual) in release.config.gates.loosened.items():
+        yield Problem(
+            release.folder / FILE_NAME, f"gates.{name} is {value:g}, and {usual:g} by default"
+        )
+    section = loosened_section(release.config.gates)
+    for adapter in repositories if section else ():
+        if section not in adapter.text(CARD_FILE_NAME):
+            yield Problem(
+                adapter.folder / CARD_FILE_NAME,
+                "does not show the loosened gates of release.yaml: run nla-release render again",
+                severity="error",
+            )

@@ -10,8 +10,8 @@ from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, Zer
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.gate.adapter import REPORTED_BY, Adapter, reading
 from nla_release.gate.facts import OnBase
-from nla_release.gate.model import Page, Problem, Skip, listed, rule
-from nla_release.gate.scopes import ADAPTERS, ARS, ON_BASE
+from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).

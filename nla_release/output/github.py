@@ -7,7 +7,8 @@ escaped for the first and parted for the second.
 
 from pathlib import Path
 
-from nla_release.gate.model import Finding, Verdict
+from nla_release.gate.findings import Finding
+from nla_release.gate.model import Verdict
 from nla_release.output.places import place_of, repository_root
 from nla_release.output.text import (
     closing_lines,

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from nla_release import __version__
-from nla_release.gate.model import Finding, Rule, Verdict
+from nla_release.gate.findings import Finding
+from nla_release.gate.model import Rule, Verdict
 from nla_release.io.files import dump_json
 from nla_release.output.page import rule_page
 from nla_release.output.places import place_of, repository_root

@@ -21,7 +21,8 @@ from nla_release.contract.training_chain import TrainingChain, training_chain
 from nla_release.diagnostics.model import control_row
 from nla_release.errors import NlaReleaseError
 from nla_release.evidence.controls import CONTROLS
-from nla_release.gate.model import State, UnreadableError, Verdict
+from nla_release.gate.findings import UnreadableError
+from nla_release.gate.model import State, Verdict
 from nla_release.gate.subject import Measurement, Subject
 from nla_release.output.json import verdict_json
 from nla_release.output.text import totals_line

@@ -170,17 +170,3 @@ def test_names_are_read_without_the_modules():
         "assert not {'numpy', 'pydantic', 'nla_release.diagnostics.claims'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_diagnostics_know_nothing_of_who_shows_them():
-    """They may compute and format numbers; cards, outputs and the gate go through them."""
-    code = (
-        "import sys; from nla_release.diagnostics import registered, tables; registered()\n"
-        "above = ('cards', 'output', 'report', 'rules', 'engine', 'prose', 'hub', 'cli')\n"
-        "above = tuple(f'nla_release.{each}' for each in above)\n"
-        "loaded = [each for each in sys.modules if each.startswith(above)]\n"
-        "assert not loaded, loaded"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stderr

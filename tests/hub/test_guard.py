@@ -14,7 +14,7 @@ from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.errors import EnvironmentProblem
 from nla_release.gate import tokenizer
-from nla_release.gate.model import Skip
+from nla_release.gate.findings import Skip
 from nla_release.gate.tokenizer import _from_hub
 from nla_release.hub_client import client
 from nla_release.hub_client.client import quiet_client

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nla_release import __version__
 from nla_release.gate import RULES
-from nla_release.gate.model import Outcome, Problem, Skip, Verdict
+from nla_release.gate.findings import Problem, Skip
+from nla_release.gate.model import Outcome, Verdict
 from nla_release.output.github import annotations, verdict_github
 from nla_release.output.json import verdict_json
 from nla_release.output.junit import verdict_junit

@@ -7,7 +7,8 @@ import pytest
 
 from nla_release import __version__
 from nla_release.calibration.report import Grades, Label
-from nla_release.gate.model import Finding, Outcome, Page, Rule, Verdict
+from nla_release.gate.findings import Finding, Page
+from nla_release.gate.model import Outcome, Rule, Verdict
 from nla_release.output.json import verdict_json
 from nla_release.output.page import rule_list, rule_page
 from nla_release.output.text import verdict_text

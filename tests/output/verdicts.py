@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 
 from nla_release.calibration.report import Grades, Label
-from nla_release.gate.model import Outcome, Page, Problem, Scope, Skip, Unverified, Verdict, rule
+from nla_release.gate.findings import Page, Problem, Skip, Unverified
+from nla_release.gate.model import Outcome, Scope, Verdict, rule
 from nla_release.release.config import Waiver
 
 FOLDER = Path("releases/tiny")

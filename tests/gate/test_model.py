@@ -2,7 +2,8 @@
 
 import pytest
 
-from nla_release.gate.model import Page, Problem, Scope, Skip, UnreadableError, Verdict, rule
+from nla_release.gate.findings import Page, Problem, Skip, UnreadableError
+from nla_release.gate.model import Scope, Verdict, rule
 
 PAGE = Page("checks", "why", "fix", "example", "waive")
 

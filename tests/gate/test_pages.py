@@ -5,7 +5,7 @@ import re
 import pytest
 
 from nla_release.gate import ALL_RULES as ALL
-from nla_release.gate.model import Page
+from nla_release.gate.findings import Page
 
 HEADINGS = [
     "What it checks",

@@ -1,0 +1,118 @@
+"""What a rule finds: what is wrong and where, what it could not look at, and the page about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, overload
+
+from nla_release.errors import InputError, printable
+
+Severity = Literal["error", "warning"]
+
+
+_MAX_SHOWN = 500
+
+
+@dataclass(frozen=True)
+class Page:
+    """What `nla-release explain` shows of a rule."""
+
+    checks: str
+    why: str
+    fix: str
+    example: str
+    waive: str
+    since: str = "0.1.0"
+
+    @property
+    def forbids_waivers(self) -> bool:
+        """Whether the rule is one of those that no release can do without."""
+        return self.waive.startswith("Never")
+
+    def sections(self) -> list[tuple[str, str]]:
+        """The page's headings, fixed for all rules, each with its text."""
+        return [
+            ("What it checks", self.checks),
+            ("Why it matters", self.why),
+            ("How to fix", self.fix),
+            ("Example", self.example),
+            ("When to waive", self.waive),
+            ("Since version", self.since),
+        ]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a rule's function found, and where; of the rule's severity unless it names another."""
+
+    path: Path | str
+    message: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Why a rule, or a part of it, could not be applied. Always shown, and never a pass."""
+
+    reason: str
+
+
+class UnreadableError(InputError):
+    """A file cannot be read. The rule `rule` says so; the others that need it are skipped."""
+
+    def __init__(self, rule: str, path: Path, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.path = path
+
+
+Read = TypeVar("Read")
+
+
+class read_once(cached_property[Read]):  # noqa: N801 - a decorator, as the one it extends
+    """A `cached_property` that does not read a damaged file again: every rule would, in vain."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Read: ...
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | Read:
+        if instance is None:
+            return self
+        failures = instance.__dict__.setdefault("_unreadable", {})
+        if self.attrname in failures:
+            raise failures[self.attrname].with_traceback(None)
+        try:
+            return super().__get__(instance, owner)
+        except UnreadableError as error:
+            failures[self.attrname] = error
+            raise
+
+
+@dataclass(frozen=True)
+class Unverified:
+    """What a rule looked at and no file decides: somebody's words or choice."""
+
+    what: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding: rule, severity, the file a person can open, and what is wrong there."""
+
+    code: str
+    severity: Severity
+    path: str
+    message: str
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names, for a message."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def bounded_line(text: str) -> str:
+    """One line of bounded length: names and values come from strangers, and reach a terminal."""
+    shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    return printable(shown)
