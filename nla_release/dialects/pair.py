@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nla_release.base_model.measure import measure_base
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.embedding import measured_embedding
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
 from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
@@ -15,9 +16,51 @@ from nla_release.dialects.rendering import Rendering, latest_commit, of_base
 from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown
-from nla_release.errors import ConfigError, PairError, RefusedError, SidecarError
+from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
 from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import read_reference
+
+
+@dataclass(frozen=True)
+class MeasuredEmbedding:
+    """The mean L2 norm of the sampled rows, their width, and which rows of what these are."""
+
+    norm: float
+    width: int
+    source: str
+
+
+def measured_embedding(
+    base: str | None, commit: str | None, folder: Path | None
+) -> MeasuredEmbedding | None:
+    """The norm in a copy of the base, or else at its pinned commit; None if neither is at hand.
+
+    Args:
+        base: Hub id.
+        commit: the pinned commit; without one, only a copy is measured.
+        folder: a copy of the base, weights included, that somebody names.
+
+    Raises:
+        InputError: the folder's weights are damaged.
+    """
+    if folder is not None:
+        return _measured(base or "the base", commit or "unpinned", folder)
+    if base is None or commit is None:
+        return None
+    try:
+        return _measured(base, commit, None)
+    except NlaReleaseError:  # nothing there or no way there: the norm is asked for
+        return None
+
+
+def _measured(base: str, commit: str, folder: Path | None) -> MeasuredEmbedding:
+    facts = measure_base(base, commit, folder)
+    rows = f"{facts.embedding.rows} sampled rows of {facts.embedding.vocabulary}"
+    where = "the copy given of the base" if folder else f"{base} at {commit}"
+    return MeasuredEmbedding(
+        facts.embedding.norm_mean, facts.hidden_size, f"the embedding of {where}, {rows}"
+    )
+
 
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
 _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")
