@@ -106,10 +106,10 @@ def level_of(answers: Answers) -> Level:
 
 def pair_contrasts(answers: Answers) -> Contrasts:
     """The own text against the texts of other rows, by cosines less `answers.mean`."""
-    read = np.where(answers.failed[:, np.newaxis], answers.empty, answers.real)
+    failed = answers.failed[:, np.newaxis]
     return contrasts(
         centred(answers.gold, answers.mean),
-        centred(read, answers.mean),
+        centred(np.where(failed, answers.empty, answers.real), answers.mean),
         answers.documents,
         answers.texts,
         answers.failed,

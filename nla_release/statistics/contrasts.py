@@ -18,16 +18,16 @@ stands in for others it is the empty text, which is what the AR was given.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nla_release.statistics.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.statistics.formulas import AT_ONCE, Floats, Interval, row_blocks, unit_rows
+from nla_release.statistics.formulas import Floats, Interval, row_blocks, unit_rows
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def contrasts(
     *,
     level: float = 0.95,
 ) -> Contrasts:
-    """All four contrasts, in one pass over the rows.
+    """All four contrasts.
 
     The interval of a contrast takes whole documents out, one at a time, with their rows and with
     their texts (jackknife). Texts that several documents share are not independent either, so the
@@ -72,8 +72,9 @@ def contrasts(
     The degrees of freedom are the effective number of documents or texts, whichever is smaller,
     less 1. Documents and texts without a row that has both arms do not count for that.
 
-    Scores are linear in what is read, so that a whole document is one vector, and no matrix of
-    [N, N] is needed: 10,000 rows take seconds.
+    Scores are linear in what is read and in the activations. So rows that have equally many texts
+    to compare with are summed into one vector, and texts that are taken out together into another:
+    no pair of two rows is scored.
 
     Args:
         activations: [N, d].
@@ -88,19 +89,19 @@ def contrasts(
     Source: Efron and Stein, Annals of Statistics 9 (1981), for the jackknife; Cameron, Gelbach and
     Miller, Journal of Business and Economic Statistics 29 (2011), for two ways of clustering.
     """
-    groupings = _groupings(documents, texts, failed)
-    pairs = [_OWN_SAME, _SAME_OTHER, _OWN_OTHER, *([_OWN_TOKEN] if tokens is not None else [])]
-    arms = _Arms(activations, read, groupings, tokens)
-    sums = _summed_up(arms, groupings, dict.fromkeys(pairs, (~failed).astype(np.float64)))
-    found = [sums[pair].contrast(level) for pair in pairs]
-    if failed.any():
-        weights = {pair: sums[pair].without_best(failed) for pair in pairs}
-        without_best = _summed_up(arms, groupings, weights)
-        found = [
-            replace(each, interval=lower([each.interval, without_best[pair].interval(level)]))
-            for pair, each in zip(pairs, found, strict=True)
-        ]
-    return Contrasts(found[0], found[1], found[2], found[3] if len(found) == 4 else None)
+    by_document, everything = _numbered(documents), _Cells(np.zeros(len(read), np.intp))
+    groupings = _groupings(by_document, texts, failed)
+    arms = _Arms(activations, read, by_document, everything, groupings, failed)
+    within, between, above_others = (
+        arms.contrast(signs, level) for signs in (_OWN_LESS_NEAR, _NEAR_LESS_FAR, _OWN_LESS_FAR)
+    )
+    above_token = None
+    if tokens is not None:
+        by_token = _numbered(tokens)
+        both = by_token.and_by(by_document)
+        arms = _Arms(activations, read, both, by_token, groupings, failed)
+        above_token = arms.contrast(_OWN_LESS_FAR, level)
+    return Contrasts(within, between, above_others, above_token)
 
 
 def centred(vectors: npt.NDArray[np.floating[Any]], mean: npt.NDArray[np.floating[Any]]) -> Floats:
@@ -110,273 +111,295 @@ def centred(vectors: npt.NDArray[np.floating[Any]], mean: npt.NDArray[np.floatin
     activation's energy, plain cosines are near 1 whatever is read, and only centred ones tell rows
     apart. With `mean` zero these are the plain unit vectors.
     """
-    return unit_rows(unit_rows(vectors) - mean.astype(np.float64))
+    return unit_rows(vectors, mean.astype(np.float64))
 
 
-_Arm = Literal["own", "same_document", "other_documents", "same_token"]
-_OWN_SAME: tuple[_Arm, _Arm] = ("own", "same_document")
-_SAME_OTHER: tuple[_Arm, _Arm] = ("same_document", "other_documents")
-_OWN_OTHER: tuple[_Arm, _Arm] = ("own", "other_documents")
-_OWN_TOKEN: tuple[_Arm, _Arm] = ("own", "same_token")
+_Positions = npt.NDArray[np.intp]
+
+# How much each of the three arms of `_Arms` counts.
+_OWN_LESS_NEAR, _NEAR_LESS_FAR, _OWN_LESS_FAR = (1, -1, 0), (0, 1, -1), (1, 0, -1)
 
 
-class _Grouping:
-    """One way to take rows together, and to take a whole group out."""
+class _Cells:
+    """One way to take N things together, by labels [N]."""
 
-    def __init__(self, names: Sequence[object]) -> None:
-        _, self.label, self.sizes = np.unique(
-            np.asarray(names), return_inverse=True, return_counts=True
+    def __init__(self, labels: _Positions) -> None:
+        _, self.first, self.label, self.sizes = np.unique(
+            labels, return_index=True, return_inverse=True, return_counts=True
         )
-        self.groups = len(self.sizes)
-        self.effective = _effective(self.sizes.astype(np.float64))
-        self._order = np.argsort(self.label, kind="stable")
-        self._starts = np.concatenate([[0], np.cumsum(self.sizes)])
 
-    def rows(self, label: int) -> npt.NDArray[np.intp]:
-        """The rows of a group."""
-        return self._order[self._starts[label] : self._starts[label + 1]]
+    def __len__(self) -> int:
+        return len(self.sizes)
 
-    def members(self, rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], ...]:
-        """Pairs of a row, as its place in `rows`, and each row of its group."""
-        sizes = self.sizes[self.label[rows]]
-        place = np.repeat(np.arange(len(rows)), sizes)
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return place, self._order[np.repeat(self._starts[self.label[rows]], sizes) + within]
+    def and_by(self, other: "_Cells") -> "_Cells":
+        """By both: each cell lies in one of these and in one of the others."""
+        return _Cells(self.label * len(other) + other.label)
 
-    def gather(
-        self,
-        rows: int,
-        place: npt.NDArray[np.intp],
-        other: npt.NDArray[np.intp],
-        values: Floats,
-    ) -> Floats:
-        """[rows, groups] sums of a value per pair, by the place and the group of the other row."""
-        flat = place * self.groups + self.label[other]
-        return _summed(flat, values, rows * self.groups).reshape(rows, self.groups)
+    def sums(self, values: npt.NDArray[Any]) -> Floats:
+        """[K, cells] of values [K, N]."""
+        return np.stack([np.bincount(self.label, row, len(self)) for row in values])
+
+    def vectors(self, vectors: Floats, weights: Floats | None = None) -> Floats:
+        """[cells, d] sums of vectors [N, d], each times its weight."""
+        from scipy.sparse import csr_array  # takes a while to import, and `--help` needs none of it
+
+        times = np.ones(len(vectors)) if weights is None else weights
+        shape = len(self), len(vectors)
+        found: Floats = csr_array((times, (self.label, np.arange(len(times)))), shape) @ vectors
+        return found
+
+
+def _numbered(names: Iterable[Hashable]) -> _Cells:
+    """By name."""
+    numbers: dict[Hashable, int] = {}
+    return _Cells(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.intp))
 
 
 def _groupings(
-    documents: Sequence[str], texts: Sequence[str], failed: npt.NDArray[np.bool_]
-) -> tuple[_Grouping, ...]:
+    documents: _Cells, texts: Sequence[str], failed: npt.NDArray[np.bool_]
+) -> tuple[_Cells, ...]:
     """By document; and by text and by both, unless no two documents share a text.
 
     A failed row says nothing, which is shared with nobody.
     """
-    said = [f"failed {at}" if failed[at] else f"said {text}" for at, text in enumerate(texts)]
-    by_document, by_text = _Grouping(documents), _Grouping(said)
-    both = _Grouping((by_document.label * by_text.groups + by_text.label).tolist())
-    return (by_document,) if both.groups == by_text.groups else (by_document, by_text, both)
+    by_text = _numbered(at if failed[at] else text for at, text in enumerate(texts))
+    both = documents.and_by(by_text)
+    return (documents,) if len(both) == len(by_text) else (documents, by_text, both)
 
 
 @dataclass(frozen=True)
-class _Scores:
-    """One arm's mean score of some rows, [rows], and the same without each group of texts."""
+class _Sums:
+    """Scores summed over rows that have equally many texts in each arm: M such sums.
 
-    whole: Floats
-    without: Sequence[Floats]  # a [rows, groups] or [rows, 1] for each grouping
+    Attributes:
+        group: [M] which group these rows and texts are without.
+        totals: [3, M] by arm, over all texts of all rows.
+        counts: [3, M] texts of one row.
+        rows: [M] how many. What other sums stand for instead has negative totals and rows.
+    """
+
+    group: _Positions
+    totals: Floats
+    counts: Floats
+    rows: Floats
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(
+            *(
+                np.concatenate([getattr(self, each.name), getattr(other, each.name)], axis=-1)
+                for each in fields(self)
+            )
+        )
+
+    def __neg__(self) -> "_Sums":
+        return _Sums(self.group, -self.totals, self.counts, -self.rows)
+
+    def at(self, positions: _Positions, group: _Positions) -> "_Sums":
+        """Some of them, for the groups that are taken out of each."""
+        return _Sums(
+            group, self.totals[:, positions], self.counts[:, positions], self.rows[positions]
+        )
+
+    def less(
+        self,
+        *,
+        near: Floats | int = 0,
+        near_texts: npt.NDArray[Any] | int = 0,
+        far: Floats,
+        far_texts: npt.NDArray[Any],
+    ) -> "_Sums":
+        """Less these scores, of so many texts of each row, in the second and third arm."""
+        own, *totals = self.totals
+        one, *counts = self.counts
+        return replace(
+            self,
+            totals=np.stack([own, totals[0] - near, totals[1] - far]),
+            counts=np.stack([one, counts[0] - near_texts, counts[1] - far_texts]),
+        )
+
+    def differences(self, signs: Sequence[int], groups: int) -> Floats:
+        """[2, groups] the sum of signed means over rows with a text in each arm; and those rows."""
+        used = np.flatnonzero(signs)
+        known = (self.counts[used] > 0).all(axis=0)
+        means = self.totals[used][:, known] / self.counts[used][:, known]
+        values = np.asarray(signs, np.float64)[used] @ means
+        return np.stack(
+            [np.bincount(self.group[known], each, groups) for each in (values, self.rows[known])]
+        )
 
 
 class _Arms:
-    """The scores of every arm, some rows at a time."""
+    """Three arms of each row: its own text, the others of its cell, those around the cell.
+
+    The cells `inside` lie in those of `around`. Rows of one cell have equally many texts in each
+    arm. What is [3, ...] is by arm, in this order.
+    """
 
     def __init__(
         self,
         activations: Floats,
         read: Floats,
-        groupings: Sequence[_Grouping],
-        tokens: Sequence[str] | None,
+        inside: _Cells,
+        around: _Cells,
+        groupings: Sequence[_Cells],
+        failed: npt.NDArray[np.bool_],
     ) -> None:
-        self._activations = activations
-        self._read = read
-        self._groupings = groupings
-        self._document = groupings[0]
-        self._token = None if tokens is None else _Grouping(tokens)
-        self._all = read.sum(axis=0)
-        self._by_group = [_group_sums(read, grouping) for grouping in groupings]
-
-    def pieces(self) -> Iterator[slice]:
-        """Rows that are taken together, all of them."""
-        widest = max(
-            [grouping.groups for grouping in self._groupings]
-            + [int(each.sizes.max()) for each in (self._document, self._token) if each is not None]
+        self._activations, self._read, self._failed = activations, read, failed
+        self._inside, self._around, self._groupings = inside, around, groupings
+        own = np.einsum("ij,ij->i", activations, read)
+        near, far = (
+            _dots(activations, np.arange(len(read)), each.vectors(read), each.label)
+            for each in (inside, around)
         )
-        yield from row_blocks(len(self._activations), widest, AT_ONCE)
+        self._totals = np.stack([own, near - own, far - near])
+        # The cell around each inner one, and inner ones with equally many texts in the same one.
+        self._outer = around.label[inside.first]
+        self._alike = _Cells(self._outer * (len(read) + 1) + inside.sizes)
+        sizes, wider = inside.sizes, around.sizes[self._outer]
+        self._counts = np.stack([np.ones_like(sizes), sizes - 1, wider - sizes]).astype(np.float64)
+        self._explained = np.where(failed, 0.0, 1.0)
+        self._summed = self._sums(self._explained)
 
-    def of(self, rows: slice) -> dict[_Arm, _Scores]:
-        """The arms' scores of these rows."""
-        places = np.arange(rows.start, rows.stop)
-        own = np.einsum("ij,ij->i", self._activations[rows], self._read[rows])
-        place, other = self._document.members(places)
-        scores = self._pairs(places, self._document)
-        apart = other != places[place]
-        found: dict[_Arm, _Scores] = {
-            "own": _Scores(own, [own[:, np.newaxis]] * len(self._groupings)),
-            "same_document": self._few(len(places), place[apart], other[apart], scores[apart]),
-            "other_documents": self._others(rows, place, other, scores),
-        }
-        if self._token is not None:
-            place, other = self._token.members(places)
-            elsewhere = self._document.label[other] != self._document.label[places[place]]
-            scores = self._pairs(places, self._token)[elsewhere]
-            found["same_token"] = self._few(len(places), place[elsewhere], other[elsewhere], scores)
-        return found
-
-    def _pairs(self, places: npt.NDArray[np.intp], grouping: _Grouping) -> Floats:
-        """[pairs] scores of the pairs that `grouping.members(places)` gives, a group at a time."""
-        labels = grouping.label[places]
-        ends = np.cumsum(grouping.sizes[labels])
-        found = np.empty(int(ends[-1]))
-        order = np.argsort(labels, kind="stable")
-        for some in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-            rows = grouping.rows(int(labels[some[0]]))
-            block = self._activations[places[some]] @ self._read[rows].T
-            found[(ends[some] - len(rows))[:, np.newaxis] + np.arange(len(rows))] = block
-        return found
-
-    def _few(
-        self,
-        rows: int,
-        place: npt.NDArray[np.intp],
-        other: npt.NDArray[np.intp],
-        scores: Floats,
-    ) -> _Scores:
-        """An arm of few texts for each row, given pair by pair."""
-        total = _summed(place, scores, rows)
-        count = np.bincount(place, minlength=rows).astype(np.float64)
-        without = [
-            _mean(
-                total[:, np.newaxis] - grouping.gather(rows, place, other, scores),
-                count[:, np.newaxis] - grouping.gather(rows, place, other, np.ones(len(scores))),
-            )
-            for grouping in self._groupings
-        ]
-        return _Scores(_mean(total, count), without)
-
-    def _others(
-        self,
-        rows: slice,
-        place: npt.NDArray[np.intp],
-        inside: npt.NDArray[np.intp],
-        scores: Floats,
-    ) -> _Scores:
-        """The arm of all texts but those of the row's document, `inside`, with these scores."""
-        size, n = rows.stop - rows.start, len(self._read)
-        total: Floats = self._activations[rows] @ self._all
-        total -= np.bincount(place, weights=scores)
-        count = n - np.bincount(place).astype(np.float64)
-        without = []
-        for grouping, sums in zip(self._groupings, self._by_group, strict=True):
-            outside = self._activations[rows] @ sums.T
-            outside -= grouping.gather(size, place, inside, scores)
-            counts = grouping.sizes - grouping.gather(size, place, inside, np.ones(len(scores)))
-            without.append(_mean(total[:, np.newaxis] - outside, count[:, np.newaxis] - counts))
-        return _Scores(_mean(total, count), without)
-
-
-def _effective(sizes: Floats) -> float:
-    """`D / (1 + CV^2)` of the sizes of D groups, as `clustered.effective_documents`."""
-    return float(sizes.sum() ** 2 / np.sum(sizes**2))
-
-
-def _group_sums(read: Floats, grouping: _Grouping) -> Floats:
-    """[groups, d] sums of what the AR made of each group's texts."""
-    sums = np.zeros((grouping.groups, read.shape[1]))
-    np.add.at(sums, grouping.label, read)
-    return sums
-
-
-def _summed(places: npt.NDArray[np.intp], values: Floats, count: int) -> Floats:
-    """[count] sums of values by place."""
-    sums: npt.NDArray[Any] = np.bincount(places, weights=values, minlength=count)
-    return sums
-
-
-def _mean(total: Floats, count: Floats) -> Floats:
-    """NaN where there is nothing to take the mean of."""
-    unknown = np.full(total.shape, np.nan)
-    found: Floats = np.divide(total, count, out=unknown, where=count > 0.5)
-    return found
-
-
-def _summed_up(
-    arms: _Arms,
-    groupings: Sequence[_Grouping],
-    weights: Mapping[tuple[_Arm, _Arm], Floats],
-) -> dict[tuple[_Arm, _Arm], "_Sums"]:
-    """The contrasts of some arms over all rows, with the weight [N] of each row; a tie has 0."""
-    sums = {pair: _Sums(groupings) for pair in weights}
-    for rows in arms.pieces():
-        scores = arms.of(rows)
-        for (first, second), total in sums.items():
-            total.add(rows, scores[first], scores[second], weights[first, second][rows])
-    return sums
-
-
-class _Sums:
-    """A contrast under way: sums over rows, whole and without each group."""
-
-    def __init__(self, groupings: Sequence[_Grouping]) -> None:
-        self._groupings = groupings
-        self._first = self._second = self._difference = 0.0
-        self._n = 0
-        self._apart: list[Floats] = []
-        self._without = [np.zeros((2, grouping.groups)) for grouping in groupings]
-        self._sizes = [np.zeros(grouping.groups) for grouping in groupings]
-
-    def add(self, rows: slice, first: _Scores, second: _Scores, weights: Floats) -> None:
-        """Take some more rows."""
-        has_both = ~np.isnan(first.whole + second.whole)
-        self._n += int(has_both.sum())
-        self._apart.append(first.whole - second.whole)
-        self._first += float((first.whole * weights)[has_both].sum())
-        self._second += float((second.whole * weights)[has_both].sum())
-        for at, grouping in enumerate(self._groupings):
-            labels = grouping.label[rows]
-            self._sizes[at] += np.bincount(labels[has_both], minlength=grouping.groups)
-            apart = (first.without[at] - second.without[at]) * weights[:, np.newaxis]
-            kept = ~np.isnan(first.without[at] + second.without[at])
-            kept = np.broadcast_to(kept, (len(weights), grouping.groups)).copy()
-            kept[np.arange(len(weights)), labels] = False
-            self._without[at][0] += np.sum(np.where(kept, apart, 0.0), axis=0)
-            self._without[at][1] += kept.sum(axis=0)
-
-    def without_best(self, failed: npt.NDArray[np.bool_]) -> Floats:
-        """[N] weights that take as many of the best rows as ties as failed, of those with both."""
-        apart = np.concatenate(self._apart)
-        weights: Floats = (~failed).astype(np.float64)
-        known = ~np.isnan(apart)
-        weights[known] = best_as_ties(apart[known], failed[known])
-        return weights
-
-    def contrast(self, level: float) -> Contrast:
-        """The mean and its interval, when all rows are in."""
-        if not self._n:
+    def contrast(self, signs: Sequence[int], level: float) -> Contrast:
+        """The arm with sign 1 against the arm with sign -1."""
+        counts = self._counts[:, self._inside.label]
+        both = np.all(counts[np.flatnonzero(signs)] > 0, axis=0)
+        if not both.any():
             return Contrast(math.nan, math.nan, math.nan, None, 0)
-        first, second = self._first / self._n, self._second / self._n
-        return Contrast(
-            first=first,
-            second=second,
-            difference=first - second,
-            interval=self.interval(level),
-            n=self._n,
+        one, other = (
+            self._totals[arm, both] / counts[arm, both] for arm in map(signs.index, (1, -1))
         )
+        interval = self._interval(signs, both, self._summed, level)
+        if self._failed.any():
+            weights = self._explained.copy()
+            weights[both] = best_as_ties(one - other, self._failed[both])
+            interval = lower([interval, self._interval(signs, both, self._sums(weights), level)])
+        first, second = (float(np.mean(arm * self._explained[both])) for arm in (one, other))
+        return Contrast(first, second, first - second, interval, len(one))
 
-    def interval(self, level: float) -> Interval | None:
+    def _interval(
+        self,
+        signs: Sequence[int],
+        both: npt.NDArray[np.bool_],
+        summed: Sequence[_Sums],
+        level: float,
+    ) -> Interval | None:
         """Of the mean; None where there are too few documents, or too few different texts."""
-        if np.count_nonzero(self._sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
+        sizes = [np.bincount(each.label[both]) for each in self._groupings]
+        if np.count_nonzero(sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
             return None
-        difference = (self._first - self._second) / self._n
-        effective = [_effective(sizes) for sizes in self._sizes]
-        freedom = min(*(grouping.effective for grouping in self._groupings), *effective) - 1
+        freedom = min(map(_effective, (*sizes, *(each.sizes for each in self._groupings)))) - 1
         if freedom < 1:
             return None
+        whole = summed[0].differences(signs, 1)
         variances = []
-        for sums, counts in self._without:
-            if (counts == 0).any():
+        for grouping, changes in zip(self._groupings, summed[1:], strict=True):
+            total, rows = whole + changes.differences(signs, len(grouping))
+            if (rows < 0.5).any():
                 return None  # nothing is left without some group
-            variances.append(jackknife_variance(sums / counts))
+            variances.append(jackknife_variance(total / rows))
         variance = variances[0]
         if len(variances) == 3:
             variance += max(0.0, variances[1] - variances[2])
+        difference = float(whole[0, 0] / whole[1, 0])
         margin = t_quantile(freedom, level) * math.sqrt(variance)
         return difference - margin, difference + margin
+
+    def _sums(self, weights: Floats) -> list[_Sums]:
+        """Of all rows with their weights [N]; and what changes without a group, by grouping."""
+        inside = self._inside
+        totals = inside.sums(self._totals * weights)
+        whole = _Sums(
+            np.zeros(len(inside), np.intp), totals, self._counts, inside.sizes.astype(np.float64)
+        )
+        asked = inside.vectors(self._activations, weights)
+        return [whole, *(self._changes(each, weights, whole, asked) for each in self._groupings)]
+
+    def _changes(self, grouping: _Cells, weights: Floats, whole: _Sums, asked: Floats) -> _Sums:
+        """What changes in the sums, by group, when one is taken out.
+
+        Args:
+            grouping: the groups.
+            weights: [N] of rows.
+            whole: sums of the inner cells.
+            asked: [cells, d] activations summed by inner cell, with their weights.
+        """
+        inner, outer = self._inside.and_by(grouping), self._around.and_by(grouping)
+        read = outer.vectors(self._read)
+
+        # Rows of a cell lose the group's texts around it.
+        alike = self._alike
+        together = _Sums(
+            np.empty(len(alike), np.intp),
+            alike.sums(whole.totals),
+            whole.counts[:, alike.first],
+            alike.sums(whole.rows[np.newaxis])[0],
+        )
+        at, out, scores = _products(
+            alike.vectors(asked), self._outer[alike.first], read, self._around.label[outer.first]
+        )
+        before = together.at(at, grouping.label[outer.first[out]])
+        changes = before.less(far=scores, far_texts=outer.sizes[out]) + -before
+
+        # Where the group has rows in the cell itself, others are left, with fewer texts inside it.
+        cell, out = self._inside.label[inner.first], outer.label[inner.first]
+        before, scores = whole.at(cell, grouping.label[inner.first]), _dots(asked, cell, read, out)
+        changes += -before.less(far=scores, far_texts=outer.sizes[out])
+        if len(inner) > len(self._inside):
+            near_read = inner.vectors(self._read)
+            rows = np.arange(len(weights))
+            near, far = (
+                there
+                - inner.sums((weights * _dots(self._activations, rows, each, to))[np.newaxis])[0]
+                for there, each, to in (
+                    (_dots(asked, cell, near_read, np.arange(len(inner))), near_read, inner.label),
+                    (scores, read, outer.label),
+                )
+            )
+            left = replace(
+                before,
+                totals=before.totals - inner.sums(self._totals * weights),
+                rows=before.rows - inner.sizes,
+            )
+            changes += left.less(
+                near=near,
+                near_texts=inner.sizes,
+                far=far - near,
+                far_texts=outer.sizes[out] - inner.sizes,
+            )
+        return changes
+
+
+def _dots(a: Floats, rows: _Positions, b: Floats, others: _Positions) -> Floats:
+    """[M] the product of a row of `a` and one of `b`, for M pairs of them."""
+    found = np.empty(len(rows))
+    for some in row_blocks(len(rows), a.shape[1]):
+        np.einsum("ij,ij->i", a[rows[some]], b[others[some]], out=found[some])
+    return found
+
+
+def _products(
+    a: Floats, cells: _Positions, b: Floats, other_cells: _Positions
+) -> tuple[_Positions, _Positions, Floats]:
+    """All pairs of a row of `a` and one of `b` that are of one cell, and their products.
+
+    Args:
+        a: [., d].
+        cells: the cell of each row, in order.
+        b: [., d].
+        other_cells: the same of `b`.
+    """
+    found = []
+    for cell in range(cells[-1] + 1):
+        (start, end), (first, last) = (
+            np.searchsorted(each, [cell, cell + 1]) for each in (cells, other_cells)
+        )
+        rows, others = np.indices((end - start, last - first)).reshape(2, -1)
+        found.append((rows + start, others + first, (a[start:end] @ b[first:last].T).ravel()))
+    rows, others, products = (np.concatenate(each) for each in zip(*found, strict=True))
+    return rows, others, products
+
+
+def _effective(sizes: npt.NDArray[Any]) -> float:
+    """`D / (1 + CV^2)` of the sizes of D groups, as `clustered.effective_documents`."""
+    return float(sizes.sum() ** 2 / np.sum(sizes.astype(np.float64) ** 2))

@@ -66,13 +66,28 @@ def norm_summary(vectors: npt.NDArray[Any]) -> NormSummary:
     )
 
 
-def unit_rows(vectors: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Each row of [N, d] at L2 norm 1; a zero row stays zero."""
-    units = vectors.astype(np.float64)
-    for rows in row_blocks(*units.shape):
-        norms = np.sqrt(np.einsum("ij,ij->i", units[rows], units[rows]))
-        units[rows] /= np.where(norms > 0, norms, 1)[:, np.newaxis]
+def unit_rows(
+    vectors: npt.NDArray[np.floating[Any]], less: npt.NDArray[np.floating[Any]] | None = None
+) -> Floats:
+    """Each row of [N, d] at L2 norm 1; a zero row stays zero.
+
+    With `less` [d], what is left of these unit rows without that vector, at norm 1 again.
+    """
+    units = np.empty(vectors.shape)
+    for rows in row_blocks(len(vectors), vectors.shape[1]):
+        block = units[rows]
+        block[:] = vectors[rows]
+        _normalise(block)
+        if less is not None:
+            block -= less
+            _normalise(block)
     return units
+
+
+def _normalise(block: Floats) -> None:
+    """In place."""
+    norms = np.sqrt(np.einsum("ij,ij->i", block, block))
+    block /= np.where(norms > 0, norms, 1)[:, np.newaxis]
 
 
 def cosine_rows(
