@@ -35,8 +35,8 @@ from nla_release.calibration.report import (
 )
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
+from nla_release.evidence.controls import all_places, failures, has
 from nla_release.evidence.controls import cosines as cosines_of
-from nla_release.evidence.controls import failures, has
 from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Control
 from nla_release.statistics.enough import NO_VARIANCE, refuse_single
 from nla_release.statistics.formulas import (
@@ -243,7 +243,7 @@ def _image(function: Callable[[float], float], interval: Interval | None) -> Int
 
 
 def _retrieval(evidence: Evidence, measures: Measures) -> Retrieval:
-    hit = evidence.places.found
+    hit = all_places(evidence, measures).found
     found = hit.astype(np.float64)
     n, rows_of = len(found), Counter(evidence.documents)
     telling_document = np.array([1 / rows_of[document] for document in evidence.documents])

@@ -46,7 +46,7 @@ from nla_release.evidence.vectors import first_with_text
 from nla_release.statistics.blocks import BOOTSTRAP
 from nla_release.statistics.clustered import sign_flip_p
 from nla_release.statistics.enough import NO_VARIANCE, too_few
-from nla_release.statistics.formulas import Floats, cosine_rows
+from nla_release.statistics.formulas import Floats
 from nla_release.statistics.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.statistics.places import retrieved
 
@@ -93,7 +93,10 @@ def compare_two(
     if not len(one):
         reason = _why_nothing_is_common(first, second)
         return Unpaired(first=first.name, second=second.name, reason=reason)
-    sides = _Side(first.evidence, one), _Side(second.evidence, other)
+    sides = (
+        _Side(first.evidence, one, measures),
+        _Side(second.evidence, other, measures),
+    )
     figures, left_out = _figures(*sides, measures)
     if measures.clustered:
         figures += _claim_figures(*sides) + _source_figures(*sides)
@@ -117,25 +120,24 @@ def compare_two(
 class _Side:
     """One release's part of the common rows, in the order of their ids."""
 
-    def __init__(self, evidence: Evidence, positions: npt.NDArray[np.intp]) -> None:
+    def __init__(
+        self, evidence: Evidence, positions: npt.NDArray[np.intp], measures: Measures
+    ) -> None:
         self.evidence = evidence
         self.positions = positions
         self.documents = [evidence.rows[at].document for at in positions]
         self.texts = [evidence.rows[at].explanation for at in positions]
         self.failed = evidence.failed("real")[positions]
-        self.retrieved = retrieved(self.vectors("real"), self.vectors("gold"))
-
-    def vectors(self, name: str) -> npt.NDArray[np.float32]:
-        """[n, d] of a condition."""
-        return self.evidence.vectors[name][self.positions]
+        gold, real = (evidence.vectors[name][positions] for name in ("gold", "real"))
+        self.retrieved = retrieved(real, gold, controls.centre(evidence, measures))
 
     def cosines(self, name: controls.Answer) -> Floats:
         """[n] cosines under a control, or under `real`."""
         return controls.cosines(self.evidence, name)[self.positions]
 
-    def centred_cosines(self) -> Floats:
-        """[n] of the real reconstruction."""
-        return controls.centred_cosines(self.evidence, "real")[self.positions]
+    def centred_cosines(self, name: controls.Answer) -> Floats:
+        """[n] of the same."""
+        return controls.centred_cosines(self.evidence, name)[self.positions]
 
     def changes(self) -> dict[str, tuple[Floats, Floats]]:
         """By id of a common row: for each of its claims, the error's change without it.
@@ -154,14 +156,19 @@ class _Side:
             if self.evidence.rows[at].probed_claims
         }
 
-    def source_texts(self) -> dict[str, float]:
-        """By id of a common row, one per document: the cosine of its source text - gibberish."""
+    def source_texts(self, measures: Measures) -> dict[str, float]:
+        """By id of a common row, one per document: the cosine of its source text - gibberish.
+
+        Centred or plain, as `measures` has them.
+        """
         if "discrimination_factual" not in self.evidence.vectors:
             return {}
         at = first_with_text(self.evidence.rows)
         gold = self.evidence.vectors["gold"][at]
         factual, gibberish = (
-            cosine_rows(gold, self.evidence.vectors[f"discrimination_{name}"])
+            controls.between(
+                self.evidence, gold, self.evidence.vectors[f"discrimination_{name}"], measures
+            )
             for name in ("factual", "gibberish")
         )
         common = set(self.positions.tolist())
@@ -225,15 +232,12 @@ def _figures(
     first: _Side, second: _Side, measures: Measures
 ) -> tuple[list[PairedFigure], list[str]]:
     """Means of both and of their differences; and what was left out, with the reason."""
-    frozen = np.array_equal(
-        first.evidence.vectors["reference_mean"], second.evidence.vectors["reference_mean"]
-    )
+    frozen, sides = _same_mean(first, second), (first, second)
     real = [side.cosines("real") for side in (first, second)]
     columns = {"cosine": real, "mse": [2 * (1 - cosines) for cosines in real]}
     left_out = []
-    if frozen and measures.clustered:
-        sides = (first, second)
-        columns = {"centred cosine": [side.centred_cosines() for side in sides]} | columns
+    if centred := frozen and measures.clustered:
+        columns = {"centred cosine": [side.centred_cosines("real") for side in sides]} | columns
     if not frozen:
         left_out.append(
             "centred cosine, FVE and the mean vector: the releases name other reference sets"
@@ -245,12 +249,18 @@ def _figures(
     else:
         columns["fve"] = [1 - 2 * (1 - cosines) / variance for cosines in real]
     for name in _CONTROLS:
-        if _in_both(name, first, second, frozen=frozen):
-            columns[f"cosine - {name.replace('_', ' ')}"] = [
-                cosines - side.cosines(name)
-                for cosines, side in zip(real, (first, second), strict=True)
+        if not _in_both(name, first, second, frozen=frozen):
+            continue
+        words = name.replace("_", " ")
+        if centred and name != "predict_mean":  # which nothing is left of
+            columns[f"centred cosine - {words}"] = [
+                side.centred_cosines("real") - side.centred_cosines(name) for side in sides
             ]
-    columns["top-1 retrieval"] = [side.retrieved.astype(np.float64) for side in (first, second)]
+        else:
+            columns[f"cosine - {words}"] = [
+                cosines - side.cosines(name) for cosines, side in zip(real, sides, strict=True)
+            ]
+    columns["top-1 retrieval"] = [side.retrieved.astype(np.float64) for side in sides]
     return _paired(columns, first.documents, measures), left_out
 
 
@@ -304,12 +314,22 @@ def _claim_figures(first: _Side, second: _Side) -> list[PairedFigure]:
 
 def _source_figures(first: _Side, second: _Side) -> list[PairedFigure]:
     """Document by document, where both ARs read a source text of the same row."""
-    before, after = first.source_texts(), second.source_texts()
+    centred = _same_mean(first, second)
+    before, after = (
+        side.source_texts(FORMAT_3 if centred else FORMAT_2) for side in (first, second)
+    )
     common = [id_ for id_ in before if id_ in after]
     if not common:
         return []
     columns = [np.array([side[id_] for id_ in common]) for side in (before, after)]
-    return _paired({"source text - gibberish": columns}, common)
+    name = f"{'centred ' * centred}cosine, source text - gibberish"
+    return _paired({name: columns}, common)
+
+
+def _same_mean(first: _Side, second: _Side) -> bool:
+    """Whether centred cosines of both are less the same vector."""
+    one, other = (side.evidence.vectors["reference_mean"] for side in (first, second))
+    return np.array_equal(one, other)
 
 
 def _paired(

@@ -184,12 +184,12 @@ def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
 
     One text has one reconstruction, which is nearest to one activation.
     """
-    found = []
+    found, mean = [], evidence.vectors["reference_mean"]
     for tensor, texts in _read(evidence):
         distinct = len({looks(text) for text in texts if text is not None})
         if distinct == len(texts):
             continue
-        hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"]).sum())
+        hits = int(retrieved(evidence.vectors[tensor], evidence.vectors["gold"], mean).sum())
         if hits > distinct:
             found.append((tensor, hits, distinct))
     return found

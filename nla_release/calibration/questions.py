@@ -74,7 +74,7 @@ def _apart(calibration: CurrentCalibration) -> Iterator[Row]:
     pairs, found = calibration.contrasts, calibration.retrieval
     yield from _contrasts("Centred cosine", pairs.within, pairs.between, pairs.above_token)
     if inside := found.in_document:
-        name = "Own activation is the nearest of its document"
+        name = "Own activation is found among those of its document"
         yield _against(name, inside, "knowing the document")
     yield _retrieved(found)
 

@@ -224,7 +224,10 @@ class Fve(Strict):
 
 
 class Retrieval(Strict):
-    """How often a reconstruction is closest to its own activation among all of them."""
+    """How often a reconstruction is closest to its own activation among all of them.
+
+    By centred cosine in format 3, by plain cosine before.
+    """
 
     hits: NonNegativeInt = Field(description="failures and ties are misses")
     n: Rows
@@ -247,10 +250,11 @@ class Retrieval(Strict):
     )
     in_document: AgainstChance | None = Field(
         default=None,
-        description="how often a reconstruction is closest to its own activation among those of its"
-        " document, over rows with another row in it; chance is what knowing the document gives,"
-        " 1 / rows of the document, and a failed row counts as much; absent before format 3, null"
-        " when no row has another",
+        description="how often a reconstruction finds its own activation among those of its"
+        " document, by centred cosines less each activation's mean over the document's texts;"
+        " chance is what knowing the document gives, 1 / explained rows of the document, and a"
+        " failed row counts as much; absent before format 3, null when no row has another in its"
+        " document",
     )
     percentile: AgainstChance | None = Field(
         default=None,

@@ -86,7 +86,7 @@ def _rows_apart(calibration: CurrentCalibration) -> Iterator[str]:
     yield f"They carry more than the last token{_small(pairs.above_token)}."
     if inside := found.in_document:
         yield (
-            "Within its document, the reconstruction is nearest to its own activation in"
+            "Among the activations of its document, the reconstruction finds its own in"
             f" {inside.mean:.1%} of {count(inside.n, 'row')}; knowing the document alone gives"
             f" {inside.chance:.1%}."
         )

@@ -3,7 +3,7 @@
 Two questions to the raw activations, without the pair: is the nearest other activation of the same
 document, and can a linear map tell the document? Where even these are at chance, no explanation
 could do better, and the data or the layer is the problem. The first is asked of the
-reconstructions too.
+reconstructions too. Nearness is by centred cosine; by plain cosine before format 3.
 """
 
 import math
@@ -18,6 +18,7 @@ from nla_release.diagnostics.model import Diagnostic
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
+from nla_release.statistics.contrasts import centred
 from nla_release.statistics.enough import too_few
 from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
 from nla_release.statistics.measures import FORMAT_3, Measures
@@ -52,8 +53,13 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
     documents = [evidence.documents[i] for i in rows]
     if few := too_few(documents, "rows that share their document"):
         return few
-    gold, real = evidence.vectors["gold"][rows], evidence.vectors["real"][rows]
-    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    gold: Vectors
+    real: Vectors
+    gold, real = (evidence.vectors[name][rows] for name in ("gold", "real"))
+    mean = evidence.vectors["reference_mean"]
+    told = unit_rows(gold) - mean.astype(np.float64)
+    if measures.clustered:
+        gold, real = centred(gold, mean), centred(real, mean)
     names, labels = np.unique(documents, return_inverse=True)
     counts = np.bincount(labels)
     n = len(rows)
@@ -62,7 +68,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
         nearest=measures.ratio(_nearest(gold, gold, labels), documents),
         nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
         nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels), documents),
-        probe=measures.ratio(_told(unit_rows(gold) - mean, labels), documents),
+        probe=measures.ratio(_told(told, labels), documents),
         probe_chance=counts.max() / n,
     )
 

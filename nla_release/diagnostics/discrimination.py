@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from nla_release.diagnostics.asking import Plan, Seen, Texts
 from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
 from nla_release.diagnostics.texts import gibberish as gibberish_like
-from nla_release.evidence.controls import CONTROLS, between
+from nla_release.evidence.controls import CONTROLS, between, centre
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row as EvidenceRow
 from nla_release.evidence.vectors import first_with_text
@@ -89,13 +89,15 @@ def report(
             seed=BOOTSTRAP.seed,
             level=BOOTSTRAP.level,
         ),
-        cross_row=measures.ranking(own_places(read, gold), documents, documents),
+        cross_row=measures.ranking(
+            own_places(read, gold, centre(evidence, measures)), documents, documents
+        ),
     )
 
 
 def _rows(found: Discrimination) -> Iterator[Row]:
     yield Row(
-        "Cosine of a source text, one per document",
+        "Centred cosine of a source text, one per document",
         found.factual,
         found.n,
         control=CONTROLS["gibberish"].words,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
 from nla_release.diagnostics.model import Diagnostic, mean_row, permutation_sentence, ranking_rows
+from nla_release.evidence.controls import all_places, centre
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
@@ -26,16 +27,17 @@ CANDIDATES = 50
 DRAWS = 4
 
 _FOUND = "Own activation is the nearest of all (top-1)"
+_MARGIN = "Centred cosine to the own activation above that to the nearest other"
 
 
 class Retrieval(Strict):
-    """Reconstructions to activations, by cosine."""
+    """Reconstructions to activations, by centred cosine; by plain cosine before format 3."""
 
     all: Ranking = Field(description="among the activations of all rows")
     drawn: Ranking = Field(description="among the rows of one draw: the worst of all draws")
     draws: PositiveInt = Field(description="draws of rows, each of half of them at most")
     margin: AgainstChance | None = Field(
-        description="mean of cosine to the own activation - cosine to the nearest other, over rows"
+        description="mean of centred cosine to the own activation - to the nearest other, over rows"
         " with an explanation; above 0 the own one is the nearest. Chance is the same of an"
         " activation at random in place of the own one; null when no row has an explanation"
     )
@@ -46,7 +48,8 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inc
     if few := too_few(evidence.documents):
         return few
     order = np.array(sorted(range(len(evidence.rows)), key=lambda row: evidence.rows[row].id))
-    found, documents = evidence.places.in_order(order), _at(evidence.documents, order)
+    found = all_places(evidence, measures).in_order(order)
+    documents = _at(evidence.documents, order)
     drawn = _rows_drawn(documents) if measures.clustered else _rows_drawn_singly(len(order))
     return Retrieval(
         all=measures.ranking(found, documents, documents),
@@ -88,8 +91,8 @@ def _rows_drawn_singly(rows: int) -> list[npt.NDArray[np.intp]]:
 def _among(evidence: Evidence, rows: npt.NDArray[np.intp], measures: Measures) -> Ranking:
     """Of some rows, among themselves."""
     real, gold = (evidence.vectors[name][rows] for name in ("real", "gold"))
-    documents = _at(evidence.documents, rows)
-    return measures.ranking(own_places(real, gold), documents, documents)
+    documents, mean = _at(evidence.documents, rows), centre(evidence, measures)
+    return measures.ranking(own_places(real, gold, mean), documents, documents)
 
 
 def _margin(
@@ -122,7 +125,7 @@ def _rows(found: Retrieval) -> Iterator[Row]:
     for name, ranking in _rankings(found).items():
         yield from ranking_rows(name, ranking)
     if found.margin:
-        yield mean_row("Cosine to the own activation above that to the nearest other", found.margin)
+        yield mean_row(_MARGIN, found.margin)
 
 
 def _sentences(found: Retrieval) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How much of the cosine is there before anything is read.
+"""How much of the plain cosine is there before anything is read.
 
 The mean vector knows the layer, the empty text knows the prompt's form, and another row's text
 knows how explanations sound. What they score belongs to none of this activation's content.
@@ -35,7 +35,7 @@ class Share(Strict):
 
 
 class Structural(Strict):
-    """The part of the cosine that controls already give."""
+    """The part of the plain cosine that controls already give."""
 
     real: Cosine = Field(description="of the explanation itself, over all rows")
     shares: Annotated[dict[StructuralName, Share], holds(*get_args(StructuralName))] = Field(
@@ -74,7 +74,7 @@ def _rows(found: Structural) -> Iterator[Row]:
     for name in get_args(StructuralName):
         given = found.shares[name]
         yield Row(
-            f"Share of the cosine: {CONTROLS[name].words}",
+            f"Share of the plain cosine: {CONTROLS[name].words}",
             given.share,
             given.n,
             control="the explanation itself",
@@ -96,7 +96,7 @@ def _sentences(found: Structural) -> Iterator[str]:
         else "the row's own explanation adds nothing to it"
     )
     yield (
-        f"Of the cosine {number(found.real)} {CONTROLS[name].words} gives a share of"
+        f"Of the plain cosine {number(found.real)} {CONTROLS[name].words} gives a share of"
         f" {number(most)} already: {added}."
     )
 

@@ -16,6 +16,7 @@ from nla_release.evidence.records import NOT_FROM_THE_EXPLANATION, TextCondition
 from nla_release.evidence.vectors import Condition
 from nla_release.statistics.formulas import Floats, cosine_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
+from nla_release.statistics.places import Places
 
 Vectors = npt.NDArray[np.floating[Any]]
 Answer = Condition | TextCondition | Literal["predict_mean"]
@@ -92,8 +93,18 @@ def scores(evidence: Evidence, name: Answer, measures: Measures) -> Floats:
 
 def between(evidence: Evidence, gold: Vectors, read: Vectors, measures: Measures) -> Floats:
     """[n] the same of any activations [n, d] and reconstructions [n, d]."""
-    mean = evidence.vectors["reference_mean"].astype(np.float64)
-    return cosine_rows(gold, read, mean if measures.clustered else None)
+    return cosine_rows(gold, read, centre(evidence, measures))
+
+
+def all_places(evidence: Evidence, measures: Measures) -> Places:
+    """Where each reconstruction places its own activation among all, by the same."""
+    return evidence.places if measures.clustered else evidence.plain_places
+
+
+def centre(evidence: Evidence, measures: Measures) -> Floats | None:
+    """[d] what unit vectors are compared without: the reference mean, nothing before format 3."""
+    mean: Floats = evidence.vectors["reference_mean"].astype(np.float64)
+    return mean if measures.clustered else None
 
 
 def row_texts(evidence: Evidence) -> dict[str, list[str | None]]:

@@ -48,7 +48,13 @@ class Evidence:
 
     @cached_property
     def places(self) -> Places:
-        """Each reconstruction among the activations of all rows."""
+        """Each reconstruction among the activations of all rows, by centred cosine."""
+        vectors = self.vectors
+        return own_places(vectors["real"], vectors["gold"], vectors["reference_mean"])
+
+    @cached_property
+    def plain_places(self) -> Places:
+        """The same by plain cosine, as before format 3 of calibration.json."""
         return own_places(self.vectors["real"], self.vectors["gold"])
 
     def failed(

@@ -109,7 +109,8 @@ def centred(vectors: npt.NDArray[np.floating[Any]], mean: npt.NDArray[np.floatin
 
     `mean` is the mean of the reference set's unit vectors. Where one direction holds most of every
     activation's energy, plain cosines are near 1 whatever is read, and only centred ones tell rows
-    apart. With `mean` zero these are the plain unit vectors.
+    apart. With `mean` zero these are the plain unit vectors. A zero row, which is a failure, stays
+    zero.
     """
     return unit_rows(vectors, mean.astype(np.float64))
 

@@ -79,7 +79,7 @@ def unit_rows(
         block[:] = vectors[rows]
         _normalise(block)
         if less is not None:
-            block -= less
+            block -= np.where(block.any(axis=1, keepdims=True), less, 0)
             _normalise(block)
     return units
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.statistics.contrasts import centred
 from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows
 
 # Cosines in float32 are off by about 1e-6. Where more candidates than a few are that near, all of
@@ -133,15 +134,23 @@ def count_above(queries: Vectors, candidates: Vectors, scores: Floats) -> npt.ND
     return counts
 
 
-def own_places(reconstructed: Vectors, gold: Vectors) -> Places:
-    """Where row i of `reconstructed` places row i of `gold` among all rows of it, by cosine."""
+def own_places(reconstructed: Vectors, gold: Vectors, mean: Vectors | None = None) -> Places:
+    """Where row i of `reconstructed` places row i of `gold` among all rows of it, by cosine.
+
+    With the reference `mean` [d] by centred cosine. A row of zeros has cosine 0 with all.
+    """
+    if mean is not None:
+        reconstructed, gold = centred(reconstructed, mean), centred(gold, mean)
     return places(cosine_blocks(reconstructed, gold), np.arange(len(gold)))
 
 
-def retrieved(reconstructed: Vectors, gold: Vectors) -> npt.NDArray[np.bool_]:
+def retrieved(
+    reconstructed: Vectors, gold: Vectors, mean: Vectors | None = None
+) -> npt.NDArray[np.bool_]:
     """[N] whether row i of `reconstructed` is closer to row i of `gold` than to any other row.
 
-    Closeness is cosine, candidates are all N gold rows. A tie is a miss: a reconstruction that is
-    as close to another activation has not told them apart. A zero row retrieves nothing.
+    Closeness is cosine, or centred cosine with the reference `mean` [d]; candidates are all N gold
+    rows. A tie is a miss: a reconstruction that is as close to another activation has not told them
+    apart. A zero row retrieves nothing.
     """
-    return own_places(reconstructed, gold).found & reconstructed.any(axis=1)
+    return own_places(reconstructed, gold, mean).found & reconstructed.any(axis=1)

@@ -91,8 +91,9 @@ def test_the_figures_of_a_release_are_those_of_its_calibration(measured):
     assert figures["mse"] == calibration.mse.mean
     assert figures["fve"] == calibration.fve.value
     assert figures["top-1 retrieval"] == calibration.retrieval.top1
-    for name, control in calibration.controls.items():
-        assert figures[f"cosine - {name.replace('_', ' ')}"] == control.difference
+    assert figures["cosine - predict mean"] == calibration.controls["predict_mean"].difference
+    for name, control in calibration.centred.controls.items():
+        assert figures[f"centred cosine - {name.replace('_', ' ')}"] == control.difference
 
 
 def test_seen_from_the_other_side_every_difference_changes_its_sign(measured):
@@ -166,8 +167,9 @@ def test_only_common_rows_count_and_compete(measured):
 
     assert (found.rows, found.only_first, found.only_second) == (30, 0, 30)
     assert {each.n for each in found.figures} == {30}
-    real, gold = (many.evidence.vectors[name][:30] for name in ("real", "gold"))
-    assert found.retrieval.second_hits == retrieved(real, gold).sum()
+    vectors = many.evidence.vectors
+    hits = retrieved(vectors["real"][:30], vectors["gold"][:30], vectors["reference_mean"])
+    assert found.retrieval.second_hits == hits.sum()
 
 
 def test_a_row_that_failed_counts_against_the_release_in_which_it_failed(measured):
@@ -198,7 +200,7 @@ def test_another_reference_set_leaves_fve_out_and_says_so(measured):
 def test_a_control_that_only_one_has_is_not_compared(measured):
     found = compare_two(measured("a"), measured("b", gold_text=False))
 
-    assert "cosine - gold text" not in {each.name for each in found.figures}
+    assert "centred cosine - gold text" not in {each.name for each in found.figures}
 
 
 @pytest.mark.parametrize(("rows", "documents"), [(19, 10), (40, 4), (30, 1)])
@@ -416,8 +418,8 @@ def test_ars_are_compared_claim_by_claim(measured):
     )
     above = paired["mse of a claim left out - another activation"]
     assert above.first == one.above_other
-    assert paired["source text - gibberish"].n == 12
-    assert paired["source text - gibberish"].difference == 0
+    assert paired["centred cosine, source text - gibberish"].n == 12
+    assert paired["centred cosine, source text - gibberish"].difference == 0
 
 
 def test_claims_of_other_explanations_are_not_paired(measured):

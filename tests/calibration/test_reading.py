@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.labels import NOTHING, SHAPES, TRUTHS, label_of
 from nla_release.calibration.reading import (
     Answers,
     in_document,
@@ -75,7 +76,7 @@ def test_four_documents_give_no_interval(real: Answers) -> None:
         failed=real.failed[at],
         tokens=None,
     )
-    assert nearness(cut, own_places(cut.real, cut.gold)).interval is None
+    assert nearness(cut, own_places(cut.real, cut.gold, cut.mean)).interval is None
     assert in_document(cut).interval is None
     assert pair_contrasts(cut).above_others.interval is None
 
@@ -104,6 +105,62 @@ def test_what_its_document_says_is_not_row_level(real: Answers) -> None:
     assert decided(told) == "document-level"
 
 
+def documents_of_three(said: np.ndarray, documents: int = 10) -> Answers:
+    """In each document one activation is what all three share, the others have a part of their own.
+
+    Args:
+        said: [3, 3] how much of the parts of each row each of the three texts says.
+        documents: how many.
+    """
+    random = np.random.default_rng(0)
+    shared = np.repeat(random.standard_normal((documents, 32)), 3, axis=0)
+    parts = random.standard_normal((documents, 3, 32)) * [[0.1], [1.0], [1.0]]
+    return Answers(
+        gold=shared + parts.reshape(-1, 32),
+        real=shared + (said @ parts).reshape(-1, 32),
+        empty=random.standard_normal(32),
+        mean=np.zeros(32),
+        documents=[f"d{at}" for at in range(documents) for _ in range(3)],
+        texts=[str(at) for at in range(3 * documents)],
+        failed=np.zeros(3 * documents, np.bool_),
+        tokens=None,
+    )
+
+
+def test_a_text_that_says_a_little_of_its_row_finds_it() -> None:
+    """The activation that is nearest to every text of its document is not what all texts say."""
+    little = documents_of_three(0.15 * np.eye(3))
+    plainly = [
+        own_places(little.real[at : at + 3], little.gold[at : at + 3]).found
+        for at in range(0, 30, 3)
+    ]
+    assert np.mean(plainly) == pytest.approx(1 / 3)
+    assert in_document(little).first == 1
+
+
+def test_texts_that_say_the_document_alone_find_no_row_of_it() -> None:
+    alike = in_document(documents_of_three(np.zeros((3, 3))))
+    swapped = in_document(documents_of_three(0.15 * np.eye(3)[[1, 2, 0]]))
+    assert (alike.first, swapped.first, alike.second) == (0, 0, pytest.approx(1 / 3))
+
+
+def test_an_explanation_that_fails_counts_as_knowing_the_document() -> None:
+    """Of two explained rows in each document, which are compared without the third."""
+    little = documents_of_three(0.15 * np.eye(3))
+    one, two = (in_document(replace(little, failed=np.arange(30) % 3 > at)) for at in (1, 0))
+    assert (one.first, one.second, one.n) == (pytest.approx((20 + 10 / 2) / 30), 0.5, 30)
+    assert (two.first, two.second, two.n) == (1, 1, 30)
+
+
+@pytest.mark.parametrize("shape", [0, 5], ids=lambda at: SHAPES[at].name)
+def test_a_pair_that_says_a_little_of_each_row_is_row_level_even_in_little_evidence(
+    shape: int,
+) -> None:
+    """Of 20 rows, and where one document is half of 100 rows."""
+    labels = [label_of(TRUTHS["row"], SHAPES[shape], seed) for seed in range(5)]
+    assert labels == ["row-level"] * 5
+
+
 @pytest.mark.parametrize(
     ("text", "token"),
     [("He said: stop", "stop"), ("to Paris,", ","), ("the end. ", "."), ("", ""), ("它在", "它在")],
@@ -119,7 +176,8 @@ def test_rows_that_fail_where_they_would_do_worst_lift_no_label(
     """The texts change places within documents, or among all: nothing is told apart, or said."""
     names = np.array(real.documents)
     random = np.random.default_rng(0)
-    for groups, true in ((names, "document-level"), (np.zeros(len(names)), "format-only")):
+    of_documents = ("document-level", "token-level", "format-only")
+    for groups, (true, *lower) in ((names, of_documents), (np.zeros(len(names)), NOTHING)):
         source = np.arange(len(names))
         for name in np.unique(groups):
             rows = np.flatnonzero(groups == name)
@@ -139,4 +197,4 @@ def test_rows_that_fail_where_they_would_do_worst_lift_no_label(
         ]
         worst = np.argsort(apart)[: int(share * len(names))]
         failing = moved.failed | np.isin(np.arange(len(names)), worst)
-        assert decided(replace(moved, failed=failing)) in (true, "format-only")
+        assert decided(replace(moved, failed=failing)) in (true, *lower)

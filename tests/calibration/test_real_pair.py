@@ -64,9 +64,10 @@ def test_retrieval_is_shown_beside_chance_and_beside_knowing_the_document(
     real: CurrentCalibration,
 ) -> None:
     found = real.retrieval
-    assert 20 <= found.hits <= 26  # of which 1 by chance
+    assert 46 <= found.hits <= 50  # of which 1 by chance; by plain cosines 23
     assert found.document_alone == pytest.approx(90 / 270, abs=1e-6)
-    assert found.in_document.interval[0] > 0
+    assert found.in_document.mean == pytest.approx(0.696, abs=0.01)
+    assert found.in_document.interval[0] > 0.2
     line = next(line for line in calibration_table(real).splitlines() if "nearest of all" in line)
     assert "0.333: knowing the document (chance 0.0037, 1 in 270)" in line
 

@@ -4,6 +4,7 @@ import pytest
 from nla_release.calibration.calibrate import calibrate
 from nla_release.diagnostics.retrieval import DIAGNOSTIC, _rows_drawn, report
 from nla_release.statistics.blocks import Inconclusive
+from nla_release.statistics.contrasts import centred
 from nla_release.statistics.measures import UNEQUAL
 
 
@@ -63,10 +64,8 @@ def test_the_margin_of_an_activation_at_random_is_what_it_stands_beside(measured
     evidence = measured(noise=1, rows=20, documents=10)
     found = report(evidence).margin
 
-    units = [
-        v / np.linalg.norm(v, axis=1, keepdims=True)
-        for v in (evidence.vectors[name].astype(float) for name in ("real", "gold"))
-    ]
+    mean = evidence.vectors["reference_mean"]
+    units = [centred(evidence.vectors[name], mean) for name in ("real", "gold")]
     scores = units[0] @ units[1].T
     others = [[max(np.delete(row, at)) for at in range(20)] for row in scores]
     assert found.chance == pytest.approx(np.mean(scores - others), abs=1e-6)

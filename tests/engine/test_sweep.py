@@ -82,9 +82,11 @@ def test_claims_discrimination_and_paraphrases_are_read_again(source, swept):
     assert own.n == other.n == sum(len(row.probed_claims) for row in source.rows)
     assert own.mse != other.mse
     (paired,) = found.against_first
-    assert {"mse of a claim left out", "source text - gibberish", "cosine - paraphrase"} <= {
-        each.name for each in paired.figures
-    }
+    assert {
+        "mse of a claim left out",
+        "centred cosine, source text - gibberish",
+        "centred cosine - paraphrase",
+    } <= {each.name for each in paired.figures}
 
 
 def test_the_command_shows_the_table_and_a_card_its_short_form(tool, probed, readers, tmp_path):

@@ -200,7 +200,7 @@ def test_the_nearest_of_a_document_is_retrieval_beside_what_the_document_gives(
     """The chance in the card's own table was taken for a control of the cosine."""
     found = calibration.retrieval.in_document
     head = "| measured | value | control | difference |\n|---|---|---|---|\n"
-    row = "| Own activation is the nearest of its document | {:.3f} | {:.3f} | {:+.3f} |\n"
+    row = "| Own activation is found among those of its document | {:.3f} | {:.3f} | {:+.3f} |\n"
     true = (found.mean, found.chance, found.mean - found.chance)
 
     assert objections(head + row.format(*true)) == []
