@@ -145,7 +145,7 @@ def in_document(answers: Answers) -> Contrast | None:
         return None
     gold, read = _compared(answers)
     rows_in: dict[str, list[int]] = {document: [] for document in answers.documents}
-    for at in np.flatnonzero(~answers.failed):
+    for at in np.flatnonzero(~answers.failed).tolist():
         rows_in[answers.documents[at]].append(at)
     chance = np.array([1 / max(1, len(rows_in[document])) for document in answers.documents])
     hits = chance.copy()

@@ -20,7 +20,7 @@ _MENTION = re.compile(
   | (?P<r2>r(?:2|²|\^2)(?!\w))
   | (?P<mse>mse\b | (?:mean\s)?squared\serror | error\sof\sunit\svectors | reconstruction\serror)
   | (?P<retrieval>top-?\s?1\b | retriev\w{1,10} | accuracy | hit\srate | argmax | chance\b
-      | nearest\sof\b)
+      | nearest\sof\b | found\samong\b | finds\sits\sown\b)
   | (?P<control>shuffled | controls?\b | baselines?\b | structural | empty\b | zero\svector
       | another\srow | random\s(?:direction|vector) | labelled\sexplanation
       | predict\w{0,3}[- ](?:the[- ])?mean | mean\s(?:training\s)?(?:direction|activation|vector))
