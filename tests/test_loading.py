@@ -18,7 +18,7 @@ from nla_release.contract.sidecar import contract_digest, read_sidecar
 from nla_release.engine import Pair
 from nla_release.evidence.controls import cosines
 from nla_release.io.files import write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import read_release
 from tests.chats import CHATML, through_chat
 from tests.sidecars import TINY_BASE
@@ -58,11 +58,11 @@ print("changed" if (on - off).abs().max() > 1e-3 else "no effect")
 
 @pytest.fixture(scope="module")
 def published(good_release, tool, version):
-    """The demo's pair on a loopback Hub that also holds the base."""
+    """The demo's pair on a local Hub that also holds the base."""
     root = good_release / "hub"
     done = tool("push", "--version", version, "--rehearse", "--hub-root", root, good_release)
     assert done.returncode == 0, done.stderr
-    with LoopbackHub(root) as hub:
+    with LocalHub(root) as hub:
         yield hub
 
 

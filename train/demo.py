@@ -19,7 +19,7 @@ from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import read_text, read_yaml, write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES, Release, read_release, tag
 
@@ -34,7 +34,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def prepare(folder: Path) -> None:
-    """Lay out release.yaml, the notes, and the tiny base on the demo's loopback Hub.
+    """Lay out release.yaml, the notes, and the tiny base on the demo's local Hub.
 
     Raises:
         ConfigError: the folder holds something else.
@@ -103,8 +103,8 @@ def _run(title: str, line: list[str]) -> None:
 
 
 def _load_back(release: Release) -> None:
-    """Run the published cards' own snippets in fresh processes, against the loopback Hub."""
-    with LoopbackHub(release.folder / "hub") as hub:
+    """Run the published cards' own snippets in fresh processes, against the local Hub."""
+    with LocalHub(release.folder / "hub") as hub:
         environment = {
             **os.environ,
             **ONE_THREAD,

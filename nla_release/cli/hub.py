@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import say, tell
-from nla_release.local_hub.owner import owner_token, token_file
-from nla_release.local_hub.server import serve
+from nla_release.local_hub.server import owner_token, serve, token_file
 from nla_release.local_hub.store import Store
 
 

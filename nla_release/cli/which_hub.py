@@ -40,13 +40,13 @@ def which_hub(
 
 @contextmanager
 def _rehearsal(root: Path | None) -> Iterator[Hub]:
-    from nla_release.local_hub.server import HOST, LoopbackHub
+    from nla_release.local_hub.server import HOST, LocalHub
 
     # A proxy has no business between this process and itself.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = HOST
     with (
         tempfile.TemporaryDirectory(prefix="nla-release-hub-") as temporary,
-        LoopbackHub(root or Path(temporary)) as server,
+        LocalHub(root or Path(temporary)) as server,
     ):
         say(f"rehearsing on {server.endpoint}; nothing is published")
         yield Hub(server.endpoint, server.token)

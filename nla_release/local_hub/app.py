@@ -1,4 +1,4 @@
-"""The application: routes, who may use them, and how refusals are said."""
+"""The ASGI application: routes, middleware, and errors as HTTP answers."""
 
 import uuid
 
@@ -12,25 +12,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.local_hub.access import Access
-from nla_release.local_hub.errors import EntryNotFoundError, HubError
+from nla_release.local_hub import collections, discussions, lfs, management, reading, uploads
 from nla_release.local_hub.log import LoggedRequest, RequestLog
 from nla_release.local_hub.publishers import TrustedPublishers
-from nla_release.local_hub.routes import (
-    collections,
-    discussions,
-    lfs,
-    reading,
-    refs,
-    repositories,
-    tokens,
-    uploads,
-)
+from nla_release.local_hub.refusals import EntryNotFoundError, HubError
+from nla_release.local_hub.requests import Access
 from nla_release.local_hub.store import Store
 
-# The most that one request of an upload may bring, as on the Hub.
+# The maximum size of one upload request, as on the Hub.
 PART_SIZE = 5 * 1000**3
-_TOPICS = (repositories, refs, uploads, lfs, discussions, reading, collections, tokens)
+_TOPICS = (management, uploads, lfs, discussions, reading, collections)
 
 
 def create_app(
@@ -43,9 +34,15 @@ def create_app(
 ) -> ASGIApp:
     """The Hub as an ASGI application.
 
-    `token` is what its owner presents, `publishers` who else may write. It answers only to loopback
-    host names, so no web page can reach it under a name of its own, and to no web page of another
-    address. Objects of more than `part_size` bytes are uploaded in parts.
+    It accepts only loopback host names, against DNS rebinding, and no requests from web pages of
+    other origins.
+
+    Args:
+        store: the repositories.
+        token: what the owner presents.
+        publishers: the CI jobs that may write to single repositories.
+        log: records every request.
+        part_size: larger objects are uploaded in parts of this many bytes.
     """
     app = Starlette(
         routes=[route for topic in _TOPICS for route in topic.ROUTES],
@@ -57,8 +54,8 @@ def create_app(
         exception_handlers={
             NlaReleaseError: _refused,
             HTTPException: _no_such_route,
-            ClientDisconnect: _nobody_listens,
-            Exception: _stumbled,
+            ClientDisconnect: _disconnected,
+            Exception: _internal_error,
         },
     )
     app.router.redirect_slashes = False
@@ -67,7 +64,7 @@ def create_app(
 
 
 class _Recorder:
-    """Give every answer an id, and enter it in the log if there is one."""
+    """Give every answer an id, and record it in the log if there is one."""
 
     def __init__(self, app: ASGIApp, log: RequestLog | None) -> None:
         self._app = app
@@ -96,7 +93,7 @@ def _logged(scope: Scope, start: Message) -> LoggedRequest:
 
 
 class _RefuseOtherPages:
-    """Refuse what a web page of another address asks: browsers send it without a person's will.
+    """Refuse requests from web pages of other origins, which browsers send without consent.
 
     Clients send neither header. Sources: RFC 6454 (Origin), W3C Fetch Metadata (Sec-Fetch-Site).
     """
@@ -111,14 +108,14 @@ class _RefuseOtherPages:
         page = headers.get("origin", own)
         by_page = headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}
         if page != own or (by_page and scope["method"] not in {"GET", "HEAD"}):
-            refusal = {"error": "This Hub answers no web page of another address"}
+            refusal = {"error": "This Hub does not answer web pages of other origins"}
             await JSONResponse(refusal, 403)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
 class _RouteOnRawPath:
-    """Match routes before decoding: `refs%2Fpr%2F1` is one part of an address, not three."""
+    """Match routes before decoding: `refs%2Fpr%2F1` is one part of an address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -146,14 +143,14 @@ def _no_such_route(_request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-def _nobody_listens(_request: Request, _error: Exception) -> Response:
+def _disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _stumbled(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "Internal error of the loopback Hub"}, 500)
+def _internal_error(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"error": "Internal error of the local Hub"}, 500)
 
 
 def _header(text: str) -> str:
-    """The text with whatever a header cannot carry escaped."""
+    """The text with characters escaped that a header cannot carry."""
     return text.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""Collections: named lists of repositories, each one file under <root>/collections/."""
+"""Collections: named lists of repositories, each stored in one file under `<root>/collections/`."""
 
 import re
 import uuid
@@ -6,17 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-from filelock import BaseFileLock
+from pydantic import Field, NonNegativeInt
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from nla_release.io.files import dump_json, read_json
-from nla_release.local_hub import durable
-from nla_release.local_hub.commits import now
-from nla_release.local_hub.durable import sync_folder
-from nla_release.local_hub.errors import AlreadyExistsError, NotFoundError
+from nla_release.io import files
+from nla_release.io.schema import Open
+from nla_release.local_hub.disk import sync_folder, write_durably
+from nla_release.local_hub.records import now, with_milliseconds
+from nla_release.local_hub.refusals import AlreadyExistsError, NotFoundError
+from nla_release.local_hub.repository import OWNER
+from nla_release.local_hub.requests import access, part, read_json
+from nla_release.local_hub.store import Store
 
 _ID = re.compile(r"[0-9a-f]{24}")
 _NOT_IN_SLUGS = re.compile(r"[^a-z0-9]+")
+# The Hub's own limits, in characters.
+_LONGEST_DESCRIPTION, _LONGEST_NOTE = 150, 500
 
 
 @dataclass
@@ -42,25 +52,25 @@ class Collection:
 
     @property
     def slug(self) -> str:
-        """What it is asked for by."""
+        """The name in the collection's address."""
         title = _NOT_IN_SLUGS.sub("-", self.title.lower()).strip("-")
         return f"{self.owner}/{title}-{self.id}"
 
     def add(self, repo: str, note: str | None) -> None:
-        """Put a repository at the end.
+        """Append a repository.
 
         Raises:
-            AlreadyExistsError: it is in the collection.
+            AlreadyExistsError: the collection lists it already.
         """
         if any(item.repo == repo for item in self.items):
             raise AlreadyExistsError(f"{repo} is in this collection already")
         self.items.append(Item(_new_id(), repo, note))
 
     def item(self, item_id: str) -> Item:
-        """One of its items.
+        """The item with this id.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: there is none.
         """
         for item in self.items:
             if item.id == item_id:
@@ -69,11 +79,11 @@ class Collection:
 
 
 class Collections:
-    """All collections of a Hub."""
+    """All collections in a store."""
 
-    def __init__(self, root: Path, lock: BaseFileLock) -> None:
-        self._folder = root / "collections"
-        self._lock = lock
+    def __init__(self, store: Store) -> None:
+        self._folder = store.root / "collections"
+        self._lock = store.lock
 
     def all(self) -> list[Collection]:
         """Every collection, by owner and title."""
@@ -81,7 +91,7 @@ class Collections:
         return sorted(found, key=lambda each: (each.owner, each.title))
 
     def find(self, slug: str) -> Collection:
-        """The collection of that slug; only the end of it counts, titles change.
+        """The collection with this slug. Only the id at its end counts, because titles change.
 
         Raises:
             NotFoundError: there is none.
@@ -94,7 +104,7 @@ class Collections:
     def create(
         self, owner: str, title: str, *, description: str | None, private: bool
     ) -> tuple[Collection, bool]:
-        """The owner's collection of that title, and whether it is new."""
+        """The owner's collection with this title, and whether it is new."""
         with self._lock:
             for each in self.all():
                 if (each.owner, each.title) == (owner, title):
@@ -104,7 +114,7 @@ class Collections:
             return made, True
 
     def delete(self, slug: str) -> None:
-        """Remove a collection, not what is in it.
+        """Delete a collection. The repositories that it lists stay.
 
         Raises:
             NotFoundError: there is none.
@@ -117,7 +127,7 @@ class Collections:
 
     @contextmanager
     def changing(self, slug: str) -> Iterator[Collection]:
-        """The collection to change; saved when the block ends well.
+        """The collection to change; saved if the block does not raise.
 
         Raises:
             NotFoundError: there is none.
@@ -129,16 +139,190 @@ class Collections:
             self._save(collection)
 
     def _save(self, collection: Collection) -> None:
-        durable.write(self._folder / f"{collection.id}.json", dump_json(asdict(collection)))
+        path = self._folder / f"{collection.id}.json"
+        write_durably(path, files.dump_json(asdict(collection)))
 
     def _path(self, collection_id: str) -> Path | None:
         return self._folder / f"{collection_id}.json" if _ID.fullmatch(collection_id) else None
 
 
 def _read(path: Path) -> Collection:
-    document = read_json(path)
+    document = files.read_json(path)
     return Collection(**{**document, "items": [Item(**item) for item in document["items"]]})
 
 
 def _new_id() -> str:
     return uuid.uuid4().hex[:24]
+
+
+class _New(Open):
+    title: str = Field(min_length=1)
+    namespace: str = OWNER
+    description: str | None = Field(None, max_length=_LONGEST_DESCRIPTION)
+    private: bool = False
+
+
+class _Change(Open):
+    title: str | None = Field(None, min_length=1)
+    description: str | None = Field(None, max_length=_LONGEST_DESCRIPTION)
+    private: bool | None = None
+
+
+class _Target(Open):
+    id: str
+    type: Literal["model"]
+
+
+class _NewItem(Open):
+    item: _Target
+    note: str | None = Field(None, max_length=_LONGEST_NOTE)
+
+
+class _ItemChange(Open):
+    note: str | None = Field(None, max_length=_LONGEST_NOTE)
+    position: NonNegativeInt | None = None
+
+
+def list_all(request: Request) -> Response:
+    """The collections that the caller may see; `owner` and `item` (a model) select."""
+    owner, item = request.query_params.get("owner"), request.query_params.get("item")
+    shown = [
+        collection
+        for collection in _collections(request).all()
+        if _visible(request, collection)
+        and owner in {None, collection.owner}
+        and (item is None or any(f"models/{each.repo}" == item for each in collection.items))
+    ]
+    return JSONResponse([_described(each) for each in shown])
+
+
+async def create(request: Request) -> Response:
+    """Create a collection; 409 with the slug if the owner has one with this title."""
+    access(request).require_owner(request)
+    wanted = await read_json(request, _New)
+    collection, new = await run_in_threadpool(
+        _collections(request).create,
+        wanted.namespace,
+        wanted.title,
+        description=wanted.description,
+        private=wanted.private,
+    )
+    if not new:
+        error = f"{wanted.namespace} has a collection of this title"
+        return JSONResponse({"error": error, "slug": collection.slug}, 409)
+    return JSONResponse({**_described(collection), "position": 0})
+
+
+def show(request: Request) -> Response:
+    """One collection."""
+    collection = _collections(request).find(_slug(request))
+    if not _visible(request, collection):
+        raise NotFoundError(f"Collection {collection.slug} not found")
+    return JSONResponse({**_described(collection), "position": 0})
+
+
+async def change(request: Request) -> Response:
+    """Change title, description or visibility."""
+    access(request).require_owner(request)
+    wanted = await read_json(request, _Change)
+
+    def save() -> Collection:
+        with _collections(request).changing(_slug(request)) as collection:
+            for name in wanted.model_fields_set & _Change.model_fields.keys():
+                setattr(collection, name, getattr(wanted, name))
+            return collection
+
+    described = _described(await run_in_threadpool(save))
+    return JSONResponse({"success": True, "data": {**described, "position": 0}})
+
+
+def delete(request: Request) -> Response:
+    """Delete a collection."""
+    access(request).require_owner(request)
+    _collections(request).delete(_slug(request))
+    return Response()
+
+
+async def add_item(request: Request) -> Response:
+    """Add a model; 409 if the collection lists it already."""
+    access(request).require_owner(request)
+    wanted = await read_json(request, _NewItem)
+
+    def save() -> Collection:
+        access(request).store.repo(wanted.item.id)
+        with _collections(request).changing(_slug(request)) as collection:
+            collection.add(wanted.item.id, wanted.note)
+            return collection
+
+    return JSONResponse({**_described(await run_in_threadpool(save)), "position": 0})
+
+
+async def change_item(request: Request) -> Response:
+    """Change an item's note or its position in the list."""
+    access(request).require_owner(request)
+    wanted = await read_json(request, _ItemChange)
+
+    def save() -> None:
+        with _collections(request).changing(_slug(request)) as collection:
+            item = collection.item(part(request, "item"))
+            if wanted.note is not None:
+                item.note = wanted.note
+            if wanted.position is not None:
+                collection.items.remove(item)
+                collection.items.insert(wanted.position, item)
+
+    await run_in_threadpool(save)
+    return Response()
+
+
+def delete_item(request: Request) -> Response:
+    """Remove a model from a collection."""
+    access(request).require_owner(request)
+    with _collections(request).changing(_slug(request)) as collection:
+        collection.items.remove(collection.item(part(request, "item")))
+    return Response()
+
+
+def _collections(request: Request) -> Collections:
+    return Collections(access(request).store)
+
+
+def _visible(request: Request, collection: Collection) -> bool:
+    return not collection.private or access(request).caller(request).may_write(collection.slug)
+
+
+def _slug(request: Request) -> str:
+    return f"{part(request, 'namespace')}/{part(request, 'slug')}"
+
+
+def _described(collection: Collection) -> dict[str, Any]:
+    return {
+        "slug": collection.slug,
+        "title": collection.title,
+        "description": collection.description,
+        "owner": {"name": collection.owner},
+        "private": collection.private,
+        "lastUpdated": with_milliseconds(collection.updated),
+        "theme": "orange",
+        "upvotes": 0,
+        "items": [_item(item, at) for at, item in enumerate(collection.items)],
+    }
+
+
+def _item(item: Item, position: int) -> dict[str, Any]:
+    described = {"_id": item.id, "id": item.repo, "type": "model", "position": position}
+    return described if item.note is None else {**described, "note": {"text": item.note}}
+
+
+_ALL = "/api/collections"
+_ONE = f"{_ALL}/{{namespace}}/{{slug}}"
+ROUTES = [
+    Route(_ALL, list_all),
+    Route(_ALL, create, methods=["POST"]),
+    Route(_ONE, show),
+    Route(_ONE, change, methods=["PATCH"]),
+    Route(_ONE, delete, methods=["DELETE"]),
+    Route(f"{_ONE}/items", add_item, methods=["POST"]),
+    Route(f"{_ONE}/items/{{item}}", change_item, methods=["PATCH"]),
+    Route(f"{_ONE}/items/{{item}}", delete_item, methods=["DELETE"]),
+]

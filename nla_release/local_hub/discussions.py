@@ -1,23 +1,42 @@
-"""Discussions and pull requests: proposed, talked about, merged. Number N has the ref refs/pr/N."""
+"""Discussions and pull requests of a repository. Pull request N has the ref `refs/pr/N`."""
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-from nla_release.local_hub.commits import Change, Commit, Entry, Tree, apply, checked, now
-from nla_release.local_hub.errors import BadRequestError, ConflictError
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nla_release.io.schema import Open
+from nla_release.local_hub.records import (
+    MAIN,
+    Change,
+    Commit,
+    Discussion,
+    Entry,
+    Tree,
+    apply,
+    checked,
+    now,
+    with_milliseconds,
+)
+from nla_release.local_hub.refusals import BadRequestError, ConflictError
 from nla_release.local_hub.repository import OWNER, Repository
-from nla_release.local_hub.state import MAIN, Discussion
+from nla_release.local_hub.requests import access, read_json, read_optional_json
 
 OPEN, DRAFT, CLOSED, MERGED = "open", "draft", "closed", "merged"
 _ATTRIBUTES = ".gitattributes"
 _STATUSES = {(OPEN, CLOSED), (DRAFT, OPEN), (DRAFT, CLOSED), (CLOSED, OPEN)}
+_PAGE = 50
 
 
 def start(
     repository: Repository, *, title: str, description: str, author: str, pull_request: bool
 ) -> int:
-    """Begin a discussion, or a draft of a pull request without changes yet; its number."""
+    """Create a discussion, or a draft pull request without changes; returns its number."""
     with repository.changing() as state:
         begun = Discussion(
             title=title,
@@ -42,7 +61,7 @@ def propose(
     parent: str | None = None,
     author: str = OWNER,
 ) -> tuple[Commit, int]:
-    """Open a pull request with one commit, on `parent` if given; the commit, and its number.
+    """Open a pull request with one commit, on `parent` if given; returns commit and number.
 
     Raises:
         RevisionNotFoundError: no such branch, or no such parent.
@@ -53,12 +72,13 @@ def propose(
         made = repository.record(
             apply(changes, base), [base], title=title, description=description, author=author
         )
+        committed = {"subject": made.title, "oid": made.id}
         opened = Discussion(
             title=title,
             author=author,
             created=made.date,
             status=OPEN,
-            events=[_comment(description, author), _event("commit", author, _committed(made))],
+            events=[_comment(description, author), _event("commit", author, committed)],
             tip=made.id,
             base=base.id,
         )
@@ -66,26 +86,26 @@ def propose(
         return made, len(state.discussions)
 
 
-def comment(repository: Repository, number: int, text: str, *, author: str) -> dict[str, Any]:
-    """Say something; the event.
+def add_comment(repository: Repository, number: int, text: str, *, author: str) -> dict[str, Any]:
+    """Add a comment; returns the event.
 
     Raises:
         NotFoundError: no such discussion.
     """
     with repository.changing() as state:
-        said = _comment(text, author)
-        state.discussion(number).events.append(said)
-        return said
+        event = _comment(text, author)
+        state.discussion(number).events.append(event)
+        return event
 
 
-def set_status(
+def change_status(
     repository: Repository, number: int, status: str, text: str | None, *, author: str
 ) -> dict[str, Any]:
-    """Open or close it, with a comment if given; the event.
+    """Open or close a discussion, with a comment if given; returns the event.
 
     Raises:
         NotFoundError: no such discussion.
-        BadRequestError: it cannot go from its status to this one.
+        BadRequestError: this change of status is not allowed.
     """
     with repository.changing() as state:
         discussion = state.discussion(number)
@@ -99,12 +119,12 @@ def set_status(
         return changed
 
 
-def merge(repository: Repository, number: int, text: str | None, *, author: str) -> Commit:
-    """Bring a pull request's changes onto `main` as one commit.
+def merge_pull(repository: Repository, number: int, text: str | None, *, author: str) -> Commit:
+    """Merge a pull request into `main` as one commit.
 
     Raises:
         NotFoundError: no such discussion.
-        BadRequestError: it is no open pull request, or the result could not lie on a disk.
+        BadRequestError: it is not an open pull request, or a path would be both file and folder.
         ConflictError: both sides changed the same file.
     """
     with repository.changing() as state:
@@ -127,9 +147,9 @@ def merge(repository: Repository, number: int, text: str | None, *, author: str)
 
 
 def merged(base: Tree, ours: Tree, theirs: Tree) -> tuple[dict[str, Entry], list[str]]:
-    """Our tree with what they changed since `base`, and the paths that both changed apart.
+    """The merge of `theirs` into `ours`, and the paths in conflict.
 
-    Of `.gitattributes` ours is kept: the Hub adds the lines it needs to every commit.
+    `.gitattributes` stays as in `ours`: the Hub adds the lines it needs to every commit.
     """
     changed = {path for path in {*base, *theirs} if base.get(path) != theirs.get(path)}
     if ours.get(_ATTRIBUTES) != base.get(_ATTRIBUTES):
@@ -149,10 +169,6 @@ def _comment(text: str, author: str) -> dict[str, Any]:
     return _event("comment", author, data)
 
 
-def _committed(commit: Commit) -> dict[str, Any]:
-    return {"subject": commit.title, "oid": commit.id}
-
-
 def _event(kind: str, author: str, data: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": uuid.uuid4().hex[:24],
@@ -161,3 +177,125 @@ def _event(kind: str, author: str, data: dict[str, Any]) -> dict[str, Any]:
         "author": {"name": author},
         "data": data,
     }
+
+
+class _New(Open):
+    title: str = Field(min_length=3)
+    description: str = ""
+    pullRequest: bool = False  # noqa: N815 - the Hub's spelling
+
+
+class _Comment(Open):
+    comment: str | None = None
+
+
+class _Status(_Comment):
+    status: Literal["open", "closed"]
+
+
+def list_all(request: Request) -> Response:
+    """All of them, newest first, in pages."""
+    repository = access(request).readable(request)
+    numbered = list(enumerate(repository.state().discussions, start=1))[::-1]
+    page = request.query_params.get("p", "0")
+    start = _PAGE * int(page) if page.isdecimal() else 0
+    shown = [_summary(repository, *each) for each in numbered[start : start + _PAGE]]
+    return JSONResponse({"discussions": shown, "count": len(numbered), "start": start})
+
+
+async def create(request: Request) -> Response:
+    """Create a discussion or a draft pull request."""
+    repository = access(request).writable(request)
+    wanted = await read_json(request, _New)
+    number = await run_in_threadpool(
+        start,
+        repository,
+        title=wanted.title,
+        description=wanted.description,
+        author=access(request).author(request),
+        pull_request=wanted.pullRequest,
+    )
+    return JSONResponse({"num": number})
+
+
+def details(request: Request) -> Response:
+    """The events of a discussion and, for a pull request, the files in conflict."""
+    repository = access(request).readable(request)
+    number, state = request.path_params["number"], repository.state()
+    discussion = state.discussion(number)
+    answer = {**_summary(repository, number, discussion), "events": discussion.events}
+    if discussion.tip is not None and discussion.base is not None:
+        trees = (
+            repository.resolve(commit).tree
+            for commit in (discussion.base, state.branches[MAIN], discussion.tip)
+        )
+        over = discussion.status in {MERGED, CLOSED}
+        answer["filesWithConflicts"] = [] if over else merged(*trees)[1]
+        answer["changes"] = {"base": f"refs/heads/{MAIN}"}
+        if discussion.merge_commit is not None:
+            answer["changes"]["mergeCommitId"] = discussion.merge_commit
+    return JSONResponse(answer)
+
+
+async def comment(request: Request) -> Response:
+    """Add a comment."""
+    repository = access(request).writable(request)
+    text = (await read_json(request, _Comment)).comment or ""
+    author = access(request).author(request)
+    event = await run_in_threadpool(
+        add_comment, repository, request.path_params["number"], text, author=author
+    )
+    return JSONResponse({"newMessage": event})
+
+
+async def set_status(request: Request) -> Response:
+    """Open or close a discussion."""
+    repository = access(request).writable(request)
+    wanted = await read_json(request, _Status)
+    event = await run_in_threadpool(
+        change_status,
+        repository,
+        request.path_params["number"],
+        wanted.status,
+        wanted.comment,
+        author=access(request).author(request),
+    )
+    return JSONResponse({"newStatus": event})
+
+
+async def merge(request: Request) -> Response:
+    """Merge a pull request into `main`."""
+    repository = access(request).writable(request)
+    wanted = await read_optional_json(request, _Comment)
+    made = await run_in_threadpool(
+        merge_pull,
+        repository,
+        request.path_params["number"],
+        wanted.comment if wanted else None,
+        author=access(request).author(request),
+    )
+    return JSONResponse({"mergeCommitId": made.id})
+
+
+def _summary(repository: Repository, number: int, discussion: Discussion) -> dict[str, Any]:
+    return {
+        "num": number,
+        "title": discussion.title,
+        "status": discussion.status,
+        "isPullRequest": discussion.is_pull_request,
+        "createdAt": with_milliseconds(discussion.created),
+        "author": {"name": discussion.author},
+        "repo": {"name": repository.id, "type": "model"},
+    }
+
+
+_ALL = "/api/models/{namespace}/{name}/discussions"
+_ONE = f"{_ALL}/{{number:number}}"
+ROUTES = [
+    Route(_ALL, list_all),
+    Route(_ALL, create, methods=["POST"]),
+    Route(_ONE, details),
+    Route(f"{_ONE}/comment", comment, methods=["POST"]),
+    Route(f"{_ONE}/status", set_status, methods=["POST"]),
+    Route(f"{_ONE}/merge", merge, methods=["POST"]),
+]

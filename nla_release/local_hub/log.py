@@ -1,19 +1,16 @@
-"""What was asked of the Hub, for tests and dry runs to look at: never headers, never bodies."""
+"""The requests that a Hub answered, for tests and dry runs. Headers and bodies are not kept."""
 
 import re
 from typing import NamedTuple
 
-# Questions that the client asks by POST; they change nothing.
+# Read-only requests that the client sends by POST.
 _QUESTIONS = re.compile(
     r"/api/validate-yaml|/oauth/token|.*/(?:preupload|paths-info)/[^/]+|.*\.git/info/lfs/objects/\w+"
 )
 
 
 class LoggedRequest(NamedTuple):
-    """One request as answered.
-
-    `path` is as it was sent, still quoted, without the query; `size` the answer's length in bytes.
-    """
+    """One answered request: `path` quoted, without query; `size` of the answer in bytes."""
 
     method: str
     path: str
@@ -22,12 +19,12 @@ class LoggedRequest(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it asked for something to change."""
+        """Whether it asked for a change."""
         return self.method not in {"GET", "HEAD"} and not _QUESTIONS.fullmatch(self.path)
 
 
 class RequestLog:
-    """The requests so far, in the order of their answers."""
+    """The requests so far, in the order in which they were answered."""
 
     def __init__(self) -> None:
         self._requests: list[LoggedRequest] = []

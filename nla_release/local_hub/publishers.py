@@ -1,7 +1,7 @@
-"""Trusted publishers: a CI job proves who it is and gets a token that writes to one repository.
+"""Trusted publishers: a CI job presents an OIDC ID token and gets a token for one repository.
 
-The proof is an OIDC ID token. On the real Hub a CI provider signs it; here a test issuer does, with
-a key that this object alone holds, so no other token of this world is good for anything.
+On the real Hub a CI provider signs the ID token. Here a test issuer does, with a key that only this
+object holds, so that no other ID token is accepted.
 """
 
 import base64
@@ -12,15 +12,15 @@ import time
 from typing import Any
 
 from nla_release.io.documents import parse_json
-from nla_release.local_hub.errors import InvalidGrantError
-from nla_release.local_hub.names import check_repo_id
+from nla_release.local_hub.git import check_repo_id
+from nla_release.local_hub.refusals import InvalidGrantError
 
 LIFETIME = 3600  # seconds, as on the Hub
 _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 class TrustedPublishers:
-    """Who may publish to which repository, and the tokens they were given, in memory."""
+    """Which jobs may publish to which repository, and the tokens issued to them; in memory only."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -28,11 +28,11 @@ class TrustedPublishers:
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def trust(self, repo_id: str, **claims: str) -> None:
-        """Let jobs with exactly these claims (`repository`, `workflow` ...) publish to it."""
+        """Allow jobs with these claims (`repository`, `workflow` ...) to write to a repository."""
         self._trusted.setdefault(check_repo_id(repo_id), []).append(claims)
 
     def id_token(self, audience: str, *, expires_in: float = 300, **claims: str) -> str:
-        """What the CI provider gives a job: a JWT with these claims, for the Hub at `audience`."""
+        """The ID token of a CI job: a JWT with these claims, for the Hub at `audience`."""
         payload = {**claims, "aud": audience, "exp": time.time() + expires_in}
         signed = f"{_encode(_dump(_HEADER))}.{_encode(_dump(payload))}"
         return f"{signed}.{self._sign(signed)}"
@@ -41,8 +41,8 @@ class TrustedPublishers:
         """A token that writes to the repository `resource` for an hour.
 
         Raises:
-            InvalidGrantError: the ID token is forged, late, for another Hub, or of a job that the
-                repository does not trust.
+            InvalidGrantError: the ID token is forged, expired or for another Hub, or the repository
+                does not trust the job.
         """
         claims = self._claims(id_token)
         if claims.get("aud") != audience:
@@ -60,7 +60,7 @@ class TrustedPublishers:
         return token
 
     def repo_of(self, token: str) -> str | None:
-        """The one repository that a token writes to, or None: not one of ours, or late."""
+        """The repository that a token writes to; None if it is unknown or expired."""
         repo, until = self._tokens.get(token, (None, 0.0))
         return repo if until > time.time() else None
 

@@ -1,4 +1,4 @@
-"""One repository: commits that never change, and one file that holds everything that does.
+"""One repository: immutable commits, and one file with everything that changes.
 
 <folder>/repository.json      visibility, branches, tags: replaced in one rename
 <folder>/commits/<id>.json    each with its whole tree
@@ -13,24 +13,34 @@ from typing import Literal
 from filelock import BaseFileLock
 
 from nla_release.io.files import dump_json, read_json
-from nla_release.local_hub import durable, git
-from nla_release.local_hub.blobs import Blobs
-from nla_release.local_hub.commits import Change, Commit, Entry, Put, Tree, apply, now
-from nla_release.local_hub.errors import (
+from nla_release.local_hub import git
+from nla_release.local_hub.disk import Blobs, write_durably
+from nla_release.local_hub.git import COMMIT_ID, SHORT_COMMIT_ID, check_ref_name
+from nla_release.local_hub.records import (
+    MAIN,
+    Change,
+    Commit,
+    Entry,
+    Put,
+    State,
+    Tree,
+    apply,
+    now,
+    unknown,
+)
+from nla_release.local_hub.refusals import (
     AlreadyExistsError,
     BadRequestError,
     RepoNotFoundError,
     StaleParentError,
 )
-from nla_release.local_hub.names import COMMIT_ID, SHORT_COMMIT_ID, check_ref_name
-from nla_release.local_hub.state import MAIN, State, unknown
 
 OWNER = "loopback"
 _IMPORTER = "import"
 
 
 class Repository:
-    """A model repository. Reads need no lock; whatever changes a ref holds the store's."""
+    """A model repository. Reads take no lock; every change of a ref holds the store's lock."""
 
     def __init__(self, repo_id: str, folder: Path, blobs: Blobs, lock: BaseFileLock) -> None:
         self.id = repo_id
@@ -40,14 +50,14 @@ class Repository:
         self._commits = folder / "commits"
 
     def exists(self) -> bool:
-        """Whether it was created and not deleted."""
+        """Whether the repository exists."""
         return self._file.is_file()
 
     def initialise(self, *, private: bool, date: str) -> None:
-        """Create it, with the Hub's initial commit.
+        """Create the repository with the Hub's initial commit.
 
         Raises:
-            AlreadyExistsError: it was created before.
+            AlreadyExistsError: it exists.
         """
         with self._lock:
             if self.exists():
@@ -62,16 +72,16 @@ class Repository:
             self._save(State(private, date, branches={MAIN: first.id}, tags={}))
 
     def state(self) -> State:
-        """Visibility, branches and tags as they are now."""
+        """Visibility, branches, tags and discussions."""
         if not self.exists():
             raise RepoNotFoundError(f"Repository {self.id} not found")
         return State.from_json(read_json(self._file))
 
     def resolve(self, revision: str) -> Commit:
-        """The commit that a branch, a tag, a full ref, or a full or short commit id means.
+        """The commit of a branch, a tag, a full ref, or a full or short commit id.
 
         Raises:
-            RevisionNotFoundError: none of these.
+            RevisionNotFoundError: it is none of these.
         """
         if commit := self.state().find(revision):
             return self._commit(commit)
@@ -99,15 +109,15 @@ class Repository:
         parent: str | None = None,
         author: str = OWNER,
     ) -> Commit:
-        """Put the changes on a branch or a pull request's ref, all or none.
+        """Commit all changes to a branch or a pull request's ref.
 
-        `parent` is the tip (or the beginning of its id) that the caller built on.
+        `parent` is the tip (or a prefix of its id) that the caller expects.
 
         Raises:
             RevisionNotFoundError: no such branch.
-            StaleParentError: the branch's tip is not `parent` any more.
-            EntryNotFoundError: a deletion of something that is not there.
-            BadRequestError: a path is unacceptable, or is both a file and a folder.
+            StaleParentError: the branch's tip is no longer `parent`.
+            EntryNotFoundError: a change deletes something that does not exist.
+            BadRequestError: a path is invalid, or is both a file and a folder.
         """
         with self.changing() as state:
             tip = self._commit(state.tip(branch))
@@ -120,7 +130,7 @@ class Repository:
             return made
 
     def squash(self, branch: str, *, title: str) -> None:
-        """Make a branch one commit of what it holds; older commits stay for who knows their id.
+        """Replace the history of a branch by one commit. Older commits stay readable by their id.
 
         Raises:
             RevisionNotFoundError: no such branch.
@@ -139,7 +149,7 @@ class Repository:
         author: str = OWNER,
         date: str | None = None,
     ) -> Commit:
-        """Keep a commit that no ref points at yet."""
+        """Store a commit that no ref points at yet."""
         commit = Commit(
             tree=self._tracked(tree),
             parents=tuple(parent.id for parent in parents),
@@ -148,20 +158,20 @@ class Repository:
             author=author,
             date=date or now(),
         )
-        durable.write(self._commits / f"{commit.id}.json", dump_json(asdict(commit)))
+        write_durably(self._commits / f"{commit.id}.json", dump_json(asdict(commit)))
         return commit
 
     def import_tree(self, tree: Tree, *, title: str, date: str) -> Commit:
-        """Make `main` the initial commit and this one tree on it, whatever was imported before.
+        """Replace `main` by the initial commit and one commit with this tree.
 
         Raises:
-            AlreadyExistsError: `main` holds pushed commits, which an import must not hide.
+            AlreadyExistsError: `main` contains pushed commits, which an import must not hide.
         """
         with self.changing() as state:
             *later, first = self.history(MAIN)
             if any(commit.author != _IMPORTER for commit in later):
                 raise AlreadyExistsError(
-                    f"{self.id} holds pushed commits and cannot be imported over",
+                    f"{self.id} contains pushed commits, and an import would hide them",
                     hint="import under another name, or into another folder",
                 )
             made = self.record(
@@ -175,12 +185,12 @@ class Repository:
             return made
 
     def create_ref(self, kind: Literal["branches", "tags"], name: str, revision: str) -> None:
-        """Start a branch, or tag a commit.
+        """Create a branch or a tag.
 
         Raises:
-            BadRequestError: no ref can have this name.
-            AlreadyExistsError: a ref of that kind and name, wherever it points.
-            RevisionNotFoundError: nothing to point at.
+            BadRequestError: the name is invalid.
+            AlreadyExistsError: a ref of this kind and name exists.
+            RevisionNotFoundError: the revision does not exist.
         """
         check_ref_name(name)
         with self.changing() as state:
@@ -190,7 +200,7 @@ class Repository:
             refs[name] = self.resolve(revision).id
 
     def delete_ref(self, kind: Literal["branches", "tags"], name: str) -> None:
-        """Remove a tag, or a branch other than `main`.
+        """Delete a tag, or a branch other than `main`.
 
         Raises:
             RevisionNotFoundError: no such ref.
@@ -204,20 +214,20 @@ class Repository:
 
     @contextmanager
     def changing(self) -> Iterator[State]:
-        """The state to change; saved when the block ends well, while nobody else can change it."""
+        """The state to change, locked; saved if the block does not raise."""
         with self._lock:
             state = self.state()
             yield state
             self._save(state)
 
     def _save(self, state: State) -> None:
-        durable.write(self._file, dump_json(asdict(state)))
+        write_durably(self._file, dump_json(asdict(state)))
 
     def _commit(self, commit_id: str) -> Commit:
         return Commit.from_json(read_json(self._commits / f"{commit_id}.json"))
 
     def _tracked(self, tree: Tree) -> Tree:
-        """The tree with every LFS file named in `.gitattributes`, as the Hub sees to."""
+        """The tree with every LFS file listed in `.gitattributes`, which the Hub ensures."""
         attributes = tree.get(".gitattributes")
         try:
             text = "" if attributes is None else self._blobs.read(attributes.sha256).decode()

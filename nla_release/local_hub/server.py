@@ -1,7 +1,7 @@
-"""Running the Hub: in a thread for rehearsals and tests, blocking for the command line.
+"""Run the local Hub: in a thread for rehearsals and tests, blocking for the command line.
 
-It binds to 127.0.0.1 and to nothing else. starlette and uvicorn are the `hub` extra and are only
-imported when a Hub is started.
+It binds to 127.0.0.1 only. starlette and uvicorn belong to the `hub` extra, and are imported when a
+Hub starts.
 """
 
 import errno
@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from nla_release.errors import EnvironmentProblem, install_hint
+from nla_release.errors import EnvironmentProblem, InputError, install_hint
+from nla_release.io.files import read_text
 from nla_release.local_hub.log import RequestLog
 from nla_release.local_hub.publishers import TrustedPublishers
 from nla_release.local_hub.store import Store
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
+_TOKEN_FILE_NAME = "token"  # noqa: S105 - a name
 _START_SECONDS = 300
-# How long requests that are still running may take once the Hub is told to stop.
+# How long running requests may take after the Hub is told to stop.
 _STOP_SECONDS = 5
 
 
-class LoopbackHub:
-    """A Hub for the length of a `with` block: ready when entered, gone when left.
+class LocalHub:
+    """A local Hub that runs for the length of a `with` block.
 
-    `root` keeps its repositories and may be used again. `port` 0 picks a free one. `token` is what
-    a writer must present; by default a new one that only this object knows. `publishers` are the
-    CI jobs that may write to one repository each.
+    Args:
+        root: the folder of its repositories; it may be used again.
+        port: 0 picks a free one.
+        token: what a writer must present; by default a new random one.
+
+    `publishers` are the CI jobs that may write to one repository each.
     """
 
     endpoint: str
@@ -50,10 +55,11 @@ class LoopbackHub:
         self._port = port
 
     def __enter__(self) -> Self:
-        """Start.
+        """Start the Hub.
 
         Raises:
-            EnvironmentProblem: the `hub` extra is missing, the port is taken, or no disk.
+            EnvironmentProblem: the `hub` extra is missing, the port is taken, or `root` cannot be
+                written.
         """
         _require_extra()
         self.store, self.log = Store(self.root), RequestLog()
@@ -70,13 +76,13 @@ class LoopbackHub:
         self.stop()
 
     def application(self) -> "ASGIApp":
-        """What answers the requests."""
+        """The ASGI application."""
         from nla_release.local_hub.app import create_app
 
         return create_app(self.store, token=self.token, publishers=self.publishers, log=self.log)
 
     def start(self) -> None:
-        """Accept connections; after a stop, at the same address as before.
+        """Accept connections; after `stop`, at the same address as before.
 
         Raises:
             EnvironmentProblem: the port is taken.
@@ -86,13 +92,13 @@ class LoopbackHub:
         self.endpoint = _address(listener)
         self._server = _uvicorn(self.application())
         self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="loopback-hub", daemon=True
+            target=self._server.run, args=([listener],), name="local-hub", daemon=True
         )
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise EnvironmentProblem(f"the loopback Hub did not start on {self.endpoint}")
+                raise EnvironmentProblem(f"the local Hub did not start on {self.endpoint}")
             time.sleep(0.01)
 
     def stop(self) -> None:
@@ -102,11 +108,11 @@ class LoopbackHub:
 
 
 def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) -> None:
-    """Run a Hub until it is interrupted; `ready` gets its address once it accepts connections.
+    """Run a Hub until it is interrupted; `ready` is called with its address when it is up.
 
     Raises:
         EnvironmentProblem: the `hub` extra is missing, or the port is taken.
-        KeyboardInterrupt: when that is how it was ended.
+        KeyboardInterrupt: it was interrupted.
     """
     _require_extra()
     from nla_release.local_hub.app import create_app
@@ -117,7 +123,7 @@ def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) 
 
     async def announced(sockets: list[socket.socket] | None = None) -> None:
         await start(sockets)
-        # From now on a signal stops the server; before, it would cut its start in two.
+        # From now on a signal stops the server; earlier it would interrupt the start.
         ready(_address(listener))
 
     server.startup = announced  # type: ignore[method-assign]
@@ -143,7 +149,7 @@ def _uvicorn(application: "ASGIApp") -> "uvicorn.Server":
 
 
 def _require_extra() -> None:
-    """Say which install is missing, instead of which module.
+    """Report the missing extra instead of the missing module.
 
     Raises:
         EnvironmentProblem: starlette or uvicorn is not installed.
@@ -153,22 +159,22 @@ def _require_extra() -> None:
             importlib.import_module(module)
     except ImportError as error:
         raise EnvironmentProblem(
-            f"the loopback Hub needs the hub extra ({error.name} is not installed)",
+            f"the local Hub needs the hub extra ({error.name} is not installed)",
             hint=install_hint("hub"),
         ) from error
 
 
 def _bind(port: int) -> socket.socket:
-    """A socket that is listening already, so that a client may connect from now on.
+    """A listening socket: clients may connect from now on.
 
     Raises:
-        EnvironmentProblem: the port is taken, or may not be used.
+        EnvironmentProblem: the port is taken or not permitted.
     """
-    # Named as TCP, so that asyncio turns Nagle's algorithm off: 40 ms less for every answer.
+    # With an explicit IPPROTO_TCP, asyncio turns Nagle's algorithm off: 40 ms less per answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
-            # Lets a Hub come back on its port at once; elsewhere the option means stealing it.
+            # Allows a restart on the same port; elsewhere the option would steal the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         listener.listen()
@@ -176,7 +182,7 @@ def _bind(port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise EnvironmentProblem(
-                f"port {port} on {HOST} is in use, perhaps by another loopback Hub",
+                f"port {port} on {HOST} is in use, perhaps by another local Hub",
                 hint="stop that program, or choose another port (0 picks a free one)",
             ) from error
         raise EnvironmentProblem(
@@ -187,3 +193,36 @@ def _bind(port: int) -> socket.socket:
 
 def _address(listener: socket.socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+def token_file(root: Path) -> Path:
+    """The file with the owner's token of the Hub in `root`. Only its user may read it."""
+    return root.absolute() / _TOKEN_FILE_NAME
+
+
+def owner_token(root: Path) -> str:
+    """The owner's token of the Hub in `root`, created if there is none. It is never printed.
+
+    Raises:
+        InputError: the file is empty.
+        EnvironmentProblem: it cannot be written.
+    """
+    path = token_file(root)
+    if not path.exists():
+        _write_new(path, f"hf_{secrets.token_hex(16)}\n")
+    elif path.is_file() and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    token = read_text(path).strip()
+    if not token:
+        raise InputError(f"{path} is empty", hint="delete it; the next start makes a new one")
+    return token
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}") from error

@@ -1,9 +1,9 @@
-"""The Hub's disk: repositories by name, and the content they share. Only its user may read it.
+"""The store on disk: repositories by name, and the content that they share. Private to its user.
 
 <root>/blobs/<sha256>                     content
 <root>/repos/<namespace>/<name>/          one repository
 <root>/collections/<id>.json              one collection
-<root>/incoming/                          content on its way in, repositories on their way out
+<root>/incoming/                          unfinished uploads, repositories being deleted
 <root>/lock                               held while a ref changes, across processes
 """
 
@@ -18,40 +18,37 @@ from filelock import FileLock
 
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.local_hub import git
-from nla_release.local_hub.blobs import Blobs
-from nla_release.local_hub.collections import Collections
-from nla_release.local_hub.commits import Entry, now
-from nla_release.local_hub.durable import make_private, sync_folder
-from nla_release.local_hub.errors import BrokenUploadError, RepoNotFoundError
-from nla_release.local_hub.names import check_repo_id
+from nla_release.local_hub.disk import Blobs, make_private, sync_folder
+from nla_release.local_hub.git import check_repo_id
+from nla_release.local_hub.records import Entry, now
+from nla_release.local_hub.refusals import BrokenUploadError, RepoNotFoundError
 from nla_release.local_hub.repository import Repository
 
-# An imported folder is a fixture: the same bytes are the same commit on every machine, every day.
+# Fixed, so that importing the same bytes gives the same commit everywhere.
 IMPORT_DATE = "2026-01-01T00:00:00Z"
 IMPORT_TITLE = "Import folder"
-# Traces of git and of the Hub's own downloads, which are not content.
+# Bookkeeping of git and of Hub downloads.
 _NOT_CONTENT = {".git", ".cache"}
 _SAMPLE = 512
-# What is on its way changes every moment; after a day a Hub that was killed left it there.
+# Anything in incoming/ that is older was left by a Hub that was killed.
 _LEFT_SECONDS = 24 * 60 * 60
 
 
 class Store:
-    """Model repositories under one folder, made when first needed."""
+    """Model repositories in one folder, which is created when needed."""
 
     def __init__(self, root: Path) -> None:
         """Open the store.
 
         Raises:
-            EnvironmentProblem: the folder cannot be made or written.
+            EnvironmentProblem: the folder cannot be created or written.
         """
         self.root = root
         self.blobs = Blobs(root)
-        self._lock = FileLock(root / "lock")
-        self.collections = Collections(root, self._lock)
+        self.lock = FileLock(root / "lock")
         try:
             make_private(root)
-            with self._lock:  # also finds out whether the folder can be written
+            with self.lock:  # also detects a folder that cannot be written
                 _clear(root / "incoming")
         except OSError as error:
             raise EnvironmentProblem(
@@ -60,11 +57,11 @@ class Store:
             ) from error
 
     def repo(self, repo_id: str) -> Repository:
-        """The repository of that id.
+        """The repository with this id.
 
         Raises:
-            BadRequestError: no repository can have this id.
-            RepoNotFoundError: none has.
+            BadRequestError: the id is invalid.
+            RepoNotFoundError: there is none.
         """
         repository = self._at(repo_id)
         if not repository.exists():
@@ -81,20 +78,20 @@ class Store:
         """A new repository with the Hub's initial commit.
 
         Raises:
-            BadRequestError: no repository can have this id.
-            AlreadyExistsError: one has.
+            BadRequestError: the id is invalid.
+            AlreadyExistsError: it exists.
         """
         repository = self._at(repo_id)
         repository.initialise(private=private, date=now())
         return repository
 
     def delete(self, repo_id: str) -> None:
-        """Remove a repository with all its commits; content stays for others that share it.
+        """Delete a repository and its commits. Content stays, because others may share it.
 
         Raises:
             RepoNotFoundError: there is none.
         """
-        with self._lock:
+        with self.lock:
             self.repo(repo_id)
             (self.root / "incoming").mkdir(exist_ok=True)
             retired = Path(tempfile.mkdtemp(dir=self.root / "incoming"))
@@ -104,13 +101,13 @@ class Store:
         shutil.rmtree(retired)
 
     def import_folder(self, repo_id: str, folder: Path) -> str:
-        """A local folder as one commit; its id, which is the same for the same bytes.
+        """Import a local folder as one commit; returns its id, which depends only on the bytes.
 
         Importing the same folder again changes nothing; importing a changed one moves `main`.
 
         Raises:
             InputError: the folder is missing, empty, holds a link, or cannot be read.
-            AlreadyExistsError: the repository holds commits that were pushed.
+            AlreadyExistsError: the repository contains pushed commits.
         """
         repository = self._at(repo_id)
         found = [
@@ -120,9 +117,9 @@ class Store:
         ]
         if links := [path for path in found if path.is_symlink()]:
             raise InputError(
-                f"{links[0]} is a link, and what it leads to is not published",
-                hint="copy the folder with `cp -RL`; a snapshot of the Hub's cache, which is made"
-                " of links, comes without them by `hf download --local-dir`",
+                f"{links[0]} is a link; links are not imported",
+                hint="copy the folder with `cp -RL`; a snapshot in the Hub's cache consists of"
+                " links, and `hf download --local-dir` makes copies",
             )
         files = [path for path in found if path.is_file()]
         if not files:
@@ -133,14 +130,14 @@ class Store:
         return repository.import_tree(tree, title=IMPORT_TITLE, date=IMPORT_DATE).id
 
     def regular(self, content: bytes) -> Entry:
-        """Keep the content of a file that git itself holds."""
+        """Store a file that git itself holds."""
         return Entry(self.blobs.add(content), len(content), git.blob_id(content), lfs=False)
 
     def large(self, sha256: str, *, size: int | None = None) -> Entry:
-        """The entry of an LFS object that was uploaded before, of this size if the caller knows.
+        """The entry of an LFS object that is stored already.
 
         Raises:
-            BrokenUploadError: it was not, or has another size.
+            BrokenUploadError: it is not stored, or has another size than `size`.
         """
         actual = self.blobs.size(sha256)
         if actual is None:
@@ -160,15 +157,15 @@ class Store:
         return self.large(self.blobs.add_file(path))
 
     def _at(self, repo_id: str) -> Repository:
-        return Repository(repo_id, self._folder(repo_id), self.blobs, self._lock)
+        return Repository(repo_id, self._folder(repo_id), self.blobs, self.lock)
 
     def _folder(self, repo_id: str) -> Path:
         return self.root.joinpath("repos", *check_repo_id(repo_id).split("/"))
 
 
 def _clear(incoming: Path) -> None:
-    """Remove what a Hub that was killed left behind."""
+    """Delete what a killed Hub left behind."""
     for path in incoming.glob("*"):
-        with suppress(FileNotFoundError):  # it has just arrived
+        with suppress(FileNotFoundError):  # it was just moved away
             if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -16,7 +16,7 @@ from nla_release.base_model.facts import BaseFacts, dump_base_facts, read_base_f
 from nla_release.base_model.measure import measure_base, sampled_blocks
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, WeightsError
 from nla_release.io.files import dump_json, write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from tests.builders_pair import BASE, REVISION, base_config, base_modules, make_base
 from train.demo import BASE as TINY
 
@@ -37,7 +37,7 @@ def base(tmp_path) -> Path:
 @pytest.fixture
 def hub(tmp_path, on_hub):
     """A Hub of its own, which the client takes for the real one."""
-    with LoopbackHub(tmp_path / "hub") as running:
+    with LocalHub(tmp_path / "hub") as running:
         on_hub(running.endpoint)
         yield running
 

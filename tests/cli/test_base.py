@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.io.files import write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from tests.builders_pair import REVISION, make_release
 from tests.pairs.zoo import edited_json, edited_yaml
 
@@ -57,7 +57,7 @@ def test_a_damaged_one_is_mended(tool, folder):
 
 
 def test_the_hub_of_the_environment_is_asked(tool, folder, tmp_path):
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         commit = hub.store.import_folder("someone/tiny", folder / "base")
         with edited_yaml(folder / "release.yaml") as document:
             del document["base_path"]

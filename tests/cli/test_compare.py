@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nla_release.cards.render import render
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from tests.builders_pair import make_release, measure
 
 
@@ -76,7 +76,7 @@ def test_releases_without_a_common_row_are_inconclusive(tool, release, other):
 
 
 def test_a_place_on_the_hub_is_downloaded_without_its_weights(tool, release, tmp_path):
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         commit = hub.store.import_folder("someone/tiny-av", release.dist / "av")
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
         done = tool("compare", release.folder, f"someone/tiny-av@{commit}", environment=environment)

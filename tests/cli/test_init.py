@@ -10,7 +10,7 @@ from nla_release.contract.sidecar import read_sidecar
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import dump_yaml
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES
 from tests.builders_pair import make_base
@@ -126,7 +126,7 @@ def test_a_copy_of_the_base_answers_what_it_can(tool, tmp_path):
 
 def test_a_pinned_base_is_measured_on_the_hub(tool, tmp_path):
     pair = make_kitft_pair(tmp_path / "theirs")
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         commit = server.store.import_folder("someone/tiny", make_base(tmp_path / "base"))
         answers = KITFT | {"base_revision": commit}
         del answers["embedding_mean"]
@@ -219,7 +219,7 @@ def test_repositories_on_the_hub_are_read_without_what_does_not_belong(tool, tmp
     write_files(pair / "av", {"evil.py": "raise SystemExit", "notes.txt": "private"})
     store = Store(tmp_path / "hub")
     commits = {role: store.import_folder(f"somebody/tiny-{role}", pair / role) for role in ROLES}
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         done = tool(
             "init", "somebody/tiny-av", "somebody/tiny-ar", "--out", tmp_path / "out",
             *options(KITFT),
@@ -246,7 +246,7 @@ def test_a_place_on_the_hub_may_name_a_revision_and_a_folder(tool, tmp_path):
     write_files(tmp_path / "repo", {"weights/v1/av/nla_meta.yaml": "{kind: other}"})
     store.import_folder("somebody/tiny", tmp_path / "repo")
     quiet_client()
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         hub = Hub(server.endpoint, server.token)
         hub.tag("somebody/tiny", "v0.0.1", pinned, message="theirs")
         environment = {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")}
@@ -276,7 +276,7 @@ def test_the_tokenizer_of_a_pinned_base_is_fetched_when_none_is_given(tool, tmp_
     commit = Store(tmp_path / "hub").import_folder("someone/tiny", TINY_BASE)
     line = options(KITFT | {"base_revision": commit})
     at = line.index("--tokenizer")
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         done = tool(
             "init", pair, "--out", tmp_path / "out", *line[:at], *line[at + 2 :],
             environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
@@ -384,7 +384,7 @@ def test_answers_come_from_one_file_and_the_command_line_overrules_it(tool, tmp_
 def test_the_commit_that_main_of_the_base_has_today_is_named(tool, tmp_path):
     pair = make_kitft_pair(tmp_path / "theirs")
     commit = Store(tmp_path / "hub").import_folder("someone/tiny", TINY_BASE)
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         done = tool(
             "init", pair, "--out", tmp_path / "out",
             environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},

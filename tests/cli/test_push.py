@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nla_release.io.files import read_text
-from nla_release.local_hub.commits import Put
+from nla_release.local_hub.records import Put
 from nla_release.release.folder import read_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub

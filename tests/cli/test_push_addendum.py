@@ -9,7 +9,7 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.io.files import read_json, write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from tests.builders_pair import make_release, measure
 from tests.hub.faults import Fault
@@ -26,7 +26,7 @@ def made(tool, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     release = make_release(folder / "release", rows=60, documents=12, noise=0.6)
     render(release, VERSION)
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         succeeds(at(tool, server)("push", release.folder, "--version", VERSION))
     shutil.copytree(release.folder, folder / "before")
     add(tool, release, rows=80, documents=16)
@@ -168,7 +168,7 @@ def test_without_an_addendum_there_is_none_to_push(tool, hub, made):
 
 
 def test_nothing_is_added_to_a_version_that_is_not_published(tool, release, tmp_path):
-    with LoopbackHub(tmp_path / "empty") as empty:
+    with LocalHub(tmp_path / "empty") as empty:
         done = at(tool, empty)("push", release.folder, "--version", VERSION, "--addendum")
 
         assert done.returncode == 1
@@ -327,7 +327,7 @@ def test_an_addendum_is_rehearsed_on_the_hub_that_the_version_was_rehearsed_on(
     assert "downloaded both again: every byte as pushed" in done.stderr
     again = succeeds(tool("push", release.folder, *rehearse, "--addendum"))
     assert "already published, nothing to do: " in again.stderr
-    with LoopbackHub(tmp_path / "rehearsal") as rehearsal:
+    with LocalHub(tmp_path / "rehearsal") as rehearsal:
         assert_added_once(rehearsal, release)
 
 

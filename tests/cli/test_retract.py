@@ -20,7 +20,7 @@ from nla_release.hub.withdrawing import Withdrawal
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import read_text, write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import read_manifest, record_files
 from tests.hub.faults import Fault
@@ -37,7 +37,7 @@ def made(rendered, tmp_path_factory):
     quiet_client()
     folder = tmp_path_factory.mktemp("two")
     release = read_release(shutil.copytree(rendered.folder, folder / "release"))
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         client = Hub(server.endpoint, server.token)
         publish(release, client)
         shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
@@ -309,7 +309,7 @@ def test_what_people_wrote_into_the_card_stays(run, hub, release):
 def test_what_people_wrote_is_drift_to_the_next_push_also_after_a_retraction(rendered, tmp_path):
     quiet_client()
     release = in_one_repository(rendered, tmp_path)
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         client = Hub(server.endpoint, server.token)
         publish_next(release, client, OLD)
         repo = release.repo_id("av", OLD)
@@ -371,7 +371,7 @@ def publish_next(release, client, version):
 def test_in_one_repository_for_all_versions_the_newer_card_lists_the_older_one(rendered, tmp_path):
     quiet_client()
     release = in_one_repository(rendered, tmp_path)
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         client = Hub(server.endpoint, server.token)
         publish_next(release, client, OLD)
         publish_next(release, client, NEW)
@@ -386,7 +386,7 @@ def test_in_one_repository_for_all_versions_the_newer_card_lists_the_older_one(r
 def test_a_repository_is_not_its_own_newer_version(rendered, tmp_path):
     quiet_client()
     release = in_one_repository(rendered, tmp_path)
-    with LoopbackHub(tmp_path / "hub") as server:
+    with LocalHub(tmp_path / "hub") as server:
         client = Hub(server.endpoint, server.token)
         publish_next(release, client, OLD)
         publish_next(release, client, NEW)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import read_manifest
 from nla_release.release.release_id import release_id
@@ -23,7 +23,7 @@ def release(rendered, tmp_path):
 
 @pytest.fixture
 def hub(tmp_path):
-    with LoopbackHub(tmp_path / "hub", token=TOKEN) as running:
+    with LocalHub(tmp_path / "hub", token=TOKEN) as running:
         yield running
 
 

@@ -26,7 +26,7 @@ from nla_release.evidence.shuffle import other_rows
 from nla_release.evidence.training_documents import write_training_documents
 from nla_release.evidence.vectors import first_with_text
 from nla_release.io.files import sha256_bytes, write_atomic
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import read_release
 from tests.pairs.zoo import edited_yaml
 
@@ -487,7 +487,7 @@ def test_a_model_of_the_hub_is_recorded_by_the_commit_that_embeds(
     write_atomic(tmp_path / "model" / "config.json", "{}\n")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     release = settings(read_release(copy_of(base_run)), encoder="some/model")
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
         monkeypatch.setattr(
             "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",

@@ -18,7 +18,7 @@ from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from tests.hub.publishing import publish, repos
 from tests.warm import Warm
@@ -150,7 +150,7 @@ def hub(good_release, tmp_path_factory):
     """A Hub with the demo's pair, and one under another name with invented reconstructions."""
     folder = tmp_path_factory.mktemp("published")
     quiet_client()
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         client = Hub(server.endpoint, server.token)
         publish(read_release(shutil.copytree(good_release, folder / "release")), client)
         invented = shutil.copytree(good_release, folder / "invented")

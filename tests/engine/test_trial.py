@@ -9,7 +9,7 @@ from nla_release.engine.trial import load
 from nla_release.errors import NlaReleaseError
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from tests.hub.publishing import api_of, publish, repos
 from tests.warm import Warm
@@ -39,7 +39,7 @@ def hub(good_release, tmp_path_factory):
     """A Hub that the demo's pair is published on."""
     folder = tmp_path_factory.mktemp("published")
     quiet_client()
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         release = read_release(shutil.copytree(good_release, folder / "release"))
         publish(release, Hub(server.endpoint, server.token))
         yield server

@@ -8,7 +8,7 @@ import pytest
 
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import Release, read_release
 from tests.hub.faulty import FaultyHub
 from tests.hub.odd import OddServer
@@ -16,15 +16,15 @@ from tests.hub.publishing import publish, repos
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[LoopbackHub]:
-    """The loopback Hub, running."""
+def server(tmp_path: Path) -> Iterator[LocalHub]:
+    """The local Hub, running."""
     quiet_client()
-    with LoopbackHub(tmp_path / "hub") as running:
+    with LocalHub(tmp_path / "hub") as running:
         yield running
 
 
 @pytest.fixture
-def client(server: LoopbackHub) -> Hub:
+def client(server: LocalHub) -> Hub:
     """The product's client, as the owner of the Hub."""
     return Hub(server.endpoint, server.token)
 
@@ -37,7 +37,7 @@ def release(rendered: Release, tmp_path: Path) -> Release:
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Iterator[FaultyHub]:
-    """The loopback Hub, running, on which things can be made to go wrong."""
+    """The local Hub, running, on which things can be made to go wrong."""
     quiet_client()
     with FaultyHub(tmp_path / "faulty") as running:
         running.faults.inject()
@@ -58,7 +58,7 @@ def published(rendered, tmp_path_factory):
     quiet_client()
     folder = tmp_path_factory.mktemp("published")
     release = read_release(shutil.copytree(rendered.folder, folder / "release"))
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         publish(release, Hub(server.endpoint, server.token))
     return folder
 
@@ -66,7 +66,7 @@ def published(rendered, tmp_path_factory):
 @pytest.fixture
 def hub(published, tmp_path):
     """The same, of the test's own."""
-    with LoopbackHub(shutil.copytree(published / "hub", tmp_path / "hub")) as server:
+    with LocalHub(shutil.copytree(published / "hub", tmp_path / "hub")) as server:
         yield server
 
 

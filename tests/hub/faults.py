@@ -1,6 +1,6 @@
 """What goes wrong between a client and a Hub: accidents at any request, and Hubs that deviate.
 
-`Faults` goes round the loopback Hub's application, so that a fault is what the real client meets:
+`Faults` goes round the local Hub's application, so that a fault is what the real client meets:
 a reset is a reset of its socket, and a fault "after" leaves the effect behind and takes the answer.
 It writes down every request, so that a test can first learn what a push asks and then put each
 fault at each request. `tests.hub.faulty` has the Hubs that run it.

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from nla_release.hub import act, once
 from nla_release.hub_client import client, questions
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from tests.hub.faults import Fault, Faults
 from tests.waiting import LONGEST
 
@@ -65,8 +65,8 @@ def never_answered(patch: pytest.MonkeyPatch, lost: Callable[[httpx.Response, in
     patch.setattr(client.Patience, "after", late)
 
 
-class FaultyHub(LoopbackHub):
-    """The loopback Hub with the fault layer in front: `with FaultyHub(root) as hub`.
+class FaultyHub(LocalHub):
+    """The local Hub with the fault layer in front: `with FaultyHub(root) as hub`.
 
     `hub.faults.inject(Fault("500_after", at=7))` makes something go wrong, `hub.clear()` ends it.
     """

@@ -27,7 +27,7 @@ from nla_release.hub.push import push
 from nla_release.hub_client.client import Patience, quiet_client
 from nla_release.hub_client.remote import SERVER_FILES, Hub
 from nla_release.io.files import sha256_file, write_atomic
-from nla_release.local_hub.errors import RepoNotFoundError
+from nla_release.local_hub.refusals import RepoNotFoundError
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES
 from nla_release.release.manifest import FILE_NAME, dump_manifest, read_manifest

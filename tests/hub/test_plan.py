@@ -266,7 +266,7 @@ def test_a_large_file_that_is_not_as_rendered_is_found_when_it_is_copied(
 def test_an_account_that_does_not_own_the_namespace_creates_nothing(
     release, server, client, monkeypatch
 ):
-    """As huggingface.co is asked; the loopback Hub's owner is called loopback."""
+    """As huggingface.co is asked; the local Hub's owner is called loopback."""
     monkeypatch.setattr("nla_release.hub_client.questions.CANONICAL_ENDPOINT", server.endpoint)
     with pytest.raises(EnvironmentProblem, match="may only create repositories in loopback"):
         publish(release, client)

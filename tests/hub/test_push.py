@@ -16,7 +16,7 @@ from nla_release.hub.push import push
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.hub_client.client_errors import ConflictError
 from nla_release.hub_client.remote import Hub
-from nla_release.local_hub.errors import HubError
+from nla_release.local_hub.refusals import HubError
 from nla_release.local_hub.repository import Repository
 from nla_release.output.plan_text import plan_text
 from nla_release.release.folder import read_release

@@ -9,7 +9,7 @@ import pytest
 
 from nla_release.base_model.source import HubFiles
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 COMMIT = "1" * 40
 CONTENT = bytes(range(200))
@@ -71,7 +71,7 @@ def answering(status: int, body: bytes = b"", **headers: str) -> Answer:
 def test_size_and_bytes_are_those_of_the_commit(tmp_path, asked):
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(CONTENT)
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         commit = hub.store.import_folder("someone/tiny", tmp_path / "base")
         files = asked(hub.endpoint, commit)
 
@@ -84,7 +84,7 @@ def test_size_and_bytes_are_those_of_the_commit(tmp_path, asked):
 def test_a_commit_or_repository_that_is_not_there(tmp_path, asked):
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text("{}")
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         with pytest.raises(EnvironmentProblem, match="someone/tiny does not exist on the Hub"):
             asked(hub.endpoint).size("config.json")
         hub.store.import_folder("someone/tiny", tmp_path / "base")

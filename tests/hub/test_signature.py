@@ -13,7 +13,7 @@ from nla_release.hub.journal import Journal
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import SIGNATURE_FILE_NAME
 from nla_release.release.signature import Publisher, Signer, mismatch, read_released
@@ -63,7 +63,7 @@ def keys(tmp_path_factory):
 def signed_once(rendered, keys, tmp_path_factory):
     folder = tmp_path_factory.mktemp("signed")
     release = read_release(shutil.copytree(rendered.folder, folder / "release"))
-    with LoopbackHub(folder / "hub") as server:
+    with LocalHub(folder / "hub") as server:
         publish_signed(release, Hub(server.endpoint, server.token), Signer(keys[0]))
     return folder
 
@@ -71,7 +71,7 @@ def signed_once(rendered, keys, tmp_path_factory):
 @pytest.fixture
 def signed(signed_once, tmp_path):
     """A Hub with a signed release on it, of the test's own."""
-    with LoopbackHub(shutil.copytree(signed_once / "hub", tmp_path / "hub")) as running:
+    with LocalHub(shutil.copytree(signed_once / "hub", tmp_path / "hub")) as running:
         yield running
 
 

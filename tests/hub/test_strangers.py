@@ -6,7 +6,7 @@ from nla_release.cards.render import render
 from nla_release.errors import RefusedError
 from nla_release.hub.plan import Wishes, make_plan
 from nla_release.hub.verify import Terms, verify_published
-from nla_release.local_hub.commits import Put
+from nla_release.local_hub.records import Put
 from nla_release.output.plan_text import plan_text
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import FILE_NAME, read_manifest

@@ -59,7 +59,7 @@ class Provider(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def provider(server, monkeypatch):
-    """A CI job of the fake provider, on whose ID tokens the loopback Hub relies."""
+    """A CI job of the fake provider, on whose ID tokens the local Hub relies."""
     running = HTTPServer(("127.0.0.1", 0), Provider)
     running.publishers, running.asked = server.publishers, []
     threading.Thread(target=running.serve_forever, daemon=True).start()

@@ -11,7 +11,7 @@ from nla_release.base_model.revision import check_source, folder_commit, resolve
 from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.hub_client.client import quiet_client
 from nla_release.io.files import dump_yaml, read_yaml
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from tests.hub.publishing import api_of
 from tests.sidecars import TINY_BASE
@@ -32,7 +32,7 @@ def hub(hub_folder):
     """A Hub that has the tiny base on `main` and under a tag."""
     quiet_client()
     Store(hub_folder).import_folder(BASE, TINY_BASE)
-    with LoopbackHub(hub_folder) as server:
+    with LocalHub(hub_folder) as server:
         api_of(server).create_tag(BASE, tag="first")
         yield server
 

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 
 def large(path: str, content: bytes) -> CommitOperationAdd:
@@ -150,7 +150,7 @@ def test_discussions_are_numbered_with_proposals_and_listed_newest_first(api, re
         api.merge_pull_request(repo, 1)
 
 
-def test_more_discussions_than_a_page_are_all_listed(api, hub: LoopbackHub, repo):
+def test_more_discussions_than_a_page_are_all_listed(api, hub: LocalHub, repo):
     for number in range(1, 53):
         api.create_discussion(repo, title=f"Question {number}")
     assert [each.num for each in api.get_repo_discussions(repo)] == list(range(52, 0, -1))

@@ -1,4 +1,4 @@
-"""What a repository holds, and the bytes of its files."""
+"""Routes that read repositories: lists, summaries, histories, trees and files."""
 
 import hashlib
 from itertools import zip_longest
@@ -13,30 +13,29 @@ from nla_release.errors import InputError
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.documents import parse_json
 from nla_release.local_hub import git
-from nla_release.local_hub.access import access, part
-from nla_release.local_hub.blobs import Blobs
-from nla_release.local_hub.bodies import read
-from nla_release.local_hub.commits import (
+from nla_release.local_hub.disk import Blobs
+from nla_release.local_hub.records import (
+    MAIN,
     Commit,
     Entry,
     Tree,
     folders,
     with_milliseconds,
 )
-from nla_release.local_hub.errors import (
+from nla_release.local_hub.refusals import (
     BadRequestError,
     EntryNotFoundError,
     NotOfferedError,
 )
 from nla_release.local_hub.repository import Repository
-from nla_release.local_hub.state import MAIN
+from nla_release.local_hub.requests import access, part, read_body
 
-# A config longer than this is not read for the repository's summary.
+# A longer config is not read for the repository's summary.
 _LONGEST_CONFIG = 1024 * 1024
-# What models may be listed by. Nobody downloads or likes here, so such an order changes nothing;
-# of what `expand` names, everything that is known is there.
+# Supported query parameters. Downloads and likes are always 0, so ordering by them changes nothing;
+# everything that `expand` may name and that exists is always included.
 _LISTED_BY = {"author", "search", "limit", "sort", "direction", "expand", "full", "config"}
-# Newest first, by the key of the answer; the client's spelling and the server's.
+# Sorted newest first by this key; in the spellings of client and server.
 _DATES = {
     "created_at": "createdAt",
     "createdAt": "createdAt",
@@ -46,7 +45,7 @@ _DATES = {
 
 
 def models(request: Request) -> Response:
-    """The repositories that this caller may see, of one namespace or with a text in their ids."""
+    """The repositories that the caller may see, by namespace and a part of their ids."""
     asked = request.query_params
     if unknown := sorted(asked.keys() - _LISTED_BY):
         raise NotOfferedError(f"This Hub does not list models by {', '.join(unknown)}")
@@ -81,7 +80,7 @@ def _listed(repository: Repository) -> dict[str, Any]:
 
 
 def model_info(request: Request) -> Response:
-    """The summary of a repository at a revision; what `expand` asks for is always there."""
+    """The summary of a repository at a revision; `expand` is always satisfied."""
     repository = access(request).readable(request)
     revision = part(request, "revision") if "revision" in request.path_params else MAIN
     commit, state = repository.resolve(revision), repository.state()
@@ -112,7 +111,7 @@ def model_info(request: Request) -> Response:
 
 
 def commits(request: Request) -> Response:
-    """The history of a revision, newest first, all of it."""
+    """The whole history of a revision, newest first."""
     repository = access(request).readable(request)
     return JSONResponse(
         [
@@ -129,7 +128,7 @@ def commits(request: Request) -> Response:
 
 
 def tree(request: Request) -> Response:
-    """The files and folders in one folder, or with `recursive` in all below it."""
+    """The files and folders in one folder, with `recursive` also in its subfolders."""
     repository = access(request).readable(request)
     commit = repository.resolve(part(request, "revision"))
     top = part(request, "path").strip("/") if "path" in request.path_params else ""
@@ -148,10 +147,10 @@ def tree(request: Request) -> Response:
 
 
 async def paths_info(request: Request) -> Response:
-    """The files and folders named in the form; those that are missing are left out."""
+    """The files and folders named in the form; missing ones are left out."""
     repository = access(request).readable(request)
     commit = repository.resolve(part(request, "revision"))
-    form = parse_qs((await read(request)).decode("utf-8", "replace"))
+    form = parse_qs((await read_body(request)).decode("utf-8", "replace"))
     present = {*commit.tree, *folders(commit.tree)}
     found = [_described(path, commit.tree) for path in form.get("paths", []) if path in present]
     if _is_true(form.get("expand", [None])[0]):
@@ -160,7 +159,7 @@ async def paths_info(request: Request) -> Response:
 
 
 def resolve(request: Request) -> Response:
-    """A file's bytes, or a range of them; the headers pin the commit and the content."""
+    """A file's bytes, or a range of them; headers give the commit and the content's hash."""
     commit = access(request).downloadable(request).resolve(part(request, "revision"))
     path = part(request, "path")
     entry = commit.tree.get(path)
@@ -180,7 +179,7 @@ def resolve(request: Request) -> Response:
 
 
 def git_refs(_request: Request) -> Response:
-    """What `git clone` asks first. It shows a plain text to its user."""
+    """The first request of `git clone`, which shows a plain text answer to its user."""
     return PlainTextResponse(
         "This local Hub does not serve git. Use `hf download`, or snapshot_download.", 501
     )
@@ -206,7 +205,7 @@ def _described(path: str, files: Tree) -> dict[str, Any]:
 
 
 def _expand(found: list[dict[str, Any]], repository: Repository, commit: Commit) -> None:
-    """Add to each file which commit changed it last, and that nobody scans files here."""
+    """Add to each file its last commit, and that it is not scanned."""
     missing = {each["path"]: each for each in found if each["type"] == "file"}
     history = list(repository.history(commit.id))
     for newer, older in zip_longest(history, history[1:]):
@@ -243,7 +242,7 @@ def _card(commit: Commit, blobs: Blobs) -> dict[str, Any]:
 
 
 def _config(commit: Commit, blobs: Blobs) -> dict[str, Any]:
-    """What the Hub lifts out of an adapter's configuration for its page."""
+    """The part of an adapter's configuration that the Hub shows."""
     text = _small_text(commit, "adapter_config.json", blobs)
     try:
         document = parse_json(text or "null", "adapter_config.json")

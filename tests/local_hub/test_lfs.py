@@ -11,8 +11,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.utils import build_hf_headers, get_session
 
 from nla_release.local_hub import app
-from nla_release.local_hub.routes.lfs import LARGEST_OBJECT
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.lfs import LARGEST_OBJECT
+from nla_release.local_hub.server import LocalHub
 
 REPO = "team/pair"
 
@@ -112,7 +112,7 @@ PART = 7
 def in_parts(tmp_path, monkeypatch):
     """A Hub that takes at most seven bytes at once."""
     monkeypatch.setattr(app, "create_app", partial(app.create_app, part_size=PART))
-    with LoopbackHub(tmp_path / "parts") as hub:
+    with LocalHub(tmp_path / "parts") as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         api.create_repo(REPO)
         yield hub, api
@@ -165,7 +165,7 @@ def test_an_object_larger_than_a_file_may_be_is_refused_by_name(ask, objects):
     assert "actions" not in answer
 
 
-def addresses(hub: LoopbackHub) -> dict:
+def addresses(hub: LocalHub) -> dict:
     answer = get_session().post(
         f"{hub.endpoint}/{REPO}.git/info/lfs/objects/batch",
         json={"operation": "upload", "objects": [{"oid": OID, "size": len(CONTENT)}]},

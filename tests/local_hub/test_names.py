@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.local_hub.errors import BadRequestError
-from nla_release.local_hub.names import check_path, check_ref_name, check_repo_id
+from nla_release.local_hub.git import check_path, check_ref_name, check_repo_id
+from nla_release.local_hub.refusals import BadRequestError
 
 ROOT = Path("/store")
 PIECES = st.one_of(

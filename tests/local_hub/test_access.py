@@ -7,11 +7,11 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import get_session
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 
 @pytest.fixture
-def wrong(hub: LoopbackHub) -> HfApi:
+def wrong(hub: LocalHub) -> HfApi:
     return HfApi(endpoint=hub.endpoint, token="hf_somebody_else")
 
 
@@ -97,8 +97,8 @@ def test_the_token_reaches_neither_disk_nor_log(hub, api, repo, push, caplog):
 
 
 def test_every_hub_makes_its_own_token(tmp_path):
-    assert LoopbackHub(tmp_path).token != LoopbackHub(tmp_path).token
-    assert LoopbackHub(tmp_path, token="hf_given").token == "hf_given"
+    assert LocalHub(tmp_path).token != LocalHub(tmp_path).token
+    assert LocalHub(tmp_path, token="hf_given").token == "hf_given"
 
 
 def test_a_web_page_under_another_name_gets_no_answer(hub, repo):

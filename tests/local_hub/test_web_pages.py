@@ -25,7 +25,7 @@ def ask(hub, method, path, **headers):
 def test_a_page_of_another_address_gets_no_answer(hub, origin, method, path):
     answer = ask(hub, method, path, Origin=origin)
     assert answer.status_code == 403
-    assert "no web page of another address" in answer.json()["error"]
+    assert "does not answer web pages of other origins" in answer.json()["error"]
     assert "access-control-allow-origin" not in answer.headers
 
 

@@ -6,7 +6,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 REPO = "team/pair-av-v0_0_1"
 
@@ -20,19 +20,19 @@ def _quiet_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
-    with LoopbackHub(tmp_path / "hub") as running:
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with LocalHub(tmp_path / "hub") as running:
         yield running
 
 
 @pytest.fixture
-def api(hub: LoopbackHub) -> HfApi:
+def api(hub: LocalHub) -> HfApi:
     """The real client, as the owner of the Hub."""
     return HfApi(endpoint=hub.endpoint, token=hub.token)
 
 
 @pytest.fixture
-def anyone(hub: LoopbackHub) -> HfApi:
+def anyone(hub: LocalHub) -> HfApi:
     """The real client, without a token."""
     return HfApi(endpoint=hub.endpoint, token=False)
 

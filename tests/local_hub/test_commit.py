@@ -7,8 +7,8 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from huggingface_hub.utils import build_hf_headers, get_session
 
+from nla_release.local_hub import uploads
 from nla_release.local_hub.git import LARGEST_REGULAR_FILE
-from nla_release.local_hub.routes import uploads
 
 HEADER = {"key": "header", "value": {"summary": "Release"}}
 

@@ -1,4 +1,4 @@
-"""Content by its sha256: complete before it has a name, never changed after."""
+"""Files that survive a crash: durable writes, and content stored under its sha256."""
 
 import hashlib
 import os
@@ -10,15 +10,66 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.local_hub.durable import make_folder, sync_folder
-from nla_release.local_hub.errors import BrokenUploadError
+from nla_release.io.files import write_atomic
+from nla_release.local_hub.refusals import BrokenUploadError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE = 1024 * 1024
 
 
+def write_durably(path: Path, content: str | bytes) -> None:
+    """Write a file atomically, and sync it and its folders to the disk.
+
+    Raises:
+        EnvironmentProblem: the disk is full or the folder cannot be written.
+    """
+    missing = _missing(path.parent)
+    write_atomic(path, content)
+    for each in (path, *missing):
+        sync_folder(each.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, and sync them to the disk.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    missing = _missing(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder if it is missing, and allow only its owner to read it.
+
+    Raises:
+        OSError: it cannot be created, or belongs to another user.
+    """
+    make_folder(folder)
+    if folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync the names in a folder to the disk; does nothing where folders cannot be synced."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that do not exist yet: this one and its parents."""
+    return [each for each in (folder, *folder.parents) if not each.exists()]
+
+
 class IncomingBlob:
-    """Content on its way into a folder of blobs, hashed as it comes."""
+    """Content while it is received, hashed piece by piece."""
 
     def __init__(self, stream: BinaryIO, temporary: Path, objects: Path) -> None:
         self._stream = stream
@@ -34,7 +85,7 @@ class IncomingBlob:
         self.size += len(piece)
 
     def keep(self, *, expected: str | None = None) -> str:
-        """Give the content its name, which is its sha256.
+        """Store the content under its sha256, which is returned.
 
         Raises:
             BrokenUploadError: the hash is not the expected one.
@@ -51,20 +102,20 @@ class IncomingBlob:
 
 
 class Blobs:
-    """A folder of content-addressed files."""
+    """A folder of files named by their sha256: complete before they are named, then unchanged."""
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "blobs"
         self._incoming = root / "incoming"
 
     def path(self, sha256: str) -> Path:
-        """Where the content with this hash is, or would be."""
+        """The path for content with this hash, stored or not."""
         if not _SHA256.fullmatch(sha256):
             raise BrokenUploadError(f"{sha256!r} is not a sha256")
         return self._objects / sha256
 
     def size(self, sha256: str) -> int | None:
-        """The content's length in bytes, or None when it is not here."""
+        """The content's length in bytes, or None if it is not stored."""
         path = self.path(sha256)
         return path.stat().st_size if path.is_file() else None
 
@@ -73,13 +124,13 @@ class Blobs:
         return self.path(sha256).read_bytes()
 
     def add(self, content: bytes) -> str:
-        """Keep these bytes; their sha256."""
+        """Store these bytes; returns their sha256."""
         with self.incoming() as blob:
             blob.write(content)
             return blob.keep()
 
     def add_file(self, source: Path) -> str:
-        """Keep a copy of a file; its sha256.
+        """Store a copy of a file; returns its sha256.
 
         Raises:
             InputError: the file cannot be read.
@@ -94,10 +145,10 @@ class Blobs:
             return blob.keep()
 
     def join(self, parts: Iterable[str], *, expected: str) -> None:
-        """Keep the content that is these contents one after the other.
+        """Store the concatenation of stored parts.
 
         Raises:
-            BrokenUploadError: a part is not here, or the whole has another hash.
+            BrokenUploadError: a part is not stored, or the whole has another hash.
         """
         paths = [self.path(part) for part in parts]
         if not all(path.is_file() for path in paths):
@@ -111,7 +162,7 @@ class Blobs:
 
     @contextmanager
     def incoming(self) -> Iterator[IncomingBlob]:
-        """Content arriving in pieces; what is not kept by the end of the block is gone.
+        """Content to write in pieces; deleted at the end of the block unless it was kept.
 
         Raises:
             EnvironmentProblem: the disk is full or the folder cannot be written.

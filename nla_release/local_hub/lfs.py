@@ -1,8 +1,7 @@
-"""Large files by their sha256, before a commit names them: git-lfs batch API, basic and in parts.
+"""Upload of large files by sha256, ahead of the commit: git-lfs batch API, basic and multipart.
 
-An upload address is good for one object of one size and needs no token, as on the real Hub. An
-object too large for one request comes in parts, each with an address of its own; asking to complete
-it puts them together.
+An upload address is valid for one object of one size, without a token, as on the real Hub. An
+object too large for one request is sent in parts, each to its own address, and then completed.
 """
 
 import hmac
@@ -16,11 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nla_release.io.schema import Open
-from nla_release.local_hub.access import access, part
-from nla_release.local_hub.bodies import read_json
-from nla_release.local_hub.errors import BrokenUploadError, ForbiddenError
+from nla_release.local_hub.refusals import BrokenUploadError, ForbiddenError
+from nla_release.local_hub.requests import access, part, read_json
 
-# The most that one file of the Hub may have.
+# The maximum size of a file on the Hub.
 LARGEST_OBJECT = 50 * 1000**3
 _PART_NUMBER = "{:05d}"
 
@@ -47,7 +45,7 @@ class _Completion(Open):
 
 
 async def batch(request: Request) -> Response:
-    """Where to send each object; nowhere, when its content is here already."""
+    """The upload addresses of each object; none if its content is stored already."""
     repository = access(request).writable(request)
     verify = {"href": f"{request.base_url}{repository.id}.git/info/lfs/objects/verify"}
     answers: list[dict[str, Any]] = []
@@ -76,13 +74,13 @@ def _addresses(request: Request, wanted: _Object) -> dict[str, Any]:
 
 
 async def upload(request: Request) -> Response:
-    """Take an object's bytes, at an address that `batch` signed; refuse any others."""
+    """Receive an object at an address that `batch` signed."""
     oid, size = _signed(request)
     return await _taken(request, size, f"object {oid}", expected=oid)
 
 
 async def upload_part(request: Request) -> Response:
-    """Take one part; its ETag is what completing the object names it by."""
+    """Receive one part; the request that completes the object lists its ETag."""
     oid, size = _signed(request)
     number, part_size = request.path_params["number"], access(request).part_size
     here = min(part_size, size - part_size * (number - 1))
@@ -92,20 +90,20 @@ async def upload_part(request: Request) -> Response:
 async def _taken(
     request: Request, size: int, name: str, *, expected: str | None = None
 ) -> Response:
-    """Keep a body of `size` bytes, of the sha256 that is expected where one is."""
+    """Store a body of `size` bytes, with the expected sha256 if one is given."""
     with access(request).store.blobs.incoming() as blob:
         async for piece in request.stream():
             blob.write(piece)
             if blob.size > size:
                 break
         if blob.size != size:
-            raise BrokenUploadError(f"{name} was promised with {size} bytes and has others")
+            raise BrokenUploadError(f"{name} was announced with {size} bytes and has another size")
         sha256 = await run_in_threadpool(blob.keep, expected=expected)
     return Response(headers={"ETag": f'"{sha256}"'})
 
 
 async def complete(request: Request) -> Response:
-    """Put the parts together, in their order."""
+    """Join the parts in order."""
     oid, _ = _signed(request)
     named = sorted((await read_json(request, _Completion)).parts, key=lambda each: each.partNumber)
     await run_in_threadpool(
@@ -115,7 +113,7 @@ async def complete(request: Request) -> Response:
 
 
 async def verify(request: Request) -> Response:
-    """Empty, when the object is here with the size that the caller knows."""
+    """Empty, if the object is stored with this size."""
     access(request).writable(request)
     wanted = await read_json(request, _Object)
     access(request).store.large(wanted.oid, size=wanted.size)
@@ -123,10 +121,10 @@ async def verify(request: Request) -> Response:
 
 
 def _signed(request: Request) -> tuple[str, int]:
-    """The object that an upload address is for.
+    """The object and size of a signed upload address.
 
     Raises:
-        ForbiddenError: this Hub never gave the address out.
+        ForbiddenError: this Hub did not issue the address.
     """
     oid, size = part(request, "oid"), request.path_params["size"]
     expected = access(request).upload_signature(oid, size)

@@ -1,4 +1,4 @@
-"""From local files to a commit: the card, which way each file goes, and the commit itself."""
+"""Routes that make a commit: validating the card, choosing the upload mode, committing."""
 
 import base64
 import binascii
@@ -14,19 +14,25 @@ from starlette.routing import Route
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.schema import Model, Open, parse
 from nla_release.local_hub import discussions, git
-from nla_release.local_hub.access import access, part
-from nla_release.local_hub.bodies import parse_json, read_json, read_lines, require_json
-from nla_release.local_hub.commits import Change, Commit, Put, Remove
-from nla_release.local_hub.errors import BadRequestError, TooLargeError
-from nla_release.local_hub.names import check_path
+from nla_release.local_hub.git import check_path
+from nla_release.local_hub.records import Change, Commit, Put, Remove
+from nla_release.local_hub.refusals import BadRequestError, TooLargeError
 from nla_release.local_hub.repository import Repository
+from nla_release.local_hub.requests import (
+    access,
+    parse_json,
+    part,
+    read_json,
+    read_lines,
+    require_json,
+)
 from nla_release.local_hub.store import Store
 
 _CARD = "README.md"
 _IGNORE_FILE = ".gitignore"
 # A file in a commit is one line of base64 (4 bytes for 3) with its path around it.
 _LONGEST_LINE = git.LARGEST_REGULAR_FILE * 4 // 3 + 64 * 1024
-# A commit of more than this is refused: large files go through LFS, ahead of it.
+# A larger commit is refused: large files are uploaded through LFS first.
 _LARGEST_COMMIT = 256 * 1024 * 1024
 
 
@@ -73,14 +79,14 @@ class _Path(Open):
 
 
 async def validate_yaml(request: Request) -> Response:
-    """Whether the Hub would take this card; asked without a token too."""
+    """Whether the Hub accepts this card. No token is needed."""
     card = await read_json(request, _Card)
     report = await run_in_threadpool(check_card, card.content)
     return JSONResponse(report.answer(), 400 if report.errors else 200)
 
 
 async def preupload(request: Request) -> Response:
-    """For each file: by which way it should come, whether it is ignored, what is there now."""
+    """For each file: its upload mode, whether it is ignored, and what the branch has now."""
     repository = access(request).writable(request)
     candidates = await read_json(request, _Candidates)
     commit = repository.resolve(part(request, "revision"))
@@ -103,7 +109,7 @@ async def preupload(request: Request) -> Response:
 
 
 async def commit(request: Request) -> Response:
-    """Make one commit of the header and operations in the body's lines."""
+    """Make one commit from the header and operations in the body's lines."""
     store = access(request).store
     repository = access(request).writable(request)
     require_json(request)
@@ -118,7 +124,7 @@ async def commit(request: Request) -> Response:
     if header is None:
         raise BadRequestError("the commit has no header")
     make = partial(
-        discussions.propose if "create_pr" in request.query_params else _land,
+        discussions.propose if "create_pr" in request.query_params else _commit,
         repository,
         part(request, "revision"),
         changes,
@@ -135,12 +141,12 @@ async def commit(request: Request) -> Response:
     return JSONResponse(answer)
 
 
-def _land(repository: Repository, *arguments: Any, **options: Any) -> tuple[Commit, None]:
+def _commit(repository: Repository, *arguments: Any, **options: Any) -> tuple[Commit, None]:
     return repository.commit(*arguments, **options), None
 
 
 def _change(line: _Line, store: Store) -> Change:
-    """What one line of a commit asks for; the content of a regular file is kept at once."""
+    """The change that one line asks for. The content of a regular file is stored at once."""
     match line.key:
         case "file":
             file = _read(_File, line)

@@ -14,16 +14,16 @@ import pytest
 from huggingface_hub import HfApi
 
 from nla_release.errors import InputError
-from nla_release.local_hub import blobs, collections, durable
+from nla_release.local_hub import collections, disk
 from nla_release.local_hub import store as stores
-from nla_release.local_hub.commits import Put
-from nla_release.local_hub.errors import (
+from nla_release.local_hub.records import Put
+from nla_release.local_hub.refusals import (
     AlreadyExistsError,
     BadRequestError,
     BrokenUploadError,
     StaleParentError,
 )
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from tests.waiting import wait_until
 
@@ -73,7 +73,7 @@ def test_an_import_never_hides_pushed_commits(tmp_path, folder):
     store = Store(tmp_path / "hub")
     store.import_folder(REPO, folder)
     store.repo(REPO).commit("main", [Put("a", store.regular(b"a"))], title="Push")
-    with pytest.raises(AlreadyExistsError, match="holds pushed commits"):
+    with pytest.raises(AlreadyExistsError, match="contains pushed commits"):
         store.import_folder(REPO, folder)
 
 
@@ -107,7 +107,7 @@ def test_an_import_of_nothing_is_refused(tmp_path):
 
 
 def test_an_imported_folder_can_be_downloaded(tmp_path, folder):
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         commit = hub.store.import_folder(REPO, folder)
         api = HfApi(endpoint=hub.endpoint, token=False)
         copy = api.snapshot_download(REPO, revision=commit, cache_dir=tmp_path / "cache")
@@ -116,12 +116,12 @@ def test_an_imported_folder_can_be_downloaded(tmp_path, folder):
 
 def test_everything_survives_a_restart(tmp_path):
     root = tmp_path / "hub"
-    with LoopbackHub(root) as hub:
+    with LocalHub(root) as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         api.create_repo(REPO, private=True)
         api.create_tag(REPO, tag="v0.0.1")
         commit = api.model_info(REPO).sha
-    with LoopbackHub(root) as hub:
+    with LocalHub(root) as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         assert api.model_info(REPO, revision="v0.0.1").sha == commit
         assert api.model_info(REPO).private
@@ -158,9 +158,9 @@ def test_a_parent_may_be_given_by_the_beginning_of_its_id(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from nla_release.local_hub import blobs, collections, durable
+from nla_release.local_hub import collections, disk
 from nla_release.local_hub import store as stores
-from nla_release.local_hub.commits import Put
+from nla_release.local_hub.records import Put
 from nla_release.local_hub.store import Store
 
 store = Store(Path(sys.argv[1]))
@@ -225,7 +225,7 @@ def test_what_a_killed_hub_left_behind_is_cleared_a_day_later(tmp_path):
 def test_the_name_of_every_folder_is_brought_to_the_disk(tmp_path, monkeypatch):
     """The machine may lose its power as soon as the answer is sent."""
     synced = set()
-    for module in (blobs, collections, durable, stores):
+    for module in (collections, disk, stores):
         monkeypatch.setattr(module, "sync_folder", synced.add)
     root = tmp_path / "deep" / "hub"
     store = Store(root)
@@ -234,10 +234,11 @@ def test_the_name_of_every_folder_is_brought_to_the_disk(tmp_path, monkeypatch):
     assert {tmp_path, root.parent, root, of_repo.parent.parent, of_repo.parent, of_repo} <= synced
     assert {root / "blobs", of_repo / "commits"} <= synced
 
-    made, _ = store.collections.create("team", "Readers", description=None, private=False)
+    listed = collections.Collections(store)
+    made, _ = listed.create("team", "Readers", description=None, private=False)
     for delete, changed in (
         (partial(store.delete, REPO), of_repo.parent),
-        (partial(store.collections.delete, made.slug), root / "collections"),
+        (partial(listed.delete, made.slug), root / "collections"),
     ):
         synced.clear()
         delete()

@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 AV, AR = "team/pair-av-v0_0_1", "team/pair-ar-v0_0_1"
 
@@ -95,10 +95,10 @@ def test_it_is_gone_when_deleted_and_its_models_are_not(api, made):
 
 
 def test_it_survives_a_restart(tmp_path):
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         slug = api.create_collection("Pair", namespace="team").slug
-    with LoopbackHub(tmp_path / "hub") as hub:
+    with LocalHub(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.endpoint, token=hub.token)
         assert api.get_collection(slug).title == "Pair"
 

@@ -1,4 +1,4 @@
-"""The real client does against the loopback Hub what a release does against the real one."""
+"""The real client does against the local Hub what a release does against the real one."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import get_session
 
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 
 pytestmark = pytest.mark.wire
 
@@ -288,7 +288,7 @@ def test_large_files_can_be_staged_before_the_commit(api, repo, tmp_path):
     assert api.file_exists(repo, path.name)
 
 
-def test_the_log_tells_questions_from_changes(hub: LoopbackHub, api: HfApi, repo, push):
+def test_the_log_tells_questions_from_changes(hub: LocalHub, api: HfApi, repo, push):
     api.model_info(repo)
     push(RELEASE)
     writes = [(each.method, each.path, each.status) for each in hub.log.writes]

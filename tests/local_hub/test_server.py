@@ -9,14 +9,14 @@ from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import EnvironmentProblem, install_hint
 from nla_release.hub_client.card_metadata import CardReport
+from nla_release.local_hub import uploads
 from nla_release.local_hub.repository import Repository
-from nla_release.local_hub.routes import uploads
-from nla_release.local_hub.server import LoopbackHub
+from nla_release.local_hub.server import LocalHub
 from tests.waiting import LONGEST
 
 
 def test_a_hub_is_there_when_entered_and_gone_when_left(tmp_path):
-    with LoopbackHub(tmp_path) as hub:
+    with LocalHub(tmp_path) as hub:
         assert hub.endpoint.startswith("http://127.0.0.1:")
         assert get_session().get(f"{hub.endpoint}/api/agent-harnesses").status_code == 404
     with pytest.raises(httpx.ConnectError):
@@ -24,32 +24,32 @@ def test_a_hub_is_there_when_entered_and_gone_when_left(tmp_path):
 
 
 def test_a_taken_port_is_named_with_what_to_do(tmp_path):
-    with LoopbackHub(tmp_path / "one") as hub:
+    with LocalHub(tmp_path / "one") as hub:
         port = int(hub.endpoint.rpartition(":")[2])
         with pytest.raises(EnvironmentProblem, match=f"port {port} on 127.0.0.1 is in use") as no:
-            LoopbackHub(tmp_path / "two", port=port).__enter__()
+            LocalHub(tmp_path / "two", port=port).__enter__()
     assert "another port" in str(no.value.hint)
-    with LoopbackHub(tmp_path / "two", port=port) as again:
+    with LocalHub(tmp_path / "two", port=port) as again:
         assert again.endpoint == hub.endpoint
 
 
 def test_a_missing_extra_is_named_with_its_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(EnvironmentProblem, match="needs the hub extra") as missing:
-        LoopbackHub(tmp_path).__enter__()
+        LocalHub(tmp_path).__enter__()
     assert missing.value.hint == install_hint("hub")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EnvironmentProblem, match="cannot hold a Hub"):
-        LoopbackHub(tmp_path / "file" / "hub").__enter__()
+        LocalHub(tmp_path / "file" / "hub").__enter__()
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_served(tmp_path):
     (tmp_path / "lock").mkdir()
     with pytest.raises(EnvironmentProblem, match="cannot hold a Hub") as problem:
-        LoopbackHub(tmp_path).__enter__()
+        LocalHub(tmp_path).__enter__()
     assert "may write" in str(problem.value.hint)
 
 
@@ -108,7 +108,7 @@ def test_what_the_hub_stumbles_over_is_said_in_json(hub, repo, monkeypatch):
     monkeypatch.setattr(Repository, "state", broken)
     answer = get_session().get(f"{hub.endpoint}/api/models/{repo}")
     assert answer.status_code == 500
-    assert answer.json() == {"error": "Internal error of the loopback Hub"}
+    assert answer.json() == {"error": "Internal error of the local Hub"}
 
 
 def test_the_card_of_a_stranger_keeps_nobody_waiting(hub, monkeypatch):

@@ -1,0 +1,133 @@
+"""The local Hub's errors, with their HTTP status and the `X-Error-Code` that the client reads.
+
+HubError
+├── BadRequestError        400  an invalid name, path, body or card
+├── InvalidGrantError      400  an ID token that is not accepted
+├── UnauthorizedError      401  no token or a wrong one
+├── ForbiddenError         403  a token for another repository, or a forged upload address
+├── GatedRepoError         403  the caller has no access to the files
+├── NotFoundError          404  no such collection, item or discussion
+├── RepoNotFoundError      404  (401 to a caller without a token)
+├── RevisionNotFoundError  404
+├── EntryNotFoundError     404
+├── AlreadyExistsError     409  a repository, branch or tag of this name exists
+├── ConflictError          409  both sides of a pull request changed the same file
+├── StaleParentError       412  the branch moved since the caller read it
+├── TooLargeError          413  a body that is too large, or belongs in LFS
+├── WrongTypeError         415  a body that is not sent as JSON
+├── BrokenUploadError      422  an LFS object is missing, or has another hash or size
+└── NotOfferedError        501  not supported by the local Hub
+"""
+
+from nla_release.errors import NlaReleaseError
+
+
+class HubError(NlaReleaseError):
+    """A refused request. `code` is the Hub's machine-readable reason, if it has one."""
+
+    status = 400
+    code: str | None = None
+
+
+class BadRequestError(HubError):
+    """An invalid name, path, body or card."""
+
+    exit_code = 2
+
+
+class InvalidGrantError(HubError):
+    """An ID token that is not accepted."""
+
+
+class UnauthorizedError(HubError):
+    """No token or a wrong one."""
+
+    status = 401
+
+
+class ForbiddenError(HubError):
+    """A token for another repository, or an upload address that this Hub did not issue."""
+
+    status = 403
+
+
+class GatedRepoError(ForbiddenError):
+    """The caller may see the repository, but has no access to its files."""
+
+    code = "GatedRepo"
+
+
+class NotFoundError(HubError):
+    """No such collection, item or discussion."""
+
+    status = 404
+
+
+class RepoNotFoundError(HubError):
+    """No such repository, or the caller may not see it: the answer is the same."""
+
+    code = "RepoNotFound"
+
+    def __init__(self, message: str, *, anonymous: bool = False) -> None:
+        super().__init__(message)
+        self.status = 401 if anonymous else 404
+
+
+class RevisionNotFoundError(HubError):
+    """No such branch, tag or commit."""
+
+    status = 404
+    code = "RevisionNotFound"
+
+
+class EntryNotFoundError(HubError):
+    """No such file or folder at that commit; the client caches the absence under `commit`."""
+
+    status = 404
+    code = "EntryNotFound"
+
+    def __init__(self, message: str, *, commit: str) -> None:
+        super().__init__(message)
+        self.commit = commit
+
+
+class AlreadyExistsError(HubError):
+    """A repository, branch, tag or collection item of this name exists."""
+
+    status = 409
+
+
+class ConflictError(HubError):
+    """Both sides of a pull request changed the same file."""
+
+    status = 409
+
+
+class StaleParentError(HubError):
+    """The branch moved since the caller read it."""
+
+    status = 412
+
+
+class TooLargeError(HubError):
+    """A body that is too large, or belongs in LFS."""
+
+    status = 413
+
+
+class WrongTypeError(HubError):
+    """A body that is not sent as JSON: a web page could send it without a preflight."""
+
+    status = 415
+
+
+class BrokenUploadError(HubError):
+    """An LFS object is missing, or has another hash or size."""
+
+    status = 422
+
+
+class NotOfferedError(HubError):
+    """The real Hub supports this; the local Hub does not."""
+
+    status = 501

@@ -1,0 +1,262 @@
+"""What a request asks: the caller and their rights, the repository in the address, and the body.
+
+One token owns everything. A token issued to a trusted publisher writes to one repository.
+"""
+
+import hmac
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import unquote
+
+from starlette.convertors import IntegerConvertor, register_url_convertor
+from starlette.requests import Request
+
+from nla_release.io import documents
+from nla_release.io.schema import Model, parse
+from nla_release.local_hub.publishers import TrustedPublishers
+from nla_release.local_hub.refusals import (
+    BadRequestError,
+    ForbiddenError,
+    GatedRepoError,
+    RepoNotFoundError,
+    TooLargeError,
+    UnauthorizedError,
+    WrongTypeError,
+)
+from nla_release.local_hub.repository import OWNER, Repository
+from nla_release.local_hub.store import Store
+
+# The real Hub's words. By the second the client tells a wrong token from a missing repository.
+_ANONYMOUS = "Invalid username or password."
+_WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a message
+
+_LARGEST_BODY = 16 * 1024 * 1024
+# Web pages may send other types to any address without a preflight (Fetch standard, CORS).
+_JSON = re.compile(r"application/(?:[\w.-]+\+)?(?:x-nd)?json", re.ASCII)
+
+
+class _NumberConvertor(IntegerConvertor):
+    """A number in an address, short enough for Python to parse."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("number", _NumberConvertor())
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request: anyone, the owner, or a CI job that may write to one repository."""
+
+    name: str | None = None
+    only: str | None = None
+
+    def may_write(self, repo_id: str) -> bool:
+        """Whether this caller may change a repository, and therefore see it if it is private."""
+        return self.name is not None and self.only in {None, repo_id}
+
+    def may_read(self, repository: Repository) -> bool:
+        """Whether this caller may see a repository."""
+        return self.may_write(repository.id) or not repository.state().private
+
+
+_NOBODY = Caller()
+
+
+@dataclass(frozen=True)
+class Access:
+    """The store, the owner's token, and the CI jobs that may write to single repositories.
+
+    Objects larger than `part_size` bytes are uploaded in parts of that size.
+    """
+
+    store: Store
+    token: str = field(repr=False)
+    publishers: TrustedPublishers
+    part_size: int
+
+    def caller(self, request: Request) -> Caller:
+        """Who sent the request.
+
+        Raises:
+            UnauthorizedError: it carries a wrong token.
+        """
+        header = request.headers.get("authorization")
+        if header is None:
+            return _NOBODY
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() == "bearer":
+            if hmac.compare_digest(given.strip().encode(), self.token.encode()):
+                return Caller(OWNER)
+            if only := self.publishers.repo_of(given.strip()):
+                return Caller("[OIDC]", only)
+        raise UnauthorizedError(_WRONG_TOKEN)
+
+    def require_owner(self, request: Request) -> None:
+        """Refuse everyone but the owner.
+
+        Raises:
+            UnauthorizedError: it is someone else. The real Hub gives a CI job the same answer.
+        """
+        if self.caller(request) != Caller(OWNER):
+            raise UnauthorizedError(_ANONYMOUS)
+
+    def readable(self, request: Request) -> Repository:
+        """The repository in the address, if the caller may see it.
+
+        Raises:
+            RepoNotFoundError: missing, or private and not the caller's: the answer is the same.
+        """
+        caller, wanted = self.caller(request), repo_id(request)
+        with suppress(RepoNotFoundError):
+            repository = self.store.repo(wanted)
+            if caller.may_read(repository):
+                return repository
+        anonymous = caller == _NOBODY
+        raise RepoNotFoundError(
+            _ANONYMOUS if anonymous else "Repository not found", anonymous=anonymous
+        )
+
+    def downloadable(self, request: Request) -> Repository:
+        """The repository in the address, if the caller may download its files.
+
+        Raises:
+            RepoNotFoundError: as for `readable`.
+            GatedRepoError: the repository is gated.
+        """
+        repository = self.readable(request)
+        if repository.state().gated and not self.caller(request).may_write(repository.id):
+            raise GatedRepoError(f"Access to model {repository.id} is restricted.")
+        return repository
+
+    def writable(self, request: Request) -> Repository:
+        """The repository in the address, if the caller may change it.
+
+        Raises:
+            RepoNotFoundError: missing, or the request is anonymous.
+            UnauthorizedError: the request carries a wrong token.
+            ForbiddenError: the token is for another repository.
+        """
+        if self.caller(request) == _NOBODY:
+            raise RepoNotFoundError(_ANONYMOUS, anonymous=True)
+        repository = self.readable(request)
+        if not self.caller(request).may_write(repository.id):
+            raise ForbiddenError(f"This token does not write to {repository.id}")
+        return repository
+
+    def author(self, request: Request) -> str:
+        """The author of a change that the request makes."""
+        return self.caller(request).name or OWNER
+
+    def upload_signature(self, oid: str, size: int) -> str:
+        """The signature in an upload address, which is valid for this object without a token.
+
+        It is derived from the token, so that it stays valid after the Hub restarts.
+        """
+        return hmac.digest(self.token.encode(), f"upload:{oid}:{size}".encode(), "sha256").hex()
+
+
+def access(request: Request) -> Access:
+    """The access rules of the application that serves this request."""
+    return cast("Access", request.app.state.access)
+
+
+def part(request: Request, name: str) -> str:
+    """One decoded part of the address. A quoted slash does not split it.
+
+    Raises:
+        BadRequestError: it is not UTF-8.
+    """
+    try:
+        return unquote(request.path_params[name], errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"{request.url.path!r} is not UTF-8") from error
+
+
+def repo_id(request: Request) -> str:
+    """The repository id in the address."""
+    return f"{part(request, 'namespace')}/{part(request, 'name')}"
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body of a request without files.
+
+    Raises:
+        TooLargeError: it is longer than any such request.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LARGEST_BODY:
+            raise TooLargeError(f"the request body is longer than {_LARGEST_BODY} bytes")
+    return bytes(body)
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """The JSON body as `model`.
+
+    Raises:
+        BadRequestError: it is not JSON, or does not match the model.
+        WrongTypeError: it is not sent as JSON.
+    """
+    require_json(request)
+    return parse_json(await read_body(request), model, "the request body")
+
+
+async def read_optional_json(request: Request, model: type[Model]) -> Model | None:
+    """The JSON body as `model`, or None if it is empty or null.
+
+    Raises:
+        BadRequestError: it is not JSON, or does not match the model.
+        WrongTypeError: it is not sent as JSON.
+    """
+    body = await read_body(request)
+    if body:
+        require_json(request)
+    return None if body in {b"", b"null"} else parse_json(body, model, "the request body")
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not sent as JSON, such as the form of a web page.
+
+    Raises:
+        WrongTypeError: it has another Content-Type.
+    """
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not _JSON.fullmatch(sent):
+        raise WrongTypeError(f"the request body must be sent as JSON, not as {sent or 'nothing'!r}")
+
+
+async def read_lines(request: Request, longest: int, most: int) -> AsyncIterator[bytes]:
+    """The lines of a body, with one at a time in memory.
+
+    Raises:
+        TooLargeError: a line is longer than `longest` bytes, or the body longer than `most`.
+    """
+    pending, total = bytearray(), 0
+    async for piece in request.stream():
+        searched, total = len(pending), total + len(piece)
+        if total > most:
+            raise TooLargeError(f"the request body is longer than {most} bytes")
+        pending += piece
+        while (end := pending.find(b"\n", searched)) >= 0:
+            yield bytes(pending[:end])
+            del pending[: end + 1]
+            searched = 0
+        if len(pending) > longest:
+            raise TooLargeError(f"a line of the request is longer than {longest} bytes")
+    if pending:
+        yield bytes(pending)
+
+
+def parse_json(text: bytes, model: type[Model], where: str) -> Model:
+    """A JSON document as `model`.
+
+    Raises:
+        BadRequestError: it is not JSON, or does not match the model.
+    """
+    document = documents.parse_json(text, where, error=BadRequestError)
+    return parse(model, document, where, error=BadRequestError)
