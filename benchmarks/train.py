@@ -19,8 +19,8 @@ import click
 
 from benchmarks.train_sides import RECIPE
 from nla_release.io.files import dump_yaml, read_yaml, write_atomic
+from nla_release.training.recipe import read_recipe
 from train.demo import RECIPE as TINY
-from train.recipe import read_recipe
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.rows import prepare_data
 

@@ -24,10 +24,10 @@ from nla_release.contract.injection import rescale
 from nla_release.contract.prompt import MarkedPrompt, mark
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import quiet_libraries
-from train.av import train_av
-from train.extract import extract
-from train.loop import MAX_GRADIENT_NORM
-from train.recipe import Recipe, read_recipe
+from nla_release.training.av import train_av
+from nla_release.training.extract import extract
+from nla_release.training.loop import MAX_GRADIENT_NORM
+from nla_release.training.recipe import Recipe, read_recipe
 
 RECIPE = "recipe.yaml"
 
@@ -113,7 +113,7 @@ def loop_av(recipe: Recipe, folder: Path) -> tuple[list[float], float]:
 
 
 def chain_extract(recipe: Recipe, folder: Path) -> tuple[list[float], float]:
-    """Everything that `train.extract` does, loading and writing included."""
+    """Everything that `train extract` does, loading and writing included."""
     started = time.perf_counter()
     extract(recipe, folder, device="cpu", again=True)
     seconds = time.perf_counter() - started

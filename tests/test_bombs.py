@@ -29,8 +29,8 @@ from nla_release.evidence.reference import read_reference
 from nla_release.evidence.training_documents import training_overlap
 from nla_release.io.files import read_json, read_yaml, sha256_file
 from nla_release.io.parquet import SMALL_BYTES, parquet_batches, read_parquet
-from train import sources
-from train.labelling.rows import read_unlabelled
+from nla_release.training import sources
+from nla_release.training.labelling.rows import read_unlabelled
 
 TINY = Path(__file__).parents[1] / "train" / "tiny" / "base"
 

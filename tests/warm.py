@@ -34,7 +34,11 @@ _LIGHT = (
     "nla_release.local_hub.app",
 )
 # With it: only for what asks the Hub that the process began with, or none.
-_ENGINE = ("train.adapter", "train.tables", "transformers.models.gemma4.modeling_gemma4")
+_ENGINE = (
+    "nla_release.training.learner",
+    "nla_release.training.tables",
+    "transformers.models.gemma4.modeling_gemma4",
+)
 _ROOT = Path(__file__).parent.parent
 _ENGINE_VERBS = ("init", "roundtrip", "sweep")
 _STREAMS = ("stdout", "stderr")

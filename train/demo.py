@@ -25,7 +25,7 @@ from nla_release.release.folder import ROLES, Release, read_release, tag
 
 TINY = Path(__file__).parent / "tiny"
 BASE = TINY / "base"
-RECIPE = Path(__file__).parent / "recipes" / "tiny.yaml"
+RECIPE = TINY / "tiny.yaml"
 VERSION = "0.0.1"
 MARK = ".nla-release-demo"
 
@@ -65,7 +65,7 @@ def steps(folder: Path) -> list[tuple[str, list[str]]]:
     recipe = [os.path.relpath(RECIPE), "--folder", where]
     return [
         ("write a corpus", [python, "-m", "train.tiny.corpus", f"{where}/corpus.jsonl"]),
-        ("make the pair", [python, "-m", "train.run", *recipe, "--to", "ar"]),
+        ("make the pair", [tool, "train", "run", *recipe, "--to", "ar"]),
         ("measure the pair and its controls", [tool, "roundtrip", where]),
         ("compute the numbers", [tool, "calibrate", where]),
         ("write both repositories", [tool, "render", "--version", VERSION, where]),

@@ -16,6 +16,7 @@ from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT, checked_endpoint
 
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {
+    "train": "Train a pair from a recipe, from text to both adapters.",
     "init": "Begin a release with a trained pair, in any known sidecar format.",
     "data": "Make eval.parquet and reference.safetensors from your own activations.",
     "base": "Measure the base from headers and a sample of its embedding; write base.json.",

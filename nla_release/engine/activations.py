@@ -2,8 +2,8 @@
 
 A row of the parquet file is one activation: `id`, `document`, `text` (the source up to and
 including the position, or null), `explanation` (a label, or null) and `activation` (float32 list
-of length d_model, raw norm). `train.build` writes it, `nla-release data` makes it from activations
-of other tools, and so may anything with these columns.
+of length d_model, raw norm). `nla-release train build` writes it, `nla-release data` makes it from
+activations of other tools, and so may anything with these columns.
 
 Three more columns may be there, for diagnostics: `document_sha256`
 (`training_documents.text_digest` of the whole document), `paraphrase` (the AV's explanation said

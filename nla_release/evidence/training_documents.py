@@ -1,8 +1,8 @@
 """Which documents a pair was trained on, and whether the evaluation meets any of them again.
 
 A list is a JSONL file, one document a line: `id`, and `sha256` of its text by `text_digest`.
-`train.build` writes it as `training_documents.jsonl` beside its data, and anybody can: the texts
-themselves need not be published.
+`nla-release train build` writes it as `training_documents.jsonl` next to its data, and anybody can:
+the texts themselves need not be published.
 """
 
 import json

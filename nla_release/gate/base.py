@@ -44,7 +44,7 @@ FAR_FROM_MEASURED = 2.0
         " by luck: for the next base it is not.",
         fix="Run `nla-release base` and record the norm that it measures. Take the activation norm"
         " from the training activations, at raw norm and from the layer that is recorded;"
-        " `python -m train.av` records both.",
+        " `nla-release train av` records both.",
         example="norms.embedding_mean is 80, the base's embeddings measure 39.25 ± 0.02",
         waive="The warnings may stand when the held-out activations are of other texts than the"
         " training ones, or when the base's embeddings do have that norm.",

@@ -135,8 +135,8 @@ def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
         " next to nothing, and flatters whatever is compared with it. Honest references were 0.93"
         " to 1.11 times as wide as the rows, even with rows of one topic only.",
         fix="Take evaluation.reference from the training activations of this base and layer, with"
-        " `nla-release data` or `train.build`, and measure again. If it is theirs, hold out texts"
-        " of the same kind.",
+        " `nla-release data` or `nla-release train build`, and measure again. If it is theirs, hold"
+        " out texts of the same kind.",
         example="reference_mean is 0.011 long, and has cosine 0.559 with these activations, where"
         " the mean of such activations is as long as that: FVE divides by a variance that is too"
         " large",

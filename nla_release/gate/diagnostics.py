@@ -73,8 +73,8 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
         " training data. A pair that was measured on its own training rows, with new ids and"
         " digests, once passed every rule.",
         fix="Hold out other documents, or take these out of evaluation.data, and measure again. For"
-        " the warning, name training_shingles.safetensors under evaluation.training: `python -m"
-        " train.build` writes it, and `nla-release data` does from the training texts.",
+        " the warning, name training_shingles.safetensors under evaluation.training."
+        " `nla-release train build` writes it, and `nla-release data` from the training texts.",
         example="15 of 60 rows share half or more of their word sequences with a training text",
         waive="Never: calibration.json has the cosine without them under contamination, and that"
         " can be measured properly.",

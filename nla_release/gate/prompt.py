@@ -29,7 +29,7 @@ from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
         " transformers 5 `apply_chat_template(tokenize=True)` gives a BatchEncoding and no list of"
         " ids, so that a search for the marker in it finds none (forks by lgalke and of Nano-NLA).",
         fix="Render the prompt on the base's tokenizer and write the ids it gives into the"
-        " sidecar; `python -m train.av` records them. Encode a chat without special tokens, and a"
+        " sidecar; `nla-release train av` records them. Encode a chat without special tokens, and a"
         " raw template without a BOS of its own.",
         example="marker id 249568 stands at positions [], recorded is position 90",
         waive="Never: nothing is injected into such a prompt.",

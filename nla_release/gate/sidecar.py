@@ -30,8 +30,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
         why="Readers cannot guess: Neuronpedia's loader refuses a pair without"
         " extraction.injection_scale, and the reference's own documents name three different"
         " defaults for an absent one (kitft/natural_language_autoencoders).",
-        fix="Write the missing keys from what training did; `python -m train.av` and `python -m"
-        " train.ar` write whole sidecars. An AR's injection_scale is null.",
+        fix="Write the missing keys from what training did; `nla-release train av` and"
+        " `nla-release train ar` write whole sidecars. An AR's injection_scale is null.",
         example="extraction.injection_scale is missing",
         waive="Never: without its contract an adapter is a file of numbers.",
     ),

@@ -30,8 +30,8 @@ from nla_release.gate.weights import leaves
         " it were in place of the first. PEFT activates one adapter at a time unless it is told,"
         " and loads the second without a word when the first is missing.",
         fix="Put back the adapters below, as they were when this one was trained, and list them in"
-        " that order; `python -m train.av` with stack_on does. An adapter that does not need others"
-        " is listed alone.",
+        " that order; `nla-release train av` with stack_on does. An adapter that does not need"
+        " others is listed alone.",
         example="adapters/1/adapter_model.safetensors does not exist",
         waive="Never: a part of a stack says something else than the whole that was measured.",
     ),

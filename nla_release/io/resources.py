@@ -1,11 +1,12 @@
-"""Where the package's data folders lie: inside an installed wheel, or at the top of a checkout."""
+"""Where the package's data folders are: inside an installed wheel, or in a checkout."""
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
+_IN_A_CHECKOUT = {"recipes": "train/recipes"}
 
 
 def folder(name: str) -> Path:
-    """The folder `model_cards` or `sidecars`, wherever this installation keeps it."""
+    """The folder `model_cards`, `sidecars` or `recipes`, wherever this installation keeps it."""
     installed = _PACKAGE / name
-    return installed if installed.is_dir() else _PACKAGE.parent / name
+    return installed if installed.is_dir() else _PACKAGE.parent / _IN_A_CHECKOUT.get(name, name)

@@ -4,9 +4,9 @@ import json
 import shutil
 
 from nla_release.io.files import dump_json, dump_yaml, read_yaml
+from nla_release.training.recipe import read_recipe
 from tests.sidecars import TINY_BASE
 from train.demo import RECIPE
-from train.recipe import read_recipe
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.rows import prepare_data
 

@@ -8,10 +8,10 @@ from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.errors import ConfigError
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
 from tests.bases import tiny_configs, write_base
 from tests.train.built import recipe_with
-from train.ar import train_ar
-from train.av import train_av
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.rows import prepare_data
 

@@ -7,11 +7,11 @@ import pytest
 from nla_release.evidence.runs import NAME, Asked, RunLog, Started
 from nla_release.io.files import read_yaml
 from nla_release.release.folder import read_release
-from train.attempts import fill_in, filled_in, measured_pairs
+from nla_release.training.attempts import fill_in, filled_in, measured_pairs
 
 
 def measured(folder, number, weights):
-    """A round trip of train.eval on an AV of these weights, with the finished AR."""
+    """A round trip of `nla-release train eval` on an AV of these weights, with the finished AR."""
     place = folder / "trajectory" / f"av-{number:06d}-ar-000004" / "evidence"
     place.mkdir(parents=True, exist_ok=True)
     lines = [
@@ -77,7 +77,7 @@ def test_the_line_that_the_skeleton_leaves_for_a_person_is_replaced():
     assert filled_in(text, 0) == text
     filled = filled_in(text, 5)
     assert filled.count("attempts:") == 1
-    assert "\n  attempts: 5  # measured by train.eval" in filled
+    assert "\n  attempts: 5  # measured by `nla-release train eval`" in filled
 
 
 def test_a_release_without_a_place_for_it_is_left_alone_and_told(folder, capsys):

@@ -13,11 +13,11 @@ from nla_release.hub_client.client import quiet_client
 from nla_release.io.files import dump_yaml, read_yaml
 from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
+from nla_release.training.recipe import pinned, read_recipe
 from tests.hub.publishing import api_of
 from tests.sidecars import TINY_BASE
 from tests.train.chain import labelled, shortened, write_corpus
 from tests.warm import Warm
-from train.recipe import pinned, read_recipe
 
 BASE = "nla-demo/tiny-gemma4"
 

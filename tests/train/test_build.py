@@ -14,23 +14,23 @@ from nla_release.engine.base import load_base
 from nla_release.errors import DataError, PairError
 from nla_release.evidence.reference import read_reference
 from nla_release.io.files import read_json, read_yaml
-from tests.chats import CHATML
-from tests.sidecars import TINY_BASE
-from tests.train.chain import labelled, other_weights, shortened, write_corpus
-from train.build import build
-from train.dataset import (
+from nla_release.training.build import build
+from nla_release.training.dataset import (
     data_path,
     labels_path,
     read_training_rows,
     reference_path,
     split_path,
 )
-from train.extract import extract
-from train.label import label
-from train.prompts import PLACEHOLDER
-from train.record import read_record, settings_of, write_record
-from train.split import split
-from train.tables import write_table
+from nla_release.training.extract import extract
+from nla_release.training.label import label
+from nla_release.training.prompts import PLACEHOLDER
+from nla_release.training.record import read_record, settings_of, write_record
+from nla_release.training.split import split
+from nla_release.training.tables import write_table
+from tests.chats import CHATML
+from tests.sidecars import TINY_BASE
+from tests.train.chain import labelled, other_weights, shortened, write_corpus
 
 SHARES = {"split": {"av": 0.4, "ar": 0.4, "eval": 0.2}}
 
@@ -314,7 +314,7 @@ def test_fewer_labels_than_rows_are_refused(folder, recipe):
 def test_labels_that_were_changed_by_hand_are_refused(folder, recipe):
     path = labels_path(folder, "av")
     write_table(path, pq.read_table(path).slice(0, 5))
-    with pytest.raises(DataError, match="was changed after train.label wrote it"):
+    with pytest.raises(DataError, match="was changed after the step label wrote it"):
         build(recipe(), folder)
 
 

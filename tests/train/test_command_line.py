@@ -1,6 +1,5 @@
-"""`python -m train.STEP` as a person meets it: its help, and a machine that lacks the extra."""
+"""`nla-release train` as a person meets it: help, recipes, scripts, and a missing extra."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +7,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from train.command import run
-from train.record import STEPS
+from nla_release.cli.train import command
+from nla_release.errors import ConfigError, RefusedError
+from nla_release.training import STEPS
+from nla_release.training.recipe import read_recipe
 
 ROOT = Path(__file__).parent.parent.parent
-ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow", "transformers")
-# What needs no model and no rows.
-DO_WITHOUT = {"demo", "tiny.corpus"}
-COMMANDS = [*STEPS, "run", "plan", "demo", "tiny.base", "tiny.corpus", "tiny.validity"]
+RECIPES = ROOT / "train" / "recipes"
+ENGINE = ("accelerate", "bitsandbytes", "peft", "pyarrow", "torch", "transformers")
+SCRIPTS = [*STEPS, "run", "plan"]
+# What makes the tiny base needs torch, and is no command of an installed user.
+MAKERS = ["tiny.base", "tiny.validity"]
 
 
 def python(*line, without=()):
@@ -23,43 +25,73 @@ def python(*line, without=()):
     code = (
         "import runpy, sys\n"
         f"missing = {list(without)!r}\n"
-        "class Missing:\n"
+        "class Without:\n"
+        "    def __init__(self, finder):\n"
+        "        self.finder = finder\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.partition('.')[0] in missing:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
+        "            return None\n"
+        "        return self.finder.find_spec(name, path, target)\n"
+        "sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]\n"
         f"sys.argv = ['-m', *{list(line[1:])!r}]\n"
         f"runpy.run_module({line[0]!r}, run_name='__main__', alter_sys=True)\n"
     )
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    process = [sys.executable, "-c", code]
+    return subprocess.run(process, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def ran(*line):
+    return CliRunner().invoke(command, line, catch_exceptions=False)
+
+
+def test_each_step_is_a_command_and_so_are_the_run_the_plan_and_the_recipes():
+    assert set(command.commands) == {*STEPS, "run", "plan", "recipe"}
+    assert [name for name in command.commands if name in STEPS] == list(STEPS)
+
+
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_every_command_has_help_under_both_names(name, option, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [f"train.{name}", option])
-    module = importlib.import_module(f"train.{name}")
-    command = getattr(module, "command", None) or module.main
-    CliRunner().invoke(command, ["--help"])  # click keeps the help option of the first call
-    with pytest.raises(SystemExit) as stopped:
-        run(command, name)
+@pytest.mark.parametrize("name", command.commands)
+def test_help_begins_with_an_example_under_both_names(name, option):
+    usage, _, example, _, text, *_ = ran(name, option).output.splitlines()
 
-    assert stopped.value.code == 0
-    assert capsys.readouterr().out.startswith(f"Usage: python -m train.{name} ")
+    assert usage.startswith("Usage: ")
+    assert example.startswith(f"  Example: nla-release train {name} ")
+    assert text.startswith("  ")
+    assert text[2].isupper()
+
+
+def test_the_help_of_all_of_it_begins_with_an_example():
+    lines = ran("--help").output.splitlines()
+
+    assert lines[4].startswith("  Example: nla-release train recipe ")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_of_a_checkout_is_the_command(name):
+    """And help is there without the extra."""
+    done = python(f"train.{name}", "--help", without=ENGINE)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: nla-release train {name} ")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_without_the_extra_a_step_says_what_to_install(name):
+    done = python("nla_release", "train", name, "no-recipe.yaml", without=["accelerate"])
+
+    assert done.returncode == 4, done.stderr
+    assert "training is not installed (accelerate is missing)" in done.stderr
+    assert "nla-release[train]" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("name", "missing"), [*((name, "torch") for name in COMMANDS), ("run", "pydantic")]
+    ("name", "missing"), [(name, "torch") for name in MAKERS] + [("av", "click")]
 )
-def test_a_missing_library_is_a_sentence_with_what_to_install(name, missing):
-    done = python(f"train.{name}", "--help", without=[missing, *ENGINE])
-    if done.returncode == 0:
-        assert name in DO_WITHOUT
-        return
+def test_a_missing_library_of_a_script_is_a_sentence_with_what_to_install(name, missing):
+    done = python(f"train.{name}", "--help", without=[missing])
 
     assert done.returncode == 4, done.stderr
-    assert done.stderr.startswith("error: the training chain cannot run: ")
+    assert done.stderr.startswith("error: training cannot run: ")
     assert "is not installed" in done.stderr or "is missing" in done.stderr
     assert done.stderr.endswith("hint: pip install -e '.[train]'\n")
 
@@ -69,3 +101,54 @@ def test_a_defect_of_ours_is_not_taken_for_a_missing_library():
 
     assert "install" not in done.stderr
     assert "No module named" in done.stderr
+
+
+# -- recipes --
+
+
+def test_the_recipes_are_listed_with_what_they_train():
+    listed = ran("recipe").output.splitlines()
+
+    assert [line.split()[0] for line in listed] == sorted(it.stem for it in RECIPES.glob("*.yaml"))
+    assert all("layer" in line for line in listed)
+
+
+def test_a_recipe_is_printed_as_it_is():
+    assert ran("recipe", "gemma-3-1b").output == (RECIPES / "gemma-3-1b.yaml").read_text()
+
+
+def test_a_copied_recipe_is_accepted_and_never_replaces_a_file(tmp_path):
+    copy = tmp_path / "recipe.yaml"
+    said = ran("recipe", "qwen2.5-0.5B", "--out", str(copy)).output
+
+    assert read_recipe(copy).base.id == "Qwen/Qwen2.5-0.5B"
+    assert f"nla-release train plan {copy}" in said
+    copy.write_text("mine")
+    with pytest.raises(RefusedError, match="already exists"):
+        ran("recipe", "gemma-3-1b", "--out", str(copy))
+    assert copy.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["gemma"], "there is no recipe named 'gemma'"),
+        (["../tiny/tiny"], "there is no recipe named"),
+        (["--out", "x.yaml"], "--out needs the NAME"),
+        (["gemma-3-1b", "--out", "no-folder/x.yaml"], "no-folder does not exist"),
+    ],
+)
+def test_a_wrong_request_for_a_recipe_is_refused(line, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        ran("recipe", *line)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda it: it.stem)
+def test_no_recipe_names_a_file_of_a_checkout(path):
+    """Somebody who installed the wheel has none."""
+    text = path.read_text()
+
+    assert "train/" not in text
+    assert "python -m" not in text

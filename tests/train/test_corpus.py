@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from nla_release.errors import DataError, NothingCheckedError
 from nla_release.evidence.training_documents import text_digest
+from nla_release.training.corpus import read_document, side_of, survey
+from nla_release.training.recipe import Split
 from tests.train.chain import LENS, ROSE
-from train.corpus import read_document, side_of, survey
-from train.recipe import Split
 
 SHARES = Split(av=0.4, ar=0.3, eval=0.2, rl=0.1)
 TOGETHER = Split(av=0.9, ar="av", eval=0.1)

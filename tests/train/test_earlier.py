@@ -9,10 +9,10 @@ from nla_release.contract.sidecar import read_sidecar
 from nla_release.contract.training_chain import training_chain
 from nla_release.errors import ConfigError, PairError, WeightsError
 from nla_release.io.files import sha256_file
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.identity import base_sha256
 from tests.train.built import copied, recipe_with
-from train.ar import train_ar
-from train.av import train_av
-from train.identity import base_sha256
 
 
 @pytest.mark.parametrize(

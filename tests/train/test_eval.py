@@ -10,15 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.calibration.report import Calibration
+from nla_release.cli.train import command
 from nla_release.errors import ConfigError, DataError
 from nla_release.io.files import sha256_file
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.checkpoints import kept_steps
+from nla_release.training.eval import chosen, evaluate
+from nla_release.training.trajectory import Point, read_points
 from tests.train.built import build_rows, copied, recipe_with, write_recipe
 from tests.train.chain import other_weights
-from train.ar import train_ar
-from train.av import train_av
-from train.checkpoints import kept_steps
-from train.eval import chosen, command, evaluate
-from train.trajectory import Point, read_points
 
 QUICK = {"rows": 12, "max_new_tokens": 8}
 KEPT = {"checkpoint_every": 2, "steps": 4}
@@ -109,7 +110,7 @@ def not_measured(measured, tmp_path, monkeypatch):
         (point,) = [it for it in measured.points if it.steps == pairing.steps]
         return point.model_copy(update={"measured_with": wanted})
 
-    monkeypatch.setattr("train.eval._measure", known)
+    monkeypatch.setattr("nla_release.training.eval._measure", known)
     return copied(measured.folder, tmp_path), asked
 
 
@@ -131,7 +132,7 @@ def test_an_evaluation_that_is_killed_forgets_nothing(measured, not_measured, mo
         raise KeyboardInterrupt
 
     folder, _ = not_measured
-    monkeypatch.setattr("train.eval._measure", killed)
+    monkeypatch.setattr("nla_release.training.eval._measure", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluate(recipe_of(folder, checkpoints="all"), folder, device="cpu", again=True)
     assert_three_were_tried(folder)
@@ -184,7 +185,7 @@ def test_an_adapter_that_was_changed_afterwards_is_not_measured(trained, tmp_pat
     folder = copied(trained, tmp_path)
     with (folder / "pair" / "av" / "adapter_model.safetensors").open("ab") as file:
         file.write(b" ")
-    with pytest.raises(DataError, match="was changed after train.av wrote it"):
+    with pytest.raises(DataError, match="was changed after the step av wrote it"):
         evaluate(recipe_of(folder), folder, device="cpu")
 
 
@@ -198,7 +199,9 @@ def test_a_pair_is_not_measured_with_other_weights_of_its_base(trained, tmp_path
 def test_the_command_says_what_it_found_and_does_it_once(trained, tmp_path):
     folder = copied(trained, tmp_path)
     path = write_recipe(folder, av=KEPT, ar=KEPT, eval=QUICK)
-    runs = [CliRunner().invoke(command, [str(path), "--folder", str(folder)]) for _ in range(2)]
+    runs = [
+        CliRunner().invoke(command, ["eval", str(path), "--folder", str(folder)]) for _ in range(2)
+    ]
 
     assert [run.exit_code for run in runs] == [0, 0]
     assert "1 pairs; the finished one has cosine" in runs[0].output

@@ -21,6 +21,15 @@ from nla_release.errors import (
 )
 from nla_release.evidence.training_documents import text_digest
 from nla_release.io.files import read_yaml
+from nla_release.training import chunks
+from nla_release.training.corpus import Document, Label
+from nla_release.training.data_sidecars import read_sidecar
+from nla_release.training.dataset import data_path
+from nla_release.training.extract import extract
+from nla_release.training.identity import base_sha256
+from nla_release.training.positions import places
+from nla_release.training.recipe import Extraction
+from nla_release.training.record import read_record
 from tests.sidecars import TINY_BASE
 from tests.train.chain import (
     LENS,
@@ -33,15 +42,6 @@ from tests.train.chain import (
 )
 from tests.train.workers import started
 from tests.waiting import wait_until
-from train import chunks
-from train.corpus import Document, Label
-from train.dataset import data_path
-from train.extract import extract
-from train.identity import base_sha256
-from train.positions import places
-from train.recipe import Extraction
-from train.record import read_record
-from train.sidecars import read_sidecar
 
 SAMPLED = {"min_position": 20, "positions_per_document": 3, "batch_size": 4}
 CUT = "documents' ends beyond extract.max_tokens"
@@ -63,7 +63,7 @@ def corpus(tmp_path):
 def small_chunks():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(chunks, "DOCUMENTS", 4)
-        patched.setattr("train.extract.DOCUMENTS", 4)
+        patched.setattr("nla_release.training.extract.DOCUMENTS", 4)
         yield
 
 
@@ -330,7 +330,7 @@ def test_a_killed_extraction_goes_on_and_gives_the_same_bytes(corpus, whole, mon
             raise KeyboardInterrupt
         return chunks.write_chunk(parts, number, *rest)
 
-    monkeypatch.setattr("train.extract.write_chunk", killing)
+    monkeypatch.setattr("nla_release.training.extract.write_chunk", killing)
     with pytest.raises(KeyboardInterrupt):
         extract(recipe, corpus, device="cpu")
     assert read_record(corpus, "extract") is None
@@ -345,7 +345,7 @@ def test_a_killed_extraction_goes_on_and_gives_the_same_bytes(corpus, whole, mon
 def test_one_that_is_killed_while_it_puts_the_chunks_together_goes_on(corpus, whole, monkeypatch):
     recipe = shortened(corpus, extract=SAMPLED)
     cut_off(recipe, corpus, monkeypatch)
-    monkeypatch.setattr("train.extract.write_chunk", never)
+    monkeypatch.setattr("nla_release.training.extract.write_chunk", never)
     extract(recipe, corpus, device="cpu")
 
     assert data_path(corpus, "base").read_bytes() == whole
@@ -358,7 +358,7 @@ def cut_off(recipe, corpus, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("train.chunks.pieces", interrupted)
+        patched.setattr("nla_release.training.chunks.pieces", interrupted)
         with pytest.raises(KeyboardInterrupt):
             extract(recipe, corpus, device="cpu")
 
@@ -454,7 +454,7 @@ def test_chunks_that_cannot_be_removed_are_said(corpus, monkeypatch):
 
 @pytest.fixture
 def chunks_as_they_are(monkeypatch):
-    for name in ("train.chunks.DOCUMENTS", "train.extract.DOCUMENTS"):
+    for name in ("nla_release.training.chunks.DOCUMENTS", "nla_release.training.extract.DOCUMENTS"):
         monkeypatch.setattr(name, 64)
 
 

@@ -9,11 +9,17 @@ from nla_release.adapter.module_names import Targets
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, InputError, PairError
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.gates import (
+    check_prompts,
+    check_scale,
+    check_targets,
+    language_model_regex,
+    module_tree,
+)
 from tests.sidecars import TINY_BASE
 from tests.train.built import copied, recipe_with
-from train.ar import train_ar
-from train.av import train_av
-from train.gates import check_prompts, check_scale, check_targets, language_model_regex, module_tree
 
 
 @pytest.fixture(scope="module")

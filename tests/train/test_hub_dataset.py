@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub.utils import httpx
 
-import train.recipe
 from nla_release.base_model.revision import resolve_commit
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, RefusedError
 from nla_release.io.files import read_yaml
+from nla_release.training.corpus_files import corpus_path, documents, stream_dataset
+from nla_release.training.dataset import data_path
+from nla_release.training.extract import extract
+from nla_release.training.recipe import _asked_once
+from nla_release.training.steps import done, read_pinned
 from tests.hub.odd import OddServer
 from tests.train.chain import LENS, ROSE, shortened, text_about
 from tests.train.test_base_revision import ask
-from train.command import done, read_pinned
-from train.dataset import data_path
-from train.extract import extract
-from train.sources import corpus_path, documents, stream_dataset
 
 COMMIT, LATER = "1" * 40, "2" * 40
 SAMPLED = {"min_position": 20, "positions_per_document": 2}
@@ -105,7 +105,7 @@ def test_what_it_cannot_give_is_said_and_nothing_is_written(tmp_path, recipe, co
 def test_an_extraction_streams_once_and_goes_on_from_the_file(tmp_path, recipe, monkeypatch):
     extract(recipe(), tmp_path, device="cpu")
     before = data_path(tmp_path, "base").read_bytes()
-    monkeypatch.setattr("train.extract.stream_dataset", None)
+    monkeypatch.setattr("nla_release.training.extract.stream_dataset", None)
     extract(recipe(), tmp_path, device="cpu", again=True)
     inputs = read_yaml(tmp_path / "data/base.parquet.nla_meta.yaml")["nla_release"]["inputs"]
 
@@ -125,12 +125,12 @@ def test_an_extraction_streams_once_and_goes_on_from_the_file(tmp_path, recipe, 
 def hub(tmp_path, monkeypatch):
     """A Hub whose datasets are at COMMIT, whatever revision of which one is asked for."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    train.recipe._asked_once.cache_clear()
+    _asked_once.cache_clear()
     with OddServer() as odd:
         odd.headers = {"X-Repo-Commit": COMMIT, "ETag": '"1"'}
         ask(odd.endpoint, monkeypatch)
         yield odd
-    train.recipe._asked_once.cache_clear()
+    _asked_once.cache_clear()
 
 
 @pytest.mark.parametrize("revision", ["main", "v1", COMMIT[:8]])
@@ -157,7 +157,7 @@ def test_a_branch_tag_or_short_id_is_recorded_as_its_commit(
 
     hub.headers["X-Repo-Commit"] = LATER
     assert done("extract", read_pinned(tmp_path / "recipe.yaml"), tmp_path), "asked once a command"
-    train.recipe._asked_once.cache_clear()
+    _asked_once.cache_clear()
     if revision != COMMIT[:8]:
         with pytest.raises(RefusedError, match="name the earlier commit in the recipe to keep it"):
             done("extract", read_pinned(tmp_path / "recipe.yaml"), tmp_path)

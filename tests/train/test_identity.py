@@ -2,8 +2,8 @@
 
 import pytest
 
-from train.identity import base_sha256
-from train.recipe import BaseModel
+from nla_release.training.identity import base_sha256
+from nla_release.training.recipe import BaseModel
 
 
 def base(path):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from train.leftovers import clear_leftovers
-from train.record import STEPS, forget
+from nla_release.training import STEPS
+from nla_release.training.record import clear_leftovers, forget
 
 # Of each step, some of what it writes.
 WRITTEN = {

@@ -5,9 +5,9 @@ import torch
 
 from nla_release.adapter.training_log import Tripwire, dump_log
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.training import optimizer as optimizers
+from nla_release.training.loop import fit
 from tests.train.toys import Line, settings
-from train import optimizer as optimizers
-from train.loop import fit
 
 
 def losses(fit_result):
@@ -112,7 +112,7 @@ def test_a_card_that_is_full_is_told_with_the_step_its_longest_row_and_what_to_l
 
     assert it.value.message.endswith("whose longest row has 103 tokens")
     assert "lower max_tokens, lower micro_batch" in it.value.hint
-    assert "train.plan" in it.value.hint
+    assert "nla-release train plan" in it.value.hint
 
 
 def test_a_gradient_that_is_not_finite_stops_too():

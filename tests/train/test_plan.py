@@ -10,30 +10,32 @@ import torch
 from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
+from nla_release.cli.train import command
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, dump_sidecar
 from nla_release.engine.activations import Activations
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
 from nla_release.io.files import write_atomic
+from nla_release.io.resources import folder
+from nla_release.training.ar import Reconstructing, new_head
+from nla_release.training.av import Verbalizing
+from nla_release.training.checkpoints import write_tensors
+from nla_release.training.learner import Learner, add_lora
+from nla_release.training.loop import Draw
+from nla_release.training.memory_plan import card_bytes, optimizer_bytes
+from nla_release.training.optimizer import new_optimizer
+from nla_release.training.plan import ALLOWANCE, Planner, plans
+from nla_release.training.recipe import read_recipe
+from nla_release.training.settings import NoiseHinge
+from nla_release.training.stacking import put_below
 from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe
-from train.adapter import Learner, add_lora
-from train.ar import Reconstructing, new_head
-from train.av import Verbalizing
-from train.checkpoints import write_tensors
 from train.demo import RECIPE
-from train.loop import Draw
-from train.memory import card_bytes, optimizer_bytes
-from train.optimizer import new_optimizer
-from train.plan import ALLOWANCE, Planner, command, plans
-from train.recipe import read_recipe
-from train.run import command as chain
-from train.settings import NoiseHinge
-from train.stacking import put_below
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "training.md"
+RECIPES = folder("recipes")
 MIB = 2**20
 ROWS = 16
 # The plan may be this much above what is measured, and never below: on the meta device attention
@@ -173,7 +175,7 @@ def test_the_optimizers_state_takes_what_was_planned(name):
 
 def test_gemma_4_e2b_fits_a_4_gb_card_with_its_tables_on_the_host():
     """With rows of the recipe's max_tokens; the recipe and the page say by how much."""
-    path = RECIPE.parent / "gemma-4-e2b-L23.yaml"
+    path = RECIPES / "gemma-4-e2b-L23.yaml"
     seed = read_recipe(path)
     planner = Planner(gemma_4_e2b(), seed, "av", card=card_bytes("4GB"))
     plan = planner.plan(length=seed.av.max_tokens, prompt=94)
@@ -187,7 +189,7 @@ def test_gemma_4_e2b_fits_a_4_gb_card_with_its_tables_on_the_host():
 
 @pytest.mark.parametrize(("name", "card"), [("gemma-3-1b", "6GB"), ("qwen2.5-0.5B", "4GB")])
 def test_the_smaller_recipes_say_what_their_avs_are_planned_at(name, card):
-    path = RECIPE.parent / f"{name}.yaml"
+    path = RECIPES / f"{name}.yaml"
     planner = Planner(small_bases()[name], read_recipe(path), "av", card=card_bytes(card))
     plan = planner.plan(length=planner.settings.max_tokens, prompt=94)
     parameters = sum(it.parameters for it in planner.base)
@@ -244,7 +246,7 @@ def test_a_card_of_no_size_is_refused():
 def test_a_base_without_a_configuration_here_is_asked_for(tmp_path):
     with pytest.raises(EnvironmentProblem, match="cannot be had from") as caught:
         plans(read_recipe(RECIPE), tmp_path, source=str(tmp_path))
-    assert "`python -m train.plan RECIPE --config" in caught.value.hint
+    assert "`nla-release train plan RECIPE --config" in caught.value.hint
 
 
 def test_a_row_that_the_prompt_fills_is_not_planned():
@@ -254,7 +256,7 @@ def test_a_row_that_the_prompt_fills_is_not_planned():
 
 def test_a_card_is_not_passed_over_where_nothing_is_planned():
     with pytest.raises(ConfigError, match="--card"):
-        CliRunner().invoke(chain, [str(RECIPE), "--card", "4GB"], catch_exceptions=False)
+        CliRunner().invoke(command, ["run", str(RECIPE), "--card", "4GB"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ def test_what_training_would_not_put_below_is_not_planned(tmp_path, tiny, change
 
 def test_the_command_prints_both_adapters_and_what_it_does_not_count(tmp_path, tiny):
     path = str(write_recipe(tmp_path, av={"stack_on": "first-av"}))
-    line = [path, "--folder", str(tmp_path), "--card", "2GB"]
+    line = ["plan", path, "--folder", str(tmp_path), "--card", "2GB"]
     done = CliRunner().invoke(command, line, catch_exceptions=False)
 
     assert "AV of tiny-gemma4-L3" in done.output

@@ -13,14 +13,14 @@ from nla_release.adapter.training_log import read_log
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import EnvironmentProblem
 from nla_release.io.files import sha256_file
+from nla_release.training.av import train_av
+from nla_release.training.checkpoints import kept_steps
+from nla_release.training.dataset import data_path
+from nla_release.training.extract import extract
+from nla_release.training.processes import any_of_us, device_here, share, state, together
 from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.chain import shortened, unlabelled, write_corpus
-from train.av import train_av
-from train.checkpoints import kept_steps
-from train.dataset import data_path
-from train.extract import extract
-from train.processes import any_of_us, device_here, share, state, together
 
 LAUNCH = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.errors import EnvironmentProblem
-from train.ranks import Processes
+from nla_release.training.processes import Processes
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))

@@ -4,14 +4,21 @@ import pytest
 
 from nla_release.errors import ConfigError
 from nla_release.io.files import read_yaml
+from nla_release.io.resources import folder
+from nla_release.training.recipe import Endpoint, HubDataset, read_recipe
 from tests.train.chain import shortened
 from train.demo import RECIPE
-from train.recipe import Endpoint, HubDataset, read_recipe
 
 HUB = {"dataset": "x/y", "revision": "a", "split": "train", "text_column": "text", "documents": 9}
 
+RECIPES = folder("recipes")
 
-@pytest.mark.parametrize("path", sorted(RECIPE.parent.glob("*.yaml")), ids=lambda path: path.stem)
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(RECIPES.glob("*.yaml")), *sorted(RECIPE.parent.glob("*.yaml"))],
+    ids=lambda path: path.stem,
+)
 def test_every_recipe_here_is_valid_and_says_what_its_file_is_called(path):
     assert read_recipe(path).name.startswith(path.stem.split("-L")[0].split("-collapsed")[0])
 
@@ -115,11 +122,11 @@ def test_options_of_a_chat_need_a_chat(tmp_path):
 def test_what_is_missing_names_the_file(tmp_path):
     with pytest.raises(ConfigError, match="does not exist") as caught:
         read_recipe(tmp_path / "none.yaml")
-    assert "train/recipes" in caught.value.hint
+    assert "nla-release train recipe NAME --out" in caught.value.hint
 
 
 def test_the_recipe_for_gemma_4_e2b_has_the_seeds_hyper_parameters():
-    recipe = read_recipe(RECIPE.with_name("gemma-4-e2b-L23.yaml"))
+    recipe = read_recipe(RECIPES / "gemma-4-e2b-L23.yaml")
 
     assert recipe.base.quantization == "nf4"
     assert (recipe.av.rank, recipe.av.alpha, recipe.av.optimizer) == (64, 128, "adamw_8bit")

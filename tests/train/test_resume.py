@@ -12,15 +12,15 @@ from nla_release.adapter.training_log import dump_log, read_log
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, NlaReleaseError
 from nla_release.io.files import read_json, sha256_file
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.checkpoints import Checkpoints, Fit, kept_steps, write_tensors
+from nla_release.training.loop import fit
+from nla_release.training.recipe import read_recipe
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.toys import Line, settings
 from tests.train.workers import started
 from tests.waiting import wait_until
-from train.ar import train_ar
-from train.av import train_av
-from train.checkpoints import Checkpoints, Fit, kept_steps, write_tensors
-from train.loop import fit
-from train.recipe import read_recipe
 
 
 class KilledError(Exception):

@@ -1,6 +1,5 @@
 """The chain: what is done is not done again, and what is not as the recipe says is not used."""
 
-import importlib
 import os
 import re
 import sys
@@ -8,14 +7,13 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from nla_release.cli.edge import run
+from nla_release.cli.train import command
 from nla_release.errors import ConfigError, DataError, RefusedError
 from nla_release.release.folder import ROLES
-from tests.train.chain import labelled, other_weights, shortened, write_corpus
-from train import build, extract, label, split
-from train.command import run
-from train.dataset import data_path
-from train.record import (
-    STEPS,
+from nla_release.training import STEPS, build
+from nla_release.training.dataset import data_path
+from nla_release.training.record import (
     check_inputs,
     outdated,
     read_record,
@@ -23,7 +21,8 @@ from train.record import (
     settings_digest,
     settings_of,
 )
-from train.run import chosen, command, plan
+from nla_release.training.steps import chosen, plan
+from tests.train.chain import labelled, other_weights, shortened, write_corpus
 
 SHARES = {"split": {"av": 0.4, "ar": 0.4, "eval": 0.2}}
 DATA_STEPS = list(STEPS[:4])
@@ -45,14 +44,15 @@ def folder(finished, copy_of):
 
 
 def ran(folder, *options):
-    """What `train.run` says."""
-    line = [str(folder / "recipe.yaml"), "--folder", str(folder), "--device", "cpu", *options]
+    """What `nla-release train run` says."""
+    recipe = str(folder / "recipe.yaml")
+    line = ["run", recipe, "--folder", str(folder), "--device", "cpu", *options]
     return CliRunner().invoke(command, line, catch_exceptions=False).output
 
 
 def ran_step(step, folder, *options):
-    line = [str(folder / "recipe.yaml"), "--folder", str(folder), *options]
-    return CliRunner().invoke(step.command, line, catch_exceptions=False).stderr
+    line = [step, str(folder / "recipe.yaml"), "--folder", str(folder), *options]
+    return CliRunner().invoke(command, line, catch_exceptions=False).stderr
 
 
 def stamps(folder):
@@ -74,7 +74,7 @@ def test_one_command_makes_the_pair(finished):
 def test_every_step_is_told_as_the_command_that_a_person_would_type(folder):
     told = ran(folder, "--to", "build", "--again")
 
-    assert re.findall(r"\$ python -m train\.(\w+) ", told) == DATA_STEPS
+    assert re.findall(r"\$ nla-release train (\w+) ", told) == DATA_STEPS
 
 
 def test_what_is_done_is_not_done_again(folder):
@@ -90,7 +90,7 @@ def test_only_what_a_changed_setting_touches_is_done_again(folder):
     before = stamps(folder)
     with pytest.raises(RefusedError, match=r"av\.alpha 32\.0, the recipe has 8\.0") as caught:
         ran(folder, "--to", "ar")
-    assert "train.av` with --again" in caught.value.hint
+    assert "`nla-release train av` with --again" in caught.value.hint
     assert stamps(folder) == before
 
     ran(folder, "--from", "av", "--to", "av", "--again")
@@ -174,9 +174,9 @@ def test_later_steps_do_not_go_on_from_what_was_made_anew(folder):
     shortened(folder, split={"av": 0.3, "ar": 0.5, "eval": 0.2})
     ran(folder, "--from", "split", "--to", "split", "--again")
     with pytest.raises(DataError, match=r"labels/av\.parquet is not what this recipe gives"):
-        ran_step(build, folder, "--again")
+        ran_step("build", folder, "--again")
     with pytest.raises(RefusedError, match="label is done already, and not as the recipe says"):
-        ran_step(label, folder)
+        ran_step("label", folder)
 
 
 def test_the_same_files_made_again_leave_later_steps_done(folder):
@@ -189,7 +189,7 @@ def test_a_killed_step_is_not_done(folder, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.build.write_record", killed)
+    monkeypatch.setattr("nla_release.training.build.write_record", killed)
     with pytest.raises(KeyboardInterrupt):
         build.build(shortened(folder, **SHARES), folder)
     monkeypatch.undo()
@@ -241,7 +241,7 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(folder):
     shortened(folder, **SHARES, label={"shuffle": 1})
     record_path(folder, "split").unlink()
     before = stamps(folder)
-    line = [str(folder / "recipe.yaml"), "--folder", str(folder), "--plan", "--to", "build"]
+    line = ["run", str(folder / "recipe.yaml"), "--folder", str(folder), "--plan", "--to", "build"]
     told = CliRunner().invoke(command, line, catch_exceptions=False).stdout.splitlines()
 
     assert told[:2] == ["extract: done", "split: to do"]
@@ -250,7 +250,7 @@ def test_a_plan_says_what_would_be_done_and_does_nothing(folder):
 
 
 def test_a_plan_of_trainings_tells_their_memory_beside_the_cards(folder):
-    line = [str(folder / "recipe.yaml"), "--folder", str(folder), "--plan", "--card", "4GB"]
+    line = ["run", str(folder / "recipe.yaml"), "--folder", str(folder), "--plan", "--card", "4GB"]
     told = CliRunner().invoke(command, line, catch_exceptions=False).stdout
 
     assert "\nar: done\n" in told
@@ -262,35 +262,25 @@ def test_starting_in_the_middle_needs_what_comes_before(tmp_path):
     with pytest.raises(DataError, match="was not written by any step") as caught:
         ran(tmp_path, "--from", "split")
 
-    assert "python -m train.extract" in caught.value.hint
-
-
-@pytest.mark.parametrize("step", [extract, split, label, build])
-def test_every_step_is_a_command_with_help(step):
-    told = CliRunner().invoke(step.command, ["--help"]).stdout
-
-    assert "--folder" in told
-    assert "--again" in told
-    assert "RECIPE" in told
+    assert "nla-release train extract" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["split", "build", "eval"])
 def test_of_several_processes_one_does_what_they_do_not_share(tmp_path, monkeypatch, name):
     for variable, value in (("RANK", "1"), ("WORLD_SIZE", "2")):
         monkeypatch.setenv(variable, value)
-    step = importlib.import_module(f"train.{name}")
-    line = [str(tmp_path / "no-recipe.yaml"), "--folder", str(tmp_path)]
+    line = [name, str(tmp_path / "no-recipe.yaml"), "--folder", str(tmp_path)]
 
-    assert CliRunner().invoke(step.command, line, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(command, line, catch_exceptions=False).exit_code == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_what_goes_wrong_is_a_sentence_and_an_exit_code(tmp_path, monkeypatch, capsys):
     shortened(tmp_path)
-    line = ["train.split", str(tmp_path / "recipe.yaml"), "--folder", str(tmp_path)]
+    line = ["nla-release train", "split", str(tmp_path / "recipe.yaml"), "--folder", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", line)
     with pytest.raises(SystemExit) as stopped:
-        run(split.command, "split")
+        run(command, "nla-release train")
     told = capsys.readouterr().err
 
     assert stopped.value.code == 2

@@ -1,4 +1,4 @@
-"""What `train.run` leaves for the release: a release.yaml that the next commands take."""
+"""What a training leaves for the release: a release.yaml that the next commands take."""
 
 import json
 import shutil
@@ -8,8 +8,8 @@ import pytest
 from nla_release.errors import InputError
 from nla_release.io.files import read_yaml
 from nla_release.release.folder import ROLES, read_release
+from nla_release.training.skeleton import write_skeleton
 from tests.train.chain import other_weights, shortened
-from train.skeleton import write_skeleton
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nla_release.errors import DataError, EnvironmentProblem, InputError
+from nla_release.training.corpus_files import corpus_digest, corpus_path, documents, stream_dataset
+from nla_release.training.recipe import HubDataset
 from tests.train.chain import LENS, ROSE, shortened, write_corpus
-from train.recipe import HubDataset
-from train.sources import corpus_digest, corpus_path, documents, stream_dataset
 
 PARAPHRASED = {"start": 0, "end": 1, "explanation": "b", "paraphrase": "\ud800"}
 

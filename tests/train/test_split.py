@@ -11,14 +11,15 @@ import pytest
 from nla_release.errors import DataError, EnvironmentProblem, NothingCheckedError
 from nla_release.evidence.training_documents import text_digest
 from nla_release.io.files import dump_yaml, read_json, read_yaml
+from nla_release.training import STEPS
+from nla_release.training.data_sidecars import sidecar_path
+from nla_release.training.dataset import data_path, split_path
+from nla_release.training.extract import extract
+from nla_release.training.label import label
+from nla_release.training.record import read_record, record_path, write_record
+from nla_release.training.split import Held, contamination, split
+from nla_release.training.tables import row_schema, write_sidecar, write_table
 from tests.train.chain import labelled, shortened, write_corpus
-from train.dataset import data_path, split_path
-from train.extract import extract
-from train.label import label
-from train.record import STEPS, read_record, record_path, write_record
-from train.sidecars import sidecar_path
-from train.split import Held, contamination, split
-from train.tables import row_schema, write_sidecar, write_table
 
 FOUR = {"split": {"av": 0.4, "ar": 0.3, "eval": 0.2, "rl": 0.1}}
 
@@ -245,7 +246,7 @@ def test_activations_of_another_layer_are_refused_with_the_setting_and_the_comma
     with pytest.raises(DataError, match="made with extract.layer 3, the recipe has 2") as caught:
         split(shortened(folder, extract={"layer": 2}, **FOUR), folder)
 
-    assert "python -m train.extract --again" in caught.value.hint
+    assert "nla-release train extract --again" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_how_fast_they_were_taken_and_where_the_base_lies_makes_no_difference(fo
 def test_a_file_that_was_changed_since_is_refused(folder):
     path = data_path(folder, "base")
     write_table(path, pq.read_table(path).slice(0, 40))
-    with pytest.raises(DataError, match="was changed after train.extract wrote it: sha256"):
+    with pytest.raises(DataError, match="was changed after the step extract wrote it: sha256"):
         split(shortened(folder, **FOUR), folder)
 
 
@@ -288,7 +289,7 @@ def test_activations_of_an_earlier_version_are_refused_before_anything_is_change
     with pytest.raises(DataError, match="lacks the columns read_sha256") as caught:
         split(recipe, folder)
 
-    assert "python -m train.extract --again" in caught.value.hint
+    assert "nla-release train extract --again" in caught.value.hint
     assert read_record(folder, "split") is not None
 
 
@@ -297,7 +298,7 @@ def test_a_file_that_no_step_wrote_is_refused(folder):
     with pytest.raises(DataError, match="not written by any step of the chain") as caught:
         split(shortened(folder, **FOUR), folder)
 
-    assert "python -m train.extract" in caught.value.hint
+    assert "nla-release train extract" in caught.value.hint
 
 
 def test_a_missing_file_is_named(folder):

@@ -16,13 +16,13 @@ from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, PairError
 from nla_release.gate.model import Verdict
 from nla_release.io.files import sha256_file
+from nla_release.training.ar import train_ar
+from nla_release.training.av import Verbalizing, train_av
 from tests.builders_pair import make_release, measure
 from tests.pairs.weights import stacked
 from tests.pairs.zoo import in_sidecar, judged
 from tests.sidecars import TINY_BASE
 from tests.train.built import build_rows, copied, recipe_with
-from train.ar import train_ar
-from train.av import Verbalizing, train_av
 
 WEIGHTS = "adapter_model.safetensors"
 IDS = torch.tensor([[2, 300, 301, 302]])
@@ -211,7 +211,7 @@ def test_dropout_is_at_work_in_a_training_on_top_of_another(
         assert all(it.training for it in dropouts)
         raise SeenError
 
-    monkeypatch.setattr("train.training.fit", seen)
+    monkeypatch.setattr("nla_release.training.adapter_training.fit", seen)
     folder = copied(pair, tmp_path)
     block = {"stack_on": f"first-{role}", "dropout": 0.5}
     with pytest.raises(SeenError):

@@ -10,17 +10,18 @@ from click.testing import CliRunner
 from nla_release.adapter.lora import lora_modules
 from nla_release.adapter.training_log import judge, read_log
 from nla_release.adapter.weights import read_header
+from nla_release.cli.train import command
 from nla_release.contract.chat import read_chat
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, DataError, PairError
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.learner import Learner, add_lora
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from tests.train.chain import LENS, ROSE, shortened, write_corpus
-from train.adapter import Learner, add_lora
-from train.ar import train_ar
-from train.av import train_av
 from train.tiny.rows import prepare_data
 
 
@@ -118,7 +119,7 @@ def test_the_av_learns_the_answer_and_not_the_prompt(built, recipe, monkeypatch)
         seen.append(targets.clone())
         return cross_entropy(logits, targets, **options)
 
-    monkeypatch.setattr("train.av.cross_entropy", watching)
+    monkeypatch.setattr("nla_release.training.av.cross_entropy", watching)
     train_av(recipe(av={"micro_batch": 1}), built, device="cpu")
     base = load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
     answer = base.encode("<explanation>the word wave in a text</explanation>", False)
@@ -165,10 +166,8 @@ def test_gradient_checkpointing_changes_nothing_but_memory(built, recipe):
 
 
 def test_the_command_line_refuses_such_a_scale_and_writes_nothing(built, recipe):
-    from train.av import command
-
     recipe(av={"injection_scale": 80000.0})
-    arguments = [str(built / "recipe.yaml"), "--folder", str(built)]
+    arguments = ["av", str(built / "recipe.yaml"), "--folder", str(built)]
     result = CliRunner().invoke(command, arguments)
 
     assert isinstance(result.exception, ConfigError)

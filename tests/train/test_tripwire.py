@@ -9,12 +9,12 @@ import torch
 from nla_release.adapter.training_log import judge, read_log
 from nla_release.engine.activations import Activations
 from nla_release.errors import ConfigError, DataError, NlaReleaseError
+from nla_release.training.av import train_av
+from nla_release.training.checkpoints import kept_steps
+from nla_release.training.learner import without_dropout
+from nla_release.training.settings import Tripwire, VerbalizerTripwire
+from nla_release.training.tripwire import held_out_rows, watch_ar, watch_av
 from tests.train.built import build_rows, copied, recipe_with
-from train.adapter import without_dropout
-from train.av import train_av
-from train.checkpoints import kept_steps
-from train.settings import Tripwire, VerbalizerTripwire
-from train.tripwire import held_out_rows, watch_ar, watch_av
 
 PATH = Path("eval.parquet")
 READING = Tripwire(every=1, rows=6)

@@ -11,11 +11,9 @@ from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
 from nla_release.engine.reader import Reader
 from nla_release.errors import DataError
-from tests.sidecars import TINY_BASE
-from tests.train.built import build_rows, copied, recipe_with
-from train.ar import new_head, train_ar
-from train.settings import CrossRowContrastive, NoiseHinge, ParaphraseInvariant
-from train.variants import (
+from nla_release.training.ar import new_head, train_ar
+from nla_release.training.settings import CrossRowContrastive, NoiseHinge, ParaphraseInvariant
+from nla_release.training.variants import (
     SecondTexts,
     contrastive_loss,
     direction_loss,
@@ -24,6 +22,8 @@ from train.variants import (
     noised,
     rephrased,
 )
+from tests.sidecars import TINY_BASE
+from tests.train.built import build_rows, copied, recipe_with
 
 PHRASES = {"the word": "a word spelt", "in a text": "within a passage"}
 

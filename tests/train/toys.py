@@ -12,13 +12,13 @@ from safetensors.torch import save_file
 from torch.distributed import distributed_c10d
 
 from nla_release.adapter.training_log import Tripwire, dump_log
+from nla_release.cli.train import command
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import sha256_bytes
-from train import av, extract
-from train.checkpoints import Checkpoints
-from train.loop import fit
-from train.processes import any_of_us, device_here, is_main
-from train.settings import Adapter
+from nla_release.training.checkpoints import Checkpoints
+from nla_release.training.loop import fit
+from nla_release.training.processes import any_of_us, device_here, is_main
+from nla_release.training.settings import Adapter
 
 
 def settings(**changes):
@@ -128,7 +128,7 @@ if __name__ == "__main__":
     for number, one in enumerate(json.loads(every)):
         run(Path(place) / str(number), **one)
     assert stopped(Path(place) / "stopped").is_dir(), "whoever ends first ends the others"
-    extract.command.main(
-        [extraction, "--folder", str(Path(extraction).parent)], standalone_mode=False
+    command.main(
+        ["extract", extraction, "--folder", str(Path(extraction).parent)], standalone_mode=False
     )
-    av.command.main([recipe, "--folder", folder], standalone_mode=False)
+    command.main(["av", recipe, "--folder", folder], standalone_mode=False)

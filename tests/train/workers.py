@@ -5,11 +5,11 @@ import socket
 
 from tests.warm import ENGINE
 
-_RUN = "runpy.run_module('train.{}', run_name='__main__')"
-_LATER = "import runpy, time; time.sleep({}); " + _RUN
+_RUN = "sys.argv[1:1] = ['train', '{}']; runpy.run_module('nla_release', run_name='__main__')"
+_LATER = "import runpy, sys, time; time.sleep({}); " + _RUN
 # To be killed where the test wants it, and not where a busy machine happens to let it come.
 _STOPPING = """
-import os, runpy, threading
+import os, runpy, sys, threading
 from fnmatch import fnmatchcase
 
 def stopping(move):
@@ -24,12 +24,12 @@ os.replace, os.rename = stopping(os.replace), stopping(os.rename)
 
 
 def started(step, *arguments, late=0.0, stop_at=None, **environment):
-    """Begin `python -m train.STEP ARGUMENTS`, or `late` by so many seconds.
+    """Begin `nla-release train STEP ARGUMENTS`, or `late` by so many seconds.
 
     With `stop_at` it goes no further when a file or folder whose name fits that pattern is in its
     place.
     """
-    line = ["-m", f"train.{step}"]
+    line = ["-m", "nla_release", "train", step]
     if late:
         line = ["-c", _LATER.format(late, step)]
     if stop_at:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from train.build import build
-from train.extract import extract
-from train.label import label
-from train.recipe import Recipe
-from train.split import split
+from nla_release.training.build import build
+from nla_release.training.extract import extract
+from nla_release.training.label import label
+from nla_release.training.recipe import Recipe
+from nla_release.training.split import split
 
 
 def prepare_data(recipe: Recipe, folder: Path, *, device: str | None = None) -> None:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nla_release.io.files import read_text, write_atomic
-from train.build import build
-from train.dataset import labels_path
-from train.recipe import Recipe
-from train.record import read_record, record_path, write_record
-from train.tables import write_table
+from nla_release.training.build import build
+from nla_release.training.dataset import labels_path
+from nla_release.training.recipe import Recipe
+from nla_release.training.record import read_record, record_path, write_record
+from nla_release.training.tables import write_table
 
 
 def teach(

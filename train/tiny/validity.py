@@ -26,11 +26,11 @@ from nla_release.io.files import dump_yaml, read_text, read_yaml, write_atomic
 from nla_release.io.progress import tell
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, Release, read_release
-from train.ar import train_ar
-from train.av import train_av
-from train.dataset import data_path, reference_path, training_files
+from nla_release.training.ar import train_ar
+from nla_release.training.av import train_av
+from nla_release.training.dataset import data_path, reference_path, training_files
+from nla_release.training.recipe import Recipe, read_recipe
 from train.demo import BASE, RECIPE, TINY
-from train.recipe import Recipe, read_recipe
 from train.tiny.corpus import generate, write_jsonl
 from train.tiny.known import LESSONS, PAIRS, At, Known, Lesson, at_function_words
 from train.tiny.outcomes import Outcome, Record, outcome, page_with, read_record, write_record

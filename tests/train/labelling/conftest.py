@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 
 from nla_release.io.files import dump_yaml
+from nla_release.training.recipe import read_recipe
+from nla_release.training.record import write_record
+from nla_release.training.tables import row_schema, write_sidecar, write_table
 from tests.sidecars import TINY_BASE
 from tests.train.chain import tiny_recipe
 from tests.train.labelling.server import LABEL, ChatServer
-from train.recipe import read_recipe
-from train.record import write_record
-from train.tables import row_schema, write_sidecar, write_table
 
 TEXTS = {
     "av": ["rain over Kyoto", "a rose in Lima", "rain over Kyoto"],

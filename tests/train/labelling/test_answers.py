@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.contract.explanation import wrap
-from train.labelling.answers import Answer, MalformedError, answer_of, read_audit, read_label
+from nla_release.training.labelling.answers import (
+    Answer,
+    MalformedError,
+    answer_of,
+    read_audit,
+    read_label,
+)
 
 KEYS = [
     "choices",

@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub.inference._providers import CONVERSATIONAL_AUTO_ROUTER
 from huggingface_hub.utils import httpx
 
+from nla_release.cli.train import command
 from nla_release.errors import (
     ConfigError,
     DataError,
@@ -18,6 +19,10 @@ from nla_release.errors import (
     NothingCheckedError,
 )
 from nla_release.io.files import read_yaml
+from nla_release.training.label import label
+from nla_release.training.labelling.costs import token_counter
+from nla_release.training.recipe import read_recipe
+from nla_release.training.record import read_record
 from tests.train.labelling.conftest import TEXTS, split
 from tests.train.labelling.server import (
     AUDIT,
@@ -31,10 +36,6 @@ from tests.train.labelling.server import (
 )
 from tests.train.workers import started, two
 from tests.waiting import wait_until
-from train.label import command, label
-from train.labelling.estimate import counter
-from train.recipe import read_recipe
-from train.record import read_record
 
 KYOTO = "rain over Kyoto"
 SECRET = "sk-this-is-nobodys-business"
@@ -220,7 +221,7 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_endpoint(folder, recipe, server,
     def mistaken(*_):
         raise AttributeError("ours")
 
-    monkeypatch.setattr("train.labelling.endpoint.answer_of", mistaken)
+    monkeypatch.setattr("nla_release.training.labelling.endpoint.answer_of", mistaken)
     with pytest.raises(AttributeError, match="ours"):
         label(recipe(concurrency=1), folder)
 
@@ -232,7 +233,7 @@ def impatience(monkeypatch):
     """Time runs out when the test says so: a busy machine may answer late as well."""
     found = Impatience()
     clock = SimpleNamespace(**{**vars(asyncio), "timeout": found.timeout})
-    monkeypatch.setattr("train.labelling.endpoint.asyncio", clock)
+    monkeypatch.setattr("nla_release.training.labelling.endpoint.asyncio", clock)
     return found
 
 
@@ -347,7 +348,7 @@ def test_the_counts_tell_what_happened(folder, recipe, server, capsys):
    cached 0
    tokens 15 in, 9 out
      cost 3.3000
-1 rows got no answer: `python -m train.label --again` asks for these alone
+1 rows got no answer: `nla-release train label --again` asks for these alone
 wrote {folder / "data" / "labels"}
 """
     )
@@ -480,7 +481,7 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     assert not (tmp_path / "data" / "labels" / "av.parquet").exists()
 
     server.hold_after(None)
-    command.main(line, standalone_mode=False)
+    command.main(["label", *line], standalone_mode=False)
     said = capsys.readouterr().err
 
     assert "23 requests" in said
@@ -489,9 +490,9 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     assert all(row["status"] == "ok" for row in rows(tmp_path))
 
     asked = len(server.asked)
-    command.main(line, standalone_mode=False)
+    command.main(["label", *line], standalone_mode=False)
     assert "label: done already" in capsys.readouterr().err
-    command.main([*line, "--again"], standalone_mode=False)
+    command.main(["label", *line, "--again"], standalone_mode=False)
     assert "cached 40" in capsys.readouterr().err
     assert len(server.asked) == asked
 
@@ -514,7 +515,7 @@ def test_the_estimate_comes_first_and_asks_nothing(folder, recipe, server, capsy
 
 def test_without_a_price_only_tokens_are_told(folder, recipe_file, capsys):
     path = recipe_file(auditor=AUDIT, requests_per_minute=4)
-    command.main([str(path), "--folder", str(folder), "--estimate"], standalone_mode=False)
+    command.main(["label", str(path), "--folder", str(folder), "--estimate"], standalone_mode=False)
     said = capsys.readouterr().err
 
     assert "8 requests" in said
@@ -541,7 +542,7 @@ def test_what_is_in_the_cache_is_not_estimated(folder, recipe, capsys):
 
 def test_without_the_bases_tokenizer_characters_are_counted(recipe):
     base = recipe().base.model_copy(update={"path": None, "id": "nobody/nothing"})
-    by = counter(base)
+    by = token_counter(base)
     assert (by.how, by.count("12345")) == ("at 4 characters a token", 2)
 
 
@@ -725,7 +726,7 @@ def test_without_a_split_the_error_says_what_to_run(tmp_path, recipe):
     with pytest.raises(DataError) as caught:
         label(recipe(), tmp_path)
 
-    assert "python -m train.split" in caught.value.hint
+    assert "nla-release train split" in caught.value.hint
 
 
 def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, server):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.labelling.pace import asked_wait, backoff
+from nla_release.training.labelling.endpoint import asked_wait, backoff
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pyarrow.parquet as pq
 import pytest
 
+from nla_release.training.dataset import data_path, read_training_rows
+from nla_release.training.prompts import base_without_weights
 from tests.train.chain import labelled, shortened, write_corpus
-from train.dataset import data_path, read_training_rows
-from train.prompts import base_without_weights
 from train.tiny.known import LESSONS
 from train.tiny.rows import prepare_data
 from train.tiny.school import teach

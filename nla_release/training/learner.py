@@ -1,0 +1,215 @@
+"""A LoRA on the base: fresh, or with the weights of an earlier one; and saving it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from safetensors.torch import load_file
+
+from nla_release.adapter.config import AdapterConfig, portable
+from nla_release.adapter.training_log import FILE_NAME as LOG_NAME
+from nla_release.adapter.training_log import dump_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.contract.prompt import suffix_ids
+from nla_release.contract.sidecar import (
+    FILE_NAME,
+    HEAD_FILE_NAME,
+    Sidecar,
+    dump_sidecar,
+    read_sidecar,
+)
+from nla_release.contract.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
+from nla_release.engine.adapters import calm, check_lands, load_head
+from nla_release.engine.base import Base, load_base
+from nla_release.errors import ConfigError
+from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
+from nla_release.io.schema import parse
+from nla_release.training.checkpoints import Fit, writable, write_tensors
+from nla_release.training.gates import check_targets
+from nla_release.training.processes import device_here
+from nla_release.training.prompts import marked_prompt
+from nla_release.training.recipe import Recipe
+from nla_release.training.settings import Adapter
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained: the base with a LoRA on it, and an AR's head."""
+
+    model: Any
+    head: torch.nn.Linear | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, torch.nn.Parameter]:
+        """What the optimizer may change, by name."""
+        found = {name: it for name, it in self.model.named_parameters() if it.requires_grad}
+        if self.head is not None:
+            found |= {f"head.{name}": it for name, it in self.head.named_parameters()}
+        return found
+
+
+@contextmanager
+def without_dropout(model: Any) -> Iterator[None]:
+    """In evaluation mode inside, and afterwards as it was before."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def load(recipe: Recipe, device: str | None) -> Base:
+    """The recipe's base, as `nla_release.engine.base.load_base` gives it.
+
+    Raises:
+        ConfigError: the recipe wants a chat, and the base has no chat template.
+        PairError: a template of the recipe does not suit the base's tokenizer.
+    """
+    base = load_base(
+        recipe.base.path or recipe.base.id,
+        recipe.base.revision,
+        quantization=recipe.base.quantization,
+        dtype=recipe.base.dtype,
+        device=device_here(device),
+    )
+    # Found out now, and not after hours of training.
+    marked_prompt(base, recipe)
+    suffix_ids(base.encode, recipe.templates.ar)
+    return base
+
+
+def add_lora(base: Base, settings: Adapter) -> Any:
+    """The base wrapped in PEFT with a fresh LoRA.
+
+    Raises:
+        ConfigError: `target_modules` matches nothing, or something that cannot be adapted.
+    """
+    check_targets(base.model, settings.target_modules)
+    torch.manual_seed(settings.seed)
+    config = peft.LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=settings.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with calm():
+            model = peft.get_peft_model(base.model, config)
+    except (ValueError, re.error) as error:
+        raise ConfigError(
+            f"target_modules {settings.target_modules!r}: {error}",
+            hint="match the language model's projections only; `nla-release train recipe NAME`"
+            " shows how for some bases",
+        ) from error
+    if settings.gradient_checkpointing:
+        with calm():
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model.train()
+
+
+def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, Any]:
+    """Give a fresh learner the weights of an earlier adapter; tells what the sidecar records of it.
+
+    Raises:
+        ConfigError: the earlier one is of another base, layer, prompt, scale or shape.
+        PairError: it is of a variant of LoRA that is not run here.
+        InputError: it is missing or damaged, or holds values that are not finite.
+    """
+    before = read_sidecar(earlier, sidecar.role)
+    path = earlier / CONFIG_FILE_NAME
+    config = parse(AdapterConfig, read_json(path), path)
+    weights = earlier / ADAPTER_FILE_NAME
+    held = {name: tensor.shape for name, tensor in read_header(weights).items()}
+    wanted = peft.get_peft_model_state_dict(learner.model, save_embedding_layers=False)
+    (adapter,) = sidecar.nla_release.adapters
+    facts = {
+        "rank and alpha": ((config.r, config.lora_alpha), (adapter.rank, adapter.alpha)),
+        "use_rslora": (config.use_rslora, False),
+        "adapters": (len(before.nla_release.adapters), 1),
+        "tensors": (held, {name: tuple(value.shape) for name, value in wanted.items()}),
+    }
+    differing = [name for name, (old, new) in facts.items() if old != new]
+    if differing := differing + broken_promises(before, sidecar):
+        raise ConfigError(
+            f"continue_from {earlier}: it has other {', '.join(differing)} than this training",
+            hint="train on from an adapter of the same base, layer, prompt, rank and targets",
+        )
+    check_lands(learner.model.get_base_model(), earlier)
+    peft.set_peft_model_state_dict(learner.model, load_file(weights))
+    return take_over(earlier, learner, before)
+
+
+def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any]:
+    """Give an AR the head of an earlier one; returns what the sidecar records of that adapter.
+
+    With its own earlier runs and what it is stacked on, so that all of them stay known.
+
+    Raises:
+        WeightsError: the head is damaged.
+    """
+    known = before.nla_release.training
+    found = {"adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME)}
+    found |= {key: known[key] for key in (*RECORDED, CONTINUED_FROM, STACKED_ON) if key in known}
+    if learner.head is not None:
+        learner.head.load_state_dict(load_head(earlier, before).state_dict())
+        found["head_sha256"] = sha256_file(earlier / HEAD_FILE_NAME)
+    return found
+
+
+def broken_promises(before: Sidecar, sidecar: Sidecar) -> list[str]:
+    """What a new adapter has otherwise than an earlier one that it is to go on from.
+
+    Weights of the base are known of those that were trained on one in a folder.
+    """
+    broken = [name for name, read in _PROMISES.items() if read(before) != read(sidecar)]
+    digests = {it.nla_release.training.get("base_sha256") for it in (before, sidecar)}
+    if len(digests - {None}) > 1:
+        broken.append("weights of the base")
+    return broken
+
+
+# What two adapters must share for the one to go on from the other.
+_PROMISES: dict[str, Callable[[Sidecar], Any]] = {
+    "base": lambda it: it.nla_release.base,
+    "layer": lambda it: it.extraction_layer_index,
+    "templates": lambda it: it.prompt_templates,
+    "marker": lambda it: it.tokens,
+    "injection": lambda it: it.nla_release.injection,
+    "head": lambda it: it.nla_release.ar_head,
+}
+
+
+def save(
+    target: Path,
+    learner: Learner,
+    sidecar: Sidecar,
+    fit: Fit,
+    *,
+    also: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Write adapter, head, sidecar and loss log as `target`, whole or not at all.
+
+    `also` puts into the folder what is to be there besides.
+    """
+    with replacing_folder(target) as staging:
+        config = learner.model.peft_config["default"]
+        config.base_model_name_or_path = sidecar.nla_release.base.id
+        with writable(target):
+            learner.model.save_pretrained(
+                staging, save_embedding_layers=False, selected_adapters=["default"]
+            )
+        written = portable(read_json(staging / CONFIG_FILE_NAME))
+        write_atomic(staging / CONFIG_FILE_NAME, dump_json(written))
+        (staging / "README.md").unlink(missing_ok=True)  # PEFT's stub; `render` writes the card
+        if learner.head is not None:
+            write_tensors(staging / HEAD_FILE_NAME, learner.head.state_dict())
+        also(staging)
+        write_atomic(staging / LOG_NAME, dump_log(fit.steps))
+        write_atomic(staging / FILE_NAME, dump_sidecar(sidecar))

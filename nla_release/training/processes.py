@@ -1,0 +1,226 @@
+"""One process or several, as `accelerate launch` started them.
+
+Every process holds the whole base and the same trainable parameters, takes its share of the rows
+of each step, and learns what the others' shares gave from one sum per step. The model is not
+wrapped: a reconstructor stops in the middle of it, and a wrapper of the whole would not see that.
+
+Processes need torch only to meet: a single one that labels does without.
+"""
+
+import atexit
+import functools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeVar
+
+from nla_release.errors import ConfigError, EnvironmentProblem, one_line
+from nla_release.io.progress import Advance, progress, tell
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import PartialState
+
+Item = TypeVar("Item")
+
+# What `accelerate launch` sets when it means to start several processes.
+_LAUNCHED_BY_ACCELERATE = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"}
+
+# The others wait while one does alone what is not shared, or sits out an endpoint's rate limits.
+_LONGEST_WAIT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many there are, and which of them this is, from 0."""
+
+    rank: int
+    count: int
+
+    @classmethod
+    def from_environment(cls) -> "Processes":
+        """As RANK and WORLD_SIZE say; one process where they are not set.
+
+        Raises:
+            EnvironmentProblem: they say something impossible.
+        """
+        said = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+        if all(word.isdecimal() for word in said) and int(said[0]) < int(said[1]):
+            return cls(int(said[0]), int(said[1]))
+        raise EnvironmentProblem(
+            f"RANK is {said[0]!r} and WORLD_SIZE {said[1]!r}",
+            hint="unset both, or start the step with `torchrun --nproc-per-node N -m nla_release"
+            " train STEP`",
+        )
+
+    def share(self, items: Sequence[Item]) -> Sequence[Item]:
+        """What this one does of what all do: the shares meet nowhere and leave nothing out."""
+        return items[self.rank :: self.count]
+
+    def merge(self, shares: Sequence[Sequence[Item]]) -> list[Item]:
+        """All items in their order, from the shares of all."""
+        rounds = zip_longest(*([(item,) for item in share] for share in shares), fillvalue=())
+        return [item for once in rounds for held in once for item in held]
+
+
+@functools.cache
+def state() -> "PartialState":
+    """This process among the others; joins them when it is asked for first.
+
+    Raises:
+        EnvironmentProblem: it is alone, and RANK and WORLD_SIZE say that it is not, or it cannot
+            join the others.
+    """
+    import torch
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
+        tell(
+            "warning: accelerate was asked for several processes and started one, as it does on"
+            " CPUs; start them with `torchrun --nproc-per-node N -m nla_release train STEP`"
+        )
+    with together():
+        joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
+    if joined.num_processes != process_count():
+        raise EnvironmentProblem(
+            f"WORLD_SIZE says {process_count()} processes, and accelerate finds"
+            f" {joined.num_processes}",
+            hint="start the step with torchrun or `accelerate launch`, which set LOCAL_RANK too",
+        )
+    # Left to the end of the interpreter, the group's threads abort the process now and then.
+    atexit.register(joined.destroy_process_group)
+    return joined
+
+
+def device_here(device: str | None) -> str | None:
+    """The device of this process: as asked for, or of several processes the one of its rank.
+
+    Raises:
+        ConfigError: several processes were started, and another kind of device is asked for.
+    """
+    if process_count() == 1:
+        return device
+    import torch
+
+    here = state().device
+    if device is not None and torch.device(device).type != here.type:
+        raise ConfigError(
+            f"--device is {device}, and accelerate started {process_count()} processes on"
+            f" {here.type}",
+            hint="leave --device out; the launcher chooses devices",
+        )
+    return "cpu" if here.type == "cpu" else str(here)
+
+
+def share(pieces: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:
+    """The pieces of work that this process does, with their numbers: each is done by one."""
+    yield from Processes.from_environment().share(list(enumerate(pieces)))
+
+
+def add_up(parameters: "Iterable[torch.nn.Parameter]", figure: "torch.Tensor") -> "torch.Tensor":
+    """Make each gradient the sum over the processes, all in one message; give the figure's sum.
+
+    A parameter that no process has a gradient of has none afterwards, as with a single process.
+    """
+    if process_count() == 1:
+        return figure
+    import torch
+    from accelerate.utils import reduce
+
+    changed = list(parameters)
+    have = torch.tensor([p.grad is not None for p in changed], device=figure.device)
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in changed]
+    parts = [gradient.float().flatten() for gradient in gradients]
+    message = torch.cat([*parts, have.float(), figure.detach().float().reshape(1)])
+    with together():
+        total: torch.Tensor = reduce(message, reduction="sum")
+    sums = torch.split(total[: -len(changed) - 1], [part.numel() for part in parts])
+    somewhere = total[-len(changed) - 1 : -1].tolist()
+    for parameter, values, count in zip(changed, sums, somewhere, strict=True):
+        parameter.grad = values.view_as(parameter).to(parameter.dtype) if count else None
+    return total[-1]
+
+
+def any_of_us(here: bool) -> bool:
+    """Whether it is so in any of the processes."""
+    if process_count() == 1:
+        return here
+    import torch
+    from accelerate.utils import reduce
+
+    mine = torch.tensor(float(here), device=state().device)
+    with together():
+        found = reduce(mine, reduction="sum")
+    return bool(found.item())
+
+
+def gather(mine: Item) -> list[Item]:
+    """What every process gives here, in the order of their ranks; waits for the last.
+
+    Raises:
+        EnvironmentProblem: one is not there any more.
+    """
+    if process_count() == 1:
+        return [mine]
+    from accelerate.utils import gather_object
+
+    state()
+    with together():
+        gathered: list[Item] = gather_object([mine])
+    return gathered
+
+
+def process_count() -> int:
+    """How many processes take part."""
+    return Processes.from_environment().count
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files and talks."""
+    return Processes.from_environment().rank == 0
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    joined = state()
+    with together():
+        joined.wait_for_everyone()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Whatever needs all processes.
+
+    Raises:
+        EnvironmentProblem: one is not there any more.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise  # about this process alone
+    except RuntimeError as error:  # gloo's own word; NCCL's is one of its kind
+        raise EnvironmentProblem(
+            f"the {process_count()} processes cannot go on together: {one_line(error)[:400]}",
+            hint="if one of them ended, it said why; start all of them again",
+        ) from error
+
+
+@contextmanager
+def shared_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+    """`progress`, shown by the main process alone."""
+    if is_main():
+        with progress(title, total, unit) as advance:
+            yield advance
+    else:
+        yield _untold
+
+
+def _untold(done: int, note: str = "") -> None:
+    """Progress that the main process shows."""
