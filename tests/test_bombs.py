@@ -29,14 +29,14 @@ from nla_release.evidence.reference import read_reference
 from nla_release.evidence.training_documents import training_overlap
 from nla_release.io.files import read_json, read_yaml, sha256_file
 from nla_release.io.parquet import SMALL_BYTES, parquet_batches, read_parquet
-from nla_release.training import sources
+from nla_release.training import corpus_files
 from nla_release.training.labelling.rows import read_unlabelled
 
 TINY = Path(__file__).parents[1] / "train" / "tiny" / "base"
 
 
 def read_corpus(path: Path) -> list[object]:
-    return [row for file, reader in sources._files(path) for row in reader(file)]
+    return [row for file, reader in corpus_files._files(path) for row in reader(file)]
 
 
 def peak() -> int:

@@ -63,7 +63,7 @@ def test_what_a_verb_tells_is_masked_too(capsys, monkeypatch):
 SPEAKING = """
 import json, logging, warnings
 import click
-from nla_release import progress
+from nla_release.io import progress
 from nla_release.cli.edge import debug_option, run, say, tell
 from nla_release.errors import InputError
 
