@@ -38,6 +38,10 @@ ROLE_NAMES: dict[Role, str] = {
 }
 PARTNERS: dict[Role, Role] = {"av": "ar", "ar": "av"}
 
+# The keys of release.yaml that are places on its author's machine: release.json has none of them,
+# and neither notes nor documents can quote them.
+PLACES = {"av", "ar", "base_path", "evaluation", "notes", "previous", "compared_with"}
+
 _BLOCK = re.compile(r"\.layers\.(\d+)\.")
 
 
@@ -94,7 +98,7 @@ def quotable(inputs: Inputs, version: str) -> Context:
     return {
         "version": version,
         "calibration": inputs.calibration.model_dump(mode="json", by_alias=True),
-        "release": release.config.model_dump(mode="json")
+        "release": release.config.model_dump(mode="json", exclude=PLACES)
         | {"repos": {role: release.repo_id(role, version) for role in ROLES}},
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 from nla_release.calibration.comparison import Comparison
 from nla_release.cards.blocks import marked
 from nla_release.cards.compared import comparison_block, readers_block
-from nla_release.cards.context import Context, pair_context, pair_facts, role_context
+from nla_release.cards.context import PLACES, Context, pair_context, pair_facts, role_context
 from nla_release.cards.figures import (
     Plot,
     cosine_distributions,
@@ -25,6 +25,7 @@ from nla_release.cards.figures import (
     versions_side_by_side,
 )
 from nla_release.cards.inputs import Inputs
+from nla_release.cards.notes import Note
 from nla_release.cards.released import Released
 from nla_release.contract.sidecar import Role
 from nla_release.contract.training_chain import training_chain
@@ -41,8 +42,6 @@ from nla_release.text.sandbox import render_template
 CARD_NAME = "README.md"
 PAGE_NAME = "RELEASE_CALIBRATION.md"
 
-# The keys of release.yaml that are places on its author's machine.
-_PLACES = {"av", "ar", "base_path", "evaluation", "notes", "previous", "compared_with"}
 _NOWHERE = {"av": "av", "ar": "ar", "evaluation": {"data": "none", "reference": "none"}}
 
 
@@ -65,7 +64,7 @@ class Sources:
 
 def state(
     inputs: Inputs,
-    notes: Mapping[str, str | None],
+    notes: Mapping[str, Note],
     before: Released | None,
     files: Mapping[str, str],
 ) -> Stated:
@@ -73,15 +72,16 @@ def state(
 
     Args:
         inputs: the release as it lies on disk, with both adapters.
-        notes: as rendered.
+        notes: of the release, by name.
         before: this version and the one before.
         files: the sha256 of those that both repositories' documents name.
     """
     config = inputs.release.config
     return Stated(
-        release=config.model_dump(mode="json", exclude=_PLACES, exclude_none=True),
+        release=config.model_dump(mode="json", exclude=PLACES, exclude_none=True),
         licence=inputs.release.licence.model_dump(mode="json", exclude={"text"}),
-        notes={name: text for name, text in notes.items() if text is not None},
+        notes={name: note.text for name, note in notes.items()},
+        sources={name: note.source for name, note in notes.items() if note.source != note.text},
         released=before.plain() if before else None,
         drawn_with=drawn_with(),
         pair=pair_facts(inputs),

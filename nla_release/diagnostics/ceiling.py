@@ -174,6 +174,4 @@ DIAGNOSTIC = Diagnostic(
     report=report,
     rows=_rows,
     sentences=_sentences,
-    metrics={"": ("retrieval",)},
-    mentioned=r"ceiling|raw\sactivation|linear|nearest",
 )

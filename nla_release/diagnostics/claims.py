@@ -281,6 +281,4 @@ DIAGNOSTIC = Diagnostic(
         sometimes={_JOINED: lambda rows: sum(bool(row.probed_claims) for row in rows)},
         misfit=_misfit,
     ),
-    metrics={"": ("mse", "control", "fve")},
-    mentioned=r"claims?\b|statements?\b",
 )

@@ -151,11 +151,4 @@ DIAGNOSTIC = Diagnostic(
     ask=ask,
     leaves=Leaves({_FACTUAL: _documents_with_text, _GIBBERISH: _documents_with_text}),
     rankings=lambda found: {_FIRST: found.cross_row},
-    metrics={
-        "cross_row": ("retrieval",),
-        "auc": ("retrieval", "control"),
-        "": ("control", "cosine"),
-    },
-    mentioned=r"gibberish|discriminat|auc\b|area\sunder|source\stext|factual|l[12]\b",
-    stated=lambda _: (0.5,),
 )

@@ -182,9 +182,4 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     ask=ask,
     leaves=Leaves(spoken=tuple(_SCALE_FACTORS)),
-    metrics={"": ("diversity",)},
-    mentioned=(
-        r"chinese|cjk|japanese|korean|markers?\b|scales?\b|random\s(?:direction|vector)"
-        r"|zero\svector|injection"
-    ),
 )

@@ -12,7 +12,6 @@ from nla_release.statistics.blocks import AgainstChance, Control, Inconclusive, 
 from nla_release.statistics.measures import Measures
 from nla_release.statistics.row import Row
 from nla_release.text.numbers import count, number
-from nla_release.text.quantity import Metric
 
 Report = TypeVar("Report", bound=Strict)
 
@@ -139,10 +138,6 @@ class Diagnostic(Generic[Report]):
         ask: what it asks of the pair; None when all evidence allows it.
         leaves: the evidence that it leaves.
         rankings: the rankings in its report, by what is retrieved.
-        metrics: under which metric prose states a number of its report, by the start of its dotted
-            name within the report; the first that fits.
-        mentioned: a regular expression for how prose names it.
-        stated: numbers that its sentences derive, in addition to those of its rows.
     """
 
     name: str
@@ -151,13 +146,10 @@ class Diagnostic(Generic[Report]):
     records: type[Report]
     report: Callable[[Evidence, Measures], Report | Inconclusive | None]
     rows: Callable[[Report], Iterable[Row]]
-    metrics: Mapping[str, tuple[Metric, ...]]
-    mentioned: str
     sentences: Callable[[Report], Iterable[str]] = _nothing
     ask: Callable[[Seen], Plan] | None = None
     leaves: Leaves = Leaves()
     rankings: Callable[[Report], Mapping[str, Ranking]] = lambda _: {}
-    stated: Callable[[Report], Iterable[float]] = _nothing
 
     @property
     def key(self) -> str:

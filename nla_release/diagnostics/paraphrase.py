@@ -333,13 +333,6 @@ def _is_small(found: Rewording | Inconclusive) -> bool:
     return bounds is not None and bounds[1] < SMALL
 
 
-def _stated(found: Paraphrase) -> Iterator[float]:
-    """What another row's text costs, which the sentences say."""
-    for cost in found.rewordings.values():
-        if isinstance(cost, Rewording) and cost.share:
-            yield cost.difference / cost.share
-
-
 def ask(seen: Seen) -> Plan:
     """The AR reads each explanation said otherwise, and its sentences in another order."""
     given = [text.strip() if text else None for text in seen.data.paraphrases]
@@ -366,7 +359,4 @@ DIAGNOSTIC = Diagnostic(
     sentences=_sentences,
     ask=ask,
     leaves=Leaves({"paraphrase": len, "sentence_shuffled": len}),
-    metrics={"": ("control", "cosine")},
-    mentioned=r"paraphras|reword|sentence\s(?:shuffl|order)|sentences\sin",
-    stated=_stated,
 )

@@ -142,6 +142,4 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     sentences=_sentences,
     rankings=lambda found: {_FOUND: found.all},
-    metrics={"margin": ("control",), "": ("retrieval",)},
-    mentioned=r"mrr|reciprocal|rank|percentile|margin|draws?\b|farther|permutation",
 )

@@ -109,7 +109,4 @@ DIAGNOSTIC = Diagnostic(
     report=report,
     rows=_rows,
     sentences=_sentences,
-    metrics={"real": ("cosine",), "": ("control", "cosine")},
-    mentioned=r"shares?\b|structural|of\sthe\scosine",
-    stated=lambda found: [1 - given.share for given in found.shares.values()],
 )

@@ -261,8 +261,4 @@ DIAGNOSTIC = Diagnostic(
     report=report,
     rows=_rows,
     sentences=_sentences,
-    metrics={"": ("diversity",)},
-    mentioned=(
-        r"beginnings?\b|begin\b|prefix|templates?\b|duplicate|word\sfor\sword|said\sof\sanother"
-    ),
 )

@@ -81,9 +81,4 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     ask=ask,
     leaves=Leaves({"gibberish": len, "word_shuffled": len}, sometimes={"source_text": len}),
-    metrics={"real": ("cosine",), "": ("control", "cosine")},
-    mentioned=(
-        r"gibberish|(?:shuffled|order\sof\sthe)\swords|word[- ]shuffl|words\sin|source\stext"
-        r"|text\scontrols?"
-    ),
 )

@@ -135,9 +135,4 @@ DIAGNOSTIC = Diagnostic(
     ask=ask,
     leaves=Leaves({_EXPLANATION: len, _SOURCE: len}, free_width=True, misfit=_misfit),
     rankings=rankings,
-    metrics={"": ("retrieval",)},
-    mentioned=(
-        r"tf-?idf|lexical|encoder|source\s(?:text|document)|text\sretrieval"
-        r"|explanations?\sto\s(?:its|their|the|source)?\s?documents?|by\swords"
-    ),
 )

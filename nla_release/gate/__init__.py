@@ -4,10 +4,11 @@
 * `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
   formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
 * The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
-  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`, `prose`,
-  `rendered` and `history` (5), `evidence`, `consistency`, `calibration`, `diagnostics`,
-  `regression`, `addenda`, `compared` and `gates` (6), `publishing`, `published` and
-  `remeasured` (7).
+  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`,
+  `priority_claims`, `typed_numbers`, `rendered`, `history` and `retracted` (5), `evidence`,
+  `consistency`, `calibration`, `diagnostics`, `regression`, `addenda`, `compared` and `gates` (6),
+  `publishing`, `published` and `remeasured` (7).
+* `rendering` renders the documents of a repository again, and `authored` finds what people wrote.
 
 A rule is its code, its page and its function, side by side in the source. It reads strangers'
 files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
@@ -33,16 +34,18 @@ from nla_release.gate import (
     lora,
     modules,
     pair,
+    priority_claims,
     prompt,
-    prose,
     published,
     publishing,
     references,
     regression,
     remeasured,
     rendered,
+    retracted,
     sidecar,
     stack,
+    typed_numbers,
     waivers,
     weights,
 )
@@ -84,10 +87,10 @@ RULES: tuple[Rule, ...] = (
     references.licence_fits,
     rendered.nothing_hidden,
     rendered.rendered_again,
-    prose.claims_have_sources,
-    prose.numbers_are_the_calibrations,
+    priority_claims.claims_have_sources,
+    typed_numbers.numbers_are_quoted,
     references.citations_as_published,
-    history.nothing_retracted_shown,
+    retracted.nothing_retracted_shown,
     evidence.evidence_of_these_files,
     evidence.calibration_recomputed,
     calibration.not_format_only,

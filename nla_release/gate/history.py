@@ -1,35 +1,23 @@
-"""NLA5xx, fourth part: the log of a pair, and the numbers that it retracts."""
+"""NLA5xx: the log of a pair."""
 
-import itertools
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nla_release.calibration.evidence_folder import RUN_NAME
-from nla_release.cards.blocks import generated_blocks
-from nla_release.gate.adapter import (
-    CALIBRATION_PAGE_NAME,
-    CARD_FILE_NAME,
-    Adapter,
-    reading,
-    regular_file,
-)
-from nla_release.gate.entries import new_entries
+from nla_release.gate.adapter import Adapter, reading
+from nla_release.gate.authored import lines_before
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, rule
-from nla_release.gate.prose import MAX_FINDINGS, MAX_PROSE, known_quantities, lines_before
+from nla_release.gate.rendering import MAX_PROSE
 from nla_release.gate.subject import Subject
 from nla_release.history.fragments import Fragment, fragment_files, read_fragment
-from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
-from nla_release.history.retractions import RETRACTING, retracted_block
+from nla_release.history.log import Entry, entries, read_history, read_log
 from nla_release.io.files import read_text
-from nla_release.prose.reader import Passage, read_prose
-from nla_release.prose.retracted import restated
 from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, Release, tag
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import read_manifest
 from nla_release.text.hiding import hiding
-from nla_release.text.quantity import Quantity
 
 
 @rule(
@@ -82,52 +70,6 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
         yield from _hiding(adapter, path)
         if release:
             yield from _fragments_left_out(release, path, adapter.log, published or "")
-
-
-@rule(
-    "NLA510",
-    "error",
-    "no retracted number is shown",
-    each=RENDERED,
-    page=Page(
-        checks="No sentence or table of README.md, RELEASE_CALIBRATION.md, a note of the release or"
-        " an entry of HISTORY.md that is about this version or not published yet shows a number"
-        " that HISTORY.md retracts, at any precision, where it names the metric or the version. The"
-        " generated list of retracted numbers, the entry that retracts and sentences that say so"
-        " (retracted, superseded, withdrawn, corrected to) do not count, nor does a number that"
-        " this version's own calibration.json gives for that metric, unless the sentence names the"
-        " other version. A version made of the same evidence is no other. RELEASE_CALIBRATION.md"
-        " holds the list.",
-        why="A gain of 54 per cent in SolshineCode/nla-gemma-4-e2b came of evaluating at another"
-        " injection scale than was trained at, and was withdrawn by hand. The cards, README and"
-        " HISTORY of that repository disagree about other numbers already: what is withdrawn in one"
-        " document stays in the next, and most readers see the card alone.",
-        fix="Take the number out of the note, or say in the same sentence that it was retracted;"
-        " then render. When it is this version's own number, measure again and render the next.",
-        example="shows 0.438, the cosine.mean of v0.0.1 that HISTORY.md retracts",
-        waive="When a number of something else happens to be the same: say which in the reason.",
-    ),
-)
-def nothing_retracted_shown(subject: Subject) -> Iterator[Problem]:
-    """Both documents of each repository, then the notes that they are made from."""
-    for adapter in subject.rendered:
-        page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
-        with reading(page, "NLA510"):
-            text = read_text(page)
-            listed = generated_blocks(text).get(RETRACTING)
-        if listed != retracted_block(adapter.log).get(RETRACTING):
-            yield Problem(page, f"does not list the retracted numbers of {HISTORY_FILE_NAME}")
-        card = adapter.text(CARD_FILE_NAME)
-        yield from _still_shown(adapter, adapter.folder / CARD_FILE_NAME, card)
-        yield from _still_shown(adapter, page, text)
-        history = adapter.folder / HISTORY_FILE_NAME
-        for entry in new_entries(adapter, subject.release):
-            yield from _still_shown(adapter, history, entry.text, entry=entry)
-    notes = subject.release.notes if subject.release else None
-    for path in sorted(notes.glob("*.md")) if notes else ():
-        note = regular_file(path, "NLA510")
-        with reading(note, "NLA510"):
-            yield from _still_shown(subject.rendered[0], note, read_text(note))
 
 
 def _published(path: Path) -> str | None:
@@ -213,42 +155,3 @@ def _fragments(release: Release) -> Iterator[Fragment]:
     for path in paths:
         with reading(path, "NLA505"):
             yield read_fragment(path)
-
-
-def _still_shown(
-    adapter: Adapter, path: Path, markdown: str, *, entry: Entry | None = None
-) -> Iterator[Problem]:
-    """The retracted numbers in one document, the first few of them.
-
-    In a document of the version that a number was retracted of, or of its evidence, the generated
-    one is that number. In one of another version it is that version's own, which NLA502 holds to
-    the calibration. An `entry` may tell of the number that it retracts.
-    """
-    retracted = [
-        each.record.supersedes
-        for each in adapter.log
-        if each is not entry and each.record and each.record.supersedes
-    ]
-    if not retracted:
-        return
-    if len(markdown) > MAX_PROSE:
-        raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
-    version, run = adapter.manifest.version, adapter.calibration.evidence.run_sha256
-    here = [each for each in retracted if each.version == version or each.run_sha256 == run]
-    elsewhere = [each for each in retracted if each not in here]
-    shown = itertools.chain(
-        _shown(read_prose(markdown, skip_generated=False), here, ()),
-        _shown(read_prose(markdown, skip_generated=True), elsewhere, known_quantities(adapter)),
-    )
-    offset = lines_before(adapter, entry) if entry else 0
-    for line, message in itertools.islice(shown, MAX_FINDINGS):
-        yield Problem(f"{path}:{offset + line}", message)
-
-
-def _shown(
-    prose: Iterable[Passage], retracted: Sequence[Superseded], own: Collection[Quantity]
-) -> Iterator[tuple[int, str]]:
-    for passage in prose:
-        for line, literal, superseded in restated(passage, retracted, own):
-            number = f"{literal.shown}, the {superseded.metric} of {tag(superseded.version)}"
-            yield line, f"shows {number} that {HISTORY_FILE_NAME} retracts"

@@ -251,9 +251,9 @@ REPOSITORIES = Scope[Adapter](
     lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
 )
 
-# A repository, and the release that it was rendered of where that is here too.
-RENDERINGS = Scope[tuple[Adapter, Release | None]](
-    lambda subject: [(each, subject.release) for each in subject.rendered], REPOSITORIES.absent
+# A repository, and the whole subject that it is part of.
+RENDERINGS = Scope[tuple[Adapter, Subject]](
+    lambda subject: [(each, subject) for each in subject.rendered], REPOSITORIES.absent
 )
 
 # A release, and the repositories rendered of it.

@@ -3,8 +3,6 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +11,9 @@ from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.adapter.weights import CONFIG_FILE_NAME
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.report import CURRENT, CurrentCalibration
-from nla_release.cards.blocks import block_places, marker_lines
+from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.errors import InputError, NlaReleaseError, one_line
 from nla_release.gate.adapter import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
@@ -26,8 +23,8 @@ from nla_release.gate.adapter import (
 )
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
-from nla_release.gate.prose import MAX_PROSE
-from nla_release.gate.subject import Subject
+from nla_release.gate.rendering import MAX_PROSE, compared, rendering, restating
+from nla_release.gate.subject import Rendering, Subject
 from nla_release.history.log import begins_with, changed_above, entries
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import sha256_bytes, sha256_file
@@ -121,7 +118,8 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
         checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md and"
         " its entry of this version, and every figure (PNG, SVG, CSV) are rendered again from the"
         " repository's own files and from `stated` in release.json, which holds release.yaml's"
-        " choices and the notes. Every part must be there as rendered: the whole usage snippet,"
+        " choices and the notes. A note that quotes numbers is rendered from its recorded source."
+        " Every part must be there as rendered: the whole usage snippet,"
         " token ids, scale, revision, partner links, training facts, loss and alt texts. base.json,"
         " training logs, sidecars and PEFT configurations have the sha256 that"
         " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
@@ -167,9 +165,9 @@ def _against_files(
     if stated is None:
         yield Problem(path, "has no `stated`, so nothing can be rendered again: run render again")
         return
-    with _rendering(path):
-        sources = _sources(adapter, subject, stated)
-        found = list(itertools.islice(_differences(adapter, sources, drawn), 2 * _MAX_FINDINGS))
+    again = rendering(adapter, subject, stated)
+    with restating(path):
+        found = list(itertools.islice(_differences(adapter, again, drawn), 2 * _MAX_FINDINGS))
     problems = [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
     if problems and (version := adapter.manifest.tool_version) != __version__:
         message = f"nla-release {version} rendered this, {__version__} compares it"
@@ -179,106 +177,44 @@ def _against_files(
     yield from (each for each in found if isinstance(each, Unverified))
 
 
-@contextmanager
-def _rendering(path: Path) -> Iterator[None]:
-    """Turn every way in which values of a stranger's `stated` cannot be rendered into a finding."""
-    from jinja2 import TemplateError
-
-    try:
-        yield
-    except UnreadableError:
-        raise
-    except (
-        NlaReleaseError,
-        TemplateError,
-        OSError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        TypeError,
-    ) as error:
-        message = f"what it states cannot be rendered: {one_line(error)}"
-        raise UnreadableError("NLA514", path, message) from error
-
-
-def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
-    """What a repository is rendered from again.
-
-    Raises:
-        UnreadableError: a file that it is computed from is damaged or not the one measured.
-    """
-    from nla_release.cards.documents import Sources, stated_release
-    from nla_release.cards.inputs import Inputs, read_adapter
-    from nla_release.cards.released import restated
-
-    measurement = next(
-        each for each in subject.measurements if each.rendered and each.folder == adapter.folder
-    )
-    evidence, calibration = measurement.evidence, adapter.calibration
-    assert isinstance(calibration, CurrentCalibration)  # the others are not rendered again
-    for each in subject.rendered:
-        for name, digest in evidence.run.files.items():
-            role, _, file = name.partition("/")
-            if role == each.role and each.digest(file) != digest:
-                raise UnreadableError("NLA601", each.folder / file, "is not the one measured")
-    if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
-        exclude={"tool_version"}
-    ):
-        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE_NAME, "is not computed")
-    adapters = {}
-    for each in subject.rendered:
-        adapters[each.role] = read_adapter(each.folder, each.role)
-    release = stated_release(adapter.folder, stated)
-    inputs = Inputs(release, adapters, evidence, calibration)
-    before = None
-    if stated.released:
-        before = restated(stated.released, adapter.manifest.tag, calibration)
-    return Sources(
-        inputs,
-        adapter.manifest.version,
-        stated,
-        before,
-        adapter.log,
-        adapter.addenda,
-        adapter.comparison,
-    )
-
-
 def _differences(
-    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+    adapter: Adapter, again: Rendering, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
     """Everything that is not as its files give it, and what was added by hand."""
-    from nla_release.cards.documents import documents, own_entry, shared_context
-
-    shared = shared_context(sources)
-    for name, expected in documents(sources, shared, adapter.role).items():
+    sources = again.sources
+    yield from _notes(adapter, sources)
+    for name, expected in again.documents.items():
         yield from _not_as_rendered(adapter.folder / name, expected, adapter.text(name))
         if name == CARD_FILE_NAME:
             yield from _metadata(adapter, expected)
-    yield from _not_as_logged(adapter, sources, own_entry(sources, shared))
+    yield from _not_as_logged(adapter, sources, again.own_entry)
     yield from _facts_of_the_pair(adapter, sources)
     yield from _figures(adapter, sources, drawn)
 
 
+def _notes(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
+    """The notes that are not what their sources render to."""
+    from nla_release.cards.context import quotable
+    from nla_release.text.sandbox import render_note
+
+    stated, path = sources.stated, adapter.folder / MANIFEST_FILE_NAME
+    context = quotable(sources.inputs, sources.version)
+    for name, source in (stated.sources or {}).items():
+        if render_note(Path(f"{name}.md"), context, source) != stated.notes.get(name):
+            yield Problem(path, f"stated.notes.{name} is not what stated.sources.{name} renders to")
+
+
 def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem | Unverified]:
     """Where a document lacks a block that it should have; whole blocks may be added to it."""
-    try:
-        ours, theirs = _blocks(expected), _blocks(found)
-    except InputError:
-        return  # NLA502 refuses a document whose markers are out of place
-    matcher = SequenceMatcher(
-        None, [each.text for each in ours], [each.text for each in theirs], autojunk=False
-    )
-    for kind, first, end, their_first, their_end in matcher.get_opcodes():
-        if kind == "equal":
-            yield from _folded_away(path, theirs[their_first:their_end])
+    for stretch in compared(expected, found):
+        if stretch.same:
+            yield from _folded_away(path, stretch.found)
             continue
-        for place, block in enumerate(ours[first:end], their_first):
+        others = itertools.zip_longest(stretch.expected, stretch.found[: len(stretch.expected)])
+        for block, other in others:
             if not _COMMENT_OF_A_BLOCK.fullmatch(block.text):
-                other = theirs[place] if place < their_end else None
-                yield _changed(path, block, other, theirs[max(their_first - 1, 0)].line)
-        if added := theirs[their_first + end - first : their_end]:
+                yield _changed(path, block, other, stretch.line)
+        if added := stretch.added:
             last = added[-1].line + added[-1].text.count("\n")
             yield Unverified(f"{path}:{added[0].line} to {last}: added by hand")
 
@@ -301,14 +237,6 @@ def _not_as_logged(
         yield Unverified(f"{path}: what follows the results of {own} in its entry")
     if others := [entry for entry in adapter.log if entry.tag != own]:
         yield Unverified(f"{path}: {listed([entry.heading for entry in others])}")
-
-
-def _blocks(document: str) -> list[Block]:
-    """The blocks of a document, without what is in generated ones: NLA502 compares that."""
-    for place in sorted(block_places(document).values(), key=lambda it: it.start, reverse=True):
-        blank = "\n" * document[place].count("\n")
-        document = document[: place.start] + blank + document[place.stop :]
-    return list(view(document).blocks)
 
 
 def _folded_away(path: Path, blocks: list[Block]) -> Iterator[Problem]:

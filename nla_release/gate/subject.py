@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
@@ -37,6 +38,9 @@ from nla_release.release.config import Gates
 from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, read_release
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+
+if TYPE_CHECKING:
+    from nla_release.cards.documents import Sources
 
 _MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
 _MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
@@ -121,6 +125,15 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Rendering:
+    """What the files of a repository give: its documents by name, and its entry of HISTORY.md."""
+
+    sources: "Sources"
+    documents: dict[str, str]
+    own_entry: str
+
+
+@dataclass(frozen=True)
 class Subject:
     """A folder to check, and what was found in it.
 
@@ -177,6 +190,11 @@ class Subject:
         own = Measurement(self.folder, self.trained, self.gates, rendered=False)
         measured = has_evidence(own.evidence_folder) or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
+
+    @read_once
+    def rendered_again(self) -> dict[Role, Rendering]:
+        """The documents as their files give them, of the repositories that were asked for."""
+        return {}
 
     @read_once
     def base_facts(self) -> tuple[Path, BaseFacts] | None:

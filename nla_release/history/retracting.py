@@ -10,10 +10,10 @@ from nla_release.calibration.report import Calibration
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.history.fragments import read_fragments
 from nla_release.history.log import Superseded, entries, read_history, read_log
-from nla_release.prose.literals import literals
 from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import Manifest, read_manifest
+from nla_release.text.literals import literals
 
 # A name of calibration.json; any other is a metric that it does not have.
 _DOTTED = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+")

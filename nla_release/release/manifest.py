@@ -48,7 +48,8 @@ class Stated(Strict):
     """What the documents of a repository show and none of its files decides.
 
     `release` are the keys of release.yaml but for paths, `licence` what it names, `notes` the
-    hand-written ones as rendered, `released` this version and the one before, and `drawn_with`
+    hand-written ones as rendered, and `sources` those that quote numbers, as written (None where
+    an earlier version rendered them). `released` is this version and the one before, `drawn_with`
     what drew the figures. `pair` are facts of both adapters, for a repository without its
     partner, and `files` the sha256 of those that the evidence does not name as they are published.
     """
@@ -56,6 +57,9 @@ class Stated(Strict):
     release: dict[str, Any] = Field(description="the keys of release.yaml, without paths")
     licence: dict[str, Any] = Field(description="what the licence names")
     notes: dict[str, str] = Field(description="hand-written notes as rendered")
+    sources: dict[str, str] | None = Field(
+        default=None, description="the notes that quote numbers with `{{ }}`, as written"
+    )
     released: dict[str, Any] | None = Field(description="this version and the one before")
     drawn_with: str = Field(description="libraries that drew the figures")
     pair: dict[str, Any] = Field(description="facts of both adapters")

@@ -71,6 +71,20 @@ def render_note(path: Path, context: Mapping[str, Any], text: str | None = None)
     return note
 
 
+def tokens(text: str) -> list[tuple[int, str, str]]:
+    """The tokens of a note as Jinja reads it: line, kind and text, white space included.
+
+    Raises:
+        ConfigError: it is not a valid template.
+    """
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return list(_sandbox({}).lex(text))
+    except TemplateSyntaxError as error:
+        raise ConfigError(f"line {error.lineno}: {error.message}") from error
+
+
 @cache
 def _ours() -> "ImmutableSandboxedEnvironment":
     """The environment of `model_cards/`, which keeps what it has compiled."""

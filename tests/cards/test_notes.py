@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nla_release.calibration.report import Calibration
-from nla_release.cards.notes import NAMES, read_notes
+from nla_release.cards.notes import NAMES, Note, own_words, read_notes
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
 from nla_release.io.files import write_atomic
@@ -15,22 +15,62 @@ from tests.cards.conftest import card
 CONTEXT = {"version": "0.0.1", "calibration": {"cosine": {"mean": 0.5}}, "release": {"name": "x"}}
 
 
-def note(folder: Path, text: str, name: str = "summary") -> dict[str, str | None]:
+def note(folder: Path, text: str, name: str = "summary") -> str:
     write_atomic(folder / f"{name}.md", text)
-    return read_notes(folder, CONTEXT)
+    return read_notes(folder, CONTEXT)[name].text
 
 
 def test_a_note_follows_the_numbers(tmp_path: Path) -> None:
     text = "Version {{ version }} scores {{ calibration.cosine.mean | number }}.\n"
 
-    assert note(tmp_path, text)["summary"] == "Version 0.0.1 scores 0.500."
+    assert note(tmp_path, text) == "Version 0.0.1 scores 0.500."
 
 
 def test_notes_are_optional_one_by_one(tmp_path: Path) -> None:
-    assert read_notes(None, CONTEXT) == dict.fromkeys(NAMES)
-    assert note(tmp_path, "Hello.", "distinctive") == dict.fromkeys(NAMES) | {
-        "distinctive": "Hello."
-    }
+    assert read_notes(None, CONTEXT) == {}
+    assert note(tmp_path, "Hello.", "distinctive") == "Hello."
+    assert read_notes(tmp_path, CONTEXT) == {"distinctive": Note("Hello.", "Hello.")}
+
+
+def test_a_comment_of_the_author_is_not_recorded(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "summary.md", "One {# ask Ann #}{{ version }}.\n{# secret\n #}\nTwo.\n")
+
+    assert read_notes(tmp_path, CONTEXT)["summary"] == Note(
+        "One {{ version }}.\nTwo.", "One 0.0.1.\nTwo."
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "typed"),
+    [
+        ("{{ calibration.cosine.mean | number }}", []),
+        ("{{ (100 * calibration.retrieval.top1) | round(1) }}%", []),
+        ("{{ '%.1f' | format(1 - calibration.cosine.mean) }}", []),
+        ("{{ calibration.cosine.interval[0] | number }}", []),
+        ("{{ calibration.denominators.rows | count('row') }}", []),
+        ("{% if calibration.cosine.mean > 0.5 %}More.{% endif %}", []),
+        ("{{ 0.46 }}", ["0.46"]),
+        ("{{ '0.46' }}", ["0.46"]),
+        ("{{ '46%' }}", ["46%"]),
+        ("{{ '\uff10.46' }}", ["\uff10.46"]),
+        (r"{{ '\x30.46' }}", [r"\x30.46"]),
+        ("{{ 46 }}%", ["46"]),
+        ("{{ '0.' ~ 46 }}", ["0.", "46"]),
+        ("{{ 46 / 100 + 0 * calibration.cosine.mean }}", ["46"]),
+        ("{% set share = 46 %}{{ share }}%", ["46"]),
+        ("{% for share in [0.46] %}{{ share }}{% endfor %}", ["0.46"]),
+        ("{{ calibration.nothing | default(0.46) }}", ["0.46"]),
+    ],
+)
+def test_a_number_typed_into_the_braces_is_typed(source: str, typed: list[str]) -> None:
+    assert [shown for _, shown in own_words(source)[1]] == typed
+
+
+def test_what_the_author_wrote_keeps_its_lines() -> None:
+    source = "One.\n{# a\nb #}\n{{ calibration.x\n | number }}\n{% if version %}\n0.46\n{% endif %}"
+    words, _ = own_words(source)
+
+    assert words.split("\n").index("0.46") == source.split("\n").index("0.46")
 
 
 @pytest.mark.parametrize("role", ["av", "ar"])
@@ -135,7 +175,7 @@ def test_a_note_that_comes_to_no_end_is_refused_by_file_and_line(
     with pytest.raises(ConfigError, match=r"summary\.md line \d+: .* more than|summary.*Recursion"):
         note(tmp_path, f"Harmless.\n\n{endless}\n")
 
-    assert note(tmp_path, "{{ 'a' * 1000 }}")["summary"] == "a" * 1000
+    assert note(tmp_path, "{{ 'a' * 1000 }}") == "a" * 1000
 
 
 def test_notes_stay_when_the_pair_is_measured_and_rendered_again(tmp_path: Path) -> None:
@@ -216,4 +256,4 @@ def test_a_note_that_would_hide_what_follows_is_refused_by_name(tmp_path: Path, 
     ],
 )
 def test_a_note_may_hold_what_ends_in_it(tmp_path: Path, text: str) -> None:
-    assert note(tmp_path, text)["summary"] == text
+    assert note(tmp_path, text) == text

@@ -9,8 +9,8 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
 from nla_release.gate import RULES
-from nla_release.gate.prose import numbers_are_the_calibrations
 from nla_release.gate.subject import find_subject
+from nla_release.gate.typed_numbers import numbers_are_quoted
 from nla_release.io.files import dump_yaml, write_atomic
 from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure, release_document
@@ -67,10 +67,10 @@ def test_no_number_of_the_other_version_is_a_finding(tmp_path: Path) -> None:
         folder = tmp_path / str(len(repo))
         now = second(folder, seed=0, repo=repo)
         render(now, "0.1.0")
-        outcome = numbers_are_the_calibrations.apply(find_subject(folder / "now"), strict=False)
+        outcome = numbers_are_quoted.apply(find_subject(folder / "now"), strict=False)
 
         assert (outcome.findings, outcome.skipped) == ((), ())
-        assert numbers_are_the_calibrations in RULES
+        assert numbers_are_quoted in RULES
 
 
 @pytest.mark.parametrize("previous", ["../before/evidence", "dist/av"])

@@ -48,8 +48,6 @@ DIAGNOSTIC = Diagnostic(
     sentences=lambda found: ["Nobody shouts."],
     ask=ask,
     leaves=Leaves({"toy_shouted": len}),
-    metrics={"": ("diversity",)},
-    mentioned="shout",
 )
 """
 
@@ -74,7 +72,6 @@ from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
 from nla_release.contract.explanation import Explanation
 from nla_release.calibration.calibration_text import calibration_table
-from nla_release.prose.quantities import quantities
 from nla_release.release.config import Evaluation, chosen_probes
 from tests.builders import evidence_parts
 
@@ -94,7 +91,6 @@ json.dump({
     "calibration": json.loads(calibration.dump())["probes"]["toy"]["shouted"]["hits"],
     "terminal": calibration_table(calibration),
     "page": expected_page_blocks(calibration)[TABLES],
-    "prose": sorted({each.name for each in quantities(calibration) if each.part == "probes.toy"}),
     "chosen": chosen_probes(Evaluation(data="d", reference="r", probes=["toy"]).probes),
 }, sys.stdout)
 """
@@ -138,9 +134,8 @@ def test_evidence_of_a_new_diagnostic_is_there_only_when_it_ran(seen_with_a_toy)
     )
 
 
-def test_a_new_diagnostic_can_be_asked_for_and_its_numbers_told(seen_with_a_toy):
+def test_a_new_diagnostic_can_be_asked_for(seen_with_a_toy):
     assert seen_with_a_toy["chosen"] == ["toy"]
-    assert "probes.toy: Explanations in capitals" in seen_with_a_toy["prose"]
 
 
 def by_name(each: Diagnostic) -> str:

@@ -13,9 +13,6 @@ from nla_release.diagnostics import ceiling
 from nla_release.diagnostics.ceiling import Ceiling
 from nla_release.diagnostics.paraphrase import Paraphrase, rewording_sentence
 from nla_release.evidence.diagnostic_names import DIAGNOSTICS
-from nla_release.prose.quantities import quantities
-from nla_release.prose.reader import read_prose
-from nla_release.prose.statements import compares, unfounded
 from nla_release.statistics.blocks import Ratio
 from nla_release.statistics.measures import FORMAT_2
 from tests.builders import make_evidence
@@ -182,23 +179,3 @@ def test_rows_that_were_trained_on_are_told_with_the_cosine_without_them() -> No
     assert "2 of 20 evaluation documents share an id with one" in said
     assert said.endswith("Without these documents the cosine is 0.500 (n = 18).")
     assert "is not known" in contamination_sentence(None)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"failed": {0: "empty"}}, {"collapsed": True}, {"noise": 1.5}, {"rows": 6}],
-    ids=["good", "with a failure", "collapsed", "poor", "small"],
-)
-def test_no_number_of_the_block_contradicts_the_calibration(
-    tmp_path: Path, options: dict[str, Any]
-) -> None:
-    """Whoever quotes a diagnostic in a note is not told that the calibration lacks it."""
-    calibration = measured(tmp_path, probes=ALL, **options)
-    known = quantities(calibration)
-
-    assert [
-        number.message
-        for passage in read_prose(block(calibration), skip_generated=False)
-        for sentence in passage.sentences
-        for number in unfounded(sentence, known, level=0.95, comparing=compares(passage))
-    ] == []

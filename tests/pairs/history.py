@@ -295,7 +295,7 @@ def retracted_number_in_html(folder: Path) -> None:
 @defect("NLA510", "release")
 def retracted_number_of_a_metric_of_ones_own(folder: Path) -> None:
     retracting(folder, metric="content match", value=1.23)
-    told(folder / "dist", "Judges gave the content 1.23 of 5.")
+    told(folder / "dist", "In v0.0.1 judges gave the content 1.23 of 5.")
 
 
 @defect("NLA510", "release")

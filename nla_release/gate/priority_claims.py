@@ -1,12 +1,27 @@
-"""Claims to be the first, the only one or the best, as far as a sentence makes one by its words.
+"""NLA5xx: claims to be the first, the only one or the best, and where they come from.
 
 Most "first", "only" and "best" claim nothing: the first token, only rows with an explanation, the
-best example. A claim is one of these beside the kind of thing that is published.
+best example. A claim is one of these words with the kind of thing that is published.
 """
 
+import itertools
 import re
+from collections.abc import Iterator
 
-# Every repetition is bounded: these run over text of strangers.
+from nla_release.gate.adapter import Adapter
+from nla_release.gate.authored import (
+    MAX_FINDINGS,
+    authored,
+    has_source,
+    not_compared,
+    own_addresses,
+)
+from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.model import RENDERINGS, rule
+from nla_release.gate.subject import Subject
+from nla_release.text.sentences import sentences
+
+# Every repetition is bounded: these run over untrusted text.
 _GAP = r"\s{1,3}"
 _WORD = r"[\w.'’/-]{1,40}"
 _KIND = rf"""(?:
@@ -25,7 +40,7 @@ _PUBLISHED = rf"{_ADJECTIVES}{_PUBLIC}{_GAP}{_ADJECTIVES}"
 _PUBLISHED_THING = rf"{_PUBLISHED}{_THING}"
 # The first release of this pair is nothing to boast of; the first of an NLA is.
 _FIRST_THING = rf"(?!{_PUBLISHED}releases?\b(?!{_GAP}of{_GAP}(?:an?|any)\b)){_PUBLISHED_THING}"
-# "It outperforms the shuffled control" is measured here, and a matter of NLA508.
+# "It outperforms the shuffled control" is measured here, and no claim of priority.
 _MEASURED_HERE = rf"""
     {_GAP}(?:{_WORD}{_GAP}){{0,3}}
     (?:control|baseline|chance|mean|random|shuffled|empty|zero|another|other\srow|itself)
@@ -85,3 +100,38 @@ def claim(sentence: str) -> str | None:
         if not (_DENIED.search(before) or _DENIED_AFTER.match(sentence, found.end())):
             return " ".join(found[0].split())
     return None
+
+
+@rule(
+    "NLA507",
+    "warning",
+    "claims of priority or superiority name their source",
+    each=RENDERINGS,
+    page=Page(
+        checks="The authors' texts are the notes, `title` and `updates` of release.yaml, blocks"
+        " added by hand to README.md or RELEASE_CALIBRATION.md, and the entries of HISTORY.md that"
+        " are about this version or not published yet. No sentence in them claims to be the first,"
+        " the only one, the best or the state of the art without a link or a citation key. A link"
+        " to the repository itself, its partner or its base is no source. A sentence that denies"
+        " such a claim is no finding.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA and"
+        " the only NLA that reads Gemma-4-E2B. Nobody had looked: many forks and ports of"
+        " kitft/natural_language_autoencoders were public.",
+        fix="Link to evidence for the claim, such as a dated search of the Hub, or say what the"
+        " release does and leave its rank to others.",
+        example="claims 'first non-Anthropic-team open-source NLA' and names no source",
+        waive="The warning may stay for words that only look like a claim.",
+    ),
+)
+def claims_have_sources(target: tuple[Adapter, Subject]) -> Iterator[Problem | Skip]:
+    """Sentence by sentence; one finding each."""
+    adapter, subject = target
+    own = own_addresses(adapter)
+    found = (
+        Problem(text.at(sentence.line), f"claims {words!r} and names no source")
+        for text in authored(adapter, subject)
+        for sentence in sentences(text.text)
+        if (words := claim(sentence.text)) and not has_source(sentence, own)
+    )
+    yield from itertools.islice(found, MAX_FINDINGS)
+    yield from not_compared(adapter)
