@@ -97,7 +97,7 @@ def test_a_retraction_goes_all_the_way_to_the_card_and_the_check(tool, folder, c
     checked = tool("check", folder / "dist")
 
     assert checked.returncode == 1
-    words = f"shows {cosine:.3f}, the cosine.mean of v0.0.1 that HISTORY.md retracts"
+    words = f"shows {cosine:.12g}, the cosine.mean of v0.0.1 that HISTORY.md retracts"
     assert words in checked.stdout
     card = (folder / "dist" / "av" / "README.md").read_text()
     assert f"- `cosine.mean` = {cosine} of v0.0.1, retracted on " in card
