@@ -273,12 +273,18 @@ def grades(calibration: CurrentCalibration) -> Grades:
         reads = "no"
     elif beats_the_mean(calibration):
         reads = "yes"
-    found = found_by_words(calibration)
     return Grades(
-        reads_text=reads,
-        tells_rows_apart=apart.get(name, "no"),
-        readable="not measured" if found is None else "yes" if found else "no",
+        reads_text=reads, tells_rows_apart=apart.get(name, "no"), readable=_readable(calibration)
     )
+
+
+def _readable(calibration: CurrentCalibration) -> Grade:
+    """By the way from the words to the source document, which words of a token need not know."""
+    found = found_by_words(calibration)
+    if found:
+        return "yes"
+    of_tokens = label_name(calibration) == "token-level"
+    return "not measured" if found is None or of_tokens else "no"
 
 
 def _numbers(calibration: CurrentCalibration, found: PairContrast, others: str) -> str:

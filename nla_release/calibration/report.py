@@ -296,7 +296,8 @@ class Grades(Strict):
     )
     readable: Grade = Field(
         description="whether the words lead a reader to the source document: by retrieval of the"
-        " document from the explanation's words, or by an encoder; not measured without sources"
+        " document from the explanation's words, or by an encoder; not measured without sources, or"
+        " where a token-level text does not: words about the token need not know the document"
     )
 
 

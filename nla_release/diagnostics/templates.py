@@ -244,12 +244,14 @@ def _sentences(found: Templates) -> Iterator[str]:
 def template_sentence(found: Skeletons) -> str:
     """How many explanations are the same but for the words that few share."""
     one, ten = found.shares["1"], found.shares["10"]
-    labels = ""
-    if found.gold_shares:
-        labels = f" (the labels: {number(found.gold_shares['1'])})"
+    others = {"labels of these rows": found.gold_shares, "source texts": found.source_shares}
+    same = " and ".join(
+        f"{number(shares['1'])} of the {words}" for words, shares in others.items() if shares
+    )
+    compared = f" For comparison, the share in one skeleton is {same}." if same else ""
     return (
-        f"{one.hits} of {one.n} explanations share one skeleton{labels} and {ten.hits} the ten most"
-        f" common ones, of {count(found.distinct, 'different skeleton')}."
+        f"{one.hits} of {one.n} explanations share one skeleton, {ten.hits} the ten most common of"
+        f" {count(found.distinct, 'skeleton')}.{compared}"
     )
 
 

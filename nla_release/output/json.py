@@ -18,7 +18,7 @@ def verdict_json(verdict: Verdict) -> str:
         "schema_version": SCHEMA_VERSION,
         "tool_version": __version__,
         "verdict": verdict.verdict,
-        "label": _label(verdict.label),
+        "label": label_facts(verdict.label) if verdict.label else None,
         "findings": [asdict(finding) for finding in verdict.findings],
         "waived": [
             asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
@@ -32,8 +32,6 @@ def verdict_json(verdict: Verdict) -> str:
     return dump_json(document)
 
 
-def _label(label: Label | None) -> dict[str, str] | None:
+def label_facts(label: Label) -> dict[str, str]:
     """How good the pair is: the label's name and its grades, where it has them."""
-    if label is None:
-        return None
     return {"name": label.name, **(label.grades.model_dump() if label.grades else {})}

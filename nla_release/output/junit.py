@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 
 from nla_release import __version__
 from nla_release.gate.model import Outcome, Verdict
+from nla_release.output.json import label_facts
 from nla_release.output.text import waiver_words
 
 SUITE = "nla-release check"
@@ -25,6 +26,8 @@ def verdict_junit(verdict: Verdict) -> str:
     suite = ET.SubElement(suites, "testsuite", {"name": SUITE, **counts})
     properties = ET.SubElement(suite, "properties")
     facts = {"tool_version": __version__, "verdict": verdict.verdict}
+    if verdict.label:
+        facts |= {f"label.{key}": value for key, value in label_facts(verdict.label).items()}
     for name, value in (facts | {key: str(count) for key, count in verdict.totals.items()}).items():
         ET.SubElement(properties, "property", {"name": name, "value": value})
     suite.extend(cases)

@@ -13,6 +13,7 @@ from nla_release import __version__
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Rule, Verdict
 from nla_release.io.files import dump_json
+from nla_release.output.json import label_facts
 from nla_release.output.page import rule_page
 from nla_release.output.places import place_of, repository_root
 from nla_release.release.config import Waiver
@@ -56,7 +57,7 @@ def verdict_sarif(verdict: Verdict, folder: Path) -> str:
         _result(finding, codes, root) | {"suppressions": [_suppression(waiver)]}
         for finding, waiver in verdict.waived
     ]
-    run = {
+    run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "nla-release",
@@ -84,6 +85,8 @@ def verdict_sarif(verdict: Verdict, folder: Path) -> str:
         ],
         "properties": {"verdict": verdict.verdict, "rules": verdict.totals},
     }
+    if verdict.label:
+        run["properties"] |= {"label": label_facts(verdict.label)}
     return dump_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 

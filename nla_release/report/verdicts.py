@@ -6,7 +6,7 @@ own colour, and none is green while the other is bad. No colour stands without i
 
 from typing import Any, Literal
 
-from nla_release.calibration.label import beats_the_mean, clauses
+from nla_release.calibration.label import beats_the_mean, clauses, found_by_words
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import Calibration, CurrentCalibration, Grade, LabelName
 from nla_release.gate.model import Decision, Verdict
@@ -39,6 +39,9 @@ _USED: dict[Grade, str] = {
     "no": "The words are not shown to lead to the source document more often than chance.",
     "not measured": "Not measured: it takes source texts of enough documents.",
 }
+_OF_TOKENS = (
+    "Not measured: the words do not lead to the source document, and words about a token need not."
+)
 _TOO_FEW = "Too few activations were measured to answer this."
 
 
@@ -93,7 +96,7 @@ def answers(verdict: Verdict, calibration: Calibration | None) -> list[dict[str,
         _shown(_GRADES.get(each.grade, "open"), other, each.grade.capitalize())
         | {
             "question": each.question,
-            "answer": _answer(each.name, each.grade, calibration.label.name),
+            "answer": _answer(each.name, each.grade, calibration),
             "figure": rows_figure(each.name.replace("_", "-"), each.question, each.rows, low)
             if drawable(each.rows)
             else "",
@@ -102,11 +105,13 @@ def answers(verdict: Verdict, calibration: Calibration | None) -> list[dict[str,
     ]
 
 
-def _answer(question: str, grade: Grade, label: LabelName) -> str:
-    if label == "inconclusive":
+def _answer(question: str, grade: Grade, calibration: CurrentCalibration) -> str:
+    if (label := calibration.label.name) == "inconclusive":
         return _TOO_FEW
     if question == "tells_rows_apart":
         return _APART[label]
+    if grade == "not measured" and found_by_words(calibration) is not None:
+        return _OF_TOKENS
     return (_READS if question == "reads_text" else _USED)[grade]
 
 

@@ -12,6 +12,7 @@ from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.label import CONDITIONS, RULE, clauses, grades, label, label_name
 from nla_release.calibration.report import Contrasts, CurrentCalibration
 from nla_release.cards.blocks import expected_page_blocks
+from nla_release.diagnostics.text_retrieval import Skipped
 from tests.builders import evidence_parts, make_evidence
 
 NOT_SHOWN = (-0.01, 0.31)
@@ -180,6 +181,24 @@ def test_words_that_do_not_lead_to_the_source_are_read_by_the_own_ar_only(tmp_pa
 
     assert [each.head for each in clauses(found)] == ["Row-level.", "Read by its own AR only."]
     assert found.label.grades.readable == "no"
+
+
+def test_words_about_a_token_are_not_blamed_for_not_finding_the_document(
+    good: CurrentCalibration,
+) -> None:
+    """Whether a reader can use them, retrieval of the document does not measure."""
+    found = good.probes.text_retrieval
+    lost = found.lexical.model_copy(update={"hits": 3, "interval": (0.01, 0.14)})
+    words = {
+        "text_retrieval": found.model_copy(update={"lexical": lost, "encoder": Skipped(skipped="")})
+    }
+    coded = good.model_copy(update={"probes": good.probes.model_copy(update=words)})
+    of_tokens = contrasted(coded, between={"interval": NOT_SHOWN})
+
+    assert label(coded).grades.readable == "no"
+    assert label(of_tokens).name == "token-level"
+    assert label(of_tokens).grades.readable == "not measured"
+    assert label(contrasted(good, between={"interval": NOT_SHOWN})).grades.readable == "yes"
 
 
 def test_without_source_texts_nothing_is_said_of_words_or_tokens(tmp_path: Path) -> None:

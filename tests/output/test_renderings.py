@@ -83,7 +83,9 @@ def test_all_renderings_agree_on_the_numbers(name):
 
     suite = verdict_junit(verdict)
     properties = junit_properties(suite)
-    assert properties == {"verdict": name, "tool_version": __version__} | {
+    label = {key: value for key, value in properties.items() if key.startswith("label.")}
+    assert label == {f"label.{key}": value for key, value in (document["label"] or {}).items()}
+    assert properties == {"verdict": name, "tool_version": __version__} | label | {
         state: str(count) for state, count in expected.items()
     }
     states = [next((child.tag for child in case), "passed") for case in junit_cases(suite)]
@@ -92,7 +94,8 @@ def test_all_renderings_agree_on_the_numbers(name):
     assert states.count("error") == (name == "inconclusive")
 
     run = sarif_run(verdict_sarif(verdict, FOLDER))
-    assert run["properties"] == {"verdict": name, "rules": expected}
+    labelled = {"label": document["label"]} if document["label"] else {}
+    assert run["properties"] == {"verdict": name, "rules": expected} | labelled
     suppressed = [result for result in run["results"] if "suppressions" in result]
     assert (len(run["results"]), len(suppressed)) == (findings + waived, waived)
     assert run["invocations"][0]["exitCode"] == verdict.exit_code

@@ -10,8 +10,11 @@ from nla_release.calibration.report import Grades, Label
 from nla_release.gate.findings import Finding, Page
 from nla_release.gate.model import Outcome, Rule, Verdict
 from nla_release.output.json import verdict_json
+from nla_release.output.junit import verdict_junit
 from nla_release.output.page import rule_list, rule_page
+from nla_release.output.sarif import verdict_sarif
 from nla_release.output.text import verdict_text
+from tests.output.readers import junit_properties, sarif_run
 
 
 def a_rule(code, severity="error", **options):
@@ -73,6 +76,21 @@ def test_how_good_the_pair_is_stands_on_a_line_of_its_own_and_the_gate_does_not_
         "tells_rows_apart": "no",
         "readable": "not measured",
     }
+
+
+def test_every_document_for_machines_has_the_label_next_to_the_verdict(tmp_path):
+    """A dashboard of any format shows both: the gate does not say how good the pair is."""
+    grades = Grades(reads_text="yes", tells_rows_apart="partly", readable="no")
+    verdict = Verdict((PASSED,), label=Label(name="token-level", sentence="", grades=grades))
+    label = json.loads(verdict_json(verdict))["label"]
+
+    assert sarif_run(verdict_sarif(verdict, tmp_path))["properties"]["label"] == label
+    found = junit_properties(verdict_junit(verdict))
+    assert (found["verdict"], found["label.name"]) == ("pass", "token-level")
+    assert {f"label.{key}": value for key, value in label.items()}.items() <= found.items()
+    bare = Verdict((PASSED,))
+    assert "label" not in sarif_run(verdict_sarif(bare, tmp_path))["properties"]
+    assert not [name for name in junit_properties(verdict_junit(bare)) if "label" in name]
 
 
 def test_a_label_of_an_older_format_has_no_grades():
