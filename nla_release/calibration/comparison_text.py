@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from nla_release.calibration.comparison import ClaimsRead, Comparison, Paired, PairedVerdict
+from nla_release.calibration.report import PairContrast
+from nla_release.calibration.versions import Version
 from nla_release.evidence.settings import Differing, what_differs
 from nla_release.text.markdown import inline
 from nla_release.text.numbers import interval, number, signed
@@ -28,6 +30,15 @@ _OF_CLAIMS = (
     " lowers the FVE by that. An AR that any change of its text disturbs loses as much against"
     " another document's activation. Needing every claim is not telling rows apart, which top-1"
     " shows."
+)
+
+_OF_PLAIN_COSINES = ("cosine", "mean vector", "- shuffled", "95% CI")
+_OF_CENTRED_COSINES = (
+    "centred cosine",
+    "- same document",
+    "95% CI",
+    "- other documents",
+    "95% CI",
 )
 
 _Line = tuple[str, ...]
@@ -88,10 +99,7 @@ def _releases(comparison: Comparison, letters: str) -> Table:
             "label",
             "rows",
             "documents",
-            "cosine",
-            "mean vector",
-            "- shuffled",
-            "95% CI",
+            *(_OF_PLAIN_COSINES if comparison.schema_ == 1 else _OF_CENTRED_COSINES),
             "FVE",
             "top-1",
             "chance",
@@ -104,10 +112,7 @@ def _releases(comparison: Comparison, letters: str) -> Table:
                 each.label,
                 str(each.rows),
                 str(each.documents),
-                number(each.cosine.mean),
-                number(each.predict_mean),
-                signed(each.shuffled.difference),
-                interval(each.shuffled.interval),
+                *_cosines(each),
                 number(each.fve.value),
                 f"{each.retrieval.hits}/{each.retrieval.n}",
                 f"1/{each.retrieval.candidates}",
@@ -116,6 +121,23 @@ def _releases(comparison: Comparison, letters: str) -> Table:
         ],
         words=4,
     )
+
+
+def _cosines(release: Version) -> _Line:
+    """What the label rests on; what it rested on before format 3 of calibration.json."""
+    others, within = release.above_others, release.within
+    if others is None:
+        return (
+            number(release.cosine.mean),
+            number(release.predict_mean),
+            signed(release.shuffled.difference),
+            interval(release.shuffled.interval),
+        )
+    return number(others.first), *_above(within), *_above(others)
+
+
+def _above(found: PairContrast | None) -> _Line:
+    return (signed(found.difference), interval(found.interval)) if found else ("-", "-")
 
 
 def _claims(comparison: Comparison, letters: str) -> Table:

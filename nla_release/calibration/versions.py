@@ -12,8 +12,10 @@ from pydantic import Field
 from nla_release.calibration.report import (
     Calibration,
     CosineSummary,
+    CurrentCalibration,
     Fve,
     LabelName,
+    PairContrast,
     Retrieval,
 )
 from nla_release.io.schema import Strict
@@ -32,6 +34,16 @@ class Version(Strict):
     fve: Fve
     retrieval: Retrieval
     label: LabelName = Field(description="the verdict in a word")
+    within: PairContrast | None = Field(
+        default=None,
+        description="own text - texts of the same document, centred cosines; absent before format 3"
+        " of calibration.json, null with one row per document",
+    )
+    above_others: PairContrast | None = Field(
+        default=None,
+        description="own text - texts of other documents, centred cosines; absent before format 3"
+        " of calibration.json",
+    )
 
 
 def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Version]:
@@ -47,6 +59,15 @@ def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Versio
             fve=each.fve,
             retrieval=each.retrieval,
             label=each.label.name,
+            **_contrasts(each),
         )
         for name, each in calibrations
     ]
+
+
+def _contrasts(calibration: Calibration) -> dict[str, PairContrast | None]:
+    """What the label rests on; nothing before format 3."""
+    if not isinstance(calibration, CurrentCalibration):
+        return {}
+    found = calibration.contrasts
+    return {"within": found.within, "above_others": found.above_others}

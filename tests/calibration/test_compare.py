@@ -18,6 +18,7 @@ from nla_release.calibration.versions import side_by_side
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
 from nla_release.statistics.measures import FORMAT_2
 from nla_release.statistics.places import retrieved
+from nla_release.text.numbers import signed
 from tests.builders import evidence_parts, make_evidence
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import edited_yaml
@@ -292,6 +293,32 @@ def test_versions_side_by_side_keep_their_own_rows_and_intervals(measured):
     assert one.cosine == calibrations[0][1].cosine
     assert two.shuffled == calibrations[1][1].controls["shuffled"]
     assert two.retrieval.n == two.cosine.n == 30
+
+
+def test_the_overview_leads_with_what_the_label_rests_on(measured):
+    """Centred cosines; a comparison of format 1 keeps the plain ones that it was published with."""
+    both = measured("v1"), measured("v2", noisier)
+    found = compare(both)
+    pairs = calibrate(both[1].evidence).contrasts
+
+    assert (found.releases[1].within, found.releases[1].above_others) == (
+        pairs.within,
+        pairs.above_others,
+    )
+    header, _, line = comparison_text(found).splitlines()[:3]
+    assert "centred cosine  - same document" in header
+    assert "- other documents" in header
+    assert "shuffled" not in header
+    assert signed(pairs.within.difference) in line
+    assert "- shuffled" in comparison_text(compare(both, format_=1)).splitlines()[0]
+
+
+def test_the_overview_of_one_row_per_document_has_no_texts_of_its_document(measured):
+    alone = measured("v1", rows=30, documents=30)
+    first = comparison_text(compare([alone, alone])).splitlines()[1]
+
+    assert compare([alone, alone]).releases[0].within is None
+    assert "  -  " in first
 
 
 def test_a_release_is_found_in_each_of_its_folders(tmp_path):

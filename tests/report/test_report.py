@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.contract.explanation import wrap
 from nla_release.gate import RULES, judge
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.gate.model import Verdict
@@ -24,6 +25,8 @@ from nla_release.gate.subject import find_subject
 from nla_release.io import resources
 from nla_release.report.render import render_report
 from nla_release.report.rows import STATIC_ROWS
+from nla_release.report.verdicts import answers
+from tests.builders import evidence_parts
 from tests.builders_pair import make_release, measure
 from tests.pairs.zoo import (
     PREVIOUS,
@@ -189,6 +192,21 @@ def test_a_pair_that_does_not_beat_the_mean_says_so_first_and_in_red(release):
 
     assert re.search(r"How good is the pair\? ✗ Does not beat the mean\.", first_screen(text))
     assert COLOURS.findall(text)[1] == "bad"
+
+
+def test_words_of_a_token_level_pair_are_not_said_to_lack_source_texts(tmp_path):
+    """They have them, and do not lead there; of one row per document no more than a token shows."""
+    rows, vectors, run = evidence_parts(rows=60, documents=60)
+    coded = [
+        row.model_copy(update={"explanation": f"xq{at}", "raw": wrap(f"xq{at}")})
+        for at, row in enumerate(rows)
+    ]
+    calibration = calibrate(write_evidence(tmp_path / "evidence", coded, vectors, run))
+    used = answers(Verdict(()), calibration)[2]
+
+    assert calibration.label.name == "token-level"
+    assert used["words"] == "Not measured"
+    assert used["answer"].endswith("and words about a token need not.")
 
 
 def test_numbers_of_an_older_format_are_shown_without_answers_they_do_not_hold(release):
