@@ -18,11 +18,10 @@ from nla_release.diagnostics.model import Diagnostic
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
-from nla_release.statistics.contrasts import centred
 from nla_release.statistics.enough import too_few
 from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
 from nla_release.statistics.measures import FORMAT_3, Measures
-from nla_release.statistics.places import Vectors, count_above
+from nla_release.statistics.places import ROUNDING, Vectors, narrow_blocks
 from nla_release.statistics.row import Row, share_row
 
 # Of the mean variance per direction that the rows span. It is fixed beforehand: chosen on these
@@ -53,39 +52,42 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
     documents = [evidence.documents[i] for i in rows]
     if few := too_few(documents, "rows that share their document"):
         return few
-    gold: Vectors
-    real: Vectors
     gold, real = (evidence.vectors[name][rows] for name in ("gold", "real"))
-    mean = evidence.vectors["reference_mean"]
-    told = unit_rows(gold) - mean.astype(np.float64)
-    if measures.clustered:
-        gold, real = centred(gold, mean), centred(real, mean)
+    mean = evidence.vectors["reference_mean"].astype(np.float64)
+    less = mean if measures.clustered else None
     names, labels = np.unique(documents, return_inverse=True)
     counts = np.bincount(labels)
     n = len(rows)
     return Ceiling(
         documents=len(names),
-        nearest=measures.ratio(_nearest(gold, gold, labels), documents),
+        nearest=measures.ratio(_nearest(gold, gold, labels, less), documents),
         nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
-        nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels), documents),
-        probe=measures.ratio(_told(told, labels), documents),
+        nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels, less), documents),
+        probe=measures.ratio(_told(unit_rows(gold) - mean, labels), documents),
         probe_chance=counts.max() / n,
     )
 
 
 def _nearest(
-    queries: Vectors, gold: Vectors, labels: npt.NDArray[np.intp]
+    queries: Vectors, gold: Vectors, labels: npt.NDArray[np.intp], less: Floats | None
 ) -> npt.NDArray[np.bool_]:
     """[n] whether the best other candidate of its document beats every other document's."""
     best = np.empty(len(labels))
-    as_near = np.empty(len(labels), np.int64)  # of its document, the own one included
     for rows in _documents(labels):
-        scores = unit_rows(queries[rows]) @ unit_rows(gold[rows]).T
-        others = scores.copy()
-        np.fill_diagonal(others, -np.inf)
-        best[rows] = others.max(axis=1)
-        as_near[rows] = np.count_nonzero(scores >= best[rows, np.newaxis] - TIE, axis=1)
-    found: npt.NDArray[np.bool_] = as_near == count_above(queries, gold, best - TIE)
+        scores = unit_rows(queries[rows], less) @ unit_rows(gold[rows], less).T
+        np.fill_diagonal(scores, -np.inf)
+        best[rows] = scores.max(axis=1)
+
+    def as_near(rows: slice, found: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        asked = best[rows, np.newaxis].astype(np.float32)
+        near: npt.NDArray[np.bool_] = np.abs(found - asked) <= ROUNDING
+        return near
+
+    elsewhere = list[float]()
+    for block in narrow_blocks(queries, gold, as_near, less):
+        own = labels[len(elsewhere) :][: len(block), np.newaxis]
+        elsewhere += np.max(block, axis=1, where=labels != own, initial=-np.inf).tolist()
+    found: npt.NDArray[np.bool_] = best > np.array(elsewhere) + TIE
     return found
 
 
@@ -98,26 +100,29 @@ def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool
     """[n] whether ridge regression on one-hot labels gives the label when fitted without the row.
 
     With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`. H is
-    `X S'`, with S = `X (X'X + r I)^-1` or the same as `(X X' + r I)^-1 X`, whichever is smaller, so
-    that no matrix of [n, n] is needed for many rows.
+    `X (X'X + r I)^-1 X'`, or `(X X' + r I)^-1 X X'`, whichever inverse is smaller. As `A B'`, it
+    needs no matrix of [n, n] for many rows.
 
     Source: Allen, Technometrics 16 (1974); Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), equation 7.64.
     """
+    from scipy.linalg import solve_triangular  # takes a while to import, as all of scipy
+
     rows, width = features.shape
     ridge = RIDGE * float(np.vdot(features, features)) / min(rows, width)
     if ridge == 0:
         return np.zeros(rows, np.bool_)
     if width < rows:
-        square = features.T @ features + ridge * np.eye(width)
-        solved = np.linalg.solve(square, features.T).T
+        root = np.linalg.cholesky(features.T @ features + ridge * np.eye(width))
+        left = right = solve_triangular(root, features.T, lower=True, check_finite=False).T
     else:
-        solved = np.linalg.solve(features @ features.T + ridge * np.eye(rows), features)
-    own = np.einsum("ij,ij->i", features, solved)
-    weights = np.stack([solved[some].sum(axis=0) for some in _documents(labels)])
+        left = np.eye(rows)
+        right = np.linalg.solve(features @ features.T + ridge * left, features @ features.T)
+    own = np.einsum("ij,ij->i", left, right)
+    weights = np.stack([right[some].sum(axis=0) for some in _documents(labels)])
     found = np.empty(rows, np.bool_)
     for some in row_blocks(rows, len(weights), AT_ONCE):
-        predicted = features[some] @ weights.T
+        predicted = left[some] @ weights.T
         mine = np.arange(len(predicted)), labels[some]
         predicted[mine] -= own[some]
         predicted /= 1 - own[some, np.newaxis]

@@ -16,6 +16,7 @@ from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
 from nla_release.statistics.enough import too_few
+from nla_release.statistics.formulas import unit_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places, own_places
 from nla_release.statistics.row import Row
@@ -58,7 +59,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inc
             key=lambda ranking: (ranking.hits, ranking.mrr.mean),
         ),
         draws=DRAWS,
-        margin=_margin(found, documents, np.flatnonzero(~evidence.failed("real")[order]), measures),
+        margin=_margin(evidence, found, order, measures),
     )
 
 
@@ -96,17 +97,17 @@ def _among(evidence: Evidence, rows: npt.NDArray[np.intp], measures: Measures) -
 
 
 def _margin(
-    found: Places,
-    documents: Sequence[str],
-    explained: npt.NDArray[np.intp],
-    measures: Measures,
+    evidence: Evidence, found: Places, order: npt.NDArray[np.intp], measures: Measures
 ) -> AgainstChance | None:
-    if not len(explained):
+    failed, less = evidence.failed("real")[order], centre(evidence, measures)
+    if failed.all():
         return None
-    own = found.score - found.nearest_other
+    gold, real = (unit_rows(evidence.vectors[name], less) for name in ("gold", "real"))
     # The best candidate is ahead of the second, every other one behind the best.
     behind = (found.highest - found.second) / found.candidates
-    chance = found.mean - found.highest + behind
+    chance = (real @ gold.mean(axis=0))[order] - found.highest + behind
+    own, documents = found.score - found.nearest_other, _at(evidence.documents, order)
+    explained = np.flatnonzero(~failed)
     return measures.against_chance(own[explained], chance[explained], _at(documents, explained))
 
 

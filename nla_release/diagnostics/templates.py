@@ -178,8 +178,8 @@ def skeletons_of(texts: Sequence[str]) -> list[str | None]:
 def _skeleton(words: Sequence[str], shared: Container[tuple[str, str]]) -> str | None:
     left, stay = list[str](), 0
     for before, word, after in zip(words, words[1:], words[2:], strict=False):
-        numeric = any(character.isdigit() for character in word)
-        if not numeric and ((before, word) in shared or (word, after) in shared):
+        common = (before, word) in shared or (word, after) in shared
+        if common and not any(character.isdigit() for character in word):
             left.append(word)
             stay += word[0].isalpha()
         elif left[-1:] != [_GAP]:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from nla_release.statistics.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.statistics.formulas import Floats, Interval, row_blocks, unit_rows
+from nla_release.statistics.formulas import Floats, Interval, dots, unit_rows
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class _Arms:
         self._inside, self._around, self._groupings = inside, around, groupings
         own = np.einsum("ij,ij->i", activations, read)
         near, far = (
-            _dots(activations, np.arange(len(read)), each.vectors(read), each.label)
+            dots(activations, np.arange(len(read)), each.vectors(read), each.label)
             for each in (inside, around)
         )
         self._totals = np.stack([own, near - own, far - near])
@@ -344,19 +344,17 @@ class _Arms:
 
         # Where the group has rows in the cell itself, others are left, with fewer texts inside it.
         cell, out = self._inside.label[inner.first], outer.label[inner.first]
-        before, scores = whole.at(cell, grouping.label[inner.first]), _dots(asked, cell, read, out)
+        before = whole.at(cell, grouping.label[inner.first])
+        scores = dots(asked, cell, read, out)
         changes += -before.less(far=scores, far_texts=outer.sizes[out])
         if len(inner) > len(self._inside):
-            near_read = inner.vectors(self._read)
-            rows = np.arange(len(weights))
-            near, far = (
-                there
-                - inner.sums((weights * _dots(self._activations, rows, each, to))[np.newaxis])[0]
-                for there, each, to in (
-                    (_dots(asked, cell, near_read, np.arange(len(inner))), near_read, inner.label),
-                    (scores, read, outer.label),
-                )
-            )
+            near_read, rows = inner.vectors(self._read), np.arange(len(weights))
+            of_rows = [
+                weights * dots(self._activations, rows, each, to)
+                for each, to in ((near_read, inner.label), (read, outer.label))
+            ]
+            of_cells = [dots(asked, cell, near_read, np.arange(len(inner))), scores]
+            near, far = np.stack(of_cells) - inner.sums(np.stack(of_rows))
             left = replace(
                 before,
                 totals=before.totals - inner.sums(self._totals * weights),
@@ -369,14 +367,6 @@ class _Arms:
                 far_texts=outer.sizes[out] - inner.sizes,
             )
         return changes
-
-
-def _dots(a: Floats, rows: _Positions, b: Floats, others: _Positions) -> Floats:
-    """[M] the product of a row of `a` and one of `b`, for M pairs of them."""
-    found = np.empty(len(rows))
-    for some in row_blocks(len(rows), a.shape[1]):
-        np.einsum("ij,ij->i", a[rows[some]], b[others[some]], out=found[some])
-    return found
 
 
 def _products(

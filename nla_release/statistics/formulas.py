@@ -111,6 +111,19 @@ def cosine_rows(
     return np.clip(cosines, -1, 1)
 
 
+def dots(
+    a: npt.NDArray[Any],
+    rows: npt.NDArray[np.intp],
+    b: npt.NDArray[Any],
+    others: npt.NDArray[np.intp],
+) -> Floats:
+    """[M] the product of a row of `a` and one of `b`, for M pairs of them."""
+    found = np.empty(len(rows))
+    for some in row_blocks(len(rows), a.shape[1]):
+        np.einsum("ij,ij->i", a[rows[some]], b[others[some]], out=found[some])
+    return found
+
+
 def row_blocks(rows: int, width: int, numbers: int = _CACHED) -> Iterator[slice]:
     """All of [rows, width] in turn, so many rows together as have that many numbers."""
     together = max(1, numbers // max(1, width))

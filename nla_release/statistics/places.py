@@ -1,18 +1,24 @@
 """Where rows place their own candidate among all, some rows at a time: no [N, M] is ever held."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.statistics.contrasts import centred
-from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows
+from nla_release.statistics.formulas import (
+    AT_ONCE,
+    TIE,
+    Floats,
+    dots,
+    row_blocks,
+    unit_rows,
+)
 
-# Cosines in float32 are off by about 1e-6. Where more candidates than a few are that near, all of
-# the row are scored in float64.
-_ROUNDING = 1e-5
+# Cosines in float32 are off by about 1e-6. Where more candidates of a row than a few are as near as
+# this to what is asked, all of its candidates are scored in float64.
+ROUNDING = 1e-5
 _FEW = 16
 
 Vectors = npt.NDArray[np.floating[Any]]
@@ -32,7 +38,6 @@ class Places:
         best: [N] the candidate with the highest score.
         highest: [N] its score.
         second: [N] the highest score of all others.
-        mean: [N] over all candidates.
     """
 
     candidates: int
@@ -42,7 +47,6 @@ class Places:
     best: Positions
     highest: Floats
     second: Floats
-    mean: Floats
 
     @property
     def found(self) -> npt.NDArray[np.bool_]:
@@ -72,7 +76,6 @@ class Places:
             position[self.best[order]],
             self.highest[order],
             self.second[order],
-            self.mean[order],
         )
 
 
@@ -91,10 +94,10 @@ def places(scores: Iterable[Floats], own: Positions) -> Places:
         start += len(block)
         score = block[rows, mine]
         rank = np.count_nonzero(block >= score[:, np.newaxis] - TIE, axis=1)
-        mean, best = block.mean(axis=1), block.argmax(axis=1)
+        best = block.argmax(axis=1)
         highest = block[rows, best]
         block[rows, best] = -np.inf
-        parts.append((score, rank, best, highest, block.max(axis=1), mean))
+        parts.append((score, rank, best, highest, block.max(axis=1)))
     return Places(candidates, own, *map(np.concatenate, zip(*parts, strict=True)))
 
 
@@ -108,30 +111,33 @@ def cosine_blocks(queries: Vectors, candidates: Vectors) -> Iterator[Floats]:
         yield unit_rows(queries[rows]) @ units
 
 
-def count_above(queries: Vectors, candidates: Vectors, scores: Floats) -> npt.NDArray[np.int64]:
-    """[N] how many candidates [M, d] reach the score [N] that is asked of each query [N, d].
+def narrow_blocks(
+    queries: Vectors,
+    candidates: Vectors,
+    close: Callable[[slice, npt.NDArray[np.float32]], npt.NDArray[np.bool_]],
+    less: Vectors | None = None,
+) -> Iterator[Floats]:
+    """The same by float32 in half the time, but for cosines that it is too coarse to decide.
 
-    Scores are cosines. Float32 decides, in half the time, but for those that are as near to what is
-    asked as its rounding: float64 does there.
+    Args:
+        queries: [N, d].
+        candidates: [M, d].
+        close: of some rows and their cosines [some, M] in float32, which are within `ROUNDING` of
+            what is asked. Float64 gives these.
+        less: [d] what is taken off unit vectors first, as centred cosines have it.
     """
-    units = unit_rows(candidates)
+    units = unit_rows(candidates, less)
     narrow = units.astype(np.float32).T
-    counts = np.empty(len(queries), np.int64)
     for rows in row_blocks(len(queries), len(candidates), AT_ONCE):
-        wide, asked = unit_rows(queries[rows]), scores[rows]
+        wide = unit_rows(queries[rows], less)
         found = wide.astype(np.float32) @ narrow
-        above = found >= (asked + _ROUNDING).astype(np.float32)[:, np.newaxis]
-        near = found >= (asked - _ROUNDING).astype(np.float32)[:, np.newaxis]
-        near ^= above
-        count = np.count_nonzero(above, axis=1)
+        near, block = close(rows, found), found.astype(np.float64)
         many = np.count_nonzero(near, axis=1) > _FEW
         if many.any():
-            reached = wide[many] @ units.T >= asked[many, np.newaxis]
-            count[many], near[many] = np.count_nonzero(reached, axis=1), False
+            block[many], near[many] = wide[many] @ units.T, False
         row, candidate = np.nonzero(near)
-        exact = np.einsum("ij,ij->i", wide[row], units[candidate])
-        counts[rows] = count + np.bincount(row[exact >= asked[row]], minlength=len(count))
-    return counts
+        block[row, candidate] = dots(wide, row, units, candidate)
+        yield block
 
 
 def own_places(reconstructed: Vectors, gold: Vectors, mean: Vectors | None = None) -> Places:
@@ -139,9 +145,21 @@ def own_places(reconstructed: Vectors, gold: Vectors, mean: Vectors | None = Non
 
     With the reference `mean` [d] by centred cosine. A row of zeros has cosine 0 with all.
     """
-    if mean is not None:
-        reconstructed, gold = centred(reconstructed, mean), centred(gold, mean)
-    return places(cosine_blocks(reconstructed, gold), np.arange(len(gold)))
+    blocks = narrow_blocks(reconstructed, gold, _own_and_first_two, mean)
+    return places(blocks, np.arange(len(gold)))
+
+
+def _own_and_first_two(rows: slice, found: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Where row i of all asks for candidate i: what is near its score, or to the first two."""
+    at = np.arange(len(found))
+    best = found.argmax(axis=1)
+    highest, own = found[at, best], found[at, at + rows.start][:, np.newaxis]
+    found[at, best] = -np.inf
+    second = found.max(axis=1)[:, np.newaxis]
+    found[at, best] = highest
+    near: npt.NDArray[np.bool_] = (found >= own - ROUNDING) & (found <= own + ROUNDING)
+    near |= found >= second - ROUNDING
+    return near
 
 
 def retrieved(
