@@ -12,7 +12,7 @@ import click
 from nla_release import __version__
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as _run
-from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT, checked_endpoint
+from nla_release.hub_client.place import CANONICAL_ENDPOINT, checked_endpoint
 
 # In the order of a release. The texts are what --help shows, so that help imports no verb.
 VERBS = {

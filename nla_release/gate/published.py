@@ -9,7 +9,7 @@ from nla_release.gate.downloaded import Published, Tagged
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import Scope, rule
 from nla_release.history.retractions import withdrawing
-from nla_release.hub_client.comparison import unlike
+from nla_release.hub_client.remote_state import unlike
 from nla_release.release.folder import HISTORY_FILE_NAME, tag
 from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, PartnerRecord
 from nla_release.release.release_id import read_id, read_parent, release_id, title

@@ -13,9 +13,9 @@ from nla_release.errors import (
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, RepoPlan, plan_repo
 from nla_release.hub_client.client import Say
-from nla_release.hub_client.comparison import compare
-from nla_release.hub_client.remote import BRANCH, Hub
-from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
+from nla_release.hub_client.reader import BRANCH
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteCommit, RemoteState, compare
 
 AGAIN = "run the same command again; it continues where this one stopped"
 A_DEFECT = "this is a defect of nla-release: report it with the traceback that --debug shows"

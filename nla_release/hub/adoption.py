@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nla_release.errors import InputError, printable
-from nla_release.hub_client.comparison import is_exactly
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
+from nla_release.hub_client.remote_state import RemoteCommit, RemoteState, is_exactly
 from nla_release.io.documents import parse_json
 from nla_release.io.schema import parse
 from nla_release.release.manifest import FILE_NAME, Manifest

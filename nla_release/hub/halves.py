@@ -21,10 +21,9 @@ from nla_release.history.log import read_log
 from nla_release.hub.obstacles import altering_attributes
 from nla_release.hub_client.client import at_most
 from nla_release.hub_client.client_errors import DeniedError
-from nla_release.hub_client.comparison import unlisted
 from nla_release.hub_client.place import Place, read_place
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.remote_state import RemoteState
+from nla_release.hub_client.remote_state import RemoteState, unlisted
 from nla_release.io.files import sha256_bytes, write_atomic
 from nla_release.release.folder import HISTORY_FILE_NAME
 from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, read_manifest

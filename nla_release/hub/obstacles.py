@@ -11,9 +11,14 @@ from nla_release.errors import InputError, printable
 from nla_release.history.addenda import UNCHANGED
 from nla_release.history.log import read_log
 from nla_release.hub.hand_written import HandWritten
-from nla_release.hub_client.comparison import SYMBOLS, FileChange, compare
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.remote_state import LONG_DIGITS, RemoteState
+from nla_release.hub_client.remote_state import (
+    LONG_DIGITS,
+    SYMBOLS,
+    FileChange,
+    RemoteState,
+    compare,
+)
 from nla_release.io.files import read_text
 from nla_release.release.folder import HISTORY_FILE_NAME
 from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest

@@ -16,10 +16,9 @@ from nla_release.errors import NlaReleaseError, RefusedError
 from nla_release.hub.act import Act
 from nla_release.hub.adoption import changed_since, own_commit
 from nla_release.hub.plan import RepoPlan
-from nla_release.hub_client.additions import Payload
 from nla_release.hub_client.client_errors import ConflictError, OutcomeUnknownError
-from nla_release.hub_client.comparison import all_records
-from nla_release.hub_client.remote_state import RemoteState
+from nla_release.hub_client.remote import Payload
+from nla_release.hub_client.remote_state import RemoteState, all_records
 from nla_release.release.release_id import title, trailers
 
 # How often each is tried: after an answer that was lost, and with --rebase after a conflict.

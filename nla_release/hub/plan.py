@@ -12,9 +12,8 @@ from nla_release.hub.hand_written import NOTHING, HandWritten
 from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.predecessor import look_back
 from nla_release.hub.staging import small_differences
-from nla_release.hub_client.comparison import SYMBOLS, Change, FileChange, compare
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.remote_state import RemoteState
+from nla_release.hub_client.remote_state import SYMBOLS, Change, FileChange, RemoteState, compare
 from nla_release.release.config import Waiver
 from nla_release.release.folder import ROLES, check_version
 from nla_release.release.manifest import Manifest, read_manifest

@@ -13,7 +13,7 @@ from nla_release.hub.obstacles import Obstacle
 from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.tokens import HOW_TO_GIVE_ONE
+from nla_release.hub_client.tokens import HOW_TO_SET_A_TOKEN
 from nla_release.io.files import read_text
 
 
@@ -58,7 +58,9 @@ def foreseen(plan: Plan, hub: Hub) -> Plan:
 def _foreseen(hub: Hub, repo: RepoPlan) -> RepoPlan:
     notes: list[str] = []
     if not hub.token(repo.repo):
-        found = [Obstacle(f"{repo.repo}: there is no Hub token to publish with", HOW_TO_GIVE_ONE)]
+        found = [
+            Obstacle(f"{repo.repo}: there is no Hub token to publish with", HOW_TO_SET_A_TOKEN)
+        ]
     else:
         found = [
             *_refusals(lambda: notes.extend(check_access(hub, repo))),

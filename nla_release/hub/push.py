@@ -33,9 +33,8 @@ from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub.preflight import check_access, check_card
 from nla_release.hub.staging import check_bytes, check_room, stage
 from nla_release.hub_client.client import Say
-from nla_release.hub_client.comparison import compare
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.remote_state import RemoteState
+from nla_release.hub_client.remote_state import RemoteState, compare
 from nla_release.release.manifest import SIGNATURE_FILE_NAME
 from nla_release.release.release_id import read_id, title
 from nla_release.release.signature import (

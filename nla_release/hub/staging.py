@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.hub_client.comparison import all_records
+from nla_release.hub_client.remote_state import all_records
 from nla_release.io.files import sha256_file
 from nla_release.release.manifest import UNLISTED, FileRecord, Manifest, differences
 

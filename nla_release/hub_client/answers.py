@@ -1,9 +1,8 @@
-"""What a Hub answers, as typed data: whatever has another type is not the answer of a Hub.
+"""Validation of what a Hub answers.
 
-The client takes a document's values over as they are, so that a commit id could be `true` and a
-path a number. Everything that this package uses of an answer goes through a type of this module or
-of `remote_state`, which raise pydantic's ValidationError; `client_errors.translated` puts it into
-words.
+The client does not check the types in a document: a commit id could be `true`, and a path a number.
+So every value that this package uses goes through a type in this module or in `remote_state`. They
+raise pydantic's ValidationError, which `client_errors.translated` turns into an error message.
 """
 
 from json import JSONDecodeError
@@ -28,14 +27,14 @@ class _Organization(Open):
 
 
 class Account(Open):
-    """Whose token it is: `whoami-v2`."""
+    """The account of a token: `whoami-v2`."""
 
     name: _Text
     orgs: list[_Organization] = Field(default_factory=list)
 
     @property
     def namespaces(self) -> list[str]:
-        """Where the account may have repositories."""
+        """The namespaces in which the account may have repositories."""
         return [self.name, *(each.name for each in self.orgs)]
 
 
@@ -47,7 +46,7 @@ class _Item(Open):
 
 
 class Listed(Open):
-    """A collection, and what it lists."""
+    """A collection and its items."""
 
     slug: _Text
     items: list[_Item]
@@ -58,16 +57,16 @@ class _CardProblem(Open):
 
 
 class CardVerdict(Open):
-    """What the Hub finds wrong with a card's metadata: `validate-yaml`."""
+    """The Hub's errors for a card's metadata: `validate-yaml`."""
 
     errors: list[_CardProblem] = Field(default_factory=list)
 
 
 def commit_id(value: object) -> str:
-    """A commit id: 40 hex digits, or 64 on a Hub that counts by SHA-256.
+    """A commit id: 40 hex digits, or 64 on a Hub with SHA-256 ids.
 
     Raises:
-        ValidationError: it is something else.
+        ValidationError: it is not.
     """
     return _OID.validate_python(value)
 
@@ -76,25 +75,25 @@ def repository_ids(values: object) -> list[str]:
     """The ids of listed repositories.
 
     Raises:
-        ValidationError: one of them is something else.
+        ValidationError: one of them is not text.
     """
     return _TEXTS.validate_python(values)
 
 
 def listed(collection: Collection) -> Listed:
-    """A collection and its items.
+    """A collection of the client, validated.
 
     Raises:
-        ValidationError: a value of it is something else.
+        ValidationError: a value has another type.
     """
     return Listed(slug=collection.slug, items=[vars(each) for each in collection.items])
 
 
 def remote_refs(refs: GitRefs) -> RemoteRefs:
-    """Branches and tags of a repository.
+    """The refs of a repository, validated.
 
     Raises:
-        ValidationError: one of them is something else.
+        ValidationError: a value has another type.
     """
     return RemoteRefs(
         branches={branch.name: branch.target_commit for branch in refs.branches},
@@ -104,25 +103,25 @@ def remote_refs(refs: GitRefs) -> RemoteRefs:
 
 
 def answered(answer: httpx.Response, asked: str) -> Any:
-    """The JSON that the server answered with which was asked, and no other.
+    """The JSON in the answer to a request that carries a secret.
 
-    What such a request carries is for that server alone: a proof is as good as a token. So it is
-    sent with `follow_redirects=False`, and an answer that points elsewhere is none.
+    Such a request is sent with `follow_redirects=False`, because its ID token or Hub token is for
+    the requested server only. So a redirect is an error.
 
     Args:
-        answer: to a request that was sent so.
-        asked: whom or for what, for messages.
+        answer: the answer.
+        asked: the server or repository, for messages.
 
     Raises:
         HfHubHTTPError: the server refused.
-        DeniedError: the answer lies elsewhere.
+        DeniedError: the answer is a redirect.
         ValueError: it is not JSON.
     """
     hf_raise_for_status(answer)
-    if not answer.is_success:  # which the client's function lets pass
+    if not answer.is_success:  # a redirect, which hf_raise_for_status accepts
         raise DeniedError(
             f"{asked}: {answer.url.host} answered {answer.status_code}, which points elsewhere",
-            hint="set the address that it points to, if that is the right one",
+            hint="if the address that it points to is the right one, use that instead",
         )
     return json_of(answer)
 
@@ -131,7 +130,7 @@ def json_of(answer: httpx.Response) -> Any:
     """The document in an answer.
 
     Raises:
-        JSONDecodeError: it is not JSON, or beyond the bounds of `documents`.
+        JSONDecodeError: it is not JSON, or exceeds the limits of `io.documents`.
     """
     try:
         return parse_json(answer.content, "the answer")

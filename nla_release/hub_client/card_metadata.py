@@ -1,4 +1,4 @@
-"""What the Hub accepts as a model card's metadata: the YAML front matter of README.md.
+"""Checks of a model card's metadata: the YAML front matter of README.md.
 
 The rules are those of the Hub's card specification (huggingface/hub-docs `modelcard.md`) that the
 real server enforces: known licences, ids instead of local paths, a well-typed `model-index`.
@@ -17,20 +17,20 @@ from nla_release.io.schema import Open
 from nla_release.release.licences import LICENSES
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
-# An id on the Hub: `name` for the oldest repositories, `namespace/name` for all others.
+# `name` for the oldest repositories, `namespace/name` for all others.
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class CardReport:
-    """The verdict on a card: acceptable without errors. `metadata` is plain JSON."""
+    """The result for a card, which is valid without errors. `metadata` is plain JSON."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def answer(self) -> dict[str, list[dict[str, str]]]:
-        """The document that `validate-yaml` answers with."""
+        """The answer of `validate-yaml`."""
         return {
             "errors": [{"message": message} for message in self.errors],
             "warnings": [{"message": message} for message in self.warnings],
@@ -38,7 +38,7 @@ class CardReport:
 
 
 def check_card(text: str) -> CardReport:
-    """Read and judge the front matter of a README."""
+    """Read and check the front matter of a README."""
     front_matter = FRONT_MATTER.match(text.removeprefix("\ufeff"))
     if front_matter is None:
         return CardReport(warnings=["empty or missing yaml metadata in repo card"])
@@ -53,7 +53,7 @@ def check_card(text: str) -> CardReport:
     try:
         portable = json.loads(json.dumps(metadata, default=str, allow_nan=False))
     except (TypeError, ValueError) as error:
-        return CardReport(errors=[f"the metadata cannot be said in JSON: {error}"])
+        return CardReport(errors=[f"the metadata cannot be written as JSON: {error}"])
     return CardReport(portable, _errors(metadata), _warnings(metadata))
 
 

@@ -1,8 +1,8 @@
-"""The Hub client's connections in a process of ours: they end, and they wait no longer than told.
+"""HTTP settings of the Hub client for commands: timeouts, bounded waits and answers, safe tokens.
 
-The client itself has no timeout, and on a 429 it sleeps for as long as the server likes. One
-client is shared by all that `huggingface_hub` does in a process, so only the command line sets it
-up; a program that imports this package keeps its own.
+The client itself has no timeout, and on a 429 it sleeps for as long as the server asks. One HTTP
+client serves everything that `huggingface_hub` does in a process. So only the command line changes
+it; a program that imports this package keeps its own.
 """
 
 import logging
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,43 +23,44 @@ import click
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import (
     disable_progress_bars,
-    httpx,  # the client's own, whichever major version it is on
+    get_session,
+    httpx,  # httpx or httpx2, by the client's major version
     parse_ratelimit_headers,
 )
-from huggingface_hub.utils._http import hf_request_event_hook
 
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub_client.place import CANONICAL_ENDPOINT
 from nla_release.io.masking import known_secrets
 
 _CONNECT_SECONDS = 10
 _JOB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
-# What is waited when a server says that it is too much, and not for how long.
-_UNTOLD_SECONDS = 5
-# The client repeats this answer's request at once and for ever.
+# The wait after a 429 without a duration.
+_DEFAULT_WAIT_SECONDS = 5
+# After this answer the client repeats the request at once and without limit.
 _BUSY_CREATING = "another conflicting operation is in progress"
-# What an answer that is no file, or has no declared length, may bring. Packed, it may grow a
-# thousand times.
+# The maximum length of an answer that is not a file, or declares no length. A compressed answer may
+# grow a thousandfold.
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_COMPRESSED = 1024 * 1024
-# huggingface.co gives its smaller files there.
+# The path from which huggingface.co serves small files.
 _FILES = "/api/resolve-cache/"
-# A list of a thousand entries a page that goes on for longer has no end.
+# A page has up to a thousand entries, so a longer list is endless.
 _MOST_PAGES = 1000
+_NOT_A_HUB = "check HF_ENDPOINT: this server does not behave like a Hub"
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a server may be silent, and how long all its rate limits may take, in seconds."""
+    """The longest silence of a server, and the longest total wait for rate limits, in seconds."""
 
     silence: float = 300
     rate_limit: float = 600
 
     @classmethod
     def from_environment(cls) -> "Limits":
-        """The defaults, or what NLA_RELEASE_TIMEOUT and NLA_RELEASE_RATE_LIMIT_WAIT say.
+        """From NLA_RELEASE_TIMEOUT and NLA_RELEASE_RATE_LIMIT_WAIT, or the defaults.
 
         Raises:
             ConfigError: one of them is not a number of seconds.
@@ -69,8 +71,8 @@ class Limits:
         )
 
 
-class Patience:
-    """Waits where the Hub asks for it, and says so, until the limit on all waiting is reached."""
+class RateLimitWaits:
+    """Waits as the Hub asks, reports it, and stops at a limit for all waits together."""
 
     def __init__(self, limit: float, say: Say | None = None) -> None:
         self._limit = limit
@@ -79,16 +81,16 @@ class Patience:
         self._lock = threading.Lock()
 
     def after(self, response: httpx.Response) -> None:
-        """Wait as an answer asks; whoever repeats the request then may do so at once.
+        """Wait as an answer asks, so that the request may be repeated at once.
 
         Raises:
-            EnvironmentProblem: it asks for more than is left.
+            EnvironmentProblem: it asks for a longer wait than is left.
         """
         if response.status_code == 429 or (
             response.status_code == 503 and "retry-after" in response.headers
         ):
             self._wait(_asked(response), "rate limited")
-            for name in ("retry-after", "ratelimit"):  # the client would wait once more
+            for name in ("retry-after", "ratelimit"):  # so that the client does not wait again
                 response.headers.pop(name, None)
         elif response.status_code == 409 and response.request.url.path == "/api/repos/create":
             response.read()
@@ -99,8 +101,8 @@ class Patience:
         with self._lock:
             if seconds > self._left:
                 raise EnvironmentProblem(
-                    f"the Hub asks to wait {seconds:.0f} s ({why}); of {self._limit:.0f} s that are"
-                    f" allowed for this, {self._left:.0f} s are left",
+                    f"the Hub asks to wait {seconds:.0f} s ({why}); {self._left:.0f} s of the"
+                    f" allowed {self._limit:.0f} s are left",
                     hint="run the same command again later, or allow more with"
                     " NLA_RELEASE_RATE_LIMIT_WAIT=SECONDS",
                 )
@@ -111,36 +113,36 @@ class Patience:
 
 
 class Guard:
-    """Keeps tokens where they belong, and bounds what a hostile Hub can send.
+    """Sends tokens only to their own Hub, and limits what a hostile Hub can send.
 
-    A Hub token goes to the Hub that it is for: the one of HF_ENDPOINT, or one that this process
-    was pointed at by `hub_at`. That of `hf auth login` is for huggingface.co alone. No other
-    server gets either, also when an answer of the Hub points there (`Link: next`).
+    A Hub token is for the Hub in HF_ENDPOINT and for those allowed by `allow_tokens`. The token of
+    `hf auth login` is for huggingface.co only. No other server gets them, even if an answer of the
+    Hub points to it (`Link: next`).
     """
 
     def __init__(self) -> None:
         self._pages = 0
 
     def before(self, request: httpx.Request) -> None:
-        """Take a token out of a request to a server that it is not for; ask for plain bytes."""
-        request.headers["accept-encoding"] = "identity"  # what comes packed has no length
+        """Remove a token from a request to any other server; request uncompressed answers."""
+        request.headers["accept-encoding"] = "identity"  # compressed answers declare no length
         sent = request.headers.get("authorization", "").partition(" ")[2].strip()
         if sent and not _is_for(sent, _origin(str(request.url))):
             del request.headers["authorization"]
 
     def after(self, response: httpx.Response) -> None:
-        """Bound the length of an answer, and the number of pages of a list.
+        """Limit the length of an answer, and the number of pages of a list.
 
         Raises:
-            EnvironmentProblem: the Hub sends pages without end; or later, while it is read, more
-                than an answer may have.
+            EnvironmentProblem: a list has too many pages. An answer that is too long raises it
+                later, while it is read.
         """
         if "next" in response.links:
             self._pages += 1
             if self._pages > _MOST_PAGES:
                 raise EnvironmentProblem(
                     f"{response.url.host} sends lists without end: more than {_MOST_PAGES} pages",
-                    hint="check HF_ENDPOINT; this is no Hub to use",
+                    hint=_NOT_A_HUB,
                 )
         path = response.url.path
         is_api = path.startswith("/api/") and not path.startswith(_FILES)
@@ -155,7 +157,7 @@ class Guard:
 
 
 class _Bounded(httpx.SyncByteStream):
-    """A stream that ends with an error where it goes on for longer than `limit` bytes."""
+    """A stream that raises an error after `limit` bytes."""
 
     def __init__(self, stream: Any, limit: int, host: str) -> None:
         self._stream, self._limit, self._host = stream, limit, host
@@ -167,12 +169,12 @@ class _Bounded(httpx.SyncByteStream):
             if length > self._limit:
                 raise EnvironmentProblem(
                     f"{self._host} sent an answer of more than {self._limit:,} bytes",
-                    hint="check HF_ENDPOINT; this is no Hub to use",
+                    hint=_NOT_A_HUB,
                 )
             yield piece
 
     def close(self) -> None:
-        """Close the stream below."""
+        """Close the wrapped stream."""
         self._stream.close()
 
 
@@ -181,7 +183,7 @@ _most: list[int] = []
 
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """In the block no file that is downloaded may have more bytes, whatever the Hub declared."""
+    """Limit the size of every file downloaded in the block, whatever the Hub declares."""
     _most.append(size)
     try:
         yield
@@ -192,29 +194,29 @@ def at_most(size: int) -> Iterator[None]:
 _hubs: set[str] = set()
 
 
-def hub_at(endpoint: str) -> None:
-    """Let tokens go to a Hub that is not the one of HF_ENDPOINT, such as a local one."""
+def allow_tokens(endpoint: str) -> None:
+    """Allow tokens to be sent to a Hub other than that of HF_ENDPOINT, such as a local one."""
     _hubs.add(_origin(endpoint))
 
 
 def reading_client() -> None:
-    """In a command, set the client up before it reads; a program keeps its own."""
+    """Set the client up if this process is a command; other programs keep their own."""
     if click.get_current_context(silent=True) is not None and not _set_up:
         quiet_client()
 
 
 def _is_for(token: str, origin: str) -> bool:
-    """Whether a server may get a token: any that is no Hub token of ours, or is its own."""
+    """Whether a server may get this token: it is that server's own, or not a known Hub token."""
     if origin != CANONICAL_ENDPOINT and token == _login_token():
         return False
     given = os.environ.get("HF_TOKEN", "").strip()
     if token not in known_secrets() | {given} or origin in {_origin(constants.ENDPOINT), *_hubs}:
         return True
-    return origin == _origin(os.environ.get(_JOB_URL, ""))  # a CI job's own, for its provider
+    return origin == _origin(os.environ.get(_JOB_URL, ""))  # a CI job's secret for its provider
 
 
 def _login_token() -> str | None:
-    """What `hf auth login` kept, unless HF_TOKEN gives the same for any Hub."""
+    """The token of `hf auth login`, unless HF_TOKEN has the same value, for any Hub."""
     try:
         kept = Path(constants.HF_TOKEN_PATH).read_text().strip()
     except (OSError, ValueError):
@@ -223,7 +225,7 @@ def _login_token() -> str | None:
 
 
 def _origin(address: str) -> str:
-    """Scheme, host and port of an address; nothing of what is none."""
+    """Scheme, host and port of an address; empty if it is malformed."""
     try:
         parts = urlsplit(address)
         usual = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
@@ -236,16 +238,17 @@ _set_up: list[bool] = []
 
 
 def quiet_client(say: Say | None = None) -> None:
-    """Set the client up for a command: with timeouts, and without its bars, advice and reports.
+    """Set the client up for a command: with timeouts, without progress bars, logs and telemetry.
 
     Args:
-        say: is told of every wait.
+        say: reports every wait.
 
     Raises:
         ConfigError: a limit in the environment is not a number.
     """
     limits = Limits.from_environment()
-    patience, guard = Patience(limits.rate_limit, say), Guard()
+    waits, guard = RateLimitWaits(limits.rate_limit, say), Guard()
+    own_hooks = _own_request_hooks()
     _set_up.append(True)
     constants.HF_HUB_DISABLE_TELEMETRY = True
     disable_progress_bars()
@@ -253,8 +256,8 @@ def quiet_client(say: Say | None = None) -> None:
     set_client_factory(
         lambda: httpx.Client(
             event_hooks={
-                "request": [hf_request_event_hook, guard.before],
-                "response": [patience.after, guard.after],
+                "request": [*own_hooks, guard.before],
+                "response": [waits.after, guard.after],
             },
             follow_redirects=True,
             timeout=httpx.Timeout(limits.silence, connect=min(_CONNECT_SECONDS, limits.silence)),
@@ -262,18 +265,24 @@ def quiet_client(say: Say | None = None) -> None:
     )
 
 
+@cache
+def _own_request_hooks() -> tuple[Callable[..., Any], ...]:
+    """What the client does itself with every request: offline mode, request ids, counters."""
+    return tuple(get_session().event_hooks["request"])
+
+
 def _asked(response: httpx.Response) -> float:
-    """How long an answer asks to wait, in seconds."""
+    """The wait that an answer asks for, in seconds."""
     limit = parse_ratelimit_headers(response.headers)
     if limit is not None and limit.remaining == 0:
         return limit.reset_in_seconds + 1
-    told = response.headers.get("retry-after", "").strip()
-    if told.isdecimal():
-        return float(told)
+    asked = response.headers.get("retry-after", "").strip()
+    if asked.isdecimal():
+        return float(asked)
     try:
-        return max(0.0, (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # neither seconds nor a date with its zone
-        return _UNTOLD_SECONDS
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # neither seconds nor a date with a time zone
+        return _DEFAULT_WAIT_SECONDS
 
 
 def _seconds(name: str, default: float) -> float:

@@ -1,7 +1,7 @@
-"""The client's exceptions, and those of the libraries under it, in this package's words.
+"""Exceptions of the Hub client and of the libraries under it, as errors of this package.
 
-Two of them carry more than words: a conflict, and an outcome that nobody knows. The push looks at
-the Hub again before it believes either.
+Two of them steer a push: a conflict, and an unknown outcome. After either, the push reads the Hub
+again before it continues.
 """
 
 import errno
@@ -32,9 +32,9 @@ from nla_release.errors import (
 from nla_release.io.schema import sentences
 
 _AGAIN = "check the network and HF_ENDPOINT, then run the same command again"
-# The client puts them round the exception that tells.
+# The client wraps the informative exception in these.
 _WRAPPERS = (RuntimeError, LocalEntryNotFoundError)
-# A proxy's page, an answer that was cut off, a document or an address that the protocol has not.
+# A proxy's page, an incomplete answer, or a document or address outside the protocol.
 _NO_ANSWER = (
     JSONDecodeError,
     UnicodeDecodeError,
@@ -49,17 +49,17 @@ _PAYMENT = (
     "until the account's plan or payment is settled",
     f"settle it on the billing page of the account or organization, {_AFTERWARDS}",
 )
-# Reasons for a 403 other than the token's rights: words of the answer, what is wrong, what to do.
+# Reasons for a 403 other than the token's rights: pattern in the answer, what is wrong, what to do.
 _REASONS = (
     (
         r"storage|quota|disk space",
-        "for lack of storage",
+        "because storage is used up",
         f"free storage, or buy more, for the account or organization, {_AFTERWARDS}",
     ),
     _PAYMENT,
     (
         r"\bterms\b|agreement|conditions|must accept|consent",
-        "until somebody accepts its terms",
+        "until its terms are accepted",
         f"accept them on the Hub with the account of the token, {_AFTERWARDS}",
     ),
     (
@@ -70,11 +70,11 @@ _REASONS = (
     (
         r"\b(?:disabled|suspended|banned|blocked|locked)\b",
         "because the repository or account is disabled",
-        "ask whoever runs the Hub; another token does not help",
+        "ask the operator of the Hub; another token does not help",
     ),
     (
         r"\bsso\b|single sign|ip address|ip range|network polic",
-        "by a rule of the organization",
+        "because of a policy of the organization",
         f"sign in as the organization asks (SSO, network), {_AFTERWARDS}",
     ),
 )
@@ -86,24 +86,24 @@ _LOCAL = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class ConflictError(RefusedError):
-    """The branch is no longer at the commit that the request named: 412."""
+    """The branch is no longer at the commit that the request named (412)."""
 
 
 class OutcomeUnknownError(EnvironmentProblem):
-    """The request was sent, and whether it was done is not known: 5xx, timeout, reset."""
+    """The request was sent, and its outcome is unknown (5xx, timeout, reset)."""
 
 
 class RateLimitedError(EnvironmentProblem):
-    """The Hub did nothing, because it was asked too often: 429."""
+    """The Hub did nothing because of too many requests (429)."""
 
 
 class DeniedError(EnvironmentProblem):
-    """The Hub answered, and did nothing: it does not do this, or not for this token."""
+    """The Hub refused: it does not support this, or not for this token."""
 
 
 @contextmanager
 def translated(repo: str) -> Iterator[None]:
-    """Raise what the client raises in the block as an error of this package, about `repo`."""
+    """Turn the client's exceptions in the block into errors of this package about `repo`."""
     try:
         yield
     except (
@@ -116,17 +116,17 @@ def translated(repo: str) -> Iterator[None]:
         ValueError,
         *_NO_ANSWER,
     ) as error:
-        raise _in_our_words(repo, _root(error)) from error
+        raise _translation(repo, _root(error)) from error
 
 
 def _root(error: BaseException) -> BaseException:
-    """The reason under the client's `Error while uploading ...` or `we cannot find the file`."""
+    """The cause of the client's `Error while uploading ...` or `we cannot find the file`."""
     while isinstance(error, _WRAPPERS) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
+def _translation(repo: str, error: BaseException) -> NlaReleaseError:
     match error:
         case NlaReleaseError():
             return error
@@ -159,14 +159,14 @@ def _in_our_words(repo: str, error: BaseException) -> NlaReleaseError:
             )
         case _ if isinstance(error, _NO_ANSWER):
             return not_of_a_hub(repo, f"{type(error).__name__}: {one_line(error)}")
-        case _:  # the client's ValueError, for metadata or an object that was refused
+        case _:  # the client's ValueError for refused metadata or objects
             return RefusedError(f"{repo}: the Hub refuses the files: {one_line(error)}")
 
 
 def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
     match error.response.status_code:
         case 412:
-            return ConflictError(f"{repo}: somebody committed meanwhile, nothing was overwritten")
+            return ConflictError(f"{repo}: somebody committed meanwhile; nothing was overwritten")
         case 401 | 402 | 403:
             return _denied(repo, error)
         case 429:
@@ -184,7 +184,7 @@ def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
 
 
 def _denied(repo: str, error: HfHubHTTPError) -> DeniedError:
-    """What a refusal is about, by the code and the words of the answer: rights are one reason."""
+    """The reason of a refusal, from the code and text of the answer. Rights are one of several."""
     code = error.response.headers.get("x-error-code", "")
     words = f"{code} {error.server_message or ''}".lower()
     answer = _answer(error)
@@ -202,20 +202,21 @@ def _denied(repo: str, error: HfHubHTTPError) -> DeniedError:
         )
     return DeniedError(
         f"{repo}: the Hub refuses this ({answer})",
-        hint=f"do what this answer of the Hub asks for, {_AFTERWARDS}",
+        hint=f"do what the Hub's answer asks for, {_AFTERWARDS}",
     )
 
 
 def not_of_a_hub(repo: str, why: str) -> OutcomeUnknownError:
-    """What to say of an answer that the protocol does not know."""
+    """The error for an answer outside the protocol."""
     return OutcomeUnknownError(
         f"{repo}: the answer is not one of a Hub ({why})",
-        hint="is HF_ENDPOINT a Hub, or a page in front of one? Then run the same command again",
+        hint="check that HF_ENDPOINT is a Hub and not a login page or proxy, then run the same"
+        " command again",
     )
 
 
 def _answer(error: HfHubHTTPError) -> str:
-    """Status and reason without the client's address, request id and further reading."""
+    """Status and reason of an answer, without the client's URL, request id and links."""
     code = error.response.headers.get("x-error-code")
     reason = error.server_message or code or error.response.reason_phrase
     return f"{error.response.status_code} {one_line(reason)}".rstrip()

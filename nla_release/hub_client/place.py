@@ -1,13 +1,16 @@
-"""Places on the Hub as people write them, `namespace/name@REVISION:FOLDER`, and what lies there."""
+"""Addresses: of a Hub, and of files on it as users write them, `namespace/name@REVISION:FOLDER`."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nla_release.errors import ConfigError, EnvironmentProblem, NlaReleaseError, RefusedError
 
-# As git writes a path in a revision, `REVISION:PATH`. Neither part can be a pattern or lead up.
+CANONICAL_ENDPOINT = "https://huggingface.co"
+_HOST = re.compile(r"[\w.:-]+")
+# `REVISION:PATH` as in git. Neither part can be a glob pattern or contain `..`.
 _PLACE = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})"
     r"(?:@(?P<revision>\w[\w./+-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
@@ -18,7 +21,7 @@ _SECONDS = 20
 
 @dataclass(frozen=True)
 class Place:
-    """A repository, at a revision if one is named, and a folder in it."""
+    """A repository, with an optional revision and an optional folder in it."""
 
     repo: str
     revision: str | None = None
@@ -30,35 +33,35 @@ class Place:
 
     @property
     def inside(self) -> str:
-        """What every path in the folder begins with."""
+        """The prefix of every path in the folder."""
         return f"{self.folder}/" if self.folder else ""
 
 
 def read_place(text: str) -> Place:
-    """A place as somebody wrote it, who may have meant a folder on this machine.
+    """Parse a place that a user wrote.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: it is malformed; the user may have meant a local folder.
     """
     parts = _PLACE.fullmatch(text)
     if parts is None:
         raise ConfigError(
             f"{text} is neither a folder nor a Hub id",
-            hint="a Hub id is namespace/name, and may go on with @REVISION and :FOLDER",
+            hint="a Hub id is namespace/name, optionally followed by @REVISION and :FOLDER",
         )
     return Place(parts["repo"], parts["revision"], parts["folder"])
 
 
 def download(place: Place, names: Sequence[str], target: Path) -> Place:
-    """Bring files of a place into an empty folder, under their paths in the repository.
+    """Download files into an empty folder, under their paths in the repository.
 
     Args:
         place: where they are.
-        names: patterns of paths in the place's folder; no others are downloaded.
+        names: glob patterns for paths in the place's folder.
         target: the folder.
 
     Returns:
-        The place, at the commit that its revision was found to be.
+        The place at the commit to which its revision resolved.
 
     Raises:
         ConfigError: the client refuses the id.
@@ -81,12 +84,40 @@ def download(place: Place, names: Sequence[str], target: Path) -> Place:
         raise ConfigError(f"{repo} is neither a folder nor a Hub id{_why(repo, error)}") from error
     except (EnvironmentProblem, RefusedError) as error:
         raise EnvironmentProblem(
-            f"{repo} is no folder here and cannot be fetched from the Hub{_why(repo, error)}",
+            f"{repo} is not a local folder and cannot be fetched from the Hub{_why(repo, error)}",
             hint="check the path or the id, the revision, the network and HF_TOKEN",
         ) from error
     return replace(place, revision=commit)
 
 
 def _why(repo: str, error: NlaReleaseError) -> str:
-    """What is wrong, for a sentence that has named the repository already."""
+    """The message without the repository's name, which the sentence names already."""
     return f": {error.message.removeprefix(repo).lstrip(': ')}"
+
+
+def checked_endpoint(address: str) -> str:
+    """The address of a Hub. It must not contain a secret, because journal and plan show it.
+
+    Raises:
+        ConfigError: it is malformed, or contains credentials, a query or a fragment.
+    """
+    if not _is_address(address):
+        raise ConfigError(
+            "HF_ENDPOINT is not the address of a Hub",
+            hint="use http:// or https://, a host and optionally a port, such as"
+            f" {CANONICAL_ENDPOINT}; a token belongs in HF_TOKEN",
+        )
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in {"http", "https"}
+            and _HOST.fullmatch(parts.hostname or "") is not None
+            and parts.port != 0
+            and not any(mark in text for mark in "@?#")
+        )
+    except ValueError:  # a malformed port or IPv6 address
+        return False

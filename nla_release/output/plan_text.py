@@ -2,7 +2,7 @@
 
 from nla_release.errors import one_line, printable
 from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.hub_client.comparison import SYMBOLS, FileChange
+from nla_release.hub_client.remote_state import SYMBOLS, FileChange
 
 
 def plan_text(plan: Plan) -> str:

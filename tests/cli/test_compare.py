@@ -91,7 +91,7 @@ def test_a_place_on_the_hub_is_downloaded_without_its_weights(tool, release, tmp
     ("place", "code", "words"),
     [
         ("nowhere/at/all", 2, "nowhere/at/all is neither a folder nor a Hub id"),
-        ("someone/unknown", 4, "someone/unknown is no folder here and cannot be fetched"),
+        ("someone/unknown", 4, "someone/unknown is not a local folder and cannot be fetched"),
     ],
 )
 def test_a_place_that_is_none_is_named(tool, release, place, code, words):

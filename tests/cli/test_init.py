@@ -211,7 +211,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_4(tool, tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 4
-    assert "somebody/av is no folder here and cannot be fetched from the Hub" in done.stderr
+    assert "somebody/av is not a local folder and cannot be fetched from the Hub" in done.stderr
 
 
 def test_repositories_on_the_hub_are_read_without_what_does_not_belong(tool, tmp_path):

@@ -17,7 +17,7 @@ from huggingface_hub.utils import _http, httpx
 from starlette.types import ASGIApp
 
 from nla_release.hub import act, once
-from nla_release.hub_client import client, questions
+from nla_release.hub_client import client, reader
 from nla_release.local_hub.server import LocalHub
 from tests.hub.faults import Fault, Faults
 from tests.waiting import LONGEST
@@ -42,7 +42,7 @@ def never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     still = {"sleep": lambda _seconds: None, "monotonic": lambda: 0.0}
     clock = SimpleNamespace(**{**vars(time), **still})
-    for module in (_http, act, client, once, questions):
+    for module in (_http, act, client, once, reader):
         monkeypatch.setattr(module, "time", clock)
 
 
@@ -55,14 +55,14 @@ def never_answered(patch: pytest.MonkeyPatch, lost: Callable[[httpx.Response, in
         patch: undoes it.
         lost: says of an answer and its number, from 0, whether it does not come.
     """
-    after, count = client.Patience.after, itertools.count()
+    after, count = client.RateLimitWaits.after, itertools.count()
 
-    def late(self: client.Patience, response: httpx.Response) -> None:
+    def late(self: client.RateLimitWaits, response: httpx.Response) -> None:
         after(self, response)
         if lost(response, next(count)):
             raise httpx.ReadTimeout("timed out", request=response.request)
 
-    patch.setattr(client.Patience, "after", late)
+    patch.setattr(client.RateLimitWaits, "after", late)
 
 
 class FaultyHub(LocalHub):

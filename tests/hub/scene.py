@@ -24,8 +24,9 @@ from nla_release.hub import journal, staging
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
-from nla_release.hub_client.client import Patience, quiet_client
-from nla_release.hub_client.remote import SERVER_FILES, Hub
+from nla_release.hub_client.client import RateLimitWaits, quiet_client
+from nla_release.hub_client.reader import SERVER_FILES
+from nla_release.hub_client.remote import Hub
 from nla_release.io.files import sha256_file, write_atomic
 from nla_release.local_hub.refusals import RepoNotFoundError
 from nla_release.local_hub.store import Store
@@ -254,7 +255,7 @@ def _push_and_die(dist: Path, endpoint: str, token: str, at: Moment, temporary: 
 
 def _answered(at: Moment, act: Callable[[], None]) -> tuple[object, str, object]:
     """What to patch so that something happens as an answer arrives, or a step was finished."""
-    owner, name = (Patience, "after") if at.what == "request" else (Journal, "finished")
+    owner, name = (RateLimitWaits, "after") if at.what == "request" else (Journal, "finished")
     original, count = getattr(owner, name), iter(range(10_000))
 
     def then(*arguments: object, **options: object) -> None:

@@ -8,8 +8,8 @@ import pytest
 from huggingface_hub.utils import get_session, httpx
 
 from nla_release.errors import ConfigError, EnvironmentProblem
-from nla_release.hub_client import questions
-from nla_release.hub_client.client import Limits, Patience, quiet_client
+from nla_release.hub_client import reader
+from nla_release.hub_client.client import Limits, RateLimitWaits, quiet_client
 from nla_release.hub_client.client_errors import OutcomeUnknownError
 
 pytestmark = pytest.mark.wire
@@ -50,7 +50,7 @@ def answer(status, url="https://hub.example/api/models", content=b"", **headers)
 def test_a_429_is_waited_for_as_it_says_once_and_in_words(slept, headers, seconds):
     said = []
     response = answer(429, **headers)
-    Patience(600, said.append).after(response)
+    RateLimitWaits(600, said.append).after(response)
 
     assert slept == [seconds]
     assert said == [f"waiting {seconds} s: rate limited"]
@@ -62,32 +62,32 @@ def test_a_date_to_come_back_at_is_understood(slept):
     """The header is in whole seconds; until it is read the machine may be busy."""
     began = datetime.now(UTC)
     then = format_datetime(began + timedelta(seconds=60), usegmt=True)
-    Patience(600).after(answer(429, Retry_After=then))
+    RateLimitWaits(600).after(answer(429, Retry_After=then))
     passed = (datetime.now(UTC) - began).total_seconds()
 
     assert max(0, 59 - passed) <= slept[0] <= 60
 
 
 def test_all_waits_together_have_a_limit(slept):
-    patience = Patience(100)
-    patience.after(answer(429, Retry_After="60"))
-    with pytest.raises(EnvironmentProblem, match=r"asks to wait 60 s .* 40 s are left"):
-        patience.after(answer(429, Retry_After="60"))
+    waits = RateLimitWaits(100)
+    waits.after(answer(429, Retry_After="60"))
+    with pytest.raises(EnvironmentProblem, match=r"asks to wait 60 s .* 40 s of the allowed 100 s"):
+        waits.after(answer(429, Retry_After="60"))
     assert slept == [60]
 
 
 def test_the_clients_own_endless_loop_around_create_is_slowed_and_ends(slept):
     busy = b'{"error": "Cannot create repo: another conflicting operation is in progress"}'
-    patience = Patience(2)
+    waits = RateLimitWaits(2)
     for _ in range(2):
-        patience.after(answer(409, "https://hub.example/api/repos/create", busy))
+        waits.after(answer(409, "https://hub.example/api/repos/create", busy))
     with pytest.raises(EnvironmentProblem, match="creating another repository"):
-        patience.after(answer(409, "https://hub.example/api/repos/create", busy))
+        waits.after(answer(409, "https://hub.example/api/repos/create", busy))
 
 
 @pytest.mark.parametrize("status", [200, 404, 409, 500, 503])
 def test_other_answers_are_not_waited_for(slept, status):
-    Patience(600).after(answer(status))
+    RateLimitWaits(600).after(answer(status))
     assert slept == []
 
 
@@ -110,8 +110,8 @@ def test_a_limit_that_is_no_number_of_seconds(monkeypatch, text):
 def test_a_question_that_insisted_by_itself_for_long_is_not_asked_again(monkeypatch):
     """A Hub that is gone is said to be gone after the client's own tries, not after three times."""
     clock, asked = [0.0], []
-    monkeypatch.setattr(questions.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(questions.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(reader.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(reader.time, "sleep", lambda seconds: None)
 
     def question(seconds):
         asked.append(seconds)
@@ -121,5 +121,5 @@ def test_a_question_that_insisted_by_itself_for_long_is_not_asked_again(monkeypa
     for seconds, times in ((1.0, 3), (24.0, 1)):
         asked.clear()
         with pytest.raises(OutcomeUnknownError):
-            questions._insist(lambda seconds=seconds: question(seconds))
+            reader._repeated(lambda seconds=seconds: question(seconds))
         assert len(asked) == times

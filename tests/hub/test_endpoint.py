@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.errors import ConfigError
-from nla_release.hub_client.endpoint import checked_endpoint
+from nla_release.hub_client.place import checked_endpoint
 from nla_release.hub_client.remote import Hub
 
 

@@ -85,10 +85,10 @@ def test_a_refusal_of_a_card_without_its_reasons_is_none(odd, monkeypatch):
             403,
             "",
             "Private repository storage limit reached.",
-            "for lack of storage",
+            "storage is used up",
             "free storage",
         ),
-        (403, "StorageQuotaExceeded", "", "for lack of storage", "free storage"),
+        (403, "StorageQuotaExceeded", "", "storage is used up", "free storage"),
         (
             402,
             "",
@@ -98,11 +98,17 @@ def test_a_refusal_of_a_card_without_its_reasons_is_none(odd, monkeypatch):
         ),
         (402, "", "", "payment is settled", "billing"),
         (403, "", "This needs a PRO subscription; upgrade", "payment is settled", "billing"),
-        (403, "", "You must agree to the new Terms of Service", "accepts its terms", "accept them"),
+        (
+            403,
+            "",
+            "You must agree to the new Terms of Service",
+            "until its terms are accepted",
+            "accept them",
+        ),
         (403, "", "Please verify your email address first", "is verified", "verify the account"),
         (403, "", "Access to this resource is disabled.", "is disabled", "another token does not"),
-        (403, "", "Your organization wants SSO", "rule of the organization", "SSO"),
-        (403, "", "The moon is full", "refuses this .403 The moon is full.", "answer of the Hub"),
+        (403, "", "Your organization wants SSO", "policy of the organization", "SSO"),
+        (403, "", "The moon is full", "refuses this .403 The moon is full.", "answer asks for"),
         (403, "", "Forbidden: you must have write access", "token may not do this", "write access"),
         (403, "", "", "token may not do this", "write access"),
         (401, "", "Invalid username or password.", "token may not do this", "write access"),
@@ -152,7 +158,7 @@ def test_nor_is_a_tree_of_other_types(faulty, monkeypatch, key, value):
     client = Hub(faulty.endpoint, faulty.token)
     client.create("a/b", private=False)
     monkeypatch.setattr(
-        "nla_release.hub_client.questions.HfApi.list_repo_tree",
+        "nla_release.hub_client.reader.HfApi.list_repo_tree",
         lambda *_arguments, **_options: [RepoFile(**(TREE[0] | {key: value}))],
     )
     with pytest.raises(OutcomeUnknownError, match="a/b: the answer is not one of a Hub"):

@@ -41,7 +41,7 @@ def test_what_is_not_there_is_named_with_the_reason(hub, tmp_path, place, reason
         download(place, ["*"], tmp_path)
 
     assert caught.value.message == (
-        f"{place.repo} is no folder here and cannot be fetched from the Hub: {reason}"
+        f"{place.repo} is not a local folder and cannot be fetched from the Hub: {reason}"
     )
     assert "check the path or the id" in caught.value.hint
 

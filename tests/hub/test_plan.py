@@ -267,7 +267,7 @@ def test_an_account_that_does_not_own_the_namespace_creates_nothing(
     release, server, client, monkeypatch
 ):
     """As huggingface.co is asked; the local Hub's owner is called loopback."""
-    monkeypatch.setattr("nla_release.hub_client.questions.CANONICAL_ENDPOINT", server.endpoint)
+    monkeypatch.setattr("nla_release.hub_client.reader.CANONICAL_ENDPOINT", server.endpoint)
     with pytest.raises(EnvironmentProblem, match="may only create repositories in loopback"):
         publish(release, client)
     assert server.log.writes == ()

@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from nla_release.errors import EnvironmentProblem
-from nla_release.hub_client import oidc, tokens
+from nla_release.hub_client import tokens
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.client_errors import DeniedError, OutcomeUnknownError
-from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT
+from nla_release.hub_client.place import CANONICAL_ENDPOINT
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.tokens import Tokens
 from nla_release.io import masking
@@ -141,7 +141,7 @@ def test_what_is_no_token_is_refused_and_no_part_of_it_repeated(monkeypatch, tmp
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token)
     with pytest.raises(EnvironmentProblem, match="REQUEST_TOKEN holds what no token has"):
-        oidc.repo_token("http://127.0.0.1:9", "a/b")
+        tokens.repo_token("http://127.0.0.1:9", "a/b")
 
     said = refusal.value.message + refusal.value.hint
     assert not any(part in said for part in ("first", "second", "ken" + "secret"))
@@ -219,7 +219,7 @@ def test_a_hub_that_cannot_be_reached_is_the_environments_fault(monkeypatch):
     quiet_client()
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", "a.b.c")
     with pytest.raises(EnvironmentProblem, match="cannot be reached"):
-        oidc.repo_token("http://127.0.0.1:9", "a/b")
+        tokens.repo_token("http://127.0.0.1:9", "a/b")
 
 
 GRANTED = b'{"access_token": "hf_jwt_0123456789abcdef", "expires_in": 3600}'
@@ -246,7 +246,7 @@ def test_an_exchange_that_gives_no_token_is_no_answer_of_a_hub(odd, monkeypatch,
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", "eyJhbGciOiJub25l.e30.c2ln")
     odd.body = body
     with pytest.raises(OutcomeUnknownError, match="not one of a Hub") as problem:
-        oidc.repo_token(odd.endpoint, "a/b")
+        tokens.repo_token(odd.endpoint, "a/b")
 
     assert "0123456789" not in problem.value.message
     assert masked("said", known_secrets()) == "said"
@@ -258,7 +258,7 @@ def test_a_provider_that_gives_no_proof_is_said_to_be_none(odd, monkeypatch, bod
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
     odd.body = body
     with pytest.raises(OutcomeUnknownError, match="GitHub's ID tokens"):
-        oidc.repo_token("http://127.0.0.1:9", "a/b")
+        tokens.repo_token("http://127.0.0.1:9", "a/b")
     assert len(odd.asked) == 1
 
 
@@ -267,7 +267,7 @@ def test_a_provider_whose_address_is_none_is_said_to_have_none(monkeypatch, url)
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", url)
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
     with pytest.raises(EnvironmentProblem) as problem:
-        oidc.repo_token("http://127.0.0.1:9", "a/b")
+        tokens.repo_token("http://127.0.0.1:9", "a/b")
     assert RUNNER_TOKEN not in problem.value.message
 
 
@@ -280,12 +280,12 @@ def test_a_proof_and_the_right_to_one_are_sent_nowhere_else(odd, monkeypatch, st
         odd.headers = {"Location": f"{elsewhere.endpoint}/oauth/token"}
         monkeypatch.setenv("HF_OIDC_ID_TOKEN", "eyJhbGciOiJub25l.e30.c2ln")
         with pytest.raises(DeniedError, match="points elsewhere"):
-            oidc.repo_token(odd.endpoint, "a/b")
+            tokens.repo_token(odd.endpoint, "a/b")
         monkeypatch.delenv("HF_OIDC_ID_TOKEN")
         monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", odd.endpoint)
         monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", RUNNER_TOKEN)
         with pytest.raises(DeniedError, match="points elsewhere"):
-            oidc.repo_token(odd.endpoint, "a/b")
+            tokens.repo_token(odd.endpoint, "a/b")
 
         assert elsewhere.asked == []
     assert len(odd.asked) == 2

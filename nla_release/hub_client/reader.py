@@ -1,7 +1,4 @@
-"""What a Hub can be asked, through the real client, with its errors in this package's words.
-
-A question changes nothing, so it is repeated when the Hub stumbles.
-"""
+"""Reading from a Hub. A read changes nothing, so it is repeated after a server error or timeout."""
 
 import tempfile
 import time
@@ -24,7 +21,7 @@ from nla_release.hub_client.answers import (
     remote_refs,
     repository_ids,
 )
-from nla_release.hub_client.client import at_most, hub_at
+from nla_release.hub_client.client import allow_tokens, at_most
 from nla_release.hub_client.client_errors import (
     DeniedError,
     OutcomeUnknownError,
@@ -32,14 +29,14 @@ from nla_release.hub_client.client_errors import (
     not_of_a_hub,
     translated,
 )
-from nla_release.hub_client.endpoint import CANONICAL_ENDPOINT, checked_endpoint
+from nla_release.hub_client.place import CANONICAL_ENDPOINT, checked_endpoint
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteFile, RemoteRefs, RemoteState
 from nla_release.hub_client.tokens import Tokens
 from nla_release.io.files import MAX_TEXT_BYTES
 
 BRANCH = "main"
 
-# Made by the Hub in every repository; it is the server's, not a release's.
+# Created by the Hub in every repository; not part of a release.
 SERVER_FILES = frozenset({".gitattributes"})
 
 _TRIES = 3
@@ -48,12 +45,12 @@ _LONG_SECONDS = 10.0
 Answer = TypeVar("Answer")
 
 
-class Questions:
-    """A Hub at an endpoint, asked with tokens that are never shown."""
+class HubReader:
+    """A Hub at an endpoint, read with tokens that are never shown."""
 
     def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
         self.endpoint = endpoint or constants.ENDPOINT
-        hub_at(self.endpoint)
+        allow_tokens(self.endpoint)
         self._tokens = token
         self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
 
@@ -71,28 +68,28 @@ class Questions:
         return cls(endpoint, Tokens.from_environment(endpoint=endpoint, writing=writing))
 
     def url(self, repo: str, revision: str = BRANCH) -> str:
-        """Where people see a repository."""
+        """The address of a repository's page."""
         return f"{self.endpoint}/{repo}/tree/{revision}"
 
     def token(self, repo: str) -> str | bool:
-        """The token for a repository. False, and not None, keeps the client from looking for one.
+        """The token for a repository. False, unlike None, stops the client from searching for one.
 
         Raises:
-            EnvironmentProblem: there is none to be had.
+            EnvironmentProblem: the token cannot be obtained.
         """
         if self._tokens is None or isinstance(self._tokens, str):
             return self._tokens or False
         return self._tokens.for_repo(repo) or False
 
     def reader(self) -> Self:
-        """The same Hub, asked as anybody may where this job is not trusted to write."""
+        """The same Hub, read anonymously where this CI job has no token."""
         tokens = self._tokens
         return type(self)(
             self.endpoint, tokens.for_reading() if isinstance(tokens, Tokens) else tokens
         )
 
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
-        """A repository at a revision, or None when there is none.
+        """A repository at a revision, or None if there is no such repository.
 
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
@@ -100,12 +97,12 @@ class Questions:
         return self._ask(repo, lambda token: self._state(repo, revision, token))
 
     def models(self, namespace: str, text: str, *, asked_for: str) -> list[str]:
-        """The ids of a namespace's repositories that hold a text, as far as they may be seen.
+        """The ids of a namespace's visible repositories.
 
         Args:
-            namespace: whose.
-            text: every id holds it; with an empty one all are listed.
-            asked_for: the repository that this is asked for, with its token.
+            namespace: the namespace.
+            text: a part of the ids; empty for all.
+            asked_for: the repository whose token is used.
 
         Raises:
             DeniedError: the Hub does not list them, or not for this token.
@@ -119,7 +116,7 @@ class Questions:
         return self._ask(asked_for, ask)
 
     def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
-        """The commits of the branch, or those up to another revision, newest first.
+        """The commits of main, or of another revision, newest first.
 
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
@@ -127,7 +124,7 @@ class Questions:
 
         def ask(token: str | bool) -> list[RemoteCommit]:
             listed = self._api.list_repo_commits(repo, revision=revision, token=token)
-            if not listed:  # a branch has one from the beginning
+            if not listed:  # a branch always has one
                 raise not_of_a_hub(repo, f"{revision} has no commits")
             parents = [*(commit.commit_id for commit in listed[1:]), None]
             return [
@@ -144,7 +141,7 @@ class Questions:
         return self._ask(repo, ask)
 
     def head(self, repo: str) -> str | None:
-        """The commit that main is at.
+        """The commit of main.
 
         Raises:
             EnvironmentProblem: the Hub cannot be reached or refuses to answer.
@@ -160,11 +157,11 @@ class Questions:
         return self._ask(repo, lambda token: self._refs(repo, token)).tags
 
     def read(self, repo: str, name: str, state: RemoteState) -> str:
-        """A text file of a commit, past every cache, to the byte (line ends included).
+        """A text file of a commit, byte for byte and without any cache.
 
         Raises:
-            InputError: it is not text, or too large to be one of ours, and then not downloaded.
-            DeniedError: it is not there.
+            InputError: it is not UTF-8, or larger than any text file of a release.
+            DeniedError: it does not exist.
             EnvironmentProblem: the Hub cannot be reached.
         """
         file = state.files.get(name) or state.server_files.get(name)
@@ -185,13 +182,13 @@ class Questions:
                 raise InputError(f"{repo}: {name} is not UTF-8 text") from error
 
     def check_write(self, repo: str) -> str | None:
-        """Make sure the token may write to a repository.
+        """Check that the token may write to a repository.
 
         Returns:
-            Why that cannot be known, as a sentence, on a Hub that has no such question.
+            On a Hub without this route: a sentence that says so.
 
         Raises:
-            EnvironmentProblem: it may not.
+            EnvironmentProblem: it may not write.
         """
 
         def ask(token: str | bool) -> str | None:
@@ -201,31 +198,31 @@ class Questions:
                 if not _no_such_route(error.response):
                     raise
                 return (
-                    f"{repo}: this Hub has no auth-check ({error.response.status_code}); whether"
-                    " the token may write there is known when it is tried"
+                    f"{repo}: this Hub has no auth-check ({error.response.status_code}), so whether"
+                    " the token may write there is unknown until the first write"
                 )
             return None
 
         return self._ask(repo, ask)
 
     def without_auth_check(self, repo: str) -> str | None:
-        """What `check_write` will say of a repository that does not exist yet.
+        """The note of `check_write` for a repository that does not exist yet.
 
         Raises:
             EnvironmentProblem: the Hub cannot be reached.
         """
         try:
             return self.check_write(repo)
-        except DeniedError:  # of a repository that is not there: so the Hub has the question
+        except DeniedError:  # because the repository does not exist: the Hub has the route
             return None
 
     def check_namespace(self, repo: str) -> None:
-        """Make sure that the token's account may have repositories where this one is to be.
+        """Check that the token's account may create repositories in this namespace.
 
-        Only huggingface.co is asked: elsewhere, who may create what is known once it is tried.
+        Only huggingface.co is asked. On another Hub this is known when a repository is created.
 
         Raises:
-            EnvironmentProblem: the namespace is somebody else's, or the token is not valid.
+            EnvironmentProblem: the namespace belongs to another account, or the token is invalid.
         """
         if self.endpoint != CANONICAL_ENDPOINT:
             return
@@ -241,14 +238,14 @@ class Questions:
             )
 
     def check_card(self, repo: str, card: str) -> None:
-        """Let the Hub judge a card's metadata, before anything is uploaded.
+        """Ask the Hub to validate a card's metadata.
 
         Raises:
-            RefusedError: it would refuse the card.
+            RefusedError: it refuses the card.
             EnvironmentProblem: the Hub cannot be reached.
         """
 
-        # The client has this question inside of create_commit, and anonymous in RepoCard.validate.
+        # The client does this only inside create_commit, and anonymously in RepoCard.validate.
         def ask(token: str | bool) -> None:
             answer = get_session().post(
                 f"{self.endpoint}/api/validate-yaml",
@@ -272,10 +269,12 @@ class Questions:
         self._ask(repo, ask)
 
     def download(self, repo: str, revision: str, target: Path) -> None:
-        """Download a revision's files, but the Hub's own, into an empty folder, past every cache.
+        """Download a revision's files into an empty folder, without any cache.
+
+        Files that the Hub creates are left out.
 
         Raises:
-            EnvironmentProblem: not there, or the Hub cannot be reached.
+            EnvironmentProblem: it does not exist, or the Hub cannot be reached.
         """
         self._ask(
             repo,
@@ -292,7 +291,7 @@ class Questions:
         try:
             refs = self._refs(repo, token)
         except HfHubHTTPError as error:
-            # To somebody without a token, a 401 is the Hub's word for "not there" too.
+            # Without a token, a 401 also means that the repository does not exist.
             status = error.response.status_code
             if status == 404 or (status == 401 and not token):
                 return None
@@ -313,43 +312,43 @@ class Questions:
     def _refs(self, repo: str, token: str | bool) -> RemoteRefs:
         return remote_refs(self._api.list_repo_refs(repo, token=token))
 
-    def _ask(self, repo: str, question: Callable[[str | bool], Answer]) -> Answer:
-        return _insist(lambda: self._do(repo, question))
+    def _ask(self, repo: str, read: Callable[[str | bool], Answer]) -> Answer:
+        return _repeated(lambda: self._do(repo, read))
 
-    def _do(self, repo: str, act: Callable[[str | bool], Answer]) -> Answer:
+    def _do(self, repo: str, send: Callable[[str | bool], Answer]) -> Answer:
         for left in reversed(range(_TRIES)):
             try:
                 with translated(repo):
-                    return act(self.token(repo))
-            except RateLimitedError:  # the wait it asked for is over: see client.Patience
+                    return send(self.token(repo))
+            except RateLimitedError:  # RateLimitWaits has waited as long as it asked
                 if not left:
                     raise
         raise AssertionError("the last try returns or raises")
 
 
-def _insist(question: Callable[[], Answer]) -> Answer:
-    """Ask again when the Hub stumbles: a question changes nothing.
+def _repeated(read: Callable[[], Answer]) -> Answer:
+    """Repeat a read after a server error or timeout.
 
-    Some of the client's questions insist by themselves, for 24 seconds, which is long enough.
+    Some of the client's reads repeat themselves for 24 seconds; those are not repeated here.
     """
     begun = time.monotonic()
     for wait in (0.5, 1.0):
         try:
-            return question()
+            return read()
         except OutcomeUnknownError:
             if time.monotonic() - begun > _LONG_SECONDS:
                 raise
             time.sleep(wait)
-    return question()
+    return read()
 
 
 def _no_such_route(answer: httpx.Response) -> bool:
-    """Whether a Hub does not know the question; of what it knows and refuses it gives a code."""
+    """Whether a Hub lacks a route. When it refuses a request of a known route, it sends a code."""
     return answer.status_code in (404, 405, 501) and "x-error-code" not in answer.headers
 
 
 def _description(commit: GitCommitInfo) -> str:
-    message: str | None = commit.message  # of some Hubs, null
+    message: str | None = commit.message  # null on some Hubs
     return "" if message is None else message
 
 
