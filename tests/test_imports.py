@@ -1,8 +1,12 @@
 """The light install stays light: what a verb loads is pinned."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes", "pyarrow", "accelerate"}
 
@@ -36,6 +40,7 @@ LIGHT = [
     "nla_release.dialects.adopt",
     "nla_release.calibration.json_schemas",
     "nla_release.cli.init",
+    "nla_release.cli.train",
     "nla_release.cli.data",
     "nla_release.cli.base",
     "nla_release.cli.roundtrip",
@@ -61,9 +66,10 @@ def loaded_after(code: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
-def test_help_loads_nothing_slow():
+@pytest.mark.parametrize("line", [["--help"], ["train", "--help"], ["train", "run", "--help"]])
+def test_help_loads_nothing_slow(line):
     loaded = loaded_after(
-        "import sys; sys.argv = ['nla-release', '--help']\n"
+        f"import sys; sys.argv = ['nla-release', *{line}]\n"
         "from nla_release.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass"
@@ -91,8 +97,45 @@ def test_everything_but_the_engine_does_without_torch():
     assert not loaded_after(code) & HEAVY
 
 
-def test_nothing_in_the_package_imports_train():
-    assert "train" not in loaded_after("import nla_release.engine.roundtrip")
+PACKAGE = Path(__file__).parent.parent / "nla_release"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> list[str]:
+    """The modules of ours that a file imports, wherever it does."""
+    return re.findall(
+        r"^\s*(?:from|import) ((?:nla_release|train)\b[\w.]*)", path.read_text(), re.MULTILINE
+    )
+
+
+def test_nothing_in_the_package_imports_the_scripts_of_a_checkout():
+    assert [
+        path for path in SOURCES if "train" in {it.split(".")[0] for it in imported(path)}
+    ] == []
+
+
+def test_training_is_imported_by_its_commands_alone_and_imports_no_command():
+    training = {
+        path: any(name.startswith("nla_release.training") for name in imported(path))
+        for path in SOURCES
+        if PACKAGE / "training" not in path.parents
+    }
+    commands = [path for path, does in training.items() if does]
+    upwards = [
+        path
+        for path in (PACKAGE / "training").rglob("*.py")
+        if any(name.startswith("nla_release.cli") for name in imported(path))
+    ]
+
+    assert commands == [PACKAGE / "cli" / "train.py"]
+    assert upwards == []
+
+
+def test_no_message_names_a_command_or_a_file_of_a_checkout():
+    """Somebody who installed the wheel has neither."""
+    named = [path for path in SOURCES if re.search(r"python -m train\b", path.read_text())]
+
+    assert named == []
 
 
 def test_without_the_engine_the_error_says_what_to_install():

@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.contract.sidecar import Role
-from nla_release.errors import ConfigError, EnvironmentProblem, InputError, one_line, printable
+from nla_release.errors import (
+    ConfigError,
+    EnvironmentProblem,
+    InputError,
+    install_hint,
+    one_line,
+    printable,
+)
 from nla_release.io.documents import parse_json
 from nla_release.io.files import sha256_bytes, write_atomic
 from nla_release.io.masking import known_secrets, masked, remember
@@ -290,7 +297,7 @@ def _extra(module: str) -> Any:
     except ImportError as error:
         raise EnvironmentProblem(
             f"signatures need the sign extra ({error.name} is not installed)",
-            hint="from a checkout: pip install '.[sign]'",
+            hint=install_hint("sign"),
         ) from error
     return {"signing": model_signing.signing, "verifying": model_signing.verifying}[module]
 
