@@ -22,6 +22,7 @@ def test_the_benchmark_compares_a_check_with_sha256sum():
     assert len(done.output.splitlines()) == 7
 
 
+@pytest.mark.long
 def test_the_benchmark_compares_a_push_with_the_clients_own_commit():
     done = CliRunner().invoke(push, ["--small", "--runs", "1"])
 
@@ -40,6 +41,7 @@ def warm(monkeypatch):
 
 
 @pytest.mark.usefixtures("warm")
+@pytest.mark.long
 def test_the_benchmark_compares_the_engine_with_a_usage_snippets_loop(good_release):
     done = CliRunner().invoke(
         roundtrip, ["--release", str(good_release), "--rows", "6", "--runs", "1"]
@@ -51,6 +53,7 @@ def test_the_benchmark_compares_the_engine_with_a_usage_snippets_loop(good_relea
 
 
 @pytest.mark.usefixtures("warm")
+@pytest.mark.long
 def test_the_benchmark_compares_training_and_extraction_with_plain_loops():
     done = CliRunner().invoke(train, ["--runs", "1", "--steps", "3", "--documents", "12"])
 

@@ -184,6 +184,7 @@ def test_a_solshine_pair_goes_the_whole_way_with_the_numbers_of_the_original(
     assert "Raw loss" not in card
 
 
+@pytest.mark.long
 def test_a_pair_in_one_folder_goes_the_whole_way_with_the_numbers_of_the_original(
     tool, original, tmp_path
 ):

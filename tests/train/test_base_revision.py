@@ -111,7 +111,7 @@ def fill_in(path):
     path.write_text(path.read_text().replace('namespace: "your-name"', "namespace: somebody"))
 
 
-@pytest.mark.parametrize("revision", ["main", "first"])
+@pytest.mark.parametrize("revision", ["main", pytest.param("first", marks=pytest.mark.long)])
 def test_from_the_recipe_to_check_only_the_commit_is_recorded(tmp_path, python, commit, revision):
     write_corpus(tmp_path / "corpus.jsonl", *labelled(60))
     recipe = named_by(tmp_path, revision)
@@ -147,6 +147,7 @@ def test_from_the_recipe_to_check_only_the_commit_is_recorded(tmp_path, python, 
     assert again.stderr.count("done already") == 7, "to name the commit itself trains nothing anew"
 
 
+@pytest.mark.long
 def test_a_branch_that_moved_is_noticed_and_the_earlier_commit_can_be_kept(
     tmp_path, python, hub_folder
 ):

@@ -117,9 +117,9 @@ def measured_peak(step):
     [
         ("av", False, None, None),
         ("av", True, "nf4", None),
-        ("av", False, None, "on a LoRA"),
+        pytest.param("av", False, None, "on a LoRA", marks=pytest.mark.long),
         ("ar", False, None, None),
-        ("ar", True, None, None),
+        pytest.param("ar", True, None, None, marks=pytest.mark.long),
         ("ar", True, None, "on a DoRA"),
     ],
 )

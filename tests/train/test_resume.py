@@ -175,7 +175,10 @@ LOOKS = {"every": 4, "rows": 3}
 DROPOUT = {"steps": 12, "dropout": 0.2, "checkpoint_every": 3, "tripwire": LOOKS}
 
 
-@pytest.mark.parametrize(("role", "train"), [("av", train_av), ("ar", train_ar)])
+@pytest.mark.parametrize(
+    ("role", "train"),
+    [pytest.param("av", train_av, marks=pytest.mark.long), ("ar", train_ar)],
+)
 def test_killed_with_9_and_started_again_it_gives_the_same_bytes(
     built, tmp_path, capsys, role, train
 ):
