@@ -55,7 +55,9 @@ def verify(hub, base, tmp_path_factory):
     return lambda *arguments: process.run([*line, *arguments])
 
 
-@pytest.mark.parametrize(("role", "options"), [("av", ["--pair"]), pytest.param("ar", [], marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("role", "options"), [("av", ["--pair"]), pytest.param("ar", [], marks=pytest.mark.long)]
+)
 def test_what_is_verified_from_the_hub_is_loaded_too(good_release, verify, role, options):
     release = read_release(good_release)
     done = verify(f"{release.repo_id(role, '0.0.1')}@v0.0.1", *options)
