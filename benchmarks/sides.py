@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.process import peak
+from nla_release import Pair
 from nla_release.contract.explanation import read_explanation
 from nla_release.contract.injection import rescale
 from nla_release.contract.prompt import ar_prompt
 from nla_release.contract.sidecar import read_sidecar
-from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import quiet_libraries
 from nla_release.release.folder import Release, read_release
@@ -62,7 +62,8 @@ class EngineSide:
 
     def explain(self, vectors: torch.Tensor) -> list[str]:
         """Texts of activations `[N, d]`."""
-        return self._pair.explain(vectors, max_new_tokens=self._tokens, batch_size=self._batch)
+        said = self._pair.explain(vectors, max_new_tokens=self._tokens, batch_size=self._batch)
+        return [explanation.text for explanation in said]
 
     def reconstruct(self, texts: list[str]) -> torch.Tensor:
         """Activations `[N, d]` of texts."""

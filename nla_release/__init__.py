@@ -10,9 +10,50 @@ The way of the data is one direction, and each stage is one module or package:
 * `rules` judges a pair, its evidence or its rendered repositories, and gives one verdict.
 * `hub` publishes both repositories as one unit, and brings its own Hub on loopback to rehearse.
 
-Importing this package loads none of torch, transformers, peft or bitsandbytes.
+What `__all__` names is the public Python API. Each name is imported when it is first used, so that
+importing this package loads none of torch, transformers, peft or bitsandbytes.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nla_release.contract.explanation import Explanation
+    from nla_release.engine.extraction import TokenActivations
+    from nla_release.engine.pair import Pair, Scores
+    from nla_release.engine.reconstructor import Reconstructor
+    from nla_release.engine.verbalizer import Verbalizer
+    from nla_release.errors import NlaReleaseError
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "Explanation",
+    "NlaReleaseError",
+    "Pair",
+    "Reconstructor",
+    "Scores",
+    "TokenActivations",
+    "Verbalizer",
+    "__version__",
+]
+
+_MODULES = {
+    "Explanation": "contract.explanation",
+    "NlaReleaseError": "errors",
+    "Pair": "engine.pair",
+    "Reconstructor": "engine.reconstructor",
+    "Scores": "engine.pair",
+    "TokenActivations": "engine.extraction",
+    "Verbalizer": "engine.verbalizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,5 @@
 """What a reader does with what was published: copy the card's code, or call PEFT."""
 
-import ast
 import json
 import os
 import re
@@ -11,11 +10,11 @@ import pytest
 import torch
 from huggingface_hub import snapshot_download
 
+from nla_release import Pair
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.cards.render import render
 from nla_release.contract.sidecar import contract_digest, read_sidecar
-from nla_release.engine import Pair
 from nla_release.evidence.controls import cosines
 from nla_release.io.files import write_atomic
 from nla_release.local_hub.server import LocalHub
@@ -104,10 +103,10 @@ def imports(code):
     }
 
 
-def test_the_readmes_example_explains_activations_of_the_published_pair(run_code):
+def test_the_readmes_example_says_what_the_published_pair_reads_in_a_sentence(run_code):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
-    assert len(ast.literal_eval(run_code(example))) == 3
+    assert run_code(example).startswith("[' sail'] the word sail in a text about sailing")
 
 
 def test_the_tutorials_examples_run_on_the_published_pair(run_code):
@@ -131,7 +130,7 @@ def test_the_av_cards_code_prints_what_the_engine_says(good_release, run_code, e
     printed = run_code(snippet + SHOW_AV)
     *said, shown = printed.strip().splitlines()
     activation = torch.tensor([json.loads(shown)["activation"]])
-    (explanation,) = engine.verbalize(activation, max_new_tokens=48)
+    (explanation,) = engine.explain(activation, max_new_tokens=48)
 
     assert "\n".join(said) == explanation.raw
     assert explanation.status == "ok"
@@ -172,7 +171,7 @@ def test_the_av_cards_code_of_a_chat_prints_what_the_engine_says(
     printed = run_code(snippet + SHOW_AV)
     *said, shown = printed.strip().splitlines()
     activation = torch.tensor([json.loads(shown)["activation"]])
-    (explanation,) = pair.verbalize(activation, max_new_tokens=48)
+    (explanation,) = pair.explain(activation, max_new_tokens=48)
 
     assert "\n".join(said) == explanation.raw.strip()
 
@@ -237,7 +236,7 @@ def test_peft_loads_both_adapters_by_tag_on_either_base(good_release, run_code, 
 def test_the_engine_loads_what_was_published_from_the_hub(run_code, good_release):
     code = """
 import sys
-from nla_release.engine import Pair
+from nla_release import Pair
 pair = Pair.from_pretrained(sys.argv[1], sys.argv[2], revision="v0.0.1", device="cpu")
 print(pair.av.role, pair.ar.role, pair.base.revision)
 """

@@ -6,9 +6,9 @@ A branch moves and a tag can be moved, so what is recorded is always the commit.
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
-from nla_release.base_model.source import CONFIG
+from nla_release.base_model.source import CONFIG, HubOptions
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.io.files import read_text
 
@@ -26,7 +26,10 @@ def is_commit(revision: str | None) -> bool:
 
 
 def resolve_commit(
-    repo: str, revision: str | None, kind: Literal["base", "dataset"] = "base"
+    repo: str,
+    revision: str | None,
+    kind: Literal["base", "dataset"] = "base",
+    **options: Unpack[HubOptions],
 ) -> str:
     """The full commit id that the Hub has for a revision of a base or dataset.
 
@@ -36,6 +39,7 @@ def resolve_commit(
         repo: Hub id.
         revision: branch, tag, short or full commit id; None for the default branch.
         kind: what the repository holds.
+        options: of the download.
 
     Raises:
         ConfigError: there is no such revision, or `repo` is no repository id.
@@ -55,7 +59,9 @@ def resolve_commit(
     try:
         with translated(repo):
             try:
-                file = hf_hub_download(repo, name, revision=revision, repo_type=repo_type)
+                file = hf_hub_download(
+                    repo, name, revision=revision, repo_type=repo_type, **options
+                )
                 found = Path(file).parent.name
             except RemoteEntryNotFoundError as error:
                 found = error.response.headers.get("x-repo-commit", "")

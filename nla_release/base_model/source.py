@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RevisionNotFoundError
@@ -28,6 +28,14 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class HubOptions(TypedDict, total=False):
+    """How files are taken from the Hub: options of `huggingface_hub` and transformers."""
+
+    token: str | bool | None
+    cache_dir: str | Path | None
+    local_files_only: bool
 
 
 class Index(Open):

@@ -1,13 +1,14 @@
 """Published evidence against what the published pair answers now: how alike, and whether it holds.
 
-The AR is a function of its text, so its reconstructions of the published texts decide. The AV's
-text is decoded greedily, token after token: where precision or device differ, one token that comes
-out otherwise changes the rest. Its texts are counted, and decide by what the AR reads in them.
+The base decides whether the published activations are its own, at the end of the rows' texts. The
+AR is a function of its text, so its reconstructions of the published texts decide. The AV's text is
+decoded greedily, token after token: where precision or device differ, one token that comes out
+otherwise changes the rest. Its texts are counted, and decide by what the AR reads in them.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,21 +42,23 @@ class Conditions:
 class Tolerance:
     """How far honest answers may lie from the published ones.
 
+    `activation` bounds 1 - the cosine of a stored activation with the one that the base gives now.
     `cosine` bounds the change of a cosine with the activation, and 1 - the cosine of both
     reconstructions, `loss` the mean by which published explanations may reconstruct better than new
     ones. `texts` is the share of explanations that may differ, 1 where that decides nothing.
     """
 
+    activation: float
     cosine: float
     loss: float
     texts: float
 
 
 # docs/how-to/verify.md has what an honest pair needs of these.
-EXACT = Tolerance(cosine=0.001, loss=0.001, texts=0.1)
-ROUNDED = Tolerance(cosine=0.02, loss=0.005, texts=0.5)
-OTHERWISE = Tolerance(cosine=0.05, loss=0.01, texts=1.0)
-REQUANTIZED = Tolerance(cosine=0.2, loss=0.04, texts=1.0)
+EXACT = Tolerance(activation=0.005, cosine=0.001, loss=0.001, texts=0.1)
+ROUNDED = Tolerance(activation=0.02, cosine=0.02, loss=0.005, texts=0.5)
+OTHERWISE = Tolerance(activation=0.02, cosine=0.05, loss=0.01, texts=1.0)
+REQUANTIZED = Tolerance(activation=0.1, cosine=0.2, loss=0.04, texts=1.0)
 
 
 def tolerance(recorded: Conditions, used: Conditions) -> Tolerance:
@@ -80,10 +83,13 @@ def choose_rows(evidence: Evidence, count: int, seed: int) -> list[int]:
 class Answers:
     """What the pair answers now of n chosen rows.
 
+    `extracted` [n] are cosines of the stored activations with those that the base gives at the end
+    of the rows' texts, NaN where it was not asked: a row without a text, or with one too long.
     `said` are the AV's explanations [n] of the activations, `heard` [n, d] what the AR reads in
     them, and `read` by tensor [n, d] what it reads in the published texts; zeros without a text.
     """
 
+    extracted: Floats
     said: Sequence[Explanation]
     heard: Floats
     read: Mapping[str, Floats]
@@ -102,7 +108,9 @@ class Farthest:
 class Remeasured:
     """What measuring rows of published evidence again found.
 
-    `read` counts texts that the AR read again. `cosine` is the largest change of a cosine with the
+    `extracted` counts activations that the base gave again; `activation` is the largest 1 - the
+    cosine of a stored one with it, None where there is none. `read` counts texts that the AR read
+    again. `cosine` is the largest change of a cosine with the
     activation, `apart` the largest 1 - the cosine of both reconstructions. `published` and `again`
     are mean cosines of the published explanations and of the new ones; `loss` is the mean of the
     differences and `loss_at_least` the lower limit of its 95% interval, None for a single row.
@@ -114,6 +122,8 @@ class Remeasured:
     recorded: Conditions
     used: Conditions
     tolerance: Tolerance
+    extracted: int
+    activation: Farthest | None
     texts_same: int
     read: int
     cosine: Farthest
@@ -122,6 +132,11 @@ class Remeasured:
     again: float
     loss: float
     loss_at_least: float | None
+
+    @property
+    def activations_agree(self) -> bool:
+        """Whether no stored activation is shown to be another than the base's."""
+        return self.activation is None or self.activation.value <= self.tolerance.activation
 
     @property
     def ar_agrees(self) -> bool:
@@ -141,7 +156,13 @@ class Remeasured:
 
 
 def compare_answers(
-    evidence: Evidence, rows: Sequence[int], seed: int, used: Conditions, answers: Answers
+    evidence: Evidence,
+    rows: Sequence[int],
+    seed: int,
+    used: Conditions,
+    answers: Answers,
+    *,
+    trained: Conditions | None = None,
 ) -> Remeasured:
     """Published rows against what the pair answers now.
 
@@ -151,9 +172,16 @@ def compare_answers(
         seed: what they were chosen by.
         used: how the pair was run now.
         answers: what it answered.
+        trained: how it was run in training, when the activations may have been extracted so; as
+            the evidence records by default.
     """
     chosen = list(rows)
     allowed = tolerance(Conditions.of(evidence), used)
+    if trained is not None:
+        activation = max(allowed.activation, tolerance(trained, used).activation)
+        allowed = replace(allowed, activation=activation)
+    asked = ~np.isnan(answers.extracted)
+    differences = np.where(asked, 1 - answers.extracted, -np.inf)
     cosine, apart = _farthest(evidence, chosen, answers.read)
     gold = evidence.vectors["gold"][chosen]
     published = cosine_rows(gold, evidence.vectors["real"][chosen])
@@ -170,6 +198,8 @@ def compare_answers(
         recorded=Conditions.of(evidence),
         used=used,
         tolerance=allowed,
+        extracted=int(asked.sum()),
+        activation=_largest(evidence, chosen, {"gold": differences}) if asked.any() else None,
         texts_same=same,
         read=sum(int(read.any(axis=1).sum()) for read in answers.read.values()),
         cosine=cosine,

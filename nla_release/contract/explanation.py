@@ -21,6 +21,9 @@ class Explanation:
     status: Status
     raw: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 def wrap(text: str) -> str:
     """The answer the AV is trained to give."""

@@ -3,8 +3,9 @@
 * `base` loads the base once and reads one block's output.
 * `adapters` puts both adapters on it, refusing any key that does not land.
 * `hooks` injects activations into prompts.
-* `pair` is the public face: `Pair.from_pretrained`, `explain`, `reconstruct`, `score`.
-* `sweep` lets other ARs read texts that are there; `reader` is an AR alone.
+* `extraction` reads activations of texts from the base alone.
+* `pair`, `verbalizer` and `reconstructor` are the public face: both adapters, or one of them.
+* `sweep` lets other ARs read texts that are there.
 * `trial` loads what was published, to see that it loads.
 * `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
   for `controls` and `asking`, through `memory`, which keeps answers in a `checkpoint`.
@@ -18,11 +19,9 @@ from nla_release.errors import EnvironmentProblem, install_hint
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 try:
-    from nla_release.engine.pair import Pair, Scores
+    import nla_release.engine.pair  # noqa: F401 - is everything there?
 except ModuleNotFoundError as error:
     raise EnvironmentProblem(
         f"the engine is not installed ({error.name} is missing)",
         hint=install_hint("engine"),
     ) from error
-
-__all__ = ["Pair", "Scores"]

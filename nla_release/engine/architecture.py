@@ -45,6 +45,11 @@ def vocabulary_of(model: Any) -> int:
     return int(model.config.get_text_config().vocab_size)
 
 
+def context_of(model: Any) -> int | None:
+    """How many tokens the base reads at once, where its configuration says it."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
 def module_tree(model: Any) -> ModuleTree:
     """The modules of a base in memory, as `adapter.module_names.loaded` gives them of headers.
 

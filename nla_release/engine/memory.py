@@ -122,7 +122,7 @@ class Memory:
 
     def _say_piece(self, keys: Sequence[str], vectors: Floats, factor: float) -> None:
         def compute() -> list[dict[str, str]]:
-            said = self._pair.verbalize(
+            said = self._pair.explain(
                 vectors,
                 max_new_tokens=self._max_new_tokens,
                 batch_size=self._batch,

@@ -38,7 +38,7 @@ def read_last(
         hidden = decoder(
             input_ids=ids, use_cache=past is not None, **with_cache(decoder, past)
         ).last_hidden_state
-        return list(hidden[torch.arange(len(rows), device=hidden.device), last])
+        return list(hidden[torch.arange(len(rows), device=hidden.device), last.to(hidden.device)])
 
     batches = by_length([len(prompt) for prompt in prompts], tokens)
     found = {

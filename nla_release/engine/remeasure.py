@@ -17,11 +17,13 @@ from nla_release.calibration.remeasured import (
 from nla_release.contract.sidecar import Dtype, Role
 from nla_release.diagnostics.asking import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
+from nla_release.engine.extraction import cosines_at_the_end
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name
 from nla_release.errors import ConfigError
 from nla_release.evidence.controls import row_texts
+from nla_release.io.progress import progress
 
 
 def remeasure(
@@ -34,7 +36,7 @@ def remeasure(
     device: str | None = None,
     dtype: Dtype | None = None,
 ) -> Remeasured:
-    """Explain some rows' activations again, read the published texts and the new ones, compare.
+    """Extract and explain some rows' activations again, read the texts again, and compare.
 
     Args:
         evidence: what was published.
@@ -57,7 +59,7 @@ def remeasure(
     pair = Pair.from_pretrained(
         folders["av"],
         folders["ar"],
-        base,
+        base=base,
         quantization=None if dtype else run.precision.quantization,
         device=device,
         dtype=dtype or run.precision.dtype,
@@ -65,16 +67,27 @@ def remeasure(
     rows = choose_rows(evidence, count, seed)
     texts = {name: [column[at] for at in rows] for name, column in row_texts(evidence).items()}
     with tempfile.TemporaryDirectory(prefix="nla-release-") as work:
+        stored = evidence.vectors["gold"][rows]
+        with pair.base_alone() as alone, progress("base reads", len(rows), "texts") as advance:
+            extracted = cosines_at_the_end(
+                alone,
+                pair.layer,
+                [evidence.rows[at].text for at in rows],
+                stored.astype(np.float64),
+                batch_size=run.decoding.batch_size,
+            )
+            advance(len(rows))
         memory = Memory(
             pair,
             Checkpoint(Path(work) / "pieces", {}, fresh=True),
             max_new_tokens=run.decoding.max_new_tokens,
             batch=run.decoding.batch_size,
         )
-        said = memory.say(evidence.vectors["gold"][rows], "AV explains the activations again")
+        said = memory.say(stored, "AV explains the activations again")
         heard = text_or_none(said)
         memory.read([*heard, *(text for column in texts.values() for text in column)], "AR reads")
         answers = Answers(
+            extracted,
             said,
             memory.vectors(heard).astype(np.float64),
             {
@@ -85,4 +98,6 @@ def remeasure(
         )
     base_of = pair.base
     used = Conditions(base_of.quantization, base_of.dtype, device_name(base_of.device))
-    return compare_answers(evidence, rows, seed, used, answers)
+    declared = pair.av.nla_release.base
+    trained = Conditions(declared.quantization, declared.dtype, run.device)
+    return compare_answers(evidence, rows, seed, used, answers, trained=trained)

@@ -32,7 +32,7 @@ from nla_release.engine.provenance import (
     library_versions,
     now,
 )
-from nla_release.engine.reader import Reader
+from nla_release.engine.reconstructor import Reconstructor
 from nla_release.errors import ConfigError, NlaReleaseError, PairError
 from nla_release.evidence.records import RunFacts
 from nla_release.evidence.vectors import Vectors
@@ -183,7 +183,7 @@ def _read(
     model = attach(base, {"ar": stack(folder, sidecar)})
     try:
         with progress(f"{folder} reads", len(texts), "texts") as advance:
-            reader = Reader(base, model, head, sidecar)
+            reader = Reconstructor(base, model, head, sidecar)
             vectors = reader.reconstruct(texts, batch_size=source.run.decoding.batch_size)
             advance(len(texts))
     finally:

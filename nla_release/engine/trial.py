@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from nla_release.adapter.stack import stack
-from nla_release.contract.sidecar import Role, read_sidecar
-from nla_release.engine.adapters import attach, load_head
-from nla_release.engine.base import load_base
+from nla_release.contract.sidecar import Role
 from nla_release.engine.pair import Pair
+from nla_release.engine.reconstructor import Reconstructor
+from nla_release.engine.verbalizer import Verbalizer
 
 
 def load(folders: dict[Role, Path], base: Path | None) -> str:
@@ -25,19 +24,8 @@ def load(folders: dict[Role, Path], base: Path | None) -> str:
         EnvironmentProblem: the base cannot be downloaded or loaded here.
     """
     if len(folders) == 2:
-        pair = Pair.from_pretrained(folders["av"], folders["ar"], base)
+        pair = Pair.from_pretrained(folders["av"], folders["ar"], base=base)
         return f"AV and AR on {pair.av.nla_release.base.id}"
     ((role, folder),) = folders.items()
-    sidecar = read_sidecar(folder, role)
-    declared = sidecar.nla_release.base
-    loaded = load_base(
-        str(base or declared.id),
-        None if base else declared.revision,
-        quantization=None,
-        dtype=declared.dtype,
-        device=None,
-    )
-    attach(loaded, {role: stack(folder, sidecar)})
-    if role == "ar":
-        load_head(folder, sidecar)
-    return f"{role.upper()} on {declared.id}"
+    half = (Verbalizer if role == "av" else Reconstructor).from_pretrained(folder, base=base)
+    return f"{role.upper()} on {half.sidecar.nla_release.base.id}"

@@ -65,7 +65,15 @@ def measured_lines(verdict: Verdict) -> list[str]:
         f" {found.read} reconstructions the largest difference of a cosine is {shown}"
         f" (tolerance {number(found.tolerance.cosine)})"
     )
-    return [line]
+    activations = f"measured  {found.extracted} of {found.rows} activations extracted again"
+    if found.activation is not None:
+        activations += (
+            f": the lowest cosine with the published one is {number(1 - found.activation.value)}"
+            f" (minimum {number(1 - found.tolerance.activation)})"
+        )
+    if missing := found.rows - found.extracted:
+        activations += f"; {missing} not extracted again (no text, or one too long for the base)"
+    return [line, activations]
 
 
 def totals_line(verdict: Verdict) -> str:

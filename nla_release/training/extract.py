@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import torch
 
-from nla_release.engine.architecture import block_count, block_output, embedding_norm, width_of
+from nla_release.engine.architecture import block_count, embedding_norm, width_of
 from nla_release.engine.base import Base
-from nla_release.engine.batches import halving, pad_right
+from nla_release.engine.extraction import activations_at, encode_text
 from nla_release.errors import ConfigError, DataError
 from nla_release.evidence.training_documents import text_digest
 from nla_release.io.progress import tell
@@ -125,7 +123,10 @@ def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Ta
     size = recipe.extract.batch_size
     for at in range(0, len(chunk), size):
         batch = chunk[at : at + size]
-        encoded = [_encoded(base, document, recipe) for document in batch]
+        encoded = [
+            encode_text(base, document.text, max_tokens=recipe.extract.max_tokens)
+            for document in batch
+        ]
         chosen = []
         for document, item in zip(batch, encoded, strict=True):
             digest = text_digest(document.text)
@@ -149,7 +150,9 @@ def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Ta
                 }
                 for name, value in row.items():
                     columns[name].append(value)
-        vectors += _activations(base, recipe, encoded, chosen)
+        vectors += activations_at(
+            base, recipe.extract.layer, [item["input_ids"] for item in encoded], chosen
+        )
     d_model = width_of(base.model)
     stacked = np.concatenate([np.empty((0, d_model), np.float32), *vectors])
     if bad := np.flatnonzero(~np.isfinite(stacked).all(axis=1)).tolist():
@@ -163,32 +166,6 @@ def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Ta
     activation = pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), d_model)
     schema = row_schema(d_model)
     return pa.table({**columns, "activation": activation}, schema=schema), left_out
-
-
-def _encoded(base: Base, document: Document, recipe: Recipe) -> Any:
-    return base.tokenizer(
-        document.text,
-        return_offsets_mapping=True,
-        truncation=True,
-        max_length=recipe.extract.max_tokens,
-    )
-
-
-def _activations(
-    base: Base, recipe: Recipe, encoded: Sequence[Any], chosen: Sequence[list[int]]
-) -> list[npt.NDArray[np.float32]]:
-    """Of each document that any position was chosen of, the activations there `[P, d]`."""
-
-    @torch.inference_mode()
-    def work(rows: Sequence[int]) -> list[npt.NDArray[np.float32]]:
-        ids, mask, _ = pad_right(
-            [encoded[row]["input_ids"] for row in rows], base.pad_id, base.device
-        )
-        hidden = block_output(base.model, recipe.extract.layer, ids, mask)
-        return [hidden[at, chosen[row]].float().cpu().numpy() for at, row in enumerate(rows)]
-
-    wanted = [row for row, positions in enumerate(chosen) if positions]
-    return halving(wanted, work) if wanted else []
 
 
 def _describe(

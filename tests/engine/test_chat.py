@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from nla_release import Pair
 from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.chat_rendering import rendered
 from nla_release.contract.prompt import encoder, load_tokenizer
-from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import PairError
@@ -118,7 +118,7 @@ def test_a_pair_trained_in_a_chat_loads_and_is_asked_in_it(spoken, good_release)
 
     assert prompt.startswith("<bos><start_of_turn>user\nDescribe the vector.")
     assert prompt.endswith("<start_of_turn>model\n")
-    assert len(pair.verbalize(vectors, max_new_tokens=8)) == 2
+    assert len(pair.explain(vectors, max_new_tokens=8)) == 2
 
 
 def test_a_base_whose_chat_template_changed_is_refused(spoken):

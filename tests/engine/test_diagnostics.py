@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from nla_release import Pair
+from nla_release.calibration import texts
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.contract.explanation import Explanation
-from nla_release.diagnostics import texts
-from nla_release.engine import pair as pair_module
+from nla_release.engine import verbalizer as verbalizer_module
 from nla_release.engine.encoder import encoder_version, load_encoder
-from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, EvidenceError
 from nla_release.evidence.records import RunFacts
@@ -77,7 +77,7 @@ def pair(good_release):
 def asked(monkeypatch):
     """What the pair was asked, while it goes on answering."""
     calls = {"vectors": [], "texts": []}
-    verbalize, reconstruct = Pair.verbalize, Pair.reconstruct
+    verbalize, reconstruct = Pair.explain, Pair.reconstruct
 
     def counted_verbalize(self, vectors, **options):
         calls["vectors"].append((len(vectors), options["scale_factor"]))
@@ -87,7 +87,7 @@ def asked(monkeypatch):
         calls["texts"] += asked
         return reconstruct(self, asked, **options)
 
-    monkeypatch.setattr(Pair, "verbalize", counted_verbalize)
+    monkeypatch.setattr(Pair, "explain", counted_verbalize)
     monkeypatch.setattr(Pair, "reconstruct", counted_reconstruct)
     return calls
 
@@ -190,18 +190,16 @@ def test_an_unrelated_claim_is_one_that_the_row_does_not_make(probed_run, pair):
 def test_other_scales_are_injected_at_other_scales(probed_run, pair, monkeypatch):
     evidence = read_evidence(probed_run / "evidence")
     scales = []
-    injecting = pair_module.injecting
+    injecting = verbalizer_module.injecting
     monkeypatch.setattr(
-        pair_module,
+        verbalizer_module,
         "injecting",
         lambda model, vectors, tokens, scale: (
             scales.append(scale) or injecting(model, vectors, tokens, scale)
         ),
     )
     for condition, factor in (("half_scale", 0.5), ("double_scale", 2.0)):
-        (said,) = pair.verbalize(
-            evidence.vectors["gold"][:1], max_new_tokens=48, scale_factor=factor
-        )
+        (said,) = pair.explain(evidence.vectors["gold"][:1], max_new_tokens=48, scale_factor=factor)
         assert said.raw == evidence.rows[0].spoken[condition].raw
     assert scales == [0.5 * evidence.run.injection.scale, 2 * evidence.run.injection.scale]
 
@@ -263,7 +261,7 @@ def test_a_run_killed_anywhere_goes_on_and_ends_with_the_same(
 ):
     release = settings(read_release(copy_of(base_run)), probes=["all"])
     whole = read_evidence(probed_run / "evidence")
-    verbalize, reconstruct = Pair.verbalize, Pair.reconstruct
+    verbalize, reconstruct = Pair.explain, Pair.reconstruct
     left = [answered]
 
     def killed_later(answer):
@@ -276,7 +274,7 @@ def test_a_run_killed_anywhere_goes_on_and_ends_with_the_same(
         return answered_or_killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pair, "verbalize", killed_later(verbalize))
+        patch.setattr(Pair, "explain", killed_later(verbalize))
         patch.setattr(Pair, "reconstruct", killed_later(reconstruct))
         with pytest.raises(KeyboardInterrupt):
             roundtrip(release, device="cpu")
@@ -357,14 +355,14 @@ def test_paraphrases_and_claims_in_the_data_take_the_place_of_made_ones(base_run
 
 def test_rows_that_failed_stay_and_hold_nothing(base_run, copy_of, monkeypatch):
     """Every second row is cut off: its derived texts are empty, and its tensors zero."""
-    verbalize = Pair.verbalize
+    verbalize = Pair.explain
 
     def half_cut_off(self, vectors, **options):
         said = verbalize(self, vectors, **options)
         cut = Explanation("", "truncated", "<explanation>the")
         return [cut if row % 2 else it for row, it in enumerate(said)]
 
-    monkeypatch.setattr(Pair, "verbalize", half_cut_off)
+    monkeypatch.setattr(Pair, "explain", half_cut_off)
     release = read_release(copy_of(base_run))
     evidence = roundtrip(release, device="cpu", fresh=True, probes=["all"])
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from nla_release.engine import Pair
+from nla_release import Pair
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.engine.activations import read_activations
 from nla_release.engine.architecture import block_output, decoder_of
 from nla_release.engine.base import load_base
@@ -20,6 +21,7 @@ from nla_release.errors import (
     SidecarError,
     WeightsError,
 )
+from nla_release.evidence.controls import centred_cosines, cosines
 from nla_release.io.files import dump_yaml, read_yaml
 from tests.sidecars import TINY_BASE
 
@@ -42,29 +44,51 @@ def vectors(good_release):
     )
 
 
+def said(pair, vectors, **options):
+    """The texts of explanations."""
+    options = {"max_new_tokens": 48} | options
+    return [explanation.text for explanation in pair.explain(vectors, **options)]
+
+
 def test_activations_become_words_and_words_become_activations(pair, vectors):
-    texts = pair.explain(vectors, max_new_tokens=48)
-    again = pair.reconstruct(texts)
+    explanations = pair.explain(vectors, max_new_tokens=48)
+    again = pair.reconstruct(explanations)
 
-    assert len(texts) == 12
-    assert all(text.startswith("the word") for text in texts)
-    assert again.shape == (12, 64)
-    assert again.dtype == torch.float32
+    assert [explanation.status for explanation in explanations] == ["ok"] * 12
+    assert all(str(explanation).startswith("the word") for explanation in explanations)
+    assert (again.shape, again.dtype) == ((12, 64), torch.float32)
+    assert torch.equal(again, pair.reconstruct([explanation.text for explanation in explanations]))
 
 
-def test_score_is_the_round_trip(pair, vectors):
-    scores = pair.score(vectors, max_new_tokens=48)
-    again = pair.reconstruct([item.text for item in scores.explanations])
+def test_score_is_the_evidences_cosine_plain_and_centred(good_release):
+    """The mean that centres is in the evidence of a rendered release."""
+    pair = Pair.from_pretrained(good_release / "dist", base=TINY_BASE, device="cpu")
+    evidence = read_evidence(good_release / "evidence")
+    gold = evidence.vectors["gold"][:12]
+    scores = pair.score(gold, [row.explanation for row in evidence.rows[:12]])
 
-    expected = torch.nn.functional.cosine_similarity(vectors, again, dim=-1)
-    assert torch.allclose(scores.cosine, expected, atol=1e-5)
+    assert scores.cosine.numpy() == pytest.approx(cosines(evidence, "real")[:12], abs=1e-5)
+    assert scores.centred.numpy() == pytest.approx(centred_cosines(evidence, "real")[:12], abs=1e-5)
+    mean = evidence.vectors["reference_mean"]
+    given = pair.score(gold, [row.explanation for row in evidence.rows[:12]], mean=mean)
+    assert torch.equal(given.centred, scores.centred)
+
+
+def test_a_pair_without_evidence_asks_for_the_mean(pair, vectors):
+    with pytest.raises(DataError, match="the mean to centre cosines with is not known") as caught:
+        pair.score(vectors[:1], ["the word rose"])
+
+    assert "give mean=" in caught.value.hint
+    with pytest.raises(DataError, match=r"2 vectors and 1 texts"):
+        pair.score(vectors[:2], ["the word rose"], mean=torch.zeros(64))
 
 
 def test_a_failed_explanation_scores_zero(pair, vectors):
-    scores = pair.score(vectors[:3], max_new_tokens=2)
+    explanations = pair.explain(vectors[:3], max_new_tokens=2)
+    scores = pair.score(vectors[:3], explanations, mean=np.zeros(64))
 
-    assert [item.status for item in scores.explanations] == ["truncated"] * 3
-    assert scores.cosine.tolist() == [0, 0, 0]
+    assert [item.status for item in explanations] == ["truncated"] * 3
+    assert scores.cosine.tolist() == scores.centred.tolist() == [0, 0, 0]
 
 
 def test_batching_changes_nothing(pair, vectors):
@@ -153,7 +177,7 @@ def test_vectors_that_cannot_be_activations_are_refused(pair, bad, words):
 @pytest.mark.parametrize("more", [{"dtype": "bfloat16"}, {"quantization": "nf4"}])
 def test_it_works_in_bfloat16_and_on_a_4_bit_base(good_release, vectors, more):
     pair = load(good_release, **more)
-    texts = pair.explain(vectors, max_new_tokens=48)
+    texts = said(pair, vectors)
     cosine = torch.nn.functional.cosine_similarity(
         pair.reconstruct(["the word rose in a text about gardening"]), vectors[:1]
     )
@@ -307,6 +331,8 @@ def test_a_repository_that_is_not_there_is_the_environments_fault():
         Pair.from_pretrained("nobody/nothing-av", "nobody/nothing-ar", revision="v0.0.1")
     with pytest.raises(PairError, match="neither a folder nor a Hub id"):
         Pair.from_pretrained("../no/such/folder", "nobody/nothing-ar")
+    with pytest.raises(EnvironmentProblem, match="cannot be downloaded"):
+        Pair.from_pretrained("nobody/nothing-av", local_files_only=True)
 
 
 def test_the_adapters_config_names_the_base_by_its_hub_id(good_release):

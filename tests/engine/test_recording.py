@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nla_release import Pair
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.engine.lookup import look_up
-from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import DataError, EvidenceError
 from nla_release.evidence.runs import read_runs
@@ -75,17 +75,17 @@ def test_other_rows_another_seed_and_fresh_are_runs_of_their_own(release):
 
 
 def test_an_interrupted_run_counts_and_goes_on_as_the_same_run(release, monkeypatch):
-    verbalize = Pair.verbalize
+    verbalize = Pair.explain
 
     def cut_off(self, vectors, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pair, "verbalize", cut_off)
+    monkeypatch.setattr(Pair, "explain", cut_off)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             roundtrip(release, device="cpu")
     assert events(release) == ["started", "interrupted", "interrupted"]
-    monkeypatch.setattr(Pair, "verbalize", verbalize)
+    monkeypatch.setattr(Pair, "explain", verbalize)
     evidence = roundtrip(release, device="cpu")
 
     assert events(release) == ["started", "interrupted", "interrupted", "finished"]
@@ -93,15 +93,15 @@ def test_an_interrupted_run_counts_and_goes_on_as_the_same_run(release, monkeypa
 
 
 def test_a_run_that_fails_or_is_dropped_counts(release, monkeypatch):
-    verbalize = Pair.verbalize
+    verbalize = Pair.explain
 
     def broken(self, vectors, **options):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(Pair, "verbalize", broken)
+    monkeypatch.setattr(Pair, "explain", broken)
     with pytest.raises(RuntimeError):
         roundtrip(release, device="cpu")
-    monkeypatch.setattr(Pair, "verbalize", verbalize)
+    monkeypatch.setattr(Pair, "explain", verbalize)
     evidence = roundtrip(release, device="cpu", fresh=True)
 
     assert events(release) == ["started", "failed", "started", "finished"]
@@ -128,7 +128,7 @@ def test_a_damaged_log_stops_a_run_before_anything_is_measured(release, monkeypa
     def measured(self, vectors, **options):
         raise AssertionError("nothing is to be measured")
 
-    monkeypatch.setattr(Pair, "verbalize", measured)
+    monkeypatch.setattr(Pair, "explain", measured)
     with pytest.raises(EvidenceError, match=r"runs\.jsonl line 1") as caught:
         roundtrip(release, device="cpu", fresh=True)
     assert "backup" in caught.value.hint

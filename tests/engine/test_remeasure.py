@@ -65,6 +65,26 @@ def forged(evidence, folder):
     return rewritten(evidence, folder, real=(gold + noise).astype(np.float32))
 
 
+def read_well(evidence, folder):
+    """The activations are the AR's reconstructions and a little noise: the pair reads them well."""
+    real = evidence.vectors["real"]
+    noise = np.random.default_rng(0).normal(size=real.shape) * real.std() * 0.2
+    explained = real.any(axis=1)[:, np.newaxis]
+    return rewritten(
+        evidence,
+        folder,
+        gold=np.where(explained, real + noise, evidence.vectors["gold"]).astype(np.float32),
+    )
+
+
+def without_texts(evidence, folder, ids):
+    """The texts of some rows are withheld."""
+    rows = [
+        row.model_copy(update={"text": None}) if row.id in ids else row for row in evidence.rows
+    ]
+    return rewritten(evidence, folder, rows=rows)
+
+
 def labelled(evidence, folder):
     """The explanations are the labels, and the AR did read them."""
     rows = [row.model_copy(update={"explanation": row.gold}) for row in evidence.rows]
@@ -77,7 +97,9 @@ def test_honest_evidence_is_given_again(again, evidence):
     assert (found.rows, found.available, found.texts_same) == (12, len(evidence.rows), 12)
     assert found.read == 12 * len({"real", "shuffled", "empty", "gold_text", "random_vector",
                                    "zero_vector", "lookup_table"})  # fmt: skip
-    assert max(found.cosine.value, found.apart.value) < 1e-5
+    assert found.extracted == 12
+    assert max(found.cosine.value, found.apart.value, found.activation.value) < 1e-5
+    assert found.activations_agree
     assert (found.ar_agrees, found.texts_agree, found.texts_as_good) == (True, True, True)
 
 
@@ -96,6 +118,7 @@ def test_another_precision_is_told_and_tolerated(again, evidence, dtype):
     assert (found.recorded.dtype, found.used.dtype) == ("float32", dtype)
     assert found.tolerance.cosine == 0.05
     assert 1e-5 < found.cosine.value < 0.05
+    assert 1e-9 < found.activation.value < found.tolerance.activation
     assert (found.ar_agrees, found.texts_agree, found.texts_as_good) == (True, True, True)
 
 
@@ -119,6 +142,31 @@ def test_a_control_that_was_made_worse_is_found(again, evidence, tmp_path):
 
     assert not found.ar_agrees
     assert (found.cosine.tensor, found.apart.tensor) == ("empty", "empty")
+
+
+def test_invented_activations_are_found(again, evidence, tmp_path):
+    found = again(read_well(evidence, tmp_path / "evidence"))
+
+    assert not found.activations_agree
+    assert found.activation.tensor == "gold"
+    assert found.activation.value > 0.02
+
+
+def test_activations_of_other_rows_are_found(again, evidence, tmp_path):
+    """Real activations of the base, and not of the texts that they stand next to."""
+    found = again(rewritten(evidence, tmp_path / "evidence", gold=evidence.vectors["gold"][::-1]))
+
+    assert not found.activations_agree
+
+
+def test_a_row_without_its_text_is_not_extracted_again(again, evidence, tmp_path):
+    chosen = [evidence.rows[at].id for at in choose_rows(evidence, 12, 1)]
+    some = again(without_texts(evidence, tmp_path / "some", chosen[:5]))
+    none = again(without_texts(evidence, tmp_path / "none", chosen))
+
+    assert (some.extracted, none.extracted, none.activation) == (7, 0, None)
+    assert some.activations_agree
+    assert none.activations_agree
 
 
 def test_another_copy_of_the_base_is_refused(again, evidence, base, tmp_path):
@@ -187,7 +235,11 @@ def test_a_published_pair_gives_its_evidence_again(run, place, base):
     done = run(*line)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    (told,) = [line for line in done.stdout.splitlines() if line.startswith("measured  ")]
+    told, activations = [line for line in done.stdout.splitlines() if line.startswith("measured  ")]
+    assert activations == (
+        "measured  12 of 12 activations extracted again: the lowest cosine with the published one"
+        " is 1.000 (minimum 0.995)"
+    )
     assert "12 of 12 explanations are the same" in told
     assert "(tolerance 0.0010)" in told
     assert f"downloaded {place(1)}" in done.stderr, "a pair is measured as a pair"
@@ -229,6 +281,20 @@ def test_check_measures_before_a_push_and_every_format_tells(run, good_release, 
     assert done.returncode == 1
     assert "NLA711" in done.stdout
     assert "the AR does not give the published reconstructions" in done.stdout
+
+
+def test_check_asks_the_base_for_the_activations_before_a_push(run, good_release, copy_of):
+    """Invented so that the pair reads them well, every hash and number computed again."""
+    folder = copy_of(good_release)
+    read_well(read_evidence(folder / "evidence"), folder / "evidence")
+    (folder / "calibration.json").write_text(calibrate(read_evidence(folder / "evidence")).dump())
+    shutil.rmtree(folder / "dist")
+    done = run("check", folder, "--measure", "5", "--device", "cpu")
+
+    assert done.returncode == 1
+    assert "NLA711" in done.stdout
+    assert "the base does not give the published activations: in row " in done.stdout
+    assert run("check", folder).returncode == 0, "no other rule can find it"
 
 
 def test_check_takes_the_base_of_the_release(run, good_release):

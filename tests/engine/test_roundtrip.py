@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from nla_release import Pair
 from nla_release.calibration.evidence_folder import read_evidence
-from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EvidenceError, NothingCheckedError
 from nla_release.release.folder import read_release
@@ -36,7 +36,7 @@ def test_a_run_that_was_cut_off_continues_and_gives_the_same_evidence(
     release = small(copy_of(good_release))
     whole = roundtrip(release, device="cpu")
     calls = []
-    verbalize = Pair.verbalize
+    verbalize = Pair.explain
 
     def cut_off_at_the_second_batch(self, vectors, **options):
         calls.append(len(vectors))
@@ -44,7 +44,7 @@ def test_a_run_that_was_cut_off_continues_and_gives_the_same_evidence(
             raise KeyboardInterrupt
         return verbalize(self, vectors, **options)
 
-    monkeypatch.setattr(Pair, "verbalize", cut_off_at_the_second_batch)
+    monkeypatch.setattr(Pair, "explain", cut_off_at_the_second_batch)
     with pytest.raises(KeyboardInterrupt):
         roundtrip(release, device="cpu", fresh=True)
     assert read_evidence(release.evidence).run == whole.run, "the older evidence is untouched"
@@ -63,7 +63,7 @@ def test_a_finished_run_is_not_repeated_unless_asked(good_release, copy_of, monk
     def measured_again(self, vectors, **options):
         raise AssertionError("the evidence was there")
 
-    monkeypatch.setattr(Pair, "verbalize", measured_again)
+    monkeypatch.setattr(Pair, "explain", measured_again)
     assert roundtrip(release, device="cpu").run == before.run
     with pytest.raises(AssertionError):
         roundtrip(release, device="cpu", fresh=True)
@@ -90,15 +90,15 @@ def test_evidence_tells_which_copy_of_the_base_it_was_measured_on(good_release, 
 
 def test_a_run_is_not_continued_with_other_inputs(good_release, copy_of, monkeypatch):
     release = small(copy_of(good_release))
-    verbalize = Pair.verbalize
+    verbalize = Pair.explain
 
     def cut_off(self, vectors, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pair, "verbalize", cut_off)
+    monkeypatch.setattr(Pair, "explain", cut_off)
     with pytest.raises(KeyboardInterrupt):
         roundtrip(release, device="cpu")
-    monkeypatch.setattr(Pair, "verbalize", verbalize)
+    monkeypatch.setattr(Pair, "explain", verbalize)
     path = release.folder / "release.yaml"
     path.write_text(path.read_text().replace("max_new_tokens: 48", "max_new_tokens: 40"))
     changed = read_release(release.folder)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from nla_release import Pair
 from nla_release.calibration.compare import compare, compare_two
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.measured import Measured
 from nla_release.cli.sweep import names
-from nla_release.engine.pair import Pair
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.engine.sweep import sweep
 from nla_release.errors import ConfigError, PairError
@@ -233,7 +233,7 @@ def test_the_av_does_not_run(source, base, readers, tmp_path, monkeypatch):
     def asked(self, vectors, **options):
         raise AssertionError("the texts are there")
 
-    monkeypatch.setattr(Pair, "verbalize", asked)
+    monkeypatch.setattr(Pair, "explain", asked)
     assert sweep(source, {"own": readers["own"]}, tmp_path, base=base, device="cpu")
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nla_release import Pair
 from nla_release.contract.sidecar import read_sidecar
-from nla_release.engine import Pair
 from nla_release.engine.activations import read_activations
 from nla_release.errors import ConfigError
 from nla_release.training.ar import train_ar
@@ -50,15 +50,16 @@ def test_a_pair_is_trained_saved_loaded_and_goes_round(tmp_path, name):
     # The embeddings of random weights are of no particular norm.
     train_av(recipe, tmp_path, device="cpu", allow_ood_injection=True)
     train_ar(recipe, tmp_path, device="cpu")
-    folders = [tmp_path / "pair" / role for role in ("av", "ar")]
     held_out = read_activations(tmp_path / "data" / "eval.parquet", 64)
-    pair = Pair.from_pretrained(*folders, tmp_path / "base", device="cpu")
-    scores = pair.score(held_out.vectors[:3], max_new_tokens=4)
+    pair = Pair.from_pretrained(tmp_path / "pair", base=tmp_path / "base", device="cpu")
+    again = pair.reconstruct(pair.explain(held_out.vectors[:3], max_new_tokens=4))
 
-    assert torch.isfinite(scores.reconstructions).all()
-    assert scores.reconstructions.norm(dim=-1).min() > 0
+    assert torch.isfinite(again).all()
+    assert again.norm(dim=-1).min() > 0
+    extracted = pair.activations(held_out.texts[:3])
+    assert torch.allclose(extracted.vectors, torch.from_numpy(held_out.vectors[:3]), atol=1e-3)
     assert pair.ar.head.blocks == 3
-    for folder in folders:
+    for folder in (tmp_path / "pair" / "av", tmp_path / "pair" / "ar"):
         factors = load_file(folder / "adapter_model.safetensors")
         trained = [it for it, value in factors.items() if "lora_B" in it and value.abs().max() > 0]
         assert trained

@@ -6,11 +6,11 @@ import peft
 import pytest
 import torch
 
+from nla_release import Pair
 from nla_release.adapter.stack import stack
 from nla_release.cards.render import render
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.contract.training_chain import chains_below, training_chain
-from nla_release.engine import Pair
 from nla_release.engine.adapters import attach, calm, use
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, PairError
@@ -94,14 +94,12 @@ def test_a_stacked_pair_is_read_whole_and_refused_without_its_warm_start(pair, t
     for role in ("av", "ar"):
         shutil.copytree(pair / "pair" / role, tmp_path / role)
     vectors = torch.randn(2, 64, generator=torch.Generator().manual_seed(0))
-    scores = Pair.from_pretrained(tmp_path / "av", tmp_path / "ar", TINY_BASE, device="cpu").score(
-        vectors, max_new_tokens=4
-    )
-    assert torch.isfinite(scores.reconstructions).all()
+    pair = Pair.from_pretrained(tmp_path, base=TINY_BASE, device="cpu")
+    assert torch.isfinite(pair.reconstruct(pair.explain(vectors, max_new_tokens=4))).all()
 
     shutil.rmtree(tmp_path / "av" / "adapters")
     with pytest.raises(PairError, match=r"adapters/1/adapter_model.safetensors is missing"):
-        Pair.from_pretrained(tmp_path / "av", tmp_path / "ar", TINY_BASE, device="cpu")
+        Pair.from_pretrained(tmp_path, base=TINY_BASE, device="cpu")
 
 
 def test_an_adapter_of_another_run_below_is_refused(pair, tmp_path):

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+from nla_release import Reconstructor
 from nla_release.adapter.training_log import read_log
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import load_base
-from nla_release.engine.reader import Reader
 from nla_release.errors import DataError
 from nla_release.training.ar import new_head, train_ar
 from nla_release.training.settings import CrossRowContrastive, NoiseHinge, ParaphraseInvariant
@@ -168,7 +168,7 @@ def reading(folder):
     ar = folder / "pair" / "ar"
     base = load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
     sidecar = read_sidecar(ar, "ar")
-    reader = Reader(base, attach(base, {"ar": [ar]}), load_head(ar, sidecar), sidecar)
+    reader = Reconstructor(base, attach(base, {"ar": [ar]}), load_head(ar, sidecar), sidecar)
     return reader.reconstruct, read_activations(folder / "data" / "ar_sft.parquet", 64)
 
 

@@ -1,0 +1,135 @@
+"""Where adapters are: in a folder, or downloaded from the Hub; and which AR belongs to an AV."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Unpack
+
+import huggingface_hub
+import numpy as np
+import numpy.typing as npt
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError, safe_open
+
+from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.base_model.source import HubOptions
+from nla_release.calibration.evidence_folder import VECTORS_NAME
+from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
+from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
+from nla_release.errors import DataError, EnvironmentProblem, PairError, one_line
+from nla_release.hub_client.client import reading_client
+from nla_release.release.folder import ROLES
+
+_ADAPTER_FILES = [
+    CONFIG_FILE_NAME,
+    ADAPTER_FILE_NAME,
+    HEAD_FILE_NAME,
+    SIDECAR_FILE_NAME,
+    f"{STACK_FOLDER_NAME}/*",
+]
+_VECTORS = f"evidence/{VECTORS_NAME}"
+_MEAN = "reference_mean"
+
+
+def adapter_folder(source: str | Path, revision: str | None, **options: Unpack[HubOptions]) -> Path:
+    """The folder of an adapter: `source` itself, or the snapshot of a Hub id.
+
+    Raises:
+        PairError: it is neither a folder nor a Hub id.
+        EnvironmentProblem: it cannot be downloaded.
+    """
+    if (path := Path(source)).is_dir():
+        return path
+    return _downloaded(str(source), revision, options)
+
+
+def pair_folders(
+    source: str | Path,
+    ar: str | Path | None,
+    revision: str | None,
+    **options: Unpack[HubOptions],
+) -> dict[Role, Path]:
+    """The folders of an AV and its AR.
+
+    Args:
+        source: the AV's folder or Hub id, or a folder with `av` and `ar` in it.
+        ar: the AR's; by default the one beside the AV, or the partner that the AV's sidecar names.
+        revision: tag or commit of what comes from the Hub; a partner comes by its own tag.
+        options: of the downloads.
+
+    Raises:
+        SidecarError: the AV's sidecar is missing or damaged.
+        PairError: the sidecar names no partner.
+        EnvironmentProblem: one cannot be downloaded.
+    """
+    if ar is None and all((Path(source) / role / SIDECAR_FILE_NAME).is_file() for role in ROLES):
+        return {role: Path(source) / role for role in ROLES}
+    av = adapter_folder(source, revision, **options)
+    if ar is not None:
+        return {"av": av, "ar": adapter_folder(ar, revision, **options)}
+    partner = read_sidecar(av, "av").nla_release.partner
+    if partner is None:
+        raise PairError(
+            f"{av / SIDECAR_FILE_NAME} names no partner: the AV was never released",
+            hint="give the AR's folder or Hub id too: Pair.from_pretrained(AV, AR)",
+        )
+    # Never a folder: what a sidecar names is not the user's word.
+    return {"av": av, "ar": _downloaded(partner.repo, f"v{partner.version}", options)}
+
+
+def read_reference_mean(
+    av: str | Path, revision: str | None, d_model: int, **options: Unpack[HubOptions]
+) -> npt.NDArray[np.float32]:
+    """The mean `[d_model]` of the training activations' unit vectors, from the AV's evidence.
+
+    Raises:
+        DataError: there is no evidence next to the AV, or no such tensor in it.
+        EnvironmentProblem: it cannot be downloaded.
+    """
+    if (folder := Path(av)).is_dir():
+        path = folder / _VECTORS
+    else:
+        path = _from_hub(
+            str(av),
+            revision,
+            lambda: huggingface_hub.hf_hub_download(
+                str(av), _VECTORS, revision=revision, **options
+            ),
+        )
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist, so the mean to centre cosines with is not known",
+            hint="give mean=..., the mean [d_model] of the training activations' unit vectors",
+        )
+    tensor = read_header(path).get(_MEAN)
+    if tensor is None or tensor.shape != (d_model,) or tensor.dtype != "F32":
+        raise DataError(f"{path} has no float32 tensor {_MEAN} of {d_model} numbers")
+    try:
+        with safe_open(path, framework="np") as handle:
+            mean: npt.NDArray[np.float32] = handle.get_tensor(_MEAN)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {one_line(error)}") from error
+    return mean
+
+
+def _downloaded(repo: str, revision: str | None, options: HubOptions) -> Path:
+    return _from_hub(
+        repo,
+        revision,
+        lambda: huggingface_hub.snapshot_download(
+            repo, revision=revision, allow_patterns=_ADAPTER_FILES, **options
+        ),
+    )
+
+
+def _from_hub(repo: str, revision: str | None, download: Callable[[], str]) -> Path:
+    reading_client()
+    try:
+        return Path(download())
+    except HFValidationError as error:
+        raise PairError(f"{repo} is neither a folder nor a Hub id") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise EnvironmentProblem(
+            f"{repo} (revision {revision or 'main'}) cannot be downloaded: {one_line(error)}",
+            hint="check the id, the revision, HF_ENDPOINT and your login",
+        ) from error

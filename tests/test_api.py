@@ -1,0 +1,242 @@
+"""The public Python API: what the package root offers, and what a user does with it."""
+
+import os
+import shutil
+
+import pytest
+import torch
+
+import nla_release
+from nla_release import Pair, Reconstructor, Verbalizer
+from nla_release.engine.activations import read_activations
+from nla_release.errors import ConfigError, DataError, EnvironmentProblem, PairError
+from nla_release.local_hub.server import LocalHub
+from tests.sidecars import TINY_BASE
+from tests.test_imports import HEAVY, SLOW, loaded_after
+from tests.warm import Warm
+
+AV, AR = "nla-demo/tiny-gemma4-nla-L3-av-v0_0_1", "nla-demo/tiny-gemma4-nla-L3-ar-v0_0_1"
+
+
+def test_the_root_has_what_it_promises():
+    assert nla_release.__all__ == [
+        "Explanation",
+        "NlaReleaseError",
+        "Pair",
+        "Reconstructor",
+        "Scores",
+        "TokenActivations",
+        "Verbalizer",
+        "__version__",
+    ]
+    for name in nla_release.__all__:
+        assert getattr(nla_release, name).__doc__
+        assert name in dir(nla_release)
+    with pytest.raises(AttributeError, match="has no attribute 'Piar'"):
+        nla_release.Piar  # noqa: B018
+
+
+def test_importing_the_root_loads_nothing_slow():
+    assert not loaded_after("import nla_release; dir(nla_release)") & (HEAVY | SLOW)
+
+
+def test_every_class_says_what_it_is_for():
+    for public in (Pair, Verbalizer, Reconstructor):
+        for name, member in vars(public).items():
+            if not name.startswith("_") and callable(member):
+                assert member.__doc__, f"{public.__name__}.{name}"
+
+
+@pytest.fixture(scope="module")
+def pair(good_release):
+    return Pair.from_pretrained(good_release / "pair", base=TINY_BASE, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def held_out(good_release):
+    return read_activations(good_release / "data" / "eval.parquet", 64)
+
+
+def test_a_pair_says_what_it_is_of(pair):
+    assert (pair.d_model, pair.layer) == (64, 3)
+    assert repr(pair) == (
+        "Pair(base='nla-demo/tiny-gemma4',"
+        f" revision={pair.av.nla_release.base.revision!r}, layer=3, d_model=64,"
+        " precision='float32', device='cpu')"
+    )
+
+
+def test_the_activation_of_a_text_is_the_one_that_training_extracted(pair, held_out):
+    found = pair.activations(held_out.texts[:20])
+
+    assert found.vectors.dtype == torch.float32
+    assert torch.allclose(found.vectors, torch.from_numpy(held_out.vectors[:20]), atol=1e-4)
+    assert found.texts == list(range(20))
+    for text, token in zip(held_out.texts[:20], found.tokens, strict=True):
+        assert text.endswith(token.strip())
+
+
+def test_the_adapters_do_not_change_activations_nor_activations_the_adapters(pair, held_out):
+    before = pair.explain(held_out.vectors[:4], max_new_tokens=48)
+    first = pair.activations(held_out.texts[:4])
+    pair.reconstruct(["the word rose"])
+
+    assert torch.equal(pair.activations(held_out.texts[:4]).vectors, first.vectors)
+    assert pair.explain(held_out.vectors[:4], max_new_tokens=48) == before
+
+
+def test_positions_are_chosen_for_all_texts_or_for_each(pair):
+    texts = ["the rose bloomed", "the crew drifted in the harbor"]
+    whole = pair.activations(texts, "all")
+    ids = [pair.base.encode(text, True) for text in texts]
+
+    assert len(whole) == sum(map(len, ids))
+    assert whole.texts == [0] * len(ids[0]) + [1] * len(ids[1])
+    assert whole.tokens[0] == "<bos>"
+    last = pair.activations(texts)
+    assert last.positions == [len(row) - 1 for row in ids]
+    assert torch.allclose(last.vectors[1], whole.vectors[-1], atol=1e-5)
+    some = pair.activations(texts, [[], [1, -1]])
+    assert (some.texts, some.positions) == ([1, 1], [1, len(ids[1]) - 1])
+    assert torch.allclose(some.vectors[0], whole.vectors[len(ids[0]) + 1], atol=1e-5)
+    assert pair.activations([]).vectors.shape == (0, 64)
+
+
+@pytest.mark.parametrize(
+    ("texts", "positions", "words"),
+    [
+        ("the rose", -1, "a list of texts, not one text"),
+        (["the rose"], 99, "none at position 99"),
+        (["the rose"], [[0], [1]], "do not fit 1 texts"),
+        (["the rose", "the crew", "the oak", "the pan"], "last", "do not fit 4 texts"),
+        (["the rose " * 5000], -1, "tokens, the base reads"),
+    ],
+)
+def test_texts_and_positions_that_cannot_be_read_are_refused(pair, texts, positions, words):
+    with pytest.raises(DataError, match=words):
+        pair.activations(texts, positions)
+
+
+def test_each_half_works_alone(good_release, pair, held_out):
+    options = {"base": TINY_BASE, "device": "cpu"}
+    av = Verbalizer.from_pretrained(good_release / "pair" / "av", **options)
+    ar = Reconstructor.from_pretrained(good_release / "pair" / "ar", **options)
+    found = av.activations(held_out.texts[:3])
+    explained = av.explain(found.vectors, max_new_tokens=48)
+
+    assert (av.layer, ar.layer, av.d_model, ar.d_model) == (3, 3, 64, 64)
+    assert explained == pair.explain(found.vectors, max_new_tokens=48)
+    assert torch.allclose(ar.reconstruct(explained), pair.reconstruct(explained), atol=1e-4)
+    assert torch.allclose(ar.activations(held_out.texts[:3]).vectors, found.vectors, atol=1e-4)
+    assert repr(ar).startswith("Reconstructor(base='nla-demo/tiny-gemma4'")
+
+
+def test_an_av_that_was_never_released_names_no_ar(good_release):
+    with pytest.raises(PairError, match="names no partner") as caught:
+        Pair.from_pretrained(good_release / "pair" / "av", base=TINY_BASE)
+
+    assert "Pair.from_pretrained(AV, AR)" in caught.value.hint
+
+
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}])
+def test_the_base_can_be_spread_over_devices(good_release, pair, held_out, device_map):
+    spread = Pair.from_pretrained(good_release / "pair", base=TINY_BASE, device_map=device_map)
+    said = spread.explain(held_out.vectors[:3], max_new_tokens=48)
+
+    if spread.base.device == "cpu":
+        assert said == pair.explain(held_out.vectors[:3], max_new_tokens=48)
+    assert torch.isfinite(spread.reconstruct(said)).all()
+    assert len(spread.activations(held_out.texts[:3])) == 3
+    with pytest.raises(ConfigError, match="is spread over several devices"):
+        spread.to("cpu")
+
+
+def test_a_device_and_a_device_map_are_one_too_many(good_release):
+    with pytest.raises(ConfigError, match="device and device_map were both given"):
+        Pair.from_pretrained(good_release / "pair", base=TINY_BASE, device="cpu", device_map="auto")
+
+
+def test_a_pair_moves_to_a_device_and_refuses_one_that_is_not_there(pair):
+    assert pair.to("cpu") is pair
+    with pytest.raises(ConfigError, match="there is no device 'abacus'"):
+        pair.to("abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(EnvironmentProblem, match="no CUDA device"):
+            pair.to("cuda")
+
+
+# --- from the Hub ---
+
+
+@pytest.fixture(scope="module")
+def hub(good_release, tool, version):
+    root = good_release / "hub"
+    done = tool("push", "--version", version, "--rehearse", "--hub-root", root, good_release)
+    assert done.returncode == 0, done.stderr
+    with LocalHub(root) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def run_code(hub, tmp_path_factory):
+    """Runs Python as a user, with that Hub and an empty cache; gives what was printed."""
+    home = str(tmp_path_factory.mktemp("home"))
+    there = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": home}
+    process = Warm("torch", "transformers", "peft", environment=there)
+
+    def printed(code, *arguments, fails=False):
+        done = process.run(["-c", code, *map(str, arguments)])
+        assert (done.returncode != 0) is fails, done.stderr
+        return done.stderr if fails else done.stdout.strip()
+
+    return printed
+
+
+LOAD = """
+import sys
+from nla_release import Pair
+pair = Pair.from_pretrained(sys.argv[1], revision="v0.0.1", device="cpu", **eval(sys.argv[2]))
+"""
+SCORE = """
+found = pair.activations(["the rose bloomed"])
+print(pair.score(found.vectors, pair.explain(found.vectors, max_new_tokens=48)).centred.tolist())
+"""
+
+
+def test_the_ar_is_found_by_the_avs_sidecar_and_the_mean_in_the_evidence(run_code):
+    (centred,) = eval(run_code(LOAD + SCORE, AV, {}))
+
+    assert 0 < centred < 1
+
+
+def test_what_was_downloaded_loads_again_without_the_hub(run_code, tmp_path):
+    """Into a cache of the user's choice, and nowhere else."""
+    run_code(LOAD, AV, {"cache_dir": str(tmp_path)})
+    assert len(list(tmp_path.glob("models--*"))) == 3
+    offline = "import os; os.environ['HF_ENDPOINT'] = 'http://127.0.0.1:9'\n" + LOAD
+    options = {"cache_dir": str(tmp_path), "local_files_only": True}
+
+    assert run_code(offline + "print(pair.layer)", AV, options) == "3"
+    shutil.rmtree(tmp_path)
+    assert "cannot be downloaded" in run_code(offline, AV, options, fails=True)
+
+
+def test_the_token_that_is_given_is_the_one_that_is_sent(run_code, hub, tmp_path):
+    """To adapters, base and tokenizer alike."""
+    watch = """
+import huggingface_hub
+from huggingface_hub.utils import httpx
+seen = set()
+huggingface_hub.set_client_factory(lambda: httpx.Client(event_hooks={"request": [
+    lambda request: seen.add((request.url.path, request.headers.get("authorization")))
+]}, follow_redirects=True))
+"""
+    options = {"token": hub.token, "cache_dir": str(tmp_path)}
+    seen = eval(run_code(watch + LOAD + "print(seen)", AV, options))
+
+    seen = {token for path, token in seen if "/resolve/" in path}
+    assert seen == {f"Bearer {hub.token}"}
+
+
+def test_an_ar_in_place_of_the_av_is_told(run_code):
+    assert "are AV and AR swapped?" in run_code(LOAD, AR, {}, fails=True)
