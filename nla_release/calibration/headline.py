@@ -41,7 +41,7 @@ from nla_release.statistics.clustered import best_as_ties, lower
 from nla_release.statistics.contrasts import Contrast
 from nla_release.statistics.contrasts import Contrasts as Found
 from nla_release.statistics.enough import NO_VARIANCE
-from nla_release.statistics.formulas import Floats, cosine_rows, unit_rows
+from nla_release.statistics.formulas import Floats, cosine_rows, group_sums, unit_rows
 from nla_release.statistics.measures import FORMAT_3, rounded
 
 # Of the energy of unit activations. Above it, in one dimension or along the mean, plain cosines are
@@ -176,9 +176,8 @@ def means_of_other_documents(evidence: Evidence) -> Floats:
     """[N, d] the mean of the unit activations of all documents but the row's own."""
     units = unit_rows(evidence.vectors["gold"])
     _, label, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(sizes), units.shape[1]))
-    np.add.at(sums, label, units)
-    means: Floats = (units.sum(axis=0) - sums) / (len(units) - sizes)[:, np.newaxis]
+    sums = group_sums(units, label)
+    means: Floats = (sums.sum(axis=0) - sums) / (len(units) - sizes)[:, np.newaxis]
     return means[label]
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from nla_release.calibration.evidence_folder import Evidence
 from nla_release.statistics.contrasts import centred
-from nla_release.statistics.formulas import AT_ONCE, Floats, cosine_rows, row_blocks
+from nla_release.statistics.formulas import AT_ONCE, Floats, cosine_rows, group_sums, row_blocks
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,11 @@ def neighbours(evidence: Evidence) -> Neighbours:
     gold, read = centred(evidence.vectors["gold"], mean), centred(answers, mean)
     _, document, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
     best, score = np.full(len(gold), -1), np.full(len(gold), np.nan)
-    sums = np.zeros((len(sizes), gold.shape[1]))
     order = np.argsort(document, kind="stable")
-    for label, rows in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
-        sums[label] = read[rows].sum(axis=0)
+    for rows in np.split(order, np.cumsum(sizes)[:-1]):
         if len(rows) > 1:
             best[rows], score[rows] = _best(gold, read, rows)
-    apart = np.einsum("ij,ij->i", gold, read.sum(axis=0) - sums[document])
+    apart = np.einsum("ij,ij->i", gold, read.sum(axis=0) - group_sums(read, document)[document])
     elsewhere = len(gold) - sizes[document]
     others = np.divide(apart, elsewhere, out=np.full(len(gold), np.nan), where=elsewhere > 0)
     plain = np.where(best < 0, np.nan, cosine_rows(evidence.vectors["gold"], answers[best]))

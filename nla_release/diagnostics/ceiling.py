@@ -19,7 +19,15 @@ from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
 from nla_release.statistics.enough import too_few
-from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, row_blocks, unit_rows, wilson
+from nla_release.statistics.formulas import (
+    AT_ONCE,
+    TIE,
+    Floats,
+    group_sums,
+    row_blocks,
+    unit_rows,
+    wilson,
+)
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import ROUNDING, Vectors, narrow_blocks
 from nla_release.statistics.row import Row, share_row
@@ -106,20 +114,20 @@ def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool
     Source: Allen, Technometrics 16 (1974); Hastie, Tibshirani and Friedman, The Elements of
     Statistical Learning (2009), equation 7.64.
     """
-    from scipy.linalg import solve_triangular  # takes a while to import, as all of scipy
-
     rows, width = features.shape
     ridge = RIDGE * float(np.vdot(features, features)) / min(rows, width)
     if ridge == 0:
         return np.zeros(rows, np.bool_)
     if width < rows:
+        from scipy.linalg import solve_triangular  # takes a while to import, and few rows need none
+
         root = np.linalg.cholesky(features.T @ features + ridge * np.eye(width))
         left = right = solve_triangular(root, features.T, lower=True, check_finite=False).T
     else:
         left = np.eye(rows)
         right = np.linalg.solve(features @ features.T + ridge * left, features @ features.T)
     own = np.einsum("ij,ij->i", left, right)
-    weights = np.stack([right[some].sum(axis=0) for some in _documents(labels)])
+    weights = group_sums(right, labels)
     found = np.empty(rows, np.bool_)
     for some in row_blocks(rows, len(weights), AT_ONCE):
         predicted = left[some] @ weights.T

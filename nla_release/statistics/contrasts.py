@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from nla_release.statistics.clustered import best_as_ties, jackknife_variance, lower, t_quantile
 from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.statistics.formulas import Floats, Interval, dots, unit_rows
+from nla_release.statistics.formulas import Floats, Interval, dots, group_sums, unit_rows
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,7 @@ class _Cells:
 
     def vectors(self, vectors: Floats, weights: Floats | None = None) -> Floats:
         """[cells, d] sums of vectors [N, d], each times its weight."""
-        from scipy.sparse import csr_array  # takes a while to import, and `--help` needs none of it
-
-        times = np.ones(len(vectors)) if weights is None else weights
-        shape = len(self), len(vectors)
-        found: Floats = csr_array((times, (self.label, np.arange(len(times)))), shape) @ vectors
-        return found
+        return group_sums(vectors, self.label, weights)
 
 
 def _numbered(names: Iterable[Hashable]) -> _Cells:

@@ -124,6 +124,18 @@ def dots(
     return found
 
 
+def group_sums(
+    vectors: Floats, groups: npt.NDArray[np.intp], weights: Floats | None = None
+) -> Floats:
+    """[G, d] sums of vectors [N, d] by group [N], from 0 to G - 1, each times its weight [N]."""
+    from scipy.sparse import csr_array  # takes a while to import, and `--help` needs none of it
+
+    rows = np.arange(len(vectors))
+    times = np.ones(len(vectors)) if weights is None else weights
+    found: Floats = csr_array((times, (groups, rows)), (groups.max() + 1, len(rows))) @ vectors
+    return found
+
+
 def row_blocks(rows: int, width: int, numbers: int = _CACHED) -> Iterator[slice]:
     """All of [rows, width] in turn, so many rows together as have that many numbers."""
     together = max(1, numbers // max(1, width))
