@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from nla_release.base_model.source import HubFiles
+from nla_release.base_model.ranged import HubFiles
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.local_hub.server import LocalHub
 
