@@ -120,6 +120,7 @@ def base_files(base: str, revision: str, folder: Path | None) -> BaseFiles:
             hint="write the 40 characters of the commit into release.yaml, and into both sidecars",
         )
     # The client takes a third of a second to import, and is not needed beside a base.
+    from nla_release.base_model.ranged import HubFiles
 
     hub = HubFiles(base, revision)
     config = hub.cached(CONFIG)
