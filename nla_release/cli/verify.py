@@ -89,8 +89,9 @@ def command(
     other files fails without them, too.
 
     With --measure N the pair is downloaded, too, and N rows of its evidence, chosen by a new seed,
-    are measured again: the AV explains their activations, and the AR reads the published texts and
-    the new ones. Evidence that the pair does not give fails (NLA711). Needs the base, from the Hub
+    are measured again: the base gives the activations of their texts, the AV explains the published
+    ones, and the AR reads the published texts and the new ones. Evidence that base and pair do not
+    give fails (NLA711). Needs the base, from the Hub
     or as --base, and the engine extra.
     """
     measure = remeasuring.of(base)
