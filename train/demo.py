@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.calibration_text import calibration_table
 from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError

@@ -14,8 +14,7 @@ from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
 from nla_release.evidence.reference import read_reference
-from nla_release.evidence.shingles import merged_shingles
-from nla_release.evidence.training_documents import lists_digest
+from nla_release.evidence.training_documents import lists_digest, merged_shingles
 from nla_release.io.files import files_digest, sha256_file
 from nla_release.release.config import chosen_probes
 from nla_release.release.folder import Release

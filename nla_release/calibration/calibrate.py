@@ -37,8 +37,13 @@ from nla_release.diagnostics import registered
 from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
 from nla_release.evidence.controls import all_places, failures, has
 from nla_release.evidence.controls import cosines as cosines_of
-from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Control
-from nla_release.statistics.enough import NO_VARIANCE, refuse_single
+from nla_release.statistics.blocks import (
+    BOOTSTRAP,
+    NO_VARIANCE,
+    AgainstChance,
+    Control,
+    refuse_single,
+)
 from nla_release.statistics.formulas import (
     Floats,
     Interval,

@@ -33,19 +33,18 @@ from nla_release.calibration.comparison import (
     PairedVerdict,
     Relation,
     Unpaired,
+    side_by_side,
 )
 from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured
 from nla_release.calibration.report import CONTROL_NAMES
-from nla_release.calibration.versions import side_by_side
 from nla_release.diagnostics import claims
 from nla_release.evidence import controls
+from nla_release.evidence.parts import first_with_text
 from nla_release.evidence.records import TextCondition
 from nla_release.evidence.settings import differing
-from nla_release.evidence.vectors import first_with_text
-from nla_release.statistics.blocks import BOOTSTRAP
+from nla_release.statistics.blocks import BOOTSTRAP, NO_VARIANCE, too_few
 from nla_release.statistics.clustered import sign_flip_p
-from nla_release.statistics.enough import NO_VARIANCE, too_few
 from nla_release.statistics.formulas import Floats
 from nla_release.statistics.measures import FORMAT_2, FORMAT_3, Measures
 from nla_release.statistics.places import retrieved

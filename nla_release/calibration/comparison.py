@@ -1,15 +1,80 @@
-"""The shape of a comparison: releases on their common rows, and what differs between them."""
+"""The format of comparison.json: releases on their common rows, and each on its own rows.
 
+Figures on different rows are only listed next to each other. Their differences mean nothing: cosine
+and FVE do not carry over to another base, layer or reference set.
+"""
+
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, PositiveInt
 
-from nla_release.calibration.report import EvidenceHashes
-from nla_release.calibration.versions import Version
+from nla_release.calibration.report import (
+    Calibration,
+    CosineSummary,
+    CurrentCalibration,
+    EvidenceHashes,
+    Fve,
+    LabelName,
+    PairContrast,
+    Retrieval,
+)
 from nla_release.evidence.settings import Differing
 from nla_release.io.files import dump_json
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import Bootstrap, Interval, Number
+from nla_release.statistics.blocks import Bootstrap, Control, Cosine, Interval, Number
+
+
+class Version(Strict):
+    """What one release measured, as its calibration has it: every figure with n and interval."""
+
+    name: str = Field(description="how the reader knows it")
+    rows: int = Field(description="activations asked", gt=0)
+    documents: int = Field(description="documents that they come from", gt=0)
+    cosine: CosineSummary
+    predict_mean: Cosine = Field(description="what the mean training activation scores")
+    shuffled: Control
+    fve: Fve
+    retrieval: Retrieval
+    label: LabelName = Field(description="the verdict in a word")
+    within: PairContrast | None = Field(
+        default=None,
+        description="own text - texts of the same document, centred cosines; absent before format 3"
+        " of calibration.json, null with one row per document",
+    )
+    above_others: PairContrast | None = Field(
+        default=None,
+        description="own text - texts of other documents, centred cosines; absent before format 3"
+        " of calibration.json",
+    )
+
+
+def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Version]:
+    """The figures of every named calibration, in the given order."""
+    return [
+        Version(
+            name=name,
+            rows=each.denominators.rows,
+            documents=each.denominators.documents,
+            cosine=each.cosine,
+            predict_mean=each.controls["predict_mean"].mean,
+            shuffled=each.controls["shuffled"],
+            fve=each.fve,
+            retrieval=each.retrieval,
+            label=each.label.name,
+            **_contrasts(each),
+        )
+        for name, each in calibrations
+    ]
+
+
+def _contrasts(calibration: Calibration) -> dict[str, PairContrast | None]:
+    """What the label rests on; nothing before format 3."""
+    if not isinstance(calibration, CurrentCalibration):
+        return {}
+    found = calibration.contrasts
+    return {"within": found.within, "above_others": found.above_others}
+
 
 Relation = Literal[
     "the same evidence",

@@ -8,9 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from nla_release.calibration.comparison import ClaimsRead, Comparison, Paired, PairedVerdict
+from nla_release.calibration.comparison import (
+    ClaimsRead,
+    Comparison,
+    Paired,
+    PairedVerdict,
+    Version,
+)
 from nla_release.calibration.report import PairContrast
-from nla_release.calibration.versions import Version
 from nla_release.evidence.settings import Differing, what_differs
 from nla_release.text.markdown import inline
 from nla_release.text.numbers import interval, number, signed

@@ -19,10 +19,10 @@ from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
 from nla_release.calibration.evidence_folder import Evidence
 from nla_release.evidence.controls import row_texts
 from nla_release.evidence.records import Row
-from nla_release.evidence.shingles import word_sequences
+from nla_release.evidence.training_documents import word_sequences
 from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import mean_intervals
-from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.formulas import unit_rows
 from nla_release.statistics.places import retrieved
 

@@ -12,7 +12,12 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Sha256, TrainingOverlap
-from nla_release.evidence.shingles import Sample, TrainingShingles, hashes_of_rows, label_hash
+from nla_release.evidence.training_documents import (
+    Sample,
+    TrainingShingles,
+    hashes_of_rows,
+    label_hash,
+)
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
 from nla_release.statistics.formulas import cosine_rows, wilson

@@ -36,11 +36,10 @@ from nla_release.calibration.report import (
 )
 from nla_release.evidence.controls import Vectors, centred_cosines, failures, has
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import AgainstChance
+from nla_release.statistics.blocks import NO_VARIANCE, AgainstChance
 from nla_release.statistics.clustered import best_as_ties, lower
 from nla_release.statistics.contrasts import Contrast
 from nla_release.statistics.contrasts import Contrasts as Found
-from nla_release.statistics.enough import NO_VARIANCE
 from nla_release.statistics.formulas import Floats, cosine_rows, group_sums, unit_rows
 from nla_release.statistics.measures import FORMAT_3, rounded
 

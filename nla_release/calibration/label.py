@@ -18,8 +18,7 @@ from nla_release.calibration.report import (
     PairContrast,
 )
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
-from nla_release.statistics.blocks import Ranking
-from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, Ranking
 from nla_release.text.numbers import interval, number, signed
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.

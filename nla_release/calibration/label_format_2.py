@@ -5,8 +5,7 @@ arrives at the same word.
 """
 
 from nla_release.calibration.report import Denominators, Label, LabelName, Retrieval
-from nla_release.statistics.blocks import AgainstChance, Control
-from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, AgainstChance, Control
 
 # The first that holds is the label; cards show them as a table, calibration.json as a sentence.
 CONDITIONS: dict[LabelName, str] = {

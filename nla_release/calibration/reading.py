@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import best_as_ties, lower, mean_intervals
 from nla_release.statistics.contrasts import Contrast, Contrasts, centred, contrasts
-from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, Interval, row_blocks
 from nla_release.statistics.places import Places, own_places, places
 

@@ -1,18 +1,23 @@
-"""What was measured, diagnostic by diagnostic, for every output: card, terminal and report.
+"""The tables of a calibration, for card, terminal and report; and all of them as plain text.
 
-Everything is plain text. Explanations may be quoted in it, so each output makes it harmless in its
-own way.
+The text may quote explanations, which are untrusted: each output escapes it in its own way.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from nla_release.calibration.report import Probes
+from nla_release.calibration.contamination import contamination_sentence
+from nla_release.calibration.multiplicity import tried_sentence
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import CurrentCalibration, Denominators, Probes
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.statistics.blocks import Inconclusive, Ranking
-from nla_release.statistics.row import Row
+from nla_release.statistics.row import HEADER, Row
+from nla_release.text.numbers import count
+
+_RIGHT = ("value", "difference", "n")
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,53 @@ def rankings(probes: Probes) -> dict[str, Ranking]:
         for each, report in measured(probes)
         for name, ranking in each.rankings(report).items()
     }
+
+
+def calibration_table(calibration: CurrentCalibration) -> str:
+    """Aligned lines, without a final newline."""
+    asked = questions(calibration)
+    measured = tables(calibration.probes)
+    blocks = iter(_blocks([each.rows for each in asked]))
+    parts = [denominators_line(calibration.denominators)]
+    for each in asked:
+        lines = next(blocks)
+        parts.append("\n".join([f"{each.question} {each.grade.capitalize()}.", *lines]))
+    for table in measured:
+        (lines,) = _blocks([table.rows])
+        parts.append("\n".join([f"{table.title}: {table.meaning}", *lines, *table.sentences]))
+    if without := without_numbers(calibration.probes):
+        parts.append("\n".join(without))
+    parts.append("\n".join(_known_and_tried(calibration)))
+    parts.append(calibration.label.sentence)
+    return "\n\n".join(parts)
+
+
+def _known_and_tried(calibration: CurrentCalibration) -> list[str]:
+    """What was compared with the training texts, and how often what was measured."""
+    said = [contamination_sentence(calibration.contamination)]
+    return said + ([tried_sentence(it)] if (it := calibration.multiplicity) else [])
+
+
+def denominators_line(denominators: Denominators) -> str:
+    """What was asked and what became of it, on one line."""
+    return (
+        f"{count(denominators.rows, 'activation')}: {denominators.ok} explained,"
+        f" {denominators.empty} empty, {denominators.truncated} truncated,"
+        f" {denominators.unparsed} without tags"
+    )
+
+
+def _blocks(tables: list[list[Row]]) -> list[list[str]]:
+    """Each table as lines, of the same column widths."""
+    cells = [[HEADER, *(row.cells for row in rows)] if rows else [] for rows in tables]
+    every = [line for table in cells for line in table] or [HEADER]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    return [[_aligned(line, widths) for line in table] for table in cells]
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    shown = (
+        cell.rjust(width) if name in _RIGHT else cell.ljust(width)
+        for name, cell, width in zip(HEADER, line, widths, strict=True)
+    )
+    return f"  {'  '.join(shown)}".rstrip()

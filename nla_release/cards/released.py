@@ -7,10 +7,9 @@ from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.compare import compare_two
-from nla_release.calibration.comparison import Paired
+from nla_release.calibration.comparison import Paired, Version, side_by_side
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.report import Calibration
-from nla_release.calibration.versions import Version, side_by_side
 from nla_release.cards.inputs import Inputs
 from nla_release.errors import ConfigError, InputError, one_line
 from nla_release.history.log import read_history, read_log

@@ -7,9 +7,9 @@ import click
 
 from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.calibration_text import calibration_table
 from nla_release.calibration.evidence_folder import Evidence, read_evidence, record_attempts
 from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import say, tell
 from nla_release.errors import ConfigError
 from nla_release.gate.hygiene import unpublishable

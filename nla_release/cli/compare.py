@@ -13,7 +13,7 @@ from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_mea
 from nla_release.cli.edge import say, tell
 from nla_release.errors import NothingCheckedError
 from nla_release.hub_client.place import download, read_place
-from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 
 Format = Literal["text", "json", "markdown"]
 

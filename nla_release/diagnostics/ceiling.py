@@ -17,8 +17,7 @@ from pydantic import Field, PositiveInt
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio, too_few
 from nla_release.statistics.formulas import (
     AT_ONCE,
     TIE,

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts
 from nla_release.diagnostics.texts import (
     join_claims,
     split_claims,
@@ -25,8 +24,14 @@ from nla_release.diagnostics.texts import (
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row as EvidenceRow
 from nla_release.io.schema import Strict, holds
-from nla_release.statistics.blocks import Inconclusive, Interval, Number, Ratio
-from nla_release.statistics.enough import NO_VARIANCE, too_few
+from nla_release.statistics.blocks import (
+    NO_VARIANCE,
+    Inconclusive,
+    Interval,
+    Number,
+    Ratio,
+    too_few,
+)
 from nla_release.statistics.formulas import TIE, Floats, cosine_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row

@@ -11,16 +11,23 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
+from nla_release.diagnostics.model import (
+    Diagnostic,
+    Leaves,
+    Plan,
+    Seen,
+    Texts,
+    permutation_sentence,
+    ranking_rows,
+)
 from nla_release.diagnostics.texts import gibberish as gibberish_like
 from nla_release.evidence.controls import CONTROLS, between, centre
-from nla_release.evidence.parts import Evidence
+from nla_release.evidence.parts import Evidence, first_with_text
 from nla_release.evidence.records import Row as EvidenceRow
-from nla_release.evidence.vectors import first_with_text
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
+    MIN_ROWS,
     Cosine,
     Inconclusive,
     Interval,
@@ -28,7 +35,6 @@ from nla_release.statistics.blocks import (
     Proportion,
     Ranking,
 )
-from nla_release.statistics.enough import MIN_ROWS
 from nla_release.statistics.formulas import (
     area_under_curve,
     bootstrap_area,

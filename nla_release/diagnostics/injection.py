@@ -13,14 +13,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from nla_release.contract.explanation import Status
-from nla_release.diagnostics.asking import Plan, Seen
-from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row as EvidenceRow
 from nla_release.evidence.records import VectorCondition
 from nla_release.io.schema import Strict, holds
-from nla_release.statistics.blocks import Inconclusive, Ratio
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import Inconclusive, Ratio, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row, share_row
 

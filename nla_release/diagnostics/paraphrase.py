@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt
 
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts
 from nla_release.diagnostics.texts import paraphrase as paraphrase_of
 from nla_release.diagnostics.texts import sentence_shuffled
 from nla_release.evidence import controls
@@ -33,8 +32,8 @@ from nla_release.statistics.blocks import (
     Number,
     Proportion,
     Rows,
+    too_few,
 )
-from nla_release.statistics.enough import too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row
 from nla_release.text.numbers import count, number, unsigned

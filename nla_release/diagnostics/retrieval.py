@@ -14,8 +14,7 @@ from nla_release.diagnostics.model import Diagnostic, mean_row, permutation_sent
 from nla_release.evidence.controls import all_places, centre
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import BOOTSTRAP, AgainstChance, Inconclusive, Ranking, too_few
 from nla_release.statistics.formulas import unit_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places, own_places

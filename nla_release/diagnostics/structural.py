@@ -15,8 +15,7 @@ from nla_release.evidence import controls
 from nla_release.evidence.controls import CONTROLS
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict, holds
-from nla_release.statistics.blocks import Cosine, Inconclusive, Interval, Number, Rows
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import Cosine, Inconclusive, Interval, Number, Rows, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row
 from nla_release.text.numbers import number

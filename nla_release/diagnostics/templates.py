@@ -23,11 +23,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.diagnostics.model import Diagnostic
 from nla_release.errors import printable
-from nla_release.evidence.parts import Evidence
-from nla_release.evidence.vectors import longest_texts
+from nla_release.evidence.parts import Evidence, longest_texts
 from nla_release.io.schema import Strict, holds
-from nla_release.statistics.blocks import Inconclusive, Proportion, Ratio
-from nla_release.statistics.enough import MIN_DOCUMENTS, too_few
+from nla_release.statistics.blocks import MIN_DOCUMENTS, Inconclusive, Proportion, Ratio, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row, share_row
 from nla_release.text.numbers import count, number

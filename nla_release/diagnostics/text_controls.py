@@ -9,14 +9,12 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves, control_row
+from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts, control_row
 from nla_release.diagnostics.texts import gibberish, word_shuffled
 from nla_release.evidence.controls import CONTROLS, scores
 from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import Control, Cosine, Inconclusive
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import Control, Cosine, Inconclusive, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.row import Row
 

@@ -5,24 +5,35 @@ lexical match; an encoder, when the user named one, matches what is meant. Rows 
 share their candidate, so the permutation test moves whole documents.
 """
 
+import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nla_release.diagnostics.asking import Plan, Seen, Texts
-from nla_release.diagnostics.model import Diagnostic, Leaves, permutation_sentence, ranking_rows
-from nla_release.evidence.parts import Evidence
+from nla_release.diagnostics.model import (
+    Diagnostic,
+    Leaves,
+    Plan,
+    Seen,
+    Texts,
+    permutation_sentence,
+    ranking_rows,
+)
+from nla_release.evidence.parts import Evidence, longest_texts
 from nla_release.evidence.records import Row as EvidenceRow
-from nla_release.evidence.vectors import longest_texts
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import Inconclusive, Ranking
-from nla_release.statistics.enough import too_few
+from nla_release.statistics.blocks import Inconclusive, Ranking, too_few
+from nla_release.statistics.formulas import Floats, row_blocks
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import cosine_blocks, places
 from nla_release.statistics.row import Row
-from nla_release.statistics.tfidf import tfidf_blocks
+
+_WORD = re.compile(r"\w\w+")
+
 
 # [N, e] each, of the encoder's own width.
 _EXPLANATION, _SOURCE = "encoder_explanation", "encoder_source"
@@ -84,6 +95,48 @@ def _encoder(
 def _why_not(evidence: Evidence) -> str:
     reasons = [probe.skipped for probe in evidence.run.probes if probe.name == "text-retrieval"]
     return next((reason for reason in reasons if reason), "no encoder was named")
+
+
+def tfidf_blocks(queries: Sequence[str], documents: Sequence[str]) -> Iterator[Floats]:
+    """Cosines [q, D] of the TF-IDF vectors of queries and documents, in blocks of queries.
+
+    A word's weight in a text is its count times `ln((1 + n) / (1 + df)) + 1`, where df of the n
+    documents contain it.
+
+    Source: Manning, Raghavan and Schuetze, Introduction to Information Retrieval (2008), section
+    6.2; the smoothed idf and the numbers are those of scikit-learn's TfidfVectorizer.
+    """
+    counts = [_words(document) for document in documents]
+    holding = Counter(word for words in counts for word in words)
+    weight = {
+        word: math.log((1 + len(documents)) / (1 + found)) + 1 for word, found in holding.items()
+    }
+    listed: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for position, words in enumerate(counts):
+        for word, value in _unit(words, weight).items():
+            listed[word].append((position, value))
+    postings = {
+        word: (np.array([at for at, _ in found]), np.array([value for _, value in found]))
+        for word, found in listed.items()
+    }
+    for rows in row_blocks(len(queries), len(documents)):
+        cosines = np.zeros((rows.stop - rows.start, len(documents)))
+        for row, query in zip(cosines, queries[rows], strict=True):
+            for word, value in _unit(_words(query), weight).items():
+                positions, values = postings[word]
+                row[positions] += value * values
+        yield cosines
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(_WORD.findall(text.lower()))
+
+
+def _unit(words: Counter[str], weight: dict[str, float]) -> dict[str, float]:
+    """The weights of the words that any document holds, at length 1."""
+    known = {word: count * weight[word] for word, count in words.items() if word in weight}
+    norm = math.sqrt(math.fsum(value**2 for value in known.values()))
+    return {word: value / norm for word, value in sorted(known.items())}
 
 
 def rankings(found: TextRetrieval) -> dict[str, Ranking]:

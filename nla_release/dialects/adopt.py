@@ -29,8 +29,7 @@ from nla_release.dialects.sources import Source
 from nla_release.errors import ConfigError, DataError, InputError, PairError, RefusedError
 from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import MAKE_DATA
-from nla_release.evidence.shingles import FILE_NAME as SHINGLES_NAME
-from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.evidence.training_documents import SHINGLES_NAME, TRAINING_LIST_NAME
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text, replacing_folder, write_atomic
 from nla_release.release.config import NAME

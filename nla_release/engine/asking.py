@@ -11,7 +11,7 @@ import numpy as np
 
 from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.explanation import Explanation
-from nla_release.diagnostics.asking import Plan, Texts
+from nla_release.diagnostics.model import Plan, Texts
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import explanation

@@ -31,10 +31,15 @@ from nla_release.engine.activations import (
 from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
 from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import write_reference
-from nla_release.evidence.shingles import FILE_NAME as SHINGLES_NAME
-from nla_release.evidence.shingles import ShinglesBuilder, TrainingShingles, write_shingles
-from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
-from nla_release.evidence.training_documents import text_digest, write_training_documents
+from nla_release.evidence.training_documents import (
+    SHINGLES_NAME,
+    TRAINING_LIST_NAME,
+    ShinglesBuilder,
+    TrainingShingles,
+    text_digest,
+    write_shingles,
+    write_training_documents,
+)
 from nla_release.io.documents import parse_json
 from nla_release.io.files import check_regular, read_text, replacing_file, sha256_file
 from nla_release.io.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet

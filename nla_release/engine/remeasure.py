@@ -15,7 +15,7 @@ from nla_release.calibration.remeasured import (
     compare_answers,
 )
 from nla_release.contract.sidecar import Dtype, Role
-from nla_release.diagnostics.asking import text_or_none
+from nla_release.diagnostics.model import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.extraction import cosines_at_the_end
 from nla_release.engine.memory import Memory

@@ -16,7 +16,7 @@ from nla_release.calibration.evidence_folder import (
 )
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.asking import Plan, Seen
+from nla_release.diagnostics.model import Plan, Seen
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.asking import Answers, Asking
 from nla_release.engine.checkpoint import Checkpoint
@@ -39,6 +39,7 @@ from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.engine.recording import Recording
 from nla_release.errors import NlaReleaseError
+from nla_release.evidence.controls import SHUFFLE, other_rows
 from nla_release.evidence.records import (
     ProbeName,
     Row,
@@ -46,9 +47,11 @@ from nla_release.evidence.records import (
     TrainingOverlap,
 )
 from nla_release.evidence.reference import Reference, read_reference
-from nla_release.evidence.shingles import TrainingShingles, merged_shingles
-from nla_release.evidence.shuffle import SHUFFLE, other_rows
-from nla_release.evidence.training_documents import training_overlap
+from nla_release.evidence.training_documents import (
+    TrainingShingles,
+    merged_shingles,
+    training_overlap,
+)
 from nla_release.release.config import ProbeChoice, chosen_probes
 from nla_release.release.folder import ROLES, Release
 

@@ -5,6 +5,7 @@ is evidence like any other, bound by hash to the AV of the texts and the AR that
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import numpy.typing as npt
 
 import nla_release
 from nla_release.adapter.stack import stack
-from nla_release.calibration.ar_texts import all_texts
 from nla_release.calibration.evidence_folder import (
     Evidence,
     check_replaceable,
     read_evidence,
     write_evidence,
 )
+from nla_release.contract.explanation import Explanation
 from nla_release.contract.prompt import check_suffix
 from nla_release.contract.sidecar import Sidecar, read_sidecar
+from nla_release.diagnostics import registered
+from nla_release.diagnostics.model import Seen, Texts
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
 from nla_release.engine.base import Base, load_base
@@ -34,12 +37,12 @@ from nla_release.engine.provenance import (
 )
 from nla_release.engine.reconstructor import Reconstructor
 from nla_release.errors import ConfigError, NlaReleaseError, PairError
+from nla_release.evidence.controls import row_texts
+from nla_release.evidence.parts import Vectors
 from nla_release.evidence.records import RunFacts
-from nla_release.evidence.vectors import Vectors
 from nla_release.io.files import make_folder
 from nla_release.io.progress import progress
 
-# The training documents are another AR's, and nobody compared its own.
 _NOT_COMPARED = {
     "name": "contamination",
     "skipped": "this AR's training documents were not compared",
@@ -173,6 +176,47 @@ def _vectors(source: Evidence, base: Base, folder: Path, sidecar: Sidecar) -> Ve
     }
 
 
+def all_texts(evidence: Evidence) -> dict[str, Texts]:
+    """The texts of every tensor that holds reconstructions, those of diagnostics as they ask.
+
+    What a row keeps is taken from it; the rest follows from the rows' claims and source texts.
+    """
+    rows = evidence.rows
+    position = {row.id: at for at, row in enumerate(rows)}
+    seen = Seen(
+        data=_Recorded(
+            ids=[row.id for row in rows],
+            documents=list(evidence.documents),
+            texts=[row.text for row in rows],
+            paraphrases=[row.texts.get("paraphrase") for row in rows],
+            claims=[row.claims or None for row in rows],
+        ),
+        said=[Explanation(row.explanation, row.status, row.raw) for row in rows],
+        other_rows=[position[row.shuffled_from] for row in rows],
+        seed=evidence.run.seed,
+    )
+    asked = {
+        tensor: texts
+        for diagnostic in registered()
+        if diagnostic.name in evidence.run.probed and diagnostic.ask
+        for tensor, texts in diagnostic.ask(seen).texts.items()
+        if tensor in evidence.vectors
+    }
+    return asked | row_texts(evidence)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """The data of a run, as far as its rows keep it."""
+
+    ids: list[str]
+    documents: list[str]
+    texts: list[str | None]
+    paraphrases: list[str | None]
+    claims: list[list[str] | None]
+
+
+# The training documents are another AR's, and nobody compared its own.
 def _read(
     base: Base, folder: Path, sidecar: Sidecar, texts: Sequence[str], source: Evidence
 ) -> npt.NDArray[np.float32]:

@@ -1,19 +1,24 @@
-"""What stands beside the real reconstruction, and what a control scores that has no text.
+"""The controls of a reconstruction: their texts, their scores, and the rule of the shuffled one.
 
-A failed control is not a control at 0: the AR was asked nothing there, and a zero would make it the
-easier to beat the more often it fails. Where another row, a random direction or the zero vector has
-no explanation, the AR's answer to the empty text stands in: that is what it makes of nothing said.
+A control without a text does not score 0, which would make it easier to beat the more often the AV
+fails. Where another row, a random direction or the zero vector has no explanation, the AR's
+reconstruction of the empty text is used instead.
+
+The shuffled control could be made easy to beat by choosing bad texts for it. So the other row of
+each row follows from the documents and the seed alone, and reading evidence computes it again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import NOT_FROM_THE_EXPLANATION, TextCondition
-from nla_release.evidence.vectors import Condition
+from nla_release.errors import EvidenceError
+from nla_release.evidence.parts import Condition, Evidence
+from nla_release.evidence.records import NOT_FROM_THE_EXPLANATION, Row, Run, TextCondition
 from nla_release.statistics.formulas import Floats, cosine_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places
@@ -135,3 +140,64 @@ def failures(evidence: Evidence, name: Answer) -> int:
 def has(evidence: Evidence, name: Answer) -> bool:
     """Whether the evidence holds the condition."""
     return name == "predict_mean" or name in evidence.vectors
+
+
+# The rule's name in run.json.
+SHUFFLE: Literal["v2"] = "v2"
+
+
+def other_rows(documents: Sequence[str], seed: int) -> list[int]:
+    """For each row, the row whose explanation stands in for its own: one of another document.
+
+    Rows are laid out document by document, in a random order, and shifted by the largest
+    document's size. Where one document holds more than half of all rows, some would still meet
+    their own; those get any row of another. A single document can only offer its other rows.
+
+    Args:
+        documents: [N] the document of each row, in the order of the data.
+        seed: of numpy's legacy generator, whose stream is frozen (NEP 19).
+    """
+    random = np.random.RandomState(seed)
+    names, labels, counts = np.unique(documents, return_inverse=True, return_counts=True)
+    rank = random.permutation(len(names))[labels]
+    order = np.lexsort((random.random_sample(len(documents)), rank))
+    shift = int(counts.max()) if len(names) > 1 else 1
+    source = np.empty(len(documents), dtype=np.intp)
+    source[order] = np.roll(order, -shift)
+    if len(names) > 1:
+        for row in np.flatnonzero(labels[source] == labels):
+            source[row] = random.choice(np.flatnonzero(labels != labels[row]))
+    return [int(row) for row in source]
+
+
+def check_shuffle(path: Path, rows: Sequence[Row], run: Run) -> None:
+    """Each row's other row is there, is of another document, and is the one of the rule.
+
+    Older runs name no rule, and theirs cannot be worked out.
+
+    Raises:
+        EvidenceError: it is not; the message names the line.
+    """
+    by_id = {row.id: row for row in rows}
+    documents = [row.document for row in rows]
+    ruled = [rows[at].id for at in other_rows(documents, run.seed)] if run.shuffle else None
+    for position, row in enumerate(rows):
+        where = f"{path} line {position + 1}"
+        source = by_id.get(row.shuffled_from)
+        if source is None:
+            raise EvidenceError(f"{where}: shuffled_from {row.shuffled_from!r} is no row's id")
+        if source.status != row.shuffled_status:
+            raise EvidenceError(
+                f"{where}: shuffled_status is {row.shuffled_status}, but row {source.id!r}"
+                f" has status {source.status}"
+            )
+        if source.document == row.document and len(set(documents)) > 1:
+            raise EvidenceError(
+                f"{where}: shuffled_from {source.id!r} is of the same document"
+                f" {row.document!r}, which is no control"
+            )
+        if ruled and row.shuffled_from != ruled[position]:
+            raise EvidenceError(
+                f"{where}: shuffled_from is {row.shuffled_from!r}, but documents and seed"
+                f" {run.seed} give {ruled[position]!r}"
+            )

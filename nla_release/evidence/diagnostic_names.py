@@ -1,7 +1,6 @@
-"""The names of the diagnostics: in release.yaml, in run.json, and of their modules."""
+"""The names of the diagnostics, in release.yaml and run.json."""
 
-# By their names in release.yaml, in the order in which they run and are shown. The module has the
-# same name, with underscores.
+# In the order in which they run and are shown. The module of each has its name, with underscores.
 DIAGNOSTICS: tuple[str, ...] = (
     "text-controls",
     "injection",

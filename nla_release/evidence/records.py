@@ -232,7 +232,7 @@ class RunFacts(Strict):
     `training` is null when nothing was compared; the record "contamination" says why.
     `attempts` is how many checkpoints or settings were tried before this one, itself included.
     `layer` is K, the block whose output the activations are; null in evidence from before it was
-    recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.evidence.shuffle`;
+    recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.evidence.controls`;
     null in evidence from before there was one. `run_id` is the run's in `runs.jsonl`, null in
     evidence from before runs were recorded. `shingles_sha256` is of training_shingles.safetensors
     and `lookup` says which labels `texts.lookup_table` are; null where there are none.

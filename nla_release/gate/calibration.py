@@ -10,7 +10,7 @@ from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
-from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
+from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.text.numbers import interval, number, signed, unsigned
 
 _NO_TEXT = Skip("no row has an explanation, see NLA609")

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.comparison import Comparison, ComparisonFormat
+from nla_release.calibration.comparison import Comparison, ComparisonFormat, side_by_side
 from nla_release.calibration.evidence_folder import read_evidence
-from nla_release.calibration.versions import side_by_side
 from nla_release.cards.compared import FILE_NAME, compared
 from nla_release.gate.adapter import Adapter, reading
 from nla_release.gate.findings import Page, Problem

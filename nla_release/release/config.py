@@ -20,7 +20,7 @@ from nla_release.errors import printable
 from nla_release.evidence.records import ProbeName
 from nla_release.io.schema import Number, Strict
 from nla_release.release.licences import licence_problem
-from nla_release.statistics.enough import MIN_DOCUMENTS, MIN_ROWS
+from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 
 # Hub repository names as huggingface_hub checks them: at most 96 of letters, digits, '-', '_', '.'.
 NAME = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?$"

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import best_as_ties, jackknife_variance, lower, t_quantile
-from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.formulas import Floats, Interval, dots, group_sums, unit_rows
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
+    MIN_DOCUMENTS_OF_INTERVAL,
     AgainstChance,
     Control,
     Inconclusive,
@@ -27,7 +28,6 @@ from nla_release.statistics.clustered import (
     ratio_intervals_of_means,
     share_interval,
 )
-from nla_release.statistics.enough import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.formulas import (
     Floats,
     Interval,

@@ -21,7 +21,7 @@ from nla_release.contract.prompt import ar_prompt
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.evidence.reference import write_reference
-from nla_release.evidence.shingles import ShinglesBuilder, write_shingles
+from nla_release.evidence.training_documents import ShinglesBuilder, write_shingles
 from nla_release.io.files import dump_json, sha256_file, write_atomic
 from nla_release.io.parquet import read_parquet
 from nla_release.io.progress import tell

@@ -9,8 +9,8 @@ from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.evidence.shingles import FILE_NAME as TRAINING_SHINGLES_NAME
-from nla_release.evidence.training_documents import FILE_NAME as TRAINING_LIST_NAME
+from nla_release.evidence.training_documents import SHINGLES_NAME as TRAINING_SHINGLES_NAME
+from nla_release.evidence.training_documents import TRAINING_LIST_NAME
 from nla_release.training.corpus import Side
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.identity import base_sha256

@@ -25,7 +25,7 @@ from torch.nn.functional import cosine_similarity
 from nla_release.adapter.training_log import Tripwire as Shown
 from nla_release.engine.activations import Activations
 from nla_release.errors import DataError
-from nla_release.evidence.shuffle import other_rows
+from nla_release.evidence.controls import other_rows
 from nla_release.training.loop import Watch
 from nla_release.training.settings import Tripwire, VerbalizerTripwire
 

@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.calibration_text import calibration_table
 from nla_release.calibration.report import Calibration
+from nla_release.calibration.tables import calibration_table
 from nla_release.cli.calibrate import command
 from nla_release.errors import EvidenceError, NothingCheckedError
 from nla_release.statistics.row import HEADER

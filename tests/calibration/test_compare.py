@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.compare import compare, compare_two, mcnemar
-from nla_release.calibration.comparison import Comparison, Paired, Unpaired
+from nla_release.calibration.comparison import Comparison, Paired, Unpaired, side_by_side
 from nla_release.calibration.comparison_text import comparison_text
 from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.measured import Measured, read_measured
-from nla_release.calibration.versions import side_by_side
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
 from nla_release.statistics.measures import FORMAT_2
 from nla_release.statistics.places import retrieved

@@ -171,7 +171,7 @@ def test_labels_that_are_repeated_word_for_word_are_counted(measured):
 
 def test_a_sample_of_a_large_corpus_finds_wholesale_reuse(measured, monkeypatch):
     """Each row is too short for the sample by itself, all of them together are not."""
-    monkeypatch.setattr("nla_release.evidence.shingles.MAX_SHINGLES", 60)
+    monkeypatch.setattr("nla_release.evidence.training_documents.MAX_SHINGLES", 60)
     found = contamination(measured(*map(source_text, range(40)))).shingles
 
     assert found.one_in > 1

@@ -14,9 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.calibration_text import calibration_table
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
+from nla_release.calibration.tables import calibration_table
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.compared import FILE_NAME as COMPARISON
 from nla_release.cards.compared import read_comparison

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.calibration_text import calibration_table
 from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.label import clauses
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.tables import calibration_table
 from nla_release.cards.sentences import limitations
 from nla_release.cards.shown import shown
 from tests.calibration.real_pair import real_parts

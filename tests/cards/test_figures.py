@@ -13,7 +13,7 @@ import pytest
 
 from nla_release.adapter.training_log import Step
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.versions import side_by_side
+from nla_release.calibration.comparison import side_by_side
 from nla_release.cards.figures import (
     Plot,
     cosine_distributions,

@@ -21,7 +21,7 @@ TOY = """
 from pydantic import Field
 from nla_release.statistics.blocks import Ratio
 from nla_release.statistics.row import share_row
-from nla_release.diagnostics.asking import Plan
+from nla_release.diagnostics.model import Plan
 from nla_release.diagnostics.model import Diagnostic, Leaves
 from nla_release.io.schema import Strict
 
@@ -67,7 +67,7 @@ from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.evidence.records import ProbeRecord
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import TABLES, expected_page_blocks
-from nla_release.diagnostics.asking import Seen
+from nla_release.diagnostics.model import Seen
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
 from nla_release.contract.explanation import Explanation

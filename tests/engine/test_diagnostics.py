@@ -21,10 +21,10 @@ from nla_release.engine import verbalizer as verbalizer_module
 from nla_release.engine.encoder import encoder_version, load_encoder
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, EvidenceError
+from nla_release.evidence.controls import other_rows
+from nla_release.evidence.parts import first_with_text
 from nla_release.evidence.records import RunFacts
-from nla_release.evidence.shuffle import other_rows
 from nla_release.evidence.training_documents import write_training_documents
-from nla_release.evidence.vectors import first_with_text
 from nla_release.io.files import sha256_bytes, write_atomic
 from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import read_release

@@ -19,7 +19,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.cards.render import render
 from nla_release.contract.prompt import encoder, mark, suffix_ids
-from nla_release.evidence.shingles import TrainingShingles
+from nla_release.evidence.training_documents import TrainingShingles
 from nla_release.gate import judge
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import find_subject

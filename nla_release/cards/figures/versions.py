@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from nla_release.calibration.versions import Version
+from nla_release.calibration.comparison import Version
 from nla_release.cards.figures.plot import (
     BLUE,
     GREY,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.statistics.tfidf import tfidf_blocks
+from nla_release.diagnostics.text_retrieval import tfidf_blocks
 
 
 def tfidf_cosines(queries, documents):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.errors import DataError
-from nla_release.evidence import shingles
-from nla_release.evidence.shingles import (
+from nla_release.evidence import training_documents
+from nla_release.evidence.training_documents import (
     ShinglesBuilder,
     hashes_of_rows,
     label_hash,
@@ -50,7 +50,7 @@ def test_a_file_reads_back_and_is_the_same_for_the_same_texts(tmp_path):
 
 
 def test_a_sample_stays_small_whatever_the_corpus(monkeypatch):
-    monkeypatch.setattr(shingles, "MAX_SHINGLES", 100)
+    monkeypatch.setattr(training_documents, "MAX_SHINGLES", 100)
     builder = ShinglesBuilder()
     for at in range(40):
         builder.add_document(" ".join(f"w{at}x{word}" for word in range(60)))
@@ -69,7 +69,7 @@ def test_a_sample_stays_small_whatever_the_corpus(monkeypatch):
 def test_files_of_different_sampling_are_merged_to_the_coarser(tmp_path, monkeypatch):
     write_shingles(tmp_path / "a.safetensors", training_shingles(TEXT))
     with monkeypatch.context() as patch:
-        patch.setattr(shingles, "MAX_SHINGLES", 4)
+        patch.setattr(training_documents, "MAX_SHINGLES", 4)
         coarse = training_shingles("many other words " * 3 + TEXT[::-1], TEXT)
         write_shingles(tmp_path / "b.safetensors", coarse)
     merged = merged_shingles([tmp_path / "a.safetensors", tmp_path / "b.safetensors"])
@@ -100,16 +100,16 @@ def stored(path, *, header=HEADER, hashes=(1, 2), labels=(3,), dtype=np.uint64, 
         ({"header": "[" * 100_000}, "not valid JSON"),
         ({"header": HEADER | {"words": 7}}, "words"),
         ({"header": HEADER | {"documents": 0}}, "documents"),
-        ({"header": HEADER | {"shingles_one_in": 3}}, "no power of two"),
+        ({"header": HEADER | {"shingles_one_in": 3}}, "not a power of two"),
         ({"header": HEADER | {"shingles_one_in": 2**41}}, "shingles_one_in"),
         ({"header": HEADER | {"shingles_one_in": 2}}, "not a sorted sample of one hash in 2"),
         ({"header": HEADER | {"more": 1}}, "more"),
         ({"hashes": (2, 1)}, "not a sorted sample"),
         ({"hashes": (1, 1)}, "not a sorted sample"),
-        ({"hashes": [[1, 2]]}, "no list of 64-bit hashes"),
-        ({"dtype": np.float32}, "no list of 64-bit hashes"),
+        ({"hashes": [[1, 2]]}, "not a list of 64-bit hashes"),
+        ({"dtype": np.float32}, "not a list of 64-bit hashes"),
         ({"other": True}, "holds other tensors"),
-        ({"hashes": range(shingles.MAX_SHINGLES + 1)}, "holds 180001 hashes"),
+        ({"hashes": range(training_documents.MAX_SHINGLES + 1)}, "holds 180001 hashes"),
         ({"hashes": range(270_000)}, "is larger than"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_file_without_its_record_is_refused(tmp_path):
     path = tmp_path / "s.safetensors"
     tensors = {name: np.array([1], np.uint64) for name in ("shingles", "labels")}
     path.write_bytes(safetensors.numpy.save(tensors))
-    with pytest.raises(DataError, match="lacks its record"):
+    with pytest.raises(DataError, match="has no metadata"):
         read_shingles(path)
     with pytest.raises(DataError, match="does not exist"):
         read_shingles(tmp_path / "none.safetensors")

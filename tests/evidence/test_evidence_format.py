@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.calibration.json_schemas import schema_text
 from nla_release.errors import EvidenceError
+from nla_release.evidence.parts import first_with_text
 from nla_release.evidence.records import ProbeRecord, Row, TrainingOverlap
-from nla_release.evidence.vectors import first_with_text
 from nla_release.io.schema import parse
 from nla_release.release.config import QUICK, chosen_probes
 from tests.builders import evidence_parts, make_evidence
-from tests.calibration.test_evidence import edit_row, edit_run, edit_vectors, refused
+from tests.evidence.test_evidence import edit_row, edit_run, edit_vectors, refused
 
 ASKING = (
     "text-controls",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.errors import EvidenceError
-from nla_release.evidence.shuffle import other_rows
+from nla_release.evidence.controls import other_rows
 from tests.builders import evidence_parts
 
 
