@@ -71,7 +71,7 @@ from nla_release.diagnostics.model import Seen
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
 from nla_release.contract.explanation import Explanation
-from nla_release.calibration.calibration_text import calibration_table
+from nla_release.calibration.tables import calibration_table
 from nla_release.release.config import Evaluation, chosen_probes
 from tests.builders import evidence_parts
 
