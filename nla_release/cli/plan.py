@@ -6,8 +6,7 @@ import click
 
 from nla_release.cli.edge import say, tell
 from nla_release.cli.version import VERSION
-from nla_release.hub.plan import Plan, Wishes, make_plan
-from nla_release.hub.preflight import foreseen
+from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.output.plan_json import plan_json
@@ -58,7 +57,7 @@ def command(
     """
     quiet_client(say)
     release = read_release(path)
-    wishes = Wishes(
+    options = PushOptions(
         private,
         overwrite_card,
         allow_lower,
@@ -66,11 +65,11 @@ def command(
         addendum=addendum,
     )
     hub = Hub.from_environment(writing=False)
-    plan = foreseen(make_plan(release.dist, version, hub, wishes), hub)
+    plan = foreseen(make_plan(release.dist, version, hub, options), hub)
     return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
 
 
 def show(plan: Plan, form: str) -> int:
     """Print a plan, and give the exit code: 1 when the push would be refused."""
     tell(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
-    return _REFUSED if plan.obstacles else 0
+    return _REFUSED if plan.blockers else 0

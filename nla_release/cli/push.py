@@ -15,9 +15,7 @@ from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
-from nla_release.hub.merging import take_over
-from nla_release.hub.plan import Plan, Wishes, make_plan
-from nla_release.hub.preflight import foreseen
+from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan, take_over
 from nla_release.hub.push import push
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.hub_client.remote import Hub
@@ -117,21 +115,21 @@ def command(
         raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
     release = read_release(path)
     waived = tuple(release.config.waivers)
-    wishes = Wishes(
+    options = PushOptions(
         private, overwrite_card, allow_lower, rebase, replace_unfinished, waived, addendum
     )
     with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
-        plan = make_plan(release.dist, version, hub, wishes)
+        plan = make_plan(release.dist, version, hub, options)
         if dry_run:
             code = show(foreseen(plan, hub), form)
             if signer is not None:
                 say(f"note: a push would sign both release.json with {signer.named}")
             say("hint: nothing was written; run it again without --dry-run")
             return code
-        if not plan.obstacles and (taken := take_over(plan)):
+        if not plan.blockers and (taken := take_over(plan)):
             for line in taken:
                 say(line)
-            plan = make_plan(release.dist, version, hub, wishes)
+            plan = make_plan(release.dist, version, hub, options)
         journal = Journal(release.dist, plan.release_id, hub.endpoint)
         push(
             plan,

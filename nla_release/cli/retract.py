@@ -12,9 +12,7 @@ from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hu
 from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError
 from nla_release.history.log import read_history
-from nla_release.hub.retract import examine, retract
-from nla_release.hub.retraction import plan_retraction
-from nla_release.hub.withdrawing import Withdrawal
+from nla_release.hub.retract import Retraction, examine, plan_retraction, retract
 from nla_release.output.retraction_text import retraction_lines
 from nla_release.release.folder import ROLES, Release, read_release
 
@@ -48,11 +46,11 @@ def command(
     """
     release = read_release(path)
     repos = {role: release.repo_id(role, version) for role in ROLES}
-    withdrawal = Withdrawal(
+    retraction = Retraction(
         version, reason, datetime.now(UTC).date(), successor, _repos(release, version, successor)
     )
     with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
-        plan = plan_retraction(hub, repos, withdrawal, read_history(release.history))
+        plan = plan_retraction(hub, repos, retraction, read_history(release.history))
         for line in retraction_lines(plan):
             (tell if dry_run else say)(line)
         if plan.note:

@@ -3,7 +3,7 @@
 * `place` reads how people write a place on the Hub, and brings files from there.
 * `client` gives the Hub's client timeouts, `client_errors` its errors words. `questions` are what a
   Hub is asked through it, `remote` what is done there besides, `remote_state` what is found.
-* `plan` says what a push would do: by `comparison` of the files, with the `obstacles` in its way
+* `plan` says what a push would do: by `comparison` of the files, with the `blockers` in its way
   and what is `hand_written` on the card, which `merging` takes over. `predecessor` is the version
   before in repositories of its own.
 * `push` does it, step by step: `act` is how far it has come, `once` what it does once whatever

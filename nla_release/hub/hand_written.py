@@ -1,20 +1,36 @@
-"""What people wrote into a card on the Hub, and how it outlives the next push.
+"""Hand-written sections and other user edits of a card on the Hub.
 
-Between two comments that no reader sees, a card on the Hub belongs to whoever edits it there:
+The text between two invisible comments of a card belongs to whoever edits it on the Hub:
 
     <!-- nla-release:keep thanks -->
     We thank everybody who lent us a GPU.
     <!-- nla-release:end-keep thanks -->
 
-Such a part is merged into the rendered card, under its name, before anything else is done with it.
-So release.json lists the card as it is published, and the rules judge it. An edit anywhere else
-makes the push refuse the card: nobody can know whether it may be lost.
+Such a section is merged into the rendered card before the push, so that release.json and the rules
+cover the card as it is published. Any other edit is a blocker: nobody can know whether it may be
+lost.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
+
+from nla_release.errors import InputError
+from nla_release.hub_client.remote import Hub
+from nla_release.hub_client.remote_state import RemoteState
+from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.release.manifest import (
+    FILE_NAME,
+    SIGNATURE_FILE_NAME,
+    FileRecord,
+    Manifest,
+    dump_manifest,
+)
+from nla_release.release.release_id import read_id
+
+CARD_NAME = "README.md"
 
 _COMMENT = re.compile(
     r"^<!-- nla-release:(?P<ends>end-)?keep (?P<name>[a-z][a-z0-9-]{0,39}) -->\r?$", re.MULTILINE
@@ -23,10 +39,10 @@ _COMMENT = re.compile(
 
 @dataclass(frozen=True)
 class HandWritten:
-    """What a card on the Hub holds that the rendered one does not.
+    """What a card on the Hub contains and the rendered one does not.
 
-    `parts` are to be merged, by name, with their comments; `edits` is how many places outside of
-    such parts somebody edited since the card was published. `unreadable` says why nobody can tell.
+    `parts` are the sections to merge, by name, with their comments. `edits` counts edited places
+    outside of sections. `unreadable` is the reason why the card cannot be compared.
     """
 
     parts: dict[str, str]
@@ -38,12 +54,12 @@ NOTHING = HandWritten({})
 
 
 def kept_parts(card: str) -> dict[str, str]:
-    """The parts of a card that are to be kept, by name; of two with one name, the last."""
+    """The hand-written sections of a card, by name; the last one if a name occurs twice."""
     return {name: card[place] for name, place in _places(card)}
 
 
 def merged(card: str, parts: dict[str, str]) -> str:
-    """The card with these parts: in place of those of the same name, or else at its end."""
+    """The card with these sections, which replace those of the same name or are appended."""
     present = kept_parts(card)
     card = _rewritten(card, parts.get)
     missing = [text for name, text in parts.items() if name not in present]
@@ -51,12 +67,12 @@ def merged(card: str, parts: dict[str, str]) -> str:
 
 
 def hand_written(rendered: str, remote: str, released: str | None) -> HandWritten:
-    """Compare the card on the Hub with the one rendered here and the one last published.
+    """Compare the card on the Hub with the rendered and the last published one.
 
     Args:
         rendered: the card of this release.
-        remote: the card on the Hub's branch.
-        released: what our last push made the card; None when no push of ours did.
+        remote: the card on main.
+        released: the card of the last push; None if there was none.
     """
     mine = kept_parts(rendered)
     parts = {name: text for name, text in kept_parts(remote).items() if mine.get(name) != text}
@@ -66,9 +82,9 @@ def hand_written(rendered: str, remote: str, released: str | None) -> HandWritte
 
 
 def _places(card: str) -> Iterator[tuple[str, slice]]:
-    """The name of each part and where it stands: from its comment to the next that ends it.
+    """The name and place of each section: from its comment to the next one that ends it.
 
-    One look at each comment, because what stands on a Hub may be millions that nothing ends.
+    Linear in the number of comments, because a hostile card may have millions without an end.
     """
     ends: dict[str, re.Match[str]] = {}
     ended = []
@@ -79,13 +95,13 @@ def _places(card: str) -> Iterator[tuple[str, slice]]:
             ended.append((comment, ends[comment["name"]]))
     last = -1
     for begin, end in reversed(ended):
-        if begin.start() > last:  # a part inside of another is text of it
+        if begin.start() > last:  # a section inside another is part of its text
             last = end.end()
             yield begin["name"], slice(begin.start(), last)
 
 
 def _rewritten(card: str, give: Callable[[str, str], str]) -> str:
-    """The card with another text for each part, given its name and its text."""
+    """The card with each section replaced by `give(name, text)`."""
     pieces, last = [], 0
     for name, place in _places(card):
         pieces += [card[last : place.start], give(name, card[place])]
@@ -94,7 +110,7 @@ def _rewritten(card: str, give: Callable[[str, str], str]) -> str:
 
 
 def _generated(card: str) -> list[str]:
-    """The lines of a card that are not between such comments; empty ones do not count."""
+    """The lines of a card outside of sections, without empty lines."""
     rest = _rewritten(card, lambda _name, _text: "")
     return [line.rstrip() for line in rest.splitlines() if line.strip()]
 
@@ -102,3 +118,77 @@ def _generated(card: str) -> list[str]:
 def _edits(old: list[str], new: list[str]) -> int:
     opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return sum(kind != "equal" for kind, *_ in opcodes)
+
+
+def drift(
+    hub: Hub, repo: str, folder: Path, state: RemoteState, earlier: Manifest | None
+) -> HandWritten:
+    """User edits of the card on main since the last push.
+
+    Args:
+        hub: where the repository is.
+        repo: its id.
+        folder: the rendered or staged release.
+        state: main, with a card.
+        earlier: the release.json there, if it is a release.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    try:
+        remote = hub.read(repo, CARD_NAME, state)
+    except InputError as error:
+        return HandWritten({}, unreadable=error.message)
+    record = earlier.files.get(CARD_NAME) if earlier else None
+    if record is None:
+        return hand_written(_rendered(folder), remote, released=None)
+    if sha256_bytes(remote.encode()) == record.sha256:
+        return hand_written(_rendered(folder), remote, released=remote)
+    return hand_written(_rendered(folder), remote, _card_of_last_push(hub, repo, state, record))
+
+
+def parts_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str, str]:
+    """The sections of a published card that the rendered one lacks.
+
+    Raises:
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    try:
+        card = hub.read(repo, CARD_NAME, state)
+    except InputError:  # not the card of a push
+        return {}
+    return hand_written(_rendered(folder), card, released=card).parts
+
+
+def _card_of_last_push(hub: Hub, repo: str, state: RemoteState, record: FileRecord) -> str | None:
+    """The card of the last push, from the newest commit that contains it."""
+    for commit in hub.commits(repo):
+        if read_id(commit.description) is not None or commit.id in state.tags.values():
+            then = hub.state(repo, commit.id)
+            if then is None or CARD_NAME not in then.files:
+                continue
+            try:
+                card = hub.read(repo, CARD_NAME, then)
+            except InputError:  # another card, under somebody else's tag
+                continue
+            if sha256_bytes(card.encode()) == record.sha256:
+                return card
+    return None
+
+
+def _rendered(folder: Path) -> str:
+    return (folder / CARD_NAME).read_bytes().decode()
+
+
+def merge_sections(folder: Path, manifest: Manifest, parts: dict[str, str]) -> None:
+    """Write hand-written sections into a rendered card and its entry in release.json.
+
+    Raises:
+        EnvironmentProblem: the files cannot be written.
+    """
+    card = merged(_rendered(folder), parts).encode()
+    record = FileRecord(sha256=sha256_bytes(card), size=len(card))
+    files = {**manifest.files, CARD_NAME: record}
+    write_atomic(folder / CARD_NAME, card)
+    (folder / SIGNATURE_FILE_NAME).unlink(missing_ok=True)  # it signs the earlier release.json
+    write_atomic(folder / FILE_NAME, dump_manifest(manifest.model_copy(update={"files": files})))

@@ -1,9 +1,9 @@
-"""Publishing a pair: both repositories complete before either is tagged.
+"""Publish a pair: both repositories are complete before either is tagged.
 
-A reader loads a pair by its tag, so what lies on main before the tags are set is not yet released.
-The steps below stand in the order in which they are done. Each is told to the journal when it is
-finished, and each looks at what the Hub has and does what is missing: the same command continues a
-push that was cut off anywhere, and a push of published bytes does nothing.
+Users load a pair by its tag, so a commit on main is not released before its tag is set. The steps
+below are in the order of execution. Each compares with the Hub, does what is missing, and records
+itself in the journal. So the same command continues a push that stopped anywhere, and a push of a
+published release does nothing.
 """
 
 import tempfile
@@ -16,22 +16,12 @@ from huggingface_hub import CommitOperationAdd
 
 from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
-from nla_release.hub.act import Act, refuse_obstacles
-from nla_release.hub.adoption import described, intruder
+from nla_release.hub.blockers import long_ids
+from nla_release.hub.earlier_releases import described, intruder
 from nla_release.hub.journal import Journal
-from nla_release.hub.obstacles import long_ids
-from nla_release.hub.once import (
-    adopted,
-    changed_files,
-    commit_once,
-    create_once,
-    overtaken,
-    tag_once,
-)
-from nla_release.hub.payload import checked_payload
-from nla_release.hub.plan import Plan, RepoPlan
-from nla_release.hub.preflight import check_access, check_card
-from nla_release.hub.staging import check_bytes, check_room, stage
+from nla_release.hub.plan import Plan, RepoPlan, check_access, check_card
+from nla_release.hub.push_run import PushRun, changed_files, refuse_blockers
+from nla_release.hub.staging import check_bytes, check_room, checked_payload, stage
 from nla_release.hub_client.client import Say
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, compare
@@ -55,130 +45,130 @@ def push(
     check: Callable[[], None],
     signer: Signer | None = None,
 ) -> None:
-    """Carry a plan out.
+    """Execute a plan.
 
     Args:
-        plan: of both repositories as they are.
+        plan: the plan of both repositories.
         hub: where they are.
-        journal: is told of every step that was finished.
-        say: tells it to a person.
-        check: refuses a release that does not pass `nla-release check`.
-        signer: signs both release.json, or has signed them in an earlier run.
+        journal: records every finished step.
+        say: reports progress to the user.
+        check: raises an error if the release does not pass `nla-release check`.
+        signer: signs both release.json, or did so in an earlier run.
 
     Raises:
-        RefusedError: the release does not pass, there are obstacles, the remote moved, or the Hub
-            refuses the files.
-        InputError: a file is not as it was rendered.
+        RefusedError: the release does not pass, there are blockers, main moved, or the Hub refuses
+            the files.
+        InputError: a file differs from release.json.
         EnvironmentProblem: the token may not write, the disk is full, or the Hub cannot be reached.
         PartlyPublishedError: one of these, after something became public.
-        KeyboardInterrupt: after saying what is public.
+        KeyboardInterrupt: after a report of what is public.
     """
-    act = Act(plan, hub, journal, say)
-    if not act.untagged:  # nothing of it is left half done
-        refuse_obstacles(plan.repos)
+    run = PushRun(hub, say, plan, journal)
+    if not run.untagged:
+        refuse_blockers(plan.repos)
         if signer is not None:
-            _take_over_signature(act, signer)
+            _take_over_signature(run, signer)
         _nothing_to_do(plan, say)
         return
     try:
-        refuse_obstacles(plan.repos)
-        act.say_what_is_left()
+        refuse_blockers(plan.repos)
+        run.say_what_is_left()
         if signer is not None:
-            _drop_stale_signature(act)
+            _drop_stale_signature(run)
         check()
-        preflight(act)
+        preflight(run)
         if signer is not None:
-            sign(act, signer)
-        act.begun = True
-        create(act)
-        with staged(act), ExitStack() as files:
-            commit(act, upload(act, files))
-            verify(act)
-            tag(act)
-            final_verify(act)
+            sign(run, signer)
+        run.begun = True
+        create(run)
+        with staged(run), ExitStack() as files:
+            commit(run, upload(run, files))
+            verify(run)
+            tag(run)
+            final_verify(run)
     except KeyboardInterrupt:
-        say(f"interrupted. Public so far: {act.known}")
-        if act.begun and act.untagged:
-            names = " and ".join(repo.repo for repo in act.untagged)
+        say(f"interrupted. Public so far: {run.known}")
+        if run.begun and run.untagged:
+            names = " and ".join(repo.repo for repo in run.untagged)
             say(
-                "note: this is what this push saw. It did not look again after the interruption;"
-                f" a request that it had sent may still change {names}"
+                "note: the Hub was not read again after the interruption; a request that was sent"
+                f" before may still change {names}"
             )
         raise
-    except Exception as error:  # of whatever kind: it hides nothing that is public
-        act.look_again()
-        if act.public:
-            raise act.broken_off(error) from error
-        if act.empty or act.unseen:
-            say(f"Public so far: {act.known}")
+    except Exception as error:  # of any kind: what is public must be reported
+        run.look_again()
+        if run.public:
+            raise run.broken_off(error) from error
+        if run.empty or run.unseen:
+            say(f"Public so far: {run.known}")
         raise
 
 
-def preflight(act: Act) -> None:
-    """Whatever else can be known before anything is written."""
-    notes = [note for repo in act.untagged for note in check_access(act.hub, repo)]
-    for repo in act.uncommitted:
-        check_card(act.hub, repo)
-    copies = [(repo.folder, repo.manifest) for repo in act.uncommitted]
+def preflight(run: PushRun) -> None:
+    """Check everything else that can be checked before the first write."""
+    notes = [note for repo in run.untagged for note in check_access(run.hub, repo)]
+    for repo in run.uncommitted:
+        check_card(run.hub, repo)
+    copies = [(repo.folder, repo.manifest) for repo in run.uncommitted]
     check_room(copies, Path(tempfile.gettempdir()))
-    for note in [*(note for repo in act.untagged for note in repo.notes), *notes]:
-        act.say(f"note: {note}")
-    for repo in act.untagged:
+    for note in [*(note for repo in run.untagged for note in repo.notes), *notes]:
+        run.say(f"note: {note}")
+    for repo in run.untagged:
         if repo.left_alone:
-            act.say(f"{repo.repo}: {repo.left_alone}")
-    act.journal.finished("preflight")
-    act.say("preflight passed: access, names, cards and disk")
+            run.say(f"{repo.repo}: {repo.left_alone}")
+    run.journal.finished("preflight")
+    run.say("preflight passed: access, names, cards and disk")
 
 
-def sign(act: Act, signer: Signer) -> None:
-    """Both release.json are signed, once: what is on the Hub already keeps the signature it has."""
-    if len(act.uncommitted) < len(act.plan.repos):
-        _take_over_signature(act, signer)
+def sign(run: PushRun, signer: Signer) -> None:
+    """Sign both release.json, unless they are signed already; a signature on the Hub stays."""
+    if len(run.uncommitted) < len(run.plan.repos):
+        _take_over_signature(run, signer)
     else:
-        folders = _folders(act)
+        folders = _folders(run)
         released = read_released(folders)
         found = {read_signature(folder) for folder in folders.values()}
         kept = found.pop() if len(found) == 1 else None
         if kept is None or not signer.made(kept, released):
             write_signature(folders, signer.sign(released))
-            act.say(f"signed both release.json with {signer.named}")
-    for repo in act.uncommitted:
-        act.now(act.planned_again(repo))
-    act.journal.finished("sign")
+            run.say(f"signed both release.json with {signer.named}")
+    for repo in run.uncommitted:
+        run.now(run.planned_again(repo))
+    run.journal.finished("sign")
 
 
-def _take_over_signature(act: Act, signer: Signer) -> None:
-    """Give `dist/` the signature that the release has on the Hub.
+def _take_over_signature(run: PushRun, signer: Signer) -> None:
+    """Copy the signature that the release has on the Hub to `dist/`.
 
     Raises:
-        RefusedError: it has none there, or somebody else's.
+        RefusedError: it has none there, or one by another signer.
     """
-    folders = _folders(act)
+    folders = _folders(run)
     released = read_released(folders)
-    for repo in act.plan.repos:
+    for repo in run.plan.repos:
         commit = repo.tagged or repo.committed
         if commit is None:
             continue
-        state = act.seen(repo.repo, commit)
+        state = run.seen(repo.repo, commit)
         if SIGNATURE_FILE_NAME not in state.files:
             raise RefusedError(
                 f"{repo.repo}: this release is on the Hub without a signature ({commit[:12]}), and"
-                " a release gets none afterwards",
-                hint="run the same command without --sign; or publish the next version with it",
+                " none can be added later",
+                hint="run the same command without --sign, or sign the next version",
             )
-        signature = act.hub.read(repo.repo, SIGNATURE_FILE_NAME, state).encode()
+        signature = run.hub.read(repo.repo, SIGNATURE_FILE_NAME, state).encode()
         if not signer.made(signature, released):
             raise RefusedError(
                 f"{repo.repo}: {SIGNATURE_FILE_NAME} on the Hub ({commit[:12]}) is not by"
                 f" {signer.named}",
-                hint="look at who pushed it; publish the next version with your own signature",
+                hint="find out who pushed it; publish the next version with your own signature",
             )
         write_signature(folders, signature)
 
 
-def _drop_stale_signature(act: Act) -> None:
-    """A signature of files that were changed since is made again, and is no finding until then."""
-    folders = _folders(act)
+def _drop_stale_signature(run: PushRun) -> None:
+    """Delete a signature of files that changed since, so that check passes and sign renews it."""
+    folders = _folders(run)
     released = read_released(folders)
     found = [read_signature(folder) for folder in folders.values()]
     if any(each is not None and mismatch(each, released) for each in found):
@@ -186,147 +176,147 @@ def _drop_stale_signature(act: Act) -> None:
             (folder / SIGNATURE_FILE_NAME).unlink(missing_ok=True)
 
 
-def _folders(act: Act) -> dict[Role, Path]:
-    return {repo.role: repo.folder for repo in act.plan.repos}
+def _folders(run: PushRun) -> dict[Role, Path]:
+    return {repo.role: repo.folder for repo in run.plan.repos}
 
 
-def create(act: Act) -> None:
-    """The repositories exist, empty or as planned; a new one is seen by whom it was meant for."""
-    for repo in act.untagged:
+def create(run: PushRun) -> None:
+    """Create missing repositories, with the planned visibility."""
+    for repo in run.untagged:
         if repo.head is not None:
             continue
-        state = create_once(act, repo)
-        act.now(replace(repo, head=state.head))
+        state = run.create(repo)
+        run.now(replace(repo, head=state.head))
         if state.private != repo.private:
             raise RefusedError(
-                f"{repo.repo} was to be {repo.visibility}, and the Hub made it otherwise",
-                hint="nothing was uploaded; change it on its settings page, and run it again",
+                f"{repo.repo} was to be {repo.visibility}, and the Hub created it otherwise",
+                hint="nothing was uploaded; change it on its settings page, then run the same"
+                " command again",
             )
-        for obstacle in long_ids(repo.repo, state):
-            raise RefusedError(obstacle.message, hint=obstacle.hint)
-        if note := act.hub.check_write(repo.repo):
-            act.say(f"note: {note}")
+        for blocker in long_ids(repo.repo, state):
+            raise RefusedError(blocker.message, hint=blocker.hint)
+        if note := run.hub.check_write(repo.repo):
+            run.say(f"note: {note}")
         if state.files:
-            act.now(act.planned_again(repo))
-        act.journal.finished("create", repo=repo.repo, commit=state.head)
-        act.say(f"created {repo.repo} ({repo.visibility})")
+            run.now(run.planned_again(repo))
+        run.journal.finished("create", repo=repo.repo, commit=state.head)
+        run.say(f"created {repo.repo} ({repo.visibility})")
 
 
 @contextmanager
-def staged(act: Act) -> Iterator[None]:
-    """A private copy, hashed: nobody edits a file between its hash and its upload."""
-    before = act.plan
+def staged(run: PushRun) -> Iterator[None]:
+    """Work on a hashed copy, so that no file can change between its hash and its upload."""
+    before = run.plan
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        for repo in act.uncommitted:
+        for repo in run.uncommitted:
             stage(repo.folder, repo.manifest, Path(name) / repo.role)
-            checked_payload(Path(name) / repo.role, repo.role, before.wishes.waived)
-            act.now(replace(repo, folder=Path(name) / repo.role))
-            act.journal.finished("stage", repo=repo.repo)
-        if act.plan != before:
-            act.say("staged a private copy: hashes as in release.json, nothing that may not leave")
+            checked_payload(Path(name) / repo.role, repo.role, before.options.waived)
+            run.now(replace(repo, folder=Path(name) / repo.role))
+            run.journal.finished("stage", repo=repo.repo)
+        if run.plan != before:
+            run.say("staged a copy: hashes match release.json, no secrets, no unlisted files")
         yield
 
 
-def upload(act: Act, files: ExitStack) -> dict[str, list[CommitOperationAdd]]:
-    """The bytes of both lie on the Hub before either is committed; gives what commits them."""
+def upload(run: PushRun, files: ExitStack) -> dict[str, list[CommitOperationAdd]]:
+    """Upload the large files of both before either is committed; returns the operations."""
     uploaded = {}
-    for repo in act.uncommitted:
-        additions = files.enter_context(act.hub.additions(repo.folder, changed_files(repo)))
-        act.hub.upload(repo.repo, additions)
+    for repo in run.uncommitted:
+        additions = files.enter_context(run.hub.additions(repo.folder, changed_files(repo)))
+        run.hub.upload(repo.repo, additions)
         uploaded[repo.repo] = additions
-        act.journal.finished("upload", repo=repo.repo)
+        run.journal.finished("upload", repo=repo.repo)
         size = sum(record.size for record in changed_files(repo).values())
-        act.say(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
+        run.say(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
     return uploaded
 
 
-def commit(act: Act, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
-    """One commit per repository, on top of the commit that the plan was made against."""
-    for repo in act.uncommitted:  # neither is begun when one of them cannot be had
-        moved = act.hub.head(repo.repo) != repo.head
-        if moved and not adopted(act, repo) and not act.plan.wishes.rebase:
-            raise overtaken(act, repo)
-    for repo in act.uncommitted:
-        done = commit_once(act, repo, uploaded[repo.repo])
+def commit(run: PushRun, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
+    """Make one commit per repository, on top of the commit that the plan was made for."""
+    for repo in run.uncommitted:  # before the first commit
+        moved = run.hub.head(repo.repo) != repo.head
+        if moved and not run.adopted(repo) and not run.plan.options.rebase:
+            raise run.overtaken(repo)
+    for repo in run.uncommitted:
+        done = run.commit(repo, uploaded[repo.repo])
         assert done.committed is not None, "committed"
-        act.now(done)
-        act.journal.finished("commit", repo=repo.repo, commit=done.committed)
-        act.say(f"committed {repo.repo} ({done.committed[:12]})")
+        run.now(done)
+        run.journal.finished("commit", repo=repo.repo, commit=done.committed)
+        run.say(f"committed {repo.repo} ({done.committed[:12]})")
 
 
-def verify(act: Act) -> None:
-    """Both commits hold exactly the release, have its id, and overwrote nobody's commit."""
-    for repo in act.untagged:
+def verify(run: PushRun) -> None:
+    """Check that both commits contain exactly the release, and overwrote no other commit."""
+    for repo in run.untagged:
         assert repo.committed is not None, "committed"
-        state = act.seen(repo.repo, repo.committed)
+        state = run.seen(repo.repo, repo.committed)
         _refuse_other_files(repo, state)
-        _refuse_misplaced(act, repo, repo.committed)
-        act.journal.finished("verify", repo=repo.repo, commit=repo.committed)
-        act.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
+        _refuse_misplaced(run, repo, repo.committed)
+        run.journal.finished("verify", repo=repo.repo, commit=repo.committed)
+        run.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
 
 
-def tag(act: Act) -> None:
-    """Both tags, now that both repositories are whole."""
-    for repo in act.untagged:
+def tag(run: PushRun) -> None:
+    """Set both tags, now that both repositories are complete."""
+    for repo in run.untagged:
         assert repo.committed is not None, "committed"
-        name, found = act.plan.tag, tag_once(act, repo, repo.committed)
+        name, found = run.plan.tag, run.tag(repo, repo.committed)
         if found != repo.committed:
             raise RefusedError(
                 f"{repo.repo}: tag {name} points at {found or 'nothing'}, not at {repo.committed}",
-                hint="tags are never moved; look at who set it",
+                hint="tags are never moved; find out who set it",
             )
-        act.now(replace(repo, tagged=found))
-        act.journal.finished("tag", repo=repo.repo, commit=found)
-        act.say(f"tagged {repo.repo} {name}")
+        run.now(replace(repo, tagged=found))
+        run.journal.finished("tag", repo=repo.repo, commit=found)
+        run.say(f"tagged {repo.repo} {name}")
 
 
-def final_verify(act: Act) -> None:
-    """What a reader gets who asks for the tag, of both."""
-    for repo in act.plan.repos:
-        state, own = act.seen(repo.repo, act.plan.tag), repo.manifest.tag
+def final_verify(run: PushRun) -> None:
+    """Check what a user gets who downloads the tag, of both."""
+    for repo in run.plan.repos:
+        state, own = run.seen(repo.repo, run.plan.tag), repo.manifest.tag
         if state.head != repo.tagged:
-            raise RefusedError(f"{repo.repo}: {act.plan.tag} is {state.head}, not {repo.tagged}")
+            raise RefusedError(f"{repo.repo}: {run.plan.tag} is {state.head}, not {repo.tagged}")
         if repo.original not in (None, state.tags.get(own)):
             raise RefusedError(
-                f"{repo.repo}: {own} does not point at {repo.original} any more",
-                hint="this push sets no tag but its own; look at who moved it",
+                f"{repo.repo}: {own} no longer points at {repo.original}",
+                hint="this push sets only its own tag; find out who moved the other",
             )
         _refuse_other_files(repo, state)
-    act.journal.finished("final-verify")
-    act.say(f"published {act.plan.tag}, both verified by tag:")
-    for repo in act.plan.repos:
-        act.say(f"  {repo.role}  {act.hub.url(repo.repo, act.plan.tag)}")
+    run.journal.finished("final-verify")
+    run.say(f"published {run.plan.tag}, both verified by tag:")
+    for repo in run.plan.repos:
+        run.say(f"  {repo.role}  {run.hub.url(repo.repo, run.plan.tag)}")
 
 
-def _refuse_misplaced(act: Act, repo: RepoPlan, commit: str) -> None:
-    """Refuse a commit that overwrote another, or that the Hub does not list as it was sent."""
-    listed = act.listed(repo.repo, commit)
+def _refuse_misplaced(run: PushRun, repo: RepoPlan, commit: str) -> None:
+    """Refuse a commit that overwrote another, or whose message the Hub changed."""
+    listed = run.listed(repo.repo, commit)
     below = intruder(listed, commit, repo.parent)
-    if below is not None and read_id(below.description) == act.plan.release_id:
+    if below is not None and read_id(below.description) == run.plan.release_id:
         raise RefusedError(
             f"{repo.repo}: another push of this release committed it at the same time, as"
             f" {below.id[:12]} and {commit[:12]}",
-            hint="run the same command again: it goes on with the first of both commits",
+            hint="run the same command again: it continues with the first of both commits",
         )
     if below is not None:
         raise RefusedError(
             f"{repo.repo}: the Hub put the release on top of a commit that it should have"
             f" refused it for: {described(below)}",
-            hint="look at what that commit changed, then publish the next version: readers"
-            " could not tell this commit from one that was put there later",
+            hint="look at what that commit changed, then publish the next version: users"
+            " cannot tell this commit from one that was added later",
         )
     made = next((each for each in listed if each.id == commit), None)
-    sent = (title(act.plan.tag), act.plan.release_id)
+    sent = (title(run.plan.tag), run.plan.release_id)
     if made is None or (made.title, read_id(made.description)) != sent:
         raise RefusedError(
-            f"{repo.repo}: the Hub does not give back title and description of {commit[:12]} as"
-            " they were sent, and `nla-release verify` knows a release by them; no tag was set",
+            f"{repo.repo}: the Hub does not return title and description of {commit[:12]} as"
+            " they were sent, and `nla-release verify` needs them; no tag was set",
             hint="publish to a Hub that keeps the descriptions of commits",
         )
 
 
 def _nothing_to_do(plan: Plan, say: Say) -> None:
-    refuse_obstacles(plan.repos)
     for repo in plan.repos:
         check_bytes(repo.folder, repo.manifest)
     names = " and ".join(repo.repo for repo in plan.repos)
@@ -337,6 +327,6 @@ def _refuse_other_files(repo: RepoPlan, state: RemoteState) -> None:
     files = compare(repo.folder, repo.manifest, state)
     if wrong := [file.name for file in files if file.change != "keep"]:
         raise RefusedError(
-            f"{repo.repo}: what arrived is not what was sent: {', '.join(wrong[:6])}",
-            hint="no reader should use this commit; look for who changed it",
+            f"{repo.repo}: the commit differs from what was sent: {', '.join(wrong[:6])}",
+            hint="do not use this commit; find out who changed it",
         )

@@ -1,45 +1,285 @@
-"""Retracting a version that is published: both cards say so, and nothing is deleted.
+"""Retract a published version: both cards say so, and nothing is deleted.
 
-Each repository gets one commit on top of main. Tags stay where they are. The same command continues
-a retraction that was cut off: what a repository says already is not said again.
+Everything is read from the Hub, so a version can be retracted long after its folder is gone. The
+retraction is an entry in HISTORY.md. Cards, RELEASE_CALIBRATION.md and release.json are updated to
+match; the rest of each file stays byte for byte. Each repository gets one commit on top of main,
+and tags stay where they are. The same command continues a retraction that stopped in between.
 """
 
+import re
 import tempfile
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
-from nla_release.errors import (
-    NlaReleaseError,
-    PartlyPublishedError,
-    RefusedError,
-    one_line,
+from nla_release.cards.blocks import block_places, marked, regenerated
+from nla_release.cards.mended_front_matter import mended_front_matter, read_front_matter
+from nla_release.contract.sidecar import Role
+from nla_release.errors import ConfigError, InputError, RefusedError
+from nla_release.history.log import Entry, Record, Withdrawn, append, read_log
+from nla_release.history.retractions import (
+    RETRACTING,
+    WITHDRAWN,
+    new_version,
+    retracted_block,
+    withdrawing,
+    withdrawn_block,
 )
-from nla_release.hub.act import A_DEFECT, AGAIN
-from nla_release.hub.adoption import changed_since, described, intruder
-from nla_release.hub.drift import CARD_NAME
-from nla_release.hub.payload import checked_payload
-from nla_release.hub.retraction import RetractionPlan, Told, record_of
+from nla_release.hub.earlier_releases import described, intruder, other_logs, released
+from nla_release.hub.hand_written import CARD_NAME
+from nla_release.hub.run import HubRun
+from nla_release.hub.staging import checked_payload
+from nla_release.hub_client.card_metadata import FRONT_MATTER
 from nla_release.hub_client.client import Say
-from nla_release.hub_client.client_errors import ConflictError, OutcomeUnknownError
+from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState
-from nla_release.io.files import write_atomic
-from nla_release.release.folder import tag
+from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.io.schema import parse
+from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, tag
+from nla_release.release.manifest import (
+    FILE_NAME,
+    SIGNATURE_FILE_NAME,
+    FileRecord,
+    Manifest,
+    dump_manifest,
+)
 from nla_release.release.release_id import release_id, trailers
+from nla_release.text.sandbox import render_template
 
-_TRIES = 3
-_PAUSE_SECONDS = 1.0
+PAGE_NAME = "RELEASE_CALIBRATION.md"
+
+# Both documents list retractions under their history, which a calibration page may lack.
+_HISTORY = re.compile(r"^## History\b.*$", re.MULTILINE)
+_AFTER_THE_HISTORY = "\n## Addenda"
+
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
+
+
+@dataclass(frozen=True)
+class Retraction:
+    """That a version is retracted: since when, why, and which version to use instead."""
+
+    version: str
+    reason: str
+    day: date
+    successor: str | None = None
+    repos: Mapping[Role, str] = field(default_factory=dict)
+
+    @property
+    def withdrawn(self) -> Withdrawn:
+        """The record for HISTORY.md.
+
+        Raises:
+            ConfigError: the reason is not one line of plain text, or a repository name is invalid.
+        """
+        record = {"reason": self.reason, "successor": self.successor, "repos": dict(self.repos)}
+        return parse(Withdrawn, record, "the retraction", error=ConfigError)
+
+
+@dataclass(frozen=True)
+class RepoRetraction:
+    """One repository as it is on main, and its new files."""
+
+    role: Role
+    repo: str
+    state: RemoteState
+    files: dict[str, str]
+    manifest: Manifest
+    edited: bool  # the card was edited on the Hub; apart from the notice it stays as it is
+
+    @property
+    def removed(self) -> list[str]:
+        """The signature on main, which signs the earlier release.json; at the tag it stays."""
+        stale = self.files and SIGNATURE_FILE_NAME in self.state.files
+        return [SIGNATURE_FILE_NAME] if stale else []
+
+    @property
+    def done(self) -> bool:
+        """Whether it is marked as retracted already."""
+        return not self.files
+
+
+@dataclass(frozen=True)
+class RetractionPlan:
+    """The changes of both repositories, and the log with the retraction."""
+
+    retraction: Retraction
+    history: str
+    repos: list[RepoRetraction]
+    note: str | None = None  # what could not be read
+
+    @property
+    def done(self) -> bool:
+        """Whether both are marked as retracted already."""
+        return all(repo.done for repo in self.repos)
+
+
+def plan_retraction(
+    hub: Hub, repos: dict[Role, str], retraction: Retraction, history: str | None
+) -> RetractionPlan:
+    """What a retraction would change. Only reads from the Hub.
+
+    The entry is appended to the longest log: the one next to release.yaml, or that of any version's
+    repository. All other logs must be prefixes of it.
+
+    Args:
+        hub: where the version is published.
+        repos: the version's repositories.
+        retraction: the retraction.
+        history: HISTORY.md next to release.yaml.
+
+    Raises:
+        ConfigError: the reason or a repository name is invalid.
+        RefusedError: the version or its successor is not published, the successor is retracted,
+            main contains no valid release, or the logs contradict each other.
+        EnvironmentProblem: the Hub cannot be reached.
+    """
+    states = {role: _published(hub, repos[role], retraction.version) for role in ROLES}
+    for repo in retraction.repos.values():
+        _published(hub, repo, retraction.successor or "")
+    found = {
+        role: _Found(repos[role], state, _manifest(hub, repos[role], role, state))
+        for role, state in states.items()
+    }
+    logs = {each.repo: _read(hub, each, HISTORY_FILE_NAME) for each in found.values()}
+    others, note = _other_logs(hub, found["av"].manifest)
+    here = {f"{HISTORY_FILE_NAME} here": history} if history is not None else {}
+    longest = _longest({**others, **logs, **here})
+    log = read_log(longest)
+    if retraction.successor and withdrawing(log, retraction.successor):
+        raise RefusedError(
+            f"{tag(retraction.successor)} is retracted itself, and cannot be the successor",
+            hint="name a version that is not retracted, or none",
+        )
+    entry = retraction_entry(retraction, log)
+    history = append(longest, "", [entry]) if entry else longest
+    last = withdrawing(read_log(history), retraction.version)
+    plans = []
+    for role, each in found.items():
+        own = withdrawing(read_log(logs[each.repo]), retraction.version)
+        has_it = own is not None and last is not None and own.record == last.record
+        plans.append(_repo_retraction(hub, role, each, logs[each.repo] if has_it else history))
+    return RetractionPlan(retraction, history, plans, note)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A repository as it is on main."""
+
+    repo: str
+    state: RemoteState
+    manifest: Manifest
+
+
+def _published(hub: Hub, repo: str, version: str) -> RemoteState:
+    state = hub.state(repo)
+    if state is None or tag(version) not in state.tags:
+        raise RefusedError(
+            f"{repo}: {tag(version)} is not published"
+            + (f"; its tags are {', '.join(sorted(state.tags))}" if state and state.tags else ""),
+            hint="only a published version can be retracted; check the version and the names",
+        )
+    return state
+
+
+def _other_logs(hub: Hub, manifest: Manifest) -> tuple[dict[str, str], str | None]:
+    """The logs of other versions, or why they could not be read."""
+    try:
+        return other_logs(hub, manifest), None
+    except DeniedError as error:
+        return {}, f"the logs of other versions could not be read: {error.message}"
+
+
+def _longest(logs: dict[str, str]) -> str:
+    """The log of which all others are prefixes.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    where = max(logs, key=lambda name: len(logs[name]))
+    for name, log in logs.items():
+        if not logs[where].startswith(log):
+            raise RefusedError(
+                f"{HISTORY_FILE_NAME} mismatch: {name} is not a prefix of {where}",
+                hint=f"put the longest published {HISTORY_FILE_NAME} next to release.yaml",
+            )
+    return logs[where]
+
+
+def _repo_retraction(hub: Hub, role: Role, found: _Found, history: str) -> RepoRetraction:
+    """The changes of one repository."""
+    manifest, log = found.manifest, read_log(history)
+    names = [CARD_NAME, HISTORY_FILE_NAME]
+    if PAGE_NAME in found.state.files:
+        names.append(PAGE_NAME)
+    before = {name: _read(hub, found, name) for name in names}
+    after = {
+        **before,
+        CARD_NAME: retracted_card(before[CARD_NAME], log, manifest),
+        HISTORY_FILE_NAME: history,
+    }
+    if PAGE_NAME in before:
+        after[PAGE_NAME] = retracted_page(before[PAGE_NAME], log)
+    changed = {name: text for name, text in after.items() if text != before[name]}
+    edited = manifest.files.get(CARD_NAME) != record_of(before[CARD_NAME])
+    if not changed:
+        return RepoRetraction(role, found.repo, found.state, {}, manifest, edited)
+    records = {name: record_of(text) for name, text in after.items()}
+    if edited:  # the next push must still detect the edits
+        del records[CARD_NAME]
+    manifest = manifest.model_copy(update={"files": {**manifest.files, **records}})
+    changed[FILE_NAME] = dump_manifest(manifest)
+    return RepoRetraction(role, found.repo, found.state, changed, manifest, edited)
+
+
+def _read(hub: Hub, found: _Found, name: str) -> str:
+    """A text file on main.
+
+    Raises:
+        RefusedError: it is missing or not valid.
+    """
+    try:
+        if name not in found.state.files:
+            raise InputError(f"{name} is missing")
+        return hub.read(found.repo, name, found.state)
+    except InputError as error:
+        raise RefusedError(
+            f"{found.repo}: on main ({found.state.head[:12]}), {error.message}",
+            hint="it was changed since it was published; restore it first",
+        ) from error
+
+
+def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
+    """The release.json on main.
+
+    Raises:
+        RefusedError: main contains no release of this repository.
+    """
+    manifest = released(hub, repo, state)
+    if manifest is None or (manifest.role, manifest.repo) != (role, repo):
+        raise RefusedError(
+            f"{repo}: main ({state.head[:12]}) has no {FILE_NAME} of this repository",
+            hint="main was changed since the release; restore the release first",
+        )
+    return manifest
+
+
+def record_of(text: str) -> FileRecord:
+    """The entry of a text file in release.json."""
+    content = text.encode()
+    return FileRecord(sha256=sha256_bytes(content), size=len(content))
 
 
 def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
-    """Say it in both repositories.
+    """Execute a plan.
 
     Raises:
         RefusedError: somebody commits meanwhile, or the Hub refuses the files.
         EnvironmentProblem: the token may not write, or the Hub cannot be reached.
-        PartlyPublishedError: one of these, after one repository told of it.
-        KeyboardInterrupt: after saying which repositories tell of it.
+        PartlyPublishedError: one of these, after one repository was changed.
+        KeyboardInterrupt: after a report of which repositories were changed.
     """
     if plan.done:
         say(f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}")
@@ -48,36 +288,32 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
     for repo in plan.repos:
         if not repo.done and (note := hub.check_write(repo.repo)):
             say(f"note: {note}")
+    its_tag = tag(plan.retraction.version)
     identity = release_id(repo.manifest for repo in plan.repos)
-    act = _Act(hub, say, f"Retract {tag(plan.withdrawal.version)}", identity)
+    run = _RetractRun(hub, say, f"Retract {its_tag}", identity)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         folders = {repo.role: _staged(repo, Path(name) / repo.role) for repo in plan.repos}
         try:
             for repo in plan.repos:
                 if repo.done:
-                    act.public.append(f"{repo.repo} tells of it already")
+                    run.public.append(f"{repo.repo} is marked as retracted already")
                     continue
-                _check(act, repo, folders[repo.role], _commit(act, repo, folders[repo.role]))
-                say(f"retracted {tag(plan.withdrawal.version)} in {act.public[-1]}")
+                run.change(repo, folders[repo.role])
+                say(f"retracted {its_tag} in {run.public[-1]}")
         except KeyboardInterrupt:
-            say(f"interrupted. Public so far: {act.known}")
+            say(f"interrupted. Public so far: {run.known}")
             raise
-        except Exception as error:  # of whatever kind: it hides nothing that is public
-            if not (act.public or act.unsure):
+        except Exception as error:  # of any kind: what is public must be reported
+            if not (run.public or run.unsure):
                 raise
-            what, hint = one_line(error), AGAIN
-            if not isinstance(error, NlaReleaseError | OSError):
-                what, hint = f"{type(error).__name__}: {what}", f"{AGAIN}; {A_DEFECT}"
-            elif isinstance(error, RefusedError) and error.hint:
-                hint = error.hint
-            raise PartlyPublishedError(f"{what}. Public so far: {act.known}", hint=hint) from error
+            raise run.broken_off(error) from error
 
 
 def examine(plan: RetractionPlan, hub: Hub) -> None:
-    """All that can be known of the new files before anything is written.
+    """Check the new files before anything is written.
 
     Raises:
-        RefusedError: one of them tells a secret, or the Hub refuses a card.
+        RefusedError: one of them contains a secret, or the Hub refuses a card.
         EnvironmentProblem: the Hub cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
@@ -89,100 +325,76 @@ def examine(plan: RetractionPlan, hub: Hub) -> None:
 
 
 @dataclass
-class _Act:
-    """A retraction under way: what it is carried out with, and what is public by now."""
+class _RetractRun(HubRun):
+    """A retraction in progress, and which repositories are changed."""
 
-    hub: Hub
-    say: Say
     message: str
     identity: str
     public: list[str] = field(default_factory=list)
-    # The repository that a commit was sent to, as long as nobody knows what became of it.
-    unsure: str | None = None
 
     @property
     def known(self) -> str:
-        """What anybody can see already, in words."""
-        left = [f"whether {self.unsure} tells of it is not known"] if self.unsure else []
+        """What anyone can see already."""
+        left = [f"whether {self.unsure} is changed is not known"] if self.unsure else []
         return "; ".join([*self.public, *left]) or "nothing"
 
+    def change(self, repo: RepoRetraction, folder: Path) -> None:
+        """Commit the new files and check the result.
 
-def _staged(repo: Told, folder: Path) -> Path:
-    """The files that are to be uploaded."""
+        Raises:
+            RefusedError: main differs from what was sent, or another commit was overwritten.
+        """
+        parent = repo.state.head
+        made = self.commit_once(
+            repo.repo,
+            parent,
+            send=lambda: self._send(repo, folder),
+            arrived=lambda: self._arrived(repo, folder),
+            hint="run the same command again: it reads main again",
+        )
+        self.public.append(f"{repo.repo} ({made[:12]})")
+        state = self.seen(repo.repo)
+        if not _is_changed(repo, folder, state):
+            raise RefusedError(
+                f"{repo.repo}: main ({state.head[:12]}) differs from what was sent",
+                hint="look at its last commits; the tags are unchanged",
+            )
+        below = intruder(self.hub.commits(repo.repo), made, parent)
+        if below is not None:
+            raise RefusedError(
+                f"{repo.repo}: the Hub put the retraction on top of a commit that it should have"
+                f" refused it for: {described(below)}",
+                hint="look at what that commit changed, and restore what the retraction undid",
+            )
+
+    def _arrived(self, repo: RepoRetraction, folder: Path) -> str | None:
+        state = self.seen(repo.repo)
+        return state.head if _is_changed(repo, folder, state) else None
+
+    def _send(self, repo: RepoRetraction, folder: Path) -> str:
+        payload = {name: record_of(text) for name, text in repo.files.items()}
+        with self.hub.additions(folder, payload) as additions:
+            self.hub.upload(repo.repo, additions)
+            return self.hub.commit(
+                repo.repo,
+                additions,
+                repo.removed,
+                message=self.message,
+                description=trailers(self.identity, repo.state.head),
+                parent=repo.state.head,
+            )
+
+
+def _staged(repo: RepoRetraction, folder: Path) -> Path:
+    """A folder with the files to upload."""
     folder.mkdir()
     for name, text in repo.files.items():
         write_atomic(folder / name, text)
     return folder
 
 
-def _commit(act: _Act, repo: Told, folder: Path) -> str:
-    """The commit that tells of the retraction, whoever made it: this try, or one before it."""
-    for left in reversed(range(_TRIES)):
-        act.unsure = repo.repo
-        try:
-            made = _send(act, repo, folder)
-        except NlaReleaseError as error:  # of whatever kind: the commit may be there
-            state = _seen(act.hub, repo)
-            if _tells(repo, folder, state):
-                act.say(f"the commit of {repo.repo} had arrived; its answer had not")
-                made = state.head
-            else:
-                act.unsure = None
-                if not isinstance(error, ConflictError | OutcomeUnknownError):
-                    raise
-                if state.head != repo.state.head:
-                    raise _moved(act.hub, repo) from error
-                if not left:
-                    raise
-                act.say(f"{repo.repo}: the commit did not arrive; trying again")
-                time.sleep(_PAUSE_SECONDS)
-                continue
-        act.unsure = None
-        act.public.append(f"{repo.repo} ({made[:12]})")
-        return made
-    raise AssertionError("the last try returns or raises")
-
-
-def _send(act: _Act, repo: Told, folder: Path) -> str:
-    payload = {name: record_of(text) for name, text in repo.files.items()}
-    with act.hub.additions(folder, payload) as additions:
-        act.hub.upload(repo.repo, additions)
-        return act.hub.commit(
-            repo.repo,
-            additions,
-            repo.removed,
-            message=act.message,
-            description=trailers(act.identity, repo.state.head),
-            parent=repo.state.head,
-        )
-
-
-def _check(act: _Act, repo: Told, folder: Path, commit: str) -> None:
-    """Main is as it was, but for the files that tell, and nobody's commit was overwritten."""
-    state = _seen(act.hub, repo)
-    if not _tells(repo, folder, state):
-        raise RefusedError(
-            f"{repo.repo}: what is on main ({state.head[:12]}) is not what was sent",
-            hint="look at its last commits; the tags are as they were",
-        )
-    below = intruder(act.hub.commits(repo.repo), commit, repo.state.head)
-    if below is not None:
-        raise RefusedError(
-            f"{repo.repo}: the Hub put the retraction on top of a commit that it should have"
-            f" refused it for: {described(below)}",
-            hint="look at what that commit changed, and put it back where the retraction undid it",
-        )
-
-
-def _seen(hub: Hub, repo: Told) -> RemoteState:
-    state = hub.state(repo.repo)
-    if state is None:
-        raise RefusedError(f"{repo.repo} is not there any more")
-    return state
-
-
-def _tells(repo: Told, folder: Path, state: RemoteState) -> bool:
-    """Whether a tree is that of before, with these files."""
+def _is_changed(repo: RepoRetraction, folder: Path, state: RemoteState) -> bool:
+    """Whether a tree is the earlier one with exactly these files changed."""
     others = state.files.keys() - repo.files.keys()
     return (
         others == repo.state.files.keys() - repo.files.keys() - set(repo.removed)
@@ -195,9 +407,117 @@ def _tells(repo: Told, folder: Path, state: RemoteState) -> bool:
     )
 
 
-def _moved(hub: Hub, repo: Told) -> RefusedError:
-    changes = changed_since(hub, repo.repo, repo.state.head)
-    return RefusedError(
-        f"{repo.repo}: somebody committed to main meanwhile, nothing was overwritten: {changes}",
-        hint="run the same command again: it looks at what is there now",
+def retraction_entry(retraction: Retraction, log: Sequence[Entry]) -> str | None:
+    """The new entry for the log; None if its last entry for the version says the same.
+
+    A retraction without a successor keeps the successor of an earlier entry.
+    """
+    withdrawn = retraction.withdrawn
+    last = withdrawing(log, retraction.version)
+    said = last.record.withdraws if last and last.record else None
+    if said and withdrawn.successor is None:
+        named = {"successor": said.successor, "repos": said.repos}
+        withdrawn = withdrawn.model_copy(update=named)
+    if said == withdrawn:
+        return None
+    number = 1 + sum(
+        1
+        for entry in log
+        if entry.record and entry.record.withdraws and entry.record.version == retraction.version
     )
+    its_tag, record = tag(retraction.version), withdrawn.model_dump_json()
+    told = Record(
+        id=f"{_NOT_IN_AN_ID.sub('_', its_tag)}-retracted.{number}",
+        date=retraction.day,
+        kind="retraction",
+        version=retraction.version,
+        withdraws=withdrawn,
+        source=sha256_bytes(record.encode()),
+    )
+    return render_template(
+        "history_fragment.md.jinja",
+        {
+            "comment": told.comment(),
+            "about": its_tag,
+            "supersedes": None,
+            "date": retraction.day.isoformat(),
+            "kind": told.kind,
+            # No two entries of a day have one heading, which is what cards link to.
+            "title": f"{its_tag} is not to be used" + (f" ({number})" if number > 1 else ""),
+            "prose": render_template(
+                "withdrawn_prose.md.jinja",
+                {"tag": its_tag, "sentence": withdrawn.sentence, **withdrawn.model_dump()},
+            ).strip(),
+        },
+    )
+
+
+def retracted_card(card: str, log: Sequence[Entry], manifest: Manifest) -> str:
+    """A published card, updated with all retractions in the log.
+
+    Args:
+        card: README.md as published.
+        log: HISTORY.md.
+        manifest: the release.json of the same repository.
+
+    Raises:
+        RefusedError: the card cannot be updated.
+    """
+    card = retracted_page(card, log)
+    if notice := withdrawn_block(log, manifest.version).get(WITHDRAWN):
+        card = _with_block(card, WITHDRAWN, notice, _top(card))
+    repo = new_version(log, manifest.version, manifest.role, manifest.repo)
+    if repo is None:
+        return card
+    mended, _ = mended_front_matter(card, {"new_version": repo})
+    if read_front_matter(mended).get("new_version") != repo:
+        raise RefusedError(
+            "README.md: new_version cannot be added to the metadata",
+            hint="fix the YAML at the top of the card on the Hub first",
+        )
+    return mended
+
+
+def retracted_page(document: str, log: Sequence[Entry]) -> str:
+    """A card or calibration page with the list of retractions under its history.
+
+    Raises:
+        RefusedError: the document cannot be updated.
+    """
+    text = retracted_block(log).get(RETRACTING)
+    if text is None:
+        return document
+    headings = [] if RETRACTING in _places(document) else [*_HISTORY.finditer(document)]
+    if headings or RETRACTING in _places(document):
+        return _with_block(document, RETRACTING, text, headings[-1].end() if headings else 0)
+    following = document.rfind(_AFTER_THE_HISTORY)
+    at = len(document) if following < 0 else following
+    return f"{document[:at]}\n## History\n\n{marked(RETRACTING, text)}\n{document[at:]}"
+
+
+def _with_block(document: str, name: str, text: str, at: int) -> str:
+    """The document with a generated block: replaced, or inserted at `at`, the end of a line."""
+    if name in _places(document):
+        return regenerated(document, {name: text})
+    return f"{document[:at]}\n\n{marked(name, text)}{document[at:]}"
+
+
+def _top(document: str) -> int:
+    """The end of the last line of the metadata."""
+    found = FRONT_MATTER.match(document, int(document.startswith("\ufeff")))
+    if found is None:
+        raise RefusedError(
+            "README.md has no metadata at its top, below which the notice belongs",
+            hint="add the metadata on the Hub first",
+        )
+    return found.end()
+
+
+def _places(document: str) -> dict[str, slice]:
+    try:
+        return block_places(document)
+    except InputError as error:
+        raise RefusedError(
+            f"a document was edited and cannot be updated: {error.message}",
+            hint="fix its `nla-release:...` comments on the Hub first; they mark generated parts",
+        ) from error

@@ -17,8 +17,8 @@ from nla_release.gate.downloaded import Published
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
 from nla_release.gate.subject import Subject
-from nla_release.hub.halves import Half, download, find, find_partner
 from nla_release.hub.plan import Plan
+from nla_release.hub.published_pair import Half, download, find, find_partner
 from nla_release.hub_client.client import Say
 from nla_release.hub_client.place import Place
 from nla_release.hub_client.remote import Hub

@@ -22,7 +22,7 @@ def plan_json(plan: Plan) -> str:
             "endpoint": plan.endpoint,
             "done": plan.done,
             "repos": [_repo(repo) for repo in plan.repos],
-            "obstacles": [asdict(obstacle) for obstacle in plan.obstacles],
+            "obstacles": [asdict(blocker) for blocker in plan.blockers],
             "totals": plan.totals,
         }
     )

@@ -52,11 +52,11 @@ def _drift(repo: RepoPlan) -> list[str]:
 
 
 def _refusal(plan: Plan) -> list[str]:
-    if not plan.obstacles:
+    if not plan.blockers:
         return []
     lines = [
         f"  {one_line(each.message)}" + (f"\n    hint: {one_line(each.hint)}" if each.hint else "")
-        for each in plan.obstacles
+        for each in plan.blockers
     ]
     return ["\n".join(["This push would be refused:", *lines])]
 

@@ -311,7 +311,7 @@ def test_the_versions_own_tag_is_looked_at_when_all_is_done(run, hub, release):
     hub.faults.watch = move
     done = run("push", "--addendum")
     assert done.returncode == 5
-    assert f"{av}: {TAG} does not point at " in done.stderr
+    assert f"{av}: {TAG} no longer points at " in done.stderr
 
 
 def test_an_addendum_is_rehearsed_on_the_hub_that_the_version_was_rehearsed_on(

@@ -13,10 +13,8 @@ from nla_release.errors import NlaReleaseError, PartlyPublishedError, RefusedErr
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.history.log import read_log
-from nla_release.hub.plan import Wishes, make_plan
-from nla_release.hub.retract import retract
-from nla_release.hub.retraction import plan_retraction
-from nla_release.hub.withdrawing import Withdrawal
+from nla_release.hub.plan import PushOptions, make_plan
+from nla_release.hub.retract import Retraction, plan_retraction, retract
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import read_text, write_atomic
@@ -106,7 +104,7 @@ def do_retract(release, client, *, version=OLD, successor=NEW, say=lambda line: 
     history = read_text(release.history, newline="") if release.history.exists() else None
     ids = {role: release.repo_id(role, version) for role in ROLES}
     instead = {role: release.repo_id(role, successor) for role in ROLES} if successor else {}
-    wanted = Withdrawal(version, REASON, date(2026, 12, 1), successor, instead)
+    wanted = Retraction(version, REASON, date(2026, 12, 1), successor, instead)
     retract(plan_retraction(client, ids, wanted, history), client, say)
 
 
@@ -185,8 +183,8 @@ def test_a_log_without_the_retraction_cannot_begin_the_next_version(run, hub, re
     succeeds(run())
     write_atomic(release.history, without)
     render(release, "0.0.3")
-    (obstacle,) = make_plan(release.dist, "0.0.3", Hub(hub.endpoint)).obstacles
-    assert f"{repos(release)[0]}: the published HISTORY.md is not the beginning" in obstacle.message
+    (blocker,) = make_plan(release.dist, "0.0.3", Hub(hub.endpoint)).blockers
+    assert f"{repos(release)[0]}: the published HISTORY.md is not the beginning" in blocker.message
 
 
 def test_a_push_that_has_nothing_to_do_leaves_the_retraction_in_the_log(run, hub, release, tool):
@@ -321,8 +319,8 @@ def test_what_people_wrote_is_drift_to_the_next_push_also_after_a_retraction(ren
         shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
         write_atomic(release.history, read(server, repo, "HISTORY.md"))
         render(release, NEW)
-        plan = make_plan(release.dist, NEW, client, Wishes())
-        assert any("was edited in" in each.message for each in plan.obstacles)
+        plan = make_plan(release.dist, NEW, client, PushOptions())
+        assert any("was edited in" in each.message for each in plan.blockers)
 
 
 @pytest.mark.parametrize("name", ["HISTORY.md", "release.json"])
@@ -331,7 +329,7 @@ def test_a_file_that_is_gone_from_main_is_named(run, hub, release, name):
     done = run()
     assert done.returncode == 1
     assert name in done.stderr
-    assert "hint: somebody changed it since it was published" in done.stderr
+    assert "hint: it was changed since it was published" in done.stderr
 
 
 def test_a_card_that_nothing_can_be_put_into_is_named(run, hub, release):
@@ -349,7 +347,7 @@ def test_logs_that_do_not_agree_are_named(run, hub, release):
     write_atomic(release.history, read_text(release.history).replace("v0.0.1", "v0.0.7"))
     done = run()
     assert done.returncode == 1
-    assert "the logs do not agree" in done.stderr
+    assert "HISTORY.md mismatch: " in done.stderr
     assert writes(hub) == []
 
 
@@ -363,7 +361,7 @@ def in_one_repository(rendered, tmp_path):
 
 def publish_next(release, client, version):
     render(release, version)
-    assert not make_plan(release.dist, version, client, Wishes()).obstacles
+    assert not make_plan(release.dist, version, client, PushOptions()).blockers
     publish(release, client, version)
     shutil.copyfile(release.dist / "av" / "HISTORY.md", release.history)
 

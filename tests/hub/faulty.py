@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub.utils import _http, httpx
 from starlette.types import ASGIApp
 
-from nla_release.hub import act, once
+from nla_release.hub import run
 from nla_release.hub_client import client, reader
 from nla_release.local_hub.server import LocalHub
 from tests.hub.faults import Fault, Faults
@@ -42,7 +42,7 @@ def never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     still = {"sleep": lambda _seconds: None, "monotonic": lambda: 0.0}
     clock = SimpleNamespace(**{**vars(time), **still})
-    for module in (_http, act, client, once, reader):
+    for module in (_http, client, reader, run):
         monkeypatch.setattr(module, "time", clock)
 
 

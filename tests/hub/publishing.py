@@ -5,7 +5,7 @@ from collections.abc import Callable
 from huggingface_hub import HfApi
 
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, Wishes, make_plan
+from nla_release.hub.plan import Plan, PushOptions, make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
 from nla_release.release.folder import ROLES, Release
@@ -14,11 +14,11 @@ VERSION = "0.0.1"
 
 
 def publish(
-    release: Release, client: Hub, version: str = VERSION, wishes: Wishes | None = None
+    release: Release, client: Hub, version: str = VERSION, options: PushOptions | None = None
 ) -> list[str]:
     """Plan and push; what was said."""
     said: list[str] = []
-    carry_out(make_plan(release.dist, version, client, wishes), release, client, said.append)
+    carry_out(make_plan(release.dist, version, client, options), release, client, said.append)
     return said
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from nla_release.errors import EnvironmentProblem, PartlyPublishedError, RefusedError
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
 from tests.hub.faults import Fault
@@ -30,8 +30,8 @@ def refusing():
     raise RefusedError("does not pass", hint="mend it")
 
 
-def pushed(release, client, said, *, check=lambda: None, wishes=None):
-    plan = make_plan(release.dist, VERSION, client, wishes)
+def pushed(release, client, said, *, check=lambda: None, options=None):
+    plan = make_plan(release.dist, VERSION, client, options)
     push(plan, client, Journal(release.dist, plan.release_id, "x"), said.append, check=check)
 
 
@@ -53,10 +53,10 @@ def test_nor_does_a_release_that_no_longer_passes(release, faulty, client, half)
     assert caught.value.hint == "mend it"
 
 
-def test_an_obstacle_is_told_before_anything_is_checked_or_resumed(release, client, half):
+def test_an_blocker_is_told_before_anything_is_checked_or_resumed(release, client, half):
     said = []
     with pytest.raises(PartlyPublishedError, match="--private was asked for. Public so far: "):
-        pushed(release, client, said, check=pytest.fail, wishes=Wishes(private=True))
+        pushed(release, client, said, check=pytest.fail, options=PushOptions(private=True))
     assert said == []
 
 
@@ -66,7 +66,7 @@ def test_new_repositories_that_stay_empty_are_told_by_whichever_run(release, fau
     for _again in range(2):
         with pytest.raises(EnvironmentProblem):
             pushed(release, client, said)
-        assert said.pop() == f"Public so far: nothing but {' and '.join(repos(release))}, empty"
+        assert said.pop() == f"Public so far: only {' and '.join(repos(release))}, without files"
         assert said.pop().startswith("uploaded ")
 
 
@@ -74,5 +74,5 @@ def test_one_that_was_made_otherwise_than_asked_is_told(release, client, monkeyp
     create, said = client.create, []
     monkeypatch.setattr(client, "create", lambda repo, *, private: create(repo, private=False))
     with pytest.raises(RefusedError, match="was to be private"):
-        pushed(release, client, said, wishes=Wishes(private=True))
-    assert said[-1] == f"Public so far: nothing but {repos(release)[0]}, empty"
+        pushed(release, client, said, options=PushOptions(private=True))
+    assert said[-1] == f"Public so far: only {repos(release)[0]}, without files"

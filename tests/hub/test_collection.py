@@ -6,7 +6,7 @@ import pytest
 
 from nla_release.hub import collection
 from nla_release.hub.collection import collect
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub_client.remote import Hub
 from tests.hub.publishing import VERSION, api_of, publish, repos
 
@@ -64,7 +64,7 @@ def test_a_collection_that_exists_is_used_by_title_and_by_slug(plan, release, se
 
 
 def test_a_collection_of_private_repositories_is_private(release, server, client):
-    publish(release, client, wishes=Wishes(private=True))
+    publish(release, client, options=PushOptions(private=True))
     collected(make_plan(release.dist, VERSION, client), client, "Tiny readers")
 
     assert only(server).private

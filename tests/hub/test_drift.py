@@ -6,7 +6,7 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import RefusedError
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
 from nla_release.release.folder import read_release
@@ -31,7 +31,7 @@ def test_an_edit_of_a_published_card_is_shown_and_refuses_nothing(release, serve
     plan = make_plan(release.dist, VERSION, client)
 
     assert plan.done
-    assert plan.obstacles == []
+    assert plan.blockers == []
     assert [repo.card.edits for repo in plan.repos] == [0, 1]
     assert plan_text(plan).count(DRIFT) == 1
     assert plan_text(plan).count("published at v0.0.1 with these bytes") == 2
@@ -58,7 +58,7 @@ def test_an_edit_between_the_commit_and_the_tag_is_shown(release, server, client
 
     assert plan.repos[0].committed
     assert DRIFT in plan_text(plan)
-    assert plan.obstacles == []
+    assert plan.blockers == []
 
 
 def test_the_card_of_a_later_version_is_no_drift(release, server, client):
@@ -82,18 +82,18 @@ def test_the_card_of_a_later_version_is_no_drift(release, server, client):
 
 def test_an_option_that_a_published_repository_does_not_fulfil_is_not_passed_over(release, client):
     publish(release, client)
-    plan = make_plan(release.dist, VERSION, client, Wishes(private=True))
+    plan = make_plan(release.dist, VERSION, client, PushOptions(private=True))
     assert plan_text(plan).count("with these bytes") == 2
     assert plan_text(plan).count("exists and is public, and --private was asked for") == 2
     with pytest.raises(RefusedError, match="--private was asked for"):
-        publish(release, client, wishes=Wishes(private=True))
-    assert publish(release, client, wishes=Wishes(private=False))
+        publish(release, client, options=PushOptions(private=True))
+    assert publish(release, client, options=PushOptions(private=False))
 
 
 def test_nor_by_one_that_a_push_left_half_done(release, server, client):
     publish(release, client)
     for repo in repos(release):
         api_of(server).delete_tag(repo, tag="v0.0.1")
-    plan = make_plan(release.dist, VERSION, client, Wishes(private=True))
+    plan = make_plan(release.dist, VERSION, client, PushOptions(private=True))
     assert all(repo.committed for repo in plan.repos)
-    assert len(plan.obstacles) == 2
+    assert len(plan.blockers) == 2

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from nla_release.errors import RefusedError
-from nla_release.hub.payload import checked_payload
+from nla_release.hub.staging import checked_payload
 from nla_release.release.config import Waiver
 from nla_release.release.folder import ROLES
 from tests.pairs.zoo import UNTIL

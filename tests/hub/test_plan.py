@@ -6,8 +6,7 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
-from nla_release.hub.merging import take_over
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan, take_over
 from nla_release.hub_client.remote import Hub
 from nla_release.output.plan_json import plan_json
 from nla_release.output.plan_text import plan_text
@@ -40,11 +39,11 @@ def put(server, repo, path, text):
 
 
 def messages(plan):
-    return " | ".join(obstacle.message for obstacle in plan.obstacles)
+    return " | ".join(blocker.message for blocker in plan.blockers)
 
 
 def test_text_and_json_say_the_same(release, server, client):
-    plan = make_plan(release.dist, VERSION, client, Wishes(private=True))
+    plan = make_plan(release.dist, VERSION, client, PushOptions(private=True))
     text, document = plan_text(plan), json.loads(plan_json(plan))
 
     assert server.log.writes == ()
@@ -80,7 +79,7 @@ def test_a_change_of_version_is_told_file_by_file(one_repo, server, client):
     next_version(one_repo)
     plan = make_plan(one_repo.dist, "0.0.2", client)
 
-    assert plan.obstacles == []
+    assert plan.blockers == []
     assert "README.md" in plan.repos[0].named("change")
     assert "adapter_model.safetensors" in plan.repos[0].named("keep")
     text = plan_text(plan)
@@ -96,7 +95,7 @@ def test_a_version_below_the_last_one_needs_to_be_meant(one_repo, server, client
     plan = make_plan(one_repo.dist, "0.0.2rc1", client)
 
     assert "version 0.0.2rc1 is lower than 0.0.2, the last one" in messages(plan)
-    assert not make_plan(one_repo.dist, "0.0.2rc1", client, Wishes(allow_lower=True)).obstacles
+    assert not make_plan(one_repo.dist, "0.0.2rc1", client, PushOptions(allow_lower=True)).blockers
 
 
 def test_a_repository_of_its_own_per_version_does_not_hide_a_lower_one(release, client):
@@ -111,7 +110,7 @@ def test_the_tag_of_an_addendum_does_not_make_its_version_old(one_repo, server, 
     for repo in repos(one_repo):
         api_of(server).delete_tag(repo, tag="v0.0.1")
         api_of(server).create_tag(repo, tag="v0.0.1+cal.1")
-    assert make_plan(one_repo.dist, VERSION, client).obstacles == []
+    assert make_plan(one_repo.dist, VERSION, client).blockers == []
 
 
 @pytest.mark.parametrize(
@@ -167,12 +166,12 @@ def test_a_branch_of_the_name_of_the_tag_is_found_and_nothing_is_written(
 def test_visibility_is_not_changed_by_the_way(release, client):
     for repo in repos(release):
         client.create(repo, private=False)
-    assert not make_plan(release.dist, VERSION, client).obstacles
-    plan = make_plan(release.dist, VERSION, client, Wishes(private=True))
+    assert not make_plan(release.dist, VERSION, client).blockers
+    plan = make_plan(release.dist, VERSION, client, PushOptions(private=True))
     assert "exists and is public, and --private was asked for" in messages(plan)
 
 
-def test_every_obstacle_is_shown_with_what_to_do(release, server, client):
+def test_every_blocker_is_shown_with_what_to_do(release, server, client):
     for repo in repos(release):
         client.create(repo, private=False)
         put(server, repo, "thesis.txt", "mine")
@@ -197,7 +196,7 @@ def test_a_card_edited_on_the_hub_is_drift_and_is_not_overwritten(one_repo, serv
     assert text_of(client, repo, "README.md") == edited
     assert "v0.0.2" not in tags(server, repo)
 
-    publish(one_repo, client, "0.0.2", Wishes(overwrite_card=True))
+    publish(one_repo, client, "0.0.2", PushOptions(overwrite_card=True))
     assert "my blog" not in text_of(client, repo, "README.md")
 
 
@@ -206,7 +205,7 @@ def test_a_card_that_somebody_began_a_repository_with_is_not_overwritten(release
         client.create(repo, private=False)
         put(server, repo, "README.md", "---\nlicense: mit\n---\n# Mine\n")
     assert "README.md on the Hub" in messages(make_plan(release.dist, VERSION, client))
-    assert not make_plan(release.dist, VERSION, client, Wishes(overwrite_card=True)).obstacles
+    assert not make_plan(release.dist, VERSION, client, PushOptions(overwrite_card=True)).blockers
 
 
 def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo, server, client):
@@ -216,7 +215,7 @@ def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo
     put(server, repo, "README.md", text_of(client, repo, "README.md") + f"\n{KEPT}\n")
 
     plan = make_plan(one_repo.dist, "0.0.2", client)
-    assert plan.obstacles == []
+    assert plan.blockers == []
     assert "your text on the card is kept: thanks" in plan_text(plan)
     (line,) = take_over(plan)
     assert "thanks" in line

@@ -45,16 +45,16 @@ def test_a_history_that_was_lost_between_two_versions_refuses_the_second(release
     publish(release, client)
     plan = plan_next(release, client)
 
-    (obstacle,) = plan.obstacles
+    (blocker,) = plan.blockers
     before = repos(release)[0]
-    assert f"{before}: the published HISTORY.md is not the beginning of" in obstacle.message
-    assert f"put the HISTORY.md that {before} has beside release.yaml" in obstacle.hint
+    assert f"{before}: the published HISTORY.md is not the beginning of" in blocker.message
+    assert f"put the HISTORY.md that {before} has beside release.yaml" in blocker.hint
     with pytest.raises(RefusedError, match="the published HISTORY.md is not the beginning"):
         publish(release, client, "0.0.2")
     assert client.state(repos(release, "0.0.2")[0]) is None
 
     release.history.write_text(text_of(client, before, "HISTORY.md"))
-    assert plan_next(release, client).obstacles == []
+    assert plan_next(release, client).blockers == []
 
 
 def test_the_newest_of_the_earlier_versions_decides(release, faulty, client):
@@ -66,10 +66,10 @@ def test_the_newest_of_the_earlier_versions_decides(release, faulty, client):
     release.history.write_bytes(first)
     plan = plan_next(release, client, "0.0.10")
 
-    assert repos(release, "0.0.10rc1")[0] in plan.obstacles[0].message
+    assert repos(release, "0.0.10rc1")[0] in plan.blockers[0].message
     # and a later one does not
     release.history.write_bytes(first)
-    assert plan_next(release, client, "0.0.2").obstacles == []
+    assert plan_next(release, client, "0.0.2").blockers == []
 
 
 def test_what_was_never_published_under_a_version_is_passed_over(release, faulty, client):
@@ -81,7 +81,7 @@ def test_what_was_never_published_under_a_version_is_passed_over(release, faulty
     for name in ("av-v0_0_2-old", "ar-v0_0_2", "av-vnext", "av-v0_0_2_x", "av-v9_0_0"):
         api.create_repo(f"someone/tiny-nla-L3-{name}")
 
-    assert plan_next(release, client, "0.0.3").obstacles == []
+    assert plan_next(release, client, "0.0.3").blockers == []
 
 
 def test_what_was_added_to_the_earlier_version_counts(release, faulty, client):
@@ -90,7 +90,7 @@ def test_what_was_added_to_the_earlier_version_counts(release, faulty, client):
     keep_history(release)
     before = repos(release)[0]
     put(faulty, before, "HISTORY.md", release.history.read_bytes() + b"\nRetracted.\n")
-    assert "is not the beginning" in plan_next(release, client).obstacles[0].message
+    assert "is not the beginning" in plan_next(release, client).blockers[0].message
 
 
 def test_the_tag_counts_where_main_went_on_to_something_else(release, faulty, client):
@@ -99,18 +99,18 @@ def test_the_tag_counts_where_main_went_on_to_something_else(release, faulty, cl
     before = repos(release)[0]
     api_of(faulty).delete_file("release.json", before)
     put(faulty, before, "HISTORY.md", b"# Somebody's own\n")
-    assert plan_next(release, client).obstacles == []
+    assert plan_next(release, client).blockers == []
 
 
 @pytest.mark.parametrize("kind", ["401", "403", "405", "501"])
-def test_a_hub_that_does_not_list_repositories_is_no_obstacle_but_is_said(
+def test_a_hub_that_does_not_list_repositories_is_no_blocker_but_is_said(
     release, faulty, client, kind
 ):
     unanswered = Fault(kind, at=lambda _method, path, _number: path == "/api/models")
     faulty.faults.inject(unanswered)
     plan = make_plan(release.dist, VERSION, client)
 
-    assert plan.obstacles == []
+    assert plan.blockers == []
     (note,) = plan.repos[0].notes
     assert "whether HISTORY.md goes on from an earlier version's could not be seen: " in note
     assert kind in note
@@ -156,7 +156,7 @@ def test_only_a_name_that_holds_the_version_is_looked_for(
     if asks:
         publish(release, client, version)
         plan = plan_next(release, client, "4")
-        assert repos(release, version)[0] in plan.obstacles[0].message
+        assert repos(release, version)[0] in plan.blockers[0].message
 
 
 def test_a_job_that_is_trusted_with_the_new_version_alone_reads_the_one_before_as_anybody_may(
@@ -173,9 +173,9 @@ def test_a_job_that_is_trusted_with_the_new_version_alone_reads_the_one_before_a
     job = Hub(faulty.endpoint, Tokens.from_environment(endpoint=faulty.endpoint))
 
     plan = plan_next(release, job)
-    assert "the published HISTORY.md is not the beginning of" in plan.obstacles[0].message
+    assert "the published HISTORY.md is not the beginning of" in plan.blockers[0].message
     release.history.write_text(text_of(client, repos(release)[0], "HISTORY.md"))
-    assert plan_next(release, job).obstacles == []
+    assert plan_next(release, job).blockers == []
     publish(release, job, "0.0.2")
 
 
@@ -183,6 +183,6 @@ def test_a_history_there_that_cannot_be_read_refuses(release, faulty, client):
     publish(release, client)
     keep_history(release)
     put(faulty, repos(release)[0], "HISTORY.md", b"\xff\xfe")
-    (obstacle,) = plan_next(release, client).obstacles
-    assert "HISTORY.md is not UTF-8 text (at " in obstacle.message
-    assert "put it back" in obstacle.hint
+    (blocker,) = plan_next(release, client).blockers
+    assert "HISTORY.md is not UTF-8 text (at " in blocker.message
+    assert "put it back" in blocker.hint

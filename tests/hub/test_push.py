@@ -11,7 +11,7 @@ from nla_release.errors import (
     RefusedError,
 )
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.push import push
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.hub_client.client_errors import ConflictError
@@ -303,7 +303,7 @@ def test_no_network_is_the_environments_fault(release):
 
 
 def test_a_private_push_creates_private_repositories(release, server, client):
-    carry_out(make_plan(release.dist, VERSION, client, Wishes(private=True)), release, client)
+    carry_out(make_plan(release.dist, VERSION, client, PushOptions(private=True)), release, client)
 
     assert all(server.store.repo(repo).state().private for repo in repos(release))
 

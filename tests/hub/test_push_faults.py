@@ -14,7 +14,7 @@ from nla_release.errors import (
     PartlyPublishedError,
     RefusedError,
 )
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.client_errors import DeniedError
@@ -62,7 +62,7 @@ def test_a_commit_whose_answer_is_lost_is_found_and_not_made_twice(
     faulty.faults.inject(Fault(kind, at=at("POST", "/commit/", role)))
     said = publish(release, client)
 
-    arrived = any("had arrived; its answer had not" in line for line in said)
+    arrived = any("although its response was lost" in line for line in said)
     assert arrived == kind.endswith("after")
     faulty.clear()
     assert_published_once(faulty, release)
@@ -79,7 +79,7 @@ def test_a_commit_that_takes_longer_than_we_wait_is_found(release, faulty, clien
     quiet_client()
     said = publish(release, client)
 
-    assert any("had arrived; its answer had not" in line for line in said)
+    assert any("although its response was lost" in line for line in said)
     faulty.clear()
     assert_published_once(faulty, release)
 
@@ -188,13 +188,13 @@ def test_a_conflict_that_the_hub_calls_a_500_is_one(release, faulty, client, rac
 def test_rebase_does_not_remove_what_others_added(release, faulty, client, raced):
     raced.append(lambda: somebody_commits(faulty, repos(release)[0]))
     with pytest.raises(RefusedError, match="no release's: notes.md"):
-        publish(release, client, wishes=Wishes(rebase=True))
+        publish(release, client, options=PushOptions(rebase=True))
 
 
 def test_rebase_does_not_drop_a_card_that_somebody_wrote_meanwhile(release, faulty, client, raced):
     raced.append(lambda: somebody_commits(faulty, repos(release)[0], "README.md"))
     with pytest.raises(RefusedError, match="was edited in 1 places"):
-        publish(release, client, wishes=Wishes(rebase=True))
+        publish(release, client, options=PushOptions(rebase=True))
 
 
 def test_rebase_goes_on_top_of_what_takes_nothing_from_anybody(release, faulty, client, raced):
@@ -203,7 +203,7 @@ def test_rebase_goes_on_top_of_what_takes_nothing_from_anybody(release, faulty, 
         api_of(faulty).delete_file("notes.md", repos(release)[0])
 
     raced.append(writes_and_takes_back)
-    publish(release, client, wishes=Wishes(rebase=True))
+    publish(release, client, options=PushOptions(rebase=True))
     history = [commit.title for commit in commits(faulty, repos(release)[0])]
     assert history[0] == "Release v0.0.1"
     assert len(history) == 4
@@ -215,8 +215,8 @@ def test_rebase_gives_up_after_three_tries(release, faulty, client, raced):
         api_of(faulty).delete_file("notes.md", repos(release)[0])
 
     raced.extend([writes_and_takes_back] * 4)
-    with pytest.raises(RefusedError, match="somebody committed meanwhile"):
-        publish(release, client, wishes=Wishes(rebase=True))
+    with pytest.raises(RefusedError, match="somebody committed to main meanwhile"):
+        publish(release, client, options=PushOptions(rebase=True))
     assert len(raced) == 1
 
 
@@ -236,9 +236,9 @@ def test_a_hub_that_overwrites_what_others_committed_is_caught_before_the_tags(
     with pytest.raises(PartlyPublishedError, match="on top of a commit .*'My notes'") as caught:
         publish(release, client)
     assert "publish the next version" in caught.value.hint
-    for wishes in (Wishes(), Wishes(rebase=True)):
+    for options in (PushOptions(), PushOptions(rebase=True)):
         with pytest.raises(PartlyPublishedError, match="'My notes'"):
-            publish(release, client, wishes=wishes)
+            publish(release, client, options=options)
     assert all(tags(faulty, repo) == {} for repo in repos(release))
 
 
@@ -361,7 +361,7 @@ def test_a_plan_that_is_out_of_date_commits_nothing_anywhere(release, faulty, cl
 
 def test_a_hub_that_drops_descriptions_gets_no_tag_that_verify_refuses(release, faulty, client):
     faulty.faults.inject(Fault("no_descriptions"))
-    with pytest.raises(PartlyPublishedError, match="does not give back title and descr") as caught:
+    with pytest.raises(PartlyPublishedError, match="does not return title and descr") as caught:
         publish(release, client)
     assert all(f"{repo} is committed (" in caught.value.message for repo in repos(release))
     assert "keeps the descriptions" in caught.value.hint
@@ -433,7 +433,7 @@ def test_the_commit_of_a_push_that_was_killed_may_land_after_the_next_plan(
         plan = replace(plan, repos=[plan.repos[0], head_of(client, plan.repos[1])])
     carry_out(plan, release, client, said.append)
 
-    assert any("an earlier push had committed" in line for line in said)
+    assert any("an earlier push committed" in line for line in said)
     assert_published_once(faulty, release)
 
 
@@ -445,7 +445,7 @@ def head_of(client, repo):
 def test_two_pushes_of_the_same_bytes_at_once_are_one_release(release, faulty, client, raced):
     raced.append(lambda: publish(release, client))
     said = publish(release, client)
-    assert any("had arrived; its answer had not" in line for line in said)
+    assert any("although its response was lost" in line for line in said)
     assert_published_once(faulty, release)
 
 
@@ -485,9 +485,9 @@ def other(release, tmp_path):
 
 def test_a_release_without_its_tag_is_not_put_under_another_one(release, other, faulty, client):
     cut_off_before_the_tags(release, faulty, client)
-    for wishes in (Wishes(), Wishes(rebase=True)):
+    for options in (PushOptions(), PushOptions(rebase=True)):
         with pytest.raises(RefusedError, match="holds another release, v0.0.1, which has no tag"):
-            publish(other, client, wishes=wishes)
+            publish(other, client, options=options)
     publish(release, client)
     assert_published_once(faulty, release)
     assert text_of(client, repos(release)[0], "README.md") == read_text(
@@ -497,9 +497,9 @@ def test_a_release_without_its_tag_is_not_put_under_another_one(release, other, 
 
 def test_one_that_nobody_will_finish_can_be_replaced(release, other, faulty, client):
     cut_off_before_the_tags(release, faulty, client)
-    (first, *_) = make_plan(other.dist, "0.0.1", client).obstacles
+    (first, *_) = make_plan(other.dist, "0.0.1", client).blockers
     assert "--replace-unfinished" in first.hint
-    publish(other, client, wishes=Wishes(replace_unfinished=True))
+    publish(other, client, options=PushOptions(replace_unfinished=True))
     for repo in repos(release):
         newest, *_ = commits(faulty, repo)
         assert tags(faulty, repo) == {"v0.0.1": newest.commit_id}
@@ -524,7 +524,7 @@ def test_what_was_not_looked_at_is_not_called_empty(release, faulty, client, mon
     with pytest.raises(EnvironmentProblem):
         carry_out(make_plan(release.dist, "0.0.1", client), release, client, said.append)
     both = " and ".join(repos(release))
-    assert said[-1] == f"Public so far: what {both} holds by now could not be seen"
+    assert said[-1] == f"Public so far: {both} could not be read"
 
 
 def test_a_defect_of_ours_does_not_hide_what_is_public(release, faulty, client, monkeypatch):
@@ -562,7 +562,7 @@ def test_an_answer_of_the_wrong_type_does_not_hide_the_commit(release, faulty, c
     """`commitOid: true`: the commit is there all the same, and is looked for."""
     faulty.faults.inject(Fault(kind))
     said = publish(release, client)
-    assert any("had arrived; its answer had not" in line for line in said)
+    assert any("although its response was lost" in line for line in said)
     faulty.clear()
     assert_published_once(faulty, release)
 

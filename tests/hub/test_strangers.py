@@ -4,7 +4,7 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import RefusedError
-from nla_release.hub.plan import Wishes, make_plan
+from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.verify import Terms, verify_published
 from nla_release.local_hub.records import Put
 from nla_release.output.plan_text import plan_text
@@ -46,7 +46,7 @@ def test_what_they_call_their_commits_and_files_does_not_reach_the_terminal_raw(
     assert caught.value.message.isprintable()
 
     shown = plan_text(make_plan(release.dist, VERSION, client))
-    assert shown.count(r"no\u202etes.md") == 2, "as a file to remove and as an obstacle"
+    assert shown.count(r"no\u202etes.md") == 2, "as a file to remove and as a blocker"
     assert all(line.isprintable() for line in shown.splitlines())
 
 
@@ -55,7 +55,7 @@ def test_a_release_json_that_is_nested_without_end_is_no_releases(release, serve
     api_of(server).upload_file(
         path_or_fileobj=nested, path_in_repo="release.json", repo_id=empty[0]
     )
-    assert make_plan(release.dist, VERSION, client).obstacles == []
+    assert make_plan(release.dist, VERSION, client).blockers == []
 
 
 def test_files_that_were_committed_by_hand_are_not_tagged(release, server, client, empty):
@@ -83,14 +83,14 @@ def test_a_card_that_is_no_text_is_no_more_than_a_card_that_somebody_wrote(
 ):
     put(server, empty[0], "README.md", NO_TEXT)
     plan = make_plan(release.dist, VERSION, client)
-    (obstacle,) = plan.obstacles
-    assert "README.md is not UTF-8 text (at " in obstacle.message
-    assert "--overwrite-card" in obstacle.hint
+    (blocker,) = plan.blockers
+    assert "README.md is not UTF-8 text (at " in blocker.message
+    assert "--overwrite-card" in blocker.hint
     assert f"  drift: {plan.repos[0].card.unreadable}\n" in plan_text(plan)
     with pytest.raises(RefusedError, match="README.md is not UTF-8 text"):
         publish(release, client)
 
-    publish(release, client, wishes=Wishes(overwrite_card=True))
+    publish(release, client, options=PushOptions(overwrite_card=True))
     assert text_of(client, empty[0], "README.md", "v0.0.1").startswith("---\n")
 
 
@@ -109,8 +109,8 @@ def test_a_history_that_is_no_text_refuses_the_next_version(one_repo, server, cl
     one_repo.history.write_bytes((one_repo.dist / "av" / "HISTORY.md").read_bytes())
     render(one_repo, "0.0.2")
     put(server, repos(one_repo)[0], "HISTORY.md", NO_TEXT)
-    (obstacle,) = make_plan(one_repo.dist, "0.0.2", client).obstacles
-    assert "HISTORY.md is not UTF-8 text (at " in obstacle.message
+    (blocker,) = make_plan(one_repo.dist, "0.0.2", client).blockers
+    assert "HISTORY.md is not UTF-8 text (at " in blocker.message
 
 
 def test_a_card_that_became_no_text_is_told_of_what_is_published(release, server, client):
@@ -118,6 +118,6 @@ def test_a_card_that_became_no_text_is_told_of_what_is_published(release, server
     put(server, repos(release)[0], "README.md", NO_TEXT)
     plan = make_plan(release.dist, VERSION, client)
     assert plan.done
-    assert plan.obstacles == []
+    assert plan.blockers == []
     assert "  drift: " in plan_text(plan)
     assert "README.md is not UTF-8 text" in plan_text(plan)

@@ -18,7 +18,7 @@ from nla_release.errors import (
 )
 from nla_release.gate.downloaded import Log, Tagged
 from nla_release.history.log import read_log
-from nla_release.hub.obstacles import altering_attributes
+from nla_release.hub.blockers import altering_attributes
 from nla_release.hub_client.client import at_most
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.place import Place, read_place
