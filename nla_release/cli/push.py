@@ -17,7 +17,7 @@ from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan, take_over
 from nla_release.hub.push import push
-from nla_release.hub.verify import Terms, verify_published
+from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import read_text
 from nla_release.release.folder import Release, read_release
@@ -179,6 +179,6 @@ def _refuse_what_does_not_pass(release: Release) -> None:
 
 
 def _verify(release: Release, plan: Plan, hub: Hub) -> None:
-    verdict = verify_published(plan, hub, Terms.of(release))
+    verdict = verify_published(plan, hub, VerifyOptions.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
     say(f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply")

@@ -10,7 +10,7 @@ import click
 from nla_release.cli.edge import say, tell
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import ConfigError
-from nla_release.hub.verify import Terms, Verified, verify
+from nla_release.hub.verify import Verified, VerifyOptions, verify
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
@@ -135,13 +135,13 @@ def _publisher(
     return publisher
 
 
-def _terms(author: Path | None, base: Path | None, expect: str | None) -> Terms:
+def _terms(author: Path | None, base: Path | None, expect: str | None) -> VerifyOptions:
     if expect is not None and not re.fullmatch("[0-9a-f]{64}", expect):
         raise ConfigError(
             f"--expect {expect} is not a release id",
             hint="it is 64 hex digits; verify prints it of what passes",
         )
-    terms = Terms.of(read_release(author)) if author else Terms()
+    terms = VerifyOptions.of(read_release(author)) if author else VerifyOptions()
     tokenizer = base / "tokenizer.json" if base else terms.tokenizer
     return replace(terms, tokenizer=tokenizer, expected=expect)
 

@@ -1,4 +1,4 @@
-"""The pair in a collection of the Hub: a courtesy to readers, and no part of the release."""
+"""Add a published pair to a collection of the Hub. A failure does not affect the release."""
 
 import re
 
@@ -11,26 +11,26 @@ from nla_release.hub_client.client import Say
 from nla_release.hub_client.client_errors import translated
 from nla_release.hub_client.remote import Hub
 
-# What the Hub makes of a title, behind the owner and before 24 hex digits.
+# OWNER/TITLE-ID: the Hub derives it from the title and adds an id of 24 hex digits.
 _SLUG = re.compile(r"[\w.-]+/[a-z0-9-]+-[0-9a-f]{24}")
 
 
 def collect(plan: Plan, hub: Hub, wanted: str, say: Say) -> None:
-    """Put both repositories into a collection. What goes wrong is said, and changes nothing.
+    """Add both repositories to a collection. A failure is reported and not raised.
 
     Args:
-        plan: the release, published.
-        hub: where.
-        wanted: the slug of a collection that exists, or the title of one that is made if need be.
-        say: is told what was done, or why not.
+        plan: the published release.
+        hub: where it is published.
+        wanted: the slug of an existing collection, or a title; it is created if needed.
+        say: reports the result.
     """
     try:
         collection = _collected(plan, hub, wanted)
-    except Exception as error:  # of whatever kind: the release is done, and stays so
+    except Exception as error:  # of any kind: the release is published already
         why = one_line(error) or type(error).__name__
-        say(f"warning: {plan.tag} is published, and in no collection: {why}")
+        say(f"warning: {plan.tag} is published, but was not added to a collection: {why}")
     else:
-        say(f"collection {hub.endpoint}/collections/{collection.slug} holds both")
+        say(f"collection {hub.endpoint}/collections/{collection.slug} lists both")
 
 
 def _collected(plan: Plan, hub: Hub, wanted: str) -> Listed:
@@ -52,7 +52,7 @@ def _collected(plan: Plan, hub: Hub, wanted: str) -> Listed:
 
 
 def _put(api: HfApi, collection: Listed, repo: RepoPlan, note: str) -> None:
-    """An item for the repository, with this note."""
+    """Add or update the item of a repository."""
     for item in collection.items:
         if (item.item_type, item.item_id) == ("model", repo.repo):
             if item.note != note:

@@ -1,4 +1,8 @@
-"""What pushes have left on the Hub, of this release or an earlier one, and others on top of it."""
+"""What earlier pushes left on the Hub, and what others committed on top of it.
+
+If every version has repositories of its own, earlier versions are found by the repository's name:
+one that differs only in a lower version. Otherwise a lost HISTORY.md would start again unnoticed.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,15 +27,15 @@ _SHOWN = 5
 def own_commit(
     hub: Hub, identity: str, folder: Path, manifest: Manifest, *, parent: str | None = None
 ) -> str | None:
-    """The commit with this release's id and exactly its files, the first of them; or None.
+    """The first commit with this release's id and exactly its files, or None.
 
     Args:
-        hub: where.
+        hub: where the repository is.
         identity: the release id.
-        folder: the release, as rendered or staged.
+        folder: the rendered or staged release.
         manifest: its release.json.
-        parent: what this push sent a commit on top of. Where no commit has the id, the one there
-            with the title and files of the release is its own too: some Hubs drop descriptions.
+        parent: the parent of the commit that this push sent. Some Hubs drop descriptions; there a
+            commit on this parent with the title and files of the release counts too.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -45,7 +49,7 @@ def own_commit(
             for each in listed
             if (each.parent, each.title, read_id(each.description)) == (parent, own, None)
         ]
-    for commit in reversed(found):  # `verify` accepts none that was made again
+    for commit in reversed(found):  # `verify` accepts only the first
         state = hub.state(manifest.repo, commit.id)
         if state is not None and is_exactly(folder, manifest, state):
             return commit.id
@@ -53,7 +57,7 @@ def own_commit(
 
 
 def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
-    """The release.json of a commit, when it is one of ours.
+    """The release.json of a commit, or None if it is not a release.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -62,24 +66,23 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
         return None
     try:
         return parse(Manifest, parse_json(hub.read(repo, FILE_NAME, state), repo), repo)
-    # somebody else's file of that name: so are all the others
-    except InputError:
+    except InputError:  # an unrelated file with this name
         return None
 
 
 def intruder(
     listed: Sequence[RemoteCommit], commit: str, parent: str | None
 ) -> RemoteCommit | None:
-    """The commit directly under a release's commit, when it is not the one that was meant to be.
+    """The parent of a release's commit, if it is not the intended one.
 
-    A Hub that heeds `parentCommit` refuses such a commit. One that ignores it has just overwritten
-    what somebody else committed in between.
+    A Hub that honours `parentCommit` refuses such a commit. One that ignores it has overwritten a
+    commit that somebody else made in between.
 
     Args:
         listed: the commits of main.
-        commit: the release's.
-        parent: what it was sent on top of, if this push sent it; a commit of an earlier push says
-            in its description what it was meant to be put on.
+        commit: the release's commit.
+        parent: the intended parent, if this push sent the commit. The description of a commit by an
+            earlier push names it.
     """
     commits = {each.id: each for each in listed}
     released = commits.get(commit)
@@ -92,7 +95,7 @@ def intruder(
 
 
 def changed_since(hub: Hub, repo: str, parent: str) -> str:
-    """What others did on the branch since `parent`: their commits and the files, as a clause.
+    """The commits on main since `parent` and the files that they changed, as a clause.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -110,24 +113,23 @@ def changed_since(hub: Hub, repo: str, parent: str) -> str:
 
 
 def described(commit: RemoteCommit) -> str:
-    """A commit for people: its id, title and authors."""
-    authors = ", ".join(commit.authors) or "nobody named"
+    """A commit for messages: id, title and authors."""
+    authors = ", ".join(commit.authors) or "unknown"
     return printable(f"{commit.id[:12]} '{commit.title}' by {authors}")
 
 
-# A version in a repository's name stands by itself, but for a `v`: in L23-v2, 2 does and 23 not.
+# A version in a repository's name is delimited, apart from a `v`: in L23-v2 it is 2, not 23.
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z])v?", r"(?![0-9A-Za-z])"
 _ANY = r"([0-9][0-9A-Za-z_]*)"
 
 
 def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Blocker], list[str]]:
-    """Whether the HISTORY.md of a version without a repository goes on from the version before.
+    """Check that HISTORY.md continues those of earlier versions in repositories of their own.
 
-    One question when there is none before it, and none when the name does not hold the version.
-    Of every version before it the log is read.
+    Without a version in the repository's name no request is sent; without earlier versions, one.
 
     Returns:
-        What stands in the way, and what the Hub would not tell, as sentences.
+        Blockers, and notes on what the Hub does not tell.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -135,7 +137,7 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Blocker]
     try:
         return list(_lost_history(hub, folder, manifest)), []
     except DeniedError as error:
-        what = f"whether {HISTORY_FILE_NAME} goes on from an earlier version's could not be seen"
+        what = f"{HISTORY_FILE_NAME} could not be compared with those of earlier versions"
         return [], [f"{what}: {error.message}"]
 
 
@@ -143,18 +145,18 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
     """The HISTORY.md of every other version with a repository of its own, by repository.
 
     Raises:
-        DeniedError: the Hub does not say what there is.
-        InputError: one of them is no text.
-        EnvironmentProblem: it cannot be reached.
+        DeniedError: the Hub does not list repositories.
+        InputError: one of the files is not text.
+        EnvironmentProblem: the Hub cannot be reached.
     """
-    reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
+    reader = hub.reader()  # a trusted publisher has tokens only for its own repositories
     found = ((repo, _last_state(reader, repo, version)) for version, repo in _others(hub, manifest))
     return {repo: reader.read(repo, HISTORY_FILE_NAME, state) for repo, state in found if state}
 
 
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Blocker]:
-    """Against every lower version's log, for what is retracted stands in the one that it is of."""
-    reader = hub.reader()  # a trusted publisher's tokens are for the repositories it writes to
+    """Compare with the logs of all lower versions: a retraction is in its own version's log."""
+    reader = hub.reader()  # a trusted publisher has tokens only for its own repositories
     newest = Version(manifest.version)
     for version, repo in reversed(_others(hub, manifest)):
         state = _last_state(reader, repo, version) if version < newest else None
@@ -164,7 +166,7 @@ def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Blocke
 
 
 def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
-    """The repositories of other versions."""
+    """The repositories of other versions, sorted by version."""
     namespace, _, name = manifest.repo.partition("/")
     own = re.compile(_BEFORE + re.escape(in_names(manifest.version)) + _AFTER)
     places = [match.span() for match in own.finditer(name)]
@@ -180,7 +182,7 @@ def _others(hub: Hub, manifest: Manifest) -> list[tuple[Version, str]]:
 
 
 def _last_state(hub: Hub, repo: str, version: Version) -> RemoteState | None:
-    """Where what was published with a version, and added since, is; None if it never was."""
+    """The newest state of a version, with its evidence updates; None if it is not published."""
     state = hub.state(repo)
     if state is None:
         return None
@@ -193,7 +195,7 @@ def _last_state(hub: Hub, repo: str, version: Version) -> RemoteState | None:
 
 
 def _version(text: str) -> Version | None:
-    """The version that a name holds; one with a local part cannot be told."""
+    """The version in a name, without a local part, which names cannot express."""
     try:
         return Version(text.replace("_", "."))
     except InvalidVersion:

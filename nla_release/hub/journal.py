@@ -1,6 +1,6 @@
-"""The journal of a push, beside the release: a line of JSON for every step that was finished.
+"""The journal of a push: one line of JSON for every finished step, in `dist/.nla-release`.
 
-It says what happened when. It is never asked what is true: that is what the Hub answers.
+It is for people. The push itself reads the state from the Hub, never from the journal.
 """
 
 import json
@@ -26,7 +26,7 @@ Step = Literal[
 
 @dataclass(frozen=True)
 class Line:
-    """A finished step, of one repository where it is a step of one. `at` is UTC."""
+    """A finished step, with the repository if it concerns one. `at` is UTC."""
 
     at: str
     release_id: str
@@ -40,7 +40,7 @@ _LINE = TypeAdapter(Line)
 
 
 class Journal:
-    """The lines of one release at one Hub, in `dist/.nla-release/journal.jsonl`."""
+    """The journal lines of one release on one Hub."""
 
     def __init__(self, dist: Path, release_id: str, endpoint: str) -> None:
         self.path = dist / PATH
@@ -48,7 +48,7 @@ class Journal:
         self._endpoint = endpoint
 
     def finished(self, step: Step, *, repo: str | None = None, commit: str | None = None) -> None:
-        """Append a line, and see it onto the disk.
+        """Append a line and sync it to the disk.
 
         Raises:
             EnvironmentProblem: it cannot be written.
@@ -58,7 +58,7 @@ class Journal:
         try:
             self.path.parent.mkdir(exist_ok=True)
             with self.path.open("ab") as file:
-                # A process that was killed may have left half a line without an end.
+                # A killed process may have left an incomplete line.
                 begun = file.tell() > 0 and not self.path.read_bytes().endswith(b"\n")
                 file.write(b"\n" * begun + json.dumps(asdict(line)).encode() + b"\n")
                 file.flush()
@@ -69,7 +69,7 @@ class Journal:
             ) from error
 
     def lines(self) -> list[Line]:
-        """What an earlier run of this release at this Hub has finished; oldest first."""
+        """The finished steps of earlier runs of this release on this Hub, oldest first."""
         return [
             line
             for line in self._readable()
@@ -79,10 +79,10 @@ class Journal:
     def _readable(self) -> Iterator[Line]:
         try:
             lines = read_text(self.path).split("\n")
-        except InputError:  # there is none, or none that can be read: it is no more than a hint
+        except InputError:  # missing or unreadable: it is only information
             return
         for line in lines:
             try:
                 yield _LINE.validate_python(parse_json(line, self.path))
-            except (InputError, ValidationError):  # cut off in the middle
+            except (InputError, ValidationError):  # an incomplete line
                 continue

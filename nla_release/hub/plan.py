@@ -1,4 +1,8 @@
-"""What a push would do, as data: the rendered release against what is on the Hub."""
+"""What a push would do, as data: the rendered release compared with the Hub.
+
+`make_plan` only reads. `foreseen` also asks what a push checks before its first write: token,
+namespace and cards.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,11 +35,10 @@ from nla_release.release.release_id import release_id
 
 @dataclass(frozen=True)
 class PushOptions:
-    """What a person asked for: who may see new repositories, and what may be overridden.
+    """Options of a push, as on the command line.
 
-    With `private` None new repositories are public, and existing ones are as they are. `waived` are
-    the findings that release.yaml lets stand. With `addendum` the release is a version that is
-    published with an addendum to it, and without it is none.
+    With `private` None new repositories are public, and existing ones stay as they are. `waived`
+    are the waivers in release.yaml. `addendum` means an evidence update of a published version.
     """
 
     private: bool | None = None
@@ -49,16 +52,20 @@ class PushOptions:
 
 @dataclass(frozen=True)
 class RepoPlan:
-    """What happens to one repository.
+    """The plan of one repository.
 
-    `private` is what it is or will be; `head` the commit of main that the plan was made against,
-    None when there is no repository; `committed` the commit of main that holds exactly the
-    release already, by a push; `parent` what it was put on, when this push sent it; `tagged` the
-    commit that the release's tag points at. `files` are compared with `tagged`, else `committed`,
-    else `head`. `card` is what people wrote into the card on main, but its `parts` those of the one
-    that is published. `original` is the commit that the version's own tag points at, when an
-    addendum is to be published that has been seen to leave its weights alone. `notes` are what
-    could not be found out.
+    Attributes:
+        private: the visibility that it has or will have.
+        head: the commit of main for which the plan was made; None if there is no repository.
+        committed: the commit of main that an earlier push made for this release.
+        parent: the parent of that commit, if this push sent it.
+        tagged: the commit of the release's tag.
+        files: compared with `tagged`, else `committed`, else `head`.
+        card: user edits of the card on main; for a published version its `parts` are those of the
+            published card.
+        original: for an evidence update, the commit of the version's own tag, once its weights were
+            found to be the same.
+        notes: what could not be determined.
     """
 
     role: Role
@@ -78,12 +85,12 @@ class RepoPlan:
 
     @property
     def visibility(self) -> str:
-        """`private` in a word."""
+        """`private` as a word."""
         return "private" if self.private else "public"
 
     @property
     def left_alone(self) -> str | None:
-        """What an addendum leaves as it is published, in words."""
+        """What an evidence update leaves unchanged, as a sentence."""
         if self.original is None:
             return None
         version = f"{self.manifest.tag} ({self.original[:12]})"
@@ -91,17 +98,17 @@ class RepoPlan:
 
     @property
     def is_the_same(self) -> bool:
-        """Whether what is there has exactly the files of the release."""
+        """Whether the Hub has exactly the files of the release."""
         return all(file.change == "keep" for file in self.files)
 
     def named(self, *changes: Change) -> list[str]:
-        """Names of the files with one of these changes."""
+        """The names of files with one of these changes."""
         return [file.name for file in self.files if file.change in changes]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Both repositories of one version."""
+    """The plan of both repositories of one version."""
 
     version: str
     tag: str
@@ -112,7 +119,7 @@ class Plan:
 
     @property
     def done(self) -> bool:
-        """Whether both tags are there already, with these bytes."""
+        """Whether both tags exist already, with these bytes."""
         return all(repo.tagged and repo.is_the_same for repo in self.repos)
 
     @property
@@ -122,7 +129,7 @@ class Plan:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many files are to be added, changed and so on, repositories created and tags set."""
+        """The number of files per change, of repositories to create, and of tags to set."""
         left = [repo for repo in self.repos if repo.tagged is None]
         files: dict[str, int] = {
             change: sum(len(repo.named(change)) for repo in left) for change in SYMBOLS
@@ -131,11 +138,11 @@ class Plan:
 
 
 def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = None) -> Plan:
-    """Compare `dist/av` and `dist/ar` with the Hub; reads only.
+    """Compare `dist/av` and `dist/ar` with the Hub.
 
     Raises:
-        ConfigError: dist holds an addendum and none was asked for, or the other way round.
-        InputError: dist is missing, of another version, or its files are not as listed.
+        ConfigError: dist contains an evidence update and `addendum` is not set, or vice versa.
+        InputError: dist is missing, of another version, or differs from release.json.
         EnvironmentProblem: the Hub cannot be reached.
     """
     check_version(version)
@@ -154,7 +161,7 @@ def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = 
 def plan_repo(
     folder: Path, manifest: Manifest, identity: str, hub: Hub, options: PushOptions
 ) -> RepoPlan:
-    """The plan of one repository as it is now.
+    """The plan of one repository in its current state.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -189,7 +196,7 @@ def plan_repo(
 
 
 def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -> RepoPlan:
-    """A version that has its tag stays as it is; only what was kept in its card is taken over."""
+    """The plan for a version with a tag: it stays as it is, and only sections are taken over."""
     published = state if tagged == state.head else hub.state(plan.repo, tagged)
     assert published is not None, "a repository with a tag exists"
     card = _edited_since(plan, state, hub)
@@ -202,7 +209,7 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
 
 
 def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
-    """Edits of the card on main, on top of the release; parts there are for the next version."""
+    """Edits of the card on main since the release; its sections are for the next version."""
     if CARD_NAME not in plan.named("change"):
         return NOTHING
     earlier = released(hub, plan.repo, state)
@@ -210,7 +217,7 @@ def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
 
 
 def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, options: PushOptions) -> RepoPlan:
-    """What a commit on top of main would do, and what stands in its way."""
+    """The plan for a commit on top of main, with its blockers."""
     earlier, card = released(hub, plan.repo, state), NOTHING
     if CARD_NAME in plan.named("change"):
         card = drift(hub, plan.repo, plan.folder, state, earlier)
@@ -232,7 +239,7 @@ def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, options: PushOpti
 
 
 def _after_the_last(plan: RepoPlan, hub: Hub) -> RepoPlan:
-    """What nothing is published of here yet goes on from the version before, elsewhere."""
+    """Compare HISTORY.md with earlier versions in repositories of their own."""
     if plan.role != "av":  # a pair has one HISTORY.md, in both
         return plan
     found, notes = look_back(hub, plan.folder, plan.manifest)
@@ -240,25 +247,25 @@ def _after_the_last(plan: RepoPlan, hub: Hub) -> RepoPlan:
 
 
 def _versions(plan: RepoPlan, tags: dict[str, str], options: PushOptions) -> list[Blocker]:
-    if options.allow_lower or plan.original:  # an older version may have an addendum, too
+    if options.allow_lower or plan.original:  # an evidence update may be of an older version
         return []
     return list(blockers.lower_version(plan.folder, plan.manifest, tags))
 
 
 def _kept(files: list[FileChange]) -> list[FileChange]:
-    """The files of a release that are all there."""
+    """The files of a release as unchanged."""
     return [replace(file, change="keep") for file in files if file.sha256]
 
 
 def _check_asked_for(dist: Path, manifest: Manifest, options: PushOptions) -> None:
     if manifest.addendum and not options.addendum:
         raise ConfigError(
-            f"{dist} holds {manifest.published_tag}, an addendum to a version that is published",
-            hint="add --addendum to publish it as such",
+            f"{dist} contains {manifest.published_tag}, an evidence update of a published version",
+            hint="add --addendum to publish it",
         )
     if options.addendum and not manifest.addendum:
         raise ConfigError(
-            f"{dist / manifest.role} holds {manifest.tag} without an addendum",
+            f"{dist / manifest.role} contains {manifest.tag} without an evidence update",
             hint='`nla-release calibrate --addendum "why"` adds evidence; then render the same'
             " version again",
         )
@@ -273,17 +280,17 @@ def _checked_manifest(folder: Path, version: str) -> Manifest:
         )
     if wrong := small_differences(folder, manifest):
         raise InputError(
-            f"{folder} is not as it was rendered: {'; '.join(wrong[:4])}",
+            f"{folder} differs from release.json: {'; '.join(wrong[:4])}",
             hint=f"run `nla-release render --version {version}` again",
         )
     return manifest
 
 
 def check_access(hub: Hub, repo: RepoPlan) -> list[str]:
-    """Make sure that the token may write to a repository, or create it.
+    """Check that the token may write to a repository, or create it.
 
     Returns:
-        What the Hub cannot be asked, as sentences.
+        Notes on what the Hub does not tell.
 
     Raises:
         EnvironmentProblem: it may not, or the Hub cannot be reached.
@@ -296,11 +303,11 @@ def check_access(hub: Hub, repo: RepoPlan) -> list[str]:
 
 
 def check_card(hub: Hub, repo: RepoPlan) -> None:
-    """Make sure that the Hub accepts the metadata of a card that is to be committed.
+    """Check that the Hub accepts the metadata of a card that will be committed.
 
     Raises:
         RefusedError: it does not.
-        EnvironmentProblem: it cannot be asked.
+        EnvironmentProblem: the Hub cannot be reached.
     """
     if repo.committed is None:
         hub.check_card(repo.repo, read_text(repo.folder / CARD_NAME))
@@ -326,7 +333,7 @@ def take_over(plan: Plan) -> list[str]:
 
 
 def foreseen(plan: Plan, hub: Hub) -> Plan:
-    """The plan with what a push would find out by its first questions; reads only.
+    """The plan with the blockers that a push would find before its first write. Only reads.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.

@@ -1,4 +1,4 @@
-"""The two repositories of a release on a Hub, as a stranger meets them: by a tag, at a commit."""
+"""The two repositories of a published release: found by tag or commit, and downloaded."""
 
 import re
 import shutil
@@ -30,44 +30,44 @@ from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifes
 
 _MARKS_A_RELEASE = {FILE_NAME, SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# Where the client keeps its books, in every folder that it downloads into.
+# The client's bookkeeping in every download folder.
 _BOOKKEEPING = ".cache"
 _SHOWN = 6
 _MARGIN_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Half:
-    """One repository of a pair on the Hub."""
+class PublishedRepo:
+    """One repository of a pair, at a tag or commit."""
 
     place: Place
     tagged: Tagged
 
     @property
     def state(self) -> RemoteState:
-        """What the Hub has there."""
+        """Its content on the Hub."""
         return self.tagged.state
 
     @property
     def role(self) -> Role:
-        """What it says it is; without a release.json, only an AR has a head."""
+        """The role in release.json; without that file, a repository with a value head is an AR."""
         if self.tagged.manifest is not None:
             return self.tagged.manifest.role
         return "ar" if HEAD_FILE_NAME in self.state.files else "av"
 
 
-def find(hub: Hub, place: Place) -> Half:
-    """The repository that a person named.
+def find(hub: Hub, place: Place) -> PublishedRepo:
+    """The repository that a user named.
 
     Raises:
-        ConfigError: at no tag and no commit.
-        NothingCheckedError: it holds no release.
-        EnvironmentProblem: it cannot be seen.
+        ConfigError: the place names no tag and no commit.
+        NothingCheckedError: it contains no release.
+        EnvironmentProblem: it cannot be read.
     """
     if place.revision is None or place.folder is not None:
         raise ConfigError(
-            f"{place} is not a release: name a repository and the release's tag",
-            hint=f"such as {place.repo}@v0.0.1; main may have moved on since a release",
+            f"{place} does not name a release: give a repository and the release's tag",
+            hint=f"for example {place.repo}@v0.0.1; main may have changed since a release",
         )
     main = hub.state(place.repo)
     if main is None:
@@ -81,14 +81,14 @@ def find(hub: Hub, place: Place) -> Half:
             f"{place.repo} has no tag {place.revision}",
             hint=f"its tags are {', '.join(sorted(main.tags)) or 'none'}",
         )
-    half = _half(hub, place, _at(hub, place.repo, commit, main), main)
-    if half.state.files.keys().isdisjoint(_MARKS_A_RELEASE):
+    repo = _published_repo(hub, place, _at(hub, place.repo, commit, main), main)
+    if repo.state.files.keys().isdisjoint(_MARKS_A_RELEASE):
         raise NothingCheckedError(f"{place} holds no release")
-    return half
+    return repo
 
 
-def find_partner(hub: Hub, here: Half) -> Half | None:
-    """What release.json names as the partner, if it is there.
+def find_partner(hub: Hub, here: PublishedRepo) -> PublishedRepo | None:
+    """The partner that release.json names, if it exists.
 
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
@@ -98,29 +98,29 @@ def find_partner(hub: Hub, here: Half) -> Half | None:
     repo, tag = here.tagged.manifest.partner.repo, here.tagged.manifest.partner_tag
     try:
         return _partner(hub, read_place(f"{repo}@{tag}"), tag)
-    # A stranger's words: of a name that no repository can have, or of one that shows us nothing.
+    # Untrusted text: the name may be invalid, or its repository unreadable.
     except (ConfigError, RefusedError, DeniedError):
         return None
 
 
-def _partner(hub: Hub, place: Place, tag: str) -> Half | None:
+def _partner(hub: Hub, place: Place, tag: str) -> PublishedRepo | None:
     main = hub.state(place.repo)
     if main is None or tag not in main.tags:
         return None
-    return _half(hub, place, _at(hub, place.repo, main.tags[tag], main), main)
+    return _published_repo(hub, place, _at(hub, place.repo, main.tags[tag], main), main)
 
 
 def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
-    """A repository at a commit, which is asked for unless it is that of main."""
+    """A repository at a commit; read from the Hub unless that is the commit of main."""
     if commit == main.head:
         return main
     state = hub.state(repo, commit)
     if state is None:
-        raise DeniedError(f"{repo} was there, and the Hub does not show it any more")
+        raise DeniedError(f"{repo} existed a moment ago, and the Hub no longer shows it")
     return state
 
 
-def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half:
+def _published_repo(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> PublishedRepo:
     released = _bytes(hub, place.repo, FILE_NAME, state)
     manifest = _manifest(released)
     own, *earlier = hub.commits(place.repo, state.head)
@@ -135,7 +135,7 @@ def _half(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> Half
         released,
         _bytes(hub, place.repo, SIGNATURE_FILE_NAME, state),
     )
-    return Half(place, tagged)
+    return PublishedRepo(place, tagged)
 
 
 def _alterations(hub: Hub, repo: str, state: RemoteState) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def _alterations(hub: Hub, repo: str, state: RemoteState) -> tuple[str, ...]:
 
 
 def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> Log:
-    """HISTORY.md on main, and whether it can be the one that was published, or goes on from it."""
+    """HISTORY.md on main, and whether it continues the published one."""
     if HISTORY_FILE_NAME not in main.files:
         return Log(trouble=f"is not on main of {repo}")
     try:
@@ -157,12 +157,12 @@ def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> L
         return Log(trouble=f"cannot be read on main of {repo}")
     published = manifest.files.get(HISTORY_FILE_NAME) if manifest else None
     if published and sha256_bytes(text.encode()[: published.size]) != published.sha256:
-        return Log(entries, f"on main of {repo} does not go on from what was published")
+        return Log(entries, f"on main of {repo} does not continue the published one")
     return Log(entries)
 
 
 def _bytes(hub: Hub, repo: str, name: str, state: RemoteState) -> bytes | None:
-    """A small file of the release, or None: it is not there, or no text of ours."""
+    """A text file of the release, or None if it is missing or not readable as text."""
     if name not in state.files:
         return None
     try:
@@ -178,40 +178,40 @@ def _manifest(released: bytes | None) -> Manifest | None:
         try:
             write_atomic(Path(name) / FILE_NAME, released)
             return read_manifest(Path(name))
-        except InputError:  # NLA701 says so
+        except InputError:  # NLA701 reports it
             return None
 
 
-def download(hub: Hub, half: Half, folder: Path) -> None:
-    """Every file of the commit, and nothing that the client or the Hub adds.
+def download(hub: Hub, repo: PublishedRepo, folder: Path) -> None:
+    """Download every file of the commit, without files that the client or the Hub adds.
 
     Raises:
-        RefusedError: a file cannot have its name in a folder of ours, or release.json does not list
-            it; nothing is downloaded then.
-        EnvironmentProblem: no room, or the Hub cannot be reached.
+        RefusedError: a file has an unsafe name, or release.json does not list it; then nothing is
+            downloaded.
+        EnvironmentProblem: there is no disk space, or the Hub cannot be reached.
     """
-    manifest, names = half.tagged.manifest, half.state.files
+    manifest, names = repo.tagged.manifest, repo.state.files
     if wrong := [name for name in names if not _is_plain(name)]:
-        raise RefusedError(f"{half.place} holds {wrong[0]!r}, which no release does")
-    if manifest is not None and (foreign := unlisted(manifest, half.state)):
+        raise RefusedError(f"{repo.place} contains the unsafe file name {wrong[0]!r}")
+    if manifest is not None and (foreign := unlisted(manifest, repo.state)):
         listing = ", ".join(map(repr, foreign[:_SHOWN]))
         raise RefusedError(
-            f"{half.place} holds {listing}, and its {FILE_NAME} does not list that",
-            hint="nothing was downloaded; ask the publisher, and do not load it",
+            f"{repo.place} contains {listing}, and its {FILE_NAME} does not list that",
+            hint="nothing was downloaded; do not load it, and ask the publisher",
         )
-    needed = sum(file.size for file in half.state.files.values())
+    needed = sum(file.size for file in repo.state.files.values())
     if shutil.disk_usage(folder.parent).free < needed + _MARGIN_BYTES:
         raise EnvironmentProblem(
-            f"{half.place} has {needed:,} bytes, for which {folder.parent} has no room",
+            f"{repo.place} has {needed:,} bytes, and {folder.parent} has no space for them",
             hint="make room there, or name another folder in TMPDIR",
         )
     with at_most(needed):
-        hub.download(half.tagged.repo, half.state.head, folder)
+        hub.download(repo.tagged.repo, repo.state.head, folder)
     shutil.rmtree(folder / _BOOKKEEPING, ignore_errors=True)
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a path stays in its folder, and out of where the client keeps its books."""
+    """Whether a path stays inside its folder and outside the client's bookkeeping."""
     path = PurePosixPath(name)
     inside = not path.is_absolute() and ".." not in path.parts and "\\" not in name
     return inside and path.parts[0] != _BOOKKEEPING

@@ -1,4 +1,7 @@
-"""The files of a release on their way out: as they were rendered, and copied where nobody edits."""
+"""Staging: a private copy of the release files, compared with release.json and free of secrets.
+
+The copy is checked with the same rules as in `check`, because it is what is uploaded.
+"""
 
 import errno
 import hashlib
@@ -24,17 +27,17 @@ from nla_release.io.masking import SHORTEST, known_secrets
 from nla_release.release.config import Waiver
 from nla_release.release.manifest import UNLISTED, FileRecord, Manifest, differences
 
-# What a person edits is smaller. What is larger is hashed once, when it is copied.
+# Larger files are not edited by hand; they are hashed once, when they are copied.
 _LARGE_BYTES = 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _MARGIN_BYTES = 16 * 1024 * 1024
 
 
 def small_differences(folder: Path, manifest: Manifest) -> list[str]:
-    """What is not as release.json lists it, as sentences; large files are judged by their size.
+    """Differences between a folder and release.json, as sentences; large files by size only.
 
     Raises:
-        InputError: something in the folder is neither a folder nor a plain file.
+        InputError: the folder contains a link or a special file.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -51,10 +54,10 @@ def small_differences(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def check_bytes(folder: Path, manifest: Manifest) -> None:
-    """Read every file, and compare its hash with release.json's.
+    """Compare the hash of every file with release.json.
 
     Raises:
-        InputError: one has other bytes.
+        InputError: one differs.
     """
     found = {
         name: FileRecord(sha256=sha256_file(folder / name), size=record.size)
@@ -64,10 +67,10 @@ def check_bytes(folder: Path, manifest: Manifest) -> None:
 
 
 def check_room(folders: list[tuple[Path, Manifest]], target: Path) -> None:
-    """Make sure that copies of folders fit where they are to lie.
+    """Check that there is disk space for copies of folders.
 
     Raises:
-        EnvironmentProblem: they do not.
+        EnvironmentProblem: there is not.
     """
     needed = sum(
         record.size
@@ -77,17 +80,16 @@ def check_room(folders: list[tuple[Path, Manifest]], target: Path) -> None:
     free = shutil.disk_usage(target).free
     if free < needed + _MARGIN_BYTES:
         raise EnvironmentProblem(
-            f"{target} has {free:,} bytes left, and a private copy of both repositories takes"
-            f" {needed:,}",
+            f"{target} has {free:,} bytes left, and a copy of both repositories takes {needed:,}",
             hint="make room there, or name another folder in TMPDIR",
         )
 
 
 def stage(folder: Path, manifest: Manifest, target: Path) -> None:
-    """Copy a repository's files, and hash the copy on its way.
+    """Copy a repository's files, hashing what is copied.
 
     Raises:
-        InputError: a file is not as release.json lists it.
+        InputError: a file differs from release.json.
         EnvironmentProblem: the disk is full.
     """
     found = {}
@@ -98,7 +100,7 @@ def stage(folder: Path, manifest: Manifest, target: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentProblem(
-                f"{target} is full: no private copy of {folder} could be made",
+                f"{target} is full: {folder} could not be copied there",
                 hint="make room there, or name another folder in TMPDIR",
             ) from error
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
@@ -109,7 +111,7 @@ def stage(folder: Path, manifest: Manifest, target: Path) -> None:
 def _refuse(folder: Path, manifest: Manifest, found: dict[str, FileRecord]) -> None:
     if wrong := differences(manifest.files, found):
         raise InputError(
-            f"{folder} is not as it was rendered: {'; '.join(wrong[:4])}",
+            f"{folder} differs from release.json: {'; '.join(wrong[:4])}",
             hint=f"run `nla-release render --version {manifest.version}` again",
         )
 
@@ -129,30 +131,30 @@ _SHOWN = 6
 
 
 def checked_payload(folder: Path, role: Role, waived: Sequence[Waiver] = ()) -> None:
-    """Make sure that everything in a folder may be published.
+    """Check that every file in a folder may be published.
 
     Args:
-        folder: a repository's files, all of which are to be uploaded.
-        role: whose.
-        waived: the findings that release.yaml lets stand.
+        folder: the files to upload.
+        role: the role of their repository.
+        waived: the waivers in release.yaml.
 
     Raises:
-        RefusedError: something may not; each file is named with the reason.
+        RefusedError: a file may not; the message names each with the reason.
     """
     adapter = Adapter(role, folder, rendered=True)
     refused = [*_hidden(adapter), *_known(adapter), *_found(adapter, waived)]
     if refused:
         more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
         raise RefusedError(
-            f"nothing was uploaded, {folder.name} holds what may not be: "
+            f"nothing was uploaded, {folder.name} contains files that may not be published: "
             + "; ".join(refused[:_SHOWN])
             + more,
-            hint="`nla-release check` says how to mend it; revoke a token that was found, first",
+            hint="first revoke any token that was found; `nla-release check` says how to fix this",
         )
 
 
 def _hidden(adapter: Adapter) -> Iterator[str]:
-    """What the Hub or its client would take for their own, which `check` has to let pass."""
+    """Hidden files, which the Hub or its client treat specially and `check` accepts."""
     for path in adapter.files:
         name = path.relative_to(adapter.folder)
         if any(part.startswith(".") for part in name.parts):
@@ -160,7 +162,7 @@ def _hidden(adapter: Adapter) -> Iterator[str]:
 
 
 def _known(adapter: Adapter) -> Iterator[str]:
-    """A token that this process was given, which no reason lets stand, whatever it looks like."""
+    """Tokens of this process, in any form; they cannot be waived."""
     secrets = [secret.encode() for secret in known_secrets() if len(secret) >= SHORTEST]
     kinds = [
         Leak("a token of this machine", (each.lower(),), re.compile(re.escape(each)))
@@ -171,13 +173,13 @@ def _known(adapter: Adapter) -> Iterator[str]:
         if any(leaks(fsencode(name), kinds)):
             yield "the name of a file in it holds a token of this machine"
         elif path.is_file() and not path.is_symlink():
-            text = words(path)  # None of what is too long to be searched for all that is private
+            text = words(path)  # None if the file is too long for the other searches
             if any(leaks(path.read_bytes() if text is None else text, kinds)):
                 yield f"{name.as_posix()} holds a token of this machine"
 
 
 def _found(adapter: Adapter, waived: Sequence[Waiver]) -> Iterator[str]:
-    """What the rules find wrong, and let no waiver stand for."""
+    """Errors of the rules that are not waived."""
     subject = Subject(adapter.folder, None, (), (adapter,), None)
     for rule in _RULES:
         outcome = let_stand(rule.apply(subject, strict=False), waived)

@@ -1,7 +1,7 @@
-"""A release as a stranger finds it: downloaded by tag, past every cache, and judged.
+"""Verify a published release independently: download it by tag without any cache, and check it.
 
-What the files say of themselves is judged by the rules of `check`, and what the Hub says of them by
-NLA704 to NLA706. One repository is enough for both: of its partner only release.json is read.
+The rules of `check` run on the files, and NLA704 to NLA706 on what the Hub says about them. One
+repository is enough; of its partner only release.json is read.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
 from nla_release.gate.subject import Subject
 from nla_release.hub.plan import Plan
-from nla_release.hub.published_pair import Half, download, find, find_partner
+from nla_release.hub.published_pair import PublishedRepo, download, find, find_partner
 from nla_release.hub_client.client import Say
 from nla_release.hub_client.place import Place
 from nla_release.hub_client.remote import Hub
@@ -26,8 +26,8 @@ from nla_release.release.config import Gates, Waiver
 from nla_release.release.folder import ROLES, Release
 from nla_release.release.signature import Publisher
 
-# What verifying means: every byte is listed and no secret, the numbers are computed again and are
-# those of the card, and both halves are of one push. Other rules may lack what no stranger has.
+# Rules that must not be skipped: every file is listed and free of secrets, the card shows the
+# recomputed numbers, and both repositories come from one push. Other rules may need local files.
 _INDISPENSABLE = frozenset(
     {
         "NLA501",
@@ -47,12 +47,15 @@ _INDISPENSABLE = frozenset(
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What a release is judged by: by default as strangers judge it, who know its files alone.
+class VerifyOptions:
+    """What a release is checked against; by default only its own files.
 
-    `gates` and `waivers` are the author's own, of release.yaml. `tokenizer` is a tokenizer.json of
-    the base, for the rules that replay prompts; `expected` the release id, known from elsewhere;
-    `publisher` whose signature is demanded.
+    Attributes:
+        gates: the author's gates, from release.yaml.
+        waivers: the author's waivers, from release.yaml.
+        tokenizer: a tokenizer.json of the base, for the rules that replay prompts.
+        expected: the release id, if it is known.
+        publisher: the signer that is required.
     """
 
     gates: Gates = field(default_factory=Gates)
@@ -62,8 +65,8 @@ class Terms:
     publisher: Publisher | None = None
 
     @classmethod
-    def of(cls, release: Release) -> "Terms":
-        """The terms of the author, who has the release.yaml and may have the base."""
+    def of(cls, release: Release) -> "VerifyOptions":
+        """The options of the author, who has release.yaml and perhaps a local base."""
         local = release.base_path / "tokenizer.json" if release.base_path else None
         found = local if local and local.is_file() else None
         return cls(release.config.gates, release.config.waivers, found)
@@ -71,7 +74,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Verified:
-    """The verdict on what was downloaded, its release id, and where each repository of it lies."""
+    """The verdict on a downloaded release, its release id, and the folder of each repository."""
 
     verdict: Verdict
     release_id: str | None
@@ -82,62 +85,62 @@ def verify(
     hub: Hub,
     place: Place,
     target: Path,
-    terms: Terms,
+    options: VerifyOptions,
     *,
     pair: bool,
     say: Say,
     measure: Measure | None = None,
 ) -> Verified:
-    """Download a release into an empty folder, compare every byte, and judge it.
+    """Download a release into an empty folder, compare every byte, and check it.
 
     Args:
-        hub: where it is.
-        place: one of its repositories, at its tag or a commit.
+        hub: where it is published.
+        place: one of its repositories, at a tag or commit.
         target: the folder.
-        terms: what it is judged by.
-        pair: download its partner too, and judge both as a pair.
-        say: is told what was downloaded.
-        measure: measures rows of the evidence again, when asked to; it takes the pair.
+        options: what it is checked against.
+        pair: also download the partner, and check both as a pair.
+        say: reports what was downloaded.
+        measure: measures rows of the evidence again, if requested; needs the pair.
 
     Raises:
-        ConfigError: the place names no tag and no commit of a repository.
-        NothingCheckedError: it holds no release.
-        RefusedError: its files cannot lie in a folder of ours.
+        ConfigError: the place names no tag and no commit.
+        NothingCheckedError: it contains no release.
+        RefusedError: it contains unsafe file names, or files that release.json does not list.
         EnvironmentProblem: it cannot be downloaded.
     """
     here = find(hub, place)
     partner = find_partner(hub, here)
-    halves = {here.role: here}
+    repos = {here.role: here}
     if pair and partner is not None:
-        halves["ar" if here.role == "av" else "av"] = partner
-    for role, half in halves.items():
-        download(hub, half, target / role)
-        size = sum(file.size for file in half.state.files.values())
+        repos["ar" if here.role == "av" else "av"] = partner
+    for role, repo in repos.items():
+        download(hub, repo, target / role)
+        size = sum(file.size for file in repo.state.files.values())
         say(
-            f"downloaded {half.place} ({half.state.head[:12]}):"
-            f" {len(half.state.files)} files, {size:,} bytes"
+            f"downloaded {repo.place} ({repo.state.head[:12]}):"
+            f" {len(repo.state.files)} files, {size:,} bytes"
         )
-    subject = _subject(target, halves, here, partner, terms)
-    verdict = judge(subject, waived=terms.waivers, measure=measure)
-    names = {str(target / role): str(half.place) for role, half in halves.items()}
+    subject = _subject(target, repos, here, partner, options)
+    verdict = judge(subject, waived=options.waivers, measure=measure)
+    names = {str(target / role): str(repo.place) for role, repo in repos.items()}
     outcomes = tuple(_renamed(_insisted(each, here), names) for each in verdict.outcomes)
-    folders = {role: target / role for role in halves}
+    folders = {role: target / role for role in repos}
     return Verified(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
 
 
-def verify_published(plan: Plan, hub: Hub, terms: Terms) -> Verdict:
-    """Verify both repositories of a push; a finding is an error.
+def verify_published(plan: Plan, hub: Hub, options: VerifyOptions) -> Verdict:
+    """Verify both repositories of a push.
 
     Raises:
-        RefusedError: a byte differs, or a rule fails on what was published.
+        RefusedError: a file differs, or a rule fails on what was published.
         EnvironmentProblem: it cannot be downloaded.
     """
     place = Place(plan.repos[0].repo, plan.tag)
-    expected = replace(terms, expected=plan.release_id)
+    options = replace(options, expected=plan.release_id)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        verdict = verify(hub, place, Path(name), expected, pair=True, say=_unsaid).verdict
+        verdict = verify(hub, place, Path(name), options, pair=True, say=lambda _line: None).verdict
     if verdict.verdict != "pass":
-        # Other bytes than the release's are the reason for whatever else is found in them.
+        # Changed files cause the other findings.
         first = sorted(verdict.findings, key=lambda each: each.code != "NLA701")
         worst = "; ".join(f"{each.code} {each.message}" for each in first[:4])
         raise RefusedError(
@@ -147,25 +150,25 @@ def verify_published(plan: Plan, hub: Hub, terms: Terms) -> Verdict:
     return verdict
 
 
-def _unsaid(line: str) -> None:
-    """A rehearsal tells of itself."""
-
-
 def _subject(
-    target: Path, halves: dict[Role, Half], here: Half, partner: Half | None, terms: Terms
+    target: Path,
+    repos: dict[Role, PublishedRepo],
+    here: PublishedRepo,
+    partner: PublishedRepo | None,
+    options: VerifyOptions,
 ) -> Subject:
     adapters, published = [], []
-    for role in (role for role in ROLES if role in halves):
-        half = halves[role]
-        other = partner if half is here else here
+    for role in (role for role in ROLES if role in repos):
+        repo = repos[role]
+        other = partner if repo is here else here
         adapters.append(Adapter(role, target / role, rendered=True))
         published.append(
             Published(
                 adapters[-1],
-                half.tagged,
+                repo.tagged,
                 other.tagged if other else None,
-                terms.expected,
-                terms.publisher,
+                options.expected,
+                options.publisher,
             )
         )
     return Subject(
@@ -173,14 +176,14 @@ def _subject(
         release=None,
         trained=(),
         rendered=tuple(adapters),
-        tokenizer=terms.tokenizer,
-        gates=terms.gates,
+        tokenizer=options.tokenizer,
+        gates=options.gates,
         published=tuple(published),
     )
 
 
-def _insisted(outcome: Outcome, here: Half) -> Outcome:
-    """An outcome that is no outcome is a finding, where verifying means to have one."""
+def _insisted(outcome: Outcome, here: PublishedRepo) -> Outcome:
+    """The outcome, with a finding if an indispensable rule was skipped."""
     if outcome.rule.code not in _INDISPENSABLE or outcome.state != "skipped":
         return outcome
     missing = Finding(
@@ -190,7 +193,7 @@ def _insisted(outcome: Outcome, here: Half) -> Outcome:
 
 
 def _renamed(outcome: Outcome, names: dict[str, str]) -> Outcome:
-    """With the names of places instead of temporary folders."""
+    """The outcome with the names of repositories instead of temporary folders."""
 
     def named(text: str) -> str:
         for folder, name in names.items():

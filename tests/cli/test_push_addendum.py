@@ -153,7 +153,7 @@ def test_an_addendum_is_published_as_one_or_not_at_all(run, hub, verb):
     done = run(verb)
 
     assert done.returncode == 2
-    assert f"holds {ADDED}, an addendum to a version that is published" in done.stderr
+    assert f"contains {ADDED}, an evidence update of a published version" in done.stderr
     assert "--addendum" in done.stderr
     assert writes(hub) == []
 
@@ -162,7 +162,7 @@ def test_without_an_addendum_there_is_none_to_push(tool, hub, made):
     done = at(tool, hub)("push", made / "before", "--version", VERSION, "--addendum")
 
     assert done.returncode == 2
-    assert f"holds {TAG} without an addendum" in done.stderr
+    assert f"contains {TAG} without an evidence update" in done.stderr
     assert "calibrate --addendum" in done.stderr
     assert writes(hub) == []
 
@@ -172,7 +172,7 @@ def test_nothing_is_added_to_a_version_that_is_not_published(tool, release, tmp_
         done = at(tool, empty)("push", release.folder, "--version", VERSION, "--addendum")
 
         assert done.returncode == 1
-        assert f"{TAG} is not published, and {ADDED} is an addendum to it" in done.stderr
+        assert f"{TAG} is not published, and {ADDED} is an evidence update of it" in done.stderr
         assert [request for request in empty.log.requests if request.writes] == []
 
 
@@ -197,7 +197,7 @@ def test_weights_or_a_sidecar_that_are_not_the_published_ones_are_named(
     done = run("push", "--addendum")
 
     assert done.returncode == 1
-    assert f"{repo}: ~ {name} would not be as {TAG} is published" in done.stderr
+    assert f"{repo}: ~ {name} would differ from published {TAG}" in done.stderr
     assert writes(hub) == before
 
 
@@ -336,7 +336,7 @@ def test_an_addendum_cannot_be_rehearsed_on_a_hub_without_the_version(tool, rele
     done = tool("push", release.folder, "--version", VERSION, "--rehearse", "--addendum")
 
     assert done.returncode == 1
-    assert f"{TAG} is not published, and {ADDED} is an addendum to it" in done.stderr
+    assert f"{TAG} is not published, and {ADDED} is an evidence update of it" in done.stderr
     assert release.history.read_bytes() == kept
 
 

@@ -44,7 +44,7 @@ def test_a_new_title_makes_a_collection_of_both(plan, release, server, client):
     assert only(server).title == "Tiny readers"
     assert only(server).owner["name"] == "someone"
     assert not only(server).private
-    assert said == [f"collection {server.endpoint}/collections/{only(server).slug} holds both"]
+    assert said == [f"collection {server.endpoint}/collections/{only(server).slug} lists both"]
 
 
 def test_a_collection_that_exists_is_used_by_title_and_by_slug(plan, release, server, client):
@@ -75,7 +75,7 @@ def test_what_goes_wrong_is_a_warning(plan, server, wanted, capsys):
     token = "hf_0123456789abcdef" if wanted[0] == "t" else server.token
     (line,) = collected(plan, Hub(server.endpoint, token), wanted)
 
-    assert line.startswith("warning: v0.0.1 is published, and in no collection: ")
+    assert line.startswith("warning: v0.0.1 is published, but was not added to a collection: ")
     assert token not in line
 
 
@@ -100,7 +100,7 @@ def test_an_answer_that_is_none_is_a_warning_too(plan, odd, body):
     odd.body = body
     (line,) = collected(plan, Hub(odd.endpoint, "hf_0123456789abcdef"), "Tiny readers")
 
-    assert line.startswith("warning: v0.0.1 is published, and in no collection: ")
+    assert line.startswith("warning: v0.0.1 is published, but was not added to a collection: ")
     assert "not one of a Hub" in line
 
 
@@ -110,5 +110,5 @@ def test_whatever_goes_wrong_is_no_more_than_a_warning(plan, client, monkeypatch
 
     monkeypatch.setattr(collection.HfApi, "create_collection", broken)
     assert collected(plan, client, "Tiny readers") == [
-        "warning: v0.0.1 is published, and in no collection: AssertionError"
+        "warning: v0.0.1 is published, but was not added to a collection: AssertionError"
     ]

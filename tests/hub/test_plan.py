@@ -176,7 +176,7 @@ def test_every_blocker_is_shown_with_what_to_do(release, server, client):
         client.create(repo, private=False)
         put(server, repo, "thesis.txt", "mine")
     text = plan_text(make_plan(release.dist, VERSION, client))
-    assert text.count("no release's: thesis.txt") == 2
+    assert text.count("belong to no release: thesis.txt") == 2
     assert "hint: move them elsewhere first" in text
     assert "This push would be refused:" in text
 

@@ -48,7 +48,7 @@ def test_a_history_that_was_lost_between_two_versions_refuses_the_second(release
     (blocker,) = plan.blockers
     before = repos(release)[0]
     assert f"{before}: the published HISTORY.md is not the beginning of" in blocker.message
-    assert f"put the HISTORY.md that {before} has beside release.yaml" in blocker.hint
+    assert f"copy the HISTORY.md of {before} next to release.yaml" in blocker.hint
     with pytest.raises(RefusedError, match="the published HISTORY.md is not the beginning"):
         publish(release, client, "0.0.2")
     assert client.state(repos(release, "0.0.2")[0]) is None
@@ -112,7 +112,7 @@ def test_a_hub_that_does_not_list_repositories_is_no_blocker_but_is_said(
 
     assert plan.blockers == []
     (note,) = plan.repos[0].notes
-    assert "whether HISTORY.md goes on from an earlier version's could not be seen: " in note
+    assert "HISTORY.md could not be compared with those of earlier versions: " in note
     assert kind in note
     assert f"  note: {note}\n" in plan_text(plan)
     assert note in plan_json(plan)
@@ -185,4 +185,4 @@ def test_a_history_there_that_cannot_be_read_refuses(release, faulty, client):
     put(faulty, repos(release)[0], "HISTORY.md", b"\xff\xfe")
     (blocker,) = plan_next(release, client).blockers
     assert "HISTORY.md is not UTF-8 text (at " in blocker.message
-    assert "put it back" in blocker.hint
+    assert "restore the file" in blocker.hint

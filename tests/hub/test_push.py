@@ -13,7 +13,7 @@ from nla_release.errors import (
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.push import push
-from nla_release.hub.verify import Terms, verify_published
+from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.client_errors import ConflictError
 from nla_release.hub_client.remote import Hub
 from nla_release.local_hub.refusals import HubError
@@ -132,7 +132,7 @@ def test_a_file_that_no_release_put_there_is_never_deleted(release, server, clie
     api = HfApi(endpoint=server.endpoint, token=server.token)
     api.create_repo(repo)
     api.upload_file(path_or_fileobj=b"mine", path_in_repo="thesis.txt", repo_id=repo)
-    with pytest.raises(RefusedError, match="no release's: thesis.txt"):
+    with pytest.raises(RefusedError, match="belong to no release: thesis.txt"):
         publish(release, client)
     assert "thesis.txt" in client.state(repo).files
 
@@ -310,7 +310,7 @@ def test_a_private_push_creates_private_repositories(release, server, client):
 
 def test_published_files_pass_every_rule_that_applies(release, server, client):
     publish(release, client)
-    verdict = verify_published(make_plan(release.dist, VERSION, client), client, Terms())
+    verdict = verify_published(make_plan(release.dist, VERSION, client), client, VerifyOptions())
 
     assert verdict.verdict == "pass"
 
@@ -324,4 +324,4 @@ def test_a_published_file_that_was_changed_is_found(release, server, client):
     api.upload_file(path_or_fileobj=b"{}", path_in_repo="calibration.json", repo_id=repo)
     api.create_tag(repo, tag="v0.0.1")
     with pytest.raises(RefusedError, match="calibration.json has sha256"):
-        verify_published(plan, client, Terms())
+        verify_published(plan, client, VerifyOptions())

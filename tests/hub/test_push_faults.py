@@ -15,7 +15,7 @@ from nla_release.errors import (
     RefusedError,
 )
 from nla_release.hub.plan import PushOptions, make_plan
-from nla_release.hub.verify import Terms, verify_published
+from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
@@ -187,7 +187,7 @@ def test_a_conflict_that_the_hub_calls_a_500_is_one(release, faulty, client, rac
 
 def test_rebase_does_not_remove_what_others_added(release, faulty, client, raced):
     raced.append(lambda: somebody_commits(faulty, repos(release)[0]))
-    with pytest.raises(RefusedError, match="no release's: notes.md"):
+    with pytest.raises(RefusedError, match="belong to no release: notes.md"):
         publish(release, client, options=PushOptions(rebase=True))
 
 
@@ -592,7 +592,7 @@ def test_commit_ids_of_64_digits_are_read_and_verified(release, faulty, client):
     plan = make_plan(release.dist, "0.0.1", client)
     assert plan.done
     assert len(plan.repos[0].tagged) == 64
-    assert verify_published(plan, client, Terms()).verdict == "pass"
+    assert verify_published(plan, client, VerifyOptions()).verdict == "pass"
 
 
 @pytest.mark.parametrize("there", [False, True])

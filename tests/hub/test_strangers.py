@@ -5,7 +5,7 @@ import pytest
 from nla_release.cards.render import render
 from nla_release.errors import RefusedError
 from nla_release.hub.plan import PushOptions, make_plan
-from nla_release.hub.verify import Terms, verify_published
+from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.local_hub.records import Put
 from nla_release.output.plan_text import plan_text
 from nla_release.release.folder import ROLES, read_release
@@ -74,7 +74,7 @@ def test_files_that_were_committed_by_hand_are_not_tagged(release, server, clien
     for repo in empty:
         api_of(server).delete_file(FILE_NAME, repo)
     publish(release, client)
-    verdict = verify_published(make_plan(release.dist, VERSION, client), client, Terms())
+    verdict = verify_published(make_plan(release.dist, VERSION, client), client, VerifyOptions())
     assert verdict.verdict == "pass"
 
 

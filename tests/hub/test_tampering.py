@@ -221,7 +221,7 @@ def test_a_text_that_is_too_large_is_not_downloaded_to_find_out(
     [
         (None, "is not on main of"),
         (b"\xff\xfe", "cannot be read on main of"),
-        (b"# History\n", "does not go on from what was published"),
+        (b"# History\n", "does not continue the published one"),
     ],
 )
 def test_a_log_that_lost_something_is_a_warning(hub, av, ar, tmp_path, content, words):

@@ -118,7 +118,7 @@ def test_gates_and_waivers_of_the_author_are_for_the_author_alone(hub, av, tmp_p
 @pytest.mark.parametrize(
     ("place", "error", "words"),
     [
-        ("{av}", ConfigError, "is not a release: name a repository and the release's tag"),
+        ("{av}", ConfigError, "does not name a release: give a repository"),
         ("{av}@main", ConfigError, "has no tag main"),
         ("{av}@v9", ConfigError, "has no tag v9"),
         ("{av}@v0.0.1:evidence", ConfigError, "is not a release"),

@@ -2,7 +2,7 @@
 
 import shutil
 
-from nla_release.hub.verify import Terms, verify
+from nla_release.hub.verify import VerifyOptions, verify
 from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.local_hub.records import Put, Remove
@@ -20,7 +20,12 @@ def judged(hub, place, tmp_path, *, pair=False, **terms):
     target.mkdir()
     try:
         return verify(
-            Hub(hub.endpoint), read_place(place), target, Terms(**terms), pair=pair, say=_unsaid
+            Hub(hub.endpoint),
+            read_place(place),
+            target,
+            VerifyOptions(**terms),
+            pair=pair,
+            say=_unsaid,
         ).verdict
     finally:
         shutil.rmtree(target)
