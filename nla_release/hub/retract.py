@@ -261,7 +261,7 @@ def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
     if manifest is None or (manifest.role, manifest.repo) != (role, repo):
         raise RefusedError(
             f"{repo}: main ({state.head[:12]}) has no {FILE_NAME} of this repository",
-            hint="main was changed since the release; restore the release first",
+            hint="it was changed since it was published; restore the release first",
         )
     return manifest
 

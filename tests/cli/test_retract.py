@@ -339,7 +339,7 @@ def test_a_card_that_nothing_can_be_put_into_is_named(run, hub, release):
     before = writes(hub)
     done = run()
     assert done.returncode == 1
-    assert "edited so that nothing can be put into it" in done.stderr
+    assert "was edited and cannot be updated" in done.stderr
     assert writes(hub) == before
 
 
