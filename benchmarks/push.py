@@ -92,7 +92,7 @@ def our_push(dist: Path, endpoint: str, token: str) -> None:
     hub = Hub(endpoint, token)
     plan = make_plan(dist, VERSION, hub)
     journal = Journal(dist, plan.release_id, endpoint)
-    push(plan, hub, journal, lambda _line: None, check=lambda: None)
+    push(plan, hub, journal, check=lambda: None)
 
 
 def plain_commits(dist: Path, endpoint: str, token: str) -> None:

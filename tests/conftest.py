@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from nla_release.cards.figures import Plot
 from nla_release.cards.render import render
+from nla_release.cli.edge import print_messages
 from nla_release.release.folder import Release, read_release
 from tests import drawn
 from tests.builders_pair import make_release
@@ -28,6 +29,7 @@ settings.load_profile("project")
 
 os.environ |= ONE_THREAD
 drawn.keep()
+print_messages()
 
 # A shell that starts the suite in the background has SIGINT ignored, and all children inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

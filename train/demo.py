@@ -15,7 +15,7 @@ import click
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.tables import calibration_table
-from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, tell
+from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, output
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import read_text, read_yaml, write_atomic
@@ -153,7 +153,7 @@ Try next: .venv/bin/nla-release explain NLA603
 
 
 def _say(text: str) -> None:
-    tell(text)
+    output(text)
     sys.stdout.flush()
 
 

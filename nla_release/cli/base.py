@@ -6,7 +6,8 @@ import click
 
 from nla_release.base_model.cache import measure_again
 from nla_release.base_model.facts import FILE_NAME, BaseFacts
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
+from nla_release.io.log import log
 from nla_release.release.folder import read_release
 
 
@@ -20,8 +21,8 @@ def command(path: Path) -> None:
     megabytes at most. Afterwards `render` and `check` know the base without a network.
     """
     before, now = measure_again(read_release(path))
-    tell(_summary(now))
-    say(f"{path / FILE_NAME}: {_done(before, now)}")
+    output(_summary(now))
+    log.info(f"{path / FILE_NAME}: {_done(before, now)}")
 
 
 def _summary(facts: BaseFacts) -> str:

@@ -10,11 +10,12 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import Evidence, read_evidence, record_attempts
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import calibration_table
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.errors import ConfigError
 from nla_release.gate.hygiene import unpublishable
 from nla_release.history.adding import Added, add_evidence, restore_evidence
 from nla_release.io.files import write_atomic
+from nla_release.io.log import log
 from nla_release.release.folder import CALIBRATION_FILE_NAME, read_release
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.text.numbers import count
@@ -68,7 +69,7 @@ def command(
             raise click.UsageError("--restore goes with no other option")
         release = read_release(path)
         restored = restore_evidence(release)
-        say(f"restored {release.evidence} and {release.calibration} as {restored} has them")
+        log.info(f"restored {release.evidence} and {release.calibration} as {restored} has them")
         return
     if addendum is None:
         if day is not None:
@@ -92,7 +93,7 @@ def command(
         _show(calibration, path)
         _show_addendum(added)
     if output_format == "json":
-        tell(calibration.dump(), nl=False)
+        output(calibration.dump(), nl=False)
 
 
 def _evidence(path: Path) -> Evidence:
@@ -107,7 +108,7 @@ def _evidence(path: Path) -> Evidence:
     attempts = release.config.evaluation.attempts
     if attempts not in (None, evidence.run.attempts) and evidence.run.schema_ > 1:
         record_attempts(release.evidence, attempts)
-        say(f"recorded in {release.evidence}: evaluation.attempts is {attempts}")
+        log.info(f"recorded in {release.evidence}: evaluation.attempts is {attempts}")
         evidence = read_evidence(release.evidence)
     check_asked(release, evidence)
     return evidence
@@ -122,19 +123,19 @@ def _past(day: datetime | None) -> date:
 
 
 def _show(calibration: CurrentCalibration, path: Path) -> None:
-    say(calibration_table(calibration))
-    say(f"\nwrote {path / CALIBRATION_FILE_NAME}")
+    log.info(calibration_table(calibration))
+    log.info(f"\nwrote {path / CALIBRATION_FILE_NAME}")
 
 
 def _show_addendum(added: Added) -> None:
     record, before = added.record, added.former.denominators
     asked = added.calibration.denominators
     fewer = ": fewer rows than before" if asked.rows < before.rows else ""
-    say(
+    log.info(
         f"{record.tag}, {record.date}: {count(asked.rows, 'row')} of"
         f" {count(asked.documents, 'document')}, superseding {record.former_name} of"
         f" {count(before.rows, 'row')} of {count(before.documents, 'document')}{fewer}"
     )
     verdicts = added.former.label.name, added.calibration.label.name
-    say(f"verdict: {verdicts[0]} before, {verdicts[1]} now")
-    say(f"next: nla-release render --version {record.version}")
+    log.info(f"verdict: {verdicts[0]} before, {verdicts[1]} now")
+    log.info(f"next: nla-release render --version {record.version}")

@@ -7,13 +7,14 @@ from typing import Literal, get_args
 
 import click
 
-from nla_release.cli.edge import annotate, say, tell
+from nla_release.cli.edge import annotate, output
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.gate import judge
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import Subject, find_subject
+from nla_release.io.log import log
 from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
 from nla_release.output.github import annotations, verdict_github, without_commands
 from nla_release.output.json import verdict_json
@@ -87,14 +88,14 @@ def command(
         _mend(subject)
         subject = find_subject(path, tokenizer)
     verdict = judge(subject, strict=strict, measure=measure)
-    tell(_rendered(verdict, output_format, path), nl=False)
+    output(_rendered(verdict, output_format, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
-            say(line)
+            log.info(line)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(verdict, path, annotated=output_format == "text")
     for hint in _hints(subject, verdict):
-        say(f"hint: {hint}")
+        log.hint(hint)
     click.get_current_context().exit(verdict.exit_code)
 
 
@@ -110,16 +111,16 @@ def _hints(subject: Subject, verdict: Verdict) -> Iterator[str]:
 def _show_fixes(subject: Subject) -> int:
     """The diff on stdout, what is left alone on stderr, and the exit code."""
     fixes = _fixes(subject)
-    tell(fixes_diff(fixes), nl=False)
+    output(fixes_diff(fixes), nl=False)
     if fixes:
-        say("hint: the same command with --fix instead of --diff writes this")
+        log.hint("the same command with --fix instead of --diff writes this")
     return 1 if fixes else 0
 
 
 def _mend(subject: Subject) -> None:
     for fix in _fixes(subject):
         write(fix)
-        say(fix_line(fix))
+        log.info(fix_line(fix))
 
 
 def _fixes(subject: Subject) -> list[Fix]:
@@ -127,10 +128,10 @@ def _fixes(subject: Subject) -> list[Fix]:
     proposals = find_fixes(subject)
     for each in proposals:
         if isinstance(each, LeftAlone):
-            say(left_alone_line(each))
+            log.info(left_alone_line(each))
     fixes = [each for each in proposals if isinstance(each, Fix)]
     if not proposals:
-        say("nothing to fix")
+        log.info("nothing to fix")
     return fixes
 
 

@@ -10,9 +10,10 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.comparison_text import comparison_markdown, comparison_text
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.errors import NothingCheckedError
 from nla_release.hub_client.place import download, read_place
+from nla_release.io.log import log
 from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 
 Format = Literal["text", "json", "markdown"]
@@ -54,11 +55,11 @@ def show(comparison: Comparison, output_format: Format) -> None:
     """
     match output_format:
         case "text":
-            tell(comparison_text(comparison))
+            output(comparison_text(comparison))
         case "json":
-            tell(comparison.dump(), nl=False)
+            output(comparison.dump(), nl=False)
         case "markdown":
-            tell(comparison_markdown(comparison))
+            output(comparison_markdown(comparison))
     if not comparison.paired:
         raise NothingCheckedError(
             "nothing was compared: no release has a row in common with the first",
@@ -75,6 +76,6 @@ def _measured(place: str, target: Path) -> Measured:
     if Path(place).exists():
         return read_measured(Path(place), place)
     asked = read_place(place)
-    say(f"{place}: downloading its evidence")
+    log.info(f"{place}: downloading its evidence")
     found = download(asked, PUBLISHED_FILES, target)
     return read_measured(target / found.inside, str(found))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
+from nla_release.io.log import log
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -72,15 +73,15 @@ def command(
     made = make_data(
         held_out, training, out, texts=texts, training_texts=training_texts, columns=columns
     )
-    tell(
+    output(
         f"{made.files[0]}: {made.rows} activations of {made.documents} documents, width"
         f" {made.width}\n"
         f"{made.files[1]}: mean direction of {made.training_rows} activations\n"
         f"activation_mean: {made.activation_mean:.6g}"
     )
     for note in made.notes:
-        say(f"note: {note}")
+        log.note(note)
     if (out.absolute().parent / "release.yaml").is_file():
-        say("next: nla-release roundtrip")
+        log.info("next: nla-release roundtrip")
     else:
-        say(f"next: nla-release init AV AR --data {shlex.quote(str(out))}")
+        log.info(f"next: nla-release init AV AR --data {shlex.quote(str(out))}")

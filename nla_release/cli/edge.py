@@ -1,25 +1,27 @@
-"""The edge: the one place that turns exceptions into words on stderr and an exit code."""
+"""Runs a command: prints its messages on stderr, turns exceptions into messages and exit codes."""
 
 import errno
-import io
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
 
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.io.log import Advance, log, logger
 from nla_release.io.masking import shown
 
 INTERRUPTED = 130
+TERMINATED = 143
 # click keeps a command's help option once it is made: each command says so itself, so that it has
 # both names whoever calls it first.
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
-TERMINATED = 143
 
 # A line of a third party's text that GitHub's runner would take for a workflow command.
 _COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
@@ -27,7 +29,7 @@ _COMMAND = re.compile(r"^(\s*)::", re.MULTILINE)
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a command to its end and exit the process with the documented code."""
-    _show_logs()
+    print_messages()
     state: dict[str, Any] = {"debug": bool(os.environ.get("NLA_RELEASE_DEBUG"))}
 
     def terminate(_signal: int, _frame: object) -> None:
@@ -56,27 +58,44 @@ def debug_option() -> click.Option:
     )
 
 
+def output(text: str, *, nl: bool = True) -> None:
+    """Print a command's result on stdout, masked and escaped."""
+    click.echo(shown(text), nl=nl)
+
+
+def annotate(command: str) -> None:
+    """Print a workflow command for GitHub's runner on stderr."""
+    click.echo(shown(command), err=True)
+
+
 def _run(command: click.Command, name: str, state: dict[str, Any]) -> int:
     try:
         result = command.main(prog_name=name, standalone_mode=False, obj=state)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as problem:
-        said = io.StringIO()
-        problem.show(said)
-        say(said.getvalue().rstrip())
+        log.error(_clause(problem.format_message()))
+        if context := getattr(problem, "ctx", None):
+            log.hint(f"`{context.command_path} --help` shows an example and all options")
         return problem.exit_code
     except (KeyboardInterrupt, click.Abort):
-        say("error: interrupted; run the same command again")
+        log.error("interrupted")
+        log.hint("run the same command again")
         return TERMINATED if state.get("terminated") else INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:
         if state["debug"]:
-            say(traceback.format_exc())
+            log.info(traceback.format_exc())
         return _explain(_known(error), error)
     return result if isinstance(result, int) else 0
+
+
+def _clause(sentence: str) -> str:
+    """A sentence of click after `error: `: without its capital letter and full stop."""
+    first = sentence[:1].lower() if sentence[1:2].islower() else sentence[:1]
+    return (first + sentence[1:]).removesuffix(".")
 
 
 def _known(error: Exception) -> NlaReleaseError | None:
@@ -89,46 +108,72 @@ def _known(error: Exception) -> NlaReleaseError | None:
 
 def _explain(known: NlaReleaseError | None, error: Exception) -> int:
     if known is None:
-        say("hint: this is a defect of nla-release; run it with --debug and report the traceback")
-        say(f"error: {type(error).__name__}: {_indented(str(error))}")
+        log.error(f"{type(error).__name__}: {error}")
+        log.hint("this is a bug in nla-release: run it with --debug and report the traceback")
         return 1
+    log.error(known.message)
     if known.hint:
-        say(f"hint: {_indented(known.hint)}")
-    say(f"error: {_indented(known.message)}")
+        log.hint(known.hint)
     return known.exit_code
 
 
-def _indented(text: str) -> str:
-    """A text whose further lines cannot be taken for an error or a hint of their own."""
-    return text.replace("\n", "\n  ")
+class _Stderr(logging.Handler):
+    """Prints messages on what is stderr at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(rendered(record), err=True)
 
 
-def tell(text: str, *, nl: bool = True) -> None:
-    """Give on stdout what a verb was asked for, as `shown` lets it leave."""
-    click.echo(shown(text), nl=nl)
+def rendered(record: logging.LogRecord) -> str:
+    """A message as the terminal shows it, with its kind in front.
 
-
-def annotate(command: str) -> None:
-    """Give a workflow command of our own to GitHub's runner, on stderr."""
-    click.echo(shown(command), err=True)
-
-
-def say(text: str) -> None:
-    """Tell on stderr, as `shown` lets it leave, and without a line that is a command in CI."""
-    click.echo(_COMMAND.sub(r"\1: :", shown(text)), err=True)
+    No line after the first can be taken for an error, a hint or a workflow command.
+    """
+    text, kind = record.getMessage(), getattr(record, "kind", "info")
+    if kind != "info":
+        text = f"{kind}: " + text.replace("\n", "\n  ")
+    return _COMMAND.sub(r"\1: :", text)
 
 
 class _Shown(logging.Formatter):
-    """A log's record as `shown` lets it leave."""
+    """Masks and escapes what libraries log."""
 
     def format(self, record: logging.LogRecord) -> str:
         return shown(super().format(record))
 
 
-def _show_logs() -> None:
-    """Let what libraries log and warn of leave as everything else does."""
+def print_messages() -> None:
+    """Print our messages, and the warnings of libraries, on stderr."""
+    if not any(isinstance(each, _Stderr) for each in logger.handlers):
+        logger.addHandler(_Stderr())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a library that configures the root logger must not print them again
+    log.bar = _bar if sys.stderr.isatty() else None
     logging.captureWarnings(capture=True)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Shown())
         # Without a handler of its own, this logger is given one that drops everything.
         logging.getLogger("py.warnings").addHandler(logging.lastResort)
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit} {{task.fields[note]}}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(shown(title), total=total, note="")
+        yield lambda done, note="": bar.update(task, completed=done, note=shown(note))

@@ -4,7 +4,7 @@ import difflib
 
 import click
 
-from nla_release.cli.edge import tell
+from nla_release.cli.edge import output
 from nla_release.errors import ConfigError
 from nla_release.gate import ALL_RULES
 from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
@@ -23,7 +23,7 @@ from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_m
 def command(code: str | None, output_format: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        tell(rules_markdown(ALL_RULES) if output_format == "markdown" else rule_list(ALL_RULES))
+        output(rules_markdown(ALL_RULES) if output_format == "markdown" else rule_list(ALL_RULES))
         return
     pages = {rule.code: rule for rule in ALL_RULES}
     if (rule := pages.get(code.upper())) is None:
@@ -34,4 +34,4 @@ def command(code: str | None, output_format: str) -> None:
             if close
             else "`nla-release explain` lists all rules",
         )
-    tell(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))
+    output(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))

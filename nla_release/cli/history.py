@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.cli.version import VERSION
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.history.fragments import FrontMatter, pending, read_fragments, write_fragment
 from nla_release.history.log import read_history, read_log
 from nla_release.history.retracting import check_version_known, retractable
+from nla_release.io.log import log
 from nla_release.io.schema import parse
 from nla_release.output.history_text import history_lines
 from nla_release.release.folder import Release, read_release
@@ -118,15 +119,15 @@ def show(path: Path) -> None:
     PATH is the folder of release.yaml.
     """
     release = read_release(path)
-    log = read_log(read_history(release.history) or "")
-    lines = list(history_lines(log, pending(read_fragments(release.fragments), log)))
+    entries = read_log(read_history(release.history) or "")
+    lines = list(history_lines(entries, pending(read_fragments(release.fragments), entries)))
     if not lines:
         raise NothingCheckedError(
             f"{release.history} does not exist, and there are no fragments",
             hint="nla-release render writes a log, nla-release history add a fragment",
         )
     for line in lines:
-        tell(line)
+        output(line)
 
 
 def _front_matter(day: datetime | None, **keys: Any) -> FrontMatter:
@@ -151,9 +152,9 @@ def _checked(release: Release, matter: FrontMatter) -> FrontMatter:
         return matter
     found = retractable(release, matter.supersedes)
     if found.note:
-        say(f"note: {found.note}")
+        log.note(found.note)
     return matter.model_copy(update={"supersedes": found.superseded})
 
 
 def _say_written(path: Path) -> None:
-    say(f"wrote {path}: the next `nla-release render` appends it to HISTORY.md")
+    log.info(f"wrote {path}: the next `nla-release render` appends it to HISTORY.md")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
+from nla_release.io.log import log
 from nla_release.local_hub.server import owner_token, serve, token_file
 from nla_release.local_hub.store import Store
 
@@ -58,14 +59,14 @@ def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
     store, token = Store(root), owner_token(root)
     for repo_id, folder in imports:
         commit = store.import_folder(repo_id, folder)
-        say(f"Imported {folder} as {repo_id} at {commit}")
+        log.info(f"Imported {folder} as {repo_id} at {commit}")
 
     def announce(endpoint: str) -> None:
-        tell(f"Serving on {endpoint}")
-        tell(f"export HF_ENDPOINT={endpoint}")
-        tell(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
-        tell("export HF_HUB_DISABLE_XET=1")
-        say(
+        output(f"Serving on {endpoint}")
+        output(f"export HF_ENDPOINT={endpoint}")
+        output(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
+        output("export HF_HUB_DISABLE_XET=1")
+        log.info(
             "This Hub takes large files through LFS only, and other programs than nla-release do"
             " not turn to it by themselves: HF_HUB_DISABLE_XET=1 makes them. Stop with Ctrl-C"
         )
@@ -74,4 +75,4 @@ def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
         serve(store, port=port, token=token, ready=announce)
     except KeyboardInterrupt:
         # The way to end a server, not the interruption of one.
-        say("Stopped")
+        log.info("Stopped")

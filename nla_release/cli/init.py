@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from nla_release.cli.edge import say
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.dialects.sources import find_sources
 from nla_release.dialects.values import resolved
 from nla_release.io.files import read_text, read_yaml
+from nla_release.io.log import log
 from nla_release.release.folder import ROLES
 from nla_release.release.licences import LICENCE_KEYS
 
@@ -138,12 +138,12 @@ def command(
             _tell(questions.report)
             raise
     _tell(report)
-    say(f"wrote {out}: next, read {out / 'release.yaml'}")
+    log.info(f"wrote {out}: next, read {out / 'release.yaml'}")
 
 
 def _tell(report: Report) -> None:
     for line in _lines(report):
-        say(line)
+        log.info(line)
 
 
 def _lines(report: Report) -> list[str]:

@@ -3,10 +3,10 @@
 import shlex
 from pathlib import Path
 
-from nla_release.cli.edge import say
 from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.history.log import read_history
 from nla_release.io.files import write_atomic
+from nla_release.io.log import log
 from nla_release.release.folder import Release, read_release
 
 
@@ -28,8 +28,8 @@ def keep_history(release: Release, published: str, repo: str) -> None:
     if kept is not None and kept.startswith(published):
         return
     if kept is not None and not published.startswith(kept):
-        say(
-            f"warning: {release.history} is not the beginning of the log that {repo} has, and was"
+        log.warning(
+            f"{release.history} is not the beginning of the log that {repo} has, and was"
             " left as it is; put the published one in its place before the next version"
         )
         return
@@ -65,8 +65,8 @@ def say_what_lacks_it(release: Release, published: str) -> None:
             continue
         if published != kept and published.startswith(kept):
             command = f"cp {shlex.quote(str(release.history))} {shlex.quote(str(other.history))}"
-            say(
-                f"note: {other.history} lacks the entry: `{command}`; then render a version again"
+            log.note(
+                f"{other.history} lacks the entry: `{command}`; then render a version again"
                 " that is not published yet"
             )
 

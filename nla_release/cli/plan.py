@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.cli.version import VERSION
 from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan
 from nla_release.hub_client.client import quiet_client
@@ -55,7 +55,7 @@ def command(
     Exits with 1 when the push would be refused, for example because the token may not write.
     HF_ENDPOINT names the Hub.
     """
-    quiet_client(say)
+    quiet_client()
     release = read_release(path)
     options = PushOptions(
         private,
@@ -71,5 +71,5 @@ def command(
 
 def show(plan: Plan, form: str) -> int:
     """Print a plan, and give the exit code: 1 when the push would be refused."""
-    tell(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
+    output(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
     return _REFUSED if plan.blockers else 0

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say
 from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
 from nla_release.cli.version import VERSION
@@ -20,6 +19,7 @@ from nla_release.hub.push import push
 from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import read_text
+from nla_release.io.log import log
 from nla_release.release.folder import Release, read_release
 from nla_release.release.signature import Signer
 
@@ -123,27 +123,26 @@ def command(
         if dry_run:
             code = show(foreseen(plan, hub), form)
             if signer is not None:
-                say(f"note: a push would sign both release.json with {signer.named}")
-            say("hint: nothing was written; run it again without --dry-run")
+                log.note(f"a push would sign both release.json with {signer.named}")
+            log.hint("nothing was written; run it again without --dry-run")
             return code
         if not plan.blockers and (taken := take_over(plan)):
             for line in taken:
-                say(line)
+                log.info(line)
             plan = make_plan(release.dist, version, hub, options)
         journal = Journal(release.dist, plan.release_id, hub.endpoint)
         push(
             plan,
             hub,
             journal,
-            say,
             check=lambda: _refuse_what_does_not_pass(release),
             signer=signer,
         )
         if not rehearse:
-            log = read_text(release.dist / "av" / release.history.name, newline="")
-            keep_history(release, log, plan.repos[0].repo)
+            published = read_text(release.dist / "av" / release.history.name, newline="")
+            keep_history(release, published, plan.repos[0].repo)
         if collection:
-            collect(plan, hub, collection, say)
+            collect(plan, hub, collection)
         if rehearse:
             _verify(release, plan, hub)
     return 0
@@ -181,4 +180,6 @@ def _refuse_what_does_not_pass(release: Release) -> None:
 def _verify(release: Release, plan: Plan, hub: Hub) -> None:
     verdict = verify_published(plan, hub, VerifyOptions.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
-    say(f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply")
+    log.info(
+        f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply"
+    )

@@ -11,10 +11,10 @@ import click
 
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.remeasured import Remeasured
-from nla_release.cli.edge import say
 from nla_release.contract.sidecar import Dtype
 from nla_release.gate import Measure
 from nla_release.gate.subject import Subject
+from nla_release.io.log import log
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _SEEDS = 2**32
@@ -50,7 +50,7 @@ class Remeasuring:
 
         def measure(subject: Subject) -> Remeasured:
             folders, evidence = subject.pair_to_measure
-            say(f"measuring {count} rows again; --measure-seed {seed} repeats the choice")
+            log.info(f"measuring {count} rows again; --measure-seed {seed} repeats the choice")
             local = subject.release.base_path if subject.release else None
             return remeasure(
                 read_evidence(evidence),

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from nla_release.cards.render import render
-from nla_release.cli.edge import say
 from nla_release.cli.version import VERSION
+from nla_release.io.log import log
 from nla_release.release.folder import read_release
 
 
@@ -23,4 +23,4 @@ def command(version: str, path: Path) -> None:
     """
     rendered = render(read_release(path), version)
     for role, folder in rendered.folders.items():
-        say(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}")
+        log.info(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}")

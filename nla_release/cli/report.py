@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.errors import ConfigError
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import write_atomic
+from nla_release.io.log import log
 from nla_release.report.render import render_report
 
 # What the head of every report holds, and how long a head is.
@@ -23,12 +24,13 @@ _HEAD = 4096
 @click.option(
     "-o",
     "--output",
+    "target",
     type=click.Path(path_type=Path, dir_okay=False),
     default="report.html",
     show_default=True,
     help="The file to write.",
 )
-def command(path: Path, output: Path) -> None:
+def command(path: Path, target: Path) -> None:
     """Write what is known of PATH into one HTML file to look at and to send.
 
     PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file begins
@@ -41,27 +43,27 @@ def command(path: Path, output: Path) -> None:
     Its path goes to stdout. Exits with 0 whatever the verdict is; `check` is what fails.
     """
     # Resolved, so that the same release gives the same bytes however its folder was named.
-    _check_replaceable(output)
+    _check_replaceable(target)
     subject = find_subject(path.resolve())
     verdict = judge(subject)
-    write_atomic(output, render_report(subject, verdict))
-    say(f"verdict: {verdict.verdict}")
-    tell(str(output))
+    write_atomic(target, render_report(subject, verdict))
+    log.info(f"verdict: {verdict.verdict}")
+    output(str(target))
 
 
-def _check_replaceable(output: Path) -> None:
+def _check_replaceable(target: Path) -> None:
     """Refuse to write over anything but an older report.
 
     Raises:
         ConfigError: there is something else.
     """
-    if not output.exists():
+    if not target.exists():
         return
-    if output.is_file():
-        with output.open(encoding="utf-8", errors="replace") as file:
+    if target.is_file():
+        with target.open(encoding="utf-8", errors="replace") as file:
             if _MARK in file.read(_HEAD):
                 return
     raise ConfigError(
-        f"{output} exists and is no report of nla-release, so it is not replaced",
+        f"{target} exists and is no report of nla-release, so it is not replaced",
         hint="give another file as --output",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.cli.kept_history import keep_history, say_what_lacks_it
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
@@ -13,6 +13,7 @@ from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError
 from nla_release.history.log import read_history
 from nla_release.hub.retract import Retraction, examine, plan_retraction, retract
+from nla_release.io.log import log
 from nla_release.output.retraction_text import retraction_lines
 from nla_release.release.folder import ROLES, Release, read_release
 
@@ -52,14 +53,14 @@ def command(
     with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
         plan = plan_retraction(hub, repos, retraction, read_history(release.history))
         for line in retraction_lines(plan):
-            (tell if dry_run else say)(line)
+            (output if dry_run else log.info)(line)
         if plan.note:
-            say(f"note: {plan.note}")
+            log.note(plan.note)
         if dry_run:
             examine(plan, hub)
-            say("hint: nothing was written; run it again without --dry-run")
+            log.hint("nothing was written; run it again without --dry-run")
             return 0
-        retract(plan, hub, say)
+        retract(plan, hub)
     if not rehearse:
         keep_history(release, plan.history, plan.repos[0].repo)
         say_what_lacks_it(release, plan.history)

@@ -6,9 +6,9 @@ from typing import get_args
 import click
 
 from nla_release.base_model.cache import base_facts
-from nla_release.cli.edge import say
 from nla_release.errors import EnvironmentProblem
 from nla_release.evidence.records import ProbeName
+from nla_release.io.log import log
 from nla_release.release.config import ProbeChoice
 from nla_release.release.folder import Release, read_release
 
@@ -56,16 +56,16 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
     for record in evidence.run.probes:
         if record.skipped:
-            say(f"diagnostic {record.name} is skipped: {record.skipped}")
+            log.info(f"diagnostic {record.name} is skipped: {record.skipped}")
     if apart := norm_summary(evidence.vectors["gold"]).sentence:
-        say(f"note: {apart}; such tokens are usual in some bases, and rules compare the others")
+        log.note(f"{apart}; such tokens are usual in some bases, and rules compare the others")
     if published := replaced_version(release):
-        say(
-            f"note: {published} is published with other evidence, which is in"
+        log.note(
+            f"{published} is published with other evidence, which is in"
             f" {release.dist / 'av' / 'evidence'}: {RESTORE} puts it back,"
             " `nla-release calibrate --addendum` adds this evidence to it"
         )
-    say(
+    log.info(
         f"{release.evidence} holds {len(evidence.rows)} rows, measured {evidence.run.finished_at}",
     )
 
@@ -75,4 +75,4 @@ def _keep_base_facts(release: Release) -> None:
     try:
         base_facts(release)
     except EnvironmentProblem as problem:
-        say(f"note: base.json is not written: {problem.message}")
+        log.note(f"base.json is not written: {problem.message}")

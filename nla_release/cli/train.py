@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nla_release.cli.edge import CONTEXT_SETTINGS, say, tell
+from nla_release.cli.edge import CONTEXT_SETTINGS, output
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError, install_hint
+from nla_release.io.log import log
 from nla_release.io.resources import folder as resource_folder
 from nla_release.training import STEPS, StepName
 
@@ -139,7 +140,7 @@ def recipe_command(name: str | None, out: Path | None) -> None:
         if out:
             raise ConfigError("--out needs the NAME of a recipe")
         for each, path in known.items():
-            tell(f"{each:<18}{path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+            output(f"{each:<18}{path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
         return
     if name not in known:
         raise ConfigError(
@@ -147,7 +148,7 @@ def recipe_command(name: str | None, out: Path | None) -> None:
         )
     text = known[name].read_text(encoding="utf-8")
     if out is None:
-        tell(text, nl=False)
+        output(text, nl=False)
         return
     try:
         with out.open("x", encoding="utf-8") as file:
@@ -156,7 +157,9 @@ def recipe_command(name: str | None, out: Path | None) -> None:
         raise RefusedError(f"{out} already exists", hint="give --out a new file") from None
     except FileNotFoundError:
         raise ConfigError(f"{out.parent} does not exist") from None
-    say(f"wrote {out}; next: edit it, then run `nla-release train plan {shlex.quote(str(out))}`")
+    log.info(
+        f"wrote {out}; next: edit it, then run `nla-release train plan {shlex.quote(str(out))}`"
+    )
 
 
 @command.command("run", cls=_Command, example="recipe.yaml --folder my-pair")
@@ -217,9 +220,9 @@ def run_command(
     names = chosen(first, last)
     if only_plan:
         wanted = read_pinned(recipe)
-        tell("\n".join(plan(wanted, folder, names)))
+        output("\n".join(plan(wanted, folder, names)))
         if {"av", "ar"} & set(names):
-            tell("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
+            output("\n" + plans(wanted, folder, card=card_bytes(card) if card else None))
         return
     for name in names:
         options = [str(recipe), "--folder", str(folder)]
@@ -227,11 +230,11 @@ def run_command(
         options += ["--device", device] if device and name in ON_A_DEVICE else []
         options += ["--allow-ood-injection"] if allow_ood_injection and name == "av" else []
         if is_main():
-            say(f"\n$ nla-release train {name} {shlex.join(options)}")
+            log.info(f"\n$ nla-release train {name} {shlex.join(options)}")
         command.commands[name].main(options, standalone_mode=False)
         wait_for_all()
     if is_main() and (written := write_skeleton(read_recipe(recipe), folder)):
-        say(
+        log.info(
             f"\nwrote {written}: edit the lines marked EDIT, then run\n"
             f"  nla-release roundtrip {shlex.quote(str(folder))}"
         )
@@ -270,7 +273,7 @@ def plan_command(
 
     size = card_bytes(card) if card else None
     wanted = read_recipe(recipe)
-    tell(plans(wanted, folder, source=source, card=size, length=length, prompt=prompt))
+    output(plans(wanted, folder, source=source, card=size, length=length, prompt=prompt))
 
 
 @_step("extract")
@@ -283,7 +286,7 @@ def extract_command(recipe: "Recipe", folder: Path, again: bool, device: str | N
 
     extract(recipe, folder, device=device, again=again)
     if is_main():
-        say(f"wrote {data_path(folder, 'base')}")
+        log.info(f"wrote {data_path(folder, 'base')}")
 
 
 @_step("split")
@@ -293,7 +296,7 @@ def split_command(recipe: "Recipe", folder: Path, again: bool) -> None:  # noqa:
     from nla_release.training.split import split
 
     split(recipe, folder)
-    say(f"wrote {split_path(folder, 'av').parent}")
+    log.info(f"wrote {split_path(folder, 'av').parent}")
 
 
 @_step("label")
@@ -315,7 +318,7 @@ def build_command(recipe: "Recipe", folder: Path, again: bool) -> None:  # noqa:
     from nla_release.training.build import build
 
     build(recipe, folder)
-    say(f"wrote {folder / 'data'}")
+    log.info(f"wrote {folder / 'data'}")
 
 
 @_step("av")
@@ -333,7 +336,7 @@ def av_command(
         recipe, folder, device=device, allow_ood_injection=allow_ood_injection, again=again
     )
     if is_main():
-        say(summary(folder / "pair" / "av", done))
+        log.info(summary(folder / "pair" / "av", done))
 
 
 @_step("ar")
@@ -346,7 +349,7 @@ def ar_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) 
 
     done = train_ar(recipe, folder, device=device, again=again)
     if is_main():
-        say(summary(folder / "pair" / "ar", done))
+        log.info(summary(folder / "pair" / "ar", done))
 
 
 @_step("eval")
@@ -358,7 +361,7 @@ def eval_command(recipe: "Recipe", folder: Path, again: bool, device: str | None
 
     points = evaluate(recipe, folder, device=device, again=again)
     last = points[-1]
-    say(
+    log.info(
         f"wrote {folder / TABLE_NAME}: {len(points)} pairs; the finished one has cosine"
         f" {last.cosine:.3f}, {last.real_minus_shuffled:+.3f} against shuffled: {last.label}"
     )

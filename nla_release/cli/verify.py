@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say, tell
+from nla_release.cli.edge import output
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import ConfigError
 from nla_release.hub.verify import Verified, VerifyOptions, verify
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
+from nla_release.io.log import log
 from nla_release.output.json import verdict_json
 from nla_release.output.text import skipped_lines, verdict_text
 from nla_release.release.folder import read_release
@@ -99,7 +100,7 @@ def command(
     if load:
         import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded
     where = read_place(place)
-    quiet_client(say)
+    quiet_client()
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         found = verify(
             Hub.from_environment(writing=False),
@@ -107,7 +108,6 @@ def command(
             Path(name),
             replace(_terms(author, base, expect), publisher=publisher),
             pair=pair or measure is not None,
-            say=say,
             measure=measure,
         )
         if load:
@@ -150,18 +150,18 @@ def _load(found: Verified, base: Path | None) -> None:
     from nla_release.engine.trial import load
 
     if found.verdict.verdict == "pass":
-        say(f"loaded with PEFT: {load(found.folders, base)}")
+        log.info(f"loaded with PEFT: {load(found.folders, base)}")
     else:
-        say("note: what does not pass is not loaded")
+        log.note("what does not pass is not loaded")
 
 
 def _show(found: Verified, form: str) -> None:
     verdict = found.verdict
     if form == "json":
-        tell(verdict_json(verdict), nl=False)
+        output(verdict_json(verdict), nl=False)
         for line in skipped_lines(verdict):
-            say(line)
+            log.info(line)
     else:
-        tell(verdict_text(verdict))
+        output(verdict_text(verdict))
     if verdict.verdict == "pass":
-        say(f"release id: {found.release_id}")
+        log.info(f"release id: {found.release_id}")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import say
 from nla_release.errors import ConfigError
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
+from nla_release.io.log import log
 
 rehearse_option = click.option(
     "--rehearse", is_flag=True, help="Publish to an embedded Hub on 127.0.0.1 instead."
@@ -34,7 +34,7 @@ def which_hub(
     """
     if hub_root is not None and not rehearse:
         raise ConfigError("--hub-root belongs to --rehearse", hint="add --rehearse")
-    quiet_client(say)
+    quiet_client()
     return _rehearsal(hub_root) if rehearse else nullcontext(Hub.from_environment(writing=writing))
 
 
@@ -48,5 +48,5 @@ def _rehearsal(root: Path | None) -> Iterator[Hub]:
         tempfile.TemporaryDirectory(prefix="nla-release-hub-") as temporary,
         LocalHub(root or Path(temporary)) as server,
     ):
-        say(f"rehearsing on {server.endpoint}; nothing is published")
+        log.info(f"rehearsing on {server.endpoint}; nothing is published")
         yield Hub(server.endpoint, server.token)

@@ -19,7 +19,7 @@ from nla_release.engine.encoder import Encoder
 from nla_release.engine.memory import Floats, Memory
 from nla_release.evidence.records import ProbeName, ProbeRecord, Setting, VectorCondition
 from nla_release.io.files import dump_json, sha256_bytes
-from nla_release.io.progress import progress, tell
+from nla_release.io.log import log
 
 _TEXTS_PER_PIECE = 256
 
@@ -134,7 +134,7 @@ class Asking:
                 texts=[plan.read for plan in self._plans.values()],
             )
         seconds = self._memory.time_for(vectors, texts) or 0.0
-        tell(
+        log.info(
             f"diagnostics: {vectors} AV vectors, {texts} AR texts more;"
             f" about {max(seconds, 1):.0f} s on this device"
         )
@@ -144,7 +144,7 @@ class Asking:
         assert self._encoder is not None
         texts = sorted({text for text in column if text is not None})
         pieces = []
-        with progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
+        with log.progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
             for at in range(0, len(texts), _TEXTS_PER_PIECE):
                 piece = texts[at : at + _TEXTS_PER_PIECE]
                 asked = sha256_bytes(dump_json([encoder, *piece]).encode())

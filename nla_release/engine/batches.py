@@ -1,16 +1,14 @@
 """Batches: how rows are put together, and what happens when a batch is too large."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 
 from nla_release.errors import EnvironmentProblem
+from nla_release.io.log import log
 
 Result = TypeVar("Result")
-
-_log = logging.getLogger(__name__)
 
 
 def pad_right(
@@ -63,5 +61,5 @@ def halving(rows: Sequence[int], work: Callable[[Sequence[int]], list[Result]]) 
             ) from error
     torch.cuda.empty_cache()
     middle = len(rows) // 2
-    _log.warning("out of memory with %d rows at once, going on with %d", len(rows), middle)
+    log.warning(f"out of memory with {len(rows)} rows at once; continuing with {middle}")
     return halving(rows[:middle], work) + halving(rows[middle:], work)

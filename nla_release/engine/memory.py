@@ -16,7 +16,7 @@ from nla_release.contract.explanation import Explanation
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.pair import Pair
 from nla_release.io.files import dump_json, sha256_bytes
-from nla_release.io.progress import progress
+from nla_release.io.log import log
 
 Floats = npt.NDArray[np.float32]
 
@@ -78,7 +78,7 @@ class Memory:
         """What the AV says of vectors `[N, d]`, injected at `factor` times the sidecar's scale."""
         keys, rows = _keys(vectors, factor), self.unsaid(vectors, factor=factor)
         if rows:
-            with progress(title, len(rows), "vectors") as advance:
+            with log.progress(title, len(rows), "vectors") as advance:
                 for at in range(0, len(rows), self._batch):
                     piece = rows[at : at + self._batch]
                     self._say_piece([keys[row] for row in piece], vectors[piece], factor)
@@ -89,7 +89,7 @@ class Memory:
         """Have the AR read texts."""
         size = self._batch * _BATCHES_PER_PIECE
         if missing := self.unread(texts):
-            with progress(title, len(missing), "texts") as advance:
+            with log.progress(title, len(missing), "texts") as advance:
                 for at in range(0, len(missing), size):
                     piece = missing[at : at + size]
                     self._read_piece(piece)

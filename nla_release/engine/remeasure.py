@@ -23,7 +23,7 @@ from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name
 from nla_release.errors import ConfigError
 from nla_release.evidence.controls import row_texts
-from nla_release.io.progress import progress
+from nla_release.io.log import log
 
 
 def remeasure(
@@ -68,7 +68,7 @@ def remeasure(
     texts = {name: [column[at] for at in rows] for name, column in row_texts(evidence).items()}
     with tempfile.TemporaryDirectory(prefix="nla-release-") as work:
         stored = evidence.vectors["gold"][rows]
-        with pair.base_alone() as alone, progress("base reads", len(rows), "texts") as advance:
+        with pair.base_alone() as alone, log.progress("base reads", len(rows), "texts") as advance:
             extracted = cosines_at_the_end(
                 alone,
                 pair.layer,

@@ -41,7 +41,7 @@ from nla_release.evidence.controls import row_texts
 from nla_release.evidence.parts import Vectors
 from nla_release.evidence.records import RunFacts
 from nla_release.io.files import make_folder
-from nla_release.io.progress import progress
+from nla_release.io.log import log
 
 _NOT_COMPARED = {
     "name": "contamination",
@@ -226,7 +226,7 @@ def _read(
     head = load_head(folder, sidecar)
     model = attach(base, {"ar": stack(folder, sidecar)})
     try:
-        with progress(f"{folder} reads", len(texts), "texts") as advance:
+        with log.progress(f"{folder} reads", len(texts), "texts") as advance:
             reader = Reconstructor(base, model, head, sidecar)
             vectors = reader.reconstruct(texts, batch_size=source.run.decoding.batch_size)
             advance(len(texts))

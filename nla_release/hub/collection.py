@@ -7,30 +7,29 @@ from huggingface_hub import HfApi
 from nla_release.errors import one_line
 from nla_release.hub.plan import Plan, RepoPlan
 from nla_release.hub_client.answers import Listed, listed
-from nla_release.hub_client.client import Say
 from nla_release.hub_client.client_errors import translated
 from nla_release.hub_client.remote import Hub
+from nla_release.io.log import log
 
 # OWNER/TITLE-ID: the Hub derives it from the title and adds an id of 24 hex digits.
 _SLUG = re.compile(r"[\w.-]+/[a-z0-9-]+-[0-9a-f]{24}")
 
 
-def collect(plan: Plan, hub: Hub, wanted: str, say: Say) -> None:
+def collect(plan: Plan, hub: Hub, wanted: str) -> None:
     """Add both repositories to a collection. A failure is reported and not raised.
 
     Args:
         plan: the published release.
         hub: where it is published.
         wanted: the slug of an existing collection, or a title; it is created if needed.
-        say: reports the result.
     """
     try:
         collection = _collected(plan, hub, wanted)
     except Exception as error:  # of any kind: the release is published already
         why = one_line(error) or type(error).__name__
-        say(f"warning: {plan.tag} is published, but was not added to a collection: {why}")
+        log.warning(f"{plan.tag} is published, but was not added to a collection: {why}")
     else:
-        say(f"collection {hub.endpoint}/collections/{collection.slug} lists both")
+        log.info(f"collection {hub.endpoint}/collections/{collection.slug} lists both")
 
 
 def _collected(plan: Plan, hub: Hub, wanted: str) -> Listed:

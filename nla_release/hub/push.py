@@ -22,9 +22,9 @@ from nla_release.hub.journal import Journal
 from nla_release.hub.plan import Plan, RepoPlan, check_access, check_card
 from nla_release.hub.push_run import PushRun, changed_files, refuse_blockers
 from nla_release.hub.staging import check_bytes, check_room, checked_payload, stage
-from nla_release.hub_client.client import Say
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, compare
+from nla_release.io.log import log
 from nla_release.release.manifest import SIGNATURE_FILE_NAME
 from nla_release.release.release_id import read_id, title
 from nla_release.release.signature import (
@@ -40,7 +40,6 @@ def push(
     plan: Plan,
     hub: Hub,
     journal: Journal,
-    say: Say,
     *,
     check: Callable[[], None],
     signer: Signer | None = None,
@@ -51,7 +50,6 @@ def push(
         plan: the plan of both repositories.
         hub: where they are.
         journal: records every finished step.
-        say: reports progress to the user.
         check: raises an error if the release does not pass `nla-release check`.
         signer: signs both release.json, or did so in an earlier run.
 
@@ -63,12 +61,12 @@ def push(
         PartlyPublishedError: one of these, after something became public.
         KeyboardInterrupt: after a report of what is public.
     """
-    run = PushRun(hub, say, plan, journal)
+    run = PushRun(hub, plan, journal)
     if not run.untagged:
         refuse_blockers(plan.repos)
         if signer is not None:
             _take_over_signature(run, signer)
-        _nothing_to_do(plan, say)
+        _nothing_to_do(plan)
         return
     try:
         refuse_blockers(plan.repos)
@@ -87,11 +85,11 @@ def push(
             tag(run)
             final_verify(run)
     except KeyboardInterrupt:
-        say(f"interrupted. Public so far: {run.known}")
+        log.info(f"interrupted. Public so far: {run.known}")
         if run.begun and run.untagged:
             names = " and ".join(repo.repo for repo in run.untagged)
-            say(
-                "note: the Hub was not read again after the interruption; a request that was sent"
+            log.note(
+                "the Hub was not read again after the interruption; a request that was sent"
                 f" before may still change {names}"
             )
         raise
@@ -100,7 +98,7 @@ def push(
         if run.public:
             raise run.broken_off(error) from error
         if run.empty or run.unseen:
-            say(f"Public so far: {run.known}")
+            log.info(f"Public so far: {run.known}")
         raise
 
 
@@ -112,12 +110,12 @@ def preflight(run: PushRun) -> None:
     copies = [(repo.folder, repo.manifest) for repo in run.uncommitted]
     check_room(copies, Path(tempfile.gettempdir()))
     for note in [*(note for repo in run.untagged for note in repo.notes), *notes]:
-        run.say(f"note: {note}")
+        log.note(note)
     for repo in run.untagged:
         if repo.left_alone:
-            run.say(f"{repo.repo}: {repo.left_alone}")
+            log.info(f"{repo.repo}: {repo.left_alone}")
     run.journal.finished("preflight")
-    run.say("preflight passed: access, names, cards and disk")
+    log.info("preflight passed: access, names, cards and disk")
 
 
 def sign(run: PushRun, signer: Signer) -> None:
@@ -131,7 +129,7 @@ def sign(run: PushRun, signer: Signer) -> None:
         kept = found.pop() if len(found) == 1 else None
         if kept is None or not signer.made(kept, released):
             write_signature(folders, signer.sign(released))
-            run.say(f"signed both release.json with {signer.named}")
+            log.info(f"signed both release.json with {signer.named}")
     for repo in run.uncommitted:
         run.now(run.planned_again(repo))
     run.journal.finished("sign")
@@ -196,11 +194,11 @@ def create(run: PushRun) -> None:
         for blocker in long_ids(repo.repo, state):
             raise RefusedError(blocker.message, hint=blocker.hint)
         if note := run.hub.check_write(repo.repo):
-            run.say(f"note: {note}")
+            log.note(note)
         if state.files:
             run.now(run.planned_again(repo))
         run.journal.finished("create", repo=repo.repo, commit=state.head)
-        run.say(f"created {repo.repo} ({repo.visibility})")
+        log.info(f"created {repo.repo} ({repo.visibility})")
 
 
 @contextmanager
@@ -214,7 +212,7 @@ def staged(run: PushRun) -> Iterator[None]:
             run.now(replace(repo, folder=Path(name) / repo.role))
             run.journal.finished("stage", repo=repo.repo)
         if run.plan != before:
-            run.say("staged a copy: hashes match release.json, no secrets, no unlisted files")
+            log.info("staged a copy: hashes match release.json, no secrets, no unlisted files")
         yield
 
 
@@ -227,7 +225,7 @@ def upload(run: PushRun, files: ExitStack) -> dict[str, list[CommitOperationAdd]
         uploaded[repo.repo] = additions
         run.journal.finished("upload", repo=repo.repo)
         size = sum(record.size for record in changed_files(repo).values())
-        run.say(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
+        log.info(f"uploaded {len(additions)} files ({size:,} bytes) for {repo.repo}")
     return uploaded
 
 
@@ -242,7 +240,7 @@ def commit(run: PushRun, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
         assert done.committed is not None, "committed"
         run.now(done)
         run.journal.finished("commit", repo=repo.repo, commit=done.committed)
-        run.say(f"committed {repo.repo} ({done.committed[:12]})")
+        log.info(f"committed {repo.repo} ({done.committed[:12]})")
 
 
 def verify(run: PushRun) -> None:
@@ -253,7 +251,7 @@ def verify(run: PushRun) -> None:
         _refuse_other_files(repo, state)
         _refuse_misplaced(run, repo, repo.committed)
         run.journal.finished("verify", repo=repo.repo, commit=repo.committed)
-        run.say(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
+        log.info(f"verified {repo.repo} at {repo.committed[:12]}: {len(state.files)} files")
 
 
 def tag(run: PushRun) -> None:
@@ -268,7 +266,7 @@ def tag(run: PushRun) -> None:
             )
         run.now(replace(repo, tagged=found))
         run.journal.finished("tag", repo=repo.repo, commit=found)
-        run.say(f"tagged {repo.repo} {name}")
+        log.info(f"tagged {repo.repo} {name}")
 
 
 def final_verify(run: PushRun) -> None:
@@ -284,9 +282,9 @@ def final_verify(run: PushRun) -> None:
             )
         _refuse_other_files(repo, state)
     run.journal.finished("final-verify")
-    run.say(f"published {run.plan.tag}, both verified by tag:")
+    log.info(f"published {run.plan.tag}, both verified by tag:")
     for repo in run.plan.repos:
-        run.say(f"  {repo.role}  {run.hub.url(repo.repo, run.plan.tag)}")
+        log.info(f"  {repo.role}  {run.hub.url(repo.repo, run.plan.tag)}")
 
 
 def _refuse_misplaced(run: PushRun, repo: RepoPlan, commit: str) -> None:
@@ -316,11 +314,11 @@ def _refuse_misplaced(run: PushRun, repo: RepoPlan, commit: str) -> None:
         )
 
 
-def _nothing_to_do(plan: Plan, say: Say) -> None:
+def _nothing_to_do(plan: Plan) -> None:
     for repo in plan.repos:
         check_bytes(repo.folder, repo.manifest)
     names = " and ".join(repo.repo for repo in plan.repos)
-    say(f"already published, nothing to do: {names} at {plan.tag}")
+    log.info(f"already published, nothing to do: {names} at {plan.tag}")
 
 
 def _refuse_other_files(repo: RepoPlan, state: RemoteState) -> None:

@@ -12,6 +12,7 @@ from nla_release.hub.plan import Plan, RepoPlan, plan_repo
 from nla_release.hub.run import TRIES, BranchMovedError, HubRun
 from nla_release.hub_client.remote import Payload
 from nla_release.hub_client.remote_state import RemoteState, all_records, compare
+from nla_release.io.log import log
 from nla_release.release.release_id import title, trailers
 
 _MOVED = "look at what changed there; --rebase puts the release on top of it"
@@ -134,7 +135,7 @@ class PushRun(HubRun):
         if done or lines:
             begun = f" (begun {lines[0].at})" if lines else ""
             next_ = " and ".join(repo.role for repo in self.uncommitted) or "the tags"
-            self.say(
+            log.info(
                 f"resuming {self.plan.tag}{begun}: {', '.join(done) or 'nothing is public yet'};"
                 f" continuing with {next_}"
             )
@@ -196,7 +197,7 @@ class PushRun(HubRun):
             except BranchMovedError:
                 if not left or not self.plan.options.rebase:
                     raise
-                self.say(f"{repo.repo}: main moved; trying again on top of it")
+                log.info(f"{repo.repo}: main moved; trying again on top of it")
                 repo = self.planned_again(repo)
                 if repo.committed:
                     return repo
@@ -215,7 +216,7 @@ class PushRun(HubRun):
             return False
         self.now(replace(repo, committed=made, parent=None))
         self.journal.finished("commit", repo=repo.repo, commit=made)
-        self.say(f"an earlier push committed {repo.repo} ({made[:12]}); continuing with it")
+        log.info(f"an earlier push committed {repo.repo} ({made[:12]}); continuing with it")
         return True
 
     def overtaken(self, repo: RepoPlan) -> BranchMovedError:

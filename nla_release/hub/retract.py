@@ -31,11 +31,11 @@ from nla_release.hub.hand_written import CARD_NAME
 from nla_release.hub.run import HubRun
 from nla_release.hub.staging import checked_payload
 from nla_release.hub_client.card_metadata import FRONT_MATTER
-from nla_release.hub_client.client import Say
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState
 from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.io.log import log
 from nla_release.io.schema import parse
 from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, tag
 from nla_release.release.manifest import (
@@ -199,8 +199,8 @@ def _longest(logs: dict[str, str]) -> str:
         RefusedError: there is none.
     """
     where = max(logs, key=lambda name: len(logs[name]))
-    for name, log in logs.items():
-        if not logs[where].startswith(log):
+    for name, text in logs.items():
+        if not logs[where].startswith(text):
             raise RefusedError(
                 f"{HISTORY_FILE_NAME} mismatch: {name} is not a prefix of {where}",
                 hint=f"put the longest published {HISTORY_FILE_NAME} next to release.yaml",
@@ -272,7 +272,7 @@ def record_of(text: str) -> FileRecord:
     return FileRecord(sha256=sha256_bytes(content), size=len(content))
 
 
-def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
+def retract(plan: RetractionPlan, hub: Hub) -> None:
     """Execute a plan.
 
     Raises:
@@ -282,15 +282,17 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
         KeyboardInterrupt: after a report of which repositories were changed.
     """
     if plan.done:
-        say(f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}")
+        log.info(
+            f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}"
+        )
         return
     examine(plan, hub)
     for repo in plan.repos:
         if not repo.done and (note := hub.check_write(repo.repo)):
-            say(f"note: {note}")
+            log.note(note)
     its_tag = tag(plan.retraction.version)
     identity = release_id(repo.manifest for repo in plan.repos)
-    run = _RetractRun(hub, say, f"Retract {its_tag}", identity)
+    run = _RetractRun(hub, f"Retract {its_tag}", identity)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         folders = {repo.role: _staged(repo, Path(name) / repo.role) for repo in plan.repos}
         try:
@@ -299,9 +301,9 @@ def retract(plan: RetractionPlan, hub: Hub, say: Say) -> None:
                     run.public.append(f"{repo.repo} is marked as retracted already")
                     continue
                 run.change(repo, folders[repo.role])
-                say(f"retracted {its_tag} in {run.public[-1]}")
+                log.info(f"retracted {its_tag} in {run.public[-1]}")
         except KeyboardInterrupt:
-            say(f"interrupted. Public so far: {run.known}")
+            log.info(f"interrupted. Public so far: {run.known}")
             raise
         except Exception as error:  # of any kind: what is public must be reported
             if not (run.public or run.unsure):

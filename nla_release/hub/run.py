@@ -18,11 +18,11 @@ from nla_release.errors import (
     one_line,
 )
 from nla_release.hub.earlier_releases import changed_since
-from nla_release.hub_client.client import Say
 from nla_release.hub_client.client_errors import ConflictError, OutcomeUnknownError
 from nla_release.hub_client.reader import BRANCH
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
+from nla_release.io.log import log
 
 RUN_AGAIN = "run the same command again; it continues where this one stopped"
 _DEFECT = "this is a defect of nla-release: report it with the traceback that --debug shows"
@@ -45,7 +45,6 @@ class HubRun(ABC):
     """A command that writes to repositories of a Hub, and what it knows of their state."""
 
     hub: Hub
-    say: Say
     # The repository of a commit whose outcome is unknown.
     unsure: str | None = field(default=None, init=False)
 
@@ -86,7 +85,7 @@ class HubRun(ABC):
                 found = arrived()
                 self.unsure = None
                 if found:
-                    self.say(f"{repo}: the commit succeeded although its response was lost")
+                    log.info(f"{repo}: the commit succeeded although its response was lost")
                     return found
                 if not isinstance(error, ConflictError | OutcomeUnknownError):
                     raise
@@ -97,7 +96,7 @@ class HubRun(ABC):
             else:
                 self.unsure = None
                 return made
-            self.say(f"{repo}: the commit did not arrive; trying again")
+            log.info(f"{repo}: the commit did not arrive; trying again")
             time.sleep(_PAUSE_SECONDS)
         raise AssertionError("the last try returns or raises")
 
@@ -124,7 +123,7 @@ class HubRun(ABC):
                     raise
             else:
                 return find()
-            self.say(f"{failed}; trying again")
+            log.info(f"{failed}; trying again")
             time.sleep(_PAUSE_SECONDS)
         raise AssertionError("the last try returns or raises")
 

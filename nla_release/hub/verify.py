@@ -19,9 +19,9 @@ from nla_release.gate.model import Outcome, Verdict
 from nla_release.gate.subject import Subject
 from nla_release.hub.plan import Plan
 from nla_release.hub.published_pair import PublishedRepo, download, find, find_partner
-from nla_release.hub_client.client import Say
 from nla_release.hub_client.place import Place
 from nla_release.hub_client.remote import Hub
+from nla_release.io.log import log
 from nla_release.release.config import Gates, Waiver
 from nla_release.release.folder import ROLES, Release
 from nla_release.release.signature import Publisher
@@ -88,7 +88,6 @@ def verify(
     options: VerifyOptions,
     *,
     pair: bool,
-    say: Say,
     measure: Measure | None = None,
 ) -> Verified:
     """Download a release into an empty folder, compare every byte, and check it.
@@ -99,7 +98,6 @@ def verify(
         target: the folder.
         options: what it is checked against.
         pair: also download the partner, and check both as a pair.
-        say: reports what was downloaded.
         measure: measures rows of the evidence again, if requested; needs the pair.
 
     Raises:
@@ -116,7 +114,7 @@ def verify(
     for role, repo in repos.items():
         download(hub, repo, target / role)
         size = sum(file.size for file in repo.state.files.values())
-        say(
+        log.info(
             f"downloaded {repo.place} ({repo.state.head[:12]}):"
             f" {len(repo.state.files)} files, {size:,} bytes"
         )
@@ -138,7 +136,7 @@ def verify_published(plan: Plan, hub: Hub, options: VerifyOptions) -> Verdict:
     place = Place(plan.repos[0].repo, plan.tag)
     options = replace(options, expected=plan.release_id)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        verdict = verify(hub, place, Path(name), options, pair=True, say=lambda _line: None).verdict
+        verdict = verify(hub, place, Path(name), options, pair=True).verdict
     if verdict.verdict != "pass":
         # Changed files cause the other findings.
         first = sorted(verdict.findings, key=lambda each: each.code != "NLA701")

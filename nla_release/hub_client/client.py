@@ -30,6 +30,7 @@ from huggingface_hub.utils import (
 
 from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.hub_client.place import CANONICAL_ENDPOINT
+from nla_release.io.log import log
 from nla_release.io.masking import known_secrets
 
 _CONNECT_SECONDS = 10
@@ -47,8 +48,6 @@ _FILES = "/api/resolve-cache/"
 # A page has up to a thousand entries, so a longer list is endless.
 _MOST_PAGES = 1000
 _NOT_A_HUB = "check HF_ENDPOINT: this server does not behave like a Hub"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,9 @@ class Limits:
 class RateLimitWaits:
     """Waits as the Hub asks, reports it, and stops at a limit for all waits together."""
 
-    def __init__(self, limit: float, say: Say | None = None) -> None:
+    def __init__(self, limit: float) -> None:
         self._limit = limit
         self._left = limit
-        self._say = say
         self._lock = threading.Lock()
 
     def after(self, response: httpx.Response) -> None:
@@ -107,8 +105,7 @@ class RateLimitWaits:
                     " NLA_RELEASE_RATE_LIMIT_WAIT=SECONDS",
                 )
             self._left -= seconds
-        if self._say is not None:
-            self._say(f"waiting {seconds:.0f} s: {why}")
+        log.info(f"waiting {seconds:.0f} s: {why}")
         time.sleep(seconds)
 
 
@@ -237,17 +234,14 @@ def _origin(address: str) -> str:
 _set_up: list[bool] = []
 
 
-def quiet_client(say: Say | None = None) -> None:
+def quiet_client() -> None:
     """Set the client up for a command: with timeouts, without progress bars, logs and telemetry.
-
-    Args:
-        say: reports every wait.
 
     Raises:
         ConfigError: a limit in the environment is not a number.
     """
     limits = Limits.from_environment()
-    waits, guard = RateLimitWaits(limits.rate_limit, say), Guard()
+    waits, guard = RateLimitWaits(limits.rate_limit), Guard()
     own_hooks = _own_request_hooks()
     _set_up.append(True)
     constants.HF_HUB_DISABLE_TELEMETRY = True

@@ -10,7 +10,7 @@ from pathlib import Path
 from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.evidence.runs import read_runs
 from nla_release.io.files import write_atomic
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.release.folder import FILE_NAME, ROLES, read_release
 from nla_release.training.trajectory import FOLDER_NAME, read_points
 
@@ -34,7 +34,7 @@ def measured_pairs(folder: Path) -> set[tuple[str, ...]]:
     """
     pairs = {tuple(it.adapter_sha256[role] for role in ROLES) for it in read_points(folder)}
     for place in sorted((folder / FOLDER_NAME).glob("*/evidence")):
-        for run in log.started if (log := read_runs(place)) else ():
+        for run in runs.started if (runs := read_runs(place)) else ():
             names = [f"{role}/{ADAPTER_FILE_NAME}" for role in ROLES]
             if all(name in run.inputs for name in names):
                 pairs.add(tuple(run.inputs[name] for name in names))
@@ -54,13 +54,13 @@ def fill_in(folder: Path) -> None:
     if stated is None or _LINE.search(text):
         filled = filled_in(text, tried)
         if filled == text and stated != tried:
-            tell(f"eval: write {ATTEMPTS}: {tried} under evaluation in {path}")
+            log.info(f"eval: write {ATTEMPTS}: {tried} under evaluation in {path}")
         elif filled != text:
             write_atomic(path, filled)
             read_release(folder)
-            tell(f"eval: {path} says now that {tried} pairs were tried")
+            log.info(f"eval: {path} says now that {tried} pairs were tried")
     elif stated < tried:
-        tell(f"eval: {path} says {ATTEMPTS}: {stated}, but {tried} pairs were measured here")
+        log.info(f"eval: {path} says {ATTEMPTS}: {stated}, but {tried} pairs were measured here")
 
 
 def filled_in(text: str, tried: int) -> str:

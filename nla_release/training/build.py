@@ -23,8 +23,8 @@ from nla_release.errors import DataError
 from nla_release.evidence.reference import write_reference
 from nla_release.evidence.training_documents import ShinglesBuilder, write_shingles
 from nla_release.io.files import dump_json, sha256_file, write_atomic
+from nla_release.io.log import log
 from nla_release.io.parquet import read_parquet
-from nla_release.io.progress import tell
 from nla_release.training.checks import Length, Report, ar_length, av_length, fault
 from nla_release.training.corpus import LEARNING, Side, sides_of
 from nla_release.training.data_sidecars import read_sidecar
@@ -111,7 +111,7 @@ def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
     for task, report in written.items():
         _describe(task, recipe, base, folder, inputs, extraction)
         dropped = f"; dropped {report.reasons()}" if report.dropped else ""
-        tell(f"build: {task.file} has {report.kept} of {report.rows} rows{dropped}")
+        log.info(f"build: {task.file} has {report.kept} of {report.rows} rows{dropped}")
     _list_training_documents(folder, sides)
     _sample_training_texts(folder, sides)
     outputs = [data_path(folder, task.file) for task in tasks]

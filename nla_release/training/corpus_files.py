@@ -18,8 +18,8 @@ from nla_release.errors import DataError, EnvironmentProblem, InputError
 from nla_release.hub_client.client import reading_client
 from nla_release.io.documents import parse_json
 from nla_release.io.files import check_regular, read_text, sha256_bytes, sha256_file, write_atomic
+from nla_release.io.log import log
 from nla_release.io.parquet import parquet_batches
-from nla_release.io.progress import progress
 from nla_release.training.corpus import Document, read_document
 from nla_release.training.recipe import Extraction, HubDataset
 
@@ -92,7 +92,7 @@ def stream_dataset(settings: HubDataset, path: Path) -> None:
         DataError: the dataset has no such column, or fewer documents.
     """
     lines = []
-    with progress(f"read {settings.dataset}", settings.documents, "documents") as advance:
+    with log.progress(f"read {settings.dataset}", settings.documents, "documents") as advance:
         for number, row in enumerate(islice(_rows(settings), settings.documents)):
             lines.append(_line(settings, row, number))
             advance(number + 1)

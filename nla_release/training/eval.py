@@ -19,7 +19,7 @@ from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError
 from nla_release.io.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.training.attempts import fill_in, measured_pairs
@@ -79,7 +79,7 @@ def evaluate(
         wanted = _measured_with(release)
         found = next((it for it in known.values() if it.measured_with == wanted), None)
         if found is None or again:
-            tell(f"eval: {pairing.name}, {number} of {len(pairings)}")
+            log.info(f"eval: {pairing.name}, {number} of {len(pairings)}")
             found = _measure(release, pairing, wanted, device, again=again)
         known[_pair_of(found)] = found
         points.append(found)

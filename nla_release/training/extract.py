@@ -19,7 +19,7 @@ from nla_release.engine.base import Base
 from nla_release.engine.extraction import activations_at, encode_text
 from nla_release.errors import ConfigError, DataError
 from nla_release.evidence.training_documents import text_digest
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.training.chunks import (
     DOCUMENTS,
     Taken,
@@ -100,7 +100,7 @@ def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: Survey) ->
     count = -(-found.documents // DOCUMENTS)
     missing = [number for number in range(count) if not chunk_path(parts, number).exists()]
     if is_main() and len(missing) < count:
-        tell(f"extract: {count - len(missing)} of {count} chunks are there already")
+        log.info(f"extract: {count - len(missing)} of {count} chunks are there already")
     mine = set(Processes.from_environment().share(missing))
     total = sum(min(DOCUMENTS, found.documents - number * DOCUMENTS) for number in mine)
     wait_for_all()  # until each has seen what is missing, before any of them writes
@@ -207,9 +207,9 @@ def _describe(
         documents=taken.documents,
         more=more,
     )
-    tell(f"extract: {len(taken.norms)} activations of {taken.documents} documents")
+    log.info(f"extract: {len(taken.norms)} activations of {taken.documents} documents")
     for reason, count in sorted(left_out.items()):
-        tell(f"extract: left out {count} {reason}")
+        log.info(f"extract: left out {count} {reason}")
 
 
 def _named(recipe: Recipe) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from nla_release.errors import EnvironmentProblem, NothingCheckedError
 from nla_release.io.files import make_folder
-from nla_release.io.progress import progress, tell
+from nla_release.io.log import log
 from nla_release.training.corpus import LEARNING
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.labelling.answers import STATUSES
@@ -59,7 +59,7 @@ def label(recipe: Recipe, folder: Path, *, only_estimate: bool = False) -> None:
     if not any(sides.values()):
         raise NothingCheckedError(f"{folder / 'data' / 'split'} has no rows")
     if only_estimate and not isinstance(recipe.label, Endpoint):
-        tell("label: the corpus brings its labels along, they cost nothing")
+        log.info("label: the corpus brings its labels along, they cost nothing")
         return
     if isinstance(recipe.label, Endpoint):
         tally, labelled = _ask(recipe, recipe.label, folder, sides, processes, only_estimate)
@@ -74,7 +74,7 @@ def label(recipe: Recipe, folder: Path, *, only_estimate: bool = False) -> None:
     if processes.rank == 0 and labelled:
         _show(recipe, labelled, tally)
         _write(recipe, folder, sides, labelled, inputs)
-        tell(f"wrote {folder / 'data' / 'labels'}")
+        log.info(f"wrote {folder / 'data' / 'labels'}")
     gather(None)  # what comes next finds the files whole
 
 
@@ -99,7 +99,7 @@ def _ask(
     texts = list(dict.fromkeys(row.text for rows in sides.values() for row in rows))
     if processes.rank == 0:
         by = token_counter(recipe.base)
-        tell(in_words(estimate(texts, settings, cache, by.count), settings, by.how))
+        log.info(in_words(estimate(texts, settings, cache, by.count), settings, by.how))
     if only_estimate:
         return Tally(), {}
     make_folder(place)  # an answer that cannot be kept is not asked for
@@ -111,7 +111,7 @@ def _ask(
         )
 
     if processes.rank == 0:
-        with progress("label", len(mine), "texts") as advance:
+        with log.progress("label", len(mine), "texts") as advance:
             done = work(advance)
     else:
         done = work(lambda _done, _note: None)
@@ -197,6 +197,8 @@ def _facts(recipe: Recipe, rows: list[Labelled]) -> dict[str, Any]:
 def _show(recipe: Recipe, labelled: Mapping[str, list[Labelled]], tally: Tally) -> None:
     found = {side: counts(rows) for side, rows in labelled.items()}
     price = recipe.label.price_per_million_tokens if isinstance(recipe.label, Endpoint) else None
-    tell(counts_table(found, tally, price))
+    log.info(counts_table(found, tally, price))
     if failed := sum(of_side.get("failed", 0) for of_side in found.values()):
-        tell(f"{failed} rows got no answer: `nla-release train label --again` asks for these alone")
+        log.info(
+            f"{failed} rows got no answer: `nla-release train label --again` asks for these alone"
+        )

@@ -19,7 +19,7 @@ import torch
 
 from nla_release.adapter.training_log import Step, Tripwire
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.training.checkpoints import Checkpoints, Fit
 from nla_release.training.optimizer import new_optimizer, set_rate
 from nla_release.training.processes import (
@@ -205,7 +205,7 @@ def _act_upon(
     complaint = f"{title}: tripwire at step {step}: {'; '.join(shown.failures)}"
     if settings.tripwire.on_failure == "warn":
         if is_main():
-            tell(f"warning: {complaint}")
+            log.warning(complaint)
         return
     if checkpoints:
         checkpoints.keep_adapter(done)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.training.processes import is_main
 from nla_release.training.settings import Adapter
 
@@ -32,7 +32,7 @@ def new_optimizer(
 
             return AdamW8bit(chosen, lr=settings.learning_rate, **_ADAMW), "adamw_8bit"
         if is_main():
-            tell(f"warning: no 8-bit AdamW on {chosen[0].device} ({reason}); using AdamW")
+            log.warning(f"no 8-bit AdamW on {chosen[0].device} ({reason}); using AdamW")
     return torch.optim.AdamW(chosen, lr=settings.learning_rate, **_ADAMW), "adamw"
 
 

@@ -18,7 +18,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
 from nla_release.errors import ConfigError, EnvironmentProblem, one_line
-from nla_release.io.progress import Advance, progress, tell
+from nla_release.io.log import Advance, log
 
 if TYPE_CHECKING:
     import torch
@@ -80,8 +80,8 @@ def state() -> "PartialState":
 
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
-        tell(
-            "warning: accelerate was asked for several processes and started one, as it does on"
+        log.warning(
+            "accelerate was asked for several processes and started one, as it does on"
             " CPUs; start them with `torchrun --nproc-per-node N -m nla_release train STEP`"
         )
     with together():
@@ -216,7 +216,7 @@ def together() -> Iterator[None]:
 def shared_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """`progress`, shown by the main process alone."""
     if is_main():
-        with progress(title, total, unit) as advance:
+        with log.progress(title, total, unit) as advance:
             yield advance
     else:
         yield _untold

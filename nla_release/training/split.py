@@ -21,7 +21,7 @@ import pyarrow as pa
 from nla_release.errors import DataError, NothingCheckedError
 from nla_release.evidence.training_documents import text_digest
 from nla_release.io.files import dump_json, write_atomic
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.training.corpus import SIDES, Side, side_of, sides_of
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.dataset import data_path, labels_path, split_path
@@ -104,7 +104,7 @@ def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
             documents=documents,
             more={"split": side},
         )
-        tell(f"split: {side} has {rows} rows of {documents} documents")
+        log.info(f"split: {side} has {rows} rows of {documents} documents")
     outputs = [report_path, *(split_path(folder, side) for side in sides)]
     write_record("split", recipe, folder, inputs=inputs, outputs=outputs)
     return {side: held[side].rows for side in sides}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nla_release.errors import ConfigError, RefusedError
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.training import STEPS, StepName
 from nla_release.training.processes import gather, is_main
 from nla_release.training.recipe import HubDataset, Recipe, pinned, read_recipe
@@ -57,7 +57,7 @@ def done(name: StepName, recipe: Recipe, folder: Path) -> bool:
             " folder",
         )
     if is_main():
-        tell(f"{name}: done already in {folder}, with these settings")
+        log.info(f"{name}: done already in {folder}, with these settings")
     return True
 
 
@@ -80,7 +80,7 @@ def read_pinned(path: Path, *, shared: bool = False) -> Recipe:
         before, now = _revisions(recipe), _revisions(found)
         for source in now:
             if now[source] != before[source]:
-                tell(f"{source}: {before[source]} is commit {now[source]}")
+                log.info(f"{source}: {before[source]} is commit {now[source]}")
     return found
 
 

@@ -294,8 +294,8 @@ def test_inconclusive_evidence_may_grow_and_stay_inconclusive(tool, folder):
         (["--addendum", "More, from /home/me/rows"], 2, "holds a path of one machine"),
         (["--addendum", "More, by user: jane"], 2, "holds an account on a machine"),
         (["--addendum", f"More, as hf_{'a' * 34}"], 2, "holds a Hugging Face token"),
-        (["--addendum", "x", "--date", "soon"], 2, "Invalid value for '--date'"),
-        (["--addendum", "x", "--date", "2026-13-01"], 2, "Invalid value for '--date'"),
+        (["--addendum", "x", "--date", "soon"], 2, "invalid value for '--date'"),
+        (["--addendum", "x", "--date", "2026-13-01"], 2, "invalid value for '--date'"),
         (
             ["--addendum", "x", "--date", "2026-11-21"],
             2,

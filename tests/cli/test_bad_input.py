@@ -224,7 +224,7 @@ def test_debug_shows_the_traceback_and_only_then(tool, tmp_path):
 
     assert "Traceback" in done.stderr
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert done.stderr.splitlines()[-2].startswith("error: ")
 
 
 def test_a_dry_run_and_a_rehearsal_of_a_good_release(tool, folder, tmp_path):

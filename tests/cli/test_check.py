@@ -67,7 +67,7 @@ def test_nothing_to_check_is_not_a_pass(tool, tmp_path):
     done = tool("check", tmp_path)
 
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.splitlines()[-1] == f"error: {tmp_path} holds nothing to check"
+    assert done.stderr.splitlines()[0] == f"error: {tmp_path} holds nothing to check"
 
 
 def test_a_wrong_tokenizer_is_a_usage_error(tool, good):

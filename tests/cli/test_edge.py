@@ -10,7 +10,7 @@ import click
 import pytest
 
 from nla_release.cli import edge
-from nla_release.cli.edge import INTERRUPTED, run, tell
+from nla_release.cli.edge import INTERRUPTED, output, run
 from nla_release.errors import InputError
 from nla_release.io.files import dump_json
 
@@ -27,7 +27,9 @@ def test_an_interrupted_command_promises_nothing_but_that_it_can_be_run_again(ca
         run(stopped, "nla-release")
 
     assert stop.value.code == INTERRUPTED
-    assert capsys.readouterr().err.strip() == "error: interrupted; run the same command again"
+    assert (
+        capsys.readouterr().err.lstrip() == "error: interrupted\nhint: run the same command again\n"
+    )
 
 
 TOKEN = "hf_" + "aB3" * 11
@@ -54,8 +56,8 @@ def test_a_token_in_the_wrong_place_is_not_repeated(tool, arguments):
 
 def test_what_a_verb_tells_is_masked_too(capsys, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "plain-token-0123")
-    tell("is plain-token-0123 and " + TOKEN)
-    tell("{}\n", nl=False)
+    output("is plain-token-0123 and " + TOKEN)
+    output("{}\n", nl=False)
 
     assert capsys.readouterr().out == "is *** and ***\n{}\n"
 
@@ -63,17 +65,17 @@ def test_what_a_verb_tells_is_masked_too(capsys, monkeypatch):
 SPEAKING = """
 import json, logging, warnings
 import click
-from nla_release.io import progress
-from nla_release.cli.edge import debug_option, run, say, tell
+from nla_release.cli.edge import debug_option, output, run
 from nla_release.errors import InputError
+from nla_release.io.log import log
 
 @click.command(params=[debug_option()])
 @click.argument("text", type=json.loads)
 def speaking(text):
-    tell(text)
-    say(text)
-    progress.tell(text)
-    with progress.progress(text, 1, "rows") as advance:
+    output(text)
+    log.info(text)
+    log.note(text)
+    with log.progress(text, 1, "rows") as advance:
         advance(1, text)
     logging.getLogger("some.library").warning("%s", text)
     warnings.warn(text)
@@ -112,7 +114,7 @@ def test_nothing_that_leaves_steers_a_terminal(text, seen):
 
 def test_a_json_document_is_the_same_once_it_is_parsed(capsys):
     document = {"key \x9b": "\u202e \U000e0041 ü", "b": [1]}
-    tell(dump_json(document))
+    output(dump_json(document))
 
     assert json.loads(capsys.readouterr().out) == document
 
@@ -131,19 +133,61 @@ def test_a_second_line_of_a_message_is_neither_an_error_nor_a_command_of_ci(caps
     assert not [line for line in lines if line.strip().startswith("::")]
 
 
-def test_every_verb_speaks_through_the_edge():
-    """One place masks and escapes, for verbs and for training."""
+def test_the_whole_package_speaks_through_one_log():
+    """One place masks and escapes, for verbs, training and the library."""
     package = Path(edge.__file__).parents[1]
-    train = package.parent / "train"
     spoken = [
-        path.name
-        for path in [
-            *(package / "cli").glob("*.py"),
-            *(package / "training").rglob("*.py"),
-            *train.rglob("*.py"),
-        ]
+        str(path)
+        for path in [*package.rglob("*.py"), *(package.parent / "train").rglob("*.py")]
         # train/__init__.py says that a library is missing, before anything can be imported.
-        if path.name not in ("edge.py", "__init__.py")
+        if path != Path(edge.__file__)
+        and path.parts[-2:] != ("train", "__init__.py")
         and re.search(r"click\.(?:secho|echo)|\bprint\(|std(?:out|err)\.write", path.read_text())
     ]
     assert spoken == []
+
+
+LIBRARY = """
+import logging, sys
+from nla_release.io.log import log
+if sys.argv[1:]:
+    logging.basicConfig(level=sys.argv[1], format="%(levelname)s %(name)s %(kind)s %(message)s")
+log.note("took hf_0123456789abcdef")
+log.warning("odd\x1b")
+with log.progress("read", 2, "rows") as advance:
+    advance(2)
+"""
+
+
+def used_as_a_library(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_a_python_program_sees_nothing_unless_it_configures_logging():
+    assert used_as_a_library() == ""
+    assert used_as_a_library("WARNING") == "WARNING nla_release warning odd\\u001b\n"
+    note, _, progress = used_as_a_library("INFO").splitlines()
+    assert note == "INFO nla_release note took ***"
+    assert re.fullmatch(r"INFO nla_release info read: 2 rows in \d+\.\d s", progress)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "--frmat", "json"), "no such option '--frmat'"),
+        (("chekc",), "no such command 'chekc'"),
+        (("explain", "NLA000"), "there is no rule nla000"),
+        (("render",), "missing option '--version'"),
+    ],
+)
+def test_an_error_comes_before_its_hint(tool, arguments, message):
+    done = tool(*arguments)
+    first, *others = done.stderr.lower().splitlines()
+
+    assert done.returncode == 2
+    assert first.startswith(f"error: {message}")
+    assert [line.partition(": ")[0] for line in others] == ["hint"]

@@ -27,7 +27,7 @@ def test_an_unknown_code_suggests_the_close_ones(tool):
     done = tool("explain", "NLA1O2")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == "error: there is no rule NLA1O2"
+    assert done.stderr.splitlines()[0] == "error: there is no rule NLA1O2"
     assert "NLA102" in done.stderr
 
 

@@ -175,12 +175,12 @@ def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, c
     [
         (["add", "rumour", "--title", "x", "--message", "x"], 2, "'rumour' is not one of"),
         (["add", "retraction", "--title", "x", "--message", "x"], 2, "'retraction' is not one"),
-        (["add", "finding", "--message", "x"], 2, "Missing option '--title'"),
+        (["add", "finding", "--message", "x"], 2, "missing option '--title'"),
         ([*FINDING, "--message", " "], 2, "the entry has no text"),
         ([*FINDING, "--message", "x", "--version", "v1"], 2, "version 'v1' must be written '1'"),
         (["add", "finding", "--title", "a\nb\x1b", "--message", "x"], 2, "title: must be plain"),
-        ([*FINDING, "--message", "x", "--date", "soon"], 2, "Invalid value for '--date'"),
-        ([*RETRACT, *REASON], 2, "Missing option '--value'"),
+        ([*FINDING, "--message", "x", "--date", "soon"], 2, "invalid value for '--date'"),
+        ([*RETRACT, *REASON], 2, "missing option '--value'"),
         ([*RETRACT, *REASON, "--value", "0.438"], 2, "cosine.mean of v0.0.1 is 0."),
         ([*RETRACT, *REASON, "--value", "1"], 2, "1 could be many numbers"),
         ([*RETRACT, *REASON, "--value", "0.87", "--metric", "cosine"], 2, "such as cosine.mean"),
@@ -200,7 +200,7 @@ def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, c
             "HISTORY.md has no v0.0.9",
         ),
         ([*RETRACT, *REASON, "--value", "1", "--version", "0.0.9"], 2, "hint: there is v0.0.1"),
-        (["erase"], 2, "No such command 'erase'"),
+        (["erase"], 2, "no such command 'erase'"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_written(tool, folder, arguments, code, words):

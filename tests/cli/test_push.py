@@ -96,9 +96,10 @@ def test_a_push_that_would_be_refused_shows_so_in_the_plan(run, hub, release):
 
     assert plan.returncode == push.returncode == 1
     assert "This push would be refused:" in plan.stdout
-    last = push.stderr.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert "thesis.txt" in last
+    error, hint = push.stderr.splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert "thesis.txt" in error
+    assert hint.startswith("hint: ")
 
 
 def test_text_that_was_kept_on_the_hub_is_taken_over_and_judged_with_the_rest(run, hub, release):
@@ -151,7 +152,7 @@ def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, relea
     assert f"Public so far: {repos(release)[0]} is committed (" in stderr
     assert f"whether {ar} is committed is not known" in stderr
     assert "did not look again after the interruption; a request that it had sent may" in stderr
-    assert stderr.endswith("error: interrupted; run the same command again\n")
+    assert stderr.endswith("error: interrupted\nhint: run the same command again\n")
     steps = [json.loads(line)["step"] for line in journal(release)]
     assert steps[-1] == "commit"
     assert hub.token not in "".join(journal(release))
@@ -174,7 +175,7 @@ def test_a_push_that_stops_half_way_exits_with_5(run, hub, release):
     hub.faults.inject(Fault("403", at=lambda method, path, _: "/tag/" in path))
     done = run("push")
     assert done.returncode == 5
-    assert "Public so far: " in done.stderr.splitlines()[-1]
+    assert "Public so far: " in done.stderr.splitlines()[-2]
     hub.clear()
     assert run("push").returncode == 0
 

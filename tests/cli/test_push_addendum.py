@@ -231,7 +231,7 @@ def test_a_push_that_stops_half_way_is_continued(run, hub, release, kind, what, 
 
     assert done.returncode == code, done.stderr
     if code:
-        assert "Public so far: " in done.stderr.splitlines()[-1]
+        assert "Public so far: " in done.stderr.splitlines()[-2]
         if what == "/commit/":
             assert [ADDED in tags(hub, repo) for repo in repos(release)] == [False, False]
         again = succeeds(run("push", "--addendum"))

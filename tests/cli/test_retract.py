@@ -24,6 +24,7 @@ from nla_release.release.manifest import read_manifest, record_files
 from tests.hub.faults import Fault
 from tests.hub.faulty import FaultyHub
 from tests.hub.publishing import api_of, commits, publish, repos, tags, text_of
+from tests.messages import heard
 
 OLD, NEW = "0.0.1", "0.0.2"
 REASON = "Evaluated at another scale than it was trained at"
@@ -99,13 +100,13 @@ def retractions(hub, repo):
     return [each for each in commits(hub, repo) if each.title.startswith("Retract")]
 
 
-def do_retract(release, client, *, version=OLD, successor=NEW, say=lambda line: None):
+def do_retract(release, client, *, version=OLD, successor=NEW):
     """In this process, as the command does it."""
     history = read_text(release.history, newline="") if release.history.exists() else None
     ids = {role: release.repo_id(role, version) for role in ROLES}
     instead = {role: release.repo_id(role, successor) for role in ROLES} if successor else {}
     wanted = Retraction(version, REASON, date(2026, 12, 1), successor, instead)
-    retract(plan_retraction(client, ids, wanted, history), client, say)
+    retract(plan_retraction(client, ids, wanted, history), client)
 
 
 def test_both_cards_say_so_at_the_top_and_point_to_the_successor(run, hub, release):
@@ -442,16 +443,13 @@ def test_whatever_goes_wrong_the_same_command_ends_with_both_retracted_once(
 
 
 def test_interrupted_between_the_two_it_says_what_is_public(release, hub):
-    said = []
-
     def interrupt(line):
-        said.append(line)
         if line.startswith("retracted"):
             signal.raise_signal(signal.SIGINT)
 
     client = Hub(hub.endpoint, hub.token)
-    with pytest.raises(KeyboardInterrupt):
-        do_retract(release, client, say=interrupt)
+    with heard(interrupt) as said, pytest.raises(KeyboardInterrupt):
+        do_retract(release, client)
     av, ar = repos(release)
     assert said[-1].startswith(f"interrupted. Public so far: {av} (")
     assert not retractions(hub, ar)

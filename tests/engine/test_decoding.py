@@ -13,6 +13,7 @@ from nla_release.engine.decoding import Decoding, plainly_greedy
 from nla_release.engine.prefix import run_prefix, shared_length
 from nla_release.engine.reading import read_last
 from nla_release.errors import EnvironmentProblem
+from tests.messages import heard
 
 WIDTH, WORDS, ROWS, MOST = 32, 40, 9, 24
 PROMPT, SHARED = [2, 5, 6, 7, 8, 9, 10, 11, 12, 30, 13], 8  # 30 is what differs between rows
@@ -214,7 +215,7 @@ def test_a_prompt_gives_the_same_vector_whatever_it_is_read_with(name):
         assert torch.allclose(read_last(decoder, rows, tokens=tokens, **options), alone, atol=1e-5)
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_said_so(caplog):
+def test_a_batch_that_does_not_fit_is_halved_and_said_so():
     sizes = []
 
     def work(rows):
@@ -223,9 +224,10 @@ def test_a_batch_that_does_not_fit_is_halved_and_said_so(caplog):
             raise torch.OutOfMemoryError("too much")
         return [10 * row for row in rows]
 
-    assert halving(range(8), work) == [0, 10, 20, 30, 40, 50, 60, 70]
+    with heard() as said:
+        assert halving(range(8), work) == [0, 10, 20, 30, 40, 50, 60, 70]
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
-    assert "out of memory with 8 rows at once, going on with 4" in caplog.text
+    assert "warning: out of memory with 8 rows at once; continuing with 4" in said
 
 
 def test_a_row_that_does_not_fit_alone_is_the_environments_fault():

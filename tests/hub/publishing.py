@@ -1,7 +1,5 @@
 """What the tests of publishing do: push as the command line does, and look at the Hub."""
 
-from collections.abc import Callable
-
 from huggingface_hub import HfApi
 
 from nla_release.hub.journal import Journal
@@ -9,6 +7,7 @@ from nla_release.hub.plan import Plan, PushOptions, make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
 from nla_release.release.folder import ROLES, Release
+from tests.messages import heard
 
 VERSION = "0.0.1"
 
@@ -17,17 +16,15 @@ def publish(
     release: Release, client: Hub, version: str = VERSION, options: PushOptions | None = None
 ) -> list[str]:
     """Plan and push; what was said."""
-    said: list[str] = []
-    carry_out(make_plan(release.dist, version, client, options), release, client, said.append)
+    with heard() as said:
+        carry_out(make_plan(release.dist, version, client, options), release, client)
     return said
 
 
-def carry_out(
-    plan: Plan, release: Release, client: Hub, say: Callable[[str], None] = lambda line: None
-) -> None:
+def carry_out(plan: Plan, release: Release, client: Hub) -> None:
     """Push as planned."""
     journal = Journal(release.dist, plan.release_id, client.endpoint)
-    push(plan, client, journal, say, check=unchecked)
+    push(plan, client, journal, check=unchecked)
 
 
 def unchecked() -> None:

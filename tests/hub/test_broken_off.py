@@ -9,6 +9,7 @@ from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
 from tests.hub.faults import Fault
 from tests.hub.publishing import VERSION, api_of, publish, repos
+from tests.messages import heard
 
 pytestmark = pytest.mark.wire
 
@@ -30,9 +31,9 @@ def refusing():
     raise RefusedError("does not pass", hint="mend it")
 
 
-def pushed(release, client, said, *, check=lambda: None, options=None):
+def pushed(release, client, *, check=lambda: None, options=None):
     plan = make_plan(release.dist, VERSION, client, options)
-    push(plan, client, Journal(release.dist, plan.release_id, "x"), said.append, check=check)
+    push(plan, client, Journal(release.dist, plan.release_id, "x"), check=check)
 
 
 def test_a_token_that_may_no_longer_write_does_not_hide_what_is_tagged(
@@ -49,30 +50,29 @@ def test_a_token_that_may_no_longer_write_does_not_hide_what_is_tagged(
 
 def test_nor_does_a_release_that_no_longer_passes(release, faulty, client, half):
     with pytest.raises(PartlyPublishedError, match="does not pass. Public so far: ") as caught:
-        pushed(release, client, [], check=refusing)
+        pushed(release, client, check=refusing)
     assert caught.value.hint == "mend it"
 
 
 def test_an_blocker_is_told_before_anything_is_checked_or_resumed(release, client, half):
-    said = []
-    with pytest.raises(PartlyPublishedError, match="--private was asked for. Public so far: "):
-        pushed(release, client, said, check=pytest.fail, options=PushOptions(private=True))
+    private = "--private was asked for. Public so far: "
+    with heard() as said, pytest.raises(PartlyPublishedError, match=private):
+        pushed(release, client, check=pytest.fail, options=PushOptions(private=True))
     assert said == []
 
 
 def test_new_repositories_that_stay_empty_are_told_by_whichever_run(release, faulty, client):
-    said = []
     faulty.faults.inject(Fault("403", at=lambda _method, path, _: "/commit/" in path, times=9))
     for _again in range(2):
-        with pytest.raises(EnvironmentProblem):
-            pushed(release, client, said)
+        with heard() as said, pytest.raises(EnvironmentProblem):
+            pushed(release, client)
         assert said.pop() == f"Public so far: only {' and '.join(repos(release))}, without files"
         assert said.pop().startswith("uploaded ")
 
 
 def test_one_that_was_made_otherwise_than_asked_is_told(release, client, monkeypatch):
-    create, said = client.create, []
+    create = client.create
     monkeypatch.setattr(client, "create", lambda repo, *, private: create(repo, private=False))
-    with pytest.raises(RefusedError, match="was to be private"):
-        pushed(release, client, said, options=PushOptions(private=True))
+    with heard() as said, pytest.raises(RefusedError, match="was to be private"):
+        pushed(release, client, options=PushOptions(private=True))
     assert said[-1] == f"Public so far: only {repos(release)[0]}, without files"

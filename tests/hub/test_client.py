@@ -11,6 +11,7 @@ from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.hub_client import reader
 from nla_release.hub_client.client import Limits, RateLimitWaits, quiet_client
 from nla_release.hub_client.client_errors import OutcomeUnknownError
+from tests.messages import heard
 
 pytestmark = pytest.mark.wire
 
@@ -48,9 +49,9 @@ def answer(status, url="https://hub.example/api/models", content=b"", **headers)
     ],
 )
 def test_a_429_is_waited_for_as_it_says_once_and_in_words(slept, headers, seconds):
-    said = []
     response = answer(429, **headers)
-    RateLimitWaits(600, said.append).after(response)
+    with heard() as said:
+        RateLimitWaits(600).after(response)
 
     assert slept == [seconds]
     assert said == [f"waiting {seconds} s: rate limited"]

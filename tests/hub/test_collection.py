@@ -9,6 +9,7 @@ from nla_release.hub.collection import collect
 from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub_client.remote import Hub
 from tests.hub.publishing import VERSION, api_of, publish, repos
+from tests.messages import heard
 
 pytestmark = pytest.mark.wire
 
@@ -20,8 +21,8 @@ def plan(release, client):
 
 
 def collected(plan, hub, wanted):
-    said: list[str] = []
-    collect(plan, hub, wanted, said.append)
+    with heard() as said:
+        collect(plan, hub, wanted)
     return said
 
 

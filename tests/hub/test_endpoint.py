@@ -46,5 +46,5 @@ def test_a_verb_says_so_before_the_client_stumbles_over_it(tool, address):
     done = tool("verify", "a/b@v0.0.1", environment={"HF_ENDPOINT": address})
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1] == "error: HF_ENDPOINT is not the address of a Hub"
+    assert done.stderr.splitlines()[0] == "error: HF_ENDPOINT is not the address of a Hub"
     assert tool("--help", environment={"HF_ENDPOINT": address}).returncode == 0

@@ -25,6 +25,7 @@ from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.faults import Deviation, Fault
 from tests.hub.faulty import never_answered, never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of
+from tests.messages import heard
 
 pytestmark = pytest.mark.wire
 
@@ -308,14 +309,13 @@ def test_however_a_hub_deviates_others_are_not_overwritten(
 
 
 def test_a_rate_limit_is_waited_for_and_said(release, faulty, client):
-    said = []
-    quiet_client(said.append)
+    quiet_client()
     faulty.faults.inject(
         Fault("429", at=COMMIT, seconds=1), Fault("429", at=at("POST", "/preupload/"), seconds=1)
     )
-    publish(release, client)
+    said = publish(release, client)
 
-    assert said == ["waiting 1 s: rate limited"] * 2
+    assert said.count("waiting 1 s: rate limited") == 2
     faulty.clear()
     assert_published_once(faulty, release)
 
@@ -424,14 +424,15 @@ def test_the_commit_of_a_push_that_was_killed_may_land_after_the_next_plan(
 ):
     for repo in repos(release):
         client.create(repo, private=False)
-    plan, said = make_plan(release.dist, "0.0.1", client), []
+    plan = make_plan(release.dist, "0.0.1", client)
     cut_off_before_the_tags(release, faulty, client)
     if role:  # only the first of them lands in time
         api_of(faulty).super_squash_history(repos(release)[1])
         api_of(faulty).delete_repo(repos(release)[1])
         client.create(repos(release)[1], private=False)
         plan = replace(plan, repos=[plan.repos[0], head_of(client, plan.repos[1])])
-    carry_out(plan, release, client, said.append)
+    with heard() as said:
+        carry_out(plan, release, client)
 
     assert any("an earlier push committed" in line for line in said)
     assert_published_once(faulty, release)
@@ -519,10 +520,9 @@ def test_of_two_folders_pushed_at_once_the_later_commits_nothing(
 
 def test_what_was_not_looked_at_is_not_called_empty(release, faulty, client, monkeypatch):
     never_wait(monkeypatch)
-    said = []
     faulty.faults.inject(Fault("refuse", at=at("POST", "/preupload/")))
-    with pytest.raises(EnvironmentProblem):
-        carry_out(make_plan(release.dist, "0.0.1", client), release, client, said.append)
+    with heard() as said, pytest.raises(EnvironmentProblem):
+        carry_out(make_plan(release.dist, "0.0.1", client), release, client)
     both = " and ".join(repos(release))
     assert said[-1] == f"Public so far: {both} could not be read"
 

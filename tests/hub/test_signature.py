@@ -28,6 +28,7 @@ from tests.hub.verifying import (
     rewrite_both,
     told,
 )
+from tests.messages import heard
 
 
 def write_key(folder, name="key", curve=None, password=None):
@@ -48,10 +49,10 @@ def write_key(folder, name="key", curve=None, password=None):
     return paths
 
 
-def publish_signed(release, client, signer, say=lambda line: None):
+def publish_signed(release, client, signer):
     plan = make_plan(release.dist, VERSION, client)
     journal = Journal(release.dist, plan.release_id, client.endpoint)
-    push(plan, client, journal, say, check=unchecked, signer=signer)
+    push(plan, client, journal, check=unchecked, signer=signer)
 
 
 @pytest.fixture(scope="session")
@@ -225,8 +226,8 @@ def test_the_second_push_does_nothing_and_needs_no_local_copy_of_the_signature(
     for signer in (Signer(keys[0]), None):
         for role in ROLES:  # rendered again, on another machine
             (release.dist / role / SIGNATURE_FILE_NAME).unlink(missing_ok=True)
-        said = []
-        publish_signed(release, client, signer, said.append)
+        with heard() as said:
+            publish_signed(release, client, signer)
         assert said[-1].startswith("already published, nothing to do")
     assert [len(commits(signed, repo)) for repo in repos(release)] == before
 

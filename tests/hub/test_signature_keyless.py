@@ -12,6 +12,7 @@ from nla_release.release.signature import Publisher, Signer
 from tests.hub.publishing import repos
 from tests.hub.test_signature import publish_signed
 from tests.hub.verifying import TAG, codes, content_of, judged, told
+from tests.messages import heard
 from tests.sigstore import REQUEST_TOKEN, WORKFLOW, LocalSigstore
 
 RELEASED = {"av": b"{}", "ar": b"[]"}
@@ -28,8 +29,8 @@ def sigstore(tmp_path, monkeypatch):
 def test_a_job_signs_as_itself_and_readers_verify_its_identity(
     sigstore, server, client, release, tmp_path
 ):
-    said = []
-    publish_signed(release, client, Signer(trust=sigstore.trust), said.append)
+    with heard() as said:
+        publish_signed(release, client, Signer(trust=sigstore.trust))
     assert "signed both release.json with the identity of this CI job" in said
     publisher = Publisher(identity=WORKFLOW, trust=sigstore.trust)
     for repo in repos(release):

@@ -30,12 +30,12 @@ from transformers.models.gemma4.configuration_gemma4 import (
     Gemma4TextConfig,
 )
 
-from nla_release.cli.edge import CONTEXT_SETTINGS, say
+from nla_release.cli.edge import CONTEXT_SETTINGS
 from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import quiet_libraries
 from nla_release.engine.batches import pad_right
 from nla_release.io.files import replacing_folder, write_atomic
-from nla_release.io.progress import progress
+from nla_release.io.log import log
 from train.tiny import AR_TEMPLATE, AV_ANSWER, AV_TEMPLATE, INJECTION_CHAR, READ_BLOCK
 from train.tiny.corpus import Document, Scene, generate
 from train.tiny.measure import Measurement, measure
@@ -132,7 +132,7 @@ def fit(model: Any, tokenizer: Tokenizer, texts: Sequence[str], steps: int) -> N
         lambda step: min((step + 1) / WARMUP_STEPS, 1) * (1 + math.cos(math.pi * step / steps)) / 2,
     )
     model.train()
-    with progress("train the tiny base", steps, "steps") as advance:
+    with log.progress("train the tiny base", steps, "steps") as advance:
         for step in range(steps):
             batch = [
                 [*tokenizer.encode(text).ids, EOS]
@@ -254,7 +254,7 @@ def main(out: Path, steps: int, seed: int) -> None:
     measured = measure(model, tokenizer, documents)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     save(out, model, tokenizer, card(parameters, steps, seed, measured))
-    say(f"wrote {out}: {parameters:,} parameters, {measured}")
+    log.info(f"wrote {out}: {parameters:,} parameters, {measured}")
 
 
 if __name__ == "__main__":

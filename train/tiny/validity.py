@@ -23,7 +23,7 @@ from nla_release.engine.roundtrip import roundtrip
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_yaml, read_text, read_yaml, write_atomic
-from nla_release.io.progress import tell
+from nla_release.io.log import log
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.training.ar import train_ar
@@ -55,7 +55,9 @@ def outcomes(folder: Path, seed: int) -> Iterator[Outcome]:
         av = _taught(world, recipe, seed, "av", known.av)
         ar = _taught(world, recipe, seed, "ar", known.ar)
         found = _measured(_release(known, folder, world, av, ar), known, seed)
-        tell(f"seed {seed}, {known.name}: {found.label}, {' '.join(found.codes) or 'no finding'}")
+        log.info(
+            f"seed {seed}, {known.name}: {found.label}, {' '.join(found.codes) or 'no finding'}"
+        )
         yield found
 
 

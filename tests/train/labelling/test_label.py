@@ -759,4 +759,4 @@ def test_when_one_process_fails_the_other_says_that_it_cannot_go_on_alone(tmp_pa
 
     assert "all 2 labels are the same" in first
     assert "error: the 2 processes cannot go on together: " in second
-    assert "defect of nla-release" not in second
+    assert "bug in nla-release" not in second
