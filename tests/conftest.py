@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from nla_release.cards.figures import Plot
+from nla_release.cards.plot import Plot
 from nla_release.cards.render import render
 from nla_release.cli.edge import print_messages
 from nla_release.release.folder import Release, read_release

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from nla_release.cards.figures import Plot
+from nla_release.cards.plot import Plot
 
 _FOLDER = "NLA_TEST_DRAWN"
 _draw = Plot.files

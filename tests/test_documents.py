@@ -20,11 +20,11 @@ ROOT = Path(nla_release.__file__).parent
 # Where text that this package wrote itself is read back, or a process runs that imports no package.
 OWN = {
     "nla_release/io/documents.py",  # the reader
-    "nla_release/cards/context.py",  # its own facts, written out just before
+    "nla_release/cards/documents.py",  # its own facts, written out just before
     "nla_release/contract/chat_rendering.py",  # a child process, which reads what its parent wrote
     "nla_release/errors.py",  # what pip wrote of this package's own installation
     "nla_release/hub_client/card_metadata.py",  # metadata in JSON's types, its own
-    "nla_release/report/context.py",  # a verdict, written out just before
+    "nla_release/report/render.py",  # a verdict, written out just before
     "nla_release/gate/tokenizer.py",  # what the tokenizers library writes of what it has read
 }
 PARSERS = {

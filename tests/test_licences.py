@@ -11,7 +11,6 @@ from nla_release.io.files import dump_yaml, write_atomic
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.release.licences import (
     LICENSES,
-    check_licence,
     licence,
     licence_files,
     licence_problem,
@@ -80,8 +79,7 @@ def test_a_licence_that_goes_with_adapters_names_its_clause_and_has_its_notice_i
     ],
 )
 def test_what_the_base_allows_fits(stated: str, base: str, repo: str) -> None:
-    assert misfits(stated, licence(base), repo) == []
-    check_licence(stated, base, repo)
+    assert misfits(stated, base, repo) == []
 
 
 @pytest.mark.parametrize(
@@ -98,19 +96,17 @@ def test_what_the_base_allows_fits(stated: str, base: str, repo: str) -> None:
         ("cc-by-4.0", "cc-by-sa-4.0", "someone/nla-av", "expected cc-by-sa-4.0"),
     ],
 )
-def test_what_the_base_does_not_allow_is_refused_with_its_clause(
+def test_what_the_base_does_not_allow_is_named_with_its_clause(
     stated: str, base: str, repo: str, message: str
 ) -> None:
-    (problem,) = misfits(stated, licence(base), repo)
+    (problem,) = misfits(stated, base, repo)
 
     assert message in problem
-    with pytest.raises(ConfigError, match=message):
-        check_licence(stated, base, repo)
 
 
 @pytest.mark.parametrize("base", [None, "other", "agpl-3.0"])
 def test_a_base_whose_terms_are_not_known_here_refuses_nothing(base: str | None) -> None:
-    check_licence("mit", base, "someone/nla-av")
+    assert misfits("mit", base, "someone/nla-av") == []
 
 
 def licensed(folder: Path, **keys: str) -> Release:

@@ -165,7 +165,7 @@ def _serve(modules: list[str]) -> None:
 
 
 def _draw_once() -> None:
-    from nla_release.cards.figures import Plot
+    from nla_release.cards.plot import Plot
     from tests.drawn import drawn_once
 
     Plot.files = drawn_once()  # type: ignore[method-assign]

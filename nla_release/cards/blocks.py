@@ -1,48 +1,82 @@
-"""The generated parts of both documents: rendered from results alone, found again by markers.
+"""The generated parts of the cards and of RELEASE_CALIBRATION.md, between markers.
 
-All come from calibration.json, but for what was retracted, which HISTORY.md tells, and for what
-addenda say of the numbers that they superseded, and what comparison.json says of other releases.
+`expected_blocks` and `expected_page_blocks` compute every block. `render` writes them; `check`
+computes them again and compares. So a number that was edited by hand, or that belongs to another
+calibration, is found. `generated_blocks` finds the blocks of a document.
 
-A check renders `expected_blocks` and `expected_page_blocks` again and compares them with the
-`generated_blocks` of both documents, so a number that was edited by hand, or that comes from
-another calibration, cannot stay.
+The sources are calibration.json, the evidence, HISTORY.md, the evidence updates in addenda/,
+comparison.json, and the waivers and thresholds of release.yaml.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.contamination import contamination_sentence
+from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.label import CONDITIONS, clauses
 from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
-from nla_release.calibration.report import CurrentCalibration
+from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.calibration.tables import tables, without_numbers
 from nla_release.cards.compared import comparison_block, readers_block
-from nla_release.cards.gaps import gaps
-from nla_release.cards.sentences import limitations
-from nla_release.cards.shown import shown
+from nla_release.cards.sentences import limitations, shown
+from nla_release.diagnostics.ceiling import Ceiling
+from nla_release.diagnostics.text_controls import TextControls
 from nla_release.errors import InputError
-from nla_release.history.addenda import Addendum
+from nla_release.evidence.runs import Headline, RunLog, Started, shown_runs
+from nla_release.history.addenda import Addendum, addenda_block, addendum_block
 from nla_release.history.log import Entry
 from nla_release.history.retractions import retracted_block, withdrawn_block
-from nla_release.history.superseded import addenda_block, addendum_block
+from nla_release.release.config import Gates, Waiver
 from nla_release.statistics.row import HEADER
 from nla_release.text.markdown import code_cell, inline
+from nla_release.text.numbers import number, signed
 from nla_release.text.sandbox import render_template
 
 # The blocks of each document, but for the diagnostics', which a calibration of format 1 lacks.
 CARD_NAMES = ("label", "shows", "calibration", "limitations")
+
 PAGE_NAMES = ("label", "shows", "rule", "calibration", "gaps")
+
 PROBES = "probes"
+
 TABLES = "tables"
 
 # What a card says shorter than RELEASE_CALIBRATION.md, under the same name.
 _SHORT = {"calibration": "headline"}
 
 _MARKER = re.compile(r"^<!-- nla-release:(begin|end) ([a-z]+) -->$", re.MULTILINE)
+
+RUNS = "runs"
+
+RUNS_HEADER = (
+    "run",
+    "started",
+    "weights",
+    "rows",
+    "documents",
+    "seed",
+    "outcome",
+    "cosine",
+    "centred: own, same document, others",
+    "label",
+)
+
+MOST_RUNS = 40
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One thing that was measured, what it is held against, and what lies between."""
+
+    what: str
+    here: str
+    against: str
+    gap: str
+    n: int
 
 
 def expected_blocks(
@@ -79,8 +113,17 @@ def expected_page_blocks(
     log: Sequence[Entry] = (),
     addenda: Sequence[Addendum] = (),
     comparison: Comparison | None = None,
+    evidence: Evidence | None = None,
 ) -> dict[str, str]:
-    """The same of RELEASE_CALIBRATION.md, which has the diagnostics in full."""
+    """The same for RELEASE_CALIBRATION.md, which has the diagnostics in full.
+
+    Args:
+        calibration: with the numbers.
+        log: HISTORY.md, for the list of what was retracted.
+        addenda: the evidence updates of this version, oldest first.
+        comparison: with other releases.
+        evidence: for the table of recorded runs; without it there is no such block.
+    """
     blocks = _blocks(PAGE_NAMES, calibration, {})
     if calibration.multiplicity:
         found = [
@@ -93,7 +136,8 @@ def expected_page_blocks(
             inline(calibration.multiplicity.note),
         ]
         blocks |= _block(TABLES, {"header": HEADER, "tables": found, "remarks": remarks})
-    return blocks | retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
+    later = retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
+    return blocks | later | (runs_block(evidence) if evidence else {})
 
 
 def _blocks(
@@ -122,6 +166,145 @@ def _blocks(
 
 def _block(name: str, context: Mapping[str, Any], template: str | None = None) -> dict[str, str]:
     return {name: render_template(f"blocks/{template or name}.md.jinja", context).strip()}
+
+
+def runs_block(evidence: Evidence) -> dict[str, str]:
+    """The block by its name: a table of the last runs, or that runs were not recorded."""
+    text = render_template("blocks/runs.md.jinja", {"header": RUNS_HEADER, "runs": _rows(evidence)})
+    return {RUNS: text.strip()}
+
+
+def _rows(evidence: Evidence) -> list[tuple[str, ...]]:
+    return [(*cells, inline(label)) for *cells, label in recorded_runs(evidence)]
+
+
+def recorded_runs(evidence: Evidence) -> list[tuple[str, ...]]:
+    """The last runs of the log as plain text, a cell for each column of `RUNS_HEADER`."""
+    if evidence.runs is None:
+        return []
+    log, files = evidence.runs, evidence.run.files
+    shown = shown_runs(log, MOST_RUNS)
+    first = len(log.started) - len(shown) + 1
+    return [_cells(log, position, run, files) for position, run in enumerate(shown, start=first)]
+
+
+def _cells(log: RunLog, position: int, run: Started, files: dict[str, str]) -> tuple[str, ...]:
+    finished = log.finished(run.run)
+    found = finished.headline if finished else None
+    return (
+        str(position),
+        run.time,
+        "these" if run.pair == files else "others",
+        f"{run.rows.asked} of {run.rows.available or 'unknown'}",
+        f"{run.documents.asked} of {run.documents.available or 'unknown'}",
+        str(run.seed),
+        log.outcome(run.run),
+        number(found.cosine) if found else "-",
+        _centred(found),
+        found.label if found else "-",
+    )
+
+
+def _centred(found: Headline | None) -> str:
+    if found is None:
+        return "-"
+    values = (found.own, found.same_document, found.other_documents)
+    return ", ".join("-" if value is None else number(value) for value in values)
+
+
+def gaps(calibration: Calibration) -> list[Gap]:
+    """What falls short, from the numbers that are there; nothing is compared with other pairs.
+
+    Where the pair is as good as what it is held against, or better, there is no gap to tell of.
+    """
+    return [*_of_reading(calibration), *_of_retrieval(calibration), *_of_failures(calibration)]
+
+
+def _of_reading(calibration: Calibration) -> Iterator[Gap]:
+    cosine, fve = calibration.cosine, calibration.fve
+    gold = calibration.controls.get("gold_text")
+    if gold and gold.difference < 0:
+        yield Gap(
+            "Round-trip cosine",
+            number(cosine.mean),
+            f"{number(gold.mean)}: the labelled explanation, read by this AR",
+            signed(gold.difference),
+            gold.n,
+        )
+    read = calibration.probes.of(TextControls)
+    source = read.controls.get("source_text") if read else None
+    if source and source.difference < 0:
+        yield Gap(
+            "Round-trip cosine",
+            number(cosine.mean),
+            f"{number(source.mean)}: the source text itself, read by this AR",
+            signed(source.difference),
+            source.n,
+        )
+    if fve.value is not None:
+        yield Gap(
+            "Variance explained (FVE)",
+            number(fve.value),
+            "1: a perfect reconstruction",
+            signed(fve.value - 1),
+            fve.n,
+        )
+
+
+def _of_retrieval(calibration: Calibration) -> Iterator[Gap]:
+    found = calibration.retrieval
+    if found.hits < found.n:
+        yield Gap(
+            "Own activation retrieved",
+            f"{found.hits}/{found.n} = {number(found.top1)}",
+            f"{found.n}/{found.n} = 1: every one",
+            signed(found.top1 - 1),
+            found.n,
+        )
+    raw = calibration.probes.of(Ceiling)
+    if raw and raw.nearest_of_reconstructions.hits < raw.nearest.hits:
+        seen, near = raw.nearest_of_reconstructions, raw.nearest
+        yield Gap(
+            "Nearest other activation is of the same document",
+            f"{seen.hits}/{seen.n} = {number(seen.share)}",
+            f"{near.hits}/{near.n} = {number(near.share)}: the raw activation itself",
+            signed(seen.share - near.share),
+            seen.n,
+        )
+
+
+def _of_failures(calibration: Calibration) -> Iterator[Gap]:
+    asked = calibration.denominators
+    if asked.ok < asked.rows:
+        yield Gap(
+            "Activations explained",
+            f"{asked.ok}/{asked.rows} = {number(asked.ok / asked.rows)}",
+            f"{asked.rows}/{asked.rows} = 1: every one",
+            signed(asked.ok / asked.rows - 1),
+            asked.rows,
+        )
+
+
+def waivers_section(waivers: Sequence[Waiver]) -> str:
+    """Markdown for the limitations; empty without waivers. A check finds it again on the card."""
+    if not waivers:
+        return ""
+    listed = [waiver.model_dump(mode="json") for waiver in waivers]
+    return render_template("blocks/waivers.md.jinja", {"waivers": listed}).strip()
+
+
+def loosened_section(gates: Gates) -> str:
+    """Markdown for the limitations; empty at the defaults. A check finds it again on the card."""
+    if not gates.loosened:
+        return ""
+    told = "; ".join(
+        f"`{name}` is {value:g}, and {usual:g} by default"
+        for name, (value, usual) in gates.loosened.items()
+    )
+    return (
+        "**The gate was loosened for this release.** Its author lets more pass than `nla-release`"
+        f" does by itself: {told}. The numbers and the label do not depend on it."
+    )
 
 
 def marked(name: str, text: str) -> str:

@@ -1,29 +1,45 @@
-"""This release beside others, which `compared_with` in release.yaml names.
+"""This release next to others: the previous version, and those that `compared_with` names.
 
-`comparison.json` holds every figure, what it was computed from by hash, and what differs between
-the releases. The block of RELEASE_CALIBRATION.md says the same: no figure of another release stands
-there without what it is another in beside it.
+`Released` holds two versions of one pair, for a table and a figure. `comparison.json` holds every
+figure of the releases in `compared_with`, the hashes of what it was computed from, and what differs
+between the releases. The block of RELEASE_CALIBRATION.md shows the same figures together with these
+differences.
 """
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from nla_release.calibration.compare import compare
-from nla_release.calibration.comparison import Comparison, ComparisonFormat
+from nla_release.calibration.calibrate import calibrate
+from nla_release.calibration.compare import compare, compare_two
+from nla_release.calibration.comparison import (
+    Comparison,
+    ComparisonFormat,
+    Paired,
+    Version,
+    side_by_side,
+)
 from nla_release.calibration.comparison_text import comparison_markdown
 from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
+from nla_release.calibration.report import Calibration
+from nla_release.cards.inputs import Inputs
 from nla_release.contract.sidecar import Sidecar
-from nla_release.errors import EvidenceError
+from nla_release.errors import ConfigError, EvidenceError, InputError, one_line
+from nla_release.history.log import read_history, read_log
 from nla_release.io.files import read_json
 from nla_release.io.schema import parse
-from nla_release.release.folder import ROLES, Release, tag
+from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, Release, tag
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import read_manifest
 from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count, interval, signed
 
 FILE_NAME = "comparison.json"
+
 COMPARISON = "comparison"
+
 READERS = "readers"
 
 _SAID_FIRST = (
@@ -62,16 +78,6 @@ def compared(
     return compare([Measured(tag(version), evidence, facts), *others], format_)
 
 
-def read_comparison(folder: Path) -> Comparison | None:
-    """The comparison of a rendered repository, when it has one.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    path = folder / FILE_NAME
-    return parse(Comparison, read_json(path), path, error=EvidenceError) if path.exists() else None
-
-
 def comparison_block(comparison: Comparison | None) -> dict[str, str]:
     """The block of RELEASE_CALIBRATION.md by its name; nothing when nothing is compared."""
     if comparison is None:
@@ -107,6 +113,16 @@ def readers_block(comparison: Comparison | None) -> dict[str, str]:
     return {READERS: "\n".join([opening, "", *lines])}
 
 
+def read_comparison(folder: Path) -> Comparison | None:
+    """The comparison of a rendered repository, when it has one.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = folder / FILE_NAME
+    return parse(Comparison, read_json(path), path, error=EvidenceError) if path.exists() else None
+
+
 def _name(folder: Path) -> str:
     """The repository and tag of what was published, the folder's name of anything else."""
     for place in (folder, folder / ROLES[0], folder / "dist" / ROLES[0]):
@@ -114,3 +130,81 @@ def _name(folder: Path) -> str:
             manifest = read_manifest(place)
             return f"{manifest.repo}@{manifest.published_tag}"
     return folder.resolve().name
+
+
+@dataclass(frozen=True)
+class Released:
+    """Two versions, each on its own rows, and on the rows that they share."""
+
+    versions: list[Version]
+    link: str
+    paired: Paired | None
+    reason: str | None
+
+    def plain(self) -> dict[str, Any]:
+        """For a template."""
+        return asdict(self) | {
+            "versions": [each.model_dump(mode="json") for each in self.versions],
+            "paired": self.paired.model_dump(mode="json") if self.paired else None,
+        }
+
+
+def released(inputs: Inputs, version: str) -> Released | None:
+    """The previous version and this one; None without a previous one that was published.
+
+    Evidence alone, such as that of a checkpoint, is no version, and neither is this one itself.
+
+    Raises:
+        ConfigError: the log does not know the previous version.
+        NothingCheckedError, InputError: the previous release cannot be read.
+    """
+    if (folder := _repository(inputs.release.previous)) is None:
+        return None
+    manifest = read_manifest(folder)
+    if manifest.version == version:
+        return None
+    log = read_log(read_history(inputs.release.history) or "")
+    if all(entry.tag != manifest.tag for entry in log):
+        raise ConfigError(
+            f"release.yaml: previous is {manifest.tag}, of which {inputs.release.history} has no"
+            " entry",
+            hint=f"put the {HISTORY_FILE_NAME} of that version beside release.yaml",
+        )
+    before = read_measured(folder, manifest.tag)
+    now = Measured(tag(version), inputs.evidence)
+    found = compare_two(before, now)
+    return Released(
+        side_by_side([(now.name, inputs.calibration), (before.name, calibrate(before.evidence))]),
+        f"https://huggingface.co/{manifest.repo}/tree/{manifest.published_tag}",
+        *((found, None) if isinstance(found, Paired) else (None, found.reason)),
+    )
+
+
+def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> Released:
+    """The same from `Released.plain`, with this version's own figures computed again.
+
+    Raises:
+        InputError: it is not what `plain` gives.
+    """
+    try:
+        _, *others = plain["versions"]
+        return Released(
+            [*side_by_side([(name, calibration)]), *map(_version, others)],
+            str(plain["link"]),
+            Paired.model_validate_json(json.dumps(plain["paired"])) if plain["paired"] else None,
+            plain["reason"],
+        )
+    except (ValueError, TypeError, LookupError) as error:
+        raise InputError(f"stated.released is wrong: {one_line(error)}") from error
+
+
+def _version(document: Any) -> Version:
+    return Version.model_validate_json(json.dumps(document))
+
+
+def _repository(folder: Path | None) -> Path | None:
+    """The folder itself, or the one in it, in a rendered dist/ or beside release.yaml."""
+    if folder is None:
+        return None
+    places = (folder, folder / ROLES[0], folder / "dist" / ROLES[0])
+    return next((each for each in places if (each / MANIFEST_FILE_NAME).is_file()), None)

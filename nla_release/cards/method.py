@@ -1,26 +1,43 @@
-"""The release beside the method it follows, component by component.
+"""How the pair was made: the parts of the method that it follows, its training data, works to cite.
 
-The method is that of kitft/natural_language_autoencoders and its paper. What is here is read from
-the pair's files, the run and the calibration; what neither knows is not claimed.
+The method is that of kitft/natural_language_autoencoders and its paper. All facts are read from the
+sidecars, release.yaml, the run and the calibration; what none of them records is not claimed.
+
+`nla_release.training` of a sidecar may hold `corpus`, `labeler` and `data_license`, each a text,
+and `datasets`: a list of names, or of `{name, license, rows, labeler}`. All are optional.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Literal
 
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Role, Sidecar
+from nla_release.errors import ConfigError
 from nla_release.evidence.records import RunFacts
+from nla_release.io.files import read_text
 from nla_release.statistics.blocks import Inconclusive
-from nla_release.text.markdown import code_cell
+from nla_release.text.bibtex import Entry, read_entries
+from nla_release.text.markdown import code_cell, inline
 from nla_release.text.numbers import count
+from nla_release.text.sandbox import TEMPLATES
 
 Status = Literal["implemented", "adapted", "extension", "out of scope", "not recorded"]
 
 # Words by which sidecars name a stage: `rl`, `grpo-step60`; `sl`, `av_sft`.
 _BY_REINFORCEMENT = {"rl", "rlhf", "grpo", "ppo", "rloo", "reinforce", "reinforcement"}
+
 _SUPERVISED = {"sl", "sft", "supervised"}
+
+_FACTS = {
+    "corpus": "Corpus",
+    "labeler": "Explanations written by",
+    "data_license": "Licence of the training data",
+    "hardware": "Hardware",
+}
 
 
 @dataclass(frozen=True)
@@ -163,3 +180,71 @@ def _diagnostic(name: str, calibration: Calibration, key: str, how: str) -> Comp
     if isinstance(report, Inconclusive):
         return Component(name, "adapted", f"{how}; too few rows to tell")
     return Component(name, "adapted", how)
+
+
+def dataset_facts(
+    training: Mapping[str, Any],
+    stated: Mapping[str, str | None] = MappingProxyType({}),
+    languages: Sequence[str] = (),
+) -> list[tuple[str, str]]:
+    """Rows of a table: what it is, and what is known of it, in Markdown.
+
+    Args:
+        training: what the sidecar records.
+        stated: what release.yaml says, by the same keys; where the two differ, both are shown.
+        languages: of the texts, as release.yaml says.
+    """
+    facts = [
+        (words, said)
+        for key, words in _FACTS.items()
+        if (said := _said(training.get(key), stated.get(key)))
+    ]
+    if languages:
+        facts.append(("Languages", inline(", ".join(languages))))
+    datasets = training.get("datasets")
+    if isinstance(datasets, list) and (told := [_dataset(each) for each in datasets]):
+        facts.append(("Datasets", "; ".join(told)))
+    return facts
+
+
+def _said(recorded: Any, stated: str | None) -> str:
+    """What release.yaml states, and what the sidecar records where that is another."""
+    known = inline(recorded) if isinstance(recorded, str | int | float) else ""
+    if stated is None or inline(stated) == known:
+        return known
+    return f"{inline(stated)} (recorded in training: {known})" if known else inline(stated)
+
+
+def _dataset(dataset: Any) -> str:
+    if not isinstance(dataset, Mapping):
+        return inline(dataset)
+    rows, labeler = dataset.get("rows"), dataset.get("labeler")
+    details = [
+        dataset.get("license"),
+        f"{rows} rows" if rows is not None else None,
+        f"labelled by {labeler}" if labeler else None,
+    ]
+    known = ", ".join(inline(each) for each in details if each)
+    name = inline(dataset.get("name", "unnamed"))
+    return f"{name} ({known})" if known else name
+
+
+@cache
+def known_citations() -> dict[str, Entry]:
+    """The entries of `model_cards/citations.bib` by key."""
+    return {entry.key: entry for entry in read_entries(read_text(TEMPLATES / "citations.bib"))}
+
+
+def citations(keys: list[str]) -> list[str]:
+    """The BibTeX entries of `model_cards/citations.bib` with these keys.
+
+    Raises:
+        ConfigError: there is no such entry; the known keys are named.
+    """
+    known = known_citations()
+    if unknown := [key for key in keys if key not in known]:
+        raise ConfigError(
+            f"release.yaml cites {', '.join(unknown)}; known: {', '.join(known)}",
+            hint="add the entry to model_cards/citations.bib",
+        )
+    return [known[key].source for key in keys]

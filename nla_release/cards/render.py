@@ -13,25 +13,26 @@ from nla_release.base_model.facts import FILE_NAME as BASE_NAME
 from nla_release.base_model.facts import BaseFacts, dump_base_facts
 from nla_release.calibration.evidence_folder import evidence_files
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
-from nla_release.cards.compared import compared
-from nla_release.cards.context import PARTNERS, Context, quotable
+from nla_release.cards.compared import compared, released
 from nla_release.cards.documents import (
+    PARTNERS,
+    Context,
     Sources,
     documents,
     own_entry,
     plots_of_pair,
     plots_of_role,
+    quotable,
     shared_context,
     state,
 )
-from nla_release.cards.figures import Plot
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.notes import read_notes
-from nla_release.cards.released import released
+from nla_release.cards.plot import Plot
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
-from nla_release.errors import RefusedError
+from nla_release.errors import ConfigError, RefusedError
 from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import (
     Addendum,
@@ -59,7 +60,7 @@ from nla_release.release.folder import (
     check_version,
     tag,
 )
-from nla_release.release.licences import check_licence, licence_files
+from nla_release.release.licences import licence_files, misfits
 from nla_release.release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.release.manifest import (
     BaseRecord,
@@ -121,8 +122,7 @@ def render(release: Release, version: str) -> RenderedRelease:
     files = _digests(inputs, base, own) | {ROUND_TRIP_NAME: sha256_bytes(example.encode())}
     stated = state(inputs, notes, before, files)
     sources = Sources(inputs, version, stated, before, (), addenda, comparison)
-    shared = shared_context(sources)
-    history = _history(sources, shared)
+    history = _history(sources)
     sources = replace(sources, log=read_log(history))
     shared = shared_context(sources)
     pair = {
@@ -180,26 +180,33 @@ def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
 
 
 def _check_licence(release: Release, base: BaseFacts, version: str) -> None:
-    """Refuse what NLA506 would refuse of the finished repositories, unless it is waived."""
-    if not any(waiver.code == "NLA506" for waiver in release.config.waivers):
-        for role in ROLES:
-            check_licence(release.config.license, base.license, release.repo_id(role, version))
+    """Refuse early what NLA506 reports for the finished repositories, unless it is waived."""
+    if any(waiver.code == "NLA506" for waiver in release.config.waivers):
+        return
+    for role in ROLES:
+        repo = release.repo_id(role, version)
+        if problems := misfits(release.config.license, base.license, repo):
+            raise ConfigError(
+                "; ".join(problems),
+                hint="change license or name in release.yaml; if the owner of the base gave you"
+                " other terms in writing, waive NLA506",
+            )
 
 
-def _history(sources: Sources, shared: Context) -> str:
-    """The log as last published, with the entries of this version, its addenda and fragments."""
-    release, addenda = sources.inputs.release, sources.addenda
+def _history(sources: Sources) -> str:
+    """The log as last published, with the entries of this version, its updates and fragments."""
+    release, addenda, version = sources.inputs.release, sources.addenda, sources.version
     published = read_history(release.history)
-    own = own_entry(sources, shared)
-    if addenda and (entry := entries(published or "").get(shared["tag"])):
+    own = own_entry(sources)
+    if addenda and (entry := entries(published or "").get(tag(version))):
         own = entry  # as it was published
     log = [*read_log(published or ""), *read_log(own)]
-    if wrong := contradictions(log, shared["version"], addenda):
+    if wrong := contradictions(log, version, addenda):
         raise RefusedError(
-            wrong[0], hint=f"restore {release.addenda(shared['version'])}: it is only added to"
+            wrong[0], hint=f"restore {release.addenda(version)}: it is only added to"
         )
     new = pending(read_fragments(release.fragments), log)
-    quoted = {name: shared[name] for name in ("version", "release", "calibration")}
+    quoted = quotable(sources.inputs, version)
     additions = [
         own,
         *map(addendum_entry, missing_from(log, addenda)),

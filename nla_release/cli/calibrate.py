@@ -13,7 +13,7 @@ from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import output
 from nla_release.errors import ConfigError
 from nla_release.gate.hygiene import unpublishable
-from nla_release.history.adding import Added, add_evidence, restore_evidence
+from nla_release.history.evidence_update import Added, add_evidence, restore_evidence
 from nla_release.io.files import write_atomic
 from nla_release.io.log import log
 from nla_release.release.folder import CALIBRATION_FILE_NAME, read_release

@@ -12,7 +12,7 @@ from nla_release.cli.version import VERSION
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.history.fragments import FrontMatter, pending, read_fragments, write_fragment
 from nla_release.history.log import read_history, read_log
-from nla_release.history.retracting import check_version_known, retractable
+from nla_release.history.retractions import check_version_known, retractable
 from nla_release.io.log import log
 from nla_release.io.schema import parse
 from nla_release.output.history_text import history_lines

@@ -4,10 +4,11 @@ from typing import Any
 
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, generated_blocks, regenerated
-from nla_release.cards.front_matter import determined, model_index
-from nla_release.cards.mended_front_matter import (
+from nla_release.cards.front_matter import (
+    determined,
     mended_front_matter,
     mended_index,
+    model_index,
     read_front_matter,
 )
 from nla_release.fixes.model import Fix

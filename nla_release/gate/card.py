@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.cards.blocks import expected_blocks, expected_page_blocks, generated_blocks
+from nla_release.cards.blocks import RUNS, expected_blocks, expected_page_blocks, generated_blocks
 from nla_release.cards.compared import COMPARISON
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
-from nla_release.cards.runs import RUNS
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.gate.adapter import (
     CALIBRATION_PAGE_NAME,
@@ -22,9 +21,8 @@ from nla_release.gate.adapter import (
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
-from nla_release.history.addenda import FOLDER_NAME
+from nla_release.history.addenda import ADDENDA, ADDENDUM, FOLDER_NAME
 from nla_release.history.retractions import RETRACTING, WITHDRAWN, new_version
-from nla_release.history.superseded import ADDENDA, ADDENDUM
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text
 from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES

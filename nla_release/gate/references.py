@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
-from nla_release.cards.references import known_citations
+from nla_release.cards.method import known_citations
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
@@ -123,7 +123,7 @@ def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
         message = f"license is other, over a base under {base} ({licence(base).link}): review that"
         yield Problem(adapter.folder / CARD_FILE_NAME, f"{message} the base's allows it", "warning")
     else:
-        for message in misfits(stated, licence(base), adapter.manifest.repo):
+        for message in misfits(stated, base, adapter.manifest.repo):
             yield Problem(adapter.folder / CARD_FILE_NAME, message)
 
 

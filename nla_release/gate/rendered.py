@@ -194,7 +194,7 @@ def _differences(
 
 def _notes(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
     """The notes that are not what their sources render to."""
-    from nla_release.cards.context import quotable
+    from nla_release.cards.documents import quotable
     from nla_release.text.sandbox import render_note
 
     stated, path = sources.stated, adapter.folder / MANIFEST_FILE_NAME
@@ -286,7 +286,7 @@ def _without_metrics(index: Any) -> Any:
 
 def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
     """What release.json states for a repository whose partner is not here, as far as it is."""
-    from nla_release.cards.context import facts_by_role, pair_facts
+    from nla_release.cards.documents import facts_by_role, pair_facts
 
     stated, adapters = sources.stated, sources.inputs.adapters
     path = adapter.folder / MANIFEST_FILE_NAME
@@ -319,7 +319,7 @@ def _figures(
 ) -> Iterator[Problem | Unverified]:
     """Every figure, drawn again; a figure of both repositories is drawn once."""
     from nla_release.cards.documents import plots_of_pair, plots_of_role
-    from nla_release.cards.figures import drawn_with
+    from nla_release.cards.plot import drawn_with
 
     expected: dict[str, bytes] = {}
     plots = plots_of_pair(sources.inputs, sources.before)

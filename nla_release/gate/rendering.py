@@ -111,7 +111,7 @@ def _rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
 
     sources = _sources(adapter, subject, stated)
     shared = shared_context(sources)
-    return Rendering(sources, documents(sources, shared, adapter.role), own_entry(sources, shared))
+    return Rendering(sources, documents(sources, shared, adapter.role), own_entry(sources))
 
 
 def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
@@ -120,9 +120,9 @@ def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
     Raises:
         UnreadableError: a file that it is computed from is damaged or not the one measured.
     """
+    from nla_release.cards.compared import restated
     from nla_release.cards.documents import Sources, stated_release
     from nla_release.cards.inputs import Inputs, read_adapter
-    from nla_release.cards.released import restated
 
     measurement = next(
         each for each in subject.measurements if each.rendered and each.folder == adapter.folder

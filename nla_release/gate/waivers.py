@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from nla_release.cards.loosened import loosened_section
-from nla_release.cards.waivers import waivers_section
+from nla_release.cards.blocks import loosened_section, waivers_section
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter
 from nla_release.gate.findings import Page, Problem

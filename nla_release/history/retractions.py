@@ -1,14 +1,24 @@
-"""What a card says of what was retracted, and by which entry of the log.
+"""Retractions of versions and numbers: what may be retracted, and what the cards say about it.
 
-Of numbers, and of whole versions, every card of the pair has a list. The card of a version that was
-retracted itself says so above all else.
+Every card of a pair lists the retracted versions and numbers. The card of a retracted version has a
+notice at the top as well.
 """
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Role
-from nla_release.history.log import Entry
-from nla_release.release.folder import tag
+from nla_release.errors import ConfigError, RefusedError
+from nla_release.history.fragments import read_fragments
+from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import Manifest, read_manifest
+from nla_release.text.literals import literals
 from nla_release.text.sandbox import render_template
 
 # The generated block in which a document tells what was retracted.
@@ -16,6 +26,12 @@ RETRACTING = "retracted"
 
 # The generated block at the top of a card whose version was retracted.
 WITHDRAWN = "withdrawn"
+
+# A name of calibration.json; any other is a metric that it does not have.
+_DOTTED = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+")
+
+# A number of fewer is that of too many other metrics and versions.
+_DECIMALS = 2
 
 
 def retracted_block(log: Sequence[Entry]) -> dict[str, str]:
@@ -83,3 +99,151 @@ def _withdrawal(entry: Entry) -> dict[str, object]:
         "date": record.date.isoformat(),
         "anchor": entry.anchor,
     }
+
+
+@dataclass(frozen=True)
+class Retractable:
+    """A number as it is to be recorded, and what could not be looked up, in words."""
+
+    superseded: Superseded
+    note: str | None = None
+
+
+def check_version_known(release: Release, version: str) -> None:
+    """Refuse a version that was never rendered, as far as the files here can tell.
+
+    Raises:
+        ConfigError: neither HISTORY.md nor dist/ has it; the hint says what to run first.
+        InputError: one of these files is damaged.
+    """
+    rendered = _rendered(release)
+    known = [*entries(read_history(release.history) or ""), *([rendered.tag] if rendered else [])]
+    if tag(version) not in known:
+        raise ConfigError(
+            f"{HISTORY_FILE_NAME} has no {tag(version)}",
+            hint=f"there is {', '.join(dict.fromkeys(known))}"
+            if known
+            else "nothing was rendered yet: run `nla-release render --version"
+            f" {version}` and then this command again, or leave out --version for an entry that is"
+            " about no version",
+        )
+
+
+def retractable(release: Release, superseded: Superseded) -> Retractable:
+    """A number that was published and stands until now, as its calibration has it.
+
+    Where dist/ does not hold its version, the version's entry in HISTORY.md may name it.
+
+    Raises:
+        ConfigError: neither HISTORY.md nor dist/ has the version, or its calibration lacks the
+            number, or the number is not precise enough to be known by.
+        RefusedError: it is retracted already.
+        InputError: one of these files is damaged.
+    """
+    version, metric = superseded.version, superseded.metric
+    check_version_known(release, version)
+    rendered = _rendered(release)
+    calibration = (
+        Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE_NAME)
+        if rendered and rendered.version == version
+        else None
+    )
+    _check_name(metric, calibration.leaves() if calibration else {})
+    note = None
+    if calibration and _DOTTED.fullmatch(metric):
+        value = _found(superseded, calibration.leaves())
+        superseded = superseded.model_copy(update={"value": value})
+    elif _DOTTED.fullmatch(metric):
+        _check_precise(superseded)
+        if not _is_told(release, superseded):
+            holds = tag(rendered.version) if rendered else "no version"
+            note = f"{superseded.shown} is not checked: dist/ holds {holds}"
+    if calibration:
+        run = calibration.evidence.run_sha256
+        superseded = superseded.model_copy(update={"run_sha256": run})
+    _check_news(release, superseded)
+    return Retractable(superseded, note)
+
+
+def _rendered(release: Release) -> Manifest | None:
+    """Of the version that dist/ holds, when it holds one."""
+    folder = release.dist / ROLES[0]
+    return read_manifest(folder) if (folder / MANIFEST_FILE_NAME).exists() else None
+
+
+def _check_name(metric: str, leaves: Mapping[str, Any]) -> None:
+    """Refuse the name of a part: "cosine" would be any of a dozen numbers."""
+    part = re.sub(r"[\s-]+", "_", metric.lower())
+    if part in Calibration.model_fields:
+        near = [name for name in leaves if name.startswith(f"{part}.")] or [f"{part}.mean"]
+        raise ConfigError(
+            f"{metric} is a part of calibration.json, and no number of it",
+            hint=f"give the number's name, such as {near[0]}",
+        )
+
+
+def _found(superseded: Superseded, leaves: Mapping[str, Any]) -> float:
+    """The number as calibration.json has it; of an interval, the end that is meant."""
+    metric = superseded.metric
+    if metric not in leaves:
+        near = difflib.get_close_matches(metric, leaves)
+        raise ConfigError(
+            f"{CALIBRATION_FILE_NAME} of {tag(superseded.version)} has no {metric}",
+            hint=f"did you mean {' or '.join(near)}?" if near else None,
+        )
+    found = leaves[metric]
+    numbers = [each for each in _numbers(found) if superseded.writes(each)]
+    if not numbers:
+        shown = " to ".join(map(str, found)) if isinstance(found, list) else found
+        raise ConfigError(
+            f"{metric} of {tag(superseded.version)} is {shown}, not {superseded.shown}",
+            hint="give the number as it was published, rounded as you like",
+        )
+    if superseded.value not in numbers:
+        _check_precise(superseded)
+    return numbers[0]
+
+
+def _numbers(found: Any) -> Iterator[float]:
+    for each in found if isinstance(found, list) else [found]:
+        if isinstance(each, int | float) and not isinstance(each, bool):
+            yield float(each)
+
+
+def _check_precise(superseded: Superseded) -> None:
+    if superseded.decimals < _DECIMALS and not superseded.metric.startswith("denominators."):
+        raise ConfigError(
+            f"{superseded.shown} could be many numbers",
+            hint=f"give it to {_DECIMALS} decimals or more, or all that calibration.json has",
+        )
+
+
+def _is_told(release: Release, superseded: Superseded) -> bool:
+    """Whether the entry of a version in HISTORY.md holds the number."""
+    entry = entries(read_history(release.history) or "").get(tag(superseded.version), "")
+    return any(
+        each.means(superseded.value) or superseded.writes(each.value)
+        for each in literals(entry)
+        if each.decimals >= _DECIMALS
+    )
+
+
+def _check_news(release: Release, superseded: Superseded) -> None:
+    """A number is retracted once: of an interval, or after an addendum, there are several."""
+    records = [
+        *(entry.record for entry in read_log(read_history(release.history) or "")),
+        *(fragment.record for fragment in read_fragments(release.fragments)),
+    ]
+    for record in records:
+        before = record.supersedes if record else None
+        if (
+            record
+            and before
+            and (before.version, before.metric) == (superseded.version, superseded.metric)
+            and (before.writes(superseded.value) or superseded.writes(before.value))
+        ):
+            raise RefusedError(
+                f"{superseded.metric} = {before.shown} of {tag(superseded.version)} is superseded"
+                f" already, by the entry {record.id}",
+                hint="what is to be added may be said with `nla-release history add`",
+            )

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from nla_release.cards.blocks import block_places, marked, regenerated
-from nla_release.cards.mended_front_matter import mended_front_matter, read_front_matter
+from nla_release.cards.front_matter import mended_front_matter, read_front_matter
 from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.history.log import Entry, Record, Withdrawn, append, read_log

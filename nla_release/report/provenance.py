@@ -1,6 +1,9 @@
-"""What a run depended on, and the hashes of all that it was made of, as names and values."""
+"""What a run depended on and its hashes, and any block of a calibration, as names and values."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
 
 from nla_release import __version__
 from nla_release.calibration.evidence_folder import Evidence
@@ -8,8 +11,9 @@ from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Role
 from nla_release.contract.training_chain import TrainingChain
 from nla_release.evidence.records import ProbeRecord
-from nla_release.report.described import shown
-from nla_release.text.numbers import count
+from nla_release.text.numbers import count, number
+
+Entry = dict[str, str]
 
 
 def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> list[tuple[str, str]]:
@@ -86,3 +90,42 @@ def _run_hashes(evidence: Evidence) -> Sequence[tuple[str, str]]:
         *sorted(run.files.items()),
         *((f"base: {name}", digest) for name, digest in sorted(run.base.local_files.items())),
     ]
+
+
+def described(block: BaseModel) -> list[Entry]:
+    """Every value in a block, in order, under names such as `controls, shuffled, mean`."""
+    return list(_of_fields(block, ()))
+
+
+def shown(value: Any) -> str:
+    """A value in words."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return number(value)
+        case (int() | float() as low, int() | float() as high):
+            return f"{shown(low)} to {shown(high)}"
+        case list() | tuple():
+            return ", ".join(map(shown, value)) or "none"
+        case _:
+            return str(value)
+
+
+def _of_fields(block: BaseModel, names: tuple[str, ...]) -> Iterator[Entry]:
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        yield from _of_value(value, (*names, name), field.description or "")
+
+
+def _of_value(value: Any, names: tuple[str, ...], meaning: str) -> Iterator[Entry]:
+    if isinstance(value, BaseModel):
+        yield from _of_fields(value, names)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _of_value(inner, (*names, str(key)), meaning)
+    else:
+        name = ", ".join(each.replace("_", " ") for each in names)
+        yield {"name": name, "value": shown(value), "meaning": meaning}

@@ -11,8 +11,7 @@ from nla_release.calibration.label import clauses
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import calibration_table
-from nla_release.cards.sentences import limitations
-from nla_release.cards.shown import shown
+from nla_release.cards.sentences import limitations, shown
 from tests.calibration.real_pair import real_parts
 
 

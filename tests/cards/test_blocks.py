@@ -18,8 +18,8 @@ from nla_release.cards.blocks import (
     expected_page_blocks,
     generated_blocks,
     marked,
+    runs_block,
 )
-from nla_release.cards.runs import runs_block
 from nla_release.errors import InputError
 from nla_release.io.files import read_json
 from nla_release.release.folder import Release

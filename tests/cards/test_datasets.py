@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nla_release.cards.datasets import dataset_facts
+from nla_release.cards.method import dataset_facts
 from nla_release.cards.render import render
 from tests.builders_pair import make_release, measure
 from tests.cards.conftest import card

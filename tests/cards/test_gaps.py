@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.cards.gaps import Gap, gaps
+from nla_release.cards.blocks import Gap, gaps
 from tests.builders import make_evidence
 
 

@@ -1,6 +1,6 @@
 """Whoever reads a card learns which thresholds its author set lower than the tool does."""
 
-from nla_release.cards.loosened import loosened_section
+from nla_release.cards.blocks import loosened_section
 from nla_release.release.config import Gates
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nla_release.cards.references import citations, known_citations
+from nla_release.cards.method import citations, known_citations
 from nla_release.errors import ConfigError
 
 

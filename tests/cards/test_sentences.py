@@ -8,8 +8,7 @@ import pytest
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.label import clauses
 from nla_release.calibration.report import CurrentCalibration
-from nla_release.cards.sentences import ALWAYS, limitations
-from nla_release.cards.shown import shown
+from nla_release.cards.sentences import ALWAYS, limitations, shown
 from tests.builders import make_evidence
 
 WELL_MEASURED = {"rows": 120, "documents": 40}

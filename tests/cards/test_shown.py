@@ -11,7 +11,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.label import grades
 from nla_release.calibration.report import Calibration, LabelName
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
-from nla_release.cards.shown import shown
+from nla_release.cards.sentences import shown
 from nla_release.diagnostics.paraphrase import Paraphrase
 from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.gate.priority_claims import claim

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release.cards.blocks import waivers_section
 from nla_release.cards.render import render
-from nla_release.cards.waivers import waivers_section
 from nla_release.errors import ConfigError
 from nla_release.gate import RULES, judge
 from nla_release.gate.subject import find_subject

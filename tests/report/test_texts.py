@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.report.texts import MAX_TEXT, json_in_html, placeless, shortened, visible
+from nla_release.report.rows import MAX_TEXT, json_in_html, placeless, shortened, visible
 
 
 @given(st.text())

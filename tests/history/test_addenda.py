@@ -11,9 +11,9 @@ import pytest
 from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.render import render
 from nla_release.errors import InputError
-from nla_release.history import adding
+from nla_release.history import evidence_update
 from nla_release.history.addenda import read_addenda
-from nla_release.history.adding import add_evidence
+from nla_release.history.evidence_update import add_evidence
 from nla_release.io.files import read_json, sha256_file, write_atomic
 from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure
@@ -175,7 +175,7 @@ def test_killed_in_between_the_old_state_is_whole(
         written.append(path)
         write_atomic(path, content)
 
-    monkeypatch.setattr(adding, "write_atomic", killed)
+    monkeypatch.setattr(evidence_update, "write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         add_evidence(release, "More", date(2026, 11, 23))
     monkeypatch.undo()
