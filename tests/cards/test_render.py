@@ -12,6 +12,7 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.contract.sidecar import contract_digest, read_sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, PairError
+from nla_release.history.log import entries
 from nla_release.io.files import dump_json, dump_yaml, read_json, sha256_file, write_atomic
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.release.manifest import read_manifest, record_files
@@ -54,6 +55,19 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+def test_an_entry_has_date_headline_control_n_and_a_link(release: Release) -> None:
+    log = (release.dist / "av" / "HISTORY.md").read_text(encoding="utf-8")
+    entry = entries(log)["v0.0.1"]
+
+    assert entry.startswith("## v0.0.1, 2026-11-22\n")
+    assert "with another row's explanation (difference +" in entry
+    assert "for the mean training direction (difference" in entry
+    assert "n = 60 rows from 20 documents, 3 of them without an explanation" in entry
+    assert "/blob/v0.0.1/RELEASE_CALIBRATION.md" in entry
+    run = sha256_file(release.evidence / "run.json")
+    assert f"\n* Evidence: `evidence/run.json` with sha256 `{run}`.\n" in entry
 
 
 def test_each_repository_holds_exactly_what_a_release_needs(release: Release) -> None:
