@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence, write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.contract.explanation import Status, wrap
-from nla_release.evidence.parts import first_with_text
+from nla_release.evidence.parts import Evidence, first_with_text
 from nla_release.evidence.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
 from nla_release.evidence.runs import Asked, Ended, Headline, RunLog, Started
 from nla_release.evidence.training_documents import ShinglesBuilder, TrainingShingles

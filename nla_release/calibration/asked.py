@@ -1,7 +1,7 @@
-"""What `release.yaml` asks of the evidence, against what the evidence records.
+"""Whether the evidence was measured with the settings in `release.yaml`.
 
-A setting that is changed after `roundtrip` would otherwise be published as if it had been measured.
-Evidence may hold more than is asked, such as a diagnostic that was added with `--probe`.
+Otherwise a setting that was changed after `roundtrip` would be published as if it had been measured
+with. Evidence may hold more than release.yaml names, such as a diagnostic added with `--probe`.
 """
 
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.reference import read_reference
 from nla_release.evidence.training_documents import lists_digest, merged_shingles
 from nla_release.io.files import files_digest, sha256_file
@@ -31,12 +31,12 @@ class Unlike:
 
 
 def unlike(release: Release, evidence: Evidence) -> list[Unlike]:
-    """Where release.yaml says something else than the evidence of its pair.
+    """The settings that differ between release.yaml and the evidence.
 
     Raises:
         InputError: a file that release.yaml names cannot be read, or the AV's sidecar.
     """
-    # Evidence of another base than the pair's is of another pair: that is said elsewhere.
+    # Evidence of another base than the pair's is of another pair, which another check reports.
     base = read_sidecar(release.adapter("av"), "av").nla_release.base
     of_the_pair = (evidence.run.base.id, evidence.run.base.revision) == (base.id, base.revision)
     return [
@@ -47,7 +47,7 @@ def unlike(release: Release, evidence: Evidence) -> list[Unlike]:
 
 
 def check_asked(release: Release, evidence: Evidence) -> None:
-    """Refuse to go on with evidence that is not what release.yaml asks for.
+    """Refuse evidence that was measured with other settings than those in release.yaml.
 
     Raises:
         ConfigError: names the first difference, and the command to run.
@@ -77,7 +77,7 @@ def _base(release: Release, evidence: Evidence) -> Iterator[str]:
 
 
 def _measured(release: Release, evidence: Evidence) -> Iterator[str]:
-    """What only another measurement can change."""
+    """Differences that only a new measurement resolves."""
     asked, run = release.config.evaluation, evidence.run
     for name, wanted, found in (
         ("evaluation.max_new_tokens", asked.max_new_tokens, run.decoding.max_new_tokens),
@@ -122,11 +122,11 @@ def _sample(paths: list[Path]) -> str | None:
 
 
 def _data(release: Release, evidence: Evidence) -> Iterator[str]:
-    """The held-out activations: their file, where it is here, and how many rows were asked."""
+    """The held-out activations: the hash of their file, where it exists, and the number of rows."""
     asked, run = release.config.evaluation, evidence.run
     path = release.evaluation_data
     if path.is_file() and sha256_file(path) != run.evaluation.sha256:
-        yield f"evaluation.data, {asked.data}, is another file than was measured"
+        yield f"evaluation.data, {asked.data}, is not the file that was measured"
     elif (rows := asked.rows) is not None or run.evaluation.available is not None:
         limits = [count for count in (rows, run.evaluation.available) if count is not None]
         expected = min(limits)
@@ -139,7 +139,7 @@ def _data(release: Release, evidence: Evidence) -> Iterator[str]:
 
 
 def _reference(release: Release, evidence: Evidence) -> Iterator[str]:
-    """The mean direction that the baseline is of, where its file is here."""
+    """The reference mean, where its file exists."""
     if not release.reference.is_file():
         return
     mean = evidence.vectors["reference_mean"]
@@ -148,11 +148,11 @@ def _reference(release: Release, evidence: Evidence) -> Iterator[str]:
         found.mean, mean
     ):
         named = release.config.evaluation.reference
-        yield f"evaluation.reference, {named}, is another one than was measured with"
+        yield f"evaluation.reference, {named}, is not the file that was measured with"
 
 
 def _stated(release: Release, evidence: Evidence) -> Iterator[Unlike]:
-    """What the author knows, and nobody has to measure."""
+    """Differences in what the author declares, which need no measurement."""
     asked, run = release.config.evaluation.attempts, evidence.run
     if asked is not None and asked != run.attempts:
         yield Unlike(

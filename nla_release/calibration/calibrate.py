@@ -1,4 +1,4 @@
-"""Evidence in, report out. Nothing else is read: who has the evidence gets the same report."""
+"""Compute `calibration.json` from evidence. Nothing else is read."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +10,6 @@ import numpy.typing as npt
 from nla_release import __version__
 from nla_release.calibration import headline
 from nla_release.calibration.contamination import contamination, contamination_format_2
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.label import label
 from nla_release.calibration.label_format_2 import label as label_format_2
 from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
@@ -37,6 +36,7 @@ from nla_release.diagnostics import registered
 from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
 from nla_release.evidence.controls import all_places, failures, has
 from nla_release.evidence.controls import cosines as cosines_of
+from nla_release.evidence.parts import Evidence
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
     NO_VARIANCE,
@@ -66,13 +66,14 @@ def calibrate(evidence: Evidence, format_: Format) -> Calibration: ...
 
 
 def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
-    """Every number of `calibration.json`.
+    """Compute every number of `calibration.json`.
 
-    A row whose text failed counts cosine 0, mse 2 and a retrieval miss. In contrasts it is a tie.
+    A row whose explanation failed counts as cosine 0, mse 2 and a retrieval miss, and as a tie in
+    contrasts.
 
     Args:
         evidence: of a run.
-        format_: 2 recomputes what an earlier version of this tool published, and is for that only.
+        format_: 2 only recomputes what an earlier version of this tool published.
 
     Raises:
         NothingCheckedError: there is a single row, or a single document.
@@ -88,12 +89,12 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
 
 
 def format_of(schema: int) -> Format:
-    """The format that recomputes a calibration: format 2 holds all that format 1 does."""
+    """The format to recompute a calibration in; format 2 contains format 1."""
     return 3 if schema == CURRENT else 2
 
 
 def _common(evidence: Evidence, measures: Measures) -> Calibration:
-    """What all formats have, without the label."""
+    """The blocks that all formats have, with the label undecided."""
     run = evidence.run
     cosines = cosines_of(evidence, "real")
     (cosine_interval,) = measures.intervals(cosines[np.newaxis], evidence.documents)
@@ -176,13 +177,13 @@ def _controls(evidence: Evidence, measures: Measures) -> dict[ControlName, Contr
 
 
 def _probes(evidence: Evidence, measures: Measures) -> Probes:
-    """The reports of what ran; the others stay absent."""
+    """The reports of the diagnostics that ran."""
     reports = {each.key: each.report(evidence, measures) for each in registered()}
     return Probes.model_validate({key: each for key, each in reports.items() if each is not None})
 
 
 def _percentile(probes: Probes) -> AgainstChance | None:
-    """How near reconstructions come to their own activations, of all rows."""
+    """The percentile of the own activation among all, for the label of format 2."""
     ranked = probes.of(RetrievalDiagnostic)
     return ranked.all.percentile if ranked else None
 
@@ -213,7 +214,7 @@ def _survivors(evidence: Evidence, cosines: Floats, measures: Measures) -> Cosin
 def _labels(
     evidence: Evidence, cosines: Floats, rows: npt.NDArray[np.intp], measures: Measures
 ) -> Control:
-    """The positive control where there is an explanation to compare it with."""
+    """The positive control, over the rows with an explanation."""
     gold_text = {"gold_text": cosines_of(evidence, "gold_text")[rows]}
     documents = [evidence.documents[row] for row in rows]
     return measures.controls(cosines[rows], gold_text, documents, {"gold_text": 0})["gold_text"]
@@ -240,7 +241,7 @@ def _fve(cosines: Floats, interval: Interval | None, denominator: float, definit
 
 
 def _image(function: Callable[[float], float], interval: Interval | None) -> Interval | None:
-    """The interval of a monotone function of the mean is the function of the mean's interval."""
+    """The interval of a monotone function of the mean, from the interval of the mean."""
     if interval is None:
         return None
     low, high = sorted(map(function, interval))

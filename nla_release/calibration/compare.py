@@ -1,15 +1,14 @@
-"""Releases compared on the rows that they have in common.
+"""Comparing releases on the rows that they have in common.
 
 A row is common when its id, its document and its activation, to the last bit, are the same. Then
-two pairs, or two readers of one text, answered the same question, and their difference can be
-taken row by row, which is far sharper than two intervals held against each other: "this one
-significant, that one not" is no comparison. Where no row is common nothing is subtracted.
+the releases can be compared row by row, which is far more precise than comparing two intervals.
+Where no row is common, nothing is subtracted.
 
 Differences are `second - first`, with intervals clustered by document. Retrieval also has a p
-value, from flipping the signs of whole documents' differences: under the null hypothesis, either
-release could have had either document's hits. Format 1 took rows as independent in an exact McNemar
-test, which rejects 16 to 57% of the time between equally good releases whose hits agree within
-documents. A published comparison of that format is still recomputed so.
+value, from flipping the signs of the differences of whole documents. Format 1 used the exact
+McNemar test, which treats rows as independent and rejects 16 to 57% of the time between equally
+good releases whose hits agree within documents. Published comparisons of that format are still
+recomputed so.
 
 Source: McNemar, Psychometrika 12 (1947), for format 1; sign flips, `clustered.sign_flip_p`.
 """
@@ -35,12 +34,11 @@ from nla_release.calibration.comparison import (
     Unpaired,
     side_by_side,
 )
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured
 from nla_release.calibration.report import CONTROL_NAMES
 from nla_release.diagnostics import claims
 from nla_release.evidence import controls
-from nla_release.evidence.parts import first_with_text
+from nla_release.evidence.parts import Evidence, first_with_text
 from nla_release.evidence.records import TextCondition
 from nla_release.evidence.settings import differing
 from nla_release.statistics.blocks import BOOTSTRAP, NO_VARIANCE, too_few
@@ -53,16 +51,16 @@ _CONTROLS: tuple[controls.Answer, ...] = tuple(
     dict.fromkeys((*CONTROL_NAMES, *get_args(TextCondition)))
 )
 
-# What decides whether two measurements can have a row in common.
+# Settings that must agree for two measurements to have a row in common.
 _DECISIVE = ("base", "base revision", "layer", "evaluation data")
 
 
 def compare(releases: Sequence[Measured], format_: ComparisonFormat = 2) -> Comparison:
-    """Every release against the first, on the rows that each has in common with it.
+    """Compare every release with the first, on their common rows.
 
     Args:
         releases: two or more.
-        format_: 1 recomputes what an earlier version of this tool published, and is for that only.
+        format_: 1 only recomputes what an earlier version of this tool published.
     """
     measures = FORMAT_2 if format_ == 1 else FORMAT_3
     first, *others = releases
@@ -87,7 +85,7 @@ def compare(releases: Sequence[Measured], format_: ComparisonFormat = 2) -> Comp
 def compare_two(
     first: Measured, second: Measured, measures: Measures = FORMAT_3
 ) -> Paired | Unpaired:
-    """The second release against the first, or why they cannot be compared."""
+    """Compare the second release with the first; or the reason why it is not possible."""
     one, other = _common(first.evidence, second.evidence)
     if not len(one):
         reason = _why_nothing_is_common(first, second)
@@ -117,7 +115,7 @@ def compare_two(
 
 
 class _Side:
-    """One release's part of the common rows, in the order of their ids."""
+    """The common rows of one release, in the order of their ids."""
 
     def __init__(
         self, evidence: Evidence, positions: npt.NDArray[np.intp], measures: Measures
@@ -135,13 +133,13 @@ class _Side:
         return controls.cosines(self.evidence, name)[self.positions]
 
     def centred_cosines(self, name: controls.Answer) -> Floats:
-        """[n] of the same."""
+        """[n] centred cosines under a control, or under `real`."""
         return controls.centred_cosines(self.evidence, name)[self.positions]
 
     def changes(self) -> dict[str, tuple[Floats, Floats]]:
-        """By id of a common row: for each of its claims, the error's change without it.
+        """By id of a common row: the change of the error without each of its claims.
 
-        The second of each pair is the same change held against another activation.
+        The second of each pair is the same change for another activation.
         """
         if not isinstance(claims.report(self.evidence), claims.Claims):
             return {}
@@ -158,7 +156,7 @@ class _Side:
     def source_texts(self, measures: Measures) -> dict[str, float]:
         """By id of a common row, one per document: the cosine of its source text - gibberish.
 
-        Centred or plain, as `measures` has them.
+        Centred or plain, according to `measures`.
         """
         if "discrimination_factual" not in self.evidence.vectors:
             return {}
@@ -178,13 +176,13 @@ class _Side:
         }
 
     def hashes(self, role: str) -> dict[str, str]:
-        """Of the files of one adapter."""
+        """The hashes of the files of one adapter."""
         files = self.evidence.run.files.items()
         return {name: digest for name, digest in files if name.startswith(f"{role}/")}
 
 
 def _common(first: Evidence, second: Evidence) -> tuple[npt.NDArray[np.intp], ...]:
-    """Positions of the common rows in both, in the order of their ids."""
+    """The positions of the common rows in both releases, in the order of their ids."""
     places = {row.id: at for at, row in enumerate(second.rows)}
     gold, other_gold = first.vectors["gold"], second.vectors["gold"]
     pairs = sorted(
@@ -230,7 +228,7 @@ def _relation(first: _Side, second: _Side) -> Relation:
 def _figures(
     first: _Side, second: _Side, measures: Measures
 ) -> tuple[list[PairedFigure], list[str]]:
-    """Means of both and of their differences; and what was left out, with the reason."""
+    """The means of both and of their differences; and what was left out, with the reason."""
     frozen, sides = _same_mean(first, second), (first, second)
     real = [side.cosines("real") for side in (first, second)]
     columns = {"cosine": real, "mse": [2 * (1 - cosines) for cosines in real]}
@@ -264,7 +262,7 @@ def _figures(
 
 
 def _claims_read(evidence: Evidence) -> ClaimsRead | None:
-    """The seed's table, one line of it: what leaving a claim out costs this AR."""
+    """How much the error of this AR rises when a claim is left out."""
     found = claims.report(evidence)
     if not isinstance(found, claims.Claims):
         return None
@@ -284,7 +282,7 @@ def _claims_read(evidence: Evidence) -> ClaimsRead | None:
 
 
 def _claim_figures(first: _Side, second: _Side) -> list[PairedFigure]:
-    """Claim by claim, of the common rows whose explanations make the same claims in both."""
+    """Claim by claim, over the common rows with the same claims in both."""
     before, after = first.changes(), second.changes()
     said = [
         {row.id: row.claims for row in (side.evidence.rows[at] for at in side.positions)}
@@ -326,7 +324,7 @@ def _source_figures(first: _Side, second: _Side) -> list[PairedFigure]:
 
 
 def _same_mean(first: _Side, second: _Side) -> bool:
-    """Whether centred cosines of both are less the same vector."""
+    """Whether both releases have the same reference mean."""
     one, other = (side.evidence.vectors["reference_mean"] for side in (first, second))
     return np.array_equal(one, other)
 
@@ -383,7 +381,7 @@ def _retrieval(first: _Side, second: _Side, measures: Measures) -> PairedRetriev
 
 
 def _sign_flip(first: _Side, second: _Side) -> float:
-    """1 where the releases differ in too few documents to reject anything."""
+    """The p value; 1 where the releases differ in too few documents to reject anything."""
     differences = second.retrieved.astype(np.float64) - first.retrieved
     p = sign_flip_p(differences, first.documents, draws=BOOTSTRAP.draws, seed=BOOTSTRAP.seed)
     return 1.0 if p is None else p

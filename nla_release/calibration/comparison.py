@@ -26,9 +26,9 @@ from nla_release.statistics.blocks import Bootstrap, Control, Cosine, Interval, 
 
 
 class Version(Strict):
-    """What one release measured, as its calibration has it: every figure with n and interval."""
+    """The main figures of one release, from its calibration, with n and interval."""
 
-    name: str = Field(description="how the reader knows it")
+    name: str = Field(description="of the release")
     rows: int = Field(description="activations asked", gt=0)
     documents: int = Field(description="documents that they come from", gt=0)
     cosine: CosineSummary
@@ -50,7 +50,7 @@ class Version(Strict):
 
 
 def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Version]:
-    """The figures of every named calibration, in the given order."""
+    """The main figures of each named calibration, in the given order."""
     return [
         Version(
             name=name,
@@ -69,7 +69,7 @@ def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Versio
 
 
 def _contrasts(calibration: Calibration) -> dict[str, PairContrast | None]:
-    """What the label rests on; nothing before format 3."""
+    """The contrasts that decide the label; none before format 3."""
     if not isinstance(calibration, CurrentCalibration):
         return {}
     found = calibration.contrasts
@@ -100,7 +100,7 @@ PValue = Annotated[
 
 
 class PairedFigure(Strict):
-    """One mean over the common rows, of both releases, and the mean of the paired differences."""
+    """One figure of both releases over the common rows, and the mean paired difference."""
 
     name: str = Field(description="what is averaged")
     first: Number = Field(description="mean of the first release")
@@ -114,7 +114,7 @@ class PairedFigure(Strict):
 
 
 class PairedRetrieval(Strict):
-    """Top-1 retrieval among the activations of the common rows, row against row."""
+    """Top-1 retrieval among the activations of the common rows, compared row by row."""
 
     first_hits: NonNegativeInt = Field(description="rows that the first release retrieves")
     second_hits: NonNegativeInt = Field(description="rows that the second release retrieves")
@@ -146,7 +146,7 @@ class Paired(Strict):
 
 
 class ClaimsRead(Strict):
-    """What one release's AR makes of an explanation with one claim left out."""
+    """How one release's AR reacts to leaving out one claim of an explanation."""
 
     rows: PositiveInt = Field(description="explanations of two or more claims")
     n: PositiveInt = Field(description="claims left out, one at a time")
@@ -163,7 +163,7 @@ class ClaimsRead(Strict):
 
 
 class Unpaired(Strict):
-    """Two releases without a common row, of which nothing is subtracted."""
+    """Two releases without a common row, which are not compared."""
 
     first: str = Field(description="name of the first release")
     second: str = Field(description="name of the second release")
@@ -171,7 +171,7 @@ class Unpaired(Strict):
 
 
 class Comparison(Strict):
-    """Several releases against the first, with what differs between them."""
+    """Several releases compared with the first, with the settings that differ."""
 
     schema_: ComparisonFormat = Field(alias="schema", description="version of this format")
     tool_version: str = Field(description="of nla_release")

@@ -1,6 +1,6 @@
-"""A comparison as text and as Markdown: the same tables, the same sentences.
+"""A comparison as text and as Markdown, with the same tables and sentences.
 
-The releases are lettered A, B, C, because what people call them is longer than any column.
+Releases are lettered A, B, C, because their names are longer than a column.
 """
 
 import re
@@ -51,7 +51,7 @@ _Line = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """Lines of cells under a header; the first `words` columns are words, the others numbers."""
+    """Lines of cells under a header; the first `words` columns are text, the others numbers."""
 
     header: _Line
     lines: Sequence[_Line]
@@ -95,7 +95,7 @@ def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
 
 
 def _releases(comparison: Comparison, letters: str) -> Table:
-    """Each on its own rows, and beside its figures what they are not of the same thing in."""
+    """Each release on its own rows, with the settings in which it differs from the first."""
     return Table(
         (
             "",
@@ -129,7 +129,7 @@ def _releases(comparison: Comparison, letters: str) -> Table:
 
 
 def _cosines(release: Version) -> _Line:
-    """What the label rests on; what it rested on before format 3 of calibration.json."""
+    """The figures that decide the label, in format 3 of calibration.json and before."""
     others, within = release.above_others, release.within
     if others is None:
         return (
@@ -146,7 +146,7 @@ def _above(found: PairContrast | None) -> _Line:
 
 
 def _claims(comparison: Comparison, letters: str) -> Table:
-    """Each release's AR on explanations without one of their claims, with its identity of rows."""
+    """Each release's AR on explanations without one of their claims, and its top-1 retrieval."""
     return Table(
         (
             "a claim left out",

@@ -1,8 +1,8 @@
-"""What no honest evidence contradicts: documents, reconstructions, reference mean.
+"""Contradictions within evidence: in its documents, reconstructions and reference mean.
 
-A pair's own numbers cannot show that its evidence is true. These facts can show that it is not: the
-rows of one document read one text, an AR is a function of its text, and the mean of unit vectors is
-as long as it is near to them.
+Numbers alone cannot show that evidence is true. Three facts can show that it is not: rows of one
+document come from one text, an AR gives one reconstruction per text, and the norm of a mean of unit
+vectors equals their mean cosine with it.
 """
 
 import re
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.evidence.controls import row_texts
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row
 from nla_release.evidence.training_documents import word_sequences
 from nla_release.io.schema import Strict
@@ -26,29 +26,30 @@ from nla_release.statistics.clustered import mean_intervals
 from nla_release.statistics.formulas import unit_rows
 from nla_release.statistics.places import retrieved
 
-# Texts of two documents may begin alike for as long as a title or a greeting.
+# Texts of two documents may share a title or a greeting.
 MIN_SHARED = 80
 
-# Of two reconstructions of one text, 1 - cosine. In five runs of two bases it was below 1e-15, as
-# each text is read once; bfloat16, and another batch around the text, move it by about 1e-5.
+# Largest 1 - cosine of two reconstructions of one text. It was below 1e-15 in five runs of two
+# bases, where each text is read once; bfloat16 and other batches change it by about 1e-5.
 SAME_TEXT = 1e-3
 
-# The same of two texts that look alike. An AR may read a space more or less a little differently,
-# and rows of one document are farther apart than that.
+# The same for two texts that look alike: an additional space may change the reconstruction a
+# little. Rows of one document are farther apart than this.
 LOOKS_ALIKE = 0.1
 
 # Invisible, and not of the category Cf: the grapheme joiner, fillers, and variation selectors.
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
-# A reference of another mix of texts is as much as 1.11 times too wide for the rows (rows of one
-# topic of twelve, on the tiny base). It is held against the lower end of the rows' interval.
+# The variance of a reference of other texts is up to 1.11 times that of the rows (rows of one topic
+# of twelve, on the tiny base). It is compared with the lower end of the rows' interval.
 MAX_VARIANCE = 1.1
-# Rows of one topic score 0.88 of what the reference promises or more; of another layer, about 0.
+# Rows of one topic score at least 0.88 of the norm of the reference mean; of another layer, about
+# 0.
 LEAST_COSINE = 0.8
-# Below this the activations have no common direction to speak of, and nothing to compare.
+# Below this norm the activations have no common direction to compare.
 LEAST_MEAN = 0.1
 
-# What is held against other documents: a document's beginning, in characters.
+# Characters at the beginning of a document that are compared with other documents.
 _BEGINNING = 1000
 
 _HALF_CHARACTER = "\ufffd"  # where a token ends inside a character, and the text was decoded
@@ -57,7 +58,7 @@ Texts = list[str | None]
 
 
 class DocumentsChecked(Strict):
-    """Whether the source texts show that documents are what they say."""
+    """Whether the source texts confirm the documents that rows name."""
 
     checked: bool = Field(
         description="whether rows of one document were seen to read one text, and different"
@@ -67,7 +68,7 @@ class DocumentsChecked(Strict):
 
 
 def documents_checked(evidence: Evidence) -> DocumentsChecked:
-    """Whether `unlike_documents` could look at every row, and every document has its own text."""
+    """Whether every row has a source text, and every document a text of its own."""
     withheld = sum(not (row.text or "").strip() for row in evidence.rows)
     if withheld:
         reason = f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld"
@@ -90,9 +91,9 @@ def documents_checked(evidence: Evidence) -> DocumentsChecked:
 
 
 def copies(texts: Mapping[str, str]) -> int:
-    """How many documents have half of their first word sequences in common with others.
+    """The number of documents that share half of their first word sequences with others.
 
-    A document that is split in two has, whatever single words are changed in one of them.
+    Finds a document that was split in two, even where single words were changed.
     """
     shingles = [set(word_sequences(text[:_BEGINNING])) for text in texts.values()]
     holders = Counter(chain.from_iterable(shingles))
@@ -104,21 +105,21 @@ def copies(texts: Mapping[str, str]) -> int:
 
 
 def unlike_documents(evidence: Evidence) -> list[str]:
-    """Where the rows' texts contradict the documents that they name, as sentences.
+    """Contradictions between the rows' texts and the documents that they name, as sentences.
 
-    A row's text is its document up to and with the activation. So the texts of a document are
-    beginnings of its longest, and no document's text is the beginning of another's.
+    A row's text is its document up to and including the activation's position. So the texts of a
+    document are prefixes of its longest one, and no document's text is a prefix of another's.
     """
     texts = _texts(evidence)
     longest = _longest(texts)
     found = [
-        f"the text of row {row.id!r} is no beginning of document {row.document!r}"
+        f"the text of row {row.id!r} is not a prefix of document {row.document!r}"
         for row, text in texts
         if not longest[row.document].startswith(text)
     ]
     ordered = sorted((text, name) for name, text in longest.items() if len(text) >= MIN_SHARED)
     found += [
-        f"documents {name!r} and {other!r} are one text"
+        f"documents {name!r} and {other!r} have the same text"
         for (text, name), (longer, other) in pairwise(ordered)
         if longer.startswith(text)
     ]
@@ -126,7 +127,7 @@ def unlike_documents(evidence: Evidence) -> list[str]:
 
 
 def _texts(evidence: Evidence) -> list[tuple[Row, str]]:
-    """The rows that have a source text, with it."""
+    """The rows with a source text, each with that text."""
     return [
         (row, row.text.rstrip(_HALF_CHARACTER)) for row in evidence.rows if row.text is not None
     ]
@@ -141,7 +142,7 @@ def _longest(texts: Sequence[tuple[Row, str]]) -> dict[str, str]:
 
 
 def read_differently(evidence: Evidence) -> list[tuple[str, str]]:
-    """Tensors and rows whose reconstruction is not what the AR made of the same text elsewhere."""
+    """Tensors and rows whose reconstruction differs from that of the same text elsewhere."""
     first: dict[str, npt.NDArray[np.float64]] = {}
     found = []
     for tensor, texts in _read(evidence):
@@ -154,9 +155,9 @@ def read_differently(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def look_alike(evidence: Evidence) -> list[tuple[str, str]]:
-    """Tensors and rows whose reconstruction is not that of a text that looks the same.
+    """Tensors and rows whose reconstruction differs from that of a text that looks the same.
 
-    Spaces and invisible characters make texts different that no reader can tell apart.
+    Texts that differ in spaces or invisible characters look the same to a reader.
     """
     first: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
     found = []
@@ -173,16 +174,16 @@ def look_alike(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def looks(text: str) -> str:
-    """A text as a reader sees it: nothing invisible, single spaces, one form of each character."""
+    """A text as a reader sees it: without invisible characters, NFKC, single spaces."""
     composed = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
     seen = "".join(each for each in composed if unicodedata.category(each) != "Cf")
     return " ".join(seen.split())
 
 
 def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
-    """Tensors that retrieve more rows than the AR read texts that look different, with both counts.
+    """Tensors with more retrieved rows than visibly different texts, with both counts.
 
-    One text has one reconstruction, which is nearest to one activation.
+    One text has one reconstruction, so it can retrieve only one row.
     """
     found, mean = [], evidence.vectors["reference_mean"]
     for tensor, texts in _read(evidence):
@@ -196,16 +197,16 @@ def more_hits_than_texts(evidence: Evidence) -> list[tuple[str, int, int]]:
 
 
 def misfit_of_reference(evidence: Evidence, others: float) -> str | None:
-    """Why the reference mean cannot be the mean of such activations, or None where it can.
+    """Why the reference mean cannot be the mean of activations like these; None where it can.
 
-    Unit vectors u with the mean mu have the mean cosine ||mu|| with it, since
-    `mean u . mu / ||mu|| = ||mu||`. Rows of the same kind give about that. A mean that is shorter
-    makes `1 - ||mu||^2` larger, which FVE divides by, and flatters it; one of another layer or base
-    has a direction that the rows do not share. None as well with too few documents for an interval.
+    Unit vectors with mean mu have the mean cosine ||mu|| with it, since
+    `mean u . mu / ||mu|| = ||mu||`. Rows of the same kind give about that. A shorter mean makes
+    `1 - ||mu||^2`, the denominator of FVE, larger and FVE too high. A mean of another layer or base
+    has a direction that the rows do not share. None with too few documents for an interval.
 
     Args:
         evidence: of a run.
-        others: what the mean of the other documents scores, `reference.other_documents`.
+        others: the cosine with the mean of the other documents, `reference.other_documents`.
     """
     if len(set(evidence.documents)) < MIN_DOCUMENTS_OF_INTERVAL:
         return None
@@ -233,7 +234,7 @@ def misfit_of_reference(evidence: Evidence, others: float) -> str | None:
 
 
 def _read(evidence: Evidence) -> Iterator[tuple[str, Texts]]:
-    """What the AR read for each tensor [N, d], None where that is nothing or not kept."""
+    """The texts of each tensor [N, d]; None where there was none or it was not recorded."""
     for tensor, texts in row_texts(evidence).items():
         if tensor in evidence.vectors:
             yield tensor, [text if text or tensor == "empty" else None for text in texts]

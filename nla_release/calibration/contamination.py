@@ -1,7 +1,7 @@
-"""Whether what was measured on was trained on, and whether labels are repeated word for word.
+"""Whether the evaluation data was trained on, and whether explanations repeat training labels.
 
-Ids and digests of documents are the author's word: another id, or none, hides a document. The texts
-of the rows are in the evidence, and are compared with a sample of what the pair was trained on.
+Ids and digests of documents are declared by the author: another id, or none, hides a document. The
+texts of the rows are in the evidence, and are compared with a sample of the training texts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ from nla_release.statistics.formulas import cosine_rows, wilson
 from nla_release.statistics.measures import FORMAT_3
 from nla_release.text.numbers import count, number
 
-# A text is compared when the sample can hold as many of its shingles; with fewer a stock phrase
-# decides. It is near a training text when it shares half of them.
+# A text is compared when at least so many of its shingles could be in the sample; with fewer, a
+# stock phrase would decide. It is near a training text when it shares half of them.
 MIN_SHINGLES = 8
 NEAR = 0.5
 
@@ -38,7 +38,7 @@ class Clean(Strict):
 
 
 class Shingles(Strict):
-    """The rows' own texts against shingles of the training texts: no id or digest is asked."""
+    """The rows' own texts compared with shingles of the training texts, without ids or digests."""
 
     training_sha256: Sha256 = Field(description="of training_shingles.safetensors")
     documents: PositiveInt = Field(description="training documents that the file is of")
@@ -64,13 +64,13 @@ class Shingles(Strict):
 
     @property
     def contaminated(self) -> bool:
-        """Whether a row is near a training text, or all rows together are."""
+        """Whether a row, or all rows together, are near a training text."""
         rows = isinstance(self.near, Ratio) and self.near.hits > 0
         return rows or (self.shared is not None and self.shared >= NEAR)
 
 
 class Repeated(Strict):
-    """How many texts are training labels word for word, of those that the sample can tell."""
+    """How many texts are training labels word for word, of those that the sample can show."""
 
     explanations: Ratio | Inconclusive = Field(description="of the AV's explanations")
     labels: Ratio | Inconclusive | None = Field(
@@ -79,7 +79,7 @@ class Repeated(Strict):
 
 
 class Contamination(Strict):
-    """The evaluation's documents and texts against those that the pair was trained on."""
+    """The evaluation's documents and texts compared with those that the pair was trained on."""
 
     training_sha256: Sha256 | None = Field(
         description="of the list of training documents; null without a list"
@@ -108,7 +108,7 @@ _NO_SHINGLES = Inconclusive(
 
 
 def contamination(evidence: Evidence) -> Contamination:
-    """What can be said of it, with the reason wherever nothing was compared."""
+    """Every comparison with the training data, or the reason why it was not made."""
     training, sample = evidence.run.training, evidence.shingles
     found, near = _shingles(evidence, sample) if sample else (_NO_SHINGLES, set[str]())
     return Contamination(
@@ -123,7 +123,7 @@ def contamination(evidence: Evidence) -> Contamination:
 
 
 def contamination_format_2(evidence: Evidence) -> Contamination | None:
-    """What format 2 has of it: nothing without a list."""
+    """The block of format 2; None without a list of training documents."""
     training = evidence.run.training
     if training is None:
         return None
@@ -175,7 +175,7 @@ def _repeated(evidence: Evidence, sample: TrainingShingles) -> Repeated:
 
 
 def _word_for_word(texts: Sequence[tuple[str, str]], table: Sample) -> Ratio | Inconclusive:
-    """Of texts, each with its document before it."""
+    """How many of the texts, each given after its document, are training labels."""
     hashed = [(document, table.comparable([label_hash(text)])) for document, text in texts]
     compared = [(document, found) for document, found in hashed if len(found)]
     hits = np.array([bool(table.holds(found)[0]) for _, found in compared], dtype=np.bool_)
@@ -185,14 +185,14 @@ def _word_for_word(texts: Sequence[tuple[str, str]], table: Sample) -> Ratio | I
 def _of_rows(
     hits: npt.NDArray[np.bool_], documents: Sequence[str], otherwise: str
 ) -> Ratio | Inconclusive:
-    """A share of rows; rows of a document agree, so that the interval takes documents whole."""
+    """A share of rows, with an interval clustered by document."""
     if not len(hits):
         return Inconclusive(inconclusive=otherwise)
     return FORMAT_3.ratio(hits, documents)
 
 
 def _listed(evidence: Evidence, training: TrainingOverlap | None) -> set[str]:
-    """The documents that are in the lists, by id or by text."""
+    """The evaluation documents that are in the list, by id or by text."""
     if training is None:
         return set()
     texts = set(training.texts_overlapping)
@@ -215,7 +215,7 @@ def _ids(evidence: Evidence, training: TrainingOverlap) -> Ratio:
 
 
 def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusive:
-    """Rows that overlap, of those that could have been found to."""
+    """Rows that overlap, of those that were compared."""
     overlapping = set(training.texts_overlapping)
     compared = training.texts_compared
     if compared is None:
@@ -232,7 +232,7 @@ def _share(hits: int, n: int, otherwise: str) -> Ratio | Inconclusive:
 
 
 def _counted(hits: int, n: int) -> Ratio:
-    """Of documents, which are independent, or of rows whose documents run.json does not name."""
+    """A share of documents, which are independent, or of rows whose documents are not recorded."""
     return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))
 
 
@@ -271,7 +271,7 @@ def _by_list(found: Contamination) -> str:
 
 
 def _by_shingles(found: Shingles | Inconclusive | None) -> str | None:
-    """What the rows' own texts have in common with the training texts."""
+    """How many rows share word sequences with the training texts."""
     if found is None:
         return None
     if isinstance(found, Inconclusive):

@@ -1,7 +1,7 @@
-"""The evidence folder: what a run saw and said, row by row, and what produced it.
+"""Reading and writing the evidence folder: the recorded rows, vectors and settings of a run.
 
-`rows.jsonl` is for people, `vectors.safetensors` for arithmetic, and `run.json` binds both by hash.
-Nothing is repaired on reading: numbers computed from doubtful evidence are worse than none.
+`rows.jsonl` is for people, `vectors.safetensors` has the tensors, and `run.json` has the settings
+and the hashes of both. Reading checks every promise of the format and repairs nothing.
 """
 
 import json
@@ -27,7 +27,6 @@ from nla_release.evidence.parts import (
     Condition,
     Evidence,
     Vectors,
-    evidence_files,
     row_name,
 )
 from nla_release.evidence.records import Row, Run, RunFacts, TextCondition
@@ -45,6 +44,10 @@ from nla_release.io.files import (
 )
 from nla_release.io.schema import parse
 
+_MAX_ROWS_BYTES = 256 * 1024 * 1024
+_AGAIN = "measure again with `nla-release roundtrip`"
+
+
 _VARIANCE_TOLERANCE = 1e-5  # float32 means of unit vectors agree with float64 ones to about 1e-7
 
 # Labels of the held-out rows and of the training rows are optional.
@@ -52,12 +55,171 @@ _LABELS = {"gold_text", "lookup_table"}
 _BASE = {"gold", "reference_mean", *get_args(Condition)} - _LABELS
 
 
-def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
-    """The tensors, each of its shape, float32 and finite.
+def read_evidence(folder: Path) -> Evidence:
+    """Read evidence, and check every promise of the format.
 
     Raises:
-        EvidenceError: one is missing, unknown, or not as the rows ask; the message names it.
+        EvidenceError: damaged, incomplete, or made of files from different runs; the message names
+            the file and the line, key or tensor.
+        NothingCheckedError: it holds no rows.
     """
+    try:
+        if not folder.parent.exists():
+            raise EvidenceError(f"{folder.parent} does not exist")
+        for name in NAMES:
+            if not (folder / name).exists():
+                raise EvidenceError(f"{folder / name} does not exist")
+            if not (folder / name).is_file():
+                raise EvidenceError(f"{folder / name} is not a regular file, and is not read")
+        run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
+        rows = _read_rows(folder / ROWS_NAME)
+        vectors = _read_vectors(folder / VECTORS_NAME, rows)
+        _check_hash(folder / ROWS_NAME, run.rows_sha256)
+        _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
+        evidence = Evidence(
+            rows,
+            vectors,
+            run,
+            sha256_file(folder / RUN_NAME),
+            read_runs(folder),
+            _read_shingles(folder / SHINGLES_NAME, run),
+        )
+        _check_parts_fit(folder, evidence)
+    except InputError as error:
+        raise EvidenceError(error.message, hint=error.hint or _AGAIN) from error
+    return evidence
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that holds anything but evidence: writing would delete it.
+
+    Raises:
+        ConfigError: it is a file, or a folder with other files in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file, where a folder of evidence would be written")
+    ours = {*NAMES, *OPTIONAL_NAMES}
+    other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
+    if other:
+        raise ConfigError(
+            f"{folder} holds {other[0]}, which writing evidence there would delete",
+            hint="move it away, or name another folder",
+        )
+
+
+def write_evidence(
+    folder: Path,
+    rows: Sequence[Row],
+    vectors: Mapping[str, npt.NDArray[np.float32]],
+    run: RunFacts,
+    *,
+    shingles: TrainingShingles | None = None,
+    log: Callable[[Evidence], RunLog] | None = None,
+) -> Evidence:
+    """Write an evidence folder. It replaces an older one only once it is complete and reads back.
+
+    The same arguments give the same bytes.
+
+    Args:
+        folder: where.
+        rows: of rows.jsonl.
+        vectors: of vectors.safetensors.
+        run: of run.json, without what follows from the other arguments.
+        shingles: of the training documents.
+        log: makes the log of runs once the evidence is read back; by default the existing log
+            is kept.
+
+    Raises:
+        ConfigError: the folder holds other things than evidence.
+        EvidenceError: the parts do not fit together; an older folder is unchanged.
+        NothingCheckedError: there are no rows.
+        EnvironmentProblem: the folder cannot be written.
+    """
+    check_replaceable(folder)
+    row_bytes = "".join(
+        json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n" for row in rows
+    ).encode()
+    # safetensors orders tensors by name, but writes a view's memory, so a transposed one scrambled
+    vector_bytes: bytes = safetensors.numpy.save(
+        {name: np.ascontiguousarray(values) for name, values in vectors.items()}
+    )
+    sample = {"shingles_sha256": shingles.sha256} if shingles else {}
+    whole = {
+        **run.model_dump(by_alias=True, exclude_unset=True),
+        **sample,
+        "rows_sha256": sha256_bytes(row_bytes),
+        "vectors_sha256": sha256_bytes(vector_bytes),
+    }
+    with replacing_folder(folder) as staging:
+        write_atomic(staging / ROWS_NAME, row_bytes)
+        write_atomic(staging / VECTORS_NAME, vector_bytes)
+        write_atomic(staging / RUN_NAME, dump_json(whole))
+        if shingles:
+            write_atomic(staging / SHINGLES_NAME, shingles.dump())
+        if log is None and (folder / RUNS_NAME).exists():
+            shutil.copyfile(folder / RUNS_NAME, staging / RUNS_NAME)
+        evidence = read_evidence(staging)
+        if log is not None:
+            write_atomic(staging / RUNS_NAME, log(evidence).dump())
+            evidence = read_evidence(staging)
+        return evidence
+
+
+def has_evidence(folder: Path) -> bool:
+    """Whether a folder holds any evidence; a log of runs alone is none."""
+    return any((folder / name).exists() for name in NAMES)
+
+
+def record_attempts(folder: Path, attempts: int) -> None:
+    """Record in run.json how many checkpoints were tried. No measurement depends on it.
+
+    Raises:
+        EvidenceError: the evidence is damaged, or of format 1, which cannot record it.
+        EnvironmentProblem: run.json cannot be written.
+    """
+    run = read_evidence(folder).run
+    if run.schema_ == 1:
+        raise EvidenceError(f"{folder} is of format 1, which records no attempts", hint=_AGAIN)
+    document = run.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    write_atomic(folder / RUN_NAME, dump_json(document | {"attempts": attempts}))
+
+
+def _read_rows(path: Path) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    first_line: dict[str, int] = {}
+    lines = read_json_lines(path, limit=_MAX_ROWS_BYTES, error=EvidenceError)
+    for number, (where, document) in enumerate(lines, start=1):
+        row = parse(Row, document, where)
+        if row.id in first_line:
+            raise EvidenceError(f"{where}: id {row.id!r} is also on line {first_line[row.id]}")
+        first_line[row.id] = number
+        rows.append(row)
+    if not rows:
+        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
+    return tuple(rows)
+
+
+def _read_shingles(path: Path, run: Run) -> TrainingShingles | None:
+    """The sample that run.json names; a sample that it does not name belongs to other evidence."""
+    if run.shingles_sha256 is None:
+        if path.exists():
+            raise EvidenceError(f"{path} exists, but {RUN_NAME} does not name it")
+        return None
+    shingles = read_shingles(path)
+    _check_hash(path, run.shingles_sha256)
+    return shingles
+
+
+def _check_hash(path: Path, recorded: str) -> None:
+    if (found := sha256_file(path)) != recorded:
+        raise EvidenceError(
+            f"{path} has sha256 {found[:12]}..., but {RUN_NAME} records {recorded[:12]}...:"
+            " it was edited, or belongs to another run"
+        )
+
+
+def _read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
+    """The tensors: all known, of the right shapes, float32 and finite."""
     header = read_header(path)
     if missing := sorted(_BASE - set(header)):
         raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
@@ -75,16 +237,8 @@ def read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
     return vectors
 
 
-def check_parts_fit(folder: Path, evidence: Evidence) -> None:
-    """Hold the parts of evidence against each other.
-
-    Args:
-        folder: where they were read, for messages.
-        evidence: each part valid by itself.
-
-    Raises:
-        EvidenceError: two of them disagree; says where.
-    """
+def _check_parts_fit(folder: Path, evidence: Evidence) -> None:
+    """Check rows, vectors and run.json against each other, each valid by itself."""
     _check_parts(folder / ROWS_NAME, evidence)
     _check_diagnostics(folder / RUN_NAME, evidence)
     check_shuffle(folder / ROWS_NAME, evidence.rows, evidence.run)
@@ -94,7 +248,7 @@ def check_parts_fit(folder: Path, evidence: Evidence) -> None:
 
 
 def _check_parts(path: Path, evidence: Evidence) -> None:
-    """Format 1 has no parts of diagnostics; in format 2 every row has the same ones."""
+    """Format 1 has no records of diagnostics; in format 2 every row has the same ones."""
     first = evidence.rows[0]
     for number, row in enumerate(evidence.rows, start=1):
         where = f"{path} line {number}"
@@ -111,17 +265,18 @@ def _check_parts(path: Path, evidence: Evidence) -> None:
 
 
 def _check_diagnostics(path: Path, evidence: Evidence) -> None:
-    """A diagnostic left its parts when it ran, and only then."""
+    """The records of a diagnostic exist exactly when it ran."""
     found = {*evidence.vectors, *evidence.rows[0].spoken}
     for each in registered():
         if each.name in evidence.run.probed:
             if missing := sorted(each.leaves.always - found):
                 raise EvidenceError(
-                    f"{path}: diagnostic {each.name} ran, but left no {', '.join(missing)}"
+                    f"{path}: diagnostic {each.name} ran, but its {', '.join(missing)} is missing"
                 )
         elif unasked := sorted(each.leaves.names & found):
             raise EvidenceError(
-                f"{path}: diagnostic {each.name} did not run, but there is {', '.join(unasked)}"
+                f"{path}: diagnostic {each.name} did not run, but the evidence"
+                f" holds {', '.join(unasked)}"
             )
 
 
@@ -130,7 +285,7 @@ def _keys(parts: Iterable[str]) -> str:
 
 
 def _check_controls(path: Path, evidence: Evidence) -> None:
-    """Since the rule of the shuffle is frozen, a text that is read twice has one reconstruction."""
+    """A text that the AR read twice has one reconstruction. Older evidence is not checked."""
     if evidence.run.shuffle is None:
         return
     position = {row.id: index for index, row in enumerate(evidence.rows)}
@@ -141,8 +296,8 @@ def _check_controls(path: Path, evidence: Evidence) -> None:
         wrong = (evidence.vectors[name] != read).any(axis=1)
         if wrong.any():
             raise EvidenceError(
-                f"{path} tensor {name} is not, in {row_name(evidence.rows, wrong)}, what the AR"
-                " made of the same text elsewhere"
+                f"{path} tensor {name} differs, in {row_name(evidence.rows, wrong)}, from the"
+                " AR's reconstruction of the same text in another tensor"
             )
 
 
@@ -160,7 +315,10 @@ def _check_failures_hold_zeros(path: Path, evidence: Evidence) -> None:
 
 def _check_run(path: Path, evidence: Evidence) -> None:
     if (evidence.run.lookup is None) == ("lookup_table" in evidence.vectors):
-        raise EvidenceError(f"{path}: lookup and the tensor lookup_table do not go together")
+        raise EvidenceError(
+            f"{path}: lookup is recorded without the tensor lookup_table, or the tensor"
+            " without lookup"
+        )
     asked = evidence.run.evaluation
     found = (len(evidence.rows), len(set(evidence.documents)))
     if (asked.rows, asked.documents) != found:
@@ -183,7 +341,9 @@ def _check_run(path: Path, evidence: Evidence) -> None:
             )
     mean = evidence.vectors["reference_mean"].astype(np.float64)
     if not mean.any():
-        raise EvidenceError(f"{path}: reference_mean is zero, which no activations have for a mean")
+        raise EvidenceError(
+            f"{path}: reference_mean is zero, which is not the mean of any activations"
+        )
     variance = 1 - float(mean @ mean)
     if abs(variance - evidence.run.reference.variance) > _VARIANCE_TOLERANCE:
         raise EvidenceError(
@@ -198,7 +358,7 @@ def _place(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
 
 
 def _check_texts(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
-    """Every tensor has its texts in the rows, and the texts their tensor."""
+    """Every tensor has its texts in the rows, and every text its tensor."""
     if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
         raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
     read = set(header) & set(get_args(TextCondition))
@@ -234,7 +394,7 @@ def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor])
 def _expected_of_diagnostics(
     rows: Sequence[Row], header: Mapping[str, Tensor]
 ) -> dict[str, tuple[int, ...]]:
-    """The shapes of tensors that diagnostics leave."""
+    """The shapes of the tensors that diagnostics record."""
     expected: dict[str, tuple[int, ...]] = {}
     for leaves in (each.leaves for each in registered()):
         counts = {**leaves.tensors, **leaves.sometimes}
@@ -242,186 +402,3 @@ def _expected_of_diagnostics(
         width = first.shape[1:] if leaves.free_width else header["gold"].shape[1:]
         expected |= {name: (count(rows), *width) for name, count in counts.items()}
     return expected
-
-
-__all__ = [
-    "NAMES",
-    "OPTIONAL_NAMES",
-    "ROWS_NAME",
-    "RUNS_NAME",
-    "RUN_NAME",
-    "SHINGLES_NAME",
-    "VECTORS_NAME",
-    "Condition",
-    "Evidence",
-    "Vectors",
-    "evidence_files",
-    "read_evidence",
-    "write_evidence",
-]
-
-_MAX_ROWS_BYTES = 256 * 1024 * 1024
-_AGAIN = "make the evidence again with `nla-release roundtrip`"
-
-
-def read_evidence(folder: Path) -> Evidence:
-    """Evidence from its folder, every promise of the format checked.
-
-    Raises:
-        EvidenceError: damaged, incomplete, or made of files from different runs; the message names
-            the file and the line, key or tensor.
-        NothingCheckedError: it holds no rows.
-    """
-    try:
-        if not folder.parent.exists():
-            raise EvidenceError(f"{folder.parent} does not exist")
-        for name in NAMES:
-            if not (folder / name).exists():
-                raise EvidenceError(f"{folder / name} does not exist")
-            if not (folder / name).is_file():
-                raise EvidenceError(f"{folder / name} is not a regular file, and is not read")
-        run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
-        rows = _read_rows(folder / ROWS_NAME)
-        vectors = read_vectors(folder / VECTORS_NAME, rows)
-        _check_hash(folder / ROWS_NAME, run.rows_sha256)
-        _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
-        evidence = Evidence(
-            rows,
-            vectors,
-            run,
-            sha256_file(folder / RUN_NAME),
-            read_runs(folder),
-            _read_shingles(folder / SHINGLES_NAME, run),
-        )
-        check_parts_fit(folder, evidence)
-    except InputError as error:
-        raise EvidenceError(error.message, hint=error.hint or _AGAIN) from error
-    return evidence
-
-
-def check_replaceable(folder: Path) -> None:
-    """Refuse a place for evidence that holds anything but evidence: writing would delete it.
-
-    Raises:
-        ConfigError: it is a file, or a folder with other files in it.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file, where a folder of evidence would be written")
-    ours = {*NAMES, *OPTIONAL_NAMES}
-    other = sorted(path.name for path in folder.glob("*") if path.name not in ours)
-    if other:
-        raise ConfigError(
-            f"{folder} holds {other[0]}, which writing evidence there would delete",
-            hint="move it away, or name another folder",
-        )
-
-
-def write_evidence(
-    folder: Path,
-    rows: Sequence[Row],
-    vectors: Mapping[str, npt.NDArray[np.float32]],
-    run: RunFacts,
-    *,
-    shingles: TrainingShingles | None = None,
-    log: Callable[[Evidence], RunLog] | None = None,
-) -> Evidence:
-    """Write an evidence folder, in place of an older one only once it is whole and reads back.
-
-    The same arguments give the same bytes.
-
-    Args:
-        folder: where.
-        rows: of rows.jsonl.
-        vectors: of vectors.safetensors.
-        run: of run.json, but for what follows from the other arguments.
-        shingles: of the training documents.
-        log: gives the log of runs once the evidence is read back; the log that is there is kept
-            by default.
-
-    Raises:
-        ConfigError: the folder holds other things than evidence.
-        EvidenceError: the parts do not fit together; an older folder is as it was.
-        NothingCheckedError: there are no rows.
-        EnvironmentProblem: the folder cannot be written.
-    """
-    check_replaceable(folder)
-    row_bytes = "".join(
-        json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n" for row in rows
-    ).encode()
-    # safetensors orders tensors by name, but writes a view's memory, so a transposed one scrambled
-    vector_bytes: bytes = safetensors.numpy.save(
-        {name: np.ascontiguousarray(values) for name, values in vectors.items()}
-    )
-    sample = {"shingles_sha256": shingles.sha256} if shingles else {}
-    whole = {
-        **run.model_dump(by_alias=True, exclude_unset=True),
-        **sample,
-        "rows_sha256": sha256_bytes(row_bytes),
-        "vectors_sha256": sha256_bytes(vector_bytes),
-    }
-    with replacing_folder(folder) as staging:
-        write_atomic(staging / ROWS_NAME, row_bytes)
-        write_atomic(staging / VECTORS_NAME, vector_bytes)
-        write_atomic(staging / RUN_NAME, dump_json(whole))
-        if shingles:
-            write_atomic(staging / SHINGLES_NAME, shingles.dump())
-        if log is None and (folder / RUNS_NAME).exists():
-            shutil.copyfile(folder / RUNS_NAME, staging / RUNS_NAME)
-        evidence = read_evidence(staging)
-        if log is not None:
-            write_atomic(staging / RUNS_NAME, log(evidence).dump())
-            evidence = read_evidence(staging)
-        return evidence
-
-
-def has_evidence(folder: Path) -> bool:
-    """Whether a folder holds any of what a finished run leaves; a log of runs alone is not that."""
-    return any((folder / name).exists() for name in NAMES)
-
-
-def record_attempts(folder: Path, attempts: int) -> None:
-    """Write into a run.json how many checkpoints were tried, which no measurement depends on.
-
-    Raises:
-        EvidenceError: the evidence is damaged, or of format 1, which has no place for it.
-        EnvironmentProblem: run.json cannot be written.
-    """
-    run = read_evidence(folder).run
-    if run.schema_ == 1:
-        raise EvidenceError(f"{folder} is of format 1, which records no attempts", hint=_AGAIN)
-    document = run.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    write_atomic(folder / RUN_NAME, dump_json(document | {"attempts": attempts}))
-
-
-def _read_rows(path: Path) -> tuple[Row, ...]:
-    rows: list[Row] = []
-    first_line: dict[str, int] = {}
-    lines = read_json_lines(path, limit=_MAX_ROWS_BYTES, error=EvidenceError)
-    for number, (where, document) in enumerate(lines, start=1):
-        row = parse(Row, document, where)
-        if row.id in first_line:
-            raise EvidenceError(f"{where}: id {row.id!r} stands on line {first_line[row.id]} too")
-        first_line[row.id] = number
-        rows.append(row)
-    if not rows:
-        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
-    return tuple(rows)
-
-
-def _read_shingles(path: Path, run: Run) -> TrainingShingles | None:
-    """The sample that run.json names; one that it does not name is of other evidence."""
-    if run.shingles_sha256 is None:
-        if path.exists():
-            raise EvidenceError(f"{path} is there, but {RUN_NAME} does not name it")
-        return None
-    shingles = read_shingles(path)
-    _check_hash(path, run.shingles_sha256)
-    return shingles
-
-
-def _check_hash(path: Path, recorded: str) -> None:
-    if (found := sha256_file(path)) != recorded:
-        raise EvidenceError(
-            f"{path} has sha256 {found[:12]}..., but {RUN_NAME} records {recorded[:12]}...:"
-            " it was edited, or belongs to another run"
-        )

@@ -1,10 +1,10 @@
-"""What a pair reads: the part of `calibration.json` that decides the label, and its baselines.
+"""The blocks of `calibration.json` that decide the label, and their baselines.
 
-All of it is new in format 3: contrasts over all pairs of rows, centred cosines, nearness to the own
-activation, the energy of single dimensions, and what the mean explains of these rows.
+All of them are new in format 3: contrasts over all pairs of rows, centred cosines, nearness to the
+own activation, the energy of single dimensions, and the FVE of the reference mean.
 
-In a real language model one direction can hold most of every activation. Plain cosines are then
-near 1 whatever is read, and only what is left without the reference mean tells rows apart.
+In a language model one direction can hold most of the energy of every activation. Plain cosines are
+then near 1 for any text, and only cosines less the reference mean tell rows apart.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from nla_release.calibration.consistency import documents_checked, looks
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.reading import (
     Answers,
     in_document,
@@ -35,6 +34,7 @@ from nla_release.calibration.report import (
     PairContrast,
 )
 from nla_release.evidence.controls import Vectors, centred_cosines, failures, has
+from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import NO_VARIANCE, AgainstChance
 from nla_release.statistics.clustered import best_as_ties, lower
@@ -43,14 +43,14 @@ from nla_release.statistics.contrasts import Contrasts as Found
 from nla_release.statistics.formulas import Floats, cosine_rows, group_sums, unit_rows
 from nla_release.statistics.measures import FORMAT_3, rounded
 
-# Of the energy of unit activations. Above it, in one dimension or along the mean, plain cosines are
-# about that unless a reconstruction misses the direction altogether.
+# Share of the energy of unit activations, in one dimension or along the mean. Above it plain
+# cosines are high unless a reconstruction misses that direction altogether.
 DOMINATED = 0.5
 _DIMENSIONS = 5
 
 
 def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
-    """The calibration with all that format 3 adds."""
+    """The calibration with the blocks that format 3 adds."""
     answers, others = _answers(evidence), means_of_other_documents(evidence)
     documents, inside = answers.documents, in_document(answers)
     retrieval = CurrentRetrieval(
@@ -76,7 +76,7 @@ def extended(common: Calibration, evidence: Evidence) -> CurrentCalibration:
 
 
 def _given(block: Strict) -> dict[str, Any]:
-    """The fields of a block that were given, as they are."""
+    """The fields of a block that were given."""
     return {name: getattr(block, name) for name in sorted(block.model_fields_set)}
 
 
@@ -158,7 +158,7 @@ def _energy(evidence: Evidence) -> Energy:
 
 
 def _mean_squared_errors(evidence: Evidence, means: Vectors) -> Floats:
-    """[N] `||u(v) - mu||^2`: the error of always predicting a mean [N, d] as it is."""
+    """[N] `||u(v) - mu||^2`: the error of predicting a mean [N, d] without rescaling it."""
     apart = unit_rows(evidence.vectors["gold"])
     apart -= means
     errors: Floats = np.einsum("ij,ij->i", apart, apart)
@@ -166,13 +166,13 @@ def _mean_squared_errors(evidence: Evidence, means: Vectors) -> Floats:
 
 
 def _mean_direction_errors(evidence: Evidence, means: Vectors) -> Floats:
-    """[N] `2 (1 - cos(v, mu))`: the error of always predicting its direction."""
+    """[N] `2 (1 - cos(v, mu))`: the error of predicting the direction of a mean [N, d]."""
     errors: Floats = 2 * (1 - cosine_rows(evidence.vectors["gold"], means))
     return errors
 
 
 def means_of_other_documents(evidence: Evidence) -> Floats:
-    """[N, d] the mean of the unit activations of all documents but the row's own."""
+    """[N, d] the mean of the unit activations of all documents except the row's own."""
     units = unit_rows(evidence.vectors["gold"])
     _, label, sizes = np.unique(evidence.documents, return_inverse=True, return_counts=True)
     sums = group_sums(units, label)
@@ -186,14 +186,15 @@ def _against_mean(
     means_of_others: Floats,
     errors: Callable[[Evidence, Vectors], Floats],
 ) -> Fve:
-    """What the mean explains of these rows' variance, and how much more the pair does.
+    """The FVE of always predicting the reference mean on these rows, and the pair's FVE above it.
 
-    `1 - mean(error) / denominator`, as FVE itself, with the error of predicting the mean. On the
-    reference set it is 0; on other rows it is what it is, and a reference that does not fit shows.
-    A failed row is a tie: whether the pair fails is another question than whether it reads.
+    The FVE of the mean is `1 - mean(error) / denominator`, with the error of predicting the mean.
+    It is 0 on the reference set; another value on these rows shows a reference that does not fit
+    them. A failed row is a tie: failing is a different question from reading.
 
-    A mean that is turned away from these rows is easy to beat. So the interval reaches down to
-    where it lies against the mean of the evaluation's other documents, which nobody can choose.
+    A mean that does not fit these rows is easy to beat. So the lower end of the interval is the
+    lower one of two: against the reference mean, and against the mean of the evaluation's other
+    documents, which nobody can choose.
     """
     if fve.denominator < NO_VARIANCE:
         return fve

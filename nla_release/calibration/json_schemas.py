@@ -1,6 +1,6 @@
-"""JSON Schemas of sidecar, evidence and calibration, for editors and readers in other languages.
+"""JSON Schemas of sidecar, evidence and calibration, for editors and other languages.
 
-`python -m nla_release.calibration.json_schemas` writes all of them to `sidecars/` again.
+`python -m nla_release.calibration.json_schemas` writes all of them to `sidecars/`.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ MODELS: dict[str, type[Open | Strict]] = {
 # The draft that pydantic generates.
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-# What pydantic calls bounds of numbers that a function has changed first, such as rounded.
+# How pydantic names the bounds of numbers that a validator changes, such as rounded ones.
 _BOUNDS = {
     "ge": "minimum",
     "gt": "exclusiveMinimum",
@@ -32,13 +32,13 @@ _BOUNDS = {
 
 
 def schema_text(name: str) -> str:
-    """The schema of a file of `MODELS` as JSON text, the same for the same model."""
+    """The schema of a file of `MODELS`, as JSON text."""
     schema = MODELS[name].model_json_schema(by_alias=True)
     return dump_json({"$schema": _DIALECT} | _with_bounds(schema))
 
 
 def _with_bounds(schema: Any) -> Any:
-    """The schema with every bound of a number under the name that readers know."""
+    """The schema with the bounds of numbers under their JSON Schema names."""
     if isinstance(schema, list):
         return [_with_bounds(each) for each in schema]
     if not isinstance(schema, dict):
@@ -51,7 +51,7 @@ def _with_bounds(schema: Any) -> Any:
 
 
 def main() -> None:
-    """Write the schemas beside the examples."""
+    """Write the schemas next to the examples."""
     for name in MODELS:
         write_atomic(resources.folder("sidecars") / name, schema_text(name))
 

@@ -1,7 +1,7 @@
-"""The label: one word for what the evidence supports, a short sentence, and its numbers.
+"""The label: one word for what the evidence supports, with a sentence and its numbers.
 
-It is decided on the rounded numbers that are published, so that a reader of `calibration.json`
-arrives at the same word. docs/calibration.md has a table of how often it is wrong on simulated
+It is decided on the rounded numbers that are published, so that a reader of `calibration.json` can
+repeat the decision. docs/calibration.md has a table of how often it is wrong on simulated
 pairs of known truth, which `benchmarks/labels.py` makes.
 """
 
@@ -21,7 +21,7 @@ from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
 from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, Ranking
 from nla_release.text.numbers import interval, number, signed
 
-# The first that holds is the label; cards show them as a table, calibration.json as a sentence.
+# The label is the first whose condition holds. Published in calibration.json: do not reword.
 CONDITIONS: dict[LabelName, str] = {
     "inconclusive": f"fewer than {MIN_ROWS} rows or {MIN_DOCUMENTS} documents, or no explanation at"
     " all",
@@ -49,14 +49,14 @@ SMALL_EFFECT = 0.05
 
 @dataclass(frozen=True)
 class Clause:
-    """A part of the label: a few words that say it, and its reason with the numbers."""
+    """A part of the label: a few words, then the reason with its numbers."""
 
     head: str
     reason: str
 
 
 def label(calibration: CurrentCalibration) -> Label:
-    """The label of a calibration that has all else."""
+    """The label of a calibration that is otherwise complete."""
     return Label(
         name=label_name(calibration),
         sentence=" ".join(f"{each.head} {each.reason}" for each in clauses(calibration)),
@@ -66,7 +66,7 @@ def label(calibration: CurrentCalibration) -> Label:
 
 
 def clauses(calibration: CurrentCalibration) -> list[Clause]:
-    """The label in words; what a reader must not miss comes first."""
+    """The label in words, the most important caveat first."""
     name = label_name(calibration)
     if name == "inconclusive":
         return [_inconclusive(calibration)]
@@ -81,27 +81,27 @@ def clauses(calibration: CurrentCalibration) -> list[Clause]:
 
 
 def beats_the_mean(calibration: CurrentCalibration) -> bool:
-    """Whether FVE lies above that of always predicting the reference mean, by its interval."""
+    """Whether the interval of FVE above that of the reference mean is above 0."""
     bounds = calibration.fve.above_mean_interval
     return bounds is not None and bounds[0] > 0
 
 
 def found_by_words(calibration: CurrentCalibration) -> bool | None:
-    """Whether explanations lead to their source document, by words or encoder.
+    """Whether explanations lead to their source document, by words or by an encoder.
 
-    None where that was not measured: no source texts, or too few rows.
+    None where it was not measured: no source texts, or too few rows.
     """
     matched = calibration.probes.of(TextRetrieval)
     return None if matched is None else any(map(above_chance, rankings(matched).values()))
 
 
 def above_chance(found: Ranking) -> bool:
-    """Whether the own candidate is found more often than by guessing, and is nearer too."""
+    """Whether the own candidate is found more often than by chance, and is nearer than others."""
     return found.interval[0] > found.chance and above_zero(found.percentile)
 
 
 def label_name(calibration: CurrentCalibration) -> LabelName:
-    """The word alone, from the numbers: what they do not decide, a calibration cannot claim."""
+    """The label's name, from the published numbers."""
     asked = calibration.denominators
     if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS or asked.ok == 0:
         return "inconclusive"
@@ -185,7 +185,7 @@ _CLAUSES: dict[LabelName, Callable[[CurrentCalibration], Clause]] = {
 
 
 def _not_row_level(calibration: CurrentCalibration) -> str:
-    """What is missing for more, the first of it."""
+    """The first condition of row-level that does not hold."""
     pairs, inside = calibration.contrasts, calibration.retrieval.in_document
     if pairs.within is None or inside is None:
         return "Rows of one document are not compared."
@@ -246,7 +246,7 @@ def _documents(calibration: CurrentCalibration) -> Clause | None:
 
 
 def _code(calibration: CurrentCalibration, name: LabelName) -> Clause | None:
-    """Of a text that says the token alone, the words need not lead to the document."""
+    """Whether the words help only the AR; not asked of token-level pairs."""
     if name == "token-level" or found_by_words(calibration) is not False:
         return None
     return Clause(
@@ -256,7 +256,7 @@ def _code(calibration: CurrentCalibration, name: LabelName) -> Clause | None:
 
 
 def grades(calibration: CurrentCalibration) -> Grades:
-    """How good the pair is, in three answers."""
+    """The three grades of the pair."""
     name = label_name(calibration)
     if name == "inconclusive":
         nothing: Grade = "not measured"
@@ -278,7 +278,7 @@ def grades(calibration: CurrentCalibration) -> Grades:
 
 
 def _readable(calibration: CurrentCalibration) -> Grade:
-    """By the way from the words to the source document, which words of a token need not know."""
+    """Whether the words lead to the source document; words about a token need not."""
     found = found_by_words(calibration)
     if found:
         return "yes"

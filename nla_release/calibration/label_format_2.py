@@ -1,13 +1,12 @@
-"""The label of formats 1 and 2, which published releases have. Nothing new is labelled by it.
+"""The label of formats 1 and 2, only to recompute published releases.
 
-It is decided on the rounded numbers that are published, so that a reader of `calibration.json`
-arrives at the same word.
+Its sentences are published in calibration.json and must not be reworded.
 """
 
 from nla_release.calibration.report import Denominators, Label, LabelName, Retrieval
 from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, AgainstChance, Control
 
-# The first that holds is the label; cards show them as a table, calibration.json as a sentence.
+# The label is the first whose condition holds.
 CONDITIONS: dict[LabelName, str] = {
     "inconclusive": f"fewer than {MIN_ROWS} rows or {MIN_DOCUMENTS} documents, no explanation at"
     " all, or more than half of the other rows' texts failed",

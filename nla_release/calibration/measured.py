@@ -1,32 +1,32 @@
-"""A release that was measured: its evidence, and what else lies beside it that tells how."""
+"""Reading a measured release to compare: its evidence, and its sidecars where present."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nla_release.calibration.evidence_folder import RUN_NAME, Evidence, read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Sidecar, contract_digest, read_sidecar
 from nla_release.contract.training_chain import training_chain
 from nla_release.errors import EvidenceError, NothingCheckedError
+from nla_release.evidence.parts import RUN_NAME, Evidence
 from nla_release.evidence.settings import Settings, run_settings
 from nla_release.io.files import sha256_file
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, read_release
 
-# What a comparison takes from a repository, as patterns for a download.
+# The files that a comparison downloads from a repository, as patterns.
 PUBLISHED_FILES = ("evidence/*", "calibration.json", "release.json", SIDECAR_FILE_NAME)
 
-# Consequences of the training, and no settings of it.
+# Results of the training, not settings.
 _OUTCOMES = frozenset({"seconds", "first_loss", "final_loss"})
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A release to compare: how the reader knows it, its evidence, and what else is known of it.
+    """A release to compare: its name, its evidence, and settings from its sidecars.
 
-    `facts` are settings that sidecars record: the layer, which older evidence does not, and how
-    the pair was trained.
+    `facts` are the layer, which older evidence does not record, and the settings of the training.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Measured:
 
     @property
     def settings(self) -> Settings:
-        """All that can change the numbers, by name."""
+        """The settings that can change the numbers, by name."""
         return run_settings(self.evidence.run) | self.facts
 
 
 def read_measured(folder: Path, name: str) -> Measured:
-    """The release in a folder: of release.yaml, a rendered dist/, one repository, or evidence/.
+    """Read the release in a folder: that of release.yaml, dist/, one repository, or evidence/.
 
     Raises:
         NothingCheckedError: there is no evidence.
@@ -65,7 +65,7 @@ def read_measured(folder: Path, name: str) -> Measured:
 
 
 def evidence_of(folder: Path) -> Path:
-    """Where the evidence of such a folder is, or would be.
+    """The evidence folder of a release in such a folder, which need not exist.
 
     Raises:
         ConfigError: release.yaml is wrong.
@@ -74,7 +74,7 @@ def evidence_of(folder: Path) -> Path:
 
 
 def _check_measured_on(evidence: Evidence, adapter: Path, sidecar: Sidecar) -> None:
-    """The files beside evidence, as many as there are, are those that it was measured on."""
+    """Check that the files next to the evidence are those that were measured."""
     for key, recorded in evidence.run.files.items():
         role, _, name = key.partition("/")
         path = adapter / name
@@ -83,14 +83,14 @@ def _check_measured_on(evidence: Evidence, adapter: Path, sidecar: Sidecar) -> N
         found = contract_digest(sidecar) if name == SIDECAR_FILE_NAME else sha256_file(path)
         if found != recorded:
             raise EvidenceError(
-                f"{path} is {found[:8]}..., the evidence beside it was measured on"
+                f"{path} is {found[:8]}..., the evidence next to it was measured on"
                 f" {recorded[:8]}...",
                 hint="measure it again with `nla-release roundtrip`, or give evidence/ alone",
             )
 
 
 def _parts(folder: Path) -> tuple[Path, list[Path]]:
-    """Where the evidence is, or would be, and the adapters' folders beside it."""
+    """The evidence folder, which need not exist, and the folders of the adapters."""
     if (folder / RELEASE_FILE_NAME).exists():
         release = read_release(folder)
         return release.evidence, [release.adapter(role) for role in ROLES]
@@ -102,7 +102,7 @@ def _parts(folder: Path) -> tuple[Path, list[Path]]:
 
 
 def sidecar_facts(sidecar: Sidecar) -> Settings:
-    """The layer, and how the adapter was trained."""
+    """The layer and the training settings of an adapter."""
     training = dict(_trained(sidecar))
     return {"layer": str(sidecar.extraction_layer_index)} | training
 

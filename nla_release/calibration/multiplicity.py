@@ -1,4 +1,4 @@
-"""How much was tried: with enough checkpoints and enough numbers something looks good."""
+"""How much was tried and measured: the best of many looks better than it is."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from nla_release.io.schema import Strict
 
 
 class Multiplicity(Strict):
-    """What a reader must know to discount the best of many."""
+    """The number of checkpoints, runs, rows and intervals behind the report."""
 
     attempts: PositiveInt | None = Field(
         description="checkpoints or settings tried, this one included, as the author declares it;"
@@ -32,10 +32,10 @@ class Multiplicity(Strict):
 
 
 def multiplicity(evidence: Evidence, report: Any, level: float) -> Multiplicity:
-    """What was measured of what there is, how often, and how many numbers that gives.
+    """Count what was tried, measured and reported.
 
     Args:
-        evidence: with the log of runs, where there is one.
+        evidence: with the log of runs, if any.
         report: the rest of the calibration, as JSON gives it.
         level: of the intervals.
     """
@@ -65,7 +65,7 @@ def multiplicity(evidence: Evidence, report: Any, level: float) -> Multiplicity:
 
 
 def multiplicity_format_2(attempts: int | None, report: Any, level: float) -> Multiplicity:
-    """Count the intervals and p values of a report, as format 2 has them.
+    """The block of format 2: attempts, and the intervals and p values of a report.
 
     Args:
         attempts: as `run.json` records them.
@@ -105,10 +105,7 @@ def _tests(document: Any) -> int:
 
 
 def tried_sentence(found: Multiplicity) -> str:
-    """How many others were tried, how often this one was measured, and on how many of the rows.
-
-    RELEASE_CALIBRATION.md has the note on intervals too.
-    """
+    """How many others were tried, how often this pair was measured, and on how many rows."""
     return " ".join(filter(None, (_declared(found), runs_sentence(found))))
 
 
@@ -124,7 +121,7 @@ def _declared(found: Multiplicity) -> str:
 
 
 def runs_sentence(found: Multiplicity) -> str | None:
-    """How often the pair was measured, and on how many of the rows; None in older formats."""
+    """How often the pair was measured, and on how many rows; None in older formats."""
     if found.rows is None:
         return None
     return f"{_runs(found.runs)} {_asked(found.rows, found.documents)}"
@@ -138,11 +135,11 @@ def _runs(runs: RunCounts | None) -> str:
     if runs.of_this_pair == 1:
         return f"1 run of this pair is recorded{others}."
     which = (
-        "none of them gave these numbers"
+        "none of them produced these numbers"
         if runs.position is None
-        else "the numbers are of the last"
+        else "the numbers are those of the last"
         if runs.position == runs.of_this_pair
-        else f"the numbers are of run {runs.position}"
+        else f"the numbers are those of run {runs.position}"
     )
     return f"{runs.of_this_pair} runs of this pair are recorded{others}; {which}."
 

@@ -1,21 +1,21 @@
-"""What single rows score with the texts of other rows: the best of their document, and the rest."""
+"""The scores of single rows with texts of other rows: the best of the document, and the others."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.evidence_folder import Evidence
+from nla_release.evidence.parts import Evidence
 from nla_release.statistics.contrasts import centred
 from nla_release.statistics.formulas import AT_ONCE, Floats, cosine_rows, group_sums, row_blocks
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Of N rows; centred cosines, NaN where there is no such text or the row's own one failed.
+    """Scores of N rows: centred cosines, NaN where there is no such text or the row failed.
 
     Attributes:
-        best: [N] position of the row of the same document whose text does best, -1 without one.
+        best: [N] position of the row of the same document whose text scores best, -1 without one.
         centred: [N] its score.
         plain: [N] the same as a plain cosine.
         others: [N] mean score of the texts of all other documents.
@@ -28,7 +28,7 @@ class Neighbours:
 
 
 def neighbours(evidence: Evidence) -> Neighbours:
-    """Each row against the texts of the others. A text that failed is the empty one."""
+    """Score each row with the texts of the others; the empty text replaces a failed one."""
     mean, failed = evidence.vectors["reference_mean"], evidence.failed("real")
     answers = np.where(failed[:, np.newaxis], evidence.vectors["empty"], evidence.vectors["real"])
     gold, read = centred(evidence.vectors["gold"], mean), centred(answers, mean)
@@ -48,7 +48,7 @@ def neighbours(evidence: Evidence) -> Neighbours:
 def _best(
     gold: Floats, read: Floats, rows: npt.NDArray[np.intp]
 ) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Of the rows of one document: which other one's text does best, and what it scores."""
+    """For the rows of one document: the other row whose text scores best, and its score."""
     found, score = np.empty(len(rows), dtype=np.intp), np.empty(len(rows))
     for block in row_blocks(len(rows), len(rows), AT_ONCE):
         some = np.arange(block.start, block.stop)

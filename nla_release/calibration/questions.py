@@ -1,6 +1,6 @@
-"""How good a pair is, in three questions: each with its grade and the rows of its table.
+"""Three questions about a pair, each with its grade and the rows of its table.
 
-Cards, RELEASE_CALIBRATION.md, the terminal and the HTML report show these rows, in these words.
+Cards, RELEASE_CALIBRATION.md, the terminal and the HTML report all show these rows.
 """
 
 from collections.abc import Iterator
@@ -23,16 +23,16 @@ from nla_release.statistics.blocks import AgainstChance
 from nla_release.statistics.row import Row, share_row
 from nla_release.text.numbers import number
 
-# What a card shows of the controls; another row's text is in its first row. Where the training rows
-# are known, it shows whether the pair is better than looking them up.
+# The controls that a card shows. The lookup table shows whether the pair is better than a table of
+# training labels.
 _ON_CARDS: tuple[ControlName, ...] = ("lookup_table", "empty", "random_vector")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question that a reader has, its answer in a word, and the numbers behind it.
+    """A question, its grade, and the rows behind it.
 
-    `rows` are what a card shows. `more` is for those who want every control.
+    A card shows `rows`; RELEASE_CALIBRATION.md shows `more`, with every control, too.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Question:
 
 
 def questions(calibration: CurrentCalibration) -> list[Question]:
-    """The three, of which the first decides the label."""
+    """The three questions; the first decides the label."""
     given = grades(calibration)
     return [
         Question(
@@ -127,7 +127,7 @@ def _against(name: str, found: AgainstChance, control: str) -> Row:
 
 
 def _retrieved(found: CurrentRetrieval) -> Row:
-    """Against knowing the document; with one row per document, that says which row it is."""
+    """Top-1 compared with knowing the document, or with chance given one row per document."""
     chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
     alone = found.document_alone < 1
     baseline = found.document_alone if alone else found.chance
@@ -180,7 +180,7 @@ def _plain(calibration: CurrentCalibration, name: ControlName) -> Row:
 
 
 def _explained(name: str, fve: Fve) -> Row:
-    """Its difference takes failed rows as ties, so it is not that of the two."""
+    """FVE compared with the mean. Failed rows are ties in the difference only."""
     return Row(
         name,
         fve.value,
@@ -193,7 +193,7 @@ def _explained(name: str, fve: Fve) -> Row:
 
 
 def _error(calibration: CurrentCalibration) -> Row:
-    """Twice 1 - cosine, so that its difference is -2 times that of the plain cosines."""
+    """2 (1 - cosine), whose difference is -2 times that of the plain cosines."""
     mean = calibration.controls["predict_mean"]
     bounds = mean.interval
     return Row(

@@ -1,6 +1,6 @@
-"""What a pair reads, from arrays: rows, documents, tokens, or nothing.
+"""What explanations tell apart: rows, documents, tokens or nothing, computed from arrays.
 
-The basis of the label. `headline` publishes these numbers, and `benchmarks/labels.py` measures on
+The label rests on it. `headline` publishes the numbers, and `benchmarks/labels.py` measures on
 simulated pairs of known truth how often the level is wrong.
 """
 
@@ -27,7 +27,7 @@ _LAST_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 @dataclass(frozen=True)
 class Answers:
-    """What was asked and answered: N rows of width d.
+    """The activations and reconstructions of N rows of width d.
 
     Attributes:
         gold: [N, d] activations.
@@ -35,9 +35,9 @@ class Answers:
         empty: [d] the reconstruction from the empty text.
         mean: [d] mean of the reference set's unit activations.
         documents: [N].
-        texts: [N] what the AV said.
-        failed: [N] whether it said nothing that counts.
-        tokens: [N] the token that each activation was read at, or None where that is not known.
+        texts: [N] the explanations.
+        failed: [N] whether the explanation failed.
+        tokens: [N] the token of each activation, or None where it is not known.
     """
 
     gold: Vectors
@@ -51,15 +51,15 @@ class Answers:
 
 
 class Compared(Protocol):
-    """A difference with its interval, as an array gave it or as it is published."""
+    """A difference with its interval, computed or published."""
 
     @property
     def interval(self) -> Interval | None:
-        """None where there are too few documents, or too few different texts."""
+        """None with too few documents or too few different texts."""
 
 
 def above_zero(found: Compared | None) -> bool:
-    """Whether the comparison was made, and its whole interval lies above 0."""
+    """Whether the comparison was made and its whole interval is above 0."""
     return found is not None and found.interval is not None and found.interval[0] > TIE
 
 
@@ -72,7 +72,7 @@ def level(
     in_document: Compared | None,
     nearness: Compared,
 ) -> Level:
-    """What the explanations tell apart; each comparison holds when its interval lies above 0.
+    """What the explanations tell apart; a comparison holds when its interval is above 0.
 
     * format-only: the own text does not do better than texts of other documents, or the
       reconstruction is not nearer to its own activation than to others.
@@ -92,7 +92,7 @@ def level(
 
 
 def level_of(answers: Answers) -> Level:
-    """The level of arrays. A row whose explanation failed is a tie throughout."""
+    """The level, computed from arrays. A failed row is a tie in every comparison."""
     pairs = pair_contrasts(answers)
     return level(
         within=pairs.within,
@@ -105,39 +105,38 @@ def level_of(answers: Answers) -> Level:
 
 
 def pair_contrasts(answers: Answers) -> Contrasts:
-    """The own text against the texts of other rows, by cosines less `answers.mean`."""
+    """The own text compared with texts of other rows, by cosines less `answers.mean`."""
     documents, texts, failed = answers.documents, answers.texts, answers.failed
     return contrasts(*_compared(answers), documents, texts, failed, answers.tokens)
 
 
 def _compared(answers: Answers) -> tuple[Floats, Floats]:
-    """[N, d] centred activations, and what the AR read: the empty text where the own one failed."""
+    """[N, d] centred activations and reconstructions, of the empty text where a row failed."""
     read = np.where(answers.failed[:, np.newaxis], answers.empty, answers.real)
     return centred(answers.gold, answers.mean), centred(read, answers.mean)
 
 
 def last_token(text: str) -> str:
-    """The last word or punctuation mark of a text, which is read at its last token.
+    """The last word or punctuation mark of a text, which approximates its last token.
 
-    A word that several tokens make up counts as one: two rows that end in the same word end in the
-    same token. Case counts, as it does in tokens.
+    A word of several tokens counts as one. Case counts, as it does in tokens.
     """
     found = _LAST_TOKEN.findall(text)
     return found[-1] if found else ""
 
 
 def in_document(answers: Answers) -> Contrast | None:
-    """How often a text finds its own activation among those of its document.
+    """How often a text retrieves its own activation among those of its document.
 
-    The activations are scored by what the AR makes of a text beyond what it makes of the document's
-    texts on average: their centred cosines less each activation's mean over these texts. Without
-    that, activations near to every text of the document are found whatever the text says, and a
-    pair that tells rows apart by a little is not seen to. The control is knowing the document,
-    which finds one row of it; a tie is a miss. None with one row per document. Rows that failed
-    have no text, so the others are compared among themselves, and they count as the control.
+    The score of an activation is its centred cosine less its mean centred cosine over the texts of
+    the document. Without this correction some activations (hubs) are near to every text of the
+    document and are retrieved for any text, which hides small differences between rows. The control
+    is knowing the document, which retrieves one row of it. A tie is a miss. Failed rows have no
+    text: the others are compared among themselves, and a failed row counts as the control does.
+    None with one row per document.
 
-    Source: hubness is corrected so by CSLS (Conneau et al. 2018, arXiv 1710.04087), which takes
-    half of the mean of the k nearest texts off in its place. Here no k has to be chosen.
+    Source: CSLS (Conneau et al. 2018, arXiv 1710.04087) corrects hubness in this way, but subtracts
+    half of the mean over the k nearest texts. Here no k has to be chosen.
     """
     sizes = Counter(answers.documents)
     several = np.array([sizes[document] > 1 for document in answers.documents])
@@ -159,11 +158,11 @@ def in_document(answers: Answers) -> Contrast | None:
 
 
 def nearness(answers: Answers, found: Places) -> Contrast:
-    """The share of the other activations that are farther than the own one, against 0.5.
+    """The share of the other activations that are farther than the own one; chance is 0.5.
 
     Args:
         answers: of all rows.
-        found: the places of their own activations.
+        found: the ranks of their own activations.
     """
     others = found.candidates - 1
     shares: Floats = np.where(answers.failed, 0.5, (found.candidates - found.rank) / others)
@@ -173,7 +172,7 @@ def nearness(answers: Answers, found: Places) -> Contrast:
 def _against(
     values: Floats, chance: Floats, documents: Sequence[str], failed: npt.NDArray[np.bool_]
 ) -> Contrast:
-    """The mean of [N] values against that of [N] chances; no interval with few documents."""
+    """The mean of [N] values compared with [N] chances; no interval with few documents."""
     interval = None
     if len(set(documents)) >= MIN_DOCUMENTS_OF_INTERVAL:
         apart = values - chance

@@ -1,9 +1,10 @@
-"""Published evidence against what the published pair answers now: how alike, and whether it holds.
+"""Published evidence compared with new outputs of the published pair.
 
-The base decides whether the published activations are its own, at the end of the rows' texts. The
-AR is a function of its text, so its reconstructions of the published texts decide. The AV's text is
-decoded greedily, token after token: where precision or device differ, one token that comes out
-otherwise changes the rest. Its texts are counted, and decide by what the AR reads in them.
+Three things are compared: the stored activations with those that the base gives at the end of the
+rows' texts, the AR's reconstructions of the published texts, and the AV's explanations.
+Explanations are decoded greedily: under another precision or device one different token changes all
+that follow. So different explanations are counted, but they are compared by how well they
+reconstruct.
 """
 
 import math
@@ -12,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.explanation import Explanation
+from nla_release.evidence.parts import Evidence
 from nla_release.io.files import sha256_bytes
 from nla_release.statistics.clustered import t_quantile
 from nla_release.statistics.formulas import Floats, cosine_rows
@@ -21,7 +22,7 @@ from nla_release.statistics.formulas import Floats, cosine_rows
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a pair was run: what else than its files may change its answers."""
+    """How a pair was run: what may change its outputs apart from its files."""
 
     quantization: str | None
     dtype: str
@@ -40,7 +41,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far honest answers may lie from the published ones.
+    """How far the outputs of the same pair may differ from the published ones.
 
     `activation` bounds 1 - the cosine of a stored activation with the one that the base gives now.
     `cosine` bounds the change of a cosine with the activation, and 1 - the cosine of both
@@ -54,7 +55,7 @@ class Tolerance:
     texts: float
 
 
-# docs/how-to/verify.md has what an honest pair needs of these.
+# docs/how-to/verify.md reports the differences that were measured on unchanged pairs.
 EXACT = Tolerance(activation=0.005, cosine=0.001, loss=0.001, texts=0.1)
 ROUNDED = Tolerance(activation=0.02, cosine=0.02, loss=0.005, texts=0.5)
 OTHERWISE = Tolerance(activation=0.02, cosine=0.05, loss=0.01, texts=1.0)
@@ -62,7 +63,7 @@ REQUANTIZED = Tolerance(activation=0.1, cosine=0.2, loss=0.04, texts=1.0)
 
 
 def tolerance(recorded: Conditions, used: Conditions) -> Tolerance:
-    """The tolerance for answers under `used` of what was published under `recorded`."""
+    """The tolerance for outputs under `used`, compared with evidence recorded under `recorded`."""
     if recorded.quantization != used.quantization:
         return REQUANTIZED
     if recorded.dtype == used.dtype == "float32" and not used.quantization:
@@ -71,7 +72,7 @@ def tolerance(recorded: Conditions, used: Conditions) -> Tolerance:
 
 
 def choose_rows(evidence: Evidence, count: int, seed: int) -> list[int]:
-    """`count` positions of rows, or all, in order; the same for a seed on every machine."""
+    """The positions of `count` rows, or of all, chosen by the seed alone, in order."""
 
     def drawn(position: int) -> str:
         return sha256_bytes(f"{seed}\0{evidence.rows[position].id}".encode())
@@ -81,12 +82,12 @@ def choose_rows(evidence: Evidence, count: int, seed: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the pair answers now of n chosen rows.
+    """The new outputs of the pair for n chosen rows.
 
     `extracted` [n] are cosines of the stored activations with those that the base gives at the end
-    of the rows' texts, NaN where it was not asked: a row without a text, or with one too long.
-    `said` are the AV's explanations [n] of the activations, `heard` [n, d] what the AR reads in
-    them, and `read` by tensor [n, d] what it reads in the published texts; zeros without a text.
+    of the rows' texts, NaN for a row without a text or with one that is too long. `said` are the
+    AV's explanations [n] of the activations, `heard` [n, d] the reconstructions of these, and
+    `read` by tensor [n, d] the reconstructions of the published texts; zeros without a text.
     """
 
     extracted: Floats
@@ -97,7 +98,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Farthest:
-    """The largest of some differences, and the tensor and row that it is of."""
+    """The largest of some differences, with its tensor and row."""
 
     value: float
     tensor: str
@@ -106,14 +107,14 @@ class Farthest:
 
 @dataclass(frozen=True)
 class Remeasured:
-    """What measuring rows of published evidence again found.
+    """The result of measuring rows of published evidence again.
 
-    `extracted` counts activations that the base gave again; `activation` is the largest 1 - the
-    cosine of a stored one with it, None where there is none. `read` counts texts that the AR read
-    again. `cosine` is the largest change of a cosine with the
-    activation, `apart` the largest 1 - the cosine of both reconstructions. `published` and `again`
-    are mean cosines of the published explanations and of the new ones; `loss` is the mean of the
-    differences and `loss_at_least` the lower limit of its 95% interval, None for a single row.
+    `extracted` counts activations that the base computed again; `activation` is the largest 1 -
+    cosine with the stored one, None where there is none. `read` counts texts that the AR read
+    again. `cosine` is the largest change of a cosine with the activation, `apart` the largest 1 -
+    cosine of both reconstructions. `published` and `again` are mean cosines of the published and of
+    the new explanations; `loss` is the mean of the differences and `loss_at_least` the lower limit
+    of its 95% interval, None for a single row.
     """
 
     rows: int
@@ -135,23 +136,23 @@ class Remeasured:
 
     @property
     def activations_agree(self) -> bool:
-        """Whether no stored activation is shown to be another than the base's."""
+        """Whether every stored activation is within the tolerance of the base's."""
         return self.activation is None or self.activation.value <= self.tolerance.activation
 
     @property
     def ar_agrees(self) -> bool:
-        """Whether the AR reads in the published texts what was published."""
+        """Whether every reconstruction of a published text is within the tolerance."""
         return max(self.cosine.value, self.apart.value) <= self.tolerance.cosine
 
     @property
     def texts_agree(self) -> bool:
-        """Whether no more texts differ than may; one always may."""
+        """Whether no more explanations differ than the tolerance allows; one always may."""
         allowed = max(1, int(self.tolerance.texts * self.rows))
         return self.rows - self.texts_same <= allowed
 
     @property
     def texts_as_good(self) -> bool:
-        """Whether the published texts are not shown to reconstruct better than the AV's own."""
+        """Whether the published texts are not shown to reconstruct better than the new ones."""
         return self.loss_at_least is None or self.loss_at_least <= self.tolerance.loss
 
 
@@ -164,16 +165,16 @@ def compare_answers(
     *,
     trained: Conditions | None = None,
 ) -> Remeasured:
-    """Published rows against what the pair answers now.
+    """Compare published rows with new outputs of the pair.
 
     Args:
         evidence: what was published.
         rows: [n] positions of the rows that were measured again.
-        seed: what they were chosen by.
+        seed: by which they were chosen.
         used: how the pair was run now.
-        answers: what it answered.
-        trained: how it was run in training, when the activations may have been extracted so; as
-            the evidence records by default.
+        answers: its outputs.
+        trained: how it was run in training, where the activations may have been extracted so;
+            by default as the evidence records.
     """
     chosen = list(rows)
     allowed = tolerance(Conditions.of(evidence), used)

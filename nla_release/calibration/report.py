@@ -1,10 +1,10 @@
-"""The shape of `calibration.json`.
+"""The format of `calibration.json`.
 
-Format 2 adds diagnostics (`probes`), contamination, multiplicity, the label's rule. Format 3 adds
-centred cosines, contrasts over all pairs of rows, the energy of single dimensions, failures as a
-share, measured baselines of FVE, what the document alone gives, and grades; its intervals are
-clustered by document instead of resampled, and its labels have other names. What was not run is
-absent, and what cannot be computed is null or says why.
+Format 2 adds diagnostics (`probes`), contamination, multiplicity and the label's rule. Format 3
+adds centred cosines, contrasts over all pairs of rows, the energy of single dimensions, the share
+of failures, measured baselines of FVE, what knowing the document gives, and grades. Its intervals
+use the clustered variance instead of resampling, and its labels have other names. A diagnostic that
+did not run is absent; a number that cannot be computed is null or gives the reason.
 """
 
 from collections.abc import Iterator
@@ -44,11 +44,11 @@ ControlName = Literal[
     "predict_mean",
 ]
 CONTROL_NAMES: tuple[ControlName, ...] = get_args(ControlName)
-# Labels are optional in evidence; what the other controls need is in all of it.
+# Labels are optional in evidence; the other controls are always there.
 _EVERY_CONTROL = holds(
     *(name for name in CONTROL_NAMES if name not in ("gold_text", "lookup_table"))
 )
-# The mean scores 0 by definition once it is taken out.
+# The centred cosine of the mean itself is 0 by definition.
 _EVERY_CENTRED = holds(
     *(name for name in CONTROL_NAMES if name not in ("gold_text", "lookup_table", "predict_mean"))
 )
@@ -80,12 +80,12 @@ class EvidenceHashes(Strict):
 
 
 class Denominators(Strict):
-    """What was asked, and what became of it: ok + empty + truncated + unparsed = rows."""
+    """The number of rows by outcome: ok + empty + truncated + unparsed = rows."""
 
     rows: PositiveInt = Field(description="activations asked, the denominator of every mean")
     documents: PositiveInt = Field(description="documents that the activations come from")
     ok: NonNegativeInt = Field(description="rows with an explanation")
-    empty: NonNegativeInt = Field(description="rows where the AV said nothing")
+    empty: NonNegativeInt = Field(description="rows where the AV's output is empty")
     truncated: NonNegativeInt = Field(description="rows cut at the token limit")
     unparsed: NonNegativeInt = Field(description="rows whose output is not an explanation")
 
@@ -101,7 +101,7 @@ class CosineSummary(Strict):
 
 
 class CosineSurvivors(Strict):
-    """The same over rows with an explanation only: never a headline, since it forgets failures."""
+    """The same over rows with an explanation only, for reference: it leaves out failures."""
 
     mean: Cosine | None = Field(description="null when every row failed")
     n: NonNegativeInt = Field(description="rows with an explanation")
@@ -120,7 +120,7 @@ class Mse(Strict):
 
 
 class ReferenceSet(Strict):
-    """The training activations that the baselines are frozen on."""
+    """The training activations that the baselines are computed from."""
 
     sha256: Sha256 = Field(description="of their file")
     rows: PositiveInt = Field(description="activations in it")
@@ -133,7 +133,7 @@ class ReferenceSet(Strict):
 
 
 class DimensionShare(Strict):
-    """What one coordinate of the activations holds."""
+    """The energy of one coordinate of the activations."""
 
     dimension: NonNegativeInt = Field(description="index of the coordinate")
     energy: Proportion = Field(description="share of the unit activations' squared length, mean")
@@ -143,7 +143,7 @@ class DimensionShare(Strict):
 
 
 class Energy(Strict):
-    """Whether few directions hold most of every activation; plain cosines say little then."""
+    """Whether few directions hold most of the energy; plain cosines then say little."""
 
     dimensions: list[DimensionShare] = Field(min_length=1, description="the largest, largest first")
     mean_direction: Proportion = Field(
@@ -166,10 +166,10 @@ class Centred(Strict):
 
 
 class PairContrast(Strict):
-    """Two arms' mean scores over the rows that have both; a failed row is a tie at 0.
+    """Mean scores of two arms over the rows that have both; a failed row is a tie at 0.
 
-    Failed rows are not to flatter the others: the interval reaches down to where it lies with as
-    many of the best rows taken as ties.
+    Failed rows must not make the others look better: the lower end of the interval is also computed
+    with as many of the best rows as ties, and the lower one is given.
     """
 
     first: Cosine = Field(description="mean score of the first arm")
@@ -183,7 +183,7 @@ class PairContrast(Strict):
 
 
 class Contrasts(Strict):
-    """A row's own text against the texts of other rows, over all pairs of rows."""
+    """A row's own text compared with the texts of other rows, over all pairs of rows."""
 
     within: PairContrast | None = Field(
         description="own text - texts of the other rows of its document; null when no row has one"
@@ -199,7 +199,7 @@ class Contrasts(Strict):
 
 
 class Fve(Strict):
-    """Fraction of variance explained; the denominator belongs to its name."""
+    """Fraction of variance explained, with its denominator."""
 
     value: Number | None = Field(description="null when the reference set does not vary")
     interval: Interval
@@ -224,7 +224,7 @@ class Fve(Strict):
 
 
 class Retrieval(Strict):
-    """How often a reconstruction is closest to its own activation among all of them.
+    """How often a reconstruction is nearest to its own activation among all of them.
 
     By centred cosine in format 3, by plain cosine before.
     """
@@ -264,7 +264,7 @@ class Retrieval(Strict):
 
 
 class Diversity(Strict):
-    """Whether the AV says different things; a collapsed one repeats itself."""
+    """How different the explanations are; a collapsed AV repeats itself."""
 
     distinct_explanations: NonNegativeInt = Field(description="different texts")
     distinct_prefixes_60: NonNegativeInt = Field(description="different first 60 characters")
@@ -272,7 +272,7 @@ class Diversity(Strict):
 
 
 class InjectionCounts(Strict):
-    """Whether what is injected changes what is said, over rows with an explanation."""
+    """Whether the injected vector changes the explanation, over rows with an explanation."""
 
     random_vector_same_text: NonNegativeInt = Field(
         description="rows explained word for word as a random direction is"
@@ -284,7 +284,7 @@ class InjectionCounts(Strict):
 
 
 class Grades(Strict):
-    """How good the pair is, in three answers that the label's sentence gives numbers for."""
+    """How good the pair is, in three grades."""
 
     reads_text: Grade = Field(
         description="whether the AR reads its text: yes, the own text does better than texts of"
@@ -311,7 +311,7 @@ class Label(Strict):
 
 
 class _Probes(Strict):
-    """One report per diagnostic that ran. Those that all evidence allows always do."""
+    """One report per diagnostic that ran. Those that need no run of the pair always do."""
 
     def of(self, records: type[_Report]) -> _Report | None:
         """The report of this class; None where its diagnostic did not run or is inconclusive."""
@@ -381,7 +381,7 @@ class Calibration(Strict):
 
     @classmethod
     def read(cls, path: Path) -> "Calibration":
-        """A `calibration.json`; a `CurrentCalibration` when it is of the current format.
+        """Read a `calibration.json`; a `CurrentCalibration` where it is of the current format.
 
         Raises:
             InputError: missing, or not JSON.
@@ -402,23 +402,23 @@ class Calibration(Strict):
         return dump_json(self._document())
 
     def leaves(self) -> dict[str, Any]:
-        """Its numbers and words by dotted name, such as `controls.shuffled.mean`."""
+        """Its values by dotted name, such as `controls.shuffled.mean`."""
         return dict(_leaves(self._document()))
 
     def _document(self) -> dict[str, Any]:
-        """What was given, and no more: an older format stays as it was written."""
+        """The given fields only, so that an older format stays as it was written."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class CurrentRetrieval(Retrieval):
-    """With what format 3 adds."""
+    """Retrieval with the fields that format 3 requires."""
 
     document_alone: Proportion
     percentile: AgainstChance
 
 
 class CurrentCalibration(Calibration):
-    """A calibration of the current format, which has every block. Only these are rendered."""
+    """A calibration of format 3, which has every block. Only these are rendered."""
 
     schema_: Literal[3] = Field(alias="schema")
     retrieval: CurrentRetrieval

@@ -22,7 +22,7 @@ _RIGHT = ("value", "difference", "n")
 
 @dataclass(frozen=True)
 class Table:
-    """One diagnostic: its numbers, each next to its control, and what follows from them."""
+    """One diagnostic: its rows, each with its control, and its sentences."""
 
     title: str
     meaning: str
@@ -31,14 +31,14 @@ class Table:
 
 
 def measured(probes: Probes) -> Iterator[tuple[Diagnostic[Any], Any]]:
-    """Each diagnostic that gives numbers, with its report."""
+    """Each diagnostic with numbers, and its report."""
     for each in registered():
         if isinstance(report := getattr(probes, each.key), each.records):
             yield each, report
 
 
 def tables(probes: Probes) -> list[Table]:
-    """One per diagnostic that gives numbers."""
+    """One table per diagnostic with numbers."""
     return [
         Table(
             each.title.capitalize(),
@@ -51,7 +51,7 @@ def tables(probes: Probes) -> list[Table]:
 
 
 def without_numbers(probes: Probes, quoted: Callable[[str], str] = str) -> list[str]:
-    """Which diagnostics give no number, each with its reason as `quoted` writes it."""
+    """The diagnostics without numbers, each with its reason as `quoted` writes it."""
     why: dict[str, list[str]] = {}
     absent = []
     for each in registered():
@@ -68,7 +68,7 @@ def without_numbers(probes: Probes, quoted: Callable[[str], str] = str) -> list[
 
 
 def rankings(probes: Probes) -> dict[str, Ranking]:
-    """Every ranking, by what was retrieved."""
+    """Every ranking, by name."""
     return {
         name: ranking
         for each, report in measured(probes)
@@ -77,7 +77,7 @@ def rankings(probes: Probes) -> dict[str, Ranking]:
 
 
 def calibration_table(calibration: CurrentCalibration) -> str:
-    """Aligned lines, without a final newline."""
+    """The calibration as aligned text, without a final newline."""
     asked = questions(calibration)
     measured = tables(calibration.probes)
     blocks = iter(_blocks([each.rows for each in asked]))
@@ -96,13 +96,13 @@ def calibration_table(calibration: CurrentCalibration) -> str:
 
 
 def _known_and_tried(calibration: CurrentCalibration) -> list[str]:
-    """What was compared with the training texts, and how often what was measured."""
+    """The comparison with the training texts, and how often the pair was measured."""
     said = [contamination_sentence(calibration.contamination)]
     return said + ([tried_sentence(it)] if (it := calibration.multiplicity) else [])
 
 
 def denominators_line(denominators: Denominators) -> str:
-    """What was asked and what became of it, on one line."""
+    """The number of activations by outcome, on one line."""
     return (
         f"{count(denominators.rows, 'activation')}: {denominators.ok} explained,"
         f" {denominators.empty} empty, {denominators.truncated} truncated,"
@@ -111,7 +111,7 @@ def denominators_line(denominators: Denominators) -> str:
 
 
 def _blocks(tables: list[list[Row]]) -> list[list[str]]:
-    """Each table as lines, of the same column widths."""
+    """Each table as lines, all with the same column widths."""
     cells = [[HEADER, *(row.cells for row in rows)] if rows else [] for rows in tables]
     every = [line for table in cells for line in table] or [HEADER]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]

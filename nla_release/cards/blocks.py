@@ -15,7 +15,6 @@ from typing import Any
 
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.contamination import contamination_sentence
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.label import CONDITIONS, clauses
 from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
@@ -26,6 +25,7 @@ from nla_release.cards.sentences import limitations, shown
 from nla_release.diagnostics.ceiling import Ceiling
 from nla_release.diagnostics.text_controls import TextControls
 from nla_release.errors import InputError
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.runs import Headline, RunLog, Started, shown_runs
 from nla_release.history.addenda import Addendum, addenda_block, addendum_block
 from nla_release.history.log import Entry

@@ -21,12 +21,12 @@ from nla_release.calibration.comparison import (
     side_by_side,
 )
 from nla_release.calibration.comparison_text import comparison_markdown
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured, read_measured, sidecar_facts
 from nla_release.calibration.report import Calibration
 from nla_release.cards.inputs import Inputs
 from nla_release.contract.sidecar import Sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, one_line
+from nla_release.evidence.parts import Evidence
 from nla_release.history.log import read_history, read_log
 from nla_release.io.files import read_json
 from nla_release.io.schema import parse

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from nla_release.adapter.training_log import Step, judge
 from nla_release.calibration.comparison import Version
-from nla_release.calibration.evidence_folder import Condition, Evidence
 from nla_release.calibration.questions import Question, questions
 from nla_release.calibration.report import Calibration, CurrentCalibration, Retrieval
 from nla_release.calibration.tables import rankings
@@ -30,6 +29,7 @@ from nla_release.cards.plot import (
 )
 from nla_release.contract.sidecar import Role
 from nla_release.evidence.controls import CONTROLS, centred_cosines
+from nla_release.evidence.parts import Condition, Evidence
 from nla_release.statistics.blocks import Ranking
 from nla_release.statistics.formulas import Floats
 from nla_release.statistics.row import Row

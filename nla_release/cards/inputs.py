@@ -14,7 +14,7 @@ from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import Evidence, read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.contract.pairing import disagreements
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
@@ -26,6 +26,7 @@ from nla_release.contract.sidecar import (
     read_sidecar,
 )
 from nla_release.errors import EvidenceError, InputError, PairError
+from nla_release.evidence.parts import Evidence
 from nla_release.io.files import read_json, refuse_links, sha256_file
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES, Release

@@ -11,7 +11,6 @@ from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.cache import base_facts
 from nla_release.base_model.facts import FILE_NAME as BASE_NAME
 from nla_release.base_model.facts import BaseFacts, dump_base_facts
-from nla_release.calibration.evidence_folder import evidence_files
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.compared import compared, released
 from nla_release.cards.documents import (
@@ -32,7 +31,12 @@ from nla_release.cards.plot import Plot
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
+<<<<<<< HEAD
 from nla_release.errors import ConfigError, RefusedError
+=======
+from nla_release.errors import RefusedError
+from nla_release.evidence.parts import evidence_files
+>>>>>>> 716e215e (evidence, calibration: say in plain terms what is read, checked and computed)
 from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import (
     Addendum,

@@ -7,11 +7,12 @@ import click
 
 from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import Evidence, read_evidence, record_attempts
+from nla_release.calibration.evidence_folder import read_evidence, record_attempts
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import output
 from nla_release.errors import ConfigError
+from nla_release.evidence.parts import Evidence
 from nla_release.gate.hygiene import unpublishable
 from nla_release.history.evidence_update import Added, add_evidence, restore_evidence
 from nla_release.io.files import write_atomic

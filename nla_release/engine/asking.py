@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.explanation import Explanation
 from nla_release.diagnostics.model import Plan, Texts
 from nla_release.engine.activations import Activations
@@ -17,6 +16,7 @@ from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import explanation
 from nla_release.engine.encoder import Encoder
 from nla_release.engine.memory import Floats, Memory
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import ProbeName, ProbeRecord, Setting, VectorCondition
 from nla_release.io.files import dump_json, sha256_bytes
 from nla_release.io.log import log

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.contract.explanation import Explanation
 from nla_release.diagnostics.model import Texts, text_or_none
 from nla_release.engine.activations import Activations
 from nla_release.engine.memory import Floats, Memory
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row, Verbalization
 
 

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
 from nla_release.base_model.source import HubOptions
-from nla_release.calibration.evidence_folder import VECTORS_NAME
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
 from nla_release.errors import DataError, EnvironmentProblem, PairError, one_line
+from nla_release.evidence.parts import VECTORS_NAME
 from nla_release.hub_client.client import reading_client
 from nla_release.release.folder import ROLES
 

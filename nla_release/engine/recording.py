@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import RUNS_NAME, Evidence
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.provenance import now
 from nla_release.errors import NothingCheckedError
+from nla_release.evidence.parts import Evidence
+from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import Asked, Ended, Headline, Line, RunLog, Started, read_runs
 from nla_release.io.files import write_atomic
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.remeasured import (
     Answers,
     Conditions,
@@ -23,6 +22,7 @@ from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name
 from nla_release.errors import ConfigError
 from nla_release.evidence.controls import row_texts
+from nla_release.evidence.parts import Evidence
 from nla_release.io.log import log
 
 

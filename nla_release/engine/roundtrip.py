@@ -8,12 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nla_release.calibration.evidence_folder import (
-    Evidence,
-    check_replaceable,
-    read_evidence,
-    write_evidence,
-)
+from nla_release.calibration.evidence_folder import check_replaceable, read_evidence, write_evidence
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import Plan, Seen
@@ -40,6 +35,7 @@ from nla_release.engine.provenance import now, run_inputs
 from nla_release.engine.recording import Recording
 from nla_release.errors import NlaReleaseError
 from nla_release.evidence.controls import SHUFFLE, other_rows
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import (
     ProbeName,
     Row,

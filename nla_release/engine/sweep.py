@@ -14,12 +14,7 @@ import numpy.typing as npt
 
 import nla_release
 from nla_release.adapter.stack import stack
-from nla_release.calibration.evidence_folder import (
-    Evidence,
-    check_replaceable,
-    read_evidence,
-    write_evidence,
-)
+from nla_release.calibration.evidence_folder import check_replaceable, read_evidence, write_evidence
 from nla_release.contract.explanation import Explanation
 from nla_release.contract.prompt import check_suffix
 from nla_release.contract.sidecar import Sidecar, read_sidecar
@@ -38,7 +33,7 @@ from nla_release.engine.provenance import (
 from nla_release.engine.reconstructor import Reconstructor
 from nla_release.errors import ConfigError, NlaReleaseError, PairError
 from nla_release.evidence.controls import row_texts
-from nla_release.evidence.parts import Vectors
+from nla_release.evidence.parts import Evidence, Vectors
 from nla_release.evidence.records import RunFacts
 from nla_release.io.files import make_folder
 from nla_release.io.log import log

@@ -29,7 +29,7 @@ Answer = Condition | TextCondition | Literal["predict_mean"]
 
 @dataclass(frozen=True)
 class ControlKind:
-    """What a control is called wherever it is shown, and what it takes out."""
+    """How a control is called wherever it is shown, and what it removes from the score."""
 
     words: str
     takes_out: str
@@ -63,10 +63,10 @@ _WITHOUT_OWN_TEXT = frozenset({"shuffled", "random_vector", "zero_vector"})
 
 
 def reconstructions(evidence: Evidence, name: Answer) -> npt.NDArray[np.float32]:
-    """[N, d] the AR's answers under a condition, or the mean that is always the same answer.
+    """[N, d] the AR's reconstructions under a condition, or the reference mean for all rows.
 
-    Zeros, which score 0, remain where the row's own explanation failed and the condition is made
-    of it: there the real one scores 0 too.
+    A row without an explanation keeps zeros, which score 0, in conditions made from its own
+    explanation: the real score is 0 there too.
     """
     if name == "predict_mean":
         mean = evidence.vectors["reference_mean"]
@@ -83,37 +83,37 @@ def cosines(evidence: Evidence, name: Answer) -> Floats:
 
 
 def centred_cosines(evidence: Evidence, name: Answer) -> Floats:
-    """[N] cosines of what unit activations and reconstructions have beyond the reference mean.
+    """[N] cosines of unit vectors less the reference mean.
 
-    Where the row's own explanation failed it is 0 in every condition: a tie.
+    A row without an explanation has 0 in every condition: a tie.
     """
     found = between(evidence, evidence.vectors["gold"], reconstructions(evidence, name), FORMAT_3)
     return np.where(evidence.failed("real"), 0.0, found)
 
 
 def scores(evidence: Evidence, name: Answer, measures: Measures) -> Floats:
-    """[N] what a diagnostic compares: centred cosines, or plain ones before format 3."""
+    """[N] the cosines that a diagnostic compares: centred, or plain before format 3."""
     return centred_cosines(evidence, name) if measures.clustered else cosines(evidence, name)
 
 
 def between(evidence: Evidence, gold: Vectors, read: Vectors, measures: Measures) -> Floats:
-    """[n] the same of any activations [n, d] and reconstructions [n, d]."""
+    """[n] the same for any activations [n, d] and reconstructions [n, d]."""
     return cosine_rows(gold, read, centre(evidence, measures))
 
 
 def all_places(evidence: Evidence, measures: Measures) -> Places:
-    """Where each reconstruction places its own activation among all, by the same."""
+    """The ranks of the own activations among all, by the same cosines."""
     return evidence.places if measures.clustered else evidence.plain_places
 
 
 def centre(evidence: Evidence, measures: Measures) -> Floats | None:
-    """[d] what unit vectors are compared without: the reference mean, nothing before format 3."""
+    """[d] the reference mean, which unit vectors are compared without; None before format 3."""
     mean: Floats = evidence.vectors["reference_mean"].astype(np.float64)
     return mean if measures.clustered else None
 
 
 def row_texts(evidence: Evidence) -> dict[str, list[str | None]]:
-    """The texts of the tensors `[N, d]` that hold a reconstruction per row."""
+    """The text of each row, by tensor `[N, d]` of reconstructions."""
     rows, zero = evidence.rows, evidence.run.zero_vector
     explained = {row.id: row.explanation if row.status == "ok" else None for row in rows}
     random = [row.random_vector for row in rows]
@@ -133,7 +133,7 @@ def row_texts(evidence: Evidence) -> dict[str, list[str | None]]:
 
 
 def failures(evidence: Evidence, name: Answer) -> int:
-    """Rows where the condition had no text."""
+    """The number of rows where the condition had no text."""
     return 0 if name == "predict_mean" else int(evidence.failed(name).sum())
 
 
@@ -142,20 +142,21 @@ def has(evidence: Evidence, name: Answer) -> bool:
     return name == "predict_mean" or name in evidence.vectors
 
 
-# The rule's name in run.json.
+# The name of the shuffle's rule in run.json.
 SHUFFLE: Literal["v2"] = "v2"
 
 
 def other_rows(documents: Sequence[str], seed: int) -> list[int]:
-    """For each row, the row whose explanation stands in for its own: one of another document.
+    """For each row, the row whose explanation replaces its own: one of another document.
 
     Rows are laid out document by document, in a random order, and shifted by the largest
-    document's size. Where one document holds more than half of all rows, some would still meet
-    their own; those get any row of another. A single document can only offer its other rows.
+    document's size. Where one document holds more than half of all rows, some rows would still get
+    one of their own document; these get a random row of another. With a single document, the
+    other row is of the same document.
 
     Args:
         documents: [N] the document of each row, in the order of the data.
-        seed: of numpy's legacy generator, whose stream is frozen (NEP 19).
+        seed: for numpy's legacy generator, whose stream is frozen (NEP 19).
     """
     random = np.random.RandomState(seed)
     names, labels, counts = np.unique(documents, return_inverse=True, return_counts=True)
@@ -171,12 +172,12 @@ def other_rows(documents: Sequence[str], seed: int) -> list[int]:
 
 
 def check_shuffle(path: Path, rows: Sequence[Row], run: Run) -> None:
-    """Each row's other row is there, is of another document, and is the one of the rule.
+    """Check that each row's other row exists, is of another document, and follows the rule.
 
-    Older runs name no rule, and theirs cannot be worked out.
+    Older runs name no rule; theirs cannot be computed again.
 
     Raises:
-        EvidenceError: it is not; the message names the line.
+        EvidenceError: a row fails the check; the message names the line.
     """
     by_id = {row.id: row for row in rows}
     documents = [row.document for row in rows]
@@ -185,7 +186,9 @@ def check_shuffle(path: Path, rows: Sequence[Row], run: Run) -> None:
         where = f"{path} line {position + 1}"
         source = by_id.get(row.shuffled_from)
         if source is None:
-            raise EvidenceError(f"{where}: shuffled_from {row.shuffled_from!r} is no row's id")
+            raise EvidenceError(
+                f"{where}: shuffled_from {row.shuffled_from!r} is not the id of a row"
+            )
         if source.status != row.shuffled_status:
             raise EvidenceError(
                 f"{where}: shuffled_status is {row.shuffled_status}, but row {source.id!r}"
@@ -194,7 +197,7 @@ def check_shuffle(path: Path, rows: Sequence[Row], run: Run) -> None:
         if source.document == row.document and len(set(documents)) > 1:
             raise EvidenceError(
                 f"{where}: shuffled_from {source.id!r} is of the same document"
-                f" {row.document!r}, which is no control"
+                f" {row.document!r}, so it is not a control"
             )
         if ruled and row.shuffled_from != ruled[position]:
             raise EvidenceError(

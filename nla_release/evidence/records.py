@@ -1,6 +1,6 @@
-"""What the evidence folder holds: a `Row` per line of `rows.jsonl`, a `Run` in `run.json`.
+"""The records of the evidence folder: the lines of `rows.jsonl`, and `run.json`.
 
-Format 2 adds what diagnostics leave, each part only when its diagnostic ran; format 1 has none.
+Format 2 adds the records of diagnostics, each only when its diagnostic ran.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -21,7 +21,7 @@ from nla_release.io.schema import Strict
 
 
 def _encodable(text: str) -> str:
-    """JSON can spell half a surrogate pair, which no file can then hold as UTF-8."""
+    """Refuse half a surrogate pair, which JSON can spell and UTF-8 cannot encode."""
     text.encode()
     return text
 
@@ -41,14 +41,13 @@ NOT_FROM_THE_EXPLANATION: tuple[TextCondition, ...] = ("source_text", "lookup_ta
 # The row's own vector, injected at another scale than the sidecar's.
 VectorCondition = Literal["half_scale", "double_scale"]
 
-# Diagnostics, under the name that run.json and release.yaml have for them. The comparison with the
-# training documents is asked for in the same way.
+# The comparison with the training documents is recorded like a diagnostic.
 if TYPE_CHECKING:
     ProbeName = str
 else:
     ProbeName = Literal[(*DIAGNOSTICS, "contamination")]
 
-# What format 1 does not know, in a row and in a run.
+# Fields of a row and of a run that format 1 does not have.
 _ROW_PARTS = frozenset({"texts", "spoken", "claims"})
 _RUN_PARTS = frozenset(
     {"probes", "training", "attempts", "layer", "shuffle", "run_id", "shingles_sha256", "lookup"}
@@ -56,7 +55,7 @@ _RUN_PARTS = frozenset(
 
 
 class Verbalization(Strict):
-    """What the AV said for one vector: the explanation is empty unless the status is ok."""
+    """The AV's output for one vector; the explanation is empty unless the status is ok."""
 
     explanation: Text
     status: Status
@@ -68,15 +67,15 @@ class Verbalization(Strict):
 
 
 class Row(Strict):
-    """One activation: its source text, what the AV said for it, and what its controls were.
+    """One activation: its source text, the AV's output for it, and its controls.
 
-    `shuffled_from` is the id of the row whose explanation stood in for this row's own, one of
-    another document whenever there is one.
+    `shuffled_from` is the id of the row whose explanation replaced this row's own in the shuffled
+    control, a row of another document whenever there is one.
 
-    `texts` are what the AR read for this row under each condition, empty where it is made from an
-    explanation and there was none; of these `lookup_table` is the label of the nearest training
-    activation. `spoken` is what the AV said of this row's vector at another
-    scale; `claims` are the parts of the explanation, in order.
+    `texts` are the texts that the AR read for this row under each condition. A text made from the
+    explanation is empty where there is none; `lookup_table` is the label of the nearest training
+    activation. `spoken` is the AV's output for the row's vector at another scale; `claims` are the
+    parts of the explanation, in order.
     """
 
     id: Name
@@ -95,12 +94,12 @@ class Row(Strict):
 
     @property
     def probed_claims(self) -> list[str]:
-        """The claims that can be left out one at a time: a single one leaves nothing behind."""
+        """The claims that are left out one at a time; none where there are fewer than two."""
         return self.claims if len(self.claims) > 1 else []
 
     @property
     def parts_of_format_2(self) -> list[str]:
-        """The fields that are there and that format 1 does not know."""
+        """The given fields that format 1 does not have."""
         return sorted(self.model_fields_set & _ROW_PARTS)
 
     @model_validator(mode="after")
@@ -115,7 +114,7 @@ class Row(Strict):
                     raise ValueError("texts.source_text is not the row's text")
             elif condition == "lookup_table":
                 if not text.strip():
-                    raise ValueError("texts.lookup_table is empty: every row has a nearest label")
+                    raise ValueError("texts.lookup_table is empty; every row has a nearest label")
             elif bool(text.strip()) != (self.status == "ok"):
                 raise ValueError(
                     f"texts.{condition} is {text[:40]!r} with status {self.status};"
@@ -129,8 +128,8 @@ class Row(Strict):
 class Base(Strict):
     """The base model, as it was loaded.
 
-    `local_files` are the sha256 of configuration and weights when a local copy took the place of
-    the Hub's `revision`, so that anyone can tell whether the copy was faithful.
+    `local_files` are the sha256 of configuration and weights when a local copy was used instead of
+    the Hub's `revision`, so that anyone can check the copy.
     """
 
     id: Name
@@ -139,9 +138,9 @@ class Base(Strict):
 
 
 class Evaluation(Strict):
-    """The held-out activations: hash of their file, how many were asked, of how many documents.
+    """The held-out activations: hash of their file, rows measured, and documents they come from.
 
-    `available` is how many the file holds; null in evidence from before it was recorded.
+    `available` is the number of rows in the file; null in older evidence.
     """
 
     sha256: Sha256
@@ -159,14 +158,14 @@ class Reference(Strict):
 
 
 class Precision(Strict):
-    """How the base's weights were held."""
+    """The precision of the base's weights."""
 
     quantization: Quantization | None
     dtype: Dtype
 
 
 class Injection(Strict):
-    """Where and how the activation entered the AV; `scale` is the L2 norm injected."""
+    """Where and how the activation was injected; `scale` is its L2 norm there."""
 
     site: Literal["embedding"]
     op: Literal["replace"]
@@ -182,10 +181,10 @@ class Decoding(Strict):
 
 
 class ProbeRecord(Strict):
-    """One diagnostic: its settings, and what it cost beyond the base run and those before it.
+    """One diagnostic: its settings, and its cost in addition to the rest of the run.
 
-    `av_vectors` and `ar_texts` are what the AV explained and the AR read for it alone, in
-    `seconds`. A diagnostic that could not run says why in `skipped`, and cost nothing.
+    `av_vectors` and `ar_texts` count the vectors and texts of this diagnostic alone, which took
+    `seconds`. A diagnostic that could not run gives the reason in `skipped`, and has no cost.
     """
 
     name: ProbeName
@@ -203,12 +202,12 @@ class ProbeRecord(Strict):
 
 
 class TrainingOverlap(Strict):
-    """The evaluation data against the documents that the pair was trained on.
+    """Which evaluation data is also in the list of training documents.
 
-    `sha256` is of the list of training documents, `documents` its length. `ids_overlapping` are the
-    evaluation's documents whose id stands in it, `texts_overlapping` the ids of rows whose document
-    has the text of one in it. `texts_compared` is how many rows are of a document whose whole text
-    was known and compared; null in evidence from before it was recorded.
+    `sha256` is that of the list, `documents` its length. `ids_overlapping` are the evaluation's
+    documents with an id in the list, `texts_overlapping` the ids of rows whose document has a text
+    in the list. `texts_compared` counts the rows whose whole document was known and compared; null
+    in older evidence.
     """
 
     sha256: Sha256
@@ -219,23 +218,23 @@ class TrainingOverlap(Strict):
 
 
 class Lookup(Strict):
-    """The training rows whose labels the lookup table gives: hash of their file, how many rows."""
+    """The labelled training rows of the lookup table: hash of their file, and their number."""
 
     sha256: Sha256
     rows: PositiveInt
 
 
 class RunFacts(Strict):
-    """What a run knows of itself before its files are written.
+    """The settings and results of a run, without the hashes of the evidence files.
 
     `files` maps each file of the pair, such as `av/adapter_model.safetensors`, to its sha256.
-    `training` is null when nothing was compared; the record "contamination" says why.
-    `attempts` is how many checkpoints or settings were tried before this one, itself included.
-    `layer` is K, the block whose output the activations are; null in evidence from before it was
-    recorded. `shuffle` is the rule that `shuffled_from` follows, `nla_release.evidence.controls`;
-    null in evidence from before there was one. `run_id` is the run's in `runs.jsonl`, null in
-    evidence from before runs were recorded. `shingles_sha256` is of training_shingles.safetensors
-    and `lookup` says which labels `texts.lookup_table` are; null where there are none.
+    `training` is null when nothing was compared; the record "contamination" gives the reason.
+    `attempts` is the number of checkpoints or settings that were tried, this one included.
+    `layer` is K, the block whose output the activations are. `shuffle` is the rule that
+    `shuffled_from` follows, in `nla_release.evidence.controls`. `run_id` is the id of the run in
+    `runs.jsonl`. These three are null in older evidence. `shingles_sha256` is the hash of
+    training_shingles.safetensors, and `lookup` identifies the labels of `texts.lookup_table`; null
+    where there are none.
     """
 
     schema_: Literal[1, 2] = Field(alias="schema")
@@ -279,7 +278,7 @@ class RunFacts(Strict):
 
 
 class Run(RunFacts):
-    """`run.json`: the facts, and the hashes of the two files beside it."""
+    """`run.json`, with the hashes of the two other files."""
 
     rows_sha256: Sha256
     vectors_sha256: Sha256

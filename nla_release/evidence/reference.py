@@ -1,8 +1,8 @@
-"""The training activations' mean direction: what a pair has to beat without reading anything.
+"""The mean direction of the training activations, the baseline that needs no text.
 
 `reference.safetensors` holds one tensor, `mean` `[d_model]` float32: the mean of the training
-activations' unit vectors. Its metadata are texts: `rows` (how many activations), `sha256` (of the
-file they are from) and, where it is known, `activation_mean` (their mean L2 norm).
+activations' unit vectors. Its metadata are strings: `rows` (number of activations), `sha256` (of
+their file) and, where known, `activation_mean` (their mean L2 norm).
 """
 
 import math
@@ -20,7 +20,7 @@ from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer, write_at
 
 FILE_NAME = "reference.safetensors"
 
-# What every message about missing or foreign data ends with.
+# The hint of every message about missing or wrong data.
 MAKE_DATA = (
     "`nla-release data HELD_OUT --training TRAINING` makes both files from your own activations;"
     " docs/how-to/own-data.md describes them"
@@ -46,10 +46,10 @@ class Reference:
 
 
 def read_reference(path: Path, d_model: int) -> Reference:
-    """The reference in a file.
+    """Read a reference.
 
     Raises:
-        DataError: missing, damaged, of another width, or without its record of rows and data.
+        DataError: missing, damaged, of another width, or without metadata.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist, or is not a regular file", hint=MAKE_DATA)

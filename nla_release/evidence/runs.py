@@ -1,9 +1,9 @@
-"""`runs.jsonl`: every round trip that was started, and what became of it.
+"""`runs.jsonl`: every round trip that was started, and how it ended.
 
-A line says that a run started, with all that its numbers depend on, or how it ended. A run that
-was interrupted and continued has one start and several ends. Nothing removes a line, so that who
-measured until the numbers were good has to say so. The log is its author's: nothing proves that it
-is complete.
+A line records that a run started, with everything its numbers depend on, or how it ended. A run
+that was interrupted and continued has one start and several ends. Lines are only added, so repeated
+measurements of one pair stay visible. The log is kept by the author: nothing proves that it is
+complete.
 """
 
 import json
@@ -32,16 +32,16 @@ _FULL = "the log of runs is full: move evidence/ away, and say so in a note"
 
 
 class Asked(Strict):
-    """How many were asked, of how many that the data holds."""
+    """How many were measured, of how many in the data."""
 
-    asked: PositiveInt = Field(description="how many were asked")
+    asked: PositiveInt = Field(description="how many were measured")
     available: PositiveInt | None = Field(
-        default=None, description="how many the data holds; null where that was not recorded"
+        default=None, description="how many the data holds; null where not recorded"
     )
 
 
 class Headline(Strict):
-    """What a finished run found. Own, same document and others are centred cosines."""
+    """The main results of a finished run; all but `cosine` are centred cosines."""
 
     cosine: Cosine
     own: Cosine | None = None
@@ -51,7 +51,7 @@ class Headline(Strict):
 
 
 class Started(Strict):
-    """A run began: what its numbers depend on.
+    """A run started: everything its numbers depend on.
 
     `inputs` are the sha256 of the held-out activations (`data`), the reference, and each file of
     the pair, such as `av/adapter_model.safetensors`.
@@ -75,10 +75,10 @@ class Started(Strict):
 
 
 class Ended(Strict):
-    """What became of a run.
+    """How a run ended.
 
-    `restored`: the evidence of an earlier run was put back; `run` is null where it is of a run from
-    before there was a log.
+    `restored`: the evidence of an earlier run was put back; `run` is null where that run is older
+    than the log.
     """
 
     event: Literal["finished", "interrupted", "failed", "restored"]
@@ -90,14 +90,14 @@ class Ended(Strict):
 
     @property
     def left_evidence(self) -> bool:
-        """Whether evidence/ was this run's after it."""
+        """Whether evidence/ was of this run afterwards."""
         return self.event in ("finished", "restored")
 
     @model_validator(mode="after")
     def _names_its_evidence(self) -> "Ended":
         named = {each is not None for each in (self.rows_sha256, self.vectors_sha256)}
         if named != {self.left_evidence}:
-            raise ValueError(f"{self.event} and the hashes of evidence do not go together")
+            raise ValueError(f"{self.event} and the hashes of evidence contradict each other")
         if self.run is None and self.event != "restored":
             raise ValueError(f"{self.event} names no run")
         return self
@@ -108,7 +108,7 @@ Line = Started | Ended
 
 @dataclass(frozen=True)
 class RunLog:
-    """The lines of a log, in order: every end is of a start above it, and time does not go back."""
+    """The lines of a log: each end follows its start, and times do not decrease."""
 
     lines: tuple[Line, ...] = ()
 
@@ -119,7 +119,7 @@ class RunLog:
 
     @property
     def last_evidence(self) -> Ended | None:
-        """The line that left the evidence that should be there now."""
+        """The last line that says whose evidence is in the folder."""
         ends = [line for line in self.lines if isinstance(line, Ended) and line.left_evidence]
         return ends[-1] if ends else None
 
@@ -128,11 +128,11 @@ class RunLog:
         return [line for line in self.lines if isinstance(line, Ended) and line.run == run]
 
     def finished(self, run: str) -> Ended | None:
-        """The line of a run that finished, the last if it was added to."""
+        """The last line that says that the run finished."""
         return next((it for it in reversed(self.ends(run)) if it.event == "finished"), None)
 
     def outcome(self, run: str) -> str:
-        """What became of a run: `unfinished` where nothing says so."""
+        """How a run ended; `unfinished` where no line says so."""
         ends = [it.event for it in self.ends(run) if it.event != "restored"]
         return "finished" if "finished" in ends else ends[-1] if ends else "unfinished"
 
@@ -161,7 +161,7 @@ class RunLog:
 
 
 def read_runs(folder: Path) -> RunLog | None:
-    """The log in an evidence folder; None where there is none.
+    """Read the log in an evidence folder; None without one.
 
     Raises:
         EvidenceError: a line is damaged, or the lines do not follow from each other.
@@ -189,10 +189,12 @@ def _read(path: Path) -> RunLog:
             else parse(Ended, document, where, error=EvidenceError)
         )
         if lines and line.time < lines[-1].time:
-            raise EvidenceError(f"{where} is of {line.time}, the line before of {lines[-1].time}")
+            raise EvidenceError(
+                f"{where} has time {line.time}, earlier than {lines[-1].time} on the line before"
+            )
         if line.run is not None:
             if isinstance(line, Started) == (line.run in ids):
-                wrong = "starts twice" if isinstance(line, Started) else "ends and did not start"
+                wrong = "starts twice" if isinstance(line, Started) else "ends, but has not started"
                 raise EvidenceError(f"{where}: run {line.run} {wrong}")
             ids.add(line.run)
         lines.append(line)
@@ -202,22 +204,24 @@ def _read(path: Path) -> RunLog:
 
 
 class RunCounts(Strict):
-    """How often this was measured, by the log that lies with the evidence."""
+    """How often the pair was measured, according to the log in the evidence."""
 
-    recorded: PositiveInt = Field(description="runs that were started, these weights or others")
-    of_this_pair: NonNegativeInt = Field(description="of these, with the weights of the evidence")
-    finished: NonNegativeInt = Field(description="of those of this pair, the ones that finished")
+    recorded: PositiveInt = Field(description="runs that were started, with any weights")
+    of_this_pair: NonNegativeInt = Field(
+        description="of these, runs with the weights of the evidence"
+    )
+    finished: NonNegativeInt = Field(description="runs of this pair that finished")
     position: PositiveInt | None = Field(
-        description="which of those of this pair the evidence is of, in the order of their starts;"
-        " null when none is"
+        description="position of the evidence's run among those of this pair, by start; null when"
+        " it is not among them"
     )
     data: PositiveInt = Field(
-        description="different choices of data, rows and seed among those of this pair"
+        description="different choices of data, rows and seed among the runs of this pair"
     )
 
 
 def run_counts(log: RunLog, run: str | None, files: dict[str, str]) -> RunCounts:
-    """What a log says of the pair with these files.
+    """Count the runs of the pair with these files.
 
     Args:
         log: of the evidence.
@@ -237,7 +241,7 @@ def run_counts(log: RunLog, run: str | None, files: dict[str, str]) -> RunCounts
 
 
 def disagreement(log: RunLog, run: str | None, rows: str, vectors: str) -> str | None:
-    """What is wrong where the log does not end with the run that evidence is of.
+    """How the log contradicts the evidence; None where it does not.
 
     Args:
         log: of the evidence.
@@ -247,11 +251,11 @@ def disagreement(log: RunLog, run: str | None, rows: str, vectors: str) -> str |
     """
     last = log.last_evidence
     if last is None:
-        return "no run in it finished, but there is evidence"
+        return "it has no finished run, but there is evidence"
     if last.run != run:
-        return f"the last evidence in it is of run {last.run}, {_named(run)} is here"
+        return f"its last evidence is of run {last.run}, but the folder holds {_named(run)}"
     if (last.rows_sha256, last.vectors_sha256) != (rows, vectors):
-        return f"run {last.run} left other evidence than is here"
+        return f"the hashes that it records for run {last.run} are not those of the evidence"
     return None
 
 
@@ -260,5 +264,5 @@ def _named(run: str | None) -> str:
 
 
 def shown_runs(log: RunLog, most: int) -> Sequence[Started]:
-    """The last runs, as many as a page shows."""
+    """The last runs, at most so many."""
     return log.started[-most:]

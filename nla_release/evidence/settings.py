@@ -1,4 +1,4 @@
-"""What a measurement depends on, as words, and in which of it several measurements differ."""
+"""The settings that a measurement depends on, and which of them differ between releases."""
 
 import re
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ _TRAINING = re.compile(r"A[VR] (?:training:|adapter$|head$)")
 
 
 class Differing(Strict):
-    """One setting that is not the same everywhere."""
+    """One setting that differs between releases."""
 
     setting: str = Field(description="its name")
     values: list[str | None] = Field(description="one per release; null where it is not recorded")
 
 
 def run_settings(run: Run) -> Settings:
-    """Everything a run records that can change its numbers, by name; hashes are sha256."""
+    """The recorded settings that can change a run's numbers, by name; hashes are sha256."""
     return {
         "base": run.base.id,
         "base revision": run.base.revision or "none",
@@ -67,7 +67,7 @@ def run_settings(run: Run) -> Settings:
 
 
 def differing(settings: Sequence[Settings]) -> list[Differing]:
-    """The settings known not to be the same, in the order in which they are first named."""
+    """The settings with different recorded values, in the order of their first occurrence."""
     names = dict.fromkeys(name for each in settings for name in each)
     rows = {name: [each.get(name) for each in settings] for name in names}
     return [
@@ -78,10 +78,10 @@ def differing(settings: Sequence[Settings]) -> list[Differing]:
 
 
 def what_differs(settings: Sequence[Differing], at: int) -> str:
-    """In what the release `at` is another than the first, in a few words; the rest is detail.
+    """How the release `at` differs from the first, in a few words.
 
-    Base, layer and precision with their values, activations and training in a word each: beside a
-    figure, this is what keeps it from being compared as if it were of the same thing.
+    Base, layer and precision are given with their values. Shown next to a figure, they
+    warn against comparing figures of different things.
     """
     kinds: dict[str, list[str]] = {}
     for each in settings:
@@ -96,6 +96,6 @@ def what_differs(settings: Sequence[Differing], at: int) -> str:
 
 
 def _part(name: str) -> str:
-    """`av/adapter_model.safetensors` is the AV adapter."""
+    """The name of a file: `av/adapter_model.safetensors` is "AV adapter"."""
     role, _, file = name.partition("/")
     return f"{role.upper()} {_PARTS.get(file, file)}"

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from nla_release.calibration.evidence_folder import ROWS_NAME
 from nla_release.calibration.label import SMALL_EFFECT, beats_the_mean
 from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.evidence.parts import ROWS_NAME
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement

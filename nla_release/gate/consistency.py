@@ -10,7 +10,7 @@ from nla_release.calibration.consistency import (
     read_differently,
     unlike_documents,
 )
-from nla_release.calibration.evidence_folder import ROWS_NAME, VECTORS_NAME
+from nla_release.evidence.parts import ROWS_NAME, VECTORS_NAME
 from nla_release.gate.findings import Page, Problem, Severity, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
@@ -31,7 +31,7 @@ from nla_release.gate.subject import Measurement
         " was called content-reading, and every rule passed.",
         fix="Give `document` an id for every text that was read as a whole: not a file, a shard or"
         " a data set that holds several, and one id for all copies of a text. Then measure again.",
-        example="30 contradictions: the text of row 'r7' is no beginning of document 'shard-3'",
+        example="30 contradictions: the text of row 'r7' is not a prefix of document 'shard-3'",
         waive="Never: every interval and the label depend on it.",
     ),
 )

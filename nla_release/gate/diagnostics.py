@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from nla_release.calibration.contamination import Shingles
-from nla_release.calibration.evidence_folder import ROWS_NAME, RUN_NAME
 from nla_release.calibration.label import above_chance
 from nla_release.calibration.tables import rankings
 from nla_release.diagnostics import text_retrieval
 from nla_release.diagnostics.injection import Injection
 from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
+from nla_release.evidence.parts import ROWS_NAME, RUN_NAME
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement

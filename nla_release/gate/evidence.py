@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.calibration.asked import unlike
-from nla_release.calibration.evidence_folder import ROWS_NAME, RUN_NAME, RUNS_NAME
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.evidence.parts import ROWS_NAME, RUN_NAME
+from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import disagreement
 from nla_release.gate.adapter import Adapter, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
@@ -148,8 +149,8 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
         " release. It is the author's word: nothing proves that it is complete.",
         fix="Restore evidence/ as a whole from a backup, or run `nla-release roundtrip`, which adds"
         " to the log. Never edit or remove a line.",
-        example="the last evidence in it is of run 3f2a9c1b7d5e8a40, that of run 9b1c04d2e6f8a713"
-        " is here",
+        example="its last evidence is of run 3f2a9c1b7d5e8a40, but the"
+        " folder holds that of run 9b1c04d2e6f8a713",
         waive="Never: the card says how often the pair was measured.",
     ),
 )

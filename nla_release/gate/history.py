@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nla_release.calibration.evidence_folder import RUN_NAME
+from nla_release.evidence.parts import RUN_NAME
 from nla_release.gate.adapter import Adapter, reading
 from nla_release.gate.authored import lines_before
 from nla_release.gate.findings import Page, Problem, UnreadableError

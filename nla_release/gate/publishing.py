@@ -10,11 +10,11 @@ from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
 from nla_release.adapter.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
-from nla_release.calibration.evidence_folder import NAMES, OPTIONAL_NAMES
 from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.snippet import ROUND_TRIP_NAME
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.errors import ConfigError
+from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES
 from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.evidence_folder import ROWS_NAME, VECTORS_NAME
 from nla_release.calibration.remeasured import Remeasured
+from nla_release.evidence.parts import ROWS_NAME, VECTORS_NAME
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import Scope, rule
 from nla_release.gate.subject import Remeasurement

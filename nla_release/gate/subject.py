@@ -12,18 +12,14 @@ from nla_release.base_model.facts import BaseFacts, read_base_facts
 from nla_release.base_model.measure import measure_base
 from nla_release.base_model.source import INDEX, WEIGHTS
 from nla_release.calibration.calibrate import Format, calibrate, format_of
-from nla_release.calibration.evidence_folder import (
-    NAMES,
-    RUNS_NAME,
-    Evidence,
-    has_evidence,
-    read_evidence,
-)
+from nla_release.calibration.evidence_folder import has_evidence, read_evidence
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import CURRENT, Calibration
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
 from nla_release.errors import ConfigError, NothingCheckedError
+from nla_release.evidence.parts import NAMES, Evidence
+from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import read_runs
 from nla_release.gate.adapter import (
     CARD_FILE_NAME,

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import (
-    RUN_NAME,
-    RUNS_NAME,
-    check_replaceable,
-    evidence_files,
-    read_evidence,
-)
+from nla_release.calibration.evidence_folder import check_replaceable, read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration, EvidenceHashes
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
+from nla_release.evidence.parts import RUN_NAME, evidence_files
 from nla_release.evidence.records import Run
+from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import Ended, RunLog, disagreement, read_runs
 from nla_release.history.addenda import (
     FOLDER_NAME,

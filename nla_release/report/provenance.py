@@ -6,10 +6,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from nla_release import __version__
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Role
 from nla_release.contract.training_chain import TrainingChain
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import ProbeRecord
 from nla_release.text.numbers import count, number
 

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from nla_release import __version__
 from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison_text import Table, comparison_parts
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
@@ -27,6 +26,7 @@ from nla_release.contract.training_chain import TrainingChain, training_chain
 from nla_release.diagnostics.model import control_row
 from nla_release.errors import NlaReleaseError
 from nla_release.evidence.controls import CONTROLS
+from nla_release.evidence.parts import Evidence
 from nla_release.gate.findings import UnreadableError
 from nla_release.gate.model import State, Verdict
 from nla_release.gate.subject import Measurement, Subject

@@ -15,10 +15,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from nla_release.calibration.evidence_folder import Evidence
 from nla_release.calibration.neighbours import neighbours
 from nla_release.calibration.report import ControlName
 from nla_release.evidence.controls import CONTROLS, Answer, centred_cosines, cosines, has
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row, TextCondition
 from nla_release.statistics.formulas import Floats
 from nla_release.text.numbers import number

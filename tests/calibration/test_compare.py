@@ -372,7 +372,7 @@ def test_evidence_of_other_files_than_those_beside_it_is_not_compared(tmp_path):
         sidecar["nla_release"]["training"]["steps"] = 60
 
     with pytest.raises(
-        EvidenceError, match=r"ar/nla_meta\.yaml is \w+\.\.\., the evidence beside it"
+        EvidenceError, match=r"ar/nla_meta\.yaml is \w+\.\.\., the evidence next to it"
     ):
         read_measured(release.folder, "it")
     assert read_measured(release.evidence, "it").facts == {}

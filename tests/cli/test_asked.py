@@ -80,7 +80,7 @@ def test_data_that_were_replaced_are_found_where_they_are(release):
 
     ((message, _),) = found(release)
 
-    assert message == "evaluation.data, data/eval.parquet, is another file than was measured"
+    assert message == "evaluation.data, data/eval.parquet, is not the file that was measured"
 
 
 def test_a_limit_that_was_taken_away_is_found(release):
@@ -185,5 +185,5 @@ def test_a_reference_that_was_replaced_is_found(release, change):
         sha256 if change != "rows" else "f" * 64,
     )
 
-    expected = "evaluation.reference, data/reference.safetensors, is another one than was measured"
+    expected = "evaluation.reference, data/reference.safetensors, is not the file that was measured"
     assert [message for message, _ in found(release)] == ([f"{expected} with"] if change else [])

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from nla_release.calibration.evidence_folder import Evidence, write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
+from nla_release.evidence.parts import Evidence
 from tests.builders import EvidenceParts, evidence_parts
 
 

@@ -63,7 +63,7 @@ import nla_release.diagnostics as room
 room.__path__.append(sys.argv[1])
 
 from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import write_evidence
+from nla_release.calibration.evidence_folder import (write_evidence)
 from nla_release.evidence.records import ProbeRecord
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import TABLES, expected_page_blocks
@@ -130,7 +130,7 @@ def test_a_new_diagnostic_is_on_the_page_and_the_terminal_in_the_same_words(seen
 
 def test_evidence_of_a_new_diagnostic_is_there_only_when_it_ran(seen_with_a_toy):
     assert seen_with_a_toy["refused"].endswith(
-        "diagnostic toy did not run, but there is toy_shouted"
+        "diagnostic toy did not run, but the evidence holds toy_shouted"
     )
 
 

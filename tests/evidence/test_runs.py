@@ -91,7 +91,7 @@ def test_runs_of_other_weights_are_counted_apart():
         ((started(1), ended(1), started(2), ended(2, "interrupted")), 1, None),
         ((started(1), ended(1), started(2), ended(2)), 1, "is of run 0000000000000002"),
         ((started(1), ended(1), started(2), ended(2), ended(1, "restored", 3)), 1, None),
-        ((started(1),), 1, "no run in it finished"),
+        ((started(1),), 1, "it has no finished run"),
         ((started(1), ended(1)), None, "evidence of a run that is not in it"),
     ],
 )
@@ -105,14 +105,14 @@ def test_the_last_run_that_left_evidence_is_the_evidences(lines, run, words):
 def test_other_evidence_of_the_same_run_is_found():
     log = RunLog((started(1), ended(1)))
 
-    assert "left other evidence" in disagreement(log, f"{1:016x}", "0" * 64, "d" * 64)
+    assert "are not those of the evidence" in disagreement(log, f"{1:016x}", "0" * 64, "d" * 64)
 
 
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ((started(2), ended(2), started(1)), "line 3 is of"),
-        ((ended(1),), "ends and did not start"),
+        ((started(2), ended(2), started(1)), "line 3 has time"),
+        ((ended(1),), "ends, but has not started"),
         ((started(1), started(1)), "starts twice"),
     ],
 )

@@ -74,5 +74,5 @@ def test_one_text_has_one_reconstruction(tmp_path, tensor):
     parts.vectors[tensor] = parts.vectors[tensor].copy()
     parts.vectors[tensor][4] = np.ones(16)
 
-    with pytest.raises(EvidenceError, match=rf"tensor {tensor} is not, in row 5 \(id 'r4'\)"):
+    with pytest.raises(EvidenceError, match=rf"tensor {tensor} differs, in row 5 \(id 'r4'\)"):
         write_evidence(tmp_path / "evidence", *parts)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nla_release.calibration.evidence_folder import Evidence, read_evidence
+from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.evidence.controls import centred_cosines
+from nla_release.evidence.parts import Evidence
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.report.render import render_report

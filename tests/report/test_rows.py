@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from nla_release.calibration.evidence_folder import Evidence, write_evidence
+from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.calibration.neighbours import neighbours
 from nla_release.evidence.controls import centred_cosines, cosines
+from nla_release.evidence.parts import Evidence
 from nla_release.report import rows
 from nla_release.report.rows import BEST, OWN, browsed
 from nla_release.statistics.contrasts import centred
