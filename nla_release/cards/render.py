@@ -31,12 +31,8 @@ from nla_release.cards.plot import Plot
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
-<<<<<<< HEAD
 from nla_release.errors import ConfigError, RefusedError
-=======
-from nla_release.errors import RefusedError
 from nla_release.evidence.parts import evidence_files
->>>>>>> 716e215e (evidence, calibration: say in plain terms what is read, checked and computed)
 from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import (
     Addendum,

@@ -7,18 +7,12 @@ repositories contain. Their constants come from sidecar and evidence.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-<<<<<<< HEAD
-from nla_release.evidence.parts import (Evidence)
 from nla_release.contract.explanation import Status
 from nla_release.contract.prompt import av_prompt
 from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar
 from nla_release.evidence.controls import cosines
-from nla_release.evidence.records import Row
-=======
-from nla_release.contract.prompt import av_prompt
-from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar
 from nla_release.evidence.parts import Evidence
->>>>>>> 716e215e (evidence, calibration: say in plain terms what is read, checked and computed)
+from nla_release.evidence.records import Row
 from nla_release.text.sandbox import render_template
 
 ROUND_TRIP_NAME = "examples/round_trip.py"

@@ -26,8 +26,6 @@ from pydantic import AfterValidator, Field
 
 import nla_release
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-<<<<<<< HEAD
-from nla_release.evidence.parts import (ROWS_NAME, RUN_NAME, VECTORS_NAME)
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import (
     CONTROL_NAMES,
@@ -39,13 +37,7 @@ from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import HEAD_FILE_NAME
 from nla_release.errors import InputError
 from nla_release.evidence.controls import CONTROLS
-=======
-from nla_release.calibration.report import Calibration, EvidenceHashes
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME
-from nla_release.errors import InputError
 from nla_release.evidence.parts import ROWS_NAME, RUN_NAME, VECTORS_NAME
->>>>>>> 716e215e (evidence, calibration: say in plain terms what is read, checked and computed)
 from nla_release.evidence.records import Run, Sha256
 from nla_release.evidence.settings import differing, run_settings
 from nla_release.history.log import Entry, Line, NormalVersion, Record
