@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from nla_release.dialects.adopt import Naming, adopt
+from nla_release.dialects.folder import find_sources
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
-from nla_release.dialects.sources import find_sources
 from nla_release.dialects.values import resolved
 from nla_release.io.files import read_text, read_yaml
 from nla_release.io.log import log

@@ -10,28 +10,50 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nla_release.adapter.config import portable
+from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
+from nla_release.adapter.training_log import read_log
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
 from nla_release.base_model.source import has_weights
-from nla_release.contract.sidecar import FILE_NAME, Role
+from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
 from nla_release.dialects.canonical import canonical, commented, one_line, without_leaks
-from nla_release.dialects.copies import copy_adapter, copy_config, copy_head, copy_log
 from nla_release.dialects.folder import (
     CARD_FILE_NAME,
     Folder,
+    Source,
     check_roles,
+    head_names,
+    head_source,
     read_folder,
     read_reconstructor,
 )
 from nla_release.dialects.pair import read_pair
-from nla_release.dialects.rendering import FILE_NAME as TOKENIZER_FILE_NAME
-from nla_release.dialects.rendering import Rendering, given
+from nla_release.dialects.prompts import FILE_NAME as TOKENIZER_FILE_NAME
+from nla_release.dialects.prompts import Rendering, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
-from nla_release.dialects.sources import Source
-from nla_release.errors import ConfigError, DataError, InputError, PairError, RefusedError
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    InputError,
+    PairError,
+    RefusedError,
+    WeightsError,
+)
 from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import MAKE_DATA
 from nla_release.evidence.training_documents import SHINGLES_NAME, TRAINING_LIST_NAME
 from nla_release.hub_client.card_metadata import check_card
-from nla_release.io.files import read_text, replacing_folder, write_atomic
+from nla_release.io.files import (
+    LFS_HINT,
+    LFS_POINTER,
+    dump_json,
+    is_lfs_pointer,
+    read_json,
+    read_text,
+    replacing_file,
+    replacing_folder,
+    write_atomic,
+)
 from nla_release.release.config import NAME
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, read_release
@@ -361,3 +383,107 @@ def _refuse_links(source: Path) -> None:
             f"{links[0]} is a symbolic link, which is not followed",
             hint="copy the folder with `cp -rL` and give the copy",
         )
+
+
+def copy_adapter(folder: Folder, target: Path) -> list[str]:
+    """The adapter's tensors, as safetensors.
+
+    Raises:
+        WeightsError: a pickle holds code, or is no adapter.
+    """
+    target.mkdir(parents=True)
+    _refuse_pointer(folder.weights)
+    if folder.weights.name == ADAPTER_FILE_NAME:
+        read_header(folder.weights)
+        shutil.copyfile(folder.weights, target / ADAPTER_FILE_NAME)
+        return []
+    from nla_release.engine.pickles import convert_adapter
+
+    convert_adapter(folder.weights, target / ADAPTER_FILE_NAME)
+    return [_converted(folder.weights, ADAPTER_FILE_NAME)]
+
+
+def copy_head(folder: Folder, target: Path) -> list[str]:
+    """The AR's head, as safetensors.
+
+    Raises:
+        WeightsError: none is there, several are, or a pickle holds code or is no head.
+    """
+    found = head_source(folder.path)
+    _refuse_pointer(found)
+    if found.suffix == ".safetensors":
+        names = head_names(found, found)
+        if found.name == HEAD_FILE_NAME and all(old == new for old, new in names.items()):
+            shutil.copyfile(found, target / HEAD_FILE_NAME)
+            return []
+        _rename_tensors(found, target / HEAD_FILE_NAME, names)
+        return [f"{HEAD_FILE_NAME} is {found.name}, its tensors named as in every release"]
+    from nla_release.engine.pickles import convert_head
+
+    convert_head(found, target / HEAD_FILE_NAME)
+    return [_converted(found, HEAD_FILE_NAME)]
+
+
+def copy_config(folder: Folder, base: str, target: Path) -> list[str]:
+    """PEFT's configuration as any PEFT loads it, naming the base; its bytes when they are that."""
+    source = folder.adapter / CONFIG_FILE_NAME
+    found = read_json(source)
+    ready = portable(found | {"base_model_name_or_path": base})
+    if ready == found:
+        shutil.copyfile(source, target / CONFIG_FILE_NAME)
+        return []
+    write_atomic(target / CONFIG_FILE_NAME, dump_json(ready))
+    notes = []
+    if found.get("base_model_name_or_path") != base:
+        notes.append(
+            f"{CONFIG_FILE_NAME} named another base, or a path of its trainer's machine; now {base}"
+        )
+    if left_out := len(found.keys() - ready.keys()):
+        notes.append(f"{CONFIG_FILE_NAME} is without {left_out} options that were not used")
+    return notes
+
+
+def copy_log(folder: Folder, target: Path) -> list[str]:
+    """The training log, when there is one that can be read."""
+    if not (folder.path / LOG_FILE_NAME).is_file():
+        return [f"no {LOG_FILE_NAME}: the card will say that none was given"]
+    try:
+        read_log(folder.path)
+    except InputError as error:
+        reason = error.message.removeprefix(str(folder.path)).lstrip("/")
+        return [f"{LOG_FILE_NAME} is left out, it is in no known form: {reason}"]
+    shutil.copyfile(folder.path / LOG_FILE_NAME, target / LOG_FILE_NAME)
+    return []
+
+
+def _refuse_pointer(path: Path) -> None:
+    """Refuse what git leaves in place of a large file that was not fetched.
+
+    Raises:
+        WeightsError: `path` is a Git LFS pointer.
+    """
+    if is_lfs_pointer(path):
+        raise WeightsError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
+
+
+def _rename_tensors(source: Path, target: Path, names: Mapping[str, str]) -> None:
+    """Write the tensors of a safetensors file under other names, their bytes unchanged."""
+    tensors, header, at = read_header(source), {}, 0
+    for old, new in names.items():
+        size = tensors[old].stop - tensors[old].start
+        offsets = [at, at + size]
+        header[new] = {
+            "dtype": tensors[old].dtype, "shape": tensors[old].shape, "data_offsets": offsets,
+        }  # fmt: skip
+        at += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing_file(target) as out, source.open("rb") as file:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for old in names:
+            file.seek(tensors[old].start)
+            out.write(file.read(tensors[old].stop - tensors[old].start))
+
+
+def _converted(source: Path, name: str) -> str:
+    return f"{name} is converted from the pickle {source.name}, of which nothing was executed"

@@ -11,8 +11,15 @@ from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import Role
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import Folder, Reconstructor
-from nla_release.dialects.prompts import FROM_THE_TOKENIZER, infer_ar, infer_av, infer_encoding
-from nla_release.dialects.rendering import Rendering, latest_commit, of_base
+from nla_release.dialects.prompts import (
+    FROM_THE_TOKENIZER,
+    Rendering,
+    infer_ar,
+    infer_av,
+    infer_encoding,
+    latest_commit,
+    of_base,
+)
 from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown

@@ -21,30 +21,24 @@ from dataclasses import replace
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import Label
 from nla_release.gate import (
-    addenda,
+    adapter_config,
     base,
     calibration,
     card,
-    compared,
+    comparisons,
     consistency,
     diagnostics,
     evidence,
     history,
     hygiene,
-    lora,
-    modules,
+    on_hub,
     pair,
     priority_claims,
     prompt,
-    published,
     publishing,
     references,
-    regression,
-    remeasured,
-    rendered,
-    retracted,
+    rendered_documents,
     sidecar,
-    stack,
     typed_numbers,
     waivers,
     weights,
@@ -70,11 +64,11 @@ RULES: tuple[Rule, ...] = (
     weights.adapter_trained,
     weights.head_declared,
     weights.weights_uncut,
-    modules.language_model_only,
-    modules.modules_land,
-    lora.variants_declared,
-    lora.config_portable,
-    stack.stack_whole,
+    adapter_config.language_model_only,
+    adapter_config.modules_land,
+    adapter_config.variants_declared,
+    adapter_config.config_portable,
+    adapter_config.stack_whole,
     pair.pair_agrees,
     pair.read_block_is_layer,
     pair.partner_recorded,
@@ -85,12 +79,12 @@ RULES: tuple[Rule, ...] = (
     hygiene.nothing_private,
     history.history_appended,
     references.licence_fits,
-    rendered.nothing_hidden,
-    rendered.rendered_again,
+    rendered_documents.nothing_hidden,
+    rendered_documents.rendered_again,
     priority_claims.claims_have_sources,
     typed_numbers.numbers_are_quoted,
     references.citations_as_published,
-    retracted.nothing_retracted_shown,
+    history.nothing_retracted_shown,
     evidence.evidence_of_these_files,
     evidence.calibration_recomputed,
     calibration.not_format_only,
@@ -106,9 +100,9 @@ RULES: tuple[Rule, ...] = (
     diagnostics.retrievals_vary,
     diagnostics.script_does_not_leak,
     diagnostics.texts_belong_to_documents,
-    regression.no_regression,
-    addenda.addenda_kept,
-    compared.comparisons_stand,
+    comparisons.no_regression,
+    comparisons.addenda_kept,
+    comparisons.comparisons_stand,
     waivers.gates_told,
     evidence.evidence_as_asked,
     consistency.documents_are_texts,
@@ -125,13 +119,13 @@ RULES: tuple[Rule, ...] = (
 
 # Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
 RULES_ON_THE_HUB: tuple[Rule, ...] = (
-    published.tag_stands,
-    published.one_push,
-    published.not_retracted,
-    published.signed_by_publisher,
+    on_hub.tag_stands,
+    on_hub.one_push,
+    on_hub.not_retracted,
+    on_hub.signed_by_publisher,
 )
 
-ALL_RULES = (*RULES, *RULES_ON_THE_HUB, remeasured.evidence_measured_again)
+ALL_RULES = (*RULES, *RULES_ON_THE_HUB, on_hub.evidence_measured_again)
 
 Measure = Callable[[Subject], Remeasured]
 
@@ -163,7 +157,7 @@ def judge(
     found = measure(subject) if _may_be_loaded(verdict) else None
     if found:
         subject = replace(subject, remeasured=(subject.pair_to_measure[1], found))
-    outcome = remeasured.evidence_measured_again.apply(subject, strict=strict)
+    outcome = on_hub.evidence_measured_again.apply(subject, strict=strict)
     return replace(verdict, outcomes=(*verdict.outcomes, outcome), measured=found)
 
 

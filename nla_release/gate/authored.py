@@ -1,21 +1,24 @@
-"""What the authors of a release wrote on its documents, and where each text can be edited.
+"""What people wrote on the documents of a release, and where each text can be edited.
 
-That is the notes, the lines of release.yaml that documents show, blocks that somebody added to a
-rendered document, and the entries of HISTORY.md for which this version answers. Everything else on
-a document is computed, and NLA502 and NLA514 compare it with what its files give.
+That is the notes, the lines of release.yaml that documents show, blocks added to a rendered
+document, and the entries of HISTORY.md that are new in this version. To find added blocks, the
+documents are rendered again from the files of the repository and compared.
 """
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
 from nla_release.calibration.report import CurrentCalibration
+from nla_release.cards.blocks import block_places
 from nla_release.cards.notes import QUOTED, without_comments
-from nla_release.errors import InputError
-from nla_release.gate.adapter import (
+from nla_release.errors import InputError, NlaReleaseError, one_line
+from nla_release.gate.adapter_folder import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
     Adapter,
@@ -23,17 +26,23 @@ from nla_release.gate.adapter import (
     reading,
     regular_file,
 )
-from nla_release.gate.entries import new_entries
 from nla_release.gate.findings import Skip, UnreadableError
-from nla_release.gate.rendering import MAX_PROSE, compared, rendering, restating
-from nla_release.gate.subject import Subject
-from nla_release.history.log import Entry, entries
+from nla_release.gate.subject import Rendering, Subject
+from nla_release.history.log import Entry, entries, read_history, read_log
 from nla_release.io.files import read_text
+from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, Release
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release.folder import HISTORY_FILE_NAME
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import Stated
 from nla_release.text.sentences import Sentence
+from nla_release.text.visible import Block, view
+
+if TYPE_CHECKING:
+    from nla_release.cards.documents import Sources
+
+
+# Ten times the longest card known; parsing Markdown costs time and memory by the character.
+MAX_PROSE = 128 * 1024
 
 # Of a thousand wrong numbers, the first few say enough.
 MAX_FINDINGS = 20
@@ -186,3 +195,160 @@ def _entries(adapter: Adapter, subject: Subject, stated: Stated | None) -> Itera
     for entry in new_entries(adapter, subject.release):
         check_length(path, entry.text)
         yield Authored("entry", path, entry.text, lines_before(adapter, entry), entry=entry)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Blocks in a row that a document should have, and those that it has in their place.
+
+    `line` is of the block before them.
+    """
+
+    expected: list[Block]
+    found: list[Block]
+    line: int
+    same: bool
+
+    @property
+    def added(self) -> list[Block]:
+        """The blocks that are more than those they replace."""
+        return self.found[len(self.expected) :]
+
+
+def rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
+    """The documents of a repository as its files give them.
+
+    Raises:
+        UnreadableError: a file that they are computed from is damaged or not the one measured.
+    """
+    if adapter.role not in subject.rendered_again:
+        with restating(adapter.folder / MANIFEST_FILE_NAME):
+            subject.rendered_again[adapter.role] = _rendering(adapter, subject, stated)
+    return subject.rendered_again[adapter.role]
+
+
+@contextmanager
+def restating(path: Path) -> Iterator[None]:
+    """Turn every way in which an untrusted `stated` cannot be rendered into a finding."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except (
+        NlaReleaseError,
+        TemplateError,
+        OSError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        TypeError,
+    ) as error:
+        message = f"what it states cannot be rendered: {one_line(error)}"
+        raise UnreadableError("NLA514", path, message) from error
+
+
+def compared(expected: str, found: str) -> list[Stretch]:
+    """A document next to what its files give, without what NLA502 compares between markers."""
+    try:
+        ours, theirs = _blocks(expected), _blocks(found)
+    except InputError:
+        return []  # NLA502 refuses a document whose markers are out of place
+    matcher = SequenceMatcher(
+        None, [each.text for each in ours], [each.text for each in theirs], autojunk=False
+    )
+    return [
+        Stretch(
+            ours[first:end],
+            theirs[begin:stop],
+            theirs[max(begin - 1, 0)].line if theirs else 1,
+            kind == "equal",
+        )
+        for kind, first, end, begin, stop in matcher.get_opcodes()
+    ]
+
+
+def _blocks(document: str) -> list[Block]:
+    """The blocks of a document, without what is in generated ones."""
+    for place in sorted(block_places(document).values(), key=lambda it: it.start, reverse=True):
+        blank = "\n" * document[place].count("\n")
+        document = document[: place.start] + blank + document[place.stop :]
+    return list(view(document).blocks)
+
+
+def _rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
+    from nla_release.cards.documents import documents, own_entry, shared_context
+
+    sources = _sources(adapter, subject, stated)
+    shared = shared_context(sources)
+    return Rendering(sources, documents(sources, shared, adapter.role), own_entry(sources))
+
+
+def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
+    """What a repository is rendered from again.
+
+    Raises:
+        UnreadableError: a file that it is computed from is damaged or not the one measured.
+    """
+    from nla_release.cards.compared import restated
+    from nla_release.cards.documents import Sources, stated_release
+    from nla_release.cards.inputs import Inputs, read_adapter
+
+    measurement = next(
+        each for each in subject.measurements if each.rendered and each.folder == adapter.folder
+    )
+    evidence, calibration = measurement.evidence, adapter.calibration
+    assert isinstance(calibration, CurrentCalibration)  # the others are not rendered again
+    for each in subject.rendered:
+        for name, digest in evidence.run.files.items():
+            role, _, file = name.partition("/")
+            if role == each.role and each.digest(file) != digest:
+                raise UnreadableError("NLA601", each.folder / file, "is not the one measured")
+    if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
+        exclude={"tool_version"}
+    ):
+        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE_NAME, "is not computed")
+    adapters = {}
+    for each in subject.rendered:
+        adapters[each.role] = read_adapter(each.folder, each.role)
+    release = stated_release(adapter.folder, stated)
+    inputs = Inputs(release, adapters, evidence, calibration)
+    before = None
+    if stated.released:
+        before = restated(stated.released, adapter.manifest.tag, calibration)
+    return Sources(
+        inputs,
+        adapter.manifest.version,
+        stated,
+        before,
+        adapter.log,
+        adapter.addenda,
+        adapter.comparison,
+    )
+
+
+def new_entries(adapter: Adapter, release: Release | None) -> Iterator[Entry]:
+    """The entries from fragments that the log as last published does not have.
+
+    Those about this version are among them for ever, and so are all that stand after its own:
+    without a release that is what there is to go by.
+    """
+    published = None if release is None else _published(release)
+    begun = False
+    for entry in adapter.log:
+        begun = begun or entry.tag == adapter.manifest.tag
+        record = entry.record
+        if record and (
+            begun
+            or record.about == adapter.manifest.version
+            or (published is not None and record.id not in published)
+        ):
+            yield entry
+
+
+def _published(release: Release) -> set[str]:
+    with reading(release.history, "NLA505"):
+        log = read_log(read_history(release.history) or "")
+    return {entry.record.id for entry in log if entry.record}

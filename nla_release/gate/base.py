@@ -1,4 +1,4 @@
-"""NLA1xx: the sidecar against the base it names."""
+"""NLA105 and NLA106: the sidecar against the base model that it names."""
 
 import math
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nla_release.base_model.facts import BaseFacts
 from nla_release.contract.sidecar import FILE_NAME, Norms, Sidecar
-from nla_release.gate.facts import OnBase
+from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
 

@@ -1,4 +1,4 @@
-"""NLA6xx, second half: what the numbers say of the pair. Computed from the evidence, not read."""
+"""NLA603 to NLA607: what the headline metrics say of the pair, computed from the evidence."""
 
 import math
 from collections.abc import Iterator

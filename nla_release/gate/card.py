@@ -1,4 +1,4 @@
-"""NLA5xx, first half: what the card says against what the files say."""
+"""NLA501, NLA502 and NLA511: the card against the files of its repository."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from nla_release.cards.compared import COMPARISON
 from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
-from nla_release.gate.adapter import (
+from nla_release.gate.adapter_folder import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
     Adapter,

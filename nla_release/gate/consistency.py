@@ -1,4 +1,4 @@
-"""NLA622 to NLA625: what no honest evidence contradicts. See `calibration.consistency`."""
+"""NLA622 to NLA625: contradictions inside the evidence. See `calibration.consistency`."""
 
 from collections.abc import Iterator
 

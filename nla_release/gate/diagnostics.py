@@ -1,4 +1,4 @@
-"""NLA6xx: what the diagnostics say of the pair, where they ran."""
+"""NLA611 to NLA615 and NLA626: what the diagnostics say of the pair, where they ran."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""NLA6xx, first half: the evidence is whole, of these weights, of one run, and enough."""
+"""NLA601, 602, 608 to 610, 620, 621: the evidence is complete, of these files, and enough."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.evidence.parts import ROWS_NAME, RUN_NAME
 from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import disagreement
-from nla_release.gate.adapter import Adapter, reading
+from nla_release.gate.adapter_folder import Adapter, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import COPIES, MEASURED, MEASUREMENTS, SUBJECT, rule
 from nla_release.gate.subject import Measurement, Subject

@@ -1,14 +1,13 @@
-"""NLA5xx, second half: what must not stand in any published text."""
+"""NLA503 and NLA504: placeholders, secrets and local paths in published files."""
 
 import re
 from collections.abc import Iterator
 from os import fsencode
 from pathlib import Path
 
-from nla_release.gate.adapter import Adapter, reading
-from nla_release.gate.contents import MAX_BYTES, words
+from nla_release.gate.adapter_folder import Adapter, reading
 from nla_release.gate.findings import Page, Problem, Severity
-from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, Leak, leaks
+from nla_release.gate.leaks import ACCOUNTS, MAX_BYTES, MOUNTS, PLACES, SECRETS, Leak, leaks, words
 from nla_release.gate.model import ADAPTERS, REPOSITORIES, rule
 
 # What no finished text holds: words of stubs, names left open, templates that were not rendered.

@@ -7,8 +7,8 @@ from typing import Generic, Literal, TypeVar
 
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import Label
-from nla_release.gate.adapter import Adapter
-from nla_release.gate.facts import OnBase
+from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import (
     Finding,
     Page,

@@ -1,4 +1,4 @@
-"""NLA4xx: AV and AR as one pair."""
+"""NLA401 to NLA403: AV and AR as one pair."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from nla_release.adapter.module_names import decoders
 from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.contract.pairing import disagreements
 from nla_release.contract.sidecar import FILE_NAME
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import ARS, PAIRS, RENDERED, rule
 from nla_release.gate.subject import Subject

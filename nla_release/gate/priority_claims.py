@@ -1,4 +1,4 @@
-"""NLA5xx: claims to be the first, the only one or the best, and where they come from.
+"""NLA507: claims to be the first, the only one or the best, and where they come from.
 
 Most "first", "only" and "best" claim nothing: the first token, only rows with an explanation, the
 best example. A claim is one of these words with the kind of thing that is published.
@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     authored,

@@ -1,11 +1,11 @@
-"""NLA2xx: the prompt as it was trained, and as the base's tokenizer renders it."""
+"""NLA201 and NLA202: the recorded prompt, and what the base's tokenizer makes of it."""
 
 from collections.abc import Iterator
 
 from nla_release.contract.prompt import begins_twice, check_replay, check_suffix, encoder
 from nla_release.contract.sidecar import FILE_NAME
 from nla_release.errors import PairError
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import AVS, SUBJECT, rule
 from nla_release.gate.subject import Subject

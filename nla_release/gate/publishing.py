@@ -1,4 +1,4 @@
-"""NLA7xx: the rendered repositories as they would be published."""
+"""NLA701 to NLA703 and NLA709: the rendered repositories, before they are published."""
 
 import re
 import unicodedata
@@ -15,7 +15,7 @@ from nla_release.cards.snippet import ROUND_TRIP_NAME
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.errors import ConfigError
 from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES
-from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, regular_file
+from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject

@@ -1,10 +1,10 @@
-"""NLA5xx, third part: what a release stands under and on, its licence and its citations."""
+"""NLA506 and NLA509: the licence of a release, and its citations."""
 
 from collections.abc import Iterator
 
 from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.method import known_citations
-from nla_release.gate.adapter import CARD_FILE_NAME, Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter, reading, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject

@@ -1,4 +1,4 @@
-"""NLA1xx: what the sidecar promises."""
+"""NLA101 to NLA103 and NLA108: the sidecar by itself."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from nla_release.adapter.weights import CONFIG_FILE_NAME
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import FILE_NAME
-from nla_release.gate.adapter import Adapter
-from nla_release.gate.facts import OnBase
+from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
 

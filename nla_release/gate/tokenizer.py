@@ -9,7 +9,7 @@ from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.prompt import load_tokenizer
 from nla_release.contract.sidecar import Base
 from nla_release.errors import EnvironmentProblem
-from nla_release.gate.adapter import reading
+from nla_release.gate.adapter_folder import reading
 from nla_release.gate.findings import Skip
 from nla_release.gate.subject import Subject
 

@@ -1,4 +1,4 @@
-"""NLA5xx: numbers that somebody typed instead of quoting them from the calibration."""
+"""NLA508: numbers typed into notes instead of quoted from the calibration."""
 
 import itertools
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.notes import QUOTED, own_words
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     Authored,

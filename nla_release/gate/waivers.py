@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from nla_release.cards.blocks import loosened_section, waivers_section
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter import CARD_FILE_NAME, Adapter
+from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import RELEASES, Outcome, Rule, rule
 from nla_release.release.config import Waiver

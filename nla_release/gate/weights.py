@@ -1,4 +1,4 @@
-"""NLA3xx: the files of weights, without running them."""
+"""NLA301 to NLA305 and NLA312: the files of weights, read without running them."""
 
 import math
 import re
@@ -8,8 +8,8 @@ from pathlib import Path, PurePath, PureWindowsPath
 from nla_release.adapter.lora import never_saved
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, ZeroBands
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
-from nla_release.gate.adapter import REPORTED_BY, Adapter, reading
-from nla_release.gate.facts import OnBase
+from nla_release.gate.adapter_folder import REPORTED_BY, Adapter, reading
+from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer

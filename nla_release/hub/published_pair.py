@@ -16,7 +16,7 @@ from nla_release.errors import (
     NothingCheckedError,
     RefusedError,
 )
-from nla_release.gate.downloaded import Log, Tagged
+from nla_release.gate.subject import Log, Tagged
 from nla_release.history.log import read_log
 from nla_release.hub.blockers import altering_attributes
 from nla_release.hub_client.client import at_most

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from nla_release.contract.sidecar import Role
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
-from nla_release.gate.adapter import Adapter
-from nla_release.gate.contents import words
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.hygiene import nothing_private
-from nla_release.gate.leaks import Leak, leaks
+from nla_release.gate.leaks import Leak, leaks, words
 from nla_release.gate.publishing import files_allowed
 from nla_release.gate.subject import Subject
 from nla_release.gate.waivers import let_stand

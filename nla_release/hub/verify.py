@@ -12,11 +12,10 @@ from pathlib import Path
 from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
 from nla_release.gate import Measure, judge
-from nla_release.gate.adapter import Adapter
-from nla_release.gate.downloaded import Published
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
-from nla_release.gate.subject import Subject
+from nla_release.gate.subject import Published, Subject
 from nla_release.hub.plan import Plan
 from nla_release.hub.published_pair import PublishedRepo, download, find, find_partner
 from nla_release.hub_client.place import Place

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from nla_release.fixes.model import Fix, LeftAlone
+from nla_release.fixes import Fix, LeftAlone
 from nla_release.output.github import without_commands
 
 _TEXTS = {".md", ".json"}

@@ -18,7 +18,7 @@ from nla_release.contract.pairing import disagreements
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
-from nla_release.dialects.sources import Source
+from nla_release.dialects.folder import Source
 from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
-from nla_release.dialects.folder import read_contract
-from nla_release.dialects.sources import Source
+from nla_release.dialects.folder import Source, read_contract
 from nla_release.errors import InputError, NlaReleaseError
 from nla_release.io.files import dump_yaml
 from nla_release.release.folder import ROLES, read_release

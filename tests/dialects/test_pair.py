@@ -15,7 +15,7 @@ from nla_release.contract.sidecar import dump_sidecar, read_sidecar
 from nla_release.dialects.canonical import canonical, original
 from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
 from nla_release.dialects.pair import read_pair
-from nla_release.dialects.rendering import given as given_tokenizer
+from nla_release.dialects.prompts import given as given_tokenizer
 from nla_release.errors import (
     ConfigError,
     InputError,

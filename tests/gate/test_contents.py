@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from nla_release.gate.contents import MAX_BYTES, words
+from nla_release.gate.leaks import MAX_BYTES, words
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

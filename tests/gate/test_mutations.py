@@ -16,7 +16,7 @@ from nla_release.calibration.measured import read_measured
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError
 from nla_release.gate import judge, rendered
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import Release
 from tests.builders_pair import make_release

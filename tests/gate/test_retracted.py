@@ -3,7 +3,7 @@
 import pytest
 
 from nla_release.calibration.report import Calibration
-from nla_release.gate.retracted import nothing_retracted_shown
+from nla_release.gate.history import nothing_retracted_shown
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import write_atomic
 from tests.pairs.history import retracting

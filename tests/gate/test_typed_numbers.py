@@ -5,7 +5,7 @@ import pytest
 from nla_release.calibration.report import Calibration
 from nla_release.cards.render import render
 from nla_release.gate.priority_claims import claims_have_sources
-from nla_release.gate.rendered import rendered_again
+from nla_release.gate.rendered_documents import rendered_again
 from nla_release.gate.subject import find_subject
 from nla_release.gate.typed_numbers import numbers_are_quoted
 from nla_release.history.log import Record, Superseded

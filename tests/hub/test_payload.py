@@ -120,7 +120,7 @@ def test_the_token_of_whoever_pushes_never_leaves_whatever_it_looks_like(
 ):
     """Neither does a waiver let it, nor that a file is too long to be searched for others."""
     monkeypatch.setenv("HF_TOKEN", f"{OWN}\n")
-    monkeypatch.setattr("nla_release.gate.contents.MAX_BYTES", 10)
+    monkeypatch.setattr("nla_release.gate.leaks.MAX_BYTES", 10)
     path = release.dist / "av" / name
     path.write_text(text)
     waived = [Waiver(code=code, reason="tried", until=UNTIL) for code in ("NLA504", "NLA703")]

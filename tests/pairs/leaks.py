@@ -8,7 +8,7 @@ from pathlib import Path
 
 import safetensors.numpy
 
-from nla_release.gate.contents import MAX_BYTES
+from nla_release.gate.leaks import MAX_BYTES
 from tests.pairs.zoo import WEIGHTS, append_text, defect, list_anew
 
 FIGURE = "figures/cosine_real_vs_controls.png"

@@ -12,10 +12,10 @@ from nla_release.cards.render import render
 from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError
 from nla_release.gate import judge
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.card import metadata_valid
 from nla_release.gate.findings import Problem
-from nla_release.gate.rendered import _metadata, _not_as_rendered, rendered_again
+from nla_release.gate.rendered_documents import _metadata, _not_as_rendered, rendered_again
 from nla_release.gate.subject import find_subject
 from nla_release.history.log import changed_above, entries
 from nla_release.io.files import dump_json, write_atomic

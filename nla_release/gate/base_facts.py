@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nla_release.adapter.module_names import ModuleTree, loaded
 from nla_release.base_model.facts import FILE_NAME, BaseFacts
-from nla_release.gate.adapter import Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Skip, read_once
 from nla_release.gate.subject import Subject
 from nla_release.statistics.formulas import NormSummary, norm_summary

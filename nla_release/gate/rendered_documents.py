@@ -1,4 +1,4 @@
-"""NLA5xx: the documents as a reader sees them, and as their files render them."""
+"""NLA513 and NLA514: hidden text in documents, and documents that differ from a new rendering."""
 
 import itertools
 import re
@@ -14,16 +14,16 @@ from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.gate.adapter import (
+from nla_release.gate.adapter_folder import (
     CALIBRATION_PAGE_NAME,
     CARD_FILE_NAME,
     Adapter,
     older_format,
     regular_file,
 )
+from nla_release.gate.authored import MAX_PROSE, compared, rendering, restating
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
-from nla_release.gate.rendering import MAX_PROSE, compared, rendering, restating
 from nla_release.gate.subject import Rendering, Subject
 from nla_release.history.log import begins_with, changed_above, entries
 from nla_release.hub_client.card_metadata import check_card

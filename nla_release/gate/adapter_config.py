@@ -1,0 +1,383 @@
+"""NLA306 to NLA310: the modules that an adapter changes, and its adapter_config.json.
+
+NLA306 and NLA307 compare the adapted modules with those of the base; NLA308 and NLA309 check
+adapter_config.json; NLA310 checks the adapters that this one was trained on top of.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nla_release.adapter.config import AdapterConfig, declared
+from nla_release.adapter.lora import LoraModule, adapted_names, unlike_configuration
+from nla_release.adapter.module_names import (
+    TEXT,
+    WRAPPER,
+    ModuleTree,
+    Targets,
+    block_of,
+    decoders,
+    is_of_a_tower,
+)
+from nla_release.adapter.pattern import UntriedError
+from nla_release.adapter.stack import FOLDER_NAME, below, disorder
+from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
+from nla_release.contract.sidecar import FILE_NAME
+from nla_release.contract.sidecar import Adapter as Recorded
+from nla_release.errors import InputError
+from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.base_facts import OnBase
+from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
+from nla_release.gate.model import ADAPTERS, ON_BASE, rule
+from nla_release.gate.weights import leaves
+
+# The families of which a base.json from before kv_shared_layers leaves it open.
+_MAY_SHARE_KEYS = ("gemma3n", "gemma4")
+
+_ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers"}
+
+
+@rule(
+    "NLA306",
+    "error",
+    "only the language model is adapted",
+    each=ON_BASE,
+    page=Page(
+        checks="No adapted module is in a vision, audio or other tower next to the language"
+        " model; and target_modules and modules_to_save of adapter_config.json, taken as PEFT takes"
+        " them, match nothing outside of the language model in the base. The second needs the"
+        " base's facts.",
+        why="A list of module names also matches the projections of Gemma-4's towers, which are"
+        " Gemma4ClippableLinear: PEFT cannot adapt them and refuses on loading"
+        " (huggingface/peft#3129). On a base whose towers it can adapt, it does so in silence.",
+        fix="Give target_modules as a regular expression over the language model alone, such as"
+        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`. When the adapter file"
+        " itself holds no other modules, putting it into adapter_config.json is enough; otherwise"
+        " train again.",
+        example="target_modules matches 12 modules outside of the language model, such as"
+        " model.audio_tower.layers.0.self_attn.q_proj",
+        waive="Never: an activation of the language model is read by the language model.",
+    ),
+)
+def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
+    """Names of the adapted modules, then what the configuration would match."""
+    adapter = on_base.adapter
+    adapted = [module.name for module in adapter.modules]
+    saved = [name for name in adapter.tensors if ".lora_" not in name]
+    if foreign := [name for name in adapted + saved if is_of_a_tower(name)]:
+        yield Problem(
+            adapter.folder / ADAPTER_FILE_NAME,
+            f"{len(foreign)} of {len(adapted + saved)} modules lie outside of the language model:"
+            f" {listed(foreign)}",
+        )
+    tree = on_base.tree
+    if isinstance(tree, Skip):
+        yield tree
+        return
+    path = adapter.folder / CONFIG_FILE_NAME
+    try:
+        targeted = Targets.of(adapter.config).among(tree)
+    except UntriedError as error:
+        yield _untried(error)
+        return
+    except InputError as error:
+        yield Problem(path, error.message)
+        return
+    if outside := tree.outside(targeted):
+        yield Problem(
+            path,
+            f"target_modules matches {len(outside)} modules outside of the language model, such as"
+            f" {outside[0]}; give it as a regular expression over {tree.decoder}layers alone",
+        )
+    whole = {name.rpartition(".")[0] for name in tree.saved_whole(adapter.config.saved)}
+    if outside := tree.outside(whole):
+        yield Problem(
+            path,
+            f"modules_to_save matches {len(outside)} modules outside of the language model, such as"
+            f" {outside[0]}; give a longer ending of the name",
+        )
+
+
+@rule(
+    "NLA307",
+    "error",
+    "every adapted module is one of the base's, and none is left out",
+    each=ON_BASE,
+    page=Page(
+        checks="Every module of the adapter's file is one of the base's language model, by the name"
+        " it has once AutoModelForCausalLM has loaded the base, and of its shape; all names have"
+        " one prefix; the file holds every module that target_modules matches in the base, every"
+        " tensor of the modules that modules_to_save matches, and no other. Blocks that reuse keys"
+        " and values of earlier ones (num_kv_shared_layers of the base's config.json) have no"
+        " k_proj and v_proj of their own. `roundtrip` makes the same comparison with the base in"
+        " memory. Modules of towers are part of NLA306.",
+        why="The same block is `model.layers.N` in a model of text alone,"
+        " `model.language_model.layers.N` in a wrapper, and was `language_model.model.layers.N`"
+        " in one before transformers 4.52 (huggingface/transformers#38927). PEFT finds modules by"
+        " name. Newer versions rename some as they load; otherwise it only warns, and the base"
+        " answers as if there were no adapter (huggingface/peft#2566, huggingface/peft#2699);"
+        " vLLM served the base in silence (vllm-project/vllm#34186).",
+        fix="Save the adapter from a model that AutoModelForCausalLM loaded, or rename the tensors"
+        " of the file, and target_modules with them. A file that lacks modules was saved before"
+        " its weights were gathered, or from a part of them: save it again.",
+        example="8 of 8 modules are named language_model.model.layers..., the loaded base has"
+        " model.language_model.layers...: where PEFT does not rename them, it only warns, and runs"
+        " the base without them",
+        waive="When the base's class names its modules in a way that is not known here, and the"
+        " evidence shows that the adapter is applied.",
+    ),
+)
+def modules_land(on_base: OnBase) -> Iterator[Problem | Skip]:
+    """The file's modules against the base's, then against the configuration."""
+    path = on_base.adapter.folder / ADAPTER_FILE_NAME
+    modules = [each for each in on_base.adapter.modules if not is_of_a_tower(each.name)]
+    prefixes = sorted(decoders(module.name for module in modules))
+    if len(prefixes) > 1:
+        shown = " and ".join(f"{prefix}layers" for prefix in prefixes[:3])
+        yield Problem(
+            path, f"modules are named in {len(prefixes)} ways, {shown}: no model has both"
+        )
+        return
+    tree = on_base.tree
+    if isinstance(tree, Skip):
+        yield tree
+        return
+    lost = list(_lost(modules, tree))
+    for sentence in lost:
+        yield Problem(path, sentence)
+    if not lost:
+        yield from _held_as_configured(on_base, modules, tree)
+
+
+def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
+    """What finds no module of the base, or one of another shape."""
+    strangers = [each.name for each in modules if each.name not in tree.linear]
+    drifted: Counter[str] = Counter()
+    unknown = []
+    for name in strangers:
+        block = block_of(name)
+        known = block and f"{tree.decoder}layers.{block.number}.{block.place}" in tree.linear
+        if block and known and block.decoder != tree.decoder:
+            drifted[block.decoder] += 1
+        else:
+            unknown.append(name)
+    for prefix, count in drifted.items():
+        only = f", as in {_ONLY_IN[prefix]}" if prefix in _ONLY_IN else ""
+        yield (
+            f"{count} of {len(modules)} modules are named {prefix}layers...{only}, the loaded base"
+            f" has {tree.decoder}layers...: where PEFT does not rename them, it only warns, and"
+            " runs the base without them"
+        )
+    if unknown:
+        yield f"{len(unknown)} of {len(modules)} modules are none of the base's: {listed(unknown)}"
+    for each in modules:
+        shape = tree.linear.get(each.name)
+        if shape is not None and shape != (each.out_features, each.in_features):
+            yield (
+                f"the factors of {each.name} map {each.in_features} to {each.out_features}"
+                f" features, the base's module {shape[1]} to {shape[0]}"
+            )
+            return  # of another base, and so are the rest
+
+
+def _held_as_configured(
+    on_base: OnBase, modules: Sequence[LoraModule], tree: ModuleTree
+) -> Iterator[Problem | Skip]:
+    """The file against what PEFT makes of adapter_config.json on this base."""
+    adapter = on_base.adapter
+    path = adapter.folder / ADAPTER_FILE_NAME
+    if isinstance(facts := on_base.facts, Skip):
+        yield facts
+        return
+    if facts.kv_shared_layers is None and facts.model_type.startswith(_MAY_SHARE_KEYS):
+        yield Skip(
+            "base.json does not record which blocks reuse keys and values: run nla-release base"
+        )
+        return
+    if adapter.config.saved and tree.tensors is None:
+        yield Skip("base.json does not record what modules_to_save can match: run nla-release base")
+    try:
+        for sentence in unlike_configuration(modules, adapter.tensors, adapter.config, tree):
+            yield Problem(path, sentence)
+    except UntriedError as error:
+        yield _untried(error)
+    except InputError:
+        yield Skip(f"{adapter.folder / CONFIG_FILE_NAME} cannot be used, see NLA306")
+
+
+def _untried(error: UntriedError) -> Skip:
+    return Skip(f"target_modules is not matched with the base's modules: {error.message}")
+
+
+# What the halves of a pair do, by PEFT's words: an AV writes, an AR is read at a block.
+_TASKS = {"av": ("CAUSAL_LM",), "ar": ("CAUSAL_LM", "FEATURE_EXTRACTION")}
+
+# PEFT's names of what a sidecar declares.
+_OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modules_to_save"}
+
+
+@rule(
+    "NLA308",
+    "error",
+    "variants of LoRA are declared, and are ones that can be run",
+    each=ADAPTERS,
+    page=Page(
+        checks="use_rslora, use_dora and modules_to_save of adapter_config.json are what the"
+        " sidecar records of its adapter, as rslora, dora and modules_to_save. Every other option"
+        " that changes what this adapter computes is refused by name: bias, lora_bias,"
+        " rank_pattern, alpha_pattern, trainable_token_indices, layer_replication,"
+        " target_parameters and the like, and initialisations that change the base's weights"
+        " (pissa, olora, corda, loftq, lora_ga). An option that changes nothing here is none of"
+        " them, such as ensure_weight_tying where no embedding is trained, or an alpha_pattern with"
+        " the value of lora_alpha or for modules that the adapter does not have.",
+        why="Rank 64 and alpha 128 scale the factors' product by 2 in LoRA and by 16 in the"
+        " rank-stabilised variant, and nothing but one flag tells which; readers that merge"
+        " adapters by their own code do not all look. An adapter that began with PiSSA changes the"
+        " weights of the base it is loaded on, so that the other adapter of the pair, on the same"
+        " base, gives garbage (huggingface/peft#2184).",
+        fix="Record the options in the sidecar as adapter_config.json has them; `nla-release init`"
+        " does. An adapter that began with pissa, olora or corda becomes a plain one when it is"
+        " saved with path_initial_model_for_weight_conversion. For the others, train a plain LoRA.",
+        example="use_rslora is true, the sidecar records false",
+        waive="Never: the adapter that is run is not the one that is described.",
+    ),
+)
+def variants_declared(adapter: Adapter) -> Iterator[Problem]:
+    """Each option in use, against the sidecar and against what can be declared at all."""
+    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
+        options = [f"{key} = {_shown(value)}" for key, value in undeclarable.items()]
+        yield Problem(path, f"{listed(options)}: no sidecar can declare it, and it is not run here")
+    found, expected = declared(config), adapter.sidecar.nla_release.adapters[-1].model_dump()
+    for name, option in _OPTIONS.items():
+        if found[name] != expected[name]:
+            yield Problem(
+                path,
+                f"{option} is {_shown(found[name])}, the sidecar records {_shown(expected[name])}",
+            )
+
+
+@rule(
+    "NLA309",
+    "warning",
+    "adapter_config.json loads wherever LoRA does",
+    each=ADAPTERS,
+    page=Page(
+        checks="adapter_config.json has no option that says nothing and that some version of PEFT"
+        " does not know (null, false or empty, or the same as without it); it gives task_type and"
+        " peft_version; the task is CAUSAL_LM, of an AR also FEATURE_EXTRACTION; inference_mode is"
+        " true; and auto_mapping names no class of its author's machine.",
+        why="PEFT writes all the options it knows, used or not, and a version that does not know"
+        " one of them stopped with `got an unexpected keyword argument 'eva_config'`"
+        " (huggingface/peft#2275, #1979, #2340) until PEFT learned to drop them; other readers of"
+        " the file still stop. Which version wrote it was recorded nowhere.",
+        fix="Remove the options, and add what is missing, before the pair is measured: the evidence"
+        " holds the file's hash. `nla-release init` writes such a file.",
+        example="not every PEFT knows these options, which change nothing:"
+        " alora_invocation_tokens, alpha_pattern, arrow_config, ...",
+        waive="It may stand when the pair is measured already and is read by one version of PEFT.",
+    ),
+)
+def config_portable(adapter: Adapter) -> Iterator[Problem]:
+    """The options of the file, and what a reader looks for in vain."""
+    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    if unused := config.unused:
+        yield Problem(
+            path,
+            f"not every PEFT knows these options, which change nothing: {listed(unused)}",
+        )
+    for name in ("task_type", "peft_version"):
+        if not getattr(config, name):
+            yield Problem(path, f"{name} is missing")
+    fitting = _TASKS[adapter.role]
+    if config.task_type and config.task_type not in fitting:
+        yield Problem(
+            path,
+            f"task_type is {config.task_type}, expected {' or '.join(fitting)} of an"
+            f" {adapter.role.upper()}: PEFT wraps the base as a model for another task",
+        )
+    if config.inference_mode is not True:
+        yield Problem(path, f"inference_mode is {_shown(config.inference_mode)}, expected true")
+    if foreign := _foreign_class(config):
+        yield Problem(path, f"auto_mapping names {foreign}, which is not in transformers")
+
+
+def _foreign_class(config: AdapterConfig) -> str | None:
+    mapping = config.auto_mapping or {}
+    library = str(mapping.get("parent_library") or "")
+    if not mapping or library.split(".")[0] == "transformers":
+        return None
+    return f"{mapping.get('base_model_class')} of {library or 'an unnamed library'}"
+
+
+def _shown(value: Any) -> str:
+    """As the file has it."""
+    return json.dumps(value)
+
+
+@rule(
+    "NLA310",
+    "error",
+    "every adapter of a stack is there, in order",
+    each=ADAPTERS,
+    page=Page(
+        checks="The sidecar lists adapters in the order of application: those that the adapter was"
+        " trained on top of as adapters/1, adapters/2 and so on, each with the sha256 of its"
+        " weights, and the folder's own, `.`, last. Each of them is there, whole and finite, is the"
+        " recorded one, and is configured as recorded. No other lies beside them.",
+        why="ceselder's EasyNLA release is two LoRAs, a warm start and one that reinforcement"
+        " learning put on top of it: both must be active, and its card speaks of the second as if"
+        " it were in place of the first. PEFT activates one adapter at a time unless it is told,"
+        " and loads the second without a word when the first is missing.",
+        fix="Put back the adapters below, as they were when this one was trained, and list them in"
+        " that order; `nla-release train av` with stack_on does. An adapter that does not need"
+        " others is listed alone.",
+        example="adapters/1/adapter_model.safetensors does not exist",
+        waive="Never: a part of a stack says something else than the whole that was measured.",
+    ),
+)
+def stack_whole(adapter: Adapter) -> Iterator[Problem]:
+    """The recorded order, each adapter below, and what is there besides."""
+    recorded = adapter.sidecar.nla_release.adapters
+    if any(leaves(entry.path) for entry in recorded):
+        return  # NLA301 says so
+    if wrong := disorder(adapter.sidecar):
+        yield Problem(adapter.folder / FILE_NAME, wrong)
+        return
+    for entry in below(adapter.sidecar):
+        try:
+            yield from _not_as_recorded(adapter, entry)
+        except UnreadableError as error:
+            yield Problem(error.path, error.message)
+    known = {entry.path for entry in below(adapter.sidecar)}
+    for path in adapter.files:
+        parts = path.relative_to(adapter.folder).parts
+        if parts[0] == FOLDER_NAME and "/".join(parts[:-1]) not in known:
+            yield Problem(path, "lies among the stacked adapters, and the sidecar lists none here")
+
+
+def _not_as_recorded(adapter: Adapter, entry: Recorded) -> Iterator[Problem]:
+    one = Adapter(adapter.role, adapter.folder / entry.path, rendered=False)
+    if (found := one.sha256(ADAPTER_FILE_NAME)) != entry.sha256:
+        yield Problem(
+            one.folder / ADAPTER_FILE_NAME,
+            f"has sha256 {found[:12]}, the sidecar records {str(entry.sha256)[:12]}",
+        )
+        return
+    if options := one.config.undeclarable(adapted_names(one.tensors)):
+        yield Problem(
+            one.folder / CONFIG_FILE_NAME, f"{', '.join(sorted(options))}: it is not run here"
+        )
+    expected = entry.model_dump()
+    for name, value in declared(one.config).items():
+        if name != "path" and value != expected[name]:
+            yield Problem(
+                one.folder / CONFIG_FILE_NAME,
+                f"{name} is {value}, the sidecar records {expected[name]}",
+            )
+    if strays := {module.rank for module in one.modules} - {entry.rank}:
+        yield Problem(one.folder / ADAPTER_FILE_NAME, f"has modules of rank {min(strays)}")
+    if not all(map(math.isfinite, one.largest.values())):
+        yield Problem(one.folder / ADAPTER_FILE_NAME, "holds NaN or infinity")

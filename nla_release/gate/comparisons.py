@@ -1,0 +1,225 @@
+"""NLA616 to NLA618: the previous version of a release, its evidence updates, and other releases."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nla_release.calibration.calibrate import calibrate, format_of
+from nla_release.calibration.compare import compare_two
+from nla_release.calibration.comparison import Comparison, ComparisonFormat, Unpaired, side_by_side
+from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.calibration.measured import Measured, read_measured
+from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
+from nla_release.cards.compared import compared
+from nla_release.errors import ConfigError
+from nla_release.gate.adapter_folder import Adapter, reading
+from nla_release.gate.evidence import not_as_computed
+from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
+from nla_release.gate.model import RENDERED, SUBJECT, rule
+from nla_release.gate.subject import Subject
+from nla_release.history.addenda import (
+    FOLDER_NAME,
+    Addendum,
+    changed_files,
+    contradictions,
+    missing_from,
+    not_added,
+)
+from nla_release.release.folder import CALIBRATION_FILE_NAME, FILE_NAME, HISTORY_FILE_NAME, Release
+from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.manifest import FileRecord, record_files
+from nla_release.text.numbers import interval, number, signed
+
+
+@rule(
+    "NLA616",
+    "error",
+    "the release is not worse than the one before",
+    each=SUBJECT,
+    page=Page(
+        checks="On the activations that both were measured on, the 95% interval of the centred"
+        " cosine of this release minus that of the previous one, paired by row and clustered by"
+        " document, does not lie below 0. Where they name other reference sets, the plain"
+        " cosine's does not. `previous` in release.yaml names the folder of the previous release,"
+        " of its evidence, or of one of its repositories, and not this release's own evidence.",
+        why="SolshineCode/gpu-poor-nla sets 9 hits of 580 beside 3 of 580 for another model, one"
+        " called significant and the other not, which is no comparison: counted apart the two do"
+        " not separate (Fisher p = 0.14). The same rows in pairs tell a loss from noise.",
+        fix="Look at `nla-release compare PREVIOUS .` and at the rows that got worse, and release"
+        " the better checkpoint. Where this one is better at something else, say so on the card.",
+        example="worse than the previous release (../v0.0.1): cosine 0.706 against 0.878,"
+        " difference -0.172, 95% interval -0.195 to -0.148, n = 60 rows of 12 documents",
+        waive="For a release that gives up some cosine on purpose, such as for texts that are"
+        " easier to read; its card says so.",
+    ),
+)
+def no_regression(subject: Subject) -> Iterator[Problem | Skip]:
+    """The previous release's evidence, row against row."""
+    release = subject.release
+    if release is None or release.previous is None:
+        yield Skip("no release.yaml here names a previous release")
+        return
+    if not subject.measurements:
+        yield Skip("there is no evidence yet: run nla-release roundtrip")
+        return
+    measurement = subject.measurements[0]
+    before = _previous(release.previous, str(release.config.previous))
+    if before.evidence.run_sha256 == measurement.evidence.run_sha256:
+        yield Problem(
+            release.folder / FILE_NAME,
+            f"previous, {before.name}, holds the evidence of this release",
+        )
+        return
+    found = compare_two(before, Measured("this release", measurement.evidence))
+    if isinstance(found, Unpaired):
+        yield Skip(f"{before.name} cannot be compared: {found.reason}")
+        return
+    leading, asked = found.figures[0], f"{found.rows} rows of {found.documents} documents"
+    if found.verdict == "inconclusive" or leading.interval is None:
+        yield Skip(f"{before.name} has {asked} in common with this release, too few to compare")
+    elif found.verdict == "worse":
+        yield Problem(
+            measurement.evidence_folder,
+            f"worse than the previous release ({before.name}): {leading.name}"
+            f" {number(leading.second)} against {number(leading.first)}, difference"
+            f" {signed(leading.difference)}, 95% CI {interval(leading.interval)}, n = {asked}",
+        )
+
+
+def _previous(folder: Path, name: str) -> Measured:
+    try:
+        with reading(folder, "NLA616"):
+            return read_measured(folder, name)
+    except ConfigError as error:
+        raise UnreadableError("NLA616", folder, error.message) from error
+
+
+@rule(
+    "NLA617",
+    "error",
+    "addenda stay as they were published, with all that they superseded",
+    each=RENDERED,
+    page=Page(
+        checks="The addenda of both repositories are the same, numbered without a gap, in the order"
+        " of their dates, and those that HISTORY.md records by hash; with release.yaml, they are"
+        " those of addenda/ beside it. Each one supersedes what the one before it added, the last"
+        " one added the evidence that is there now, and adapters, head, configurations and sidecars"
+        " are the files that each was made to. What was superseded is kept whole, and its numbers"
+        " are what its evidence gives.",
+        why="SolshineCode/nla-gemma-4-e2b extended its calibration from n = 10 to n = 50 by dated"
+        " addenda to a card that was already public. A reader who cites the first number must still"
+        " find it, see that it was superseded, and know that the weights are the same.",
+        fix="Restore addenda/ as it was published, and render. What was measured since is added by"
+        ' `nla-release calibrate --addendum "..."`.',
+        example="cal.1.json is not as HISTORY.md tells",
+        waive="Never: a number that was public is superseded, and not replaced.",
+    ),
+)
+def addenda_kept(subject: Subject) -> Iterator[Problem]:
+    """Each repository in itself, then the addenda of the first against the other's and ours."""
+    first, *others = subject.rendered
+    for adapter in subject.rendered:
+        yield from _in_itself(adapter)
+    for addendum in first.addenda:
+        yield from _not_recomputed(first, addendum)
+    kept = _kept(first)
+    for other in others:
+        if _kept(other) != kept:
+            yield Problem(other.folder / FOLDER_NAME, f"is not {first.folder / FOLDER_NAME}")
+    if subject.release:
+        yield from _against_ours(subject.release, first, kept)
+
+
+def _in_itself(adapter: Adapter) -> Iterator[Problem]:
+    addenda, manifest = adapter.addenda, adapter.manifest
+    folder, history = adapter.folder / FOLDER_NAME, adapter.folder / HISTORY_FILE_NAME
+    for sentence in contradictions(adapter.log, manifest.version, addenda):
+        yield Problem(folder, sentence)
+    for each in missing_from(adapter.log, addenda):
+        yield Problem(history, f"does not tell of {each.record.tag}")
+    if addenda and (why := not_added(addenda, manifest.version, adapter.calibration.evidence)):
+        yield Problem(folder, why)
+    for name in changed_files(addenda, manifest):
+        yield Problem(adapter.folder / MANIFEST_FILE_NAME, f"{name} is not what the addenda are to")
+
+
+def _not_recomputed(adapter: Adapter, addendum: Addendum) -> Iterator[Problem]:
+    folder = adapter.folder / FOLDER_NAME / addendum.record.former_name
+    former = addendum.former.calibration
+    with reading(folder, "NLA617"):
+        recomputed = calibrate(read_evidence(folder / "evidence"), format_of(former.schema_))
+    if differing := not_as_computed(former, recomputed):
+        yield Problem(folder / CALIBRATION_FILE_NAME, listed(differing))
+
+
+def _kept(adapter: Adapter) -> dict[str, FileRecord]:
+    """Every file of a repository's addenda, by its path in their folder."""
+    prefix = f"{FOLDER_NAME}/"
+    return {
+        name.removeprefix(prefix): record
+        for name, record in adapter.manifest.files.items()
+        if name.startswith(prefix)
+    }
+
+
+def _against_ours(
+    release: Release, adapter: Adapter, kept: dict[str, FileRecord]
+) -> Iterator[Problem]:
+    ours = release.addenda(adapter.manifest.version)
+    with reading(ours, "NLA617"):
+        found = record_files(ours)
+    if found != kept:
+        yield Problem(ours, f"is not {adapter.folder / FOLDER_NAME}: render again")
+
+
+@rule(
+    "NLA618",
+    "error",
+    "comparisons with other releases are of this evidence, and of theirs",
+    each=RENDERED,
+    page=Page(
+        checks="The figures of this release in comparison.json are those of its calibration.json,"
+        " and of the same evidence. With release.yaml, the releases that `compared_with` names are"
+        " compared again, and every figure and every setting that differs is the same. A comparison"
+        " of format 1, which earlier versions published, is computed by the rules of its format.",
+        why="SolshineCode/nla-gemma-4-e2b sets its 2B pair beside an NLA of a 27B model, of another"
+        " layer, precision and training, and has to warn that these effects compound. What differs"
+        " must stand beside the figure, and the figure must be the one that was published.",
+        fix="Run `nla-release render` again, with the releases that release.yaml names where it"
+        " says they are.",
+        example="is not what release.yaml's compared_with gives: render again",
+        waive="Never: numbers of others are theirs.",
+    ),
+)
+def comparisons_stand(subject: Subject) -> Iterator[Problem]:
+    """Each repository against its own calibration, then against the releases themselves."""
+    first = subject.rendered[0]
+    format_ = first.comparison.schema_ if first.comparison else 2
+    expected = _recomputed(subject.release, first, format_) if subject.release else None
+    for adapter in subject.rendered:
+        path, found = adapter.folder / COMPARISON_FILE_NAME, adapter.comparison
+        if found:
+            own = side_by_side([(found.releases[0].name, adapter.calibration)])
+            same = found.releases[0].model_dump() == own[0].model_dump()
+            if found.evidence[0] != adapter.calibration.evidence or not same:
+                yield Problem(path, "is of other numbers of this release than calibration.json")
+                continue
+        if subject.release and _plain(found) != _plain(expected):
+            yield Problem(path, "is not what release.yaml's compared_with gives: render again")
+
+
+def _recomputed(release: Release, adapter: Adapter, format_: ComparisonFormat) -> Comparison | None:
+    if not release.compared_with:
+        return None
+    with reading(release.folder, "NLA618"):
+        evidence = read_evidence(adapter.folder / "evidence")
+        sidecars = [each.sidecar for each in _both(release)]
+        return compared(release, adapter.manifest.version, evidence, sidecars, format_)
+
+
+def _both(release: Release) -> list[Adapter]:
+    return [Adapter(role, release.adapter(role), rendered=False) for role in ("av", "ar")]
+
+
+def _plain(comparison: Comparison | None) -> dict[str, object] | None:
+    """All but the version of the tool that wrote it."""
+    return comparison.model_dump(exclude={"tool_version"}) if comparison else None
