@@ -157,7 +157,7 @@ def test_a_base_that_the_hub_would_refuse_is_not_copied_onto_the_card(release, c
 
 
 def test_blocks_are_generated_again_and_what_stands_around_them_is_kept(release, card):
-    rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine, and 0.5.")
+    rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine, and half.")
     rewrite(card, "<!-- nla-release:begin label -->\n", "<!-- nla-release:begin label -->\nBest.\n")
     mine = card.read_text().replace("Best.\n", "")
 
