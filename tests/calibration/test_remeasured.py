@@ -26,7 +26,7 @@ def evidence(tmp_path):
     return make_evidence(tmp_path / "evidence", rows=40, documents=10)
 
 
-def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0):
+def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0, extracted=1.0):
     """The published answers; `other` texts differ, all reconstructions are shifted, or worse."""
     random = np.random.default_rng(0)
     noise = random.normal(size=evidence.vectors["real"][rows].shape)
@@ -36,7 +36,8 @@ def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0):
         for at, row in enumerate(evidence.rows[position] for position in rows)
     ]
     read = {name: values + shift * noise for name, values in published.items()}
-    return Answers(said, published["real"] + worse * noise, read)
+    cosines = np.full(len(rows), extracted)
+    return Answers(cosines, said, published["real"] + worse * noise, read)
 
 
 def compared(evidence, *, count=20, used=RECORDED, **changes):
@@ -84,13 +85,25 @@ def test_a_reconstruction_of_the_same_cosine_in_another_direction_is_found(evide
     gold, real = evidence.vectors["gold"][rows], found.read["real"]
     along = (real * gold).sum(1, keepdims=True) / (gold * gold).sum(1, keepdims=True) * gold
     mirrored = {**found.read, "real": 2 * along - real}
-    result = compare_answers(
-        evidence, rows, 1, RECORDED, Answers(found.said, found.heard, mirrored)
-    )
+    again = Answers(found.extracted, found.said, found.heard, mirrored)
+    result = compare_answers(evidence, rows, 1, RECORDED, again)
 
     assert result.cosine.value < 1e-6
     assert result.apart.tensor == "real"
     assert not result.ar_agrees
+
+
+def test_activations_that_the_base_does_not_give_are_found(evidence):
+    found = compared(evidence, extracted=0.9)
+
+    assert (found.extracted, found.activations_agree) == (20, False)
+    assert compared(evidence).activations_agree
+
+
+def test_rows_without_a_text_are_not_extracted_again(evidence):
+    found = compared(evidence, extracted=np.nan)
+
+    assert (found.extracted, found.activation) == (0, None)
 
 
 @pytest.mark.parametrize(("other", "agree"), [(2, True), (3, False), (20, False)])
