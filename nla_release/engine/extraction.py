@@ -122,14 +122,14 @@ def token_activations(
     )
 
 
-def cosines_at_the_end(
-    base: Base, layer: int, texts: Sequence[str | None], vectors: Floats, *, batch_size: int
+def activations_at_the_end(
+    base: Base, layer: int, texts: Sequence[str | None], near: Floats, *, batch_size: int
 ) -> Floats:
-    """[N] cosines of vectors `[N, d]` with the base's activations at the last token of N texts.
+    """[N, d] the base's activations at the last token of N texts.
 
     A text is tried with the tokenizer's special tokens and without, and at every token that ends
-    where it ends, since one character may be several tokens; the largest cosine counts. It is NaN
-    where there is no text, or one with more tokens than the base reads.
+    where it ends, since one character may be several tokens. What is nearest to its row of `near`
+    [N, d] is given. Rows are NaN without a text, or with more tokens than the base reads.
     """
     tries = [
         (row, ids, ends)
@@ -137,12 +137,14 @@ def cosines_at_the_end(
         for special in (True, False)
         for ids, ends in _endings(base, text or "", special)
     ]
-    found = np.full(len(texts), np.nan)
+    found, best = np.full(near.shape, np.nan), np.full(len(texts), -np.inf)
     for batch in by_length([len(ids) for _, ids, _ in tries], batch_size * _TOKENS_PER_ROW):
-        rows, ids, ends = zip(*(tries[at] for at in batch), strict=True) if batch else ((), (), ())
-        for row, given in zip(rows, activations_at(base, layer, ids, ends), strict=True):
-            stored = np.broadcast_to(vectors[row], given.shape)
-            found[row] = np.fmax(found[row], cosine_rows(stored, given).max())
+        chosen = [tries[at] for at in batch]
+        given = activations_at(base, layer, [it[1] for it in chosen], [it[2] for it in chosen])
+        for (row, _, _), vectors in zip(chosen, given, strict=True):
+            cosines = cosine_rows(np.broadcast_to(near[row], vectors.shape), vectors)
+            if (nearest := cosines.max()) > best[row]:
+                best[row], found[row] = nearest, vectors[cosines.argmax()]
     return found
 
 

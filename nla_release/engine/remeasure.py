@@ -16,7 +16,7 @@ from nla_release.calibration.remeasured import (
 from nla_release.contract.sidecar import Dtype, Role
 from nla_release.diagnostics.model import text_or_none
 from nla_release.engine.checkpoint import Checkpoint
-from nla_release.engine.extraction import cosines_at_the_end
+from nla_release.engine.extraction import activations_at_the_end
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import base_files, device_name
@@ -69,7 +69,7 @@ def remeasure(
     with tempfile.TemporaryDirectory(prefix="nla-release-") as work:
         stored = evidence.vectors["gold"][rows]
         with pair.base_alone() as alone, log.progress("base reads", len(rows), "texts") as advance:
-            extracted = cosines_at_the_end(
+            extracted = activations_at_the_end(
                 alone,
                 pair.layer,
                 [evidence.rows[at].text for at in rows],

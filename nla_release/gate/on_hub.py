@@ -266,7 +266,7 @@ _REMEASURED = Scope[Remeasurement](
         " N rows of the evidence again, at the last token of their texts; the AV explains the"
         " published ones again, and the AR reads their published texts, those of the controls and"
         " the new explanations. 1 - the cosine of a published activation with the base's may be"
-        " 0.005 in float32, 0.02 in another precision and 0.1 with another quantization than it was"
+        " 0.005 in float32, 0.02 in another precision and 0.3 with another quantization than it was"
         " measured or trained in. Rows without a text are not extracted again, and the output says"
         " how many. Cosines with the activation, and the cosine of both"
         " reconstructions of a text, may change by 0.001 in float32, 0.02 in the recorded precision"

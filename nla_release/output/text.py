@@ -72,7 +72,7 @@ def measured_lines(verdict: Verdict) -> list[str]:
             f" (minimum {number(1 - found.tolerance.activation)})"
         )
     if missing := found.rows - found.extracted:
-        activations += f"; {missing} not extracted again (no text, or one too long for the base)"
+        activations += f"; {missing} not extracted again (no text, or none that the base can read)"
     return [line, activations]
 
 

@@ -26,8 +26,8 @@ def evidence(tmp_path):
     return make_evidence(tmp_path / "evidence", rows=40, documents=10)
 
 
-def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0, extracted=1.0):
-    """The published answers; `other` texts differ, all reconstructions are shifted, or worse."""
+def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0, moved=0.0):
+    """The published answers, with `other` texts, and vectors shifted, made worse or moved."""
     random = np.random.default_rng(0)
     noise = random.normal(size=evidence.vectors["real"][rows].shape)
     published = {name: evidence.vectors[name][rows] for name in row_texts(evidence)}
@@ -36,8 +36,9 @@ def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0, extracted=1.0):
         for at, row in enumerate(evidence.rows[position] for position in rows)
     ]
     read = {name: values + shift * noise for name, values in published.items()}
-    cosines = np.full(len(rows), extracted)
-    return Answers(cosines, said, published["real"] + worse * noise, read)
+    extracted = evidence.vectors["gold"][rows].astype(np.float64)
+    extracted += moved * np.abs(extracted).max() * noise
+    return Answers(extracted, said, published["real"] + worse * noise, read)
 
 
 def compared(evidence, *, count=20, used=RECORDED, **changes):
@@ -94,14 +95,14 @@ def test_a_reconstruction_of_the_same_cosine_in_another_direction_is_found(evide
 
 
 def test_activations_that_the_base_does_not_give_are_found(evidence):
-    found = compared(evidence, extracted=0.9)
+    found = compared(evidence, moved=1.0)
 
     assert (found.extracted, found.activations_agree) == (20, False)
     assert compared(evidence).activations_agree
 
 
 def test_rows_without_a_text_are_not_extracted_again(evidence):
-    found = compared(evidence, extracted=np.nan)
+    found = compared(evidence, moved=np.nan)
 
     assert (found.extracted, found.activation) == (0, None)
 

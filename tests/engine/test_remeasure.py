@@ -9,7 +9,7 @@ import pytest
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
-from nla_release.calibration.remeasured import choose_rows
+from nla_release.calibration.remeasured import _lower_cosines, choose_rows
 from nla_release.cards.render import render
 from nla_release.engine.remeasure import remeasure
 from nla_release.errors import ConfigError
@@ -20,6 +20,7 @@ from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
+from nla_release.statistics.formulas import cosine_rows
 from tests.hub.publishing import publish, repos
 from tests.warm import Warm
 
@@ -157,6 +158,21 @@ def test_activations_of_other_rows_are_found(again, evidence, tmp_path):
     found = again(rewritten(evidence, tmp_path / "evidence", gold=evidence.vectors["gold"][::-1]))
 
     assert not found.activations_agree
+
+
+def test_invented_activations_are_found_where_all_share_most_of_their_direction():
+    """Then any two have a plain cosine near 1, also those of other texts."""
+    generator = np.random.default_rng(0)
+    base = generator.normal(size=(8, 64)) + 2.5
+    noise = generator.normal(size=(8, 64)) * 0.01
+
+    assert cosine_rows(base, base[::-1]).min() > 0.8
+    assert _lower_cosines(base[::-1], base).max() < 0.5
+    assert _lower_cosines(base + noise, base).min() > 0.99
+    one = base[:1]
+    assert _lower_cosines(one, one) == pytest.approx([1.0])
+    same = np.repeat(one, 8, axis=0)
+    assert _lower_cosines(same + noise, same).min() > 0.999, "one text in all rows"
 
 
 def test_a_row_without_its_text_is_not_extracted_again(again, evidence, tmp_path):
