@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from nla_release import __version__
-from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
+from nla_release.cli.edge import ExampleGroup, debug_option
 from nla_release.cli.edge import run as _run
 from nla_release.hub_client.place import CANONICAL_ENDPOINT, checked_endpoint
 
@@ -48,7 +48,7 @@ Exit codes:
   130  interrupted (Ctrl-C); 143 when by SIGTERM"""
 
 
-class _Verbs(click.Group):
+class _Verbs(ExampleGroup):
     """A group whose verbs are imported when they run, not when help is shown."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -87,9 +87,9 @@ class _Verbs(click.Group):
 
 @click.group(
     cls=_Verbs,
+    example="nla-release check my-release",
     epilog=EXIT_CODES,
     params=[debug_option()],
-    context_settings=CONTEXT_SETTINGS,
 )
 @click.version_option(__version__, prog_name="nla-release")
 def cli() -> None:

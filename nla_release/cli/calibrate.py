@@ -10,7 +10,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence, record_attempts
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import calibration_table
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import ConfigError
 from nla_release.evidence.parts import Evidence
 from nla_release.gate.hygiene import unpublishable
@@ -22,7 +22,7 @@ from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.text.numbers import count
 
 
-@click.command("calibrate")
+@click.command("calibrate", cls=ExampleCommand, example="nla-release calibrate my-release")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--addendum",

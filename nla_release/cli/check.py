@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import click
 
-from nla_release.cli.edge import annotate, output
+from nla_release.cli.edge import ExampleCommand, annotate, output
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
@@ -26,7 +26,7 @@ from nla_release.output.text import skipped_lines, verdict_text
 Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 
 
-@click.command("check")
+@click.command("check", cls=ExampleCommand, example="nla-release check my-release")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--format",

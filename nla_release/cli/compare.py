@@ -10,7 +10,7 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.comparison_text import comparison_markdown, comparison_text
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import NothingCheckedError
 from nla_release.hub_client.place import download, read_place
 from nla_release.io.log import log
@@ -19,7 +19,11 @@ from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 Format = Literal["text", "json", "markdown"]
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    cls=ExampleCommand,
+    example="nla-release compare my-release someone/pair-av-v0_0_1@v0.0.1",
+)
 @click.argument("first")
 @click.argument("others", nargs=-1, required=True)
 @click.option(

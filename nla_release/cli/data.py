@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.io.log import log
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -23,7 +23,11 @@ def _renamed(
     return columns
 
 
-@click.command("data")
+@click.command(
+    "data",
+    cls=ExampleCommand,
+    example="nla-release data held_out.parquet --training trained_on.parquet --out data",
+)
 @click.argument("held_out", metavar="HELD_OUT", type=_FILE)
 @click.option(
     "--training",

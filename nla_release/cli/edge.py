@@ -58,6 +58,24 @@ def debug_option() -> click.Option:
     )
 
 
+class ExampleCommand(click.Command):
+    """A command whose help begins with an example: one command line or several."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS, **kwargs})
+        self.example = example
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, then what the command does."""
+        lines = self.example.replace("\n", "\n" + " " * len("  Example: "))
+        formatter.write(f"\n  Example: {lines}\n")
+        super().format_help_text(ctx, formatter)
+
+
+class ExampleGroup(ExampleCommand, click.Group):
+    """A group whose help begins with an example."""
+
+
 def output(text: str, *, nl: bool = True) -> None:
     """Print a command's result on stdout, masked and escaped."""
     click.echo(shown(text), nl=nl)

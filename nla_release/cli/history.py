@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
 from nla_release.cli.version import VERSION
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.history.fragments import FrontMatter, pending, read_fragments, write_fragment
@@ -24,7 +24,12 @@ _DATE = click.option(
 )
 
 
-@click.group("history")
+@click.group(
+    "history",
+    cls=ExampleGroup,
+    example="nla-release history add finding my-release \\\n"
+    "  --title 'Short explanations' --message 'Half of them have under ten words.'",
+)
 def command() -> None:
     """Write fragments of HISTORY.md, which the next `render` appends to it.
 
@@ -33,7 +38,12 @@ def command() -> None:
     """
 
 
-@command.command("add")
+@command.command(
+    "add",
+    cls=ExampleCommand,
+    example="nla-release history add finding my-release \\\n"
+    "  --title 'Short explanations' --message 'Half of them have under ten words.'",
+)
 @click.argument("kind", type=click.Choice(["release", "finding", "correction", "process"]))
 @click.option("--title", required=True, help="One line: what happened.")
 @click.option("--version", type=VERSION, help="The version that the entry is about, such as 0.0.1.")
@@ -75,7 +85,12 @@ def add(
     _say_written(write_fragment(release.fragments, _checked(release, matter), message))
 
 
-@command.command("retract")
+@command.command(
+    "retract",
+    cls=ExampleCommand,
+    example="nla-release history retract my-release --version 0.0.1 \\\n"
+    "  --metric fve.value --value 0.31 --reason 'Measured on training data.'",
+)
 @click.option(
     "--version", type=VERSION, required=True, help="The version that published the number."
 )
@@ -111,7 +126,7 @@ def retract(
     _say_written(write_fragment(release.fragments, _checked(release, matter)))
 
 
-@command.command("show")
+@command.command("show", cls=ExampleCommand, example="nla-release history show my-release")
 @_FOLDER
 def show(path: Path) -> None:
     """List the entries of the log, and the fragments that are not in it yet.

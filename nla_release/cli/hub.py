@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.io.log import log
 from nla_release.local_hub.server import owner_token, serve, token_file
 from nla_release.local_hub.store import Store
@@ -23,7 +23,7 @@ def _split(
     return imports
 
 
-@click.command(short_help="Run a Hub on this machine, to rehearse on.")
+@click.command("hub", cls=ExampleCommand, example="nla-release hub --port 8765")
 @click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nla_release.cli.edge import ExampleCommand
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import find_sources
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
@@ -55,7 +56,9 @@ def _answered(
     return found
 
 
-@click.command("init")
+@click.command(
+    "init", cls=ExampleCommand, example="nla-release init their/av their/ar --out my-release"
+)
 @click.argument("places", nargs=-1, required=True, metavar="AV [AR]")
 @click.option(
     "--out",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.version import VERSION
 from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan
 from nla_release.hub_client.client import quiet_client
@@ -17,7 +17,7 @@ _REFUSED = 1
 _PENDING = 10
 
 
-@click.command("plan")
+@click.command("plan", cls=ExampleCommand, example="nla-release plan my-release --version 0.0.1")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--version", type=VERSION, required=True, help="The version that was rendered, such as 0.0.1."

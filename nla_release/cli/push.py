@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from nla_release.cli.edge import ExampleCommand
 from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
 from nla_release.cli.version import VERSION
@@ -24,7 +25,9 @@ from nla_release.release.folder import Release, read_release
 from nla_release.release.signature import Signer
 
 
-@click.command("push")
+@click.command(
+    "push", cls=ExampleCommand, example="nla-release push my-release --version 0.0.1 --rehearse"
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--version", type=VERSION, required=True, help="The version that was rendered, such as 0.0.1."

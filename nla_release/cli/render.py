@@ -5,12 +5,15 @@ from pathlib import Path
 import click
 
 from nla_release.cards.render import render
+from nla_release.cli.edge import ExampleCommand
 from nla_release.cli.version import VERSION
 from nla_release.io.log import log
 from nla_release.release.folder import read_release
 
 
-@click.command("render")
+@click.command(
+    "render", cls=ExampleCommand, example="nla-release render my-release --version 0.0.1"
+)
 @click.option(
     "--version", type=VERSION, required=True, help="Version of the release, such as 0.0.1."
 )

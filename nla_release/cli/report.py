@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import ConfigError
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
@@ -19,7 +19,9 @@ _MARK = (
 _HEAD = 4096
 
 
-@click.command("report")
+@click.command(
+    "report", cls=ExampleCommand, example="nla-release report my-release --output report.html"
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "-o",

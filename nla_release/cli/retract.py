@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.kept_history import keep_history, say_what_lacks_it
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
@@ -18,7 +18,11 @@ from nla_release.output.retraction_text import retraction_lines
 from nla_release.release.folder import ROLES, Release, read_release
 
 
-@click.command("retract")
+@click.command(
+    "retract",
+    cls=ExampleCommand,
+    example="nla-release retract my-release --version 0.0.1 --reason 'Wrong base model.'",
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
     "--version", type=VERSION, required=True, help="The published version, such as 0.0.1."

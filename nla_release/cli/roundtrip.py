@@ -6,6 +6,7 @@ from typing import get_args
 import click
 
 from nla_release.base_model.cache import base_facts
+from nla_release.cli.edge import ExampleCommand
 from nla_release.errors import EnvironmentProblem
 from nla_release.evidence.records import ProbeName
 from nla_release.io.log import log
@@ -13,7 +14,9 @@ from nla_release.release.config import ProbeChoice
 from nla_release.release.folder import Release, read_release
 
 
-@click.command("roundtrip")
+@click.command(
+    "roundtrip", cls=ExampleCommand, example="nla-release roundtrip my-release --probe quick"
+)
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
 @click.option("--fresh", is_flag=True, help="Measure from the beginning, whatever is there.")

@@ -14,12 +14,15 @@ from nla_release.calibration.measured import (
     sidecar_facts,
 )
 from nla_release.cli.compare import Format, show
+from nla_release.cli.edge import ExampleCommand
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
 from nla_release.release.folder import FILE_NAME, read_release
 
 
-@click.command("sweep")
+@click.command(
+    "sweep", cls=ExampleCommand, example="nla-release sweep my-release --ar other/ar --out sweep"
+)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--ar",

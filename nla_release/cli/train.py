@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nla_release.cli.edge import CONTEXT_SETTINGS, output
+from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError, install_hint
 from nla_release.io.log import log
 from nla_release.io.resources import folder as resource_folder
@@ -48,20 +48,7 @@ _allow_ood = click.option(
 _card = click.option("--card", help="The card's memory to plan for, such as 4GB.")
 
 
-class _Command(click.Command):
-    """A command whose help begins with an example."""
-
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
-        super().__init__(*args, **{"context_settings": CONTEXT_SETTINGS, **kwargs})
-        self._example = example
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example, then what the command does."""
-        formatter.write(f"\n  Example: nla-release train {self.name} {self._example}\n")
-        super().format_help_text(ctx, formatter)
-
-
-class _Steps(click.Group):
+class _Steps(ExampleGroup):
     """The group, with its commands in the order of a training."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -75,19 +62,20 @@ class _Steps(click.Group):
             )
 
 
-@click.group("train", cls=_Steps, context_settings=CONTEXT_SETTINGS)
+@click.group(
+    "train",
+    cls=_Steps,
+    example="nla-release train recipe gemma-3-1b --out recipe.yaml\n"
+    "nla-release train run recipe.yaml --folder my-pair",
+)
 def command() -> None:
     """Train a pair from a recipe.
-
-    \b
-    Example: nla-release train recipe gemma-3-1b --out recipe.yaml
-             nla-release train run recipe.yaml --folder my-pair
 
     A recipe is one YAML file that drives every step. `run` runs all steps; each is also a command
     of its own. A step that is done is skipped, and an interrupted one continues. Training needs the
     extra `train`; for several GPUs, run `accelerate launch --num_processes N -m nla_release train
     STEP RECIPE`.
-    """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
+    """
 
 
 def _require_extra() -> None:
@@ -121,13 +109,15 @@ def _step(name: StepName) -> Callable[[Callable[..., None]], click.Command]:
                     gc.collect()  # its base, before another step loads its own
 
         with_options = _recipe(_folder(_again(unless_done)))
-        example = "recipe.yaml --folder my-pair"
-        return command.command(name, cls=_Command, example=example)(with_options)
+        example = f"nla-release train {name} recipe.yaml --folder my-pair"
+        return command.command(name, cls=ExampleCommand, example=example)(with_options)
 
     return made
 
 
-@command.command("recipe", cls=_Command, example="gemma-3-1b --out recipe.yaml")
+@command.command(
+    "recipe", cls=ExampleCommand, example="nla-release train recipe gemma-3-1b --out recipe.yaml"
+)
 @click.argument("name", required=False)
 @click.option("--out", type=_FILE, help="A new file to write the recipe to.")
 def recipe_command(name: str | None, out: Path | None) -> None:
@@ -162,7 +152,9 @@ def recipe_command(name: str | None, out: Path | None) -> None:
     )
 
 
-@command.command("run", cls=_Command, example="recipe.yaml --folder my-pair")
+@command.command(
+    "run", cls=ExampleCommand, example="nla-release train run recipe.yaml --folder my-pair"
+)
 @_recipe
 @_folder
 @click.option(
@@ -240,7 +232,9 @@ def run_command(
         )
 
 
-@command.command("plan", cls=_Command, example="recipe.yaml --card 8GB")
+@command.command(
+    "plan", cls=ExampleCommand, example="nla-release train plan recipe.yaml --card 8GB"
+)
 @_recipe
 @click.option(
     "--folder",

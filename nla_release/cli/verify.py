@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nla_release.cli.edge import output
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import ConfigError
 from nla_release.hub.verify import Verified, VerifyOptions, verify
@@ -23,7 +23,9 @@ from nla_release.release.signature import GITHUB, Publisher
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
-@click.command("verify")
+@click.command(
+    "verify", cls=ExampleCommand, example="nla-release verify someone/pair-av-v0_0_1@v0.0.1 --pair"
+)
 @click.argument("place", metavar="NAMESPACE/NAME@TAG")
 @click.option("--pair", is_flag=True, help="Download the partner too, and check both as a pair.")
 @click.option(

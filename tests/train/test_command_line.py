@@ -49,23 +49,6 @@ def test_each_step_is_a_command_and_so_are_the_run_the_plan_and_the_recipes():
     assert [name for name in command.commands if name in STEPS] == list(STEPS)
 
 
-@pytest.mark.parametrize("option", ["-h", "--help"])
-@pytest.mark.parametrize("name", command.commands)
-def test_help_begins_with_an_example_under_both_names(name, option):
-    usage, _, example, _, text, *_ = ran(name, option).output.splitlines()
-
-    assert usage.startswith("Usage: ")
-    assert example.startswith(f"  Example: nla-release train {name} ")
-    assert text.startswith("  ")
-    assert text[2].isupper()
-
-
-def test_the_help_of_all_of_it_begins_with_an_example():
-    lines = ran("--help").output.splitlines()
-
-    assert lines[4].startswith("  Example: nla-release train recipe ")
-
-
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_of_a_checkout_is_the_command(name):
     """And help is there without the extra."""
