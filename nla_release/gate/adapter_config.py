@@ -45,20 +45,20 @@ _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers
     "only the language model is adapted",
     each=ON_BASE,
     page=Page(
-        checks="No adapted module is in a vision, audio or other tower next to the language"
-        " model; and target_modules and modules_to_save of adapter_config.json, taken as PEFT takes"
-        " them, match nothing outside of the language model in the base. The second needs the"
-        " base's facts.",
+        checks="No adapted module is in a vision, audio or other tower. target_modules and"
+        " modules_to_save of adapter_config.json, read as PEFT reads them, match nothing"
+        " outside of the base's language model. The second part needs the base's facts.",
         why="A list of module names also matches the projections of Gemma-4's towers, which are"
-        " Gemma4ClippableLinear: PEFT cannot adapt them and refuses on loading"
-        " (huggingface/peft#3129). On a base whose towers it can adapt, it does so in silence.",
-        fix="Give target_modules as a regular expression over the language model alone, such as"
-        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`. When the adapter file"
-        " itself holds no other modules, putting it into adapter_config.json is enough; otherwise"
+        " Gemma4ClippableLinear. PEFT cannot adapt these and refuses to load"
+        " (huggingface/peft#3129). On a base whose towers it can adapt, it does so without a"
+        " warning.",
+        fix="Write target_modules as a regular expression over the language model only, such as"
+        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`. If the adapter"
+        " file holds no other modules, changing adapter_config.json is enough; otherwise"
         " train again.",
         example="target_modules matches 12 modules outside of the language model, such as"
         " model.audio_tower.layers.0.self_attn.q_proj",
-        waive="Never: an activation of the language model is read by the language model.",
+        waive="Never: readers run the language model alone.",
     ),
 )
 def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
@@ -103,29 +103,29 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
 @rule(
     "NLA307",
     "error",
-    "every adapted module is one of the base's, and none is left out",
+    "the adapted modules exist in the base, and none is missing",
     each=ON_BASE,
     page=Page(
-        checks="Every module of the adapter's file is one of the base's language model, by the name"
-        " it has once AutoModelForCausalLM has loaded the base, and of its shape; all names have"
-        " one prefix; the file holds every module that target_modules matches in the base, every"
-        " tensor of the modules that modules_to_save matches, and no other. Blocks that reuse keys"
-        " and values of earlier ones (num_kv_shared_layers of the base's config.json) have no"
-        " k_proj and v_proj of their own. `roundtrip` makes the same comparison with the base in"
-        " memory. Modules of towers are part of NLA306.",
+        checks="Every module in the adapter file exists in the base's language model, with the"
+        " name and shape that it has once AutoModelForCausalLM has loaded the base. All names"
+        " have one prefix. The file holds every module that target_modules matches in the"
+        " base and every tensor of the modules that modules_to_save matches, and no other."
+        " Blocks that reuse keys and values of earlier blocks (num_kv_shared_layers of the"
+        " base's config.json) have no k_proj and v_proj. `nla-release roundtrip` makes the"
+        " same comparison with the loaded base. NLA306 checks modules of towers.",
         why="The same block is `model.layers.N` in a model of text alone,"
         " `model.language_model.layers.N` in a wrapper, and was `language_model.model.layers.N`"
         " in one before transformers 4.52 (huggingface/transformers#38927). PEFT finds modules by"
         " name. Newer versions rename some as they load; otherwise it only warns, and the base"
         " answers as if there were no adapter (huggingface/peft#2566, huggingface/peft#2699);"
         " vLLM served the base in silence (vllm-project/vllm#34186).",
-        fix="Save the adapter from a model that AutoModelForCausalLM loaded, or rename the tensors"
-        " of the file, and target_modules with them. A file that lacks modules was saved before"
-        " its weights were gathered, or from a part of them: save it again.",
+        fix="Save the adapter from a model that AutoModelForCausalLM loaded, or rename the"
+        " tensors in the file and target_modules to match. A file without some modules was"
+        " saved before its weights were gathered, or from a part of them: save it again.",
         example="8 of 8 modules are named language_model.model.layers..., the loaded base has"
         " model.language_model.layers...: where PEFT does not rename them, it only warns, and runs"
         " the base without them",
-        waive="When the base's class names its modules in a way that is not known here, and the"
+        waive="If the base's class uses module names that this version does not know, and the"
         " evidence shows that the adapter is applied.",
     ),
 )
@@ -221,27 +221,28 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
 @rule(
     "NLA308",
     "error",
-    "variants of LoRA are declared, and are ones that can be run",
+    "variants of LoRA are declared and supported",
     each=ADAPTERS,
     page=Page(
-        checks="use_rslora, use_dora and modules_to_save of adapter_config.json are what the"
-        " sidecar records of its adapter, as rslora, dora and modules_to_save. Every other option"
-        " that changes what this adapter computes is refused by name: bias, lora_bias,"
-        " rank_pattern, alpha_pattern, trainable_token_indices, layer_replication,"
-        " target_parameters and the like, and initialisations that change the base's weights"
-        " (pissa, olora, corda, loftq, lora_ga). An option that changes nothing here is none of"
-        " them, such as ensure_weight_tying where no embedding is trained, or an alpha_pattern with"
-        " the value of lora_alpha or for modules that the adapter does not have.",
-        why="Rank 64 and alpha 128 scale the factors' product by 2 in LoRA and by 16 in the"
-        " rank-stabilised variant, and nothing but one flag tells which; readers that merge"
-        " adapters by their own code do not all look. An adapter that began with PiSSA changes the"
-        " weights of the base it is loaded on, so that the other adapter of the pair, on the same"
-        " base, gives garbage (huggingface/peft#2184).",
-        fix="Record the options in the sidecar as adapter_config.json has them; `nla-release init`"
-        " does. An adapter that began with pissa, olora or corda becomes a plain one when it is"
-        " saved with path_initial_model_for_weight_conversion. For the others, train a plain LoRA.",
+        checks="use_rslora, use_dora and modules_to_save of adapter_config.json are recorded in"
+        " the sidecar as rslora, dora and modules_to_save. Any other option that changes what"
+        " this adapter computes is an error: bias, lora_bias, rank_pattern, alpha_pattern,"
+        " trainable_token_indices, layer_replication, target_parameters and the like, and"
+        " initialisations that change the base's weights (pissa, olora, corda, loftq,"
+        " lora_ga). Options without an effect are accepted, such as ensure_weight_tying where"
+        " no embedding is trained, or an alpha_pattern that repeats lora_alpha or names"
+        " modules that the adapter does not have.",
+        why="With rank 64 and alpha 128, LoRA scales the product of the factors by 2 and the"
+        " rank-stabilised variant by 16. Only one flag tells which, and readers that merge"
+        " adapters themselves do not all read it. An adapter initialised with PiSSA changes"
+        " the weights of the base, so the other adapter of the pair gives garbage on the same"
+        " base (huggingface/peft#2184).",
+        fix="Record the options of adapter_config.json in the sidecar; `nla-release init` does"
+        " this. An adapter initialised with pissa, olora or corda becomes a plain one if it"
+        " is saved with path_initial_model_for_weight_conversion. For the others, train a"
+        " plain LoRA.",
         example="use_rslora is true, the sidecar records false",
-        waive="Never: the adapter that is run is not the one that is described.",
+        waive="Never: readers would run another adapter than the one described.",
     ),
 )
 def variants_declared(adapter: Adapter) -> Iterator[Problem]:
@@ -262,22 +263,22 @@ def variants_declared(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA309",
     "warning",
-    "adapter_config.json loads wherever LoRA does",
+    "adapter_config.json loads in every PEFT version that supports LoRA",
     each=ADAPTERS,
     page=Page(
-        checks="adapter_config.json has no option that says nothing and that some version of PEFT"
-        " does not know (null, false or empty, or the same as without it); it gives task_type and"
-        " peft_version; the task is CAUSAL_LM, of an AR also FEATURE_EXTRACTION; inference_mode is"
-        " true; and auto_mapping names no class of its author's machine.",
-        why="PEFT writes all the options it knows, used or not, and a version that does not know"
-        " one of them stopped with `got an unexpected keyword argument 'eva_config'`"
-        " (huggingface/peft#2275, #1979, #2340) until PEFT learned to drop them; other readers of"
-        " the file still stop. Which version wrote it was recorded nowhere.",
-        fix="Remove the options, and add what is missing, before the pair is measured: the evidence"
-        " holds the file's hash. `nla-release init` writes such a file.",
+        checks="adapter_config.json has no option without an effect that some PEFT versions do"
+        " not know (null, false, empty, or the default). It has task_type and peft_version."
+        " The task is CAUSAL_LM, or FEATURE_EXTRACTION for an AR. inference_mode is true, and"
+        " auto_mapping names no class that exists only on the author's machine.",
+        why="PEFT writes all options that it knows. A version that did not know one of them"
+        " stopped with `got an unexpected keyword argument 'eva_config'`"
+        " (huggingface/peft#2275, #1979, #2340) until PEFT learned to drop them. Other"
+        " readers of the file still stop, and the file did not record which version wrote it.",
+        fix="Remove these options and add what is missing before the pair is measured, because"
+        " the evidence records the file's hash. `nla-release init` writes such a file.",
         example="not every PEFT knows these options, which change nothing:"
         " alora_invocation_tokens, alpha_pattern, arrow_config, ...",
-        waive="It may stand when the pair is measured already and is read by one version of PEFT.",
+        waive="If the pair is already measured and is read with one version of PEFT.",
     ),
 )
 def config_portable(adapter: Adapter) -> Iterator[Problem]:
@@ -320,22 +321,23 @@ def _shown(value: Any) -> str:
 @rule(
     "NLA310",
     "error",
-    "every adapter of a stack is there, in order",
+    "every adapter of a stack is present and in order",
     each=ADAPTERS,
     page=Page(
-        checks="The sidecar lists adapters in the order of application: those that the adapter was"
-        " trained on top of as adapters/1, adapters/2 and so on, each with the sha256 of its"
-        " weights, and the folder's own, `.`, last. Each of them is there, whole and finite, is the"
-        " recorded one, and is configured as recorded. No other lies beside them.",
-        why="ceselder's EasyNLA release is two LoRAs, a warm start and one that reinforcement"
-        " learning put on top of it: both must be active, and its card speaks of the second as if"
-        " it were in place of the first. PEFT activates one adapter at a time unless it is told,"
-        " and loads the second without a word when the first is missing.",
-        fix="Put back the adapters below, as they were when this one was trained, and list them in"
-        " that order; `nla-release train av` with stack_on does. An adapter that does not need"
-        " others is listed alone.",
+        checks="The sidecar lists the adapters in the order of application. The adapters that"
+        " this one was trained on top of are adapters/1, adapters/2 and so on, each with the"
+        " sha256 of its weights; the folder's own adapter, `.`, is last. Each one is present,"
+        " complete and finite, has the recorded hash and the recorded configuration."
+        " adapters/ holds no other.",
+        why="ceselder's EasyNLA release is two LoRAs: a warm start, and one from reinforcement"
+        " learning on top of it. Both must be active, but its card describes the second as a"
+        " replacement of the first. PEFT activates one adapter at a time by default, and"
+        " loads the second without a warning if the first is missing.",
+        fix="Restore the lower adapters as they were when this one was trained, and list them in"
+        " that order; `nla-release train av` with stack_on does this. List an adapter that"
+        " needs no others alone.",
         example="adapters/1/adapter_model.safetensors does not exist",
-        waive="Never: a part of a stack says something else than the whole that was measured.",
+        waive="Never: a part of a stack behaves differently from the whole that was measured.",
     ),
 )
 def stack_whole(adapter: Adapter) -> Iterator[Problem]:

@@ -25,29 +25,29 @@ FAR_FROM_MEASURED = 2.0
 @rule(
     "NLA105",
     "error",
-    "the recorded norms are those that were measured",
+    "the recorded norms match the measured norms",
     each=ON_BASE,
     page=Page(
-        checks="norms.embedding_mean is the mean embedding norm of the base's facts, within 5%,"
-        " or within four standard errors of that sample where these are more, and never beyond 20%."
-        " A warning when"
-        " norms.activation_median is not 0.8 to 1.25 times the median norm of the evidence's"
-        " held-out activations, an error beyond twice or half of it. Where no median is recorded,"
-        " norms.activation_mean is compared with their mean, and with their mean without the rows"
-        " of more than ten times the median; the finding says how many there are. And a warning"
-        " when norms.embedding_mean is the square root of d_model to the last digit, while nothing"
-        " measured says so.",
-        why="Four facts are easily confused: the mean activation norm, the mean embedding norm, the"
-        " scale trained and the scale evaluated. The audit and the HISTORY of"
-        " SolshineCode/nla-gemma-4-e2b print `sqrt(d_model) = 39.25`; 39.25 is the measured"
-        " embedding norm, and sqrt(1536) is 39.19. A formula in the place of a measurement is right"
-        " by luck: for the next base it is not.",
+        checks="norms.embedding_mean is within 5% of the mean embedding norm in the base's facts,"
+        " or within four standard errors of that sample if these are larger, but never more"
+        " than 20% off. norms.activation_median is compared with the median norm of the"
+        " held-out activations in the evidence: outside of 0.8 to 1.25 times is a warning,"
+        " outside of 0.5 to 2 times an error. Without a recorded median,"
+        " norms.activation_mean is compared with their mean, with and without the rows of"
+        " more than ten times the median; the finding counts those rows. It is a warning if"
+        " norms.embedding_mean is exactly the square root of d_model and no measurement"
+        " confirms it.",
+        why="Four numbers are easily confused: the mean activation norm, the mean embedding norm,"
+        " the scale used for training and the scale used for evaluation. The audit and the"
+        " HISTORY of SolshineCode/nla-gemma-4-e2b print `sqrt(d_model) = 39.25`. In fact"
+        " 39.25 is the measured embedding norm, and sqrt(1536) is 39.19. A formula instead of"
+        " a measurement is right only by luck.",
         fix="Run `nla-release base` and record the norm that it measures. Take the activation norm"
         " from the training activations, at raw norm and from the layer that is recorded;"
         " `nla-release train av` records both.",
         example="norms.embedding_mean is 80, the base's embeddings measure 39.25 ± 0.02",
-        waive="The warnings may stand when the held-out activations are of other texts than the"
-        " training ones, or when the base's embeddings do have that norm.",
+        waive="The warnings may stand if the held-out activations come from other texts than the"
+        " training activations, or if the base's embeddings really have that norm.",
     ),
 )
 def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
@@ -63,21 +63,21 @@ def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
 @rule(
     "NLA106",
     "error",
-    "layers, widths and token ids are those of the base",
+    "layers, widths and token ids fit the base",
     each=ON_BASE,
     page=Page(
-        checks="base.json is whole, of the base and commit that the sidecar names, the same"
-        " beside release.yaml and in both repositories, and what the base at base_path measures."
-        " d_model is the base's hidden_size; the"
-        " activations are of a block before the last; the AR keeps no more blocks than the base"
-        " has; and every token id is of its vocabulary.",
-        why="hidden_states of transformers ends with the last block's output after the final norm,"
-        " so that an activation of that block is none of what readers see. Blocks are counted in"
-        " three ways: kitft's README takes hidden_states[20] for block 20, which is block 19, and"
-        " Nano-NLA stores a depth of K+1 under a key that is K elsewhere. Neither is an error at"
-        " load time.",
-        fix="Run `nla-release base` and render again. When the numbers differ, the sidecar is of"
-        " another base: release the adapter with the one it was trained on.",
+        checks="base.json is complete, names the base and commit of the sidecar, and is identical"
+        " next to release.yaml and in both repositories. It matches a measurement of the base"
+        " at base_path. d_model is the base's hidden_size, the activations come from a block"
+        " before the last, the AR keeps no more blocks than the base has, and every token id"
+        " is in the base's vocabulary.",
+        why="hidden_states of transformers ends with the last block's output after the final"
+        " norm, so readers never see that block's own output. Projects count blocks in three"
+        " ways: kitft's README calls hidden_states[20] block 20, which is block 19, and"
+        " Nano-NLA stores a depth of K+1 under a key that means K elsewhere. None of these"
+        " fails at load time.",
+        fix="Run `nla-release base` and render again. If the numbers still differ, the sidecar"
+        " belongs to another base: release the adapter with the base that it was trained on.",
         example="extraction_layer_index is 34, the base has blocks 0 to 34, and the last is out:"
         " readers see it through the final norm",
         waive="Never: the pair and the base do not fit.",

@@ -23,19 +23,18 @@ _NO_INTERVAL = Skip("rows of so few documents give no interval, see NLA608")
     "the pair is not format-only",
     each=MEASURED,
     page=Page(
-        checks="The row's own explanation reconstructs its activation better than explanations of"
-        " other documents: the 95% interval of the difference of centred cosines"
-        " (contrasts.above_others) lies above 0. And reconstructions are nearer to their own"
-        " activation than to others (retrieval.percentile above 0.5 by its interval). A difference"
-        " above 0 that is smaller than 0.05 is a warning: it is certain, and small."
-        " A published calibration of format 1 or 2 is held to controls.shuffled and"
-        " probes.retrieval instead.",
-        why="A cosine says little by itself: the published pair of SolshineCode/nla-gemma-4-e2b"
-        " scores 0.438, and 0.405 when its AR is given the empty string. An AR that always answers"
-        " near the mean needs no explanation. A difference of 0.01 can be certain, and yet nobody"
-        " should read such explanations.",
-        fix="The explanations do not carry what the AR needs. Train longer, or on labels that tell"
-        " rows apart, and read rows.jsonl before the next run.",
+        checks="A row's own explanation reconstructs its activation better than explanations of"
+        " other documents: the 95% CI of the difference of centred cosines"
+        " (contrasts.above_others) is above 0. Reconstructions are nearer to their own"
+        " activation than to others: the 95% CI of retrieval.percentile is above 0.5. A"
+        " certain difference that is smaller than 0.05 is a warning. A published calibration"
+        " of format 1 or 2 is checked by controls.shuffled and probes.retrieval instead.",
+        why="A cosine alone says little: the published pair of SolshineCode/nla-gemma-4-e2b"
+        " scores 0.438, and 0.405 if its AR is given the empty string. An AR that always"
+        " answers near the mean needs no explanation. A difference of 0.01 can be certain and"
+        " still be useless to a reader.",
+        fix="The explanations do not carry what the AR needs. Train longer, or on labels that"
+        " distinguish rows, and read rows.jsonl before the next run.",
         example="format-only: centred cosine of the own text 0.232, of texts of other documents"
         " 0.229, difference +0.003, 95% interval -0.020 to +0.022",
         waive="Never: this is the claim that a release makes.",
@@ -105,19 +104,19 @@ def _shuffled_control(
     "the pair reconstructs better than the mean activation",
     each=MEASURED,
     page=Page(
-        checks="The 95% interval of FVE - FVE(always predicting the mean of the training"
-        " activations), both on these rows, lies above 0 (fve.above_mean_interval). A failed row is"
-        " a tie. A published calibration of format 1 or 2 is held to the difference of cosines"
-        " (controls.predict_mean).",
+        checks="The FVE of the pair minus the FVE of always predicting the training mean, on the"
+        " same rows, has a 95% CI above 0 (fve.above_mean_interval). A failed row counts as a"
+        " tie. A published calibration of format 1 or 2 is checked by the difference of"
+        " cosines (controls.predict_mean).",
         why="On a layer of low variance the mean is hard to beat: it scores 0.985 on the"
-        " reference's Gemma-3-12B (kitft/natural_language_autoencoders). The published 0.438 of"
-        " SolshineCode/nla-gemma-4-e2b lies below its mean's 0.47 to 0.49. A pair of FVE -0.117"
-        " was called topic-level, with a green gate.",
-        fix="Train the AR longer: it has not learned the mean yet. Until then show the difference,"
-        " and not the cosine.",
+        " reference's Gemma-3-12B (kitft/natural_language_autoencoders). The published 0.438"
+        " of SolshineCode/nla-gemma-4-e2b is below its mean's 0.47 to 0.49. A pair with FVE"
+        " -0.117 was labelled topic-level and passed its gate.",
+        fix="Train the AR longer: it is not better than the mean yet. Until then report the"
+        " difference instead of the cosine.",
         example="FVE -0.117, the mean activation has 0.002: difference -0.119, 95% interval -0.160"
         " to -0.078",
-        waive="The warning may stand for a pair released as a step on the way, whose card says so.",
+        waive="The warning may stand for an intermediate release whose card says so.",
     ),
 )
 def above_the_mean(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -158,22 +157,23 @@ def _predict_mean_control(
 @rule(
     "NLA605",
     "warning",
-    "reconstructions single out their activation",
+    "reconstructions identify their own activation",
     each=MEASURED,
     page=Page(
-        checks="The 95% intervals of top-1 retrieval lie above chance, which is one in the number"
-        " of rows. And among the activations of its document, a reconstruction finds its own more"
-        " often than by knowing the document (retrieval.in_document), by its 95% interval. A"
-        " published calibration of format 1 or 2 is held to chance alone.",
+        checks="The 95% CI of top-1 retrieval is above chance, which is one in the number of"
+        " rows. Among the activations of its document, a reconstruction finds its own more"
+        " often than by knowing the document alone, by its 95% CI (retrieval.in_document). A"
+        " published calibration of format 1 or 2 is compared with chance only.",
         why="In 14 attempts of SolshineCode/nla-gemma-4-e2b retrieval stayed at chance while the"
-        " cosine looked fine. And 31 of 50 hits, with a chance of 0.020, are what a text gives that"
-        " tells its document and nothing of the row: 0.62 to 0.74 there.",
-        fix="The explanations name documents or topics, not what tells their rows apart. Train on"
-        " more specific labels, or let the label be document-level or token-level.",
+        " cosine looked fine. And 31 of 50 hits at a chance of 0.020 (0.62) are no more than"
+        " a text gives that identifies the document and nothing of the row: 0.62 to 0.74"
+        " there.",
+        fix="The explanations name documents or topics, but not what distinguishes their rows."
+        " Train on more specific labels, or accept the label document-level or token-level.",
         example="in its document 95 of 307 reconstructions find their own activation (0.309), by"
         " knowing the document 0.195: difference +0.014, 95% interval -0.010 to +0.038",
-        waive="The warning may stand for a pair whose label is document-level or token-level: its"
-        " card says that it does not tell rows apart.",
+        waive="The warning may stand for a pair labelled document-level or token-level, whose"
+        " card says that it does not distinguish rows.",
     ),
 )
 def singles_out(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -217,19 +217,19 @@ def _above_chance(measurement: Measurement, calibration: Calibration) -> Iterato
 @rule(
     "NLA606",
     "error",
-    "the AV says different things of different activations",
+    "the AV's explanations differ between activations",
     each=MEASURED,
     page=Page(
-        checks="Among the explanations there are at least 3 different beginnings (60 characters)"
-        " per 10 rows, up to 8 in all, unless gates.min_prefixes_per_row and gates.min_prefixes"
-        " say otherwise.",
-        why="A collapsed AV passes gates of loss and cosine: one of SolshineCode's gates passed"
-        " with a single text in 68 rows. The numbers are those of the tripwire and the diversity"
-        " test that it adopted afterwards.",
-        fix="Train the base or the AV longer, lower the learning rate, and check that the"
-        " injection reaches the marker.",
+        checks="The explanations have at least 3 different beginnings (60 characters) per 10"
+        " rows, up to 8 in all, unless gates.min_prefixes_per_row and gates.min_prefixes set"
+        " other values.",
+        why="A collapsed AV passes gates on loss and cosine: one of SolshineCode's gates passed"
+        " with a single text in 68 rows. The numbers are those of the tripwire and the"
+        " diversity test that it adopted afterwards.",
+        fix="Train the AV longer, lower the learning rate, and check that the injection reaches"
+        " the marker.",
         example="1 different beginning in 100 explanations; it takes 8",
-        waive="Never: a constant explains nothing.",
+        waive="Never: a constant text explains nothing.",
     ),
 )
 def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -252,19 +252,18 @@ def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
 @rule(
     "NLA607",
     "error",
-    "what is injected changes what is said",
+    "the injected vector changes the explanation",
     each=MEASURED,
     page=Page(
-        checks="Less than gates.max_same_as_random of the explanations, half unless release.yaml"
-        " sets it, are word for word what the AV says when a random direction of the same norm is"
-        " injected instead.",
-        why="When the injection does not reach the marker the AV describes its prompt, always"
-        " alike; the reference calls this the first thing to rule out"
+        checks="Less than gates.max_same_as_random of the explanations (0.5 by default) are word"
+        " for word what the AV says for a random direction of the same norm.",
+        why="If the injection does not reach the marker, the AV always describes its prompt. The"
+        " reference calls this the first thing to rule out"
         " (kitft/natural_language_autoencoders, docs/inference.md).",
-        fix="Check scale (NLA102), marker and neighbours (NLA201) and that the hook fires, then"
-        " train again.",
+        fix="Check the scale (NLA102), marker and neighbours (NLA201) and that the hook fires,"
+        " then train again.",
         example="74 of 100 explanations are what a random vector gives",
-        waive="Never: the text then does not come from the activation.",
+        waive="Never: the text does not come from the activation.",
     ),
 )
 def injection_matters(measurement: Measurement) -> Iterator[Problem | Skip]:

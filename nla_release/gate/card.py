@@ -44,18 +44,20 @@ _OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
 @rule(
     "NLA501",
     "error",
-    "the card's metadata is valid and says what the files say",
+    "the card's metadata is valid and matches the files",
     each=REPOSITORIES,
     page=Page(
-        checks="README.md begins with metadata that the Hub accepts: a licence it knows (`other`"
-        " with a name and a link), Hub ids, a well-typed model-index. base_model is the sidecar's"
-        " base, base_model_relation is adapter, library_name is peft, pipeline_tag is"
-        " text-generation for an AV and feature-extraction for an AR, and model-index holds the"
-        " metrics that calibration.json gives, every control with them, and no other.",
+        checks="README.md begins with metadata that the Hub accepts: a known licence (or `other`"
+        " with a name and a link), Hub ids, and a valid model-index. base_model is the"
+        " sidecar's base, base_model_relation is adapter, library_name is peft, and"
+        " pipeline_tag is text-generation for an AV and feature-extraction for an AR."
+        " model-index holds exactly the metrics of calibration.json, with all controls.",
         why="The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that"
-        " emits vectors; PEFT overwrites base_model with a local path (huggingface/peft#2124); and"
-        " the Hub refuses invalid metadata only when everything is uploaded.",
-        fix="Run `nla-release render` again. The licence and the base come from release.yaml.",
+        " returns vectors. PEFT overwrites base_model with a local path"
+        " (huggingface/peft#2124). The Hub refuses invalid metadata only after everything is"
+        " uploaded.",
+        fix="Run `nla-release check --fix`, or `nla-release render` again. The licence and the"
+        " base come from release.yaml.",
         example="pipeline_tag is 'text-generation', expected 'feature-extraction'",
         waive="Never: the Hub indexes, counts and loads by these fields.",
     ),
@@ -94,19 +96,21 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA502",
     "error",
-    "the generated parts of both documents are what calibration.json gives",
+    "the generated blocks of both documents match calibration.json",
     each=REPOSITORIES,
     page=Page(
-        checks="Between their markers README.md and RELEASE_CALIBRATION.md hold every generated"
-        " block, and each is, to the character, what calibration.json renders to; the card's list"
-        " of what was retracted is what HISTORY.md gives, as are the notice at the top and"
-        " new_version when this version was; and the addendum that it names is the last one.",
-        why="Numbers in prose rot: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b"
-        " call the same share about 80, 95 and 97 per cent structural.",
-        fix="Run `nla-release render` again. Write prose into the notes, where `{{ calibration..."
-        " }}` follows the numbers.",
+        checks="README.md and RELEASE_CALIBRATION.md hold every generated block between its"
+        " markers, and each block is exactly what calibration.json renders to. The card's"
+        " list of retracted numbers matches HISTORY.md, as do the notice at the top and"
+        " new_version if this version was retracted. The card names the latest evidence"
+        " update.",
+        why="Copied numbers go stale: the cards, README and HISTORY of"
+        " SolshineCode/nla-gemma-4-e2b call the same share about 80, 95 and 97 per cent"
+        " structural.",
+        fix="Run `nla-release check --fix`, or `nla-release render` again. Write your own text"
+        " into the notes, where `{{ calibration... }}` inserts the current numbers.",
         example="the block calibration is not what calibration.json gives",
-        waive="Never: outside of the markers the card is yours.",
+        waive="Never: outside of the markers you can write what you like.",
     ),
 )
 def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
@@ -145,15 +149,15 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
     "examples/round_trip.py is the generated program",
     each=RENDERED,
     page=Page(
-        checks="The program in examples/ of both repositories is, to the character, the one that"
-        " both sidecars, the evidence and release.json give. Releases made before there was such a"
-        " program are not checked.",
-        why="Readers run it without reading it: an injection scale of 80000 instead of 39.25 in it"
-        " gives fluent, wrong explanations, and a line that somebody added runs on their machine.",
-        fix="Run `nla-release render` again. Programs of your own belong into a repository of your"
-        " own, which `source` in release.yaml names.",
+        checks="The program in examples/ of both repositories is exactly the one generated from"
+        " both sidecars, the evidence and release.json. Releases from before this program"
+        " existed are not checked.",
+        why="Readers run it without reading it. An injection scale of 80000 instead of 39.25"
+        " gives fluent but wrong explanations, and any added line runs on their machine.",
+        fix="Run `nla-release render` again. Keep your own programs in your own repository, and"
+        " name it as `source` in release.yaml.",
         example="is not the program that both sidecars give",
-        waive="Never: it is run by those who trust the release.",
+        waive="Never: readers who trust the release run it.",
     ),
 )
 def example_generated(subject: Subject) -> Iterator[Problem | Skip]:

@@ -33,22 +33,23 @@ from nla_release.text.numbers import interval, number, signed
 @rule(
     "NLA616",
     "error",
-    "the release is not worse than the one before",
+    "the release is not worse than the previous one",
     each=SUBJECT,
     page=Page(
-        checks="On the activations that both were measured on, the 95% interval of the centred"
-        " cosine of this release minus that of the previous one, paired by row and clustered by"
-        " document, does not lie below 0. Where they name other reference sets, the plain"
-        " cosine's does not. `previous` in release.yaml names the folder of the previous release,"
-        " of its evidence, or of one of its repositories, and not this release's own evidence.",
-        why="SolshineCode/gpu-poor-nla sets 9 hits of 580 beside 3 of 580 for another model, one"
-        " called significant and the other not, which is no comparison: counted apart the two do"
-        " not separate (Fisher p = 0.14). The same rows in pairs tell a loss from noise.",
-        fix="Look at `nla-release compare PREVIOUS .` and at the rows that got worse, and release"
-        " the better checkpoint. Where this one is better at something else, say so on the card.",
+        checks="On the activations that both releases measured, the 95% CI of the centred cosine"
+        " of this release minus that of the previous one (paired by row, clustered by"
+        " document) is not below 0. If their reference sets differ, the plain cosine is used."
+        " `previous` in release.yaml names the folder of the previous release, of its"
+        " evidence, or of one of its repositories, and not this release's own evidence.",
+        why="SolshineCode/gpu-poor-nla compares 9 hits of 580 with 3 of 580 for another model and"
+        " calls one significant and the other not. That is no comparison: as independent"
+        " counts they do not differ (Fisher p = 0.14). Pairing the same rows separates a loss"
+        " from noise.",
+        fix="Run `nla-release compare PREVIOUS .`, look at the rows that got worse, and release"
+        " the better checkpoint. If this one is better at something else, say so on the card.",
         example="worse than the previous release (../v0.0.1): cosine 0.706 against 0.878,"
         " difference -0.172, 95% interval -0.195 to -0.148, n = 60 rows of 12 documents",
-        waive="For a release that gives up some cosine on purpose, such as for texts that are"
+        waive="For a release that gives up some cosine on purpose, for example for texts that are"
         " easier to read; its card says so.",
     ),
 )
@@ -96,22 +97,22 @@ def _previous(folder: Path, name: str) -> Measured:
 @rule(
     "NLA617",
     "error",
-    "addenda stay as they were published, with all that they superseded",
+    "evidence updates and superseded numbers are unchanged",
     each=RENDERED,
     page=Page(
-        checks="The addenda of both repositories are the same, numbered without a gap, in the order"
-        " of their dates, and those that HISTORY.md records by hash; with release.yaml, they are"
-        " those of addenda/ beside it. Each one supersedes what the one before it added, the last"
-        " one added the evidence that is there now, and adapters, head, configurations and sidecars"
-        " are the files that each was made to. What was superseded is kept whole, and its numbers"
-        " are what its evidence gives.",
+        checks="The evidence updates (addenda/) in both repositories are the same, numbered"
+        " without a gap, in the order of their dates, and have the hashes that HISTORY.md"
+        " records. With release.yaml, they match addenda/ next to it. Each one supersedes"
+        " what the one before it added, and the last one added the current evidence."
+        " Adapters, head, configurations and sidecars are the files that each update was made"
+        " for. Superseded evidence is kept complete, and its numbers follow from it.",
         why="SolshineCode/nla-gemma-4-e2b extended its calibration from n = 10 to n = 50 by dated"
-        " addenda to a card that was already public. A reader who cites the first number must still"
-        " find it, see that it was superseded, and know that the weights are the same.",
-        fix="Restore addenda/ as it was published, and render. What was measured since is added by"
-        ' `nla-release calibrate --addendum "..."`.',
+        " addenda to a public card. A reader who cites the first number must still find it,"
+        " see that it was superseded, and know that the weights are the same.",
+        fix="Restore addenda/ as it was published, and run `nla-release render`. Add new"
+        ' measurements with `nla-release calibrate --addendum "..."`.',
         example="cal.1.json is not as HISTORY.md tells",
-        waive="Never: a number that was public is superseded, and not replaced.",
+        waive="Never: a published number is superseded, not replaced.",
     ),
 )
 def addenda_kept(subject: Subject) -> Iterator[Problem]:
@@ -174,20 +175,21 @@ def _against_ours(
 @rule(
     "NLA618",
     "error",
-    "comparisons with other releases are of this evidence, and of theirs",
+    "comparisons match the evidence of both releases",
     each=RENDERED,
     page=Page(
-        checks="The figures of this release in comparison.json are those of its calibration.json,"
-        " and of the same evidence. With release.yaml, the releases that `compared_with` names are"
-        " compared again, and every figure and every setting that differs is the same. A comparison"
-        " of format 1, which earlier versions published, is computed by the rules of its format.",
-        why="SolshineCode/nla-gemma-4-e2b sets its 2B pair beside an NLA of a 27B model, of another"
-        " layer, precision and training, and has to warn that these effects compound. What differs"
-        " must stand beside the figure, and the figure must be the one that was published.",
-        fix="Run `nla-release render` again, with the releases that release.yaml names where it"
-        " says they are.",
+        checks="The figures of this release in comparison.json are those of its calibration.json"
+        " and come from the same evidence. With release.yaml, the releases in `compared_with`"
+        " are compared again, and every figure and every differing setting is the same. A"
+        " comparison of format 1 is computed by the rules of its format.",
+        why="SolshineCode/nla-gemma-4-e2b compares its 2B pair with an NLA of a 27B model, of"
+        " another layer, precision and training, and has to warn that these effects compound."
+        " The card must show what differs next to the figure, and the figure must be the"
+        " published one.",
+        fix="Run `nla-release render` again, with the compared releases at the paths that"
+        " release.yaml names.",
         example="is not what release.yaml's compared_with gives: render again",
-        waive="Never: numbers of others are theirs.",
+        waive="Never: other people's numbers are quoted as they published them.",
     ),
 )
 def comparisons_stand(subject: Subject) -> Iterator[Problem]:

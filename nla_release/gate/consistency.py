@@ -19,18 +19,19 @@ from nla_release.gate.subject import Measurement
 @rule(
     "NLA622",
     "error",
-    "documents are what they say",
+    "rows of one document come from one text",
     each=MEASURED,
     page=Page(
-        checks="The source texts of one document's rows are beginnings of one text, and no"
-        " document's text is the beginning of another's, from 80 characters on. Where source texts"
-        " are withheld, begin several documents alike, or share half of their sequences of 8 words"
-        " with other documents, which rows are of one document is the author's word.",
-        why="Intervals, retrieval and the label take documents as what is independent. A pair that"
-        " tells only its document is document-level; with its 60 documents renamed to 12 shards it"
-        " was called content-reading, and every rule passed.",
-        fix="Give `document` an id for every text that was read as a whole: not a file, a shard or"
-        " a data set that holds several, and one id for all copies of a text. Then measure again.",
+        checks="The source texts of one document's rows are prefixes of one text. No document's"
+        " text is a prefix of another document's, from 80 characters on. Nothing can be"
+        " checked if source texts are withheld, if several documents begin alike, or if they"
+        " share half of their sequences of 8 words with other documents.",
+        why="Intervals, retrieval and the label treat documents as independent. A pair that only"
+        " identifies its document is document-level. With its 60 documents renamed to 12"
+        " shards it was labelled content-reading, and every rule passed.",
+        fix="Give `document` one id for every text that was read as a whole: not a file, a shard"
+        " or a data set with several texts, and the same id for all copies of a text. Then"
+        " measure again.",
         example="30 contradictions: the text of row 'r7' is not a prefix of document 'shard-3'",
         waive="Never: every interval and the label depend on it.",
     ),
@@ -49,21 +50,19 @@ def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
 @rule(
     "NLA623",
     "error",
-    "one text has one reconstruction",
+    "equal texts have equal reconstructions",
     each=MEASURED,
     page=Page(
-        checks="Wherever the AR read the same text, in whatever row and under whatever control, it"
-        " gave the same vector: 1 - cosine of two of them is at most 0.001. Each text is read once,"
-        " so that it is 0 in evidence of this tool. bfloat16 and another batch move it by about"
-        " 0.00001. Of texts that differ in spaces or invisible characters only, it is at most 0.1;"
-        " more is a warning.",
-        why="An AR is a function of its text. Forged evidence, with the activations and some noise"
-        " in place of reconstructions, passed every rule with 307 of 307 rows retrieved, although"
-        " 247 rows of one explanation had different reconstructions.",
-        fix="Run `nla-release roundtrip` on the pair. Vectors are never edited or put together"
-        " from several runs.",
+        checks="If the AR read the same text twice, in any row or control, it gave the same"
+        " vector: 1 - cosine is at most 0.001. This tool reads each text once, so it is 0 in"
+        " its evidence; bfloat16 and another batch change it by about 0.00001. For texts that"
+        " differ only in spaces or invisible characters it is at most 0.1; more is a warning.",
+        why="An AR is a function of its text. Forged evidence, with noisy activations in place of"
+        " reconstructions, passed every rule with 307 of 307 rows retrieved, although 247"
+        " rows with one explanation had different reconstructions.",
+        fix="Run `nla-release roundtrip` on the pair. Never edit vectors or combine several runs.",
         example="247 reconstructions differ from another of the same text: tensor real in row 'r9'",
-        waive="Never: such vectors are not the AR's.",
+        waive="Never: such vectors do not come from the AR.",
     ),
 )
 def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
@@ -97,17 +96,17 @@ def _differ(
 @rule(
     "NLA624",
     "error",
-    "no more rows are retrieved than texts were read",
+    "no more rows are retrieved than there are different texts",
     each=MEASURED,
     page=Page(
-        checks="Under each condition, the reconstructions that are nearest to their own activation"
-        " are at most as many as the AR's different texts. Spaces and invisible characters make no"
-        " text different.",
-        why="One text has one reconstruction, and that is nearest to one activation. A pair that"
+        checks="For each condition, at most as many reconstructions are nearest to their own"
+        " activation as there are different texts. Spaces and invisible characters do not"
+        " make texts different.",
+        why="One text has one reconstruction, which is nearest to one activation. A pair that"
         " says 60 different things cannot retrieve 307 rows; only edited vectors can.",
-        fix="Run `nla-release roundtrip` on the pair. Vectors are never edited.",
+        fix="Run `nla-release roundtrip` on the pair. Never edit vectors.",
         example="tensor real retrieves 307 rows with 60 different texts",
-        waive="Never: such vectors are not the AR's.",
+        waive="Never: such vectors do not come from the AR.",
     ),
 )
 def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
@@ -123,24 +122,26 @@ def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
 @rule(
     "NLA625",
     "error",
-    "the reference mean is the mean of such activations",
+    "the reference mean fits the evaluation's activations",
     each=MEASURED,
     page=Page(
-        checks="The mean of unit vectors is as long as its mean cosine with them. So the length of"
-        " reference_mean gives at most 1.1 times the variance that the lower end of the 95%"
-        " interval of its cosine with these activations gives. And its cosine is at least 0.8 of"
-        " its length, and of what the mean of the evaluation's other documents scores.",
+        checks="The mean of unit vectors is as long as its mean cosine with them. So the variance"
+        " that the length of reference_mean implies is at most 1.1 times the variance that"
+        " its cosine with these activations implies, at the lower limit of the 95% CI. Its"
+        " cosine is at least 0.8 times its length, and at least 0.8 times the cosine of the"
+        " mean of the evaluation's other documents.",
         why="FVE divides by the variance of the reference. A mean shortened to 2% of its length"
-        " raised an FVE from 0.636 to 0.750, and every rule passed. A mean of another layer scores"
-        " next to nothing, and flatters whatever is compared with it. Honest references were 0.93"
-        " to 1.11 times as wide as the rows, even with rows of one topic only.",
+        " raised an FVE from 0.636 to 0.750, and every rule passed. A mean of another layer"
+        " scores near zero, which makes everything compared with it look good. The implied"
+        " variance of honest references was 0.93 to 1.11 times that of the rows, even for"
+        " rows of one topic.",
         fix="Take evaluation.reference from the training activations of this base and layer, with"
-        " `nla-release data` or `nla-release train build`, and measure again. If it is theirs, hold"
-        " out texts of the same kind.",
+        " `nla-release data` or `nla-release train build`, and measure again. If it already"
+        " is, hold out texts of the same kind.",
         example="reference_mean is 0.011 long, and has cosine 0.559 with these activations, where"
         " the mean of such activations is as long as that: FVE divides by a variance that is too"
         " large",
-        waive="Never: FVE is then no fraction of these activations' variance.",
+        waive="Never: FVE would not be a fraction of these activations' variance.",
     ),
 )
 def reference_fits(measurement: Measurement) -> Iterator[Problem]:

@@ -24,20 +24,22 @@ _NO_TEXT = Skip("no row has an explanation, see NLA609")
 @rule(
     "NLA611",
     "warning",
-    "the labels' own text reconstructs as well as the pair's",
+    "labels reconstruct at least as well as the pair's explanations",
     each=MEASURED,
     page=Page(
-        checks="Where the data has labelled explanations, the 95% interval of cosine(AV's"
-        " explanation) - cosine(label), over the rows that have an explanation, is not wholly above"
-        " 0. Failed rows would hide it: there every label does better.",
-        why="A label is what the AV was taught to say, and is the positive control of the AR: the"
-        " reference paper compares with it (kitft/natural_language_autoencoders). An AR that does"
-        " better on the AV's words than on good ones has learned a code of the pair.",
-        fix="Explain it in the notes. Look for a code: run the diagnostic paraphrase. Look for"
-        " labels of another form than the AV's text, or of other rows.",
+        checks="If the data has labelled explanations, the 95% CI of cosine(AV's explanation) -"
+        " cosine(label), over the rows with an explanation, is not entirely above 0. Failed"
+        " rows are left out, because every label does better there.",
+        why="A label is what the AV was trained to say, and the positive control of the AR: the"
+        " reference paper compares with it (kitft/natural_language_autoencoders). An AR that"
+        " does better on the AV's words than on good ones has learned a private code of the"
+        " pair.",
+        fix="Explain it in the notes. Look for a private code with the diagnostic paraphrase."
+        " Check whether the labels have another form than the AV's text, or belong to other"
+        " rows.",
         example="label 0.712, the pair's own text 0.790: difference 0.078, 95% interval 0.051 to"
         " 0.104",
-        waive="The warning may stand when the notes explain it, such as after reinforcement"
+        waive="The warning may stand if the notes explain it, for example after reinforcement"
         " learning, where the AV may say more than its labels did.",
     ),
 )
@@ -61,23 +63,24 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
 @rule(
     "NLA612",
     "error",
-    "nothing that was measured on was trained on",
+    "no evaluation data was used in training",
     each=MEASURED,
     page=Page(
-        checks="No document of the evaluation has the id or the text of a document in the lists"
-        " under evaluation.training; and no row's text shares half or more of its sequences of 8"
-        " words with the training texts, by evidence/training_shingles.safetensors. That asks for"
-        " no id or hash of a document, so replacing them hides nothing. A warning says that texts"
-        " were not compared, or those of some documents, because they are withheld or too short.",
+        checks="No evaluation document has the id or the text of a document in the lists under"
+        " evaluation.training. No row's text shares half or more of its sequences of 8 words"
+        " with the training texts (evidence/training_shingles.safetensors). That comparison"
+        " uses no ids or hashes, so replacing them hides nothing. A warning says which texts"
+        " were not compared because they are withheld or too short.",
         why="The first evaluation of SolshineCode's Gemma-3-1B pair had 4 of 10 rows from its own"
         " training data. A pair that was measured on its own training rows, with new ids and"
         " digests, once passed every rule.",
-        fix="Hold out other documents, or take these out of evaluation.data, and measure again. For"
-        " the warning, name training_shingles.safetensors under evaluation.training."
-        " `nla-release train build` writes it, and `nla-release data` from the training texts.",
+        fix="Hold out other documents, or remove these from evaluation.data, and measure again."
+        " For the warning, name training_shingles.safetensors under evaluation.training."
+        " `nla-release train build` writes it, and so does `nla-release data` from the"
+        " training texts.",
         example="15 of 60 rows share half or more of their word sequences with a training text",
-        waive="Never: calibration.json has the cosine without them under contamination, and that"
-        " can be measured properly.",
+        waive="Never: calibration.json has the cosine without these rows under contamination, and"
+        " the pair can be measured properly.",
     ),
 )
 def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -129,20 +132,20 @@ def _texts_compared(
 @rule(
     "NLA613",
     "warning",
-    "every retrieval could have come out otherwise",
+    "every retrieval result could have been different",
     each=MEASURED,
     page=Page(
-        checks="Assigning candidates by chance changes the number of hits, for reconstructions"
-        " among activations, for explanations among source documents, and for factual texts among"
-        " activations.",
-        why="SolshineCode/gpu-poor-nla calls a null distribution without variance a broken metric:"
-        " where every assignment scores the same, the score says nothing of the pair.",
-        fix="See what is alike: explanations that share no word with any source text, the same"
-        " source text for every document, or one reconstruction for everything.",
+        checks="Assigning candidates at random changes the number of hits: for reconstructions"
+        " among activations, for explanations among source documents, and for factual texts"
+        " among activations.",
+        why="SolshineCode/gpu-poor-nla calls a null distribution without variance a broken"
+        " metric: if every assignment scores the same, the score says nothing about the pair.",
+        fix="Look for what is identical: explanations that share no word with any source text,"
+        " the same source text for every document, or one reconstruction for everything.",
         example="Explanation leads to its source document, by words: every chance assignment gives"
         " the same 0 hits, so that hits decide nothing",
-        waive="The warning may stand where explanations and source texts are of two languages: no"
-        " word can match, and an encoder has to.",
+        waive="The warning may stand if explanations and source texts are in two languages: no"
+        " word can match, and an encoder is needed.",
     ),
 )
 def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -162,18 +165,19 @@ def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
 @rule(
     "NLA614",
     "warning",
-    "the marker's script does not leak into what is said",
+    "the marker's script does not leak into the explanations",
     each=MEASURED,
     page=Page(
-        checks="At most gates.max_cjk of the AV's outputs, a fifth unless release.yaml sets it,"
-        " hold Chinese, Japanese or Korean characters, unless as many source texts do.",
-        why="An AV that reads the marker instead of the vector answers in the marker's script: 24%"
-        " to 35% of the outputs of one pair were Chinese (yulonglin's proxies). The reference tells"
-        " its users to look for it (kitft/natural_language_autoencoders, docs/inference.md).",
-        fix="Check scale (NLA102), marker and neighbours (NLA201), then train longer, or with a"
-        " larger scale.",
+        checks="At most gates.max_cjk of the AV's outputs (0.2 by default) contain Chinese,"
+        " Japanese or Korean characters, unless as many source texts do.",
+        why="An AV that reads the marker instead of the vector answers in the marker's script:"
+        " 24% to 35% of the outputs of one pair were Chinese (yulonglin's proxies). The"
+        " reference tells its users to look for it (kitft/natural_language_autoencoders,"
+        " docs/inference.md).",
+        fix="Check the scale (NLA102), marker and neighbours (NLA201), then train longer, or with"
+        " a larger scale.",
         example="29 of 100 outputs hold CJK characters, and 0 of 100 source texts",
-        waive="Where the explanations are meant to be in one of these languages.",
+        waive="If the explanations are meant to be in one of these languages.",
     ),
 )
 def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -194,15 +198,15 @@ def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
 @rule(
     "NLA615",
     "warning",
-    "a text is said of one document",
+    "explanations are not shared between documents",
     each=MEASURED,
     page=Page(
-        checks="At most gates.max_duplicates of the explanations, half unless release.yaml sets it,"
-        " are said word for word of another document too, unless the labels repeat as often.",
+        checks="At most gates.max_duplicates of the explanations (0.5 by default) are word for"
+        " word those of another document too, unless the labels repeat as often.",
         why="Of 580 outputs behind the retrieval of SolshineCode/gpu-poor-nla only 378 were"
-        " different: a text that several documents share can retrieve none of them.",
-        fix="Label more specifically. A text that several documents share is a category, and cannot"
-        " tell them apart.",
+        " different. A text that several documents share cannot retrieve any of them.",
+        fix="Use more specific labels. A text that several documents share is a category and"
+        " cannot distinguish them.",
         example="61 of 100 explanations are said of another document too, and 12 of 100 labels",
         waive="The warning may stand for a pair whose card calls its explanations categories.",
     ),
@@ -227,23 +231,23 @@ def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Sk
 @rule(
     "NLA626",
     "warning",
-    "the words lead to the document, and not to the pair's own AR alone",
+    "explanations share words with their document",
     each=MEASURED,
     page=Page(
-        checks="Where the evidence holds source texts, explanations find their document by the"
-        " words that both have in common, or by an encoder where one was named, more often than"
-        " chance: top-1 and percentile by their 95% intervals (probes.text_retrieval).",
-        why="A pair whose AV and AR share a wrong language, where every word stands for another,"
-        " is row-level by its reconstructions, and no reader can use what it says. It retrieved 0"
-        " of 307 documents by words, and no rule said so.",
+        checks="If the evidence holds source texts, explanations find their document by shared"
+        " words, or by an encoder if one is named, more often than chance: top-1 and"
+        " percentile by their 95% CIs (probes.text_retrieval).",
+        why="A pair whose AV and AR share a private code, where every word stands for another, is"
+        " row-level by its reconstructions, but no reader can use what it says. Such a pair"
+        " retrieved 0 of 307 documents by words, and no rule reported it.",
         fix="Read some explanations next to their source texts. After reinforcement learning, go"
-        " back to a checkpoint whose words are still true, or add a penalty that keeps them. Where"
-        " explanations and sources are of two languages, name an encoder for both:"
-        " evaluation.encoder.",
+        " back to a checkpoint whose words still mean what they say, or add a penalty that"
+        " keeps them so. If explanations and sources are in two languages, name an encoder"
+        " for both: evaluation.encoder.",
         example="read by its own AR only: explanations are not shown to find their document by"
         " words (0 of 307, chance 0.017)",
-        waive="Where an explanation is not meant to say what its document says, such as one of"
-        " grammar; the card keeps the limitation.",
+        waive="If an explanation is not meant to repeat what its document says, for example one"
+        " about grammar. The card keeps the limitation.",
     ),
 )
 def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:

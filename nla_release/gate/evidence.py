@@ -27,13 +27,13 @@ _MEASURE_AGAIN = "Run `nla-release roundtrip` on the pair as it is now, then cal
 @rule(
     "NLA601",
     "error",
-    "the evidence is whole and was measured on these files",
+    "the evidence is complete and was measured on these files",
     each=MEASUREMENTS,
     page=Page(
-        checks="evidence/ is undamaged and adds up; the hashes that its run.json records are those"
-        " of the adapters, heads and configurations here; the sidecars promise what they promised"
-        " then; and base and injection scale are the sidecar's.",
-        why="The cards of SolshineCode/nla-gemma-4-e2b show the spread of one version beside the"
+        checks="evidence/ is undamaged and consistent. The hashes in its run.json match the"
+        " adapters, heads and configurations here. The sidecars make the same promises as"
+        " when it was measured, and base and injection scale are the sidecar's.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b show the spread of one version next to the"
         " mean of another, and scores of step 300 for the weights of step 250.",
         fix=_MEASURE_AGAIN,
         example="av/adapter_model.safetensors is 9a8b7c6d..., the evidence was measured on"
@@ -72,18 +72,18 @@ def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
 @rule(
     "NLA602",
     "error",
-    "calibration.json is what the evidence gives",
+    "calibration.json follows from the evidence",
     each=MEASUREMENTS,
     page=Page(
-        checks="Every number of calibration.json is computed again from the evidence next to it and"
-        " is the same. A file of format 1 or 2, which earlier versions published, is computed by"
-        " the rules of its format; only a file of format 3 is rendered.",
-        why="The HISTORY, both cards and the README of SolshineCode/nla-gemma-4-e2b disagree about"
-        " the same tables; SolshineCode/gpu-poor-nla then derived its claims from result files by"
-        " a script, which is what this rule does.",
-        fix="Run `nla-release calibrate`, then `nla-release render`. Numbers are not edited.",
+        checks="Every number of calibration.json is computed again from the evidence next to it"
+        " and is equal. A file of format 1 or 2 from an earlier version is computed by the"
+        " rules of its format; only format 3 can be rendered.",
+        why="The HISTORY, both cards and the README of SolshineCode/nla-gemma-4-e2b disagree"
+        " about the same tables. SolshineCode/gpu-poor-nla later derived its claims from"
+        " result files with a script, as this rule does.",
+        fix="Run `nla-release calibrate`, then `nla-release render`. Never edit a number.",
         example="cosine.mean is 0.5, the evidence gives 0.438",
-        waive="Never: a number that its evidence does not give is made up.",
+        waive="Never: a number that does not follow from the evidence is invented.",
     ),
 )
 def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]:
@@ -99,19 +99,19 @@ def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]
 @rule(
     "NLA620",
     "error",
-    "the evidence is what release.yaml asks for",
+    "the evidence was measured as release.yaml says",
     each=SUBJECT,
     page=Page(
-        checks="What release.yaml says of the base and under `evaluation:` is what run.json"
-        " records: data and rows, max_new_tokens, batch_size, dtype, quantization, seed, probes,"
-        " encoder, training, reference and attempts. The contents of data, training and reference"
-        " are compared where the files are here."
-        " Evidence may hold more than is asked.",
-        why="A dtype or a token limit that is changed after the measurement changes nothing that is"
-        " published, and the author believes that it did. `attempts`, added late, was left out of"
-        " the card without a word.",
-        fix="Run the command that the finding names: `nla-release roundtrip` for what has to be"
-        " measured, `nla-release calibrate` for attempts. Or put release.yaml back as it was.",
+        checks="run.json records what release.yaml says about the base and under `evaluation:`:"
+        " data and rows, max_new_tokens, batch_size, dtype, quantization, seed, probes,"
+        " encoder, training, reference and attempts. The contents of data, training and"
+        " reference are compared if the files are here. Evidence may hold more than"
+        " release.yaml asks for.",
+        why="Changing a dtype or a token limit after the measurement changes nothing that is"
+        " published, although the author believes that it does. `attempts` that was added"
+        " late was silently left off the card.",
+        fix="Run the command that the finding names: `nla-release roundtrip` to measure again,"
+        " `nla-release calibrate` for attempts. Or restore release.yaml.",
         example="evaluation.max_new_tokens is 300 in release.yaml, the evidence was measured with"
         " 200: run nla-release roundtrip",
         waive="Never: release.yaml and the cards would contradict each other.",
@@ -136,19 +136,19 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
 @rule(
     "NLA621",
     "error",
-    "the log of runs ends with the run that the evidence is of",
+    "the log of runs ends with the run of this evidence",
     each=MEASUREMENTS,
     page=Page(
-        checks="evidence/runs.jsonl has a line for every start and end of a round trip; times do"
-        " not go backwards; and the last run that left evidence is the one that run.json names,"
-        " with the hashes of rows.jsonl and vectors.safetensors. Evidence whose run.json names no"
-        " run is older than the log, and the rule is skipped.",
-        why="Who measures with ten seeds, or on the documents that hit best, and publishes the best"
-        " run shows nothing: choosing documents made a pair that knows only the document look as"
-        " if it read contents in 94 to 100% of tries. The log makes the number of tries part of the"
-        " release. It is the author's word: nothing proves that it is complete.",
-        fix="Restore evidence/ as a whole from a backup, or run `nla-release roundtrip`, which adds"
-        " to the log. Never edit or remove a line.",
+        checks="evidence/runs.jsonl has a line for every start and end of a round trip, and times"
+        " do not go backwards. The last run that left evidence is the one that run.json"
+        " names, with the hashes of rows.jsonl and vectors.safetensors. Evidence whose"
+        " run.json names no run is older than the log, and the rule is skipped.",
+        why="An author who measures with ten seeds, or on the documents with most hits, and"
+        " publishes the best run proves nothing. Choosing documents made a pair that knows"
+        " only the document look content-reading in 94 to 100% of tries. The log makes the"
+        " number of tries part of the release, but nothing proves that it is complete.",
+        fix="Restore the whole of evidence/ from a backup, or run `nla-release roundtrip`, which"
+        " appends to the log. Never edit or remove a line.",
         example="its last evidence is of run 3f2a9c1b7d5e8a40, but the"
         " folder holds that of run 9b1c04d2e6f8a713",
         waive="Never: the card says how often the pair was measured.",
@@ -186,19 +186,20 @@ def not_as_computed(calibration: Calibration, recomputed: Calibration) -> list[s
     each=SUBJECT,
     inconclusive=True,
     page=Page(
-        checks="The evidence holds at least gates.min_rows rows of gates.min_documents documents:"
-        " 50 and 10 unless release.yaml sets them. With fewer, with the label inconclusive, and for"
-        " a release of which nothing was measured, the verdict is inconclusive. A single row or"
-        " document gives no number at all.",
-        why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows: one hit in ten has a"
-        " 95% Wilson interval from 0.02 to 0.40, which holds both chance and four times chance.",
-        fix="Hold out more documents and measure again. Rows of one document are not independent;"
-        " more documents say more than more rows. Take two rows or more of each: with one, the rows"
-        " of a document cannot be compared, and the label is at most token-level.",
+        checks="The evidence has at least gates.min_rows rows from gates.min_documents documents:"
+        " 50 and 10 by default. With fewer, with the label inconclusive, or without any"
+        " measurement, the verdict is inconclusive. A single row or document gives no number"
+        " at all.",
+        why="The identity test of SolshineCode/nla-gemma-4-e2b used 10 rows. One hit in ten has a"
+        " 95% Wilson interval from 0.02 to 0.40, which contains both chance and four times"
+        " chance.",
+        fix="Hold out more documents and measure again. Rows of one document are not independent,"
+        " so more documents help more than more rows. Use two or more rows per document: with"
+        " one, rows of a document cannot be compared, and the label is at most token-level.",
         example="10 rows of 2 documents; it takes 50 rows of 10 documents",
-        waive="Lower gates.min_rows in release.yaml, down to 20, for a pair that cannot have more"
-        " data. Verdict and card then say so, and show the wide intervals. The tool's own least,"
-        " 20 rows of 10 documents, is nobody's to lower.",
+        waive="For a pair that cannot have more data, lower gates.min_rows in release.yaml, down"
+        " to 20. Verdict and card then say so, and show the wide intervals. The minimum of 20"
+        " rows from 10 documents cannot be lowered.",
     ),
 )
 def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
@@ -229,14 +230,14 @@ def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
     "the AV's outputs are explanations",
     each=MEASURED,
     page=Page(
-        checks="At most gates.max_failed of the rows, a fifth unless release.yaml sets it, failed:"
-        " said nothing, were cut at the token limit, or lack the tags. More is an error, and any at"
-        " all is a warning.",
+        checks="At most gates.max_failed of the rows (0.2 by default) failed: the output was"
+        " empty, was truncated at the token limit, or has no tags. More is an error; any"
+        " failed row is a warning.",
         why="Of 50 rows behind the headline of SolshineCode/nla-gemma-4-e2b, 8 failed and were"
-        " dropped from its mean. Here failures count as cosine 0, as in the reward of"
+        " left out of its mean. Here failures count as cosine 0, as in the reward of"
         " kitft/natural_language_autoencoders (nla/reward.py), and are shown.",
-        fix="For truncated rows raise evaluation.max_new_tokens; for empty and unparsed ones train"
-        " the AV longer, and look at `raw` in rows.jsonl.",
+        fix="For truncated rows raise evaluation.max_new_tokens. For empty rows and rows without"
+        " tags train the AV longer, and look at `raw` in rows.jsonl.",
         example="8 of 50 rows failed (8 empty, 0 truncated, 0 unparsed)",
         waive="The warning may stand: the numbers already count the failures.",
     ),
@@ -256,17 +257,17 @@ def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
 @rule(
     "NLA610",
     "error",
-    "all copies of the evidence are of one run",
+    "all copies of the evidence are from one run",
     each=COPIES,
     page=Page(
-        checks="The evidence in both repositories is that of the release, to the byte, and so is"
-        " its log of runs.",
-        why="A result that is copied between versions by hand stays behind: the ±0.054 of"
-        " SolshineCode's v0.0.1 stands beside the mean of v0.1.",
+        checks="The evidence and its log of runs in both repositories are byte for byte those of"
+        " the release.",
+        why="A result that is copied between versions by hand goes stale: the ±0.054 of"
+        " SolshineCode's v0.0.1 is shown next to the mean of v0.1.",
         fix="Run `nla-release render` again; it copies the release's evidence into both"
         " repositories.",
         example="is of another run than evidence",
-        waive="Never: both cards speak of the same measurement.",
+        waive="Never: both cards report the same measurement.",
     ),
 )
 def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Problem]:

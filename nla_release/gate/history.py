@@ -37,23 +37,23 @@ from nla_release.text.sentences import Sentence, sentences
 @rule(
     "NLA505",
     "error",
-    "HISTORY.md is only appended to, and has this version",
+    "HISTORY.md is only appended to, and has an entry for this version",
     each=RENDERED,
     page=Page(
-        checks="HISTORY.md of both repositories begins with the release's HISTORY.md as it was last"
-        " published, byte for byte, and with that of the `previous` release where more of it is"
-        " there than its evidence. Where these have an entry for this version already, it is"
-        " published, and its log may be the beginning of theirs instead. It has an entry for this"
-        " version and for the previous one. When it tells of older ones, that published log must be"
-        " there. Every comment of ours in it records the entry under it, no two entries have one"
-        " id, and what supersedes a number names a version of the log. No entry holds raw HTML or"
-        " an open fence, which would hide those after it. Every fragment in history/ is in it as"
-        " the file says.",
-        why="SolshineCode/nla-gemma-4-e2b corrected its injection scale by a new entry that names"
-        " the old one, which is why anyone can still follow what happened; a log edited in place"
-        " cannot be trusted with a retraction.",
-        fix="Restore the published text, and write what changed as a new entry that names what it"
-        " supersedes: `nla-release history add` or `nla-release history retract`, then render.",
+        checks="HISTORY.md in both repositories begins, byte for byte, with the HISTORY.md that"
+        " was last published. If release.yaml names a `previous` release with more than its"
+        " evidence, the same holds for its HISTORY.md. If these already have an entry for"
+        " this version, it is published, and its log may be a prefix of theirs. HISTORY.md"
+        " has an entry for this version and for the previous one; if it has older entries,"
+        " the published log must be there. Each generated comment records the entry below it,"
+        " ids are unique, and an entry that supersedes a number names a version in the log."
+        " No entry holds raw HTML or an unclosed fence, which would hide later entries. Every"
+        " fragment in history/ is included unchanged.",
+        why="SolshineCode/nla-gemma-4-e2b corrected its injection scale with a new entry that"
+        " names the old one, so anyone can still follow what happened. A log that is edited"
+        " in place cannot be trusted with a retraction.",
+        fix="Restore the published text. Write the change as a new entry with `nla-release"
+        " history add` or `nla-release history retract`, then run `nla-release render`.",
         example="does not begin with the history as last published",
         waive="Never: not even for a typing mistake.",
     ),
@@ -187,23 +187,25 @@ _DECIMALS = 2
     each=RENDERED,
     page=Page(
         checks="RELEASE_CALIBRATION.md lists every number that HISTORY.md retracts."
-        " calibration.json does not hold a number that was retracted, under the same name, of its"
-        " own version or of the same evidence. No text of the authors (notes, `title` and `updates`"
-        " of release.yaml, blocks added by hand, and the entries of HISTORY.md that are about this"
-        " version or not published yet) shows a retracted value, rounded to 2 decimals or more. A"
-        " value with fewer decimals counts only where the sentence names the version or a word of"
-        " the metric. Exempt are the entry that retracts the number, a sentence that links to"
-        " HISTORY.md or says without a negation that a number is retracted, superseded, withdrawn"
-        " or corrected to another, and a number that this version's calibration.json has too,"
-        " unless the sentence names the other version.",
-        why="A gain of 54 per cent in SolshineCode/nla-gemma-4-e2b came from evaluating at another"
-        " injection scale than was trained at, and was retracted by hand. The cards, README and"
-        " HISTORY of that repository disagree about other numbers: what is retracted in one"
-        " document stays in the next, and most readers see the card alone.",
-        fix="Take the number out of the note, or link to HISTORY.md in the same sentence; then"
-        " render. When it is this version's own number, measure again and render the next version.",
+        " calibration.json holds no retracted number under the same name for its own version"
+        " or the same evidence. No text of the authors shows a retracted value, rounded to 2"
+        " decimals or more; with fewer decimals it counts only if the sentence names the"
+        " version or a word of the metric. The authors' texts are the notes, `title` and"
+        " `updates` of release.yaml, blocks added by hand, and the entries of HISTORY.md that"
+        " are about this version or not published yet. Exempt are the entry that retracts the"
+        " number, a sentence that links to HISTORY.md or says without a negation that a"
+        " number is retracted, superseded, withdrawn or corrected to another, and a number"
+        " that this version's calibration.json also has, unless the sentence names the other"
+        " version.",
+        why="A gain of 54 per cent in SolshineCode/nla-gemma-4-e2b came from evaluating at"
+        " another injection scale than was used for training, and was retracted by hand. A"
+        " number that is retracted in one document of that repository still appears in the"
+        " next, and most readers see only the card.",
+        fix="Remove the number from the note, or link to HISTORY.md in the same sentence. Then"
+        " run `nla-release render`. If it is this version's own number, measure again and"
+        " render the next version.",
         example="shows 0.438, the cosine.mean of v0.0.1 that HISTORY.md retracts",
-        waive="When a number of something else happens to be the same: name it in the reason.",
+        waive="If an unrelated number happens to be the same: name it in the reason.",
     ),
 )
 def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:

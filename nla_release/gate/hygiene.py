@@ -35,19 +35,20 @@ _WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
 @rule(
     "NLA503",
     "error",
-    "nothing is left to be filled in",
+    "no placeholder is left in a published text",
     each=REPOSITORIES,
     page=Page(
-        checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More Information"
-        " Needed]`, `results pending`, `coming soon`, a name or number left open, a TODO"
-        " outside of code, or a template expression that was not rendered. Quotes (`>`) do not"
-        " count.",
+        checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More"
+        " Information Needed]`, `results pending`, `coming soon`, an open name or number, a"
+        " TODO outside of code, or a template expression that was not rendered. Quoted lines"
+        " (`>`) do not count.",
         why="SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and"
         " sidecars with `ablation_status: running (results pending)` that nothing will ever"
         " update.",
-        fix="Say what is known, or leave the sentence out.",
+        fix="Fill in what is known, or remove the sentence, in the notes or in release.yaml. Then"
+        " run `nla-release render`.",
         example="holds the placeholder '[More Information Needed]'",
-        waive="When the words are no placeholder: they are what the release is about.",
+        waive="If the words are no placeholder but part of what the release is about.",
     ),
 )
 def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
@@ -65,24 +66,23 @@ def nothing_pending(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA504",
     "error",
-    "no file tells secrets, or paths of the machine it was made on",
+    "no secrets or local paths in files",
     each=ADAPTERS,
     page=Page(
-        checks="No text, no safetensors header, no text in a picture and no file's name holds a"
-        " secret (access tokens, API and private keys, URLs with a password or a signature) or"
-        " tells where and by whom it was made: paths of one machine, storage buckets, runs and"
-        " checkpoints of a private tracker, accounts and host names. In rows.jsonl, which quotes a"
-        " corpus, only secrets count; /data, /opt and /var in Markdown, which may be instructions,"
-        " are a warning. What was found is not repeated.",
+        checks="No text, safetensors header, picture metadata or file name holds a secret (access"
+        " tokens, API and private keys, URLs with a password or a signature) or reveals where"
+        " the release was made: local paths, storage buckets, runs and checkpoints of a"
+        " private tracker, accounts and host names. rows.jsonl quotes a corpus, so only"
+        " secrets count there. /data, /opt and /var in Markdown may be instructions and are a"
+        " warning. The finding does not repeat the secret.",
         why="`figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows"
-        " path, and kitft's published sidecars still carry the rollout_id that its own script"
+        " path. kitft's published sidecars still hold the rollout_id that its own script"
         " forbids. The Hub refuses a commit with a valid token in it"
-        " (huggingface/autotrain-advanced#762), or mails you afterwards.",
-        fix="Revoke the token first. Then remove the text from what was released, and from what"
-        " wrote it.",
+        " (huggingface/autotrain-advanced#762), or notifies you afterwards.",
+        fix="Revoke the token first. Then remove the text from the file, and from the program"
+        " that wrote it.",
         example="holds a path of one machine",
-        waive="When what was found only looks like a secret or a place, and the reason says what it"
-        " is.",
+        waive="If the text only looks like a secret or a path; say in the reason what it is.",
     ),
 )
 def nothing_private(adapter: Adapter) -> Iterator[Problem]:

@@ -29,23 +29,23 @@ _UNREADABLE = Skip(f"{FILE_NAME} cannot be used, see NLA701")
 @rule(
     "NLA704",
     "error",
-    "the tag points at the commit that a push of this release made",
+    "the tag points at the commit of this release's push",
     each=_PUBLISHED,
     page=Page(
-        checks="On the Hub: release.json names the repository that it lies in; the tag that it"
-        " names, with the last addendum that it lists (v0.0.1+cal.1), points at the commit that was"
-        " downloaded, and no branch has its name; that commit has the title and the id of a"
-        " release, lies on the commit that it says it was put on, and has none of the same id"
-        " before it; and .gitattributes has no line but those by which the Hub tracks large files."
-        " An earlier commit with another release of the same tag is a warning.",
-        why="A tag of the Hub can be deleted and set again elsewhere, and readers load by it:"
-        " nothing in the client or in PEFT notices (huggingface_hub's create_tag with exist_ok"
-        " accepts a tag that points at another commit). A branch may have the name of a tag, and"
-        " which of them a Hub then gives to readers is written nowhere.",
-        fix="Readers: ask the publisher, and load the commit that you have verified before."
+        checks="On the Hub, release.json names its own repository. The tag that it names, with"
+        " the latest evidence update that it lists (v0.0.1+cal.1), points at the downloaded"
+        " commit, and no branch has that name. The commit has the title and the id of a"
+        " release, its parent is the commit that it records, and no earlier commit has the"
+        " same id. .gitattributes has only the lines by which the Hub tracks large files. An"
+        " earlier commit with another release of the same tag is a warning.",
+        why="A tag on the Hub can be deleted and set to another commit, and readers load by tag."
+        " Neither the client nor PEFT notices: huggingface_hub's create_tag with exist_ok"
+        " accepts a tag that points elsewhere. A branch can have the name of a tag, and no"
+        " document says which of them the Hub then serves.",
+        fix="Readers: ask the publisher, and load the commit that you verified before."
         " Publishers: never move a tag; publish the next version.",
         example="v0.0.1 points at 7c1d2e3f4a5b, whose description has no NLA-Release-Id",
-        waive="Never: it is verified for those who have nothing but the tag.",
+        waive="Never: readers who know only the tag depend on it.",
     ),
 )
 def tag_stands(published: Published) -> Iterator[Problem | Skip]:
@@ -70,17 +70,17 @@ def tag_stands(published: Published) -> Iterator[Problem | Skip]:
 @rule(
     "NLA705",
     "error",
-    "both repositories are of one push",
+    "both repositories come from one push",
     each=_PUBLISHED,
     page=Page(
-        checks="On the Hub: the partner that release.json names is there, at its tag, as NLA704"
-        " wants it; its release.json names this repository, tag and adapter in turn; its files are"
-        " those that it lists, by name and size and, of what is kept as LFS, as all weights are, by"
-        " sha256; its weights are those that were recorded; and the sha256 over both release.json"
-        " files is the release id that both commits carry, and the one given with --expect.",
-        why="The two repositories of a pair are linked by name only in every release before this"
-        " tool, so that one of them can be replaced without a trace. Whoever can write to one"
-        " repository cannot make the other's commit agree.",
+        checks="On the Hub, the partner that release.json names exists at its tag and satisfies"
+        " NLA704. Its release.json names this repository, tag and adapter. Its files are"
+        " those that it lists, by name and size, and by sha256 for LFS files, which include"
+        " all weights; its weights are the recorded ones. The sha256 over both release.json"
+        " files is the release id in both commits, and the one given with --expect.",
+        why="Without this tool the two repositories of a pair are linked by name only, so one of"
+        " them can be replaced without a trace. Someone who can write to one repository"
+        " cannot change the other's commit to match.",
         fix="Readers: do not load the pair; ask the publisher. Publishers: publish both again as"
         " the next version.",
         example="the release id over both release.json is 136f2e28a1b2, the commit of"
@@ -115,19 +115,19 @@ def one_push(published: Published) -> Iterator[Problem | Skip]:
 @rule(
     "NLA706",
     "error",
-    "nobody retracted the version since",
+    "the version was not retracted",
     each=_PUBLISHED,
     page=Page(
-        checks="HISTORY.md on the main branch, of this repository and of its partner, does not"
-        " retract this version as a whole. A log that is missing, cannot be read, or does not"
-        " begin with what was published is a warning: something may have been taken out of it.",
-        why="A tag stays as it was published, so who loads by it never sees what its authors say"
-        " later: the retractions of SolshineCode/nla-gemma-4-e2b stand in documents of another"
-        " repository than the weights.",
-        fix="Load the version that the entry names instead. Publishers: a retraction is not taken"
-        " back; publish the next version.",
+        checks="HISTORY.md on the main branch of this repository and of its partner does not"
+        " retract this version as a whole. A log that is missing, unreadable, or does not"
+        " begin with the published text is a warning: an entry may have been removed.",
+        why="A tag never changes, so readers who load by it do not see later retractions: those"
+        " of SolshineCode/nla-gemma-4-e2b are in documents of another repository than the"
+        " weights.",
+        fix="Load the version that the entry names instead. Publishers: a retraction cannot be"
+        " undone; publish the next version.",
         example="v0.0.1 was retracted on 2026-12-01: evaluated at another scale; use v0.0.2",
-        waive="Never: to use it all the same is the reader's choice.",
+        waive="Never: using a retracted version is the reader's own choice.",
     ),
 )
 def not_retracted(published: Published) -> Iterator[Problem | Skip]:
@@ -153,19 +153,22 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
 @rule(
     "NLA710",
     "error",
-    "the publisher that the reader names signed both release.json",
+    "the expected publisher signed both release.json files",
     each=_PUBLISHED,
     page=Page(
-        checks="The signature in the repository and in its partner is over the bytes of both"
-        " release.json. With `verify --key FILE` it is made by that key; with `verify --identity"
-        " WHO` by a certificate of Sigstore for that identity, and it is in the transparency log."
-        " With either, a release without a signature fails.",
-        why="Whoever holds the token can rewrite both repositories consistently, commits, tags and"
-        " release id included, and no other rule then fails. They cannot sign as the publisher.",
+        checks="The signatures in the repository and in its partner cover the bytes of both"
+        " release.json files. With `verify --key FILE` they are made with that key. With"
+        " `verify --identity WHO` they are made with a Sigstore certificate for that identity"
+        " and are in the transparency log. With either option, a release without a signature"
+        " fails.",
+        why="Someone who holds the token can rewrite both repositories consistently, including"
+        " commits, tags and release id, and no other rule fails. They cannot sign as the"
+        " publisher.",
         fix="Readers: do not load the release; ask the publisher which key or identity signs."
-        " Publishers: `nla-release push --sign`; a version that is published stays as it is.",
+        " Publishers: run `nla-release push --sign` for the next version; a published version"
+        " stays as it is.",
         example="is not signed by the key publisher.pem: InvalidSignature",
-        waive="Never: it is asked by those who do not trust the repository alone.",
+        waive="Never: readers who ask for it do not trust the repository alone.",
     ),
 )
 def signed_by_publisher(published: Published) -> Iterator[Problem | Skip]:
@@ -259,30 +262,30 @@ _REMEASURED = Scope[Remeasurement](
 @rule(
     "NLA711",
     "error",
-    "the pair gives the evidence again",
+    "measuring again reproduces the published evidence",
     each=_REMEASURED,
     page=Page(
-        checks="With `verify --measure N` or `check --measure N`: the base gives the activations of"
-        " N rows of the evidence again, at the last token of their texts; the AV explains the"
-        " published ones again, and the AR reads their published texts, those of the controls and"
-        " the new explanations. 1 - the cosine of a published activation with the base's may be"
-        " 0.005 in float32, 0.02 in another precision and 0.3 with another quantization than it was"
-        " measured or trained in. Rows without a text are not extracted again, and the output says"
-        " how many. Cosines with the activation, and the cosine of both"
-        " reconstructions of a text, may change by 0.001 in float32, 0.02 in the recorded precision"
-        " on the recorded kind of device, 0.05 in another dtype or on another device, and 0.2 with"
-        " another quantization. In float32 a tenth of the explanations may differ, in another"
-        " recorded precision half of them, but one always may. Published explanations may"
-        " reconstruct better than the new ones by a mean of 0.001, 0.005, 0.010 and 0.040; the"
-        " lower limit of its 95% interval decides.",
-        why="Every other rule compares files with each other. Evidence whose reconstructions are"
-        " the activations plus noise, or whose activations were invented so that the pair reads"
-        " them well, passes every one of them once all hashes are computed again. A"
-        " seed that was not known at publication decides which rows are measured: 20 rows find"
-        " evidence of which 14% is invented with a probability of 95%.",
-        fix="Readers: repeat it with the printed --measure-seed, on the recorded precision, and ask"
-        " the publisher. Publishers: `nla-release roundtrip --fresh` with the files that you"
-        " publish.",
+        checks="With `verify --measure N` or `check --measure N`, N rows of the evidence are"
+        " measured again. The base gives their activations at the last token of their texts,"
+        " the AV explains the published activations, and the AR reads their published texts,"
+        " those of the controls, and the new explanations. 1 - cosine of a published and a"
+        " new activation may be 0.005 in float32, 0.02 in another precision, and 0.3 if the"
+        " quantization differs. Rows without a text are not extracted again, and the output"
+        " counts them. Cosines with the activation, and the cosine of both reconstructions of"
+        " a text, may change by 0.001 in float32, 0.02 in the recorded precision on the"
+        " recorded kind of device, 0.05 in another dtype or on another device, and 0.2 with"
+        " another quantization. A tenth of the explanations may differ in float32, half of"
+        " them in another recorded precision, and always one. Published explanations may"
+        " reconstruct better than the new ones by a mean of 0.001, 0.005, 0.010 and 0.040;"
+        " the lower limit of the 95% CI decides.",
+        why="Every other rule compares files with each other. Forged evidence, with noisy"
+        " activations as reconstructions or invented activations that the pair reads well,"
+        " passes all of them once the hashes are computed again. The rows are chosen by a"
+        " seed that was not known at publication: 20 rows find evidence of which 14% is"
+        " invented with a probability of 95%.",
+        fix="Readers: repeat it with the printed --measure-seed in the recorded precision, and"
+        " ask the publisher. Publishers: run `nla-release roundtrip --fresh` with the files"
+        " that you publish.",
         example="the AR does not give the published reconstructions: in row doc-7-21 of tensor real"
         " a cosine differs by 0.112 (tolerance 0.020)",
         waive="Never: a measurement that was asked for is reported.",

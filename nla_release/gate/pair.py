@@ -21,16 +21,16 @@ from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
     each=PAIRS,
     page=Page(
         checks="Both sidecars name the same base and commit, layer, layer convention, d_model,"
-        " prompt templates and marker; and both files of weights name the base's blocks in the"
-        " same way, so that one loaded base takes both.",
-        why="Nothing in the files of most pairs says that they belong together: the AR of an"
-        " EasyNLA pair (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an"
-        " AR of another layer still gives a vector of the right width. An adapter whose modules"
-        " are named for another class of the base is left out with a warning"
+        " prompt templates and marker. Both weight files use the same names for the base's"
+        " blocks, so that one loaded base serves both.",
+        why="In most pairs no file says that the two belong together: the AR of an EasyNLA pair"
+        " (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an AR of"
+        " another layer still gives a vector of the right width. An adapter whose modules are"
+        " named for another class of the base is ignored with a warning"
         " (huggingface/transformers#38927).",
-        fix="Release the two adapters that were trained for each other, from one recipe.",
+        fix="Release two adapters that were trained for each other, from one recipe.",
         example="extraction_layer_index: AV says 23, AR says 17",
-        waive="Never: the round trip would measure two different things.",
+        waive="Never: the round trip would combine two unrelated measurements.",
     ),
 )
 def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
@@ -55,16 +55,16 @@ def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
     each=ARS,
     page=Page(
         checks="The AR's read block (critic.extraction_layer_index) is the layer that the"
-        " activations were taken from. That the AR keeps one block more than the block it reads is"
-        " part of NLA101.",
+        " activations come from. NLA101 checks that the AR keeps one block more than it"
+        " reads.",
         why="The AR of SolshineCode/nla-gemma-4-e2b reads block 17 for activations of layer 23,"
-        " which only its card says; and a depth that is off by one trains without an error"
+        " which only its card says. A depth that is off by one trains without an error"
         " (asherps/EasyNLA, nla/config.py).",
         fix="Train the AR with the read block at the extraction layer, or keep the difference and"
-        " say why on the card.",
+        " explain it on the card.",
         example="the AR reads block 17, the activations are the output of block 23",
-        waive="The warning may stand when the shallower read block was chosen on purpose: the"
-        " sidecar records it and the evidence measures what it costs.",
+        waive="The warning may stand if the lower read block was chosen on purpose, the sidecar"
+        " records it, and the evidence measures its cost.",
     ),
 )
 def read_block_is_layer(adapter: Adapter) -> Iterator[Problem]:
@@ -85,12 +85,11 @@ def read_block_is_layer(adapter: Adapter) -> Iterator[Problem]:
     "each repository records the partner it was measured with",
     each=RENDERED,
     page=Page(
-        checks="The sidecar's partner and release.json's partner name the same repository, version"
-        " and adapter hash, and these are the partner's own when it lies beside.",
-        why="The two repositories of SolshineCode's pairs are linked by name only, so that either"
-        " can be replaced without the other noticing; SafeLens pins both revisions by hand.",
-        fix="Run `nla-release render` again: it writes the partner's records of the bytes it"
-        " copies.",
+        checks="The partner in the sidecar and in release.json has the same repository, version"
+        " and adapter hash. If the partner is here too, these match the partner's own files.",
+        why="The two repositories of SolshineCode's pairs are linked by name only, so either can"
+        " be replaced unnoticed. SafeLens pins both revisions by hand.",
+        fix="Run `nla-release render` again: it records the partner's files as it copies them.",
         example="partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), beside it lies"
         " someone/tiny-nla-ar-v0_0_2 v0.0.2 (9a8b7c6d...)",
         waive="Never: a pair is published as one unit.",

@@ -105,22 +105,22 @@ def claim(sentence: str) -> str | None:
 @rule(
     "NLA507",
     "warning",
-    "claims of priority or superiority name their source",
+    "claims to be first or best name their source",
     each=RENDERINGS,
     page=Page(
-        checks="The authors' texts are the notes, `title` and `updates` of release.yaml, blocks"
-        " added by hand to README.md or RELEASE_CALIBRATION.md, and the entries of HISTORY.md that"
-        " are about this version or not published yet. No sentence in them claims to be the first,"
-        " the only one, the best or the state of the art without a link or a citation key. A link"
-        " to the repository itself, its partner or its base is no source. A sentence that denies"
-        " such a claim is no finding.",
-        why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA and"
-        " the only NLA that reads Gemma-4-E2B. Nobody had looked: many forks and ports of"
-        " kitft/natural_language_autoencoders were public.",
-        fix="Link to evidence for the claim, such as a dated search of the Hub, or say what the"
-        " release does and leave its rank to others.",
+        checks="No sentence of the authors claims to be the first, the only one, the best or the"
+        " state of the art without a link or a citation key. The authors' texts are the"
+        " notes, `title` and `updates` of release.yaml, blocks added by hand to README.md or"
+        " RELEASE_CALIBRATION.md, and the entries of HISTORY.md that are about this version"
+        " or not published yet. A link to the repository itself, its partner or its base does"
+        " not count. A sentence that denies such a claim is no finding.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA"
+        " and the only NLA that reads Gemma-4-E2B. Many public forks and ports of"
+        " kitft/natural_language_autoencoders existed at the time.",
+        fix="Link to evidence for the claim, such as a dated search of the Hub, or describe the"
+        " release without ranking it.",
         example="claims 'first non-Anthropic-team open-source NLA' and names no source",
-        waive="The warning may stay for words that only look like a claim.",
+        waive="The warning may stand for words that only look like a claim.",
     ),
 )
 def claims_have_sources(target: tuple[Adapter, Subject]) -> Iterator[Problem | Skip]:

@@ -15,22 +15,22 @@ from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
 @rule(
     "NLA201",
     "error",
-    "the recorded prompt holds the marker once, between its neighbours, and BOS once",
+    "the recorded prompt has the marker once, between its neighbours, and BOS once",
     each=AVS,
     page=Page(
-        checks="Among the recorded prompt_token_ids the marker's id stands exactly once, at the"
-        " recorded position, with the recorded ids to its left and right, and they do not begin"
-        " with the same id twice, as when both the chat template and the tokenizer write BOS."
-        " Needs no tokenizer.",
+        checks="The marker's id occurs exactly once in prompt_token_ids, at the recorded"
+        " position, with the recorded ids to its left and right. The ids do not begin with"
+        " the same id twice, which happens if both the chat template and the tokenizer add"
+        " BOS. Needs no tokenizer.",
         why="Readers inject only where marker and neighbours match, so a wrong neighbour means no"
-        " injection at all, and text about nothing. The cards of SolshineCode/nla-gemma-4-e2b call"
-        " the neighbours `<` and `>`; the ids are those of `>` and `</`. A second BOS moves every"
-        " position by one, and a reader that writes only one sees another prompt. Under"
-        " transformers 5 `apply_chat_template(tokenize=True)` gives a BatchEncoding and no list of"
-        " ids, so that a search for the marker in it finds none (forks by lgalke and of Nano-NLA).",
-        fix="Render the prompt on the base's tokenizer and write the ids it gives into the"
-        " sidecar; `nla-release train av` records them. Encode a chat without special tokens, and a"
-        " raw template without a BOS of its own.",
+        " injection and text about nothing. The cards of SolshineCode/nla-gemma-4-e2b call"
+        " the neighbours `<` and `>`; the ids are those of `>` and `</`. A second BOS shifts"
+        " every position by one. Under transformers 5 `apply_chat_template(tokenize=True)`"
+        " returns a BatchEncoding instead of a list, and a search for the marker in it finds"
+        " nothing (forks by lgalke and of Nano-NLA).",
+        fix="Render the prompt with the base's tokenizer and write the ids into the sidecar;"
+        " `nla-release train av` records them. Encode a chat prompt without special tokens,"
+        " and a raw template without a BOS of its own.",
         example="marker id 249568 stands at positions [], recorded is position 90",
         waive="Never: nothing is injected into such a prompt.",
     ),
@@ -71,18 +71,18 @@ def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA202",
     "error",
-    "the base's tokenizer renders the prompts as they were trained",
+    "the base's tokenizer reproduces the recorded prompts",
     each=SUBJECT,
     page=Page(
-        checks="On the base's tokenizer the marker is one token and not the unknown one, the AV's"
-        " prompt gives the recorded ids one by one, every AR prompt ends with the recorded suffix,"
-        " and no raw prompt begins with a BOS that the tokenizer adds again. With prompt_encoding"
-        " chat the AV's prompt goes through the base's chat template, which must have the recorded"
-        " sha256, with the recorded options. The tokenizer is --tokenizer, or base_path's, or the"
-        " one of the pinned commit on the Hub, and the chat template lies beside it"
-        " (chat_template.jinja, else tokenizer_config.json or chat_template.json); without them"
-        " the rule is skipped. A template is a program: it runs in a sandbox, in a process of"
-        " its own with bounded time and memory.",
+        checks="With the base's tokenizer, the marker is one token and not the unknown token, the"
+        " AV's prompt gives exactly the recorded ids, every AR prompt ends with the recorded"
+        " suffix, and no raw prompt begins with a BOS that the tokenizer adds again. With"
+        " prompt_encoding chat, the AV's prompt goes through the base's chat template with"
+        " the recorded options, and the template has the recorded sha256. The tokenizer is"
+        " the one of --tokenizer, of base_path, or of the pinned commit on the Hub. The chat"
+        " template is next to it (chat_template.jinja, else tokenizer_config.json or"
+        " chat_template.json). Without them the rule is skipped. A template is a program: it"
+        " runs in a sandboxed process with limited time and memory.",
         why="A template or tokenizer that drifted changes what the adapters see without an error:"
         " the reference's Gemma AR falls from 0.77 to 0.31 variance explained when BOS is dropped"
         " (kitft/natural_language_autoencoders, docs/inference.md). EasyNLA trained with the"

@@ -72,18 +72,18 @@ _OF_THE_HUB = re.compile(
 @rule(
     "NLA701",
     "error",
-    "release.json lists every file, with its hash and size, and no other",
+    "release.json lists every file with its hash and size",
     each=REPOSITORIES,
     page=Page(
-        checks="The files of the repository are exactly those that release.json lists, each with"
-        " the sha256 and size it records, and the list holds all that a release consists of.",
-        why="SolshineCode's release was ten commits of one file each, one of which put a card into"
-        " the wrong repository; kitft/natural_language_autoencoders writes its manifest last, so"
-        " that a whole one proves a whole upload.",
-        fix="Run `nla-release render` again and change nothing in dist/ by hand. Prose belongs"
-        " into the notes.",
+        checks="The files of the repository are exactly those in release.json, with the recorded"
+        " sha256 and size, and the list includes every file that a release needs.",
+        why="SolshineCode's release was ten commits of one file each, and one of them put a card"
+        " into the wrong repository. kitft/natural_language_autoencoders writes its manifest"
+        " last, so that a complete manifest proves a complete upload.",
+        fix="Run `nla-release render` again and change nothing in dist/ by hand. Write your own"
+        " text into the notes.",
         example="README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a",
-        waive="Never: what is published is what was checked.",
+        waive="Never: what is published must be what was checked.",
     ),
 )
 def files_listed(adapter: Adapter) -> Iterator[Problem]:
@@ -105,18 +105,18 @@ def files_listed(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA702",
     "error",
-    "version, tag and names of both repositories are those of one release",
+    "version, tag and names of both repositories agree",
     each=RENDERED,
     page=Page(
         checks="Each release.json has a normal version, the tag v{version}, the role of its"
-        " folder, and the base of the sidecar; both have the same version and different"
-        " repositories; and the names are those that release.yaml gives, when it is there.",
-        why="The v0.1 repository of SolshineCode/nla-gemma-4-e2b carries a card titled v0.0.1, and"
-        " a release was titled `pair (v0.0.2)` that neither repository knows.",
+        " folder, and the base of the sidecar. Both have the same version and different"
+        " repositories. The names are those of release.yaml, if it is there.",
+        why="The v0.1 repository of SolshineCode/nla-gemma-4-e2b has a card titled v0.0.1, and"
+        " one release was titled `pair (v0.0.2)`, a version that neither repository has.",
         fix="Run `nla-release render --version X` again; it writes both repositories for one"
         " version.",
         example="tag is 'v0.1.0', expected 'v0.2.0'",
-        waive="Never: a reader finds the pair by these names.",
+        waive="Never: readers find the pair by these names.",
     ),
 )
 def one_release(subject: Subject) -> Iterator[Problem]:
@@ -157,20 +157,22 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
 @rule(
     "NLA703",
     "error",
-    "only the files of a release are published",
+    "the repository holds only files of a release",
     each=REPOSITORIES,
     page=Page(
-        checks="The repository holds nothing but the files of a release of its role, figures (PNG,"
-        " SVG, and their numbers as CSV), addenda, the adapters below a stacked one, the files that"
-        " a licence asks for, and what the Hub adds (.gitattributes). Names are exact, and no two"
-        " differ in case alone.",
-        why="Whatever lies in the folder goes up with it: training_args.bin and optimizer.pt, which"
-        " the Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
+        checks="The repository holds nothing but the files of a release of its role, figures"
+        " (PNG, SVG, and their numbers as CSV), evidence updates (addenda/), the lower"
+        " adapters of a stack, the files that a licence requires, and what the Hub adds"
+        " (.gitattributes). Names are exact, and no two differ only in case.",
+        why="Everything in the folder is uploaded: training_args.bin and optimizer.pt, which the"
+        " Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
         " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
-        " .gitignore silently keeps files of the release out (huggingface/huggingface_hub#1826).",
-        fix="Delete the file from dist/, or run `nla-release render` again, which writes it anew.",
+        " .gitignore silently keeps files of the release out"
+        " (huggingface/huggingface_hub#1826).",
+        fix="Delete the file from dist/, or run `nla-release render` again, which writes dist/"
+        " from scratch.",
         example="training_args.bin is no file of a release",
-        waive="When readers need the file, it tells nothing private, and the reason says what it"
+        waive="If readers need the file and it reveals nothing private; say in the reason what it"
         " is.",
     ),
 )
@@ -193,16 +195,16 @@ def files_allowed(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA709",
     "error",
-    "a signature is over the release.json that it is next to",
+    "the signature belongs to this release.json",
     each=RENDERED,
     page=Page(
-        checks="Where a repository holds release.sigstore.json, it is a signature of the Model"
-        " Signing format that names the sha256 of this release.json; and where both repositories"
-        " are here, both hold the same signature. Whose it is, and whether it is valid, is asked by"
-        " `nla-release verify` with --key or --identity (NLA710).",
-        why="A signature of other bytes looks like one to people who do not verify it. The release"
-        " id in the commits can be rewritten by anyone who holds the token; a signature cannot.",
-        fix="Run `nla-release push --sign` again, which signs what is there now; or delete"
+        checks="If a repository holds release.sigstore.json, it is a signature in the Model"
+        " Signing format that names the sha256 of this release.json. If both repositories are"
+        " here, both hold the same signature. `nla-release verify` with --key or --identity"
+        " checks who signed and whether the signature is valid (NLA710).",
+        why="A signature of other bytes looks valid to people who do not verify it. Anyone who"
+        " holds the token can rewrite the release id in the commits, but not a signature.",
+        fix="Run `nla-release push --sign` again, which signs the current files, or delete"
         " release.sigstore.json from dist/av and dist/ar. Readers: do not load the release.",
         example="signs another release.json of the AV: sha256 1f2e3d4c5b6a, here 9a8b7c6d5e4f",
         waive="Never: a wrong signature is worse than none.",

@@ -29,17 +29,17 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
 @rule(
     "NLA506",
     "error",
-    "the licence fits the base's and is complete",
+    "the licence is complete and compatible with the base's licence",
     each=REPOSITORIES,
     page=Page(
-        checks="The card's licence is one whose terms are known here, or `other`. One that only the"
-        " Hub knows is a warning, and so is `other` over a base whose licence restricts its"
-        " adapters: a person has to read it. Any other is the base's own where that goes with its"
-        " adapters (Gemma, Llama, ShareAlike), and allows no commercial use where the base's does"
-        " not; a name begins with Llama where the base's licence says so. LICENSE, and NOTICE where"
-        " the licence wants one, hold what it asks for, and the card shows its notice. The base's"
-        " licence is the one in base.json; a base without one, or with one that is not known here,"
-        " is a warning.",
+        checks="The card's licence is `other` or one whose terms this tool knows. A licence that"
+        " only the Hub knows is a warning, as is `other` over a base whose licence restricts"
+        " its adapters: a person has to read it. If the base's licence extends to adapters"
+        " (Gemma, Llama, ShareAlike), the licence is the base's own. It allows no commercial"
+        " use if the base's does not. The name begins with Llama if the base's licence"
+        " requires it. LICENSE, and NOTICE if the licence requires one, hold the required"
+        " text, and the card shows the notice. The base's licence is read from base.json; a"
+        " missing or unknown one is a warning.",
         why="SolshineCode/nla-gemma-4-e2b releases under CC-BY-4.0 and tells readers to accept the"
         " Gemma licence, although its base, Gemma 4, is Apache-2.0 and only Gemma 3 is not;"
         " ceselder published `license: other` without a LICENSE; and kitft/"
@@ -51,7 +51,7 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
         " file next to release.yaml whose text becomes LICENSE. Full licence texts that do not"
         " travel with this package stay with their publisher, linked from LICENSE.",
         example="license is cc-by-4.0, expected gemma: the base's goes with its adapters",
-        waive="When the owner of the base gave you other terms in writing.",
+        waive="If the owner of the base gave you other terms in writing.",
     ),
 )
 def licence_fits(adapter: Adapter) -> Iterator[Problem]:
@@ -78,21 +78,21 @@ def licence_fits(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA509",
     "error",
-    "citations are as published",
+    "citations match the published entries",
     each=RENDERED,
     page=Page(
-        checks="A BibTeX entry in README.md or RELEASE_CALIBRATION.md that has the key, title,"
-        " address, DOI or eprint of an entry in model_cards/citations.bib has its other fields too;"
-        " case, spaces and punctuation do not count. README.md has every entry that release.yaml"
-        " cites.",
-        why="The cards of SolshineCode/nla-gemma-4-e2b cite the method under a wrong title and name"
-        " two of its authors Kshitij Kantamneni and Antonia Ong; they are Subhash Kantamneni and"
-        " Euan Ong. Whoever copies the entry copies the mistake.",
-        fix="Name the key under `citations:` in release.yaml and run `nla-release render`; entries"
-        " come from citations.bib, to which a new one is added once and checked once.",
+        checks="A BibTeX entry in README.md or RELEASE_CALIBRATION.md with the key, title,"
+        " address, DOI or eprint of an entry in model_cards/citations.bib also has its other"
+        " fields. Case, spaces and punctuation do not count. README.md has every entry that"
+        " release.yaml cites.",
+        why="The cards of SolshineCode/nla-gemma-4-e2b cite the method under a wrong title and"
+        " name two of its authors Kshitij Kantamneni and Antonia Ong; they are Subhash"
+        " Kantamneni and Euan Ong. Everyone who copies the entry copies the mistake.",
+        fix="Name the key under `citations:` in release.yaml and run `nla-release render`."
+        " Entries come from citations.bib; add a new entry there once and check it.",
         example="author of frasertaliente2026nla is 'Fraser-Taliente, Kit and Kantamneni, Kshitij',"
         " published 'Fraser-Taliente, Kit and Kantamneni, Subhash'",
-        waive="Never: correct citations.bib when it is the one that is wrong.",
+        waive="Never: if citations.bib is wrong, correct it.",
     ),
 )
 def citations_as_published(subject: Subject) -> Iterator[Problem]:

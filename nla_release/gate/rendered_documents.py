@@ -65,21 +65,21 @@ _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)"""
 @rule(
     "NLA513",
     "error",
-    "everything on both documents can be seen",
+    "nothing in the documents is hidden",
     each=REPOSITORIES,
     page=Page(
-        checks="README.md and RELEASE_CALIBRATION.md are read as a Markdown reader does. Each"
-        " generated block and section is visible text of the outermost level. Nothing hides"
-        " another part: no fence, comment or HTML element that does not end, no `<script>`,"
-        " `<style>`, `<template>`, `<svg>`, `<math>` or `hidden`, no section inside `<details>`,"
-        " no link definition, no math with commands that colour or move text, such as `\\color` and"
-        " `\\phantom`, and no zero-width or bidirectional control character.",
-        why="A note that ended in an open fence left 1 heading and no table of a card that has 14"
-        " and 5, and every tool that read the card as text found all of it in place.",
-        fix="Close in the note what it opens, and render again. The finding names the line where"
-        " the hiding part begins.",
+        checks="README.md and RELEASE_CALIBRATION.md are parsed as a Markdown reader does. Each"
+        " generated block and section is visible at the top level. Nothing hides another"
+        " part: no unclosed fence, comment or HTML element; no `<script>`, `<style>`,"
+        " `<template>`, `<svg>`, `<math>` or `hidden`; no section inside `<details>`; no link"
+        " definition; no math with commands that colour or move text, such as `\\color` and"
+        " `\\phantom`; and no zero-width or bidirectional control character.",
+        why="A note that ended in an unclosed fence left 1 of 14 headings and none of 5 tables of"
+        " a card visible, and every tool that read the card as plain text found all of it.",
+        fix="Close the element in the note, and run `nla-release render`. The finding names the"
+        " line where the hidden part begins.",
         example="a fence ``` that does not end",
-        waive="Never: what cannot be seen was not published.",
+        waive="Never: readers cannot see what is hidden.",
     ),
 )
 def nothing_hidden(adapter: Adapter) -> Iterator[Problem]:
@@ -112,27 +112,27 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
 @rule(
     "NLA514",
     "error",
-    "cards, figures and their words are what the files render to",
+    "cards, figures and texts match a new rendering of the files",
     each=RENDERED,
     page=Page(
-        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md and"
-        " its entry of this version, and every figure (PNG, SVG, CSV) are rendered again from the"
-        " repository's own files and from `stated` in release.json, which holds release.yaml's"
-        " choices and the notes. A note that quotes numbers is rendered from its recorded source."
-        " Every part must be there as rendered: the whole usage snippet,"
-        " token ids, scale, revision, partner links, training facts, loss and alt texts. base.json,"
-        " training logs, sidecars and PEFT configurations have the sha256 that"
-        " RELEASE_CALIBRATION.md lists. Whole paragraphs that were added by hand and other entries"
-        " of HISTORY.md are no finding: the verdict lists them, with the notes and choices in"
-        " `stated`, as not computed. Documents of a calibration of format 1 or 2 cannot be rendered"
-        " by this version, which is a warning; where the evidence names its run, which no version"
-        " of these formats recorded, it is an error.",
-        why="With release.json listed again, `os.system(...)` in a snippet, another injection"
-        " scale, another repository as partner and a swapped figure all passed a check that"
-        " compared numbers only.",
-        fix="Run `nla-release render` again. Write prose into the notes.",
+        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md"
+        " and its entry for this version, and every figure (PNG, SVG, CSV) are rendered again"
+        " and compared. The inputs are the repository's own files and `stated` in"
+        " release.json, which holds the choices of release.yaml and the notes. A note that"
+        " quotes numbers is rendered from its recorded source. Every part must match: usage"
+        " snippet, token ids, scale, revision, partner links, training facts, loss and alt"
+        " texts. base.json, training logs, sidecars and PEFT configurations have the sha256"
+        " that RELEASE_CALIBRATION.md lists. Paragraphs added by hand and other entries of"
+        " HISTORY.md are no finding; the verdict lists them, with the notes and choices, as"
+        " not computed. This version cannot render documents of calibration format 1 or 2,"
+        " which is a warning; if their evidence names its run, which those formats never"
+        " recorded, it is an error.",
+        why="A check that compared only numbers passed a release with `os.system(...)` in a"
+        " snippet, another injection scale, another partner repository and a swapped figure,"
+        " once release.json listed the new files.",
+        fix="Run `nla-release render` again. Write your own text into the notes.",
         example="line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'",
-        waive="Never: what is published is computed from what is published.",
+        waive="Never: readers must be able to compute every document from the release's files.",
     ),
 )
 def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:

@@ -24,16 +24,16 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
     "the sidecar is present, complete and consistent",
     each=ADAPTERS,
     page=Page(
-        checks="nla_meta.yaml lies beside the adapter, is of the adapter's role, holds every key"
-        " of the contract, and does not contradict itself: one injection scale, a square head, one"
-        " block more than the block that is read.",
-        why="Readers cannot guess: Neuronpedia's loader refuses a pair without"
+        checks="nla_meta.yaml is next to the adapter, names the adapter's role, and has every key"
+        " of the contract. It does not contradict itself: one injection scale, a square head,"
+        " and one block more than the block that is read.",
+        why="Readers cannot guess a missing value. Neuronpedia's loader refuses a pair without"
         " extraction.injection_scale, and the reference's own documents name three different"
-        " defaults for an absent one (kitft/natural_language_autoencoders).",
-        fix="Write the missing keys from what training did; `nla-release train av` and"
-        " `nla-release train ar` write whole sidecars. An AR's injection_scale is null.",
+        " defaults for it (kitft/natural_language_autoencoders).",
+        fix="Add the missing keys from the training configuration. `nla-release train av` and"
+        " `nla-release train ar` write complete sidecars. An AR's injection_scale is null.",
         example="extraction.injection_scale is missing",
-        waive="Never: without its contract an adapter is a file of numbers.",
+        waive="Never: without its sidecar nobody can run the adapter.",
     ),
 )
 def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
@@ -48,23 +48,24 @@ def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
     "the injection scale fits the base",
     each=AVS_ON_BASE,
     page=Page(
-        checks="The injection scale is 0.5 to 3.0 times the mean embedding norm: that of the base's"
-        " facts, or, without them, the one that the sidecar records. Outside of that band, a scale"
-        " of 0.5 to 3.0 times the mean activation norm is a warning: of the norm that the evidence"
-        " shows, or, without any, the one that the sidecar records. And the scale evaluated with"
-        " is the scale trained with.",
-        why="SolshineCode/nla-gemma-4-e2b carried scales of 20000 to 80000 from other bases to one"
-        " whose embeddings have norm 39.25; the loss fell cleanly and eight days of training were"
-        " retracted. Its scripts then evaluated at yet another scale. The reference"
-        " (kitft/natural_language_autoencoders) takes a round number a bit above the mean norm of"
-        " the activations instead: 150 for Qwen2.5-7B, where that mean is about 125.",
+        checks="The injection scale is 0.5 to 3.0 times the mean embedding norm of the base. The"
+        " norm comes from the base's facts, or from the sidecar if there are none. Outside of"
+        " that range, a scale of 0.5 to 3.0 times the mean activation norm is a warning. That"
+        " norm comes from the evidence, or from the sidecar if there is none. The scale used"
+        " for evaluation is the scale used for training.",
+        why="SolshineCode/nla-gemma-4-e2b used scales of 20000 to 80000 from other bases on a"
+        " base with an embedding norm of 39.25. The loss fell cleanly, and eight days of"
+        " training were retracted. Its scripts then evaluated at yet another scale. The"
+        " reference (kitft/natural_language_autoencoders) uses a round number slightly above"
+        " the mean activation norm: 150 for Qwen2.5-7B, where that mean is about 125.",
         fix="Measure the mean norm of the base's input embeddings (`nla-release base`), train the"
         " AV with a scale near it, and evaluate with the same one. Never copy a scale from another"
         " base.",
         example="injection scale 80000 is 2038 times the mean embedding norm 39.25 and 1928 times"
         " the mean activation norm 41.5",
-        waive="The warning may stand when the scale was chosen by the activations on purpose, and"
-        " the evidence shows that what is injected is read (NLA607). The error never.",
+        waive="The warning may stand if the scale was chosen from the activation norm on purpose"
+        " and the evidence shows that the AV reads the injected vector (NLA607). The error"
+        " never.",
     ),
 )
 def scale_fits(on_base: OnBase) -> Iterator[Problem]:
@@ -98,13 +99,13 @@ def scale_fits(on_base: OnBase) -> Iterator[Problem]:
     "the base is a Hub id, pinned to a commit",
     each=ADAPTERS,
     page=Page(
-        checks="nla_release.base names a repository on the Hub and a commit of it, and"
-        " adapter_config.json names the same.",
-        why="PEFT writes the local path a base was loaded from into adapter_config.json and from"
-        " there into cards (huggingface/peft#2124, huggingface/transformers#33922), and a branch"
-        " moves: the same adapter then runs on another base.",
-        fix="Put the base's `namespace/name` and the full hash of the commit it was loaded at into"
-        " nla_meta.yaml, and the same id into base_model_name_or_path.",
+        checks="nla_release.base names a repository on the Hub and one of its commits."
+        " adapter_config.json names the same base.",
+        why="PEFT writes the local path of the base into adapter_config.json and from there into"
+        " cards (huggingface/peft#2124, huggingface/transformers#33922). A branch can move,"
+        " and the adapter then runs on another base.",
+        fix="Write the base's `namespace/name` and the full hash of the commit that it was loaded"
+        " from into nla_meta.yaml. Write the same id into base_model_name_or_path.",
         example="base_model_name_or_path is '/content/base', the sidecar says 'google/gemma-4-E2B'",
         waive="Never: nobody else can load a path on your disk.",
     ),
@@ -134,22 +135,22 @@ def base_pinned(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA108",
     "warning",
-    "the prompt holds no escape sequence as characters",
+    "the prompt has no escape sequence written as characters",
     each=ADAPTERS,
     page=Page(
-        checks="The template that the adapter reads, prompt_templates.av of an AV and"
-        " prompt_templates.ar of an AR, holds no \\n, \\r, \\t, \\x.., \\u.... or \\U........ as"
-        " a backslash and letters.",
-        why="A shell, and YAML without double quotes, keep a backslash and an n as two characters."
-        " A pair that was trained with a line break there reads another prompt: the same pair then"
-        " scored 0.000 in its round trip.",
-        fix="Where training had a line break, write one: in double quotes, or as a block after |."
-        " Both sidecars hold both templates, so correct both, and prompt_token_ids with them;"
-        " then measure again. `nla-release init` takes a template from a file:"
+        checks="The template that the adapter reads (prompt_templates.av or prompt_templates.ar)"
+        " contains no \\n, \\r, \\t, \\x.., \\u.... or \\U........ as a backslash followed by"
+        " letters.",
+        why="A shell, and YAML without double quotes, keep a backslash and an n as two"
+        " characters. A pair that was trained with a line break then reads another prompt:"
+        " one pair scored 0.000 in its round trip for this reason.",
+        fix="Where training had a line break, write a line break: in double quotes, or as a block"
+        " after |. Both sidecars hold both templates, so correct both, and prompt_token_ids"
+        " with them; then measure again. `nla-release init` reads a template from a file:"
         " --answer template_av=@FILE.",
         example="prompt_templates.av holds \\n as 2 characters",
-        waive="When the pair was trained with these very characters, as a prompt about code or"
-        " LaTeX may be.",
+        waive="If the pair was trained with exactly these characters, for example in a prompt"
+        " about code or LaTeX.",
     ),
 )
 def prompt_without_escapes(adapter: Adapter) -> Iterator[Problem]:

@@ -26,21 +26,21 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
     @rule(
         "NLA104",
         "error",
-        "waivers are of known rules, current, and on the card",
+        "waivers name known rules, are not expired, and are on the card",
         each=RELEASES,
         page=Page(
-            checks="Each waiver in release.yaml names a rule that exists and can be waived, its day"
-            " `until` (UTC, or that of SOURCE_DATE_EPOCH) is not past and at most a year ahead, and"
-            " every rendered card shows it.",
-            why="An exception without an end outlives its reason, and one that only its author"
-            " knows of misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 rows that"
-            " had failed out of its mean.",
-            fix="Correct what the rule found and remove the waiver, or set a new date with a reason"
-            " that still holds, then run `nla-release render` again. A rule whose page says `Never`"
-            " cannot be waived: other rules depend on it, or the release means nothing without it."
-            " Neither can a measurement that is too small to decide.",
+            checks="Each waiver in release.yaml names a rule that exists and can be waived. Its"
+            " date `until` (UTC, or the date of SOURCE_DATE_EPOCH) is not past and at most a"
+            " year ahead. Every rendered card lists it.",
+            why="An exception without an end outlives its reason. One that only its author knows"
+            " misleads everyone else: SolshineCode/nla-gemma-4-e2b left 8 of 50 failed rows"
+            " out of its mean.",
+            fix="Fix what the rule found and remove the waiver, or set a new date with a reason"
+            " that still holds. Then run `nla-release render`. A rule whose page says `Never`"
+            " cannot be waived, because other rules depend on it or the release is useless"
+            " without it. A measurement that is too small cannot be waived either.",
             example="the waiver of NLA605 ended on 2026-06-30",
-            waive="Never: it would be a waiver of every waiver's end.",
+            waive="Never: it would waive the end of every waiver.",
         ),
     )
     def check(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
@@ -111,18 +111,18 @@ def today() -> date:
 @rule(
     "NLA619",
     "warning",
-    "the gate is as strict as the tool's own, or the card says so",
+    "thresholds are not lower than the defaults, or the card says so",
     each=RELEASES,
     page=Page(
-        checks="No threshold under gates in release.yaml lets more pass than its default. Where one"
-        " does it is named, and every rendered card names it among the limitations; a card that"
-        " does not is an error.",
-        why="A verdict is worth what its thresholds are: one of SolshineCode's gates passed a pair"
-        " with a single text in 68 rows.",
+        checks="No threshold under gates in release.yaml is less strict than its default. A less"
+        " strict one is a warning, and every rendered card must name it among the"
+        " limitations; a card that does not is an error.",
+        why="A verdict is only as good as its thresholds: one of SolshineCode's gates passed a"
+        " pair with a single text in 68 rows.",
         fix="Remove the gate from release.yaml, or keep it and let the warning stand. Then run"
-        " `nla-release render` again.",
+        " `nla-release render`.",
         example="gates.max_failed is 0.4, and 0.2 by default",
-        waive="Never: the warning stops no release, and is how a reader learns of the gate.",
+        waive="Never: the warning stops no release, and tells readers about the gate.",
     ),
 )
 def gates_told(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:

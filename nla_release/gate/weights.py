@@ -36,20 +36,20 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 @rule(
     "NLA301",
     "error",
-    "safetensors only, and nothing that leads out of the folder",
+    "weights are safetensors, and no link or path leaves the folder",
     each=ADAPTERS,
     page=Page(
-        checks="No file of the adapter's folder is a pickle, by its name or by its first bytes; no"
-        " entry is a link, or the pointer that Git LFS leaves for a file; and no path in the"
-        " sidecar leaves the folder. What a trainer leaves in the folder that it trained in, such"
-        " as optimizer.pt, is a warning there and an error in dist/.",
+        checks="No file in the adapter's folder is a pickle, judged by its name and its first"
+        " bytes. No entry is a link or a Git LFS pointer. No path in the sidecar leaves the"
+        " folder. Files that a trainer leaves behind, such as optimizer.pt, are a warning in"
+        " the training folder and an error in dist/.",
         why="Unpickling runs whatever code the file holds. The AR head of"
         " SolshineCode/nla-gemma-4-e2b went up as linear_head.pt, and the Hub flags repositories"
         " with such files as unsafe (huggingface/transformers#28580).",
         fix="Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's"
         " cache, which is made of links, download it with `hf download --local-dir`.",
         example="linear_head.pt is or may hold a pickle, which runs code when it is read",
-        waive="Never: whoever loads the release runs the risk.",
+        waive="Never: everyone who loads the release takes the risk.",
     ),
 )
 def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
@@ -79,23 +79,24 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA302",
     "error",
-    "the adapter is whole and is the one that its files describe",
+    "the adapter is complete and matches its configuration",
     each=ON_BASE,
     page=Page(
-        checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B that"
-        " multiply, under the names that PEFT saves them by, and beside them only what"
-        " adapter_config.json says: DoRA's magnitudes and the modules of modules_to_save. Every"
-        " rank is adapter_config.json's r, and r and lora_alpha are what the sidecar records of it,"
-        " the last of its adapters.",
-        why="PEFT only warns about keys that find no module and runs the base without them"
-        " (huggingface/peft#2699), as it does when a key carries the adapter's name"
-        " (huggingface/peft#2118), and saves files without tensors (huggingface/peft#2892). Where"
-        " it takes the vocabulary for resized it saves the whole embedding unasked: 79 MB became a"
-        " gigabyte (huggingface/trl#1287, huggingface/peft#1300). A card of"
-        " SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.",
+        checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B with"
+        " matching shapes, under the names that PEFT uses. It holds nothing else except what"
+        " adapter_config.json declares: DoRA's magnitudes and the modules of modules_to_save."
+        " Every rank is the r of adapter_config.json, and r and lora_alpha are what the"
+        " sidecar records for this adapter (the last of its list).",
+        why="PEFT only warns about keys that match no module and runs the base without them"
+        " (huggingface/peft#2699). It does the same if a key contains the adapter's name"
+        " (huggingface/peft#2118), and it saves files without tensors"
+        " (huggingface/peft#2892). If it believes that the vocabulary was resized, it saves"
+        " the whole embedding: 79 MB became a gigabyte (huggingface/trl#1287,"
+        " huggingface/peft#1300). A card of SolshineCode/nla-gemma-4-e2b says alpha 128 where"
+        " the sidecars say 160.",
         fix="Save the adapter again with PEFT's save_pretrained, with save_embedding_layers=False"
-        " unless the embedding was trained, and take rank and alpha in the sidecar from"
-        " adapter_config.json.",
+        " unless the embedding was trained. Copy rank and alpha from adapter_config.json into"
+        " the sidecar.",
         example="lora_alpha is 160, the sidecar records 128",
         waive="Never: such an adapter does not load, or is not the one that was measured.",
     ),
@@ -128,17 +129,17 @@ def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
 @rule(
     "NLA303",
     "error",
-    "every weight is a finite number of sane size",
+    "every weight is finite and of plausible size",
     each=ADAPTERS,
     page=Page(
         checks="No value of the adapter or the head is NaN, infinite, or larger than 1e6.",
-        why="The safetensors format does not look at values. In syvb's fork of the reference every"
-        " AR head after reinforcement learning held NaN or 3e38, 12% of its values, and was found"
-        " only when somebody looked.",
-        fix="The checkpoint is damaged. Release an earlier one, and look for the step where the"
-        " loss became NaN.",
+        why="The safetensors format does not check values. In syvb's fork of the reference, every"
+        " AR head after reinforcement learning held NaN or 3e38 in 12% of its values, and was"
+        " found only by accident.",
+        fix="The checkpoint is damaged. Release an earlier one, and find the step where the loss"
+        " became NaN.",
         example="tensor weight holds NaN or infinity",
-        waive="Never: one such value spoils every reconstruction.",
+        waive="Never: one such value corrupts every reconstruction.",
     ),
 )
 def weights_finite(adapter: Adapter) -> Iterator[Problem]:
@@ -154,15 +155,17 @@ def weights_finite(adapter: Adapter) -> Iterator[Problem]:
     "the adapter was trained",
     each=ADAPTERS,
     page=Page(
-        checks="In every module both factors, lora_A and lora_B, hold a value of size 1e-12 or"
-        " more. When one is zero in all modules that is an error, in some a warning.",
-        why="LoRA starts with lora_B at zero, so an adapter that was never trained, or saved"
-        " before its weights were gathered (huggingface/peft#2892), is the base itself and says so"
-        " nowhere.",
-        fix="Save the adapter after training and from the right process. When only some modules"
-        " are zero, drop them from target_modules: they got no gradient and do nothing.",
+        checks="In every module, both factors (lora_A and lora_B) have a value of magnitude 1e-12"
+        " or more. A factor that is zero in all modules is an error, in some modules a"
+        " warning.",
+        why="LoRA initialises lora_B to zero. An adapter that was never trained, or was saved"
+        " before its weights were gathered (huggingface/peft#2892), behaves exactly like the"
+        " base, and nothing reports it.",
+        fix="Save the adapter after training and from the main process. If only some modules are"
+        " zero, remove them from target_modules: they received no gradient and have no"
+        " effect.",
         example="a factor is zero in all 32 modules: the adapter does nothing",
-        waive="The warning may stand when untrained modules are intended, as in an AR whose blocks"
+        waive="The warning may stand if untrained modules are expected, as in an AR whose blocks"
         " above the read block never run.",
     ),
 )
@@ -193,22 +196,22 @@ def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
 @rule(
     "NLA312",
     "error",
-    "no part of the weights was left out of the save",
+    "no part of the weights is missing from the file",
     each=ADAPTERS,
     page=Page(
-        checks="No band of lora_A or lora_B, a 32nd of its rows or of its columns, is zero in the"
-        " same place in every module that is not zero as a whole (NLA304); in half of the modules,"
-        " or in an adapter's only module, that is a warning. No such band of the AR's head is"
-        " zero.",
-        why="A process that saves its own shard alone, or gathers too early, writes the rest as"
-        " zeros: the file has every tensor in its shape, and a half or a quarter of each is missing"
-        " (huggingface/peft#2892, huggingface/trl#4416). Each factor's largest value looks as"
-        " always.",
+        checks="Each factor is divided into 32 bands of rows and of columns. A band of lora_A or"
+        " lora_B that is zero in the same place in every module is an error; modules that are"
+        " zero as a whole do not count (NLA304). In half of the modules, or in the only"
+        " module of an adapter, it is a warning. A zero band of the AR's head is an error.",
+        why="A process that saves only its own shard, or gathers too early, writes the rest as"
+        " zeros. Every tensor then has its full shape, but a half or a quarter of it is"
+        " missing (huggingface/peft#2892, huggingface/trl#4416). The largest value of each"
+        " factor looks normal.",
         fix="Gather the weights before saving: `accelerator.get_state_dict(model)`, or the"
         " checkpoint's own script, such as zero_to_fp32.py of DeepSpeed. Then measure again.",
         example="the rows from 50% to 100% of lora_B are zero in all 32 modules",
-        waive="Never: what was trained is not what is released. The warning may stand when those"
-        " parts were pruned on purpose.",
+        waive="Never: the released weights are not the trained weights. The warning may stand if"
+        " these parts were pruned on purpose.",
     ),
 )
 def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
@@ -274,16 +277,16 @@ def _where(flags: Sequence[bool]) -> str:
 @rule(
     "NLA305",
     "error",
-    "the AR's head is the one its sidecar declares",
+    "the AR's head matches its sidecar",
     each=ARS,
     page=Page(
-        checks="value_head.safetensors holds `weight` of shape d x d, `bias` of shape d exactly"
-        " when the sidecar declares one, both of the declared dtype, and not all zeros.",
-        why="PEFT does not save the head, so it is lost unless somebody saves it; a reader that"
-        " finds none starts from a random one (a preflight check of"
-        " kitft/natural_language_autoencoders). The name value_head.safetensors also belongs to"
-        " LLaMA-Factory, with other keys.",
-        fix="Save the trained head under the keys and the dtype that nla_release.ar_head declares.",
+        checks="value_head.safetensors holds `weight` of shape d x d, and `bias` of shape d only"
+        " if the sidecar declares one. Both have the declared dtype and are not all zeros.",
+        why="PEFT does not save the head, so it is lost unless the training code saves it. A"
+        " reader that finds no head starts from a random one (a preflight check of"
+        " kitft/natural_language_autoencoders). LLaMA-Factory also uses the name"
+        " value_head.safetensors, with other keys.",
+        fix="Save the trained head with the keys and the dtype that nla_release.ar_head declares.",
         example="tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32,"
         " 'bias': (1536,) F32}",
         waive="Never: without its head an AR gives no activation.",
