@@ -11,8 +11,7 @@ import numpy as np
 
 from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
-from nla_release.io.files import dump_json, dump_yaml, read_yaml, write_atomic
-from nla_release.io.resources import folder as resource_folder
+from nla_release.io.files import dump_json, dump_yaml, package_folder, read_yaml, write_atomic
 from nla_release.release.folder import ROLES
 
 
@@ -109,4 +108,4 @@ def _sidecar(role: Role, size: Size) -> dict[str, Any]:
 
 
 def _example(role: Role) -> dict[str, Any]:
-    return read_yaml(resource_folder("sidecars") / f"{role}.example.yaml")
+    return read_yaml(package_folder("sidecars") / f"{role}.example.yaml")

@@ -24,7 +24,7 @@ from nla_release.calibration.evidence_folder import read_evidence, write_evidenc
 from nla_release.cards.figures import three_questions
 from nla_release.cli import EXIT_CODES, cli
 from nla_release.gate import ALL_RULES
-from nla_release.output.page import rule_markdown
+from nla_release.output.rule_pages import rule_markdown
 from tests.calibration.real_pair import real_parts
 
 _LOG = logging.getLogger("mkdocs.plugins.generated")

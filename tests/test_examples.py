@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.contract.pairing import disagreements
 from nla_release.contract.prompt import av_prompt
-from nla_release.contract.sidecar import Role, Sidecar, read_sidecar
-from nla_release.io import resources
-from nla_release.io.files import read_yaml, write_atomic
+from nla_release.contract.sidecar import Role, Sidecar, disagreements, read_sidecar
+from nla_release.io.files import package_folder, read_yaml, write_atomic
 from tests.test_sidecar import strict_reference_reader
 
 FAMILIES = {"Gemma-4": "", "Qwen2.5": "qwen2.5-", "Llama-3": "llama3-"}
@@ -17,7 +15,7 @@ EXAMPLES = [(family, role) for family in FAMILIES for role in ("av", "ar")]
 
 
 def path(family: str, role: Role) -> Path:
-    return Path(str(resources.folder("sidecars") / f"{FAMILIES[family]}{role}.example.yaml"))
+    return Path(str(package_folder("sidecars") / f"{FAMILIES[family]}{role}.example.yaml"))
 
 
 def example(tmp_path: Path, family: str, role: Role) -> Sidecar:
@@ -27,7 +25,7 @@ def example(tmp_path: Path, family: str, role: Role) -> Sidecar:
 
 
 def test_every_example_that_is_shipped_is_one_of_a_family_and_a_role():
-    shipped = resources.folder("sidecars").glob("*.example.yaml")
+    shipped = package_folder("sidecars").glob("*.example.yaml")
 
     assert {found.name for found in shipped} == {path(*each).name for each in EXAMPLES}
 

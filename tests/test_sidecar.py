@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.contract.sidecar import contract_digest, dump_sidecar, read_sidecar
 from nla_release.errors import SidecarError
-from nla_release.io import resources
-from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.io.files import dump_yaml, package_folder, write_atomic
 from tests.sidecars import TINY_BASE, document, sidecar
 
 SHA = "0" * 64
@@ -176,7 +175,7 @@ def test_the_options_of_a_chat_keep_their_kinds(tmp_path):
 
 @pytest.mark.parametrize("role", ["av", "ar"])
 def test_the_shipped_examples_are_canonical_and_replay_on_the_tiny_base(tmp_path, role):
-    text = (resources.folder("sidecars") / f"{role}.example.yaml").read_text(encoding="utf-8")
+    text = (package_folder("sidecars") / f"{role}.example.yaml").read_text(encoding="utf-8")
     write_atomic(tmp_path / "nla_meta.yaml", text)
     example = read_sidecar(tmp_path, role)
     encode = encoder(load_tokenizer(TINY_BASE / "tokenizer.json"))

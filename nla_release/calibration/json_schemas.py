@@ -8,8 +8,7 @@ from typing import Any
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Sidecar
 from nla_release.evidence.records import Row, Run
-from nla_release.io import resources
-from nla_release.io.files import dump_json, write_atomic
+from nla_release.io.files import dump_json, package_folder, write_atomic
 from nla_release.io.schema import Open, Strict
 
 MODELS: dict[str, type[Open | Strict]] = {
@@ -53,7 +52,7 @@ def _with_bounds(schema: Any) -> Any:
 def main() -> None:
     """Write the schemas next to the examples."""
     for name in MODELS:
-        write_atomic(resources.folder("sidecars") / name, schema_text(name))
+        write_atomic(package_folder("sidecars") / name, schema_text(name))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.contract.pairing import disagreements
 from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import (
     HEAD_FILE_NAME,
     Role,
     Sidecar,
     contract_digest,
+    disagreements,
     read_sidecar,
 )
 from nla_release.errors import EvidenceError, InputError, PairError

@@ -1,4 +1,8 @@
-"""The command line: one verb per file, loaded only when it is asked for."""
+"""The command line: one verb per file, imported only when it runs.
+
+A verb parses its options, calls the library and prints the result on stdout. Messages go to stderr,
+and exceptions become exit codes, in `edge`.
+"""
 
 import atexit
 import difflib

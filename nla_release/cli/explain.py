@@ -7,7 +7,7 @@ import click
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import ConfigError
 from nla_release.gate import ALL_RULES
-from nla_release.output.page import rule_list, rule_markdown, rule_page, rules_markdown
+from nla_release.output.rule_pages import rule_list, rule_markdown, rule_page, rules_markdown
 
 
 @click.command("explain", cls=ExampleCommand, example="nla-release explain NLA603")

@@ -1,6 +1,7 @@
 """`nla-release history`."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,38 @@ import click
 
 from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
 from nla_release.cli.version import VERSION
-from nla_release.errors import ConfigError, NothingCheckedError
-from nla_release.history.fragments import FrontMatter, pending, read_fragments, write_fragment
-from nla_release.history.log import read_history, read_log
+from nla_release.errors import ConfigError, NothingCheckedError, printable
+from nla_release.history.fragments import (
+    Fragment,
+    FrontMatter,
+    pending,
+    read_fragments,
+    write_fragment,
+)
+from nla_release.history.log import Entry, Superseded, read_history, read_log
 from nla_release.history.retractions import check_version_known, retractable
 from nla_release.io.log import log
 from nla_release.io.schema import parse
-from nla_release.output.history_text import history_lines
-from nla_release.release.folder import Release, read_release
+from nla_release.release.folder import Release, read_release, tag
+
+
+def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator[str]:
+    """Every entry of the log, then the fragments that the next `render` appends to it."""
+    for entry in log:
+        yield printable(entry.heading)
+        if entry.record and entry.record.supersedes:
+            yield _superseded(entry.record.supersedes)
+    for fragment in pending:
+        matter = fragment.matter
+        yield f"{matter.date}, {matter.kind}: {matter.title} (not published yet)"
+        if matter.supersedes:
+            yield _superseded(matter.supersedes)
+
+
+def _superseded(number: Superseded) -> str:
+    published = f"{number.metric} = {number.shown} of {tag(number.version)}"
+    return f"  supersedes {published}: {number.reason}"
+
 
 _FOLDER = click.argument("path", type=click.Path(path_type=Path), default=".")
 _DATE = click.option(

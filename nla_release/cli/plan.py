@@ -9,8 +9,7 @@ from nla_release.cli.version import VERSION
 from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
-from nla_release.output.plan_json import plan_json
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 
 _REFUSED = 1

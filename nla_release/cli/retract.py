@@ -1,5 +1,6 @@
 """`nla-release retract`."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +13,25 @@ from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hu
 from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError
 from nla_release.history.log import read_history
-from nla_release.hub.retract import Retraction, examine, plan_retraction, retract
+from nla_release.hub.retract import Retraction, RetractionPlan, examine, plan_retraction, retract
 from nla_release.io.log import log
-from nla_release.output.retraction_text import retraction_lines
-from nla_release.release.folder import ROLES, Release, read_release
+from nla_release.release.folder import ROLES, Release, read_release, tag
+
+
+def retraction_lines(plan: RetractionPlan) -> Iterator[str]:
+    """Each repository with the files that change, and what stays."""
+    its_tag = tag(plan.retraction.version)
+    for repo in plan.repos:
+        yield f"{repo.role}  {repo.repo}  main {repo.state.head[:12]}"
+        yield f"  {its_tag} stays at {repo.state.tags[its_tag][:12]}; nothing is deleted"
+        for name in sorted(repo.files):
+            yield f"  ~ {name}"
+        if repo.done:
+            yield "  is marked as retracted already"
+        elif repo.edited:
+            yield "  README.md was edited on the Hub since the push: that text stays"
+        if repo.manifest.version != plan.retraction.version:
+            yield f"  main holds {repo.manifest.tag}, whose card lists {its_tag} as retracted"
 
 
 @click.command(

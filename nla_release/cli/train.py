@@ -15,8 +15,8 @@ import click
 
 from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError, install_hint
+from nla_release.io.files import package_folder
 from nla_release.io.log import log
-from nla_release.io.resources import folder as resource_folder
 from nla_release.training import STEPS, StepName
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def recipe_command(name: str | None, out: Path | None) -> None:
 
     Edit the copy: a recipe holds everything that a pair follows from.
     """
-    known = {path.stem: path for path in sorted(resource_folder("recipes").glob("*.yaml"))}
+    known = {path.stem: path for path in sorted(package_folder("recipes").glob("*.yaml"))}
     if name is None:
         if out:
             raise ConfigError("--out needs the NAME of a recipe")

@@ -15,8 +15,7 @@ from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.io.log import log
-from nla_release.output.json import verdict_json
-from nla_release.output.text import skipped_lines, verdict_text
+from nla_release.output.verdict import skipped_lines, verdict_json, verdict_text
 from nla_release.release.folder import read_release
 from nla_release.release.signature import GITHUB, Publisher
 

@@ -14,8 +14,14 @@ from nla_release.adapter.stack import stack
 from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.base_model.source import HubOptions
 from nla_release.contract.explanation import Explanation
-from nla_release.contract.pairing import disagreements
-from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar, read_sidecar
+from nla_release.contract.sidecar import (
+    Dtype,
+    Quantization,
+    Role,
+    Sidecar,
+    disagreements,
+    read_sidecar,
+)
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.base import Base, DeviceMap
 from nla_release.engine.folders import pair_folders, read_reference_mean

@@ -29,9 +29,9 @@ from nla_release.io.files import read_text
 from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import read_manifest
-from nla_release.text.hiding import hiding
 from nla_release.text.literals import LiteralNumber, literals
 from nla_release.text.sentences import Sentence, sentences
+from nla_release.text.visible import hiding
 
 
 @rule(

@@ -13,8 +13,16 @@ from nla_release.gate.subject import Published, Remeasurement, Tagged
 from nla_release.history.retractions import withdrawing
 from nla_release.hub_client.remote_state import unlike
 from nla_release.release.folder import HISTORY_FILE_NAME, tag
-from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, PartnerRecord
-from nla_release.release.release_id import read_id, read_parent, release_id, title
+from nla_release.release.manifest import (
+    FILE_NAME,
+    SIGNATURE_FILE_NAME,
+    Manifest,
+    PartnerRecord,
+    read_id,
+    read_parent,
+    release_id,
+    title,
+)
 from nla_release.release.signature import mismatch
 from nla_release.text.numbers import number
 

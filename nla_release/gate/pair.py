@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from nla_release.adapter.module_names import decoders
 from nla_release.adapter.weights import ADAPTER_FILE_NAME
-from nla_release.contract.pairing import disagreements
-from nla_release.contract.sidecar import FILE_NAME
+from nla_release.contract.sidecar import FILE_NAME, disagreements
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import ARS, PAIRS, RENDERED, rule

@@ -35,8 +35,7 @@ from nla_release.release.config import Gates
 from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, read_release
 from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.release.manifest import Manifest
-from nla_release.release.release_id import read_id
+from nla_release.release.manifest import Manifest, read_id
 from nla_release.release.signature import Publisher
 
 if TYPE_CHECKING:

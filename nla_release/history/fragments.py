@@ -33,8 +33,8 @@ from nla_release.io.files import (
 )
 from nla_release.io.schema import Strict, parse
 from nla_release.release.folder import tag
-from nla_release.text.hiding import hiding
 from nla_release.text.sandbox import render_note, render_template
+from nla_release.text.visible import hiding
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 # A heading in prose that would be taken for a version's entry.

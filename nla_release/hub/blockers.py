@@ -21,8 +21,7 @@ from nla_release.hub_client.remote_state import (
 )
 from nla_release.io.files import read_text
 from nla_release.release.folder import HISTORY_FILE_NAME
-from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest
-from nla_release.release.release_id import title
+from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, title
 
 IGNORE_FILE = ".gitignore"
 ATTRIBUTES_FILE = ".gitattributes"

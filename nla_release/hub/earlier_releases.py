@@ -18,8 +18,7 @@ from nla_release.hub_client.remote_state import RemoteCommit, RemoteState, is_ex
 from nla_release.io.documents import parse_json
 from nla_release.io.schema import parse
 from nla_release.release.folder import HISTORY_FILE_NAME, in_names, tag
-from nla_release.release.manifest import FILE_NAME, Manifest
-from nla_release.release.release_id import read_id, read_parent, title
+from nla_release.release.manifest import FILE_NAME, Manifest, read_id, read_parent, title
 
 _SHOWN = 5
 

@@ -27,8 +27,8 @@ from nla_release.release.manifest import (
     FileRecord,
     Manifest,
     dump_manifest,
+    read_id,
 )
-from nla_release.release.release_id import read_id
 
 CARD_NAME = "README.md"
 

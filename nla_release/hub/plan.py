@@ -29,8 +29,7 @@ from nla_release.hub_client.tokens import HOW_TO_SET_A_TOKEN
 from nla_release.io.files import read_text
 from nla_release.release.config import Waiver
 from nla_release.release.folder import ROLES, check_version
-from nla_release.release.manifest import Manifest, read_manifest
-from nla_release.release.release_id import release_id
+from nla_release.release.manifest import Manifest, read_manifest, release_id
 
 
 @dataclass(frozen=True)

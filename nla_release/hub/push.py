@@ -25,8 +25,7 @@ from nla_release.hub.staging import check_bytes, check_room, checked_payload, st
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, compare
 from nla_release.io.log import log
-from nla_release.release.manifest import SIGNATURE_FILE_NAME
-from nla_release.release.release_id import read_id, title
+from nla_release.release.manifest import SIGNATURE_FILE_NAME, read_id, title
 from nla_release.release.signature import (
     Signer,
     mismatch,

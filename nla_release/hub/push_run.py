@@ -13,7 +13,7 @@ from nla_release.hub.run import TRIES, BranchMovedError, HubRun
 from nla_release.hub_client.remote import Payload
 from nla_release.hub_client.remote_state import RemoteState, all_records, compare
 from nla_release.io.log import log
-from nla_release.release.release_id import title, trailers
+from nla_release.release.manifest import title, trailers
 
 _MOVED = "look at what changed there; --rebase puts the release on top of it"
 

@@ -44,8 +44,9 @@ from nla_release.release.manifest import (
     FileRecord,
     Manifest,
     dump_manifest,
+    release_id,
+    trailers,
 )
-from nla_release.release.release_id import release_id, trailers
 from nla_release.text.sandbox import render_template
 
 PAGE_NAME = "RELEASE_CALIBRATION.md"

@@ -1,1 +1,5 @@
-"""Reading and writing: bounded readers of strangers' files, writers of whole files, progress."""
+"""Input and output: untrusted files in, atomic files out, and messages to the user.
+
+Every other room reads and writes through it. Readers check size, kind and syntax and raise
+`InputError`; documents become typed models. Messages go to one log, where secrets are masked.
+"""

@@ -1,6 +1,7 @@
-"""Read files that third parties wrote, and write files whole or not at all.
+"""Read untrusted files within limits, and write files atomically.
 
-Readers bound what a hostile file can cost; writers never leave a half-written file behind.
+Readers bound the memory and time that a hostile file can cost. Writers leave the old content or the
+new. `package_folder` finds the data files of the package.
 """
 
 import hashlib
@@ -20,6 +21,9 @@ from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.io.documents import MAX_YAML_BYTES, parse_json, parse_yaml
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
+
+_PACKAGE = Path(__file__).parent.parent
+_IN_A_CHECKOUT = {"recipes": "train/recipes"}
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -271,3 +275,9 @@ def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
 
 def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
     return EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}")
+
+
+def package_folder(name: str) -> Path:
+    """The folder `model_cards`, `sidecars` or `recipes`, wherever this installation keeps it."""
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parent / _IN_A_CHECKOUT.get(name, name)

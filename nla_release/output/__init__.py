@@ -1,1 +1,5 @@
-"""Renderings: one object, shown in the way that its reader needs, by pure functions."""
+"""Renderings of a verdict, a plan and a rule's page, in every format that `--format` offers.
+
+Each is a pure function from a typed object to text. The command line prints the text; nothing here
+reads files or decides anything.
+"""

@@ -12,8 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from nla_release.errors import ConfigError, InputError
-from nla_release.io import resources
-from nla_release.io.files import read_text, read_yaml
+from nla_release.io.files import package_folder, read_text, read_yaml
 from nla_release.io.schema import Strict, parse
 
 LICENCE_FILE_NAME = "LICENSE"
@@ -46,7 +45,7 @@ LICENSES = frozenset(_IDENTIFIERS.split())
 # On the Hub's list, and no licence that anything could be released under.
 _NO_TERMS = ("unknown",)
 
-_STANZAS = resources.folder("model_cards") / "licences"
+_STANZAS = package_folder("model_cards") / "licences"
 
 
 class Licence(Strict):

@@ -1,6 +1,11 @@
-"""`release.json`: what one repository of a release holds, byte for byte, and who its partner is."""
+"""`release.json`: the sha256 of every file of a repository, and its partner; the id of a release.
 
+The id is recorded in the commit that publishes a repository, so that a push recognises its own.
+"""
+
+import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -20,6 +25,10 @@ UNLISTED = frozenset({FILE_NAME, SIGNATURE_FILE_NAME})
 
 # The record of an addendum, see cards.addenda.
 _ADDENDUM = re.compile(r"addenda/cal\.([1-9]\d?)\.json", re.ASCII)
+
+# Trailers in the description of the commit that publishes a release.
+_ID = re.compile(r"^NLA-Release-Id: ([0-9a-f]{64})\s*$", re.MULTILINE)
+_PARENT = re.compile(r"^NLA-Release-Parent: ([0-9a-f]{40}|[0-9a-f]{64})\s*$", re.MULTILINE)
 
 
 class FileRecord(Strict):
@@ -167,3 +176,31 @@ def differences(recorded: dict[str, FileRecord], found: dict[str, FileRecord]) -
         if recorded[name] != found[name]
     ]
     return missing + foreign + changed
+
+
+def release_id(manifests: Iterable[Manifest]) -> str:
+    """The sha256 over both release.json files, AV first, in hex."""
+    ordered = sorted(manifests, key=lambda manifest: manifest.role, reverse=True)
+    return hashlib.sha256("".join(map(dump_manifest, ordered)).encode()).hexdigest()
+
+
+def title(tag: str) -> str:
+    """The title of the commit that a push puts a tag on."""
+    return f"Release {tag}"
+
+
+def trailers(identity: str, parent: str) -> str:
+    """The description of a release's commit."""
+    return f"NLA-Release-Id: {identity}\nNLA-Release-Parent: {parent}"
+
+
+def read_id(description: str) -> str | None:
+    """The release that a commit says it is of."""
+    found = _ID.search(description)
+    return found[1] if found else None
+
+
+def read_parent(description: str) -> str | None:
+    """The commit that a release's commit was meant to be put on."""
+    found = _PARENT.search(description)
+    return found[1] if found else None

@@ -30,10 +30,8 @@ from nla_release.evidence.parts import Evidence
 from nla_release.gate.findings import UnreadableError
 from nla_release.gate.model import State, Verdict
 from nla_release.gate.subject import Measurement, Subject
-from nla_release.io import resources
-from nla_release.io.files import read_text
-from nla_release.output.json import verdict_json
-from nla_release.output.text import totals_line
+from nla_release.io.files import package_folder, read_text
+from nla_release.output.verdict import totals_line, verdict_json
 from nla_release.report import verdicts
 from nla_release.report.figure import lowest, rows_figure
 from nla_release.report.provenance import Entry, described, environment, provenance
@@ -54,7 +52,7 @@ _ELSEWHERE = {
     "probes", "energy",
 }  # fmt: skip
 
-_TEMPLATES = resources.folder("model_cards")
+_TEMPLATES = package_folder("model_cards")
 
 
 def render_report(subject: Subject, verdict: Verdict) -> str:

@@ -1,19 +1,22 @@
-"""The sandbox that templates and hand-written notes are rendered in.
+"""The sandbox that templates and hand-written notes are rendered in, within limits of time and memory.
 
 It is given plain data only (strings, numbers, lists, mappings): a sandbox stops `__class__`, but a
 `pathlib.Path` in the context would still hand out `read_text`.
 """
 
+import signal
+import sys
+import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nla_release.errors import ConfigError
-from nla_release.io import resources
-from nla_release.io.files import read_text
-from nla_release.text.bounds import bounded
+from nla_release.io.files import package_folder, read_text
 from nla_release.text.markdown import (
     bibtex,
     code_cell,
@@ -28,7 +31,70 @@ from nla_release.text.numbers import count, interval, number, signed
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-TEMPLATES = resources.folder("model_cards")
+
+if sys.platform == "linux":
+    import resource
+
+# A note takes milliseconds and kilobytes.
+SECONDS = 1.0
+BYTES = 512 * 1024**2
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Run a block within `SECONDS` of processor time and `BYTES` of new memory.
+
+    Time is bounded in the main thread and not on Windows, memory on Linux.
+
+    Raises:
+        TimeoutError: it took longer.
+        MemoryError: it wanted more.
+    """
+    with ExitStack() as stack:
+        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+            stack.enter_context(_bounded_time())
+        if sys.platform == "linux":
+            stack.enter_context(_bounded_memory())
+        yield
+
+
+if sys.platform != "win32":
+
+    def _too_long(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"took more than {SECONDS:g} seconds")
+
+    @contextmanager
+    def _bounded_time() -> Iterator[None]:
+        """By the processor's time and not the clock's, so that a busy machine refuses nothing."""
+        before = signal.signal(signal.SIGVTALRM, _too_long)
+        try:
+            # Again and again: Jinja's optimizer swallows what is raised while it folds constants.
+            signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS, SECONDS)
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, before)
+
+
+if sys.platform == "linux":
+
+    @contextmanager
+    def _bounded_memory() -> Iterator[None]:
+        """By address space, of which a process with torch in it may have much already."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+        wanted = int(pages) * resource.getpagesize() + BYTES
+        known = [each for each in (soft, hard) if each != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *known]), hard))
+        try:
+            yield
+        except MemoryError as error:
+            raise MemoryError(f"took more than {BYTES // 1024**2} MiB") from error
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+TEMPLATES = package_folder("model_cards")
 
 # Ten pages; a document that a check reads may have a few such notes.
 MAX_NOTE = 32 * 1024

@@ -8,8 +8,7 @@ import pytest
 
 from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
-from nla_release.release.manifest import read_manifest
-from nla_release.release.release_id import release_id
+from nla_release.release.manifest import read_manifest, release_id
 from tests.hub.publishing import VERSION, api_of, repos
 
 # Unlike any token of the Hub, so that no pattern can help to keep it secret.

@@ -14,9 +14,8 @@ import safetensors.torch
 import torch
 
 from nla_release.contract.chat import read_chat
-from nla_release.contract.pairing import disagreements
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
-from nla_release.contract.sidecar import read_sidecar
+from nla_release.contract.sidecar import disagreements, read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import Source
 from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from nla_release.calibration.json_schemas import MODELS, schema_text
-from nla_release.io import resources
+from nla_release.io.files import package_folder
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_schema_is_the_one_generated_from_the_model(name):
     """`python -m nla_release.calibration.json_schemas` renews them."""
-    assert (resources.folder("sidecars") / name).read_text(encoding="utf-8") == schema_text(name)
+    assert (package_folder("sidecars") / name).read_text(encoding="utf-8") == schema_text(name)
 
 
 def test_the_schema_requires_the_contract_and_leaves_room_for_other_blocks():

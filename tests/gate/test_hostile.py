@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nla_release.output.json import verdict_json
-from nla_release.output.text import verdict_text
+from nla_release.output.verdict import verdict_json, verdict_text
 from tests.pairs.zoo import CONFIG, MANIFEST, SIDECAR, WEIGHTS, judged
 
 FILES = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.output.text import verdict_text
+from nla_release.output.verdict import verdict_text
 from tests.pairs.zoo import append_text, judged
 
 TOKEN = "hf_" + "aB3" * 12

@@ -31,8 +31,7 @@ from nla_release.io.files import sha256_file, write_atomic
 from nla_release.local_hub.refusals import RepoNotFoundError
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, dump_manifest, read_manifest
-from nla_release.release.release_id import read_id
+from nla_release.release.manifest import FILE_NAME, dump_manifest, read_id, read_manifest
 from tests.hub.accidents import FILES, Case, Moment
 from tests.hub.faults import Fault
 from tests.hub.faulty import FORKS, FaultyHub, HubProcess, never_answered

@@ -7,8 +7,7 @@ import pytest
 from nla_release.cards.render import render
 from nla_release.errors import RefusedError
 from nla_release.hub.plan import PushOptions, make_plan
-from nla_release.output.plan_json import plan_json
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 

@@ -8,8 +8,7 @@ from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
 from nla_release.hub.plan import PushOptions, make_plan, take_over
 from nla_release.hub_client.remote import Hub
-from nla_release.output.plan_json import plan_json
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 from nla_release.release.manifest import differences, read_manifest, record_files
 from tests.hub.publishing import VERSION, api_of, commits, publish, repos, tags, text_of

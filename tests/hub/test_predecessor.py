@@ -9,8 +9,7 @@ from nla_release.errors import EnvironmentProblem, RefusedError
 from nla_release.hub.plan import Plan, make_plan
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.tokens import Tokens
-from nla_release.output.plan_json import plan_json
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 from tests.hub.faults import Fault
 from tests.hub.faulty import never_wait

@@ -18,7 +18,7 @@ from nla_release.hub_client.client_errors import ConflictError
 from nla_release.hub_client.remote import Hub
 from nla_release.local_hub.refusals import HubError
 from nla_release.local_hub.repository import Repository
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_text
 from nla_release.release.folder import read_release
 from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags, text_of

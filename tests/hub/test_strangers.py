@@ -7,7 +7,7 @@ from nla_release.errors import RefusedError
 from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.local_hub.records import Put
-from nla_release.output.plan_text import plan_text
+from nla_release.output.plan import plan_text
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import FILE_NAME, read_manifest
 from tests.hub.publishing import VERSION, api_of, carry_out, publish, repos, tags, text_of

@@ -4,8 +4,7 @@ import pytest
 
 from nla_release.errors import NothingCheckedError, RefusedError
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, read_manifest
-from nla_release.release.release_id import release_id
+from nla_release.release.manifest import FILE_NAME, read_manifest, release_id
 from tests.hub.publishing import api_of, commits, tags
 from tests.hub.verifying import (
     TAG,

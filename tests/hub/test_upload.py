@@ -4,8 +4,7 @@ import pytest
 
 from nla_release.hub.plan import make_plan
 from nla_release.hub_client.remote import Hub
-from nla_release.release.manifest import record_files
-from nla_release.release.release_id import read_id, read_parent, release_id, trailers
+from nla_release.release.manifest import read_id, read_parent, record_files, release_id, trailers
 from tests.hub.publishing import VERSION
 
 pytestmark = pytest.mark.wire

@@ -7,8 +7,7 @@ import pytest
 from nla_release.errors import ConfigError, EnvironmentProblem, NothingCheckedError
 from nla_release.release.config import Gates
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import read_manifest
-from nla_release.release.release_id import release_id
+from nla_release.release.manifest import read_manifest, release_id
 from tests.hub.publishing import api_of, commits, repos, tags
 from tests.hub.verifying import TAG, codes, flipped, hostile, judged, rewrite_both, told
 

@@ -5,8 +5,13 @@ import shutil
 import pytest
 
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, dump_manifest, read_manifest, record_files
-from nla_release.release.release_id import release_id
+from nla_release.release.manifest import (
+    FILE_NAME,
+    dump_manifest,
+    read_manifest,
+    record_files,
+    release_id,
+)
 from tests.hub.publishing import api_of
 from tests.hub.verifying import TAG, codes, content_of, flipped, hostile, judged, told
 

@@ -7,8 +7,14 @@ from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.local_hub.records import Put, Remove
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, dump_manifest, read_manifest, record_files
-from nla_release.release.release_id import release_id, trailers
+from nla_release.release.manifest import (
+    FILE_NAME,
+    dump_manifest,
+    read_manifest,
+    record_files,
+    release_id,
+    trailers,
+)
 from tests.hub.publishing import api_of, tags
 
 TAG = "v0.0.1"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from nla_release.cli.check import fix_line, fixes_diff, left_alone_line
 from nla_release.fixes import Fix, LeftAlone
-from nla_release.output.fixes import fix_line, fixes_diff, left_alone_line
 
 CARD = Path("dist/av/README.md")
 

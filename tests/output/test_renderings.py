@@ -17,13 +17,15 @@ from nla_release import __version__
 from nla_release.gate import RULES
 from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import Outcome, Verdict
-from nla_release.output.github import annotations, verdict_github
-from nla_release.output.json import verdict_json
-from nla_release.output.junit import verdict_junit
-from nla_release.output.markdown import verdict_markdown
-from nla_release.output.places import place_of, repository_root
-from nla_release.output.sarif import verdict_sarif
-from nla_release.output.text import verdict_text
+from nla_release.output.ci import (
+    annotations,
+    place_of,
+    repository_root,
+    verdict_github,
+    verdict_junit,
+    verdict_sarif,
+)
+from nla_release.output.verdict import verdict_json, verdict_markdown, verdict_text
 from nla_release.release.config import Waiver
 from tests.output.readers import (
     commands,
@@ -207,7 +209,7 @@ def test_outside_of_a_repository_locations_are_relative_to_the_checked_folder(tm
     problem = Problem(tmp_path / "pair/av/head.pt", "is or may hold a pickle")
     verdict = Verdict((outcome("NLA301", problem),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nla_release.output.sarif.repository_root", lambda _: None)
+        patch.setattr("nla_release.output.ci.repository_root", lambda _: None)
         (result,) = sarif_run(verdict_sarif(verdict, tmp_path))["results"]
 
     place = result["locations"][0]["physicalLocation"]["artifactLocation"]

@@ -9,11 +9,9 @@ from nla_release import __version__
 from nla_release.calibration.report import Grades, Label
 from nla_release.gate.findings import Finding, Page
 from nla_release.gate.model import Outcome, Rule, Verdict
-from nla_release.output.json import verdict_json
-from nla_release.output.junit import verdict_junit
-from nla_release.output.page import rule_list, rule_page
-from nla_release.output.sarif import verdict_sarif
-from nla_release.output.text import verdict_text
+from nla_release.output.ci import verdict_junit, verdict_sarif
+from nla_release.output.rule_pages import rule_list, rule_page
+from nla_release.output.verdict import verdict_json, verdict_text
 from tests.output.readers import junit_properties, sarif_run
 
 

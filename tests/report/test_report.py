@@ -22,7 +22,7 @@ from nla_release.gate import RULES, judge
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import find_subject
-from nla_release.io import resources
+from nla_release.io.files import package_folder
 from nla_release.report.render import render_report
 from nla_release.report.rows import STATIC_ROWS
 from nla_release.report.verdicts import answers
@@ -379,7 +379,7 @@ def test_without_a_log_of_runs_the_page_says_that_none_were_recorded(release):
 
 
 def _colours() -> list[dict[str, str]]:
-    style = (resources.folder("model_cards") / "report.css").read_text(encoding="utf-8")
+    style = (package_folder("model_cards") / "report.css").read_text(encoding="utf-8")
     schemes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     return [dict(re.findall(r"--(\w+): #(\w+)", each)) for each in schemes]
 

@@ -16,8 +16,7 @@ from nla_release.engine.activations import Activations
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
-from nla_release.io.files import write_atomic
-from nla_release.io.resources import folder
+from nla_release.io.files import package_folder, write_atomic
 from nla_release.training.ar import Reconstructing, new_head
 from nla_release.training.av import Verbalizing
 from nla_release.training.checkpoints import write_tensors
@@ -35,7 +34,7 @@ from tests.train.built import write_recipe
 from train.demo import RECIPE
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "training.md"
-RECIPES = folder("recipes")
+RECIPES = package_folder("recipes")
 MIB = 2**20
 ROWS = 16
 # The plan may be this much above what is measured, and never below: on the meta device attention

@@ -3,15 +3,14 @@
 import pytest
 
 from nla_release.errors import ConfigError
-from nla_release.io.files import read_yaml
-from nla_release.io.resources import folder
+from nla_release.io.files import package_folder, read_yaml
 from nla_release.training.recipe import Endpoint, HubDataset, read_recipe
 from tests.train.chain import shortened
 from train.demo import RECIPE
 
 HUB = {"dataset": "x/y", "revision": "a", "split": "train", "text_column": "text", "documents": 9}
 
-RECIPES = folder("recipes")
+RECIPES = package_folder("recipes")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,18 @@
-"""A verdict for people: findings, what was not checked and why, and the count of all rules."""
+"""A verdict as text, as JSON, and as GitHub-flavoured Markdown.
 
+Each lists the findings, what was not checked and why, and the count of all rules.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nla_release import __version__
+from nla_release.calibration.report import Label
 from nla_release.gate.model import Verdict
+from nla_release.io.files import dump_json
 from nla_release.release.config import Waiver
+from nla_release.text.markdown import inline
 from nla_release.text.numbers import number
 
 
@@ -87,3 +98,79 @@ def totals_line(verdict: Verdict) -> str:
 def waiver_words(waiver: Waiver) -> str:
     """Until when a finding may stand, and why."""
     return f"waived until {waiver.until}: {waiver.reason}"
+
+
+SCHEMA_VERSION = 1
+
+
+def verdict_json(verdict: Verdict) -> str:
+    """The document with a final newline; findings in the order of the text."""
+    totals = verdict.totals
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": __version__,
+        "verdict": verdict.verdict,
+        "label": label_facts(verdict.label) if verdict.label else None,
+        "findings": [asdict(finding) for finding in verdict.findings],
+        "waived": [
+            asdict(finding) | {"reason": waiver.reason, "until": waiver.until.isoformat()}
+            for finding, waiver in verdict.waived
+        ],
+        "unverified": verdict.unverified,
+        "rules": {"total": sum(totals.values()), **totals},
+    }
+    if verdict.measured:
+        document["measured"] = asdict(verdict.measured)
+    return dump_json(document)
+
+
+def label_facts(label: Label) -> dict[str, str]:
+    """How good the pair is: the label's name and its grades, where it has them."""
+    return {"name": label.name, **(label.grades.model_dump() if label.grades else {})}
+
+
+_FINDINGS = ("Rule", "Severity", "File", "Finding")
+_WAIVED = ("Rule", "Until", "Reason", "File", "Finding")
+_SKIPPED = ("Not checked, because", "Rules")
+_UNVERIFIED = ("Words and choices of people",)
+
+
+def verdict_markdown(verdict: Verdict) -> str:
+    """Headed by the verdict and the totals; tables of all that was found or left out."""
+    findings = [
+        (each.code, each.severity, inline(each.path), inline(each.message))
+        for each in verdict.findings
+    ]
+    waived = [
+        (
+            each.code,
+            waiver.until.isoformat(),
+            inline(waiver.reason),
+            inline(each.path),
+            inline(each.message),
+        )
+        for each, waiver in verdict.waived
+    ]
+    skipped = [(inline(reason), ", ".join(codes)) for reason, codes in verdict.reasons.items()]
+    unverified = [(inline(what),) for what in verdict.unverified]
+    return "\n\n".join(
+        [
+            f"### nla-release check: {verdict.verdict}",
+            f"{totals_line(verdict)}.",
+            *(f"**How good the pair is**, {line}." for line in label_lines(verdict)),
+            *_table("Findings", _FINDINGS, findings),
+            *_table("Waived", _WAIVED, waived),
+            *_table("Skipped", _SKIPPED, skipped),
+            *_table("Not computed", _UNVERIFIED, unverified),
+            *(f"{inline(line)}." for line in measured_lines(verdict)),
+            "`nla-release explain CODE` says why a rule matters and how to fix what it finds.\n",
+        ]
+    )
+
+
+def _table(title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The title and the table; nothing when it would be empty."""
+    if not rows:
+        return []
+    lines = [header, ("---",) * len(header), *rows]
+    return [f"**{title}**", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
