@@ -1,4 +1,4 @@
-"""The sandbox that templates and hand-written notes are rendered in, within limits of time and memory.
+"""The sandbox for templates and hand-written notes, within limits of time and memory.
 
 It is given plain data only (strings, numbers, lists, mappings): a sandbox stops `__class__`, but a
 `pathlib.Path` in the context would still hand out `read_text`.

@@ -52,8 +52,7 @@ FORMATS = {
 def in_a_repository():
     """The tests' own folder may be a clone, or an archive without `.git`."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("sarif", "github"):
-            patch.setattr(f"nla_release.output.{module}.repository_root", lambda _: Path.cwd())
+        patch.setattr("nla_release.output.ci.repository_root", lambda _: Path.cwd())
         yield
 
 
@@ -167,8 +166,7 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "clone" / ".git").mkdir(parents=True)
     (tmp_path / "clone" / "releases" / "tiny").mkdir(parents=True)
     monkeypatch.undo()
-    for module in ("sarif", "github"):
-        monkeypatch.setattr(f"nla_release.output.{module}.repository_root", repository_root)
+    monkeypatch.setattr("nla_release.output.ci.repository_root", repository_root)
     monkeypatch.chdir(tmp_path / "clone" / "releases")
     return tmp_path / "clone"
 
