@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
+from nla_release.contract.sidecar import Role
 from nla_release.io.files import dump_json, dump_yaml, package_folder, read_yaml, write_atomic
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 from nla_release.release.folder import ROLES
 
 
@@ -54,10 +54,10 @@ def make_pair(folder: Path, size: Size) -> list[Path]:
             for name, wide_in, wide_out in size.projections()
             for factor, shape in (("A", (size.rank, wide_in)), ("B", (wide_out, size.rank)))
         }
-        _write_tensors(target / ADAPTER_FILE_NAME, tensors, random)
-        write_atomic(target / CONFIG_FILE_NAME, dump_json(_adapter_config(size)))
-        write_atomic(target / FILE_NAME, dump_yaml(_sidecar(role, size)))
-    _write_tensors(folder / "ar" / HEAD_FILE_NAME, {"weight": (size.hidden, size.hidden)}, random)
+        _write_tensors(target / ADAPTER_FILE, tensors, random)
+        write_atomic(target / ADAPTER_CONFIG_FILE, dump_json(_adapter_config(size)))
+        write_atomic(target / SIDECAR_FILE, dump_yaml(_sidecar(role, size)))
+    _write_tensors(folder / "ar" / HEAD_FILE, {"weight": (size.hidden, size.hidden)}, random)
     return sorted(folder.glob("*/*.safetensors"))
 
 

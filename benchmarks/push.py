@@ -24,16 +24,15 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 
 from benchmarks.pair import TINY, Size, make_pair
 from benchmarks.process import bytes_read, peak
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.hub.journal import PATH, Journal
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import write_atomic
+from nla_release.io.layout import ADAPTER_FILE, MANIFEST_FILE
 from nla_release.release.folder import ROLES
 from nla_release.release.manifest import (
-    FILE_NAME,
     BaseRecord,
     Manifest,
     PartnerRecord,
@@ -80,10 +79,10 @@ def make_dist(dist: Path, size: Size) -> int:
             partner=PartnerRecord(
                 repo=names[other],
                 tag=f"v{VERSION}",
-                adapter_sha256=files[other][ADAPTER_FILE_NAME].sha256,
+                adapter_sha256=files[other][ADAPTER_FILE].sha256,
             ),
         )
-        write_atomic(dist / role / FILE_NAME, dump_manifest(manifest))
+        write_atomic(dist / role / MANIFEST_FILE, dump_manifest(manifest))
     return sum(path.stat().st_size for path in dist.rglob("*") if path.is_file())
 
 

@@ -23,17 +23,16 @@ from nla_release.cards.front_matter import (
     model_index,
     read_front_matter,
 )
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar, dump_sidecar
+from nla_release.contract.sidecar import Sidecar, dump_sidecar
 from nla_release.dialects.folder import PICKLE_SUFFIXES
 from nla_release.errors import EnvironmentProblem, NlaReleaseError, RefusedError, WeightsError
-from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import Adapter, reading, regular_file
 from nla_release.gate.evidence import calibration_recomputed, evidence_of_these_files
 from nla_release.gate.findings import UnreadableError
 from nla_release.gate.subject import Subject
 from nla_release.gate.weights import head_declared
 from nla_release.io.files import dump_json, read_json, sha256_bytes, write_atomic
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import CARD_FILE, HEAD_FILE, MANIFEST_FILE, SIDECAR_FILE
 from nla_release.release.manifest import Manifest
 
 
@@ -148,7 +147,7 @@ def head_fixes(adapter: Adapter, home: Path) -> list[Fix | LeftAlone]:
     """
     try:
         pickles = [path for path in adapter.files if _is_a_pickled_head(adapter.folder, path)]
-        has_head = adapter.folder / HEAD_FILE_NAME in adapter.files
+        has_head = adapter.folder / HEAD_FILE in adapter.files
         if not pickles:
             return []
         names = ", ".join(path.name for path in pickles)
@@ -157,7 +156,7 @@ def head_fixes(adapter: Adapter, home: Path) -> list[Fix | LeftAlone]:
         kept = home / "originals" / adapter.folder.resolve().name / pickles[0].name
         if has_head and (len(pickles) > 1 or not kept.is_file()):
             # Not what an interrupted conversion leaves: nobody knows which was measured.
-            reason = f"{names} beside {HEAD_FILE_NAME}: take out what is not the head"
+            reason = f"{names} beside {HEAD_FILE}: take out what is not the head"
             return [LeftAlone(adapter.folder, reason)]
         return _conversion(adapter, pickles[0], kept, home)
     except UnreadableError:
@@ -177,7 +176,7 @@ def _conversion(adapter: Adapter, pickle: Path, kept: Path, home: Path) -> list[
         return [LeftAlone(pickle, f"it cannot be kept as {kept}, which is not a place of its own")]
     if kept.exists() and (not kept.is_file() or kept.read_bytes() != content):
         return [LeftAlone(pickle, f"it cannot be kept as {kept}, which is another file")]
-    head = pickle.with_name(HEAD_FILE_NAME)
+    head = pickle.with_name(HEAD_FILE)
     fixes: list[Fix | LeftAlone] = []
     if not kept.exists():
         fixes.append(Fix(kept, None, content, ("NLA301",), f"{pickle.name} as it was"))
@@ -202,12 +201,12 @@ def _converted(pickle: Path, sidecar: Sidecar) -> bytes:
 
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         trial = Adapter("ar", Path(name), rendered=False)
-        convert_head(pickle, trial.folder / HEAD_FILE_NAME)
-        write_atomic(trial.folder / SIDECAR_FILE_NAME, dump_sidecar(sidecar))
+        convert_head(pickle, trial.folder / HEAD_FILE)
+        write_atomic(trial.folder / SIDECAR_FILE, dump_sidecar(sidecar))
         subject = Subject(trial.folder, None, trained=(trial,), rendered=(), tokenizer=None)
         if findings := head_declared.apply(subject, strict=False).findings:
             raise WeightsError(f"is not the head that its sidecar declares: {findings[0].message}")
-        return (trial.folder / HEAD_FILE_NAME).read_bytes()
+        return (trial.folder / HEAD_FILE).read_bytes()
 
 
 def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:
@@ -220,10 +219,10 @@ def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:
             or the base that it was measured on, come onto the card.
     """
     try:
-        path = adapter.path(CARD_FILE_NAME)
+        path = adapter.path(CARD_FILE)
         with reading(path, "NLA501"):
             before = path.read_bytes()
-            card = adapter.text(CARD_FILE_NAME)
+            card = adapter.text(CARD_FILE)
             found = read_front_matter(card)
             mended, said = mended_front_matter(card, _fields(adapter, found, measured=measured))
         told = _stale_blocks(adapter, mended) if measured else []
@@ -258,7 +257,7 @@ def _name(manifest: Manifest) -> str:
 
 def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
     """What is to be said of the blocks that calibration.json gives otherwise."""
-    with reading(adapter.folder / CARD_FILE_NAME, "NLA502"):
+    with reading(adapter.folder / CARD_FILE, "NLA502"):
         found = generated_blocks(card)
     expected = _blocks(adapter)
     return [
@@ -281,12 +280,12 @@ def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:
     A card that was edited after rendering keeps its record: NLA701 goes on saying so, unless the
     mended card is the rendered one.
     """
-    recorded = adapter.manifest.files.get(CARD_FILE_NAME)
+    recorded = adapter.manifest.files.get(CARD_FILE)
     if recorded is None or recorded.sha256 != sha256_bytes(before):
         return []
-    path = adapter.path(MANIFEST_FILE_NAME)
+    path = adapter.path(MANIFEST_FILE)
     with reading(path, "NLA701"):
         old, document = path.read_bytes(), read_json(path)
-    document["files"][CARD_FILE_NAME] = {"sha256": sha256_bytes(after), "size": len(after)}
+    document["files"][CARD_FILE] = {"sha256": sha256_bytes(after), "size": len(after)}
     new = dump_json(document).encode()
-    return [Fix(path, old, new, ("NLA701",), f"the record of {CARD_FILE_NAME}")]
+    return [Fix(path, old, new, ("NLA701",), f"the record of {CARD_FILE}")]

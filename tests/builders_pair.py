@@ -15,17 +15,10 @@ from nla_release.base_model.facts import dump_base_facts
 from nla_release.base_model.measure import measure_base
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import write_evidence
-from nla_release.contract.sidecar import (
-    FILE_NAME,
-    HEAD_FILE_NAME,
-    Role,
-    Sidecar,
-    contract_digest,
-    dump_sidecar,
-    read_sidecar,
-)
+from nla_release.contract.sidecar import Role, Sidecar, contract_digest, dump_sidecar, read_sidecar
 from nla_release.evidence.records import TrainingOverlap
 from nla_release.io.files import dump_json, dump_yaml, sha256_file, write_atomic
+from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
 from nla_release.release.folder import ROLES, Release, read_release
 from tests.builders import evidence_parts, recorded, training_shingles
 
@@ -147,7 +140,7 @@ def pair_digests(release: Release) -> dict[str, str]:
     """What `run.json` records of the pair's files."""
     return {
         f"{role}/{path.name}": contract_digest(read_sidecar(path.parent))
-        if path.name == FILE_NAME
+        if path.name == SIDECAR_FILE
         else sha256_file(path)
         for role in ROLES
         for path in sorted(release.adapter(role).iterdir())
@@ -234,7 +227,7 @@ def sidecar_document(role: Role) -> dict[str, Any]:
         document["tokens"]["critic_suffix_ids"] = [51, 52, 53]
         document["critic"] = {"extraction_layer_index": BLOCKS - 1}
         ours["ar_head"] = {
-            "file": HEAD_FILE_NAME,
+            "file": HEAD_FILE,
             "key": "weight",
             "shape": [WIDTH, WIDTH],
             "bias": False,
@@ -279,11 +272,11 @@ def _write_adapter(folder: Path, role: Role) -> None:
     safetensors.numpy.save_file(lora_tensors(), folder / "adapter_model.safetensors")
     write_atomic(folder / "adapter_config.json", dump_json(adapter_config()))
     sidecar = Sidecar.model_validate(sidecar_document(role))
-    write_atomic(folder / FILE_NAME, dump_sidecar(sidecar))
+    write_atomic(folder / SIDECAR_FILE, dump_sidecar(sidecar))
     write_atomic(folder / "training_log.jsonl", "".join(map(_log_line, range(1, 121))))
     if role == "ar":
         head = {"weight": _values((WIDTH, WIDTH), offset=7)}
-        safetensors.numpy.save_file(head, folder / HEAD_FILE_NAME)
+        safetensors.numpy.save_file(head, folder / HEAD_FILE)
 
 
 def _log_line(step: int) -> str:

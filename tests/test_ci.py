@@ -22,9 +22,9 @@ from packaging.utils import canonicalize_name
 
 from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
 from nla_release.cli.check import command
-from nla_release.contract.sidecar import HEAD_FILE_NAME
 from nla_release.gate import publishing
 from nla_release.gate.weights import _PICKLE_SUFFIXES
+from nla_release.io.layout import HEAD_FILE
 from tests.pairs.zoo import UNTIL, good_release, in_sidecar, measured_as, waived
 
 ROOT = Path(__file__).parent.parent
@@ -320,7 +320,7 @@ def watched() -> re.Pattern[str]:
 
 
 @pytest.mark.parametrize("above", ["", "releases/my-pair/dist/av/"])
-@pytest.mark.parametrize("name", [*publishing._ALLOWED, HEAD_FILE_NAME])
+@pytest.mark.parametrize("name", [*publishing._ALLOWED, HEAD_FILE])
 def test_the_hook_watches_all_that_a_repository_may_hold(above, name):
     assert watched().search(f"{above}{name}")
 

@@ -9,14 +9,13 @@ trained on top of nothing is a list of one.
 from collections.abc import Iterator
 from pathlib import Path
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.contract.sidecar import Adapter, Sidecar
 from nla_release.contract.training_chain import STACKED_ON
 from nla_release.errors import PairError
 from nla_release.io.files import sha256_file
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, STACK_FOLDER
 
-FOLDER_NAME = "adapters"
-FILE_NAMES = (ADAPTER_FILE_NAME, CONFIG_FILE_NAME)
+FILE_NAMES = (ADAPTER_FILE, ADAPTER_CONFIG_FILE)
 
 # No chain of trainings is as long; whoever reads a stranger's must come to an end.
 MAX_HEIGHT = 9
@@ -29,7 +28,7 @@ def below(sidecar: Sidecar) -> list[Adapter]:
 
 def place(number: int) -> str:
     """Where the adapter lies that is applied as number `number`, from 1, below another."""
-    return f"{FOLDER_NAME}/{number}"
+    return f"{STACK_FOLDER}/{number}"
 
 
 def disorder(sidecar: Sidecar) -> str | None:
@@ -59,7 +58,7 @@ def stack(folder: Path, sidecar: Sidecar) -> list[Path]:
     if wrong := disorder(sidecar):
         raise PairError(f"{folder}: {wrong}")
     for adapter, path in zip(below(sidecar), paths(folder, sidecar), strict=True):
-        weights = path / ADAPTER_FILE_NAME
+        weights = path / ADAPTER_FILE
         for name in FILE_NAMES:
             if not (path / name).is_file():
                 raise PairError(

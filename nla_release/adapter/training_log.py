@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveInt
 
 from nla_release.io.files import read_json_lines
+from nla_release.io.layout import TRAINING_LOG_FILE
 from nla_release.io.schema import Strict, parse
-
-FILE_NAME = "training_log.jsonl"
 
 # The loss verdict of the release that this tool grew out of (SolshineCode/nla-gemma-4-e2b).
 # Collapsed runs pass it too: it tells that something was learned, not what.
@@ -72,7 +71,7 @@ def read_log(folder: Path) -> list[Step]:
     Raises:
         InputError: missing, or a line is not a step.
     """
-    path = folder / FILE_NAME
+    path = folder / TRAINING_LOG_FILE
     return [parse(Step, document, where) for where, document in read_json_lines(path)]
 
 

@@ -16,12 +16,9 @@ from safetensors import SafetensorError, safe_open
 from nla_release.errors import InputError, WeightsError
 from nla_release.io.documents import parse_json
 from nla_release.io.files import check_regular, refuse_lfs_pointer
+from nla_release.io.layout import ADAPTER_FILE
 
 _AGAIN = "copy or save it again; a truncated download looks like this"
-
-# The names PEFT gives an adapter's files.
-ADAPTER_FILE_NAME = "adapter_model.safetensors"
-CONFIG_FILE_NAME = "adapter_config.json"
 
 # The format allows 100 MB, which take gigabytes once parsed. The header of 40 000 tensors, as an
 # adapter has on all experts of a large mixture, is 6 MB.
@@ -74,7 +71,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
             pass  # opening validates the header against the file's length
         header.pop("__metadata__", None)
     except FileNotFoundError as error:
-        why, hint = absent_adapter(path.parent) if path.name == ADAPTER_FILE_NAME else ("", None)
+        why, hint = absent_adapter(path.parent) if path.name == ADAPTER_FILE else ("", None)
         raise WeightsError(f"{path} does not exist{why}", hint=hint) from error
     except InputError as error:  # a Git LFS pointer, a pipe, a header that is not JSON
         raise WeightsError(error.message, hint=error.hint) from error
@@ -100,7 +97,7 @@ def absent_adapter(folder: Path) -> tuple[str, str | None]:
     names = sorted(path.name for path in folder.glob("adapter*.safetensors"))
     if shards := [name for name in names if _SHARD.fullmatch(name)]:
         why = f"; the adapter is sharded, {len(shards)} files such as {shards[0]}"
-        return why, f"join them: load each with safetensors, save all in one {ADAPTER_FILE_NAME}"
+        return why, f"join them: load each with safetensors, save all in one {ADAPTER_FILE}"
     if "adapters.safetensors" in names:
         why = "; adapters.safetensors is an adapter of MLX, which has other names and shapes"
         return why, (

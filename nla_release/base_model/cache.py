@@ -1,9 +1,10 @@
 """base.json beside release.yaml: the base's facts, measured once."""
 
-from nla_release.base_model.facts import FILE_NAME, BaseFacts, dump_base_facts, read_base_facts
+from nla_release.base_model.facts import BaseFacts, dump_base_facts, read_base_facts
 from nla_release.base_model.measure import measure_base
 from nla_release.errors import InputError
 from nla_release.io.files import write_atomic
+from nla_release.io.layout import BASE_FILE
 from nla_release.release.folder import Release
 
 
@@ -17,7 +18,7 @@ def base_facts(release: Release) -> BaseFacts:
             cannot be reached or refuses; or base.json cannot be written.
     """
     config = release.config
-    if (release.folder / FILE_NAME).exists():
+    if (release.folder / BASE_FILE).exists():
         kept = read_base_facts(release.folder)
         if (kept.id, kept.revision) == (config.base_model, config.base_revision):
             return kept
@@ -40,5 +41,5 @@ def measure_again(release: Release) -> tuple[BaseFacts | None, BaseFacts]:
 def _measure(release: Release) -> BaseFacts:
     config = release.config
     facts = measure_base(config.base_model, config.base_revision, release.base_path)
-    write_atomic(release.folder / FILE_NAME, dump_base_facts(facts))
+    write_atomic(release.folder / BASE_FILE, dump_base_facts(facts))
     return facts

@@ -11,9 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from nla_release.errors import InputError
 from nla_release.io.files import dump_json, read_json
+from nla_release.io.layout import BASE_FILE
 from nla_release.io.schema import Strict, parse
-
-FILE_NAME = "base.json"
 
 # The largest base known here has some 100 000 linear modules (experts); its document is 12 MB.
 _MAX_BYTES = 16 * 1024 * 1024
@@ -87,7 +86,7 @@ def read_base_facts(folder: Path) -> BaseFacts:
     Raises:
         InputError: missing or invalid.
     """
-    path = folder / FILE_NAME
+    path = folder / BASE_FILE
     hint = "make it with `nla-release base`"
     try:
         document = read_json(path, limit=_MAX_BYTES)

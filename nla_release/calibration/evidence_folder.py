@@ -18,21 +18,10 @@ from nla_release.adapter.weights import Tensor, read_header
 from nla_release.diagnostics import registered
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.evidence.controls import check_shuffle
-from nla_release.evidence.parts import (
-    NAMES,
-    OPTIONAL_NAMES,
-    ROWS_NAME,
-    RUN_NAME,
-    VECTORS_NAME,
-    Condition,
-    Evidence,
-    Vectors,
-    row_name,
-)
+from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES, Condition, Evidence, Vectors, row_name
 from nla_release.evidence.records import Row, Run, RunFacts, TextCondition
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import RunLog, read_runs
-from nla_release.evidence.training_documents import SHINGLES_NAME, TrainingShingles, read_shingles
+from nla_release.evidence.training_documents import TrainingShingles, read_shingles
 from nla_release.io.files import (
     dump_json,
     read_json,
@@ -41,6 +30,13 @@ from nla_release.io.files import (
     sha256_bytes,
     sha256_file,
     write_atomic,
+)
+from nla_release.io.layout import (
+    ROWS_FILE,
+    RUN_FILE,
+    RUNS_FILE,
+    TRAINING_SHINGLES_FILE,
+    VECTORS_FILE,
 )
 from nla_release.io.schema import parse
 
@@ -71,18 +67,18 @@ def read_evidence(folder: Path) -> Evidence:
                 raise EvidenceError(f"{folder / name} does not exist")
             if not (folder / name).is_file():
                 raise EvidenceError(f"{folder / name} is not a regular file, and is not read")
-        run = parse(Run, read_json(folder / RUN_NAME), folder / RUN_NAME)
-        rows = _read_rows(folder / ROWS_NAME)
-        vectors = _read_vectors(folder / VECTORS_NAME, rows)
-        _check_hash(folder / ROWS_NAME, run.rows_sha256)
-        _check_hash(folder / VECTORS_NAME, run.vectors_sha256)
+        run = parse(Run, read_json(folder / RUN_FILE), folder / RUN_FILE)
+        rows = _read_rows(folder / ROWS_FILE)
+        vectors = _read_vectors(folder / VECTORS_FILE, rows)
+        _check_hash(folder / ROWS_FILE, run.rows_sha256)
+        _check_hash(folder / VECTORS_FILE, run.vectors_sha256)
         evidence = Evidence(
             rows,
             vectors,
             run,
-            sha256_file(folder / RUN_NAME),
+            sha256_file(folder / RUN_FILE),
             read_runs(folder),
-            _read_shingles(folder / SHINGLES_NAME, run),
+            _read_shingles(folder / TRAINING_SHINGLES_FILE, run),
         )
         _check_parts_fit(folder, evidence)
     except InputError as error:
@@ -151,16 +147,16 @@ def write_evidence(
         "vectors_sha256": sha256_bytes(vector_bytes),
     }
     with replacing_folder(folder) as staging:
-        write_atomic(staging / ROWS_NAME, row_bytes)
-        write_atomic(staging / VECTORS_NAME, vector_bytes)
-        write_atomic(staging / RUN_NAME, dump_json(whole))
+        write_atomic(staging / ROWS_FILE, row_bytes)
+        write_atomic(staging / VECTORS_FILE, vector_bytes)
+        write_atomic(staging / RUN_FILE, dump_json(whole))
         if shingles:
-            write_atomic(staging / SHINGLES_NAME, shingles.dump())
-        if log is None and (folder / RUNS_NAME).exists():
-            shutil.copyfile(folder / RUNS_NAME, staging / RUNS_NAME)
+            write_atomic(staging / TRAINING_SHINGLES_FILE, shingles.dump())
+        if log is None and (folder / RUNS_FILE).exists():
+            shutil.copyfile(folder / RUNS_FILE, staging / RUNS_FILE)
         evidence = read_evidence(staging)
         if log is not None:
-            write_atomic(staging / RUNS_NAME, log(evidence).dump())
+            write_atomic(staging / RUNS_FILE, log(evidence).dump())
             evidence = read_evidence(staging)
         return evidence
 
@@ -181,7 +177,7 @@ def record_attempts(folder: Path, attempts: int) -> None:
     if run.schema_ == 1:
         raise EvidenceError(f"{folder} is of format 1, which records no attempts", hint=_AGAIN)
     document = run.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    write_atomic(folder / RUN_NAME, dump_json(document | {"attempts": attempts}))
+    write_atomic(folder / RUN_FILE, dump_json(document | {"attempts": attempts}))
 
 
 def _read_rows(path: Path) -> tuple[Row, ...]:
@@ -203,7 +199,7 @@ def _read_shingles(path: Path, run: Run) -> TrainingShingles | None:
     """The sample that run.json names; a sample that it does not name belongs to other evidence."""
     if run.shingles_sha256 is None:
         if path.exists():
-            raise EvidenceError(f"{path} exists, but {RUN_NAME} does not name it")
+            raise EvidenceError(f"{path} exists, but {RUN_FILE} does not name it")
         return None
     shingles = read_shingles(path)
     _check_hash(path, run.shingles_sha256)
@@ -213,7 +209,7 @@ def _read_shingles(path: Path, run: Run) -> TrainingShingles | None:
 def _check_hash(path: Path, recorded: str) -> None:
     if (found := sha256_file(path)) != recorded:
         raise EvidenceError(
-            f"{path} has sha256 {found[:12]}..., but {RUN_NAME} records {recorded[:12]}...:"
+            f"{path} has sha256 {found[:12]}..., but {RUN_FILE} records {recorded[:12]}...:"
             " it was edited, or belongs to another run"
         )
 
@@ -239,12 +235,12 @@ def _read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
 
 def _check_parts_fit(folder: Path, evidence: Evidence) -> None:
     """Check rows, vectors and run.json against each other, each valid by itself."""
-    _check_parts(folder / ROWS_NAME, evidence)
-    _check_diagnostics(folder / RUN_NAME, evidence)
-    check_shuffle(folder / ROWS_NAME, evidence.rows, evidence.run)
-    _check_controls(folder / VECTORS_NAME, evidence)
-    _check_failures_hold_zeros(folder / VECTORS_NAME, evidence)
-    _check_run(folder / RUN_NAME, evidence)
+    _check_parts(folder / ROWS_FILE, evidence)
+    _check_diagnostics(folder / RUN_FILE, evidence)
+    check_shuffle(folder / ROWS_FILE, evidence.rows, evidence.run)
+    _check_controls(folder / VECTORS_FILE, evidence)
+    _check_failures_hold_zeros(folder / VECTORS_FILE, evidence)
+    _check_run(folder / RUN_FILE, evidence)
 
 
 def _check_parts(path: Path, evidence: Evidence) -> None:
@@ -253,7 +249,7 @@ def _check_parts(path: Path, evidence: Evidence) -> None:
     for number, row in enumerate(evidence.rows, start=1):
         where = f"{path} line {number}"
         if evidence.run.schema_ == 1 and (unknown := row.parts_of_format_2):
-            raise EvidenceError(f"{where}: {RUN_NAME} says schema 1, without {', '.join(unknown)}")
+            raise EvidenceError(f"{where}: {RUN_FILE} says schema 1, without {', '.join(unknown)}")
         if row.texts.keys() != first.texts.keys():
             raise EvidenceError(
                 f"{where}: texts holds {_keys(row.texts)}, not {_keys(first.texts)}"
@@ -324,14 +320,14 @@ def _check_run(path: Path, evidence: Evidence) -> None:
     if (asked.rows, asked.documents) != found:
         raise EvidenceError(
             f"{path}: evaluation asked {asked.rows} rows of {asked.documents} documents, but"
-            f" {ROWS_NAME} holds {found[0]} rows of {found[1]}: rows must never be dropped"
+            f" {ROWS_FILE} holds {found[0]} rows of {found[1]}: rows must never be dropped"
         )
     if training := evidence.run.training:
         documents, ids = set(evidence.documents), {row.id for row in evidence.rows}
         foreign = {*training.ids_overlapping} - documents | {*training.texts_overlapping} - ids
         if foreign:
             raise EvidenceError(
-                f"{path}: training overlaps with {min(foreign)!r}, which {ROWS_NAME} lacks"
+                f"{path}: training overlaps with {min(foreign)!r}, which {ROWS_FILE} lacks"
             )
         overlapping, compared = len(training.texts_overlapping), training.texts_compared
         if compared is not None and not overlapping <= compared <= len(evidence.rows):

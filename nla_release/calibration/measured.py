@@ -5,18 +5,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nla_release.calibration.evidence_folder import read_evidence
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Sidecar, contract_digest, read_sidecar
 from nla_release.contract.training_chain import training_chain
 from nla_release.errors import EvidenceError, NothingCheckedError
-from nla_release.evidence.parts import RUN_NAME, Evidence
+from nla_release.evidence.parts import Evidence
 from nla_release.evidence.settings import Settings, run_settings
 from nla_release.io.files import sha256_file
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.io.layout import (
+    CALIBRATION_FILE,
+    MANIFEST_FILE,
+    RELEASE_FILE,
+    RUN_FILE,
+    SIDECAR_FILE,
+)
 from nla_release.release.folder import ROLES, read_release
 
 # The files that a comparison downloads from a repository, as patterns.
-PUBLISHED_FILES = ("evidence/*", "calibration.json", "release.json", SIDECAR_FILE_NAME)
+PUBLISHED_FILES = ("evidence/*", CALIBRATION_FILE, MANIFEST_FILE, SIDECAR_FILE)
 
 # Results of the training, not settings.
 _OUTCOMES = frozenset({"seconds", "first_loss", "final_loss"})
@@ -57,7 +62,7 @@ def read_measured(folder: Path, name: str) -> Measured:
     evidence = read_evidence(place)
     facts: Settings = {}
     for adapter in adapters:
-        if (adapter / SIDECAR_FILE_NAME).exists():
+        if (adapter / SIDECAR_FILE).exists():
             sidecar = read_sidecar(adapter)
             _check_measured_on(evidence, adapter, sidecar)
             facts |= sidecar_facts(sidecar)
@@ -80,7 +85,7 @@ def _check_measured_on(evidence: Evidence, adapter: Path, sidecar: Sidecar) -> N
         path = adapter / name
         if role != sidecar.role or not path.exists():
             continue
-        found = contract_digest(sidecar) if name == SIDECAR_FILE_NAME else sha256_file(path)
+        found = contract_digest(sidecar) if name == SIDECAR_FILE else sha256_file(path)
         if found != recorded:
             raise EvidenceError(
                 f"{path} is {found[:8]}..., the evidence next to it was measured on"
@@ -91,10 +96,10 @@ def _check_measured_on(evidence: Evidence, adapter: Path, sidecar: Sidecar) -> N
 
 def _parts(folder: Path) -> tuple[Path, list[Path]]:
     """The evidence folder, which need not exist, and the folders of the adapters."""
-    if (folder / RELEASE_FILE_NAME).exists():
+    if (folder / RELEASE_FILE).exists():
         release = read_release(folder)
         return release.evidence, [release.adapter(role) for role in ROLES]
-    if (folder / RUN_NAME).exists():
+    if (folder / RUN_FILE).exists():
         return folder, []
     if not (folder / "evidence").exists() and (folder / ROLES[0] / "evidence").exists():
         return folder / ROLES[0] / "evidence", [folder / role for role in ROLES]

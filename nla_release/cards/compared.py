@@ -29,14 +29,12 @@ from nla_release.errors import ConfigError, EvidenceError, InputError, one_line
 from nla_release.evidence.parts import Evidence
 from nla_release.history.log import read_history, read_log
 from nla_release.io.files import read_json
+from nla_release.io.layout import COMPARISON_FILE, HISTORY_FILE, MANIFEST_FILE
 from nla_release.io.schema import parse
-from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, Release, tag
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import read_manifest
 from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count, interval, signed
-
-FILE_NAME = "comparison.json"
 
 COMPARISON = "comparison"
 
@@ -119,14 +117,14 @@ def read_comparison(folder: Path) -> Comparison | None:
     Raises:
         InputError: it is damaged.
     """
-    path = folder / FILE_NAME
+    path = folder / COMPARISON_FILE
     return parse(Comparison, read_json(path), path, error=EvidenceError) if path.exists() else None
 
 
 def _name(folder: Path) -> str:
     """The repository and tag of what was published, the folder's name of anything else."""
     for place in (folder, folder / ROLES[0], folder / "dist" / ROLES[0]):
-        if (place / MANIFEST_FILE_NAME).is_file():
+        if (place / MANIFEST_FILE).is_file():
             manifest = read_manifest(place)
             return f"{manifest.repo}@{manifest.published_tag}"
     return folder.resolve().name
@@ -168,7 +166,7 @@ def released(inputs: Inputs, version: str) -> Released | None:
         raise ConfigError(
             f"release.yaml: previous is {manifest.tag}, of which {inputs.release.history} has no"
             " entry",
-            hint=f"put the {HISTORY_FILE_NAME} of that version beside release.yaml",
+            hint=f"put the {HISTORY_FILE} of that version beside release.yaml",
         )
     before = read_measured(folder, manifest.tag)
     now = Measured(tag(version), inputs.evidence)
@@ -207,4 +205,4 @@ def _repository(folder: Path | None) -> Path | None:
     if folder is None:
         return None
     places = (folder, folder / ROLES[0], folder / "dist" / ROLES[0])
-    return next((each for each in places if (each / MANIFEST_FILE_NAME).is_file()), None)
+    return next((each for each in places if (each / MANIFEST_FILE).is_file()), None)

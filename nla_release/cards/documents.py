@@ -15,7 +15,6 @@ from typing import Any, cast
 from nla_release.adapter.lora import lora_modules
 from nla_release.adapter.stack import below, place
 from nla_release.adapter.training_log import RULE, Step, judge
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.calibration.comparison import Comparison
 from nla_release.cards.blocks import (
     expected_blocks,
@@ -44,6 +43,7 @@ from nla_release.errors import InputError
 from nla_release.history.addenda import Addendum
 from nla_release.history.log import Entry
 from nla_release.history.retractions import new_version
+from nla_release.io.layout import ADAPTER_FILE, CALIBRATION_PAGE_FILE, CARD_FILE
 from nla_release.release.config import ReleaseConfig
 from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import Stated
@@ -64,10 +64,6 @@ PARTNERS: dict[Role, Role] = {"av": "ar", "ar": "av"}
 PLACES = {"av", "ar", "base_path", "evaluation", "notes", "previous", "compared_with"}
 
 _BLOCK = re.compile(r"\.layers\.(\d+)\.")
-
-CARD_NAME = "README.md"
-
-PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 _NOWHERE = {"av": "av", "ar": "ar", "evaluation": {"data": "none", "reference": "none"}}
 
@@ -94,10 +90,10 @@ def documents(sources: Sources, shared: Context, role: Role) -> dict[str, str]:
     plots = plots_of_role(sources.inputs, role)
     page = shared | {"blocks": shared["page_blocks"]}
     return {
-        CARD_NAME: render_template(
+        CARD_FILE: render_template(
             f"{role}.md.jinja", role_context(sources.inputs, shared, role, plots)
         ),
-        PAGE_NAME: render_template(f"{PAGE_NAME}.jinja", page),
+        CALIBRATION_PAGE_FILE: render_template(f"{CALIBRATION_PAGE_FILE}.jinja", page),
     }
 
 
@@ -336,7 +332,7 @@ def _chain(chain: TrainingChain) -> Context:
 
 def _lora(adapter: Adapter) -> Context:
     """From PEFT's configuration and the tensors themselves, never from prose."""
-    peft, path = adapter.peft, adapter.folder / ADAPTER_FILE_NAME
+    peft, path = adapter.peft, adapter.folder / ADAPTER_FILE
     modules = lora_modules(path, dora=peft.use_dora, saved=peft.saved)
     names, targets = [module.name for module in modules], peft.target_modules
     return {

@@ -7,32 +7,29 @@ from typing import Any
 from pydantic import NonNegativeFloat
 
 from nla_release.adapter.config import AdapterConfig
-from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
-from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.adapter.training_log import Step, read_log
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import (
-    HEAD_FILE_NAME,
-    Role,
-    Sidecar,
-    contract_digest,
-    disagreements,
-    read_sidecar,
-)
+from nla_release.contract.sidecar import Role, Sidecar, contract_digest, disagreements, read_sidecar
 from nla_release.errors import EvidenceError, InputError, PairError
 from nla_release.evidence.parts import Evidence
 from nla_release.io.files import read_json, refuse_links, sha256_file
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    BASE_FILE,
+    HEAD_FILE,
+    SIDECAR_FILE,
+    STACK_FOLDER,
+    TRAINING_LOG_FILE,
+)
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES, Release
 
 # What render reads of an adapter's folder, besides the adapters that it is stacked on.
-_READ = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, LOG_FILE_NAME)
+_READ = (SIDECAR_FILE, ADAPTER_FILE, ADAPTER_CONFIG_FILE, HEAD_FILE, TRAINING_LOG_FILE)
 
 
 class PeftConfig(AdapterConfig):
@@ -93,8 +90,8 @@ def _refuse_links(release: Release) -> None:
     """Refuse every link among what a release is rendered from: its target would be published."""
     refuse_links(
         *(release.adapter(role) / name for role in ROLES for name in _READ),
-        *(release.adapter(role) / STACK_FOLDER_NAME for role in ROLES),
-        *(release.folder / name for name in (BASE_FILE_NAME, "addenda")),
+        *(release.adapter(role) / STACK_FOLDER for role in ROLES),
+        *(release.folder / name for name in (BASE_FILE, "addenda")),
         *filter(None, (release.notes,)),
         release.evidence,
         release.calibration,
@@ -109,25 +106,25 @@ def read_adapter(folder: Path, role: Role) -> Adapter:
     Raises:
         InputError: a file is missing or damaged.
     """
-    config = read_json(folder / CONFIG_FILE_NAME)
-    peft = parse(PeftConfig, config, folder / CONFIG_FILE_NAME)
+    config = read_json(folder / ADAPTER_CONFIG_FILE)
+    peft = parse(PeftConfig, config, folder / ADAPTER_CONFIG_FILE)
     return Adapter(
         folder,
         read_sidecar(folder, role),
         config,
         peft,
         _read_log(folder),
-        sha256_file(folder / ADAPTER_FILE_NAME),
+        sha256_file(folder / ADAPTER_FILE),
     )
 
 
 def _read_log(folder: Path) -> list[Step] | None:
-    if not (folder / LOG_FILE_NAME).exists():
+    if not (folder / TRAINING_LOG_FILE).exists():
         return None
     if not (log := read_log(folder)):
         raise InputError(
             f"{folder} has a training log without steps",
-            hint=f"train again, each step is logged; or remove {LOG_FILE_NAME}, and the card says"
+            hint=f"train again, each step is logged; or remove {TRAINING_LOG_FILE}, and the card"
             " that none was given",
         )
     return log
@@ -165,13 +162,13 @@ def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: E
 
 def _digests(adapter: Adapter) -> dict[str, str]:
     """What `run.json` records of an adapter: file hashes, and the contract of the sidecar."""
-    names = [CONFIG_FILE_NAME]
+    names = [ADAPTER_CONFIG_FILE]
     if adapter.sidecar.role == "ar":
-        names.append(HEAD_FILE_NAME)
+        names.append(HEAD_FILE)
     return {
-        ADAPTER_FILE_NAME: adapter.sha256,
+        ADAPTER_FILE: adapter.sha256,
         **{name: sha256_file(adapter.folder / name) for name in names},
-        "nla_meta.yaml": contract_digest(adapter.sidecar),
+        SIDECAR_FILE: contract_digest(adapter.sidecar),
     }
 
 

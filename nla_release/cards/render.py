@@ -6,12 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nla_release.adapter.stack import files as stacked_files
-from nla_release.adapter.training_log import FILE_NAME as TRAINING_LOG_NAME
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.base_model.cache import base_facts
-from nla_release.base_model.facts import FILE_NAME as BASE_NAME
 from nla_release.base_model.facts import BaseFacts, dump_base_facts
-from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.compared import compared, released
 from nla_release.cards.documents import (
     PARTNERS,
@@ -28,12 +24,10 @@ from nla_release.cards.documents import (
 from nla_release.cards.inputs import Inputs, read_inputs
 from nla_release.cards.notes import read_notes
 from nla_release.cards.plot import Plot
-from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Partner, Role, dump_sidecar
+from nla_release.cards.snippet import round_trip
+from nla_release.contract.sidecar import Partner, Role, dump_sidecar
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.evidence.parts import evidence_files
-from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import (
     Addendum,
     addendum_entry,
@@ -52,16 +46,22 @@ from nla_release.io.files import (
     sha256_file,
     write_atomic,
 )
-from nla_release.release.folder import (
-    CALIBRATION_FILE_NAME,
-    HISTORY_FILE_NAME,
-    ROLES,
-    Release,
-    check_version,
-    tag,
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    ADDENDA_FOLDER,
+    BASE_FILE,
+    CALIBRATION_FILE,
+    COMPARISON_FILE,
+    HEAD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    ROUND_TRIP_FILE,
+    SIDECAR_FILE,
+    TRAINING_LOG_FILE,
 )
+from nla_release.release.folder import ROLES, Release, check_version, tag
 from nla_release.release.licences import licence_files, misfits
-from nla_release.release.manifest import FILE_NAME as MANIFEST_NAME
 from nla_release.release.manifest import (
     BaseRecord,
     Manifest,
@@ -119,7 +119,7 @@ def render(release: Release, version: str) -> RenderedRelease:
         {role: release.repo_id(role, version) for role in ROLES},
         tag(version),
     )
-    files = _digests(inputs, base, own) | {ROUND_TRIP_NAME: sha256_bytes(example.encode())}
+    files = _digests(inputs, base, own) | {ROUND_TRIP_FILE: sha256_bytes(example.encode())}
     stated = state(inputs, notes, before, files)
     sources = Sources(inputs, version, stated, before, (), addenda, comparison)
     history = _history(sources)
@@ -127,25 +127,25 @@ def render(release: Release, version: str) -> RenderedRelease:
     shared = shared_context(sources)
     pair = {
         **licence_files(release.licence),
-        BASE_NAME: dump_base_facts(base),
-        HISTORY_FILE_NAME: history,
-        ROUND_TRIP_NAME: example,
+        BASE_FILE: dump_base_facts(base),
+        HISTORY_FILE: history,
+        ROUND_TRIP_FILE: example,
         **_files(plots_of_pair(inputs, before)),
     }
     if comparison:
-        pair[COMPARISON_NAME] = comparison.dump()
+        pair[COMPARISON_FILE] = comparison.dump()
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
             if addenda:
-                shutil.copytree(release.addenda(version), dist / role / ADDENDA_FOLDER_NAME)
+                shutil.copytree(release.addenda(version), dist / role / ADDENDA_FOLDER)
             figures = _files(plots_of_role(inputs, role))
             texts = documents(sources, shared, role)
             for name, content in (pair | own[role] | figures | texts).items():
                 write_atomic(dist / role / name, content)
             manifest = _manifest(sources, shared, role, dist / role)
             _check_unchanged(addenda, manifest)
-            write_atomic(dist / role / MANIFEST_NAME, dump_manifest(manifest))
+            write_atomic(dist / role / MANIFEST_FILE, dump_manifest(manifest))
     return RenderedRelease(
         addenda[-1].record.tag if addenda else tag(version),
         shared["release"]["repos"],
@@ -156,18 +156,18 @@ def render(release: Release, version: str) -> RenderedRelease:
 def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     """What was trained and measured goes into the repository as it is."""
     release, adapter = inputs.release, inputs.adapters[role]
-    trained = [ADAPTER_FILE_NAME]
+    trained = [ADAPTER_FILE]
     if adapter.log:
-        trained.append(TRAINING_LOG_NAME)
+        trained.append(TRAINING_LOG_FILE)
     if role == "ar":
-        trained.append(HEAD_FILE_NAME)
+        trained.append(HEAD_FILE)
     (folder / "evidence").mkdir(parents=True)
     for name in [*trained, *stacked_files(adapter.sidecar)]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(adapter.folder / name, folder / name)
     for name in evidence_files(release.evidence):
         shutil.copyfile(release.evidence / name, folder / "evidence" / name)
-    shutil.copyfile(release.calibration, folder / CALIBRATION_FILE_NAME)
+    shutil.copyfile(release.calibration, folder / CALIBRATION_FILE)
 
 
 def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
@@ -222,21 +222,21 @@ def _files(plots: Sequence[Plot]) -> Files:
 def _own_files(inputs: Inputs, version: str, role: Role) -> Files:
     """What a release changes of an adapter's own files: the sidecar and PEFT's configuration."""
     return {
-        SIDECAR_NAME: _sidecar(inputs, version, role),
-        CONFIG_FILE_NAME: _adapter_config(inputs, role),
+        SIDECAR_FILE: _sidecar(inputs, version, role),
+        ADAPTER_CONFIG_FILE: _adapter_config(inputs, role),
     }
 
 
 def _digests(inputs: Inputs, base: BaseFacts, own: Mapping[Role, Files]) -> dict[str, str]:
     """The sha256 of the files that the evidence does not hold to what they were."""
-    files = {BASE_NAME: sha256_bytes(dump_base_facts(base).encode())}
+    files = {BASE_FILE: sha256_bytes(dump_base_facts(base).encode())}
     for role in ROLES:
         for name, content in own[role].items():
             data = content.encode() if isinstance(content, str) else content
             files[f"{role}/{name}"] = sha256_bytes(data)
         if inputs.adapters[role].log:
-            log = inputs.adapters[role].folder / TRAINING_LOG_NAME
-            files[f"{role}/{TRAINING_LOG_NAME}"] = sha256_file(log)
+            log = inputs.adapters[role].folder / TRAINING_LOG_FILE
+            files[f"{role}/{TRAINING_LOG_FILE}"] = sha256_file(log)
     return files
 
 
@@ -269,7 +269,7 @@ def _adapter_config(inputs: Inputs, role: Role) -> str | bytes:
         "inference_mode": True,
     }
     if ready == adapter.config:
-        return (adapter.folder / CONFIG_FILE_NAME).read_bytes()
+        return (adapter.folder / ADAPTER_CONFIG_FILE).read_bytes()
     return dump_json(ready)
 
 

@@ -15,8 +15,6 @@ from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row
 from nla_release.text.sandbox import render_template
 
-ROUND_TRIP_NAME = "examples/round_trip.py"
-
 # Shown when the evidence has no source text, or no explanation, to start from.
 _ANY_TEXT = "The captain dropped the anchor and waited for the wind to turn."
 

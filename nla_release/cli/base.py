@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from nla_release.base_model.cache import measure_again
-from nla_release.base_model.facts import FILE_NAME, BaseFacts
+from nla_release.base_model.facts import BaseFacts
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.io.layout import BASE_FILE
 from nla_release.io.log import log
 from nla_release.release.folder import read_release
 
@@ -22,7 +23,7 @@ def command(path: Path) -> None:
     """
     before, now = measure_again(read_release(path))
     output(_summary(now))
-    log.info(f"{path / FILE_NAME}: {_done(before, now)}")
+    log.info(f"{path / BASE_FILE}: {_done(before, now)}")
 
 
 def _summary(facts: BaseFacts) -> str:

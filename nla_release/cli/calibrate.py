@@ -16,9 +16,9 @@ from nla_release.evidence.parts import Evidence
 from nla_release.gate.hygiene import unpublishable
 from nla_release.history.evidence_update import Added, add_evidence, restore_evidence
 from nla_release.io.files import write_atomic
+from nla_release.io.layout import CALIBRATION_FILE, RELEASE_FILE
 from nla_release.io.log import log
-from nla_release.release.folder import CALIBRATION_FILE_NAME, read_release
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.release.folder import read_release
 from nla_release.text.numbers import count
 
 
@@ -76,7 +76,7 @@ def command(
         if day is not None:
             raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
         calibration: CurrentCalibration = calibrate(_evidence(path))
-        write_atomic(path / CALIBRATION_FILE_NAME, calibration.dump())
+        write_atomic(path / CALIBRATION_FILE, calibration.dump())
         _show(calibration, path)
     else:
         if not addendum.strip():
@@ -103,7 +103,7 @@ def _evidence(path: Path) -> Evidence:
     `evaluation.attempts`, which nobody has to measure, is written into the evidence.
     """
     evidence = read_evidence(path / "evidence")
-    if not (path / RELEASE_FILE_NAME).exists():
+    if not (path / RELEASE_FILE).exists():
         return evidence
     release = read_release(path)
     attempts = release.config.evaluation.attempts
@@ -125,7 +125,7 @@ def _past(day: datetime | None) -> date:
 
 def _show(calibration: CurrentCalibration, path: Path) -> None:
     log.info(calibration_table(calibration))
-    log.info(f"\nwrote {path / CALIBRATION_FILE_NAME}")
+    log.info(f"\nwrote {path / CALIBRATION_FILE}")
 
 
 def _show_addendum(added: Added) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.io.layout import RELEASE_FILE
 from nla_release.io.log import log
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -85,7 +86,7 @@ def command(
     )
     for note in made.notes:
         log.note(note)
-    if (out.absolute().parent / "release.yaml").is_file():
+    if (out.absolute().parent / RELEASE_FILE).is_file():
         log.info("next: nla-release roundtrip")
     else:
         log.info(f"next: nla-release init AV AR --data {shlex.quote(str(out))}")

@@ -17,7 +17,8 @@ from nla_release.cli.compare import Format, show
 from nla_release.cli.edge import ExampleCommand
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
-from nla_release.release.folder import FILE_NAME, read_release
+from nla_release.io.layout import RELEASE_FILE
+from nla_release.release.folder import read_release
 
 
 @click.command(
@@ -74,7 +75,7 @@ def command(
     source = read_measured(path, str(path))
     readers = dict(zip(names(folders), folders, strict=True))
     check_apart([out / name for name in readers], [evidence_of(path), *folders])
-    if base is None and (path / FILE_NAME).exists():
+    if base is None and (path / RELEASE_FILE).exists():
         base = read_release(path).base_path
     from nla_release.engine.sweep import sweep
 

@@ -24,10 +24,8 @@ from pydantic import (
 
 from nla_release.errors import InputError, SidecarError
 from nla_release.io.files import dump_json, dump_yaml, read_yaml, sha256_bytes
+from nla_release.io.layout import SIDECAR_FILE
 from nla_release.io.schema import Count, Flag, Open, Positive, Size, Strict, parse
-
-FILE_NAME = "nla_meta.yaml"
-HEAD_FILE_NAME = "value_head.safetensors"
 
 Role = Literal["av", "ar"]
 Quantization = Literal["nf4"]
@@ -315,7 +313,7 @@ def read_sidecar(folder: Path, role: Role | None = None) -> Sidecar:
     Raises:
         SidecarError: missing, invalid YAML, incomplete, self-contradicting, or of the other role.
     """
-    path = folder / FILE_NAME
+    path = folder / SIDECAR_FILE
     try:
         document = read_yaml(path)
     except InputError as error:

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.adapter.config import portable
-from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
 from nla_release.adapter.training_log import read_log
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.adapter.weights import read_header
 from nla_release.base_model.source import has_weights
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
+from nla_release.contract.sidecar import Role
 from nla_release.dialects.canonical import canonical, commented, one_line, without_leaks
 from nla_release.dialects.folder import (
-    CARD_FILE_NAME,
     Folder,
     Source,
     check_roles,
@@ -28,7 +26,6 @@ from nla_release.dialects.folder import (
     read_reconstructor,
 )
 from nla_release.dialects.pair import read_pair
-from nla_release.dialects.prompts import FILE_NAME as TOKENIZER_FILE_NAME
 from nla_release.dialects.prompts import Rendering, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.errors import (
@@ -39,9 +36,7 @@ from nla_release.errors import (
     RefusedError,
     WeightsError,
 )
-from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import MAKE_DATA
-from nla_release.evidence.training_documents import SHINGLES_NAME, TRAINING_LIST_NAME
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import (
     LFS_HINT,
@@ -54,10 +49,24 @@ from nla_release.io.files import (
     replacing_folder,
     write_atomic,
 )
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    CARD_FILE,
+    EVALUATION_FILE,
+    HEAD_FILE,
+    LICENCE_FILE,
+    REFERENCE_FILE,
+    RELEASE_FILE,
+    SIDECAR_FILE,
+    TOKENIZER_FILE,
+    TRAINING_DOCUMENTS_FILE,
+    TRAINING_LOG_FILE,
+    TRAINING_SHINGLES_FILE,
+)
 from nla_release.release.config import NAME
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, read_release
-from nla_release.release.licences import LICENCE_FILE_NAME, LICENCE_KEYS, is_known, licence_problem
+from nla_release.release.licences import LICENCE_KEYS, is_known, licence_problem
 
 LICENSE_ANSWER = "license"
 
@@ -147,12 +156,12 @@ def adopt(
         report = _with_notes(report, notes)
         for role in ROLES:
             sidecar = canonical(role, cleaned[role], report, reconstructor.head)
-            write_atomic(targets[role] / FILE_NAME, commented(sidecar, role, report))
+            write_atomic(targets[role] / SIDECAR_FILE, commented(sidecar, role, report))
         files = _copy_data(data, staging / "data") if data else []
         naming = _with_licence_file(naming, staging)
         # Paths count from where the folder will be, not from where it is made.
         text = release_text(report, naming, stated=stated, base_path=_from(base, out), files=files)
-        write_atomic(staging / RELEASE_FILE_NAME, text)
+        write_atomic(staging / RELEASE_FILE, text)
         read_release(staging)
     return report
 
@@ -179,7 +188,7 @@ def release_text(
     short = base.value.rpartition("/")[2]
     name = naming.name or f"{short}-nla-L{layer.value}"
     guessed = "from the base and the layer"
-    trained = [it for it in (TRAINING_LIST_NAME, SHINGLES_NAME) if it in files]
+    trained = [it for it in (TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE) if it in files]
     lines = [
         "# One pair, how it is measured, and under which name it goes.",
         "# Paths are relative to this file. Written by `nla-release init`: read every line.",
@@ -248,8 +257,8 @@ def _with_notes(report: Report, notes: dict[Role, list[str]]) -> Report:
 def _rendering(tokenizer: Path | None, base: Path | None) -> Rendering | None:
     if tokenizer:
         return given(tokenizer)
-    if base and (base / TOKENIZER_FILE_NAME).is_file():
-        return given(base / TOKENIZER_FILE_NAME, "the tokenizer of the copy given of the base")
+    if base and (base / TOKENIZER_FILE).is_file():
+        return given(base / TOKENIZER_FILE, "the tokenizer of the copy given of the base")
     return None
 
 
@@ -274,7 +283,7 @@ def _licensed(naming: Naming, folders: Mapping[Role, Folder]) -> tuple[Naming, s
         return naming, None
     if file is not None:
         found["license_link"] = str(file)
-    return replace(naming, **found), f"from {CARD_FILE_NAME} of AV and AR"
+    return replace(naming, **found), f"from {CARD_FILE} of AV and AR"
 
 
 def _card_licence(folder: Path) -> tuple[dict[str, str], str | None, Path | None]:
@@ -289,7 +298,7 @@ def _card_licence(folder: Path) -> tuple[dict[str, str], str | None, Path | None
 
 
 def _licence_of_card(place: Path) -> tuple[dict[str, str], str | None, Path | None]:
-    card = check_card(read_text(place / CARD_FILE_NAME)).metadata
+    card = check_card(read_text(place / CARD_FILE)).metadata
     found = {key: card[key] for key in LICENCE_KEYS if isinstance(card.get(key), str)}
     if is_known(found.get("license", "")):  # cards often add the address of known terms
         return {"license": found["license"]}, None, None
@@ -307,8 +316,8 @@ def _with_licence_file(naming: Naming, staging: Path) -> Naming:
     link = naming.license_link
     if link is None or "://" in link:
         return naming
-    write_atomic(staging / LICENCE_FILE_NAME, read_text(Path(link)))
-    return replace(naming, license_link=LICENCE_FILE_NAME)
+    write_atomic(staging / LICENCE_FILE, read_text(Path(link)))
+    return replace(naming, license_link=LICENCE_FILE)
 
 
 def _copy_data(source: Path, target: Path) -> list[str]:
@@ -317,7 +326,7 @@ def _copy_data(source: Path, target: Path) -> list[str]:
     Raises:
         DataError: one that a release needs is missing.
     """
-    names = ("eval.parquet", REFERENCE_NAME, TRAINING_LIST_NAME, SHINGLES_NAME)
+    names = (EVALUATION_FILE, REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE)
     there = [name for name in names if (source / name).is_file()]
     if missing := [name for name in names[:2] if name not in there]:
         raise DataError(f"{source} lacks {', '.join(missing)}", hint=MAKE_DATA)
@@ -393,14 +402,14 @@ def copy_adapter(folder: Folder, target: Path) -> list[str]:
     """
     target.mkdir(parents=True)
     _refuse_pointer(folder.weights)
-    if folder.weights.name == ADAPTER_FILE_NAME:
+    if folder.weights.name == ADAPTER_FILE:
         read_header(folder.weights)
-        shutil.copyfile(folder.weights, target / ADAPTER_FILE_NAME)
+        shutil.copyfile(folder.weights, target / ADAPTER_FILE)
         return []
     from nla_release.engine.pickles import convert_adapter
 
-    convert_adapter(folder.weights, target / ADAPTER_FILE_NAME)
-    return [_converted(folder.weights, ADAPTER_FILE_NAME)]
+    convert_adapter(folder.weights, target / ADAPTER_FILE)
+    return [_converted(folder.weights, ADAPTER_FILE)]
 
 
 def copy_head(folder: Folder, target: Path) -> list[str]:
@@ -413,46 +422,47 @@ def copy_head(folder: Folder, target: Path) -> list[str]:
     _refuse_pointer(found)
     if found.suffix == ".safetensors":
         names = head_names(found, found)
-        if found.name == HEAD_FILE_NAME and all(old == new for old, new in names.items()):
-            shutil.copyfile(found, target / HEAD_FILE_NAME)
+        if found.name == HEAD_FILE and all(old == new for old, new in names.items()):
+            shutil.copyfile(found, target / HEAD_FILE)
             return []
-        _rename_tensors(found, target / HEAD_FILE_NAME, names)
-        return [f"{HEAD_FILE_NAME} is {found.name}, its tensors named as in every release"]
+        _rename_tensors(found, target / HEAD_FILE, names)
+        return [f"{HEAD_FILE} is {found.name}, its tensors named as in every release"]
     from nla_release.engine.pickles import convert_head
 
-    convert_head(found, target / HEAD_FILE_NAME)
-    return [_converted(found, HEAD_FILE_NAME)]
+    convert_head(found, target / HEAD_FILE)
+    return [_converted(found, HEAD_FILE)]
 
 
 def copy_config(folder: Folder, base: str, target: Path) -> list[str]:
     """PEFT's configuration as any PEFT loads it, naming the base; its bytes when they are that."""
-    source = folder.adapter / CONFIG_FILE_NAME
+    source = folder.adapter / ADAPTER_CONFIG_FILE
     found = read_json(source)
     ready = portable(found | {"base_model_name_or_path": base})
     if ready == found:
-        shutil.copyfile(source, target / CONFIG_FILE_NAME)
+        shutil.copyfile(source, target / ADAPTER_CONFIG_FILE)
         return []
-    write_atomic(target / CONFIG_FILE_NAME, dump_json(ready))
+    write_atomic(target / ADAPTER_CONFIG_FILE, dump_json(ready))
     notes = []
     if found.get("base_model_name_or_path") != base:
         notes.append(
-            f"{CONFIG_FILE_NAME} named another base, or a path of its trainer's machine; now {base}"
+            f"{ADAPTER_CONFIG_FILE} named another base, or a path of its trainer's machine; now"
+            f" {base}"
         )
     if left_out := len(found.keys() - ready.keys()):
-        notes.append(f"{CONFIG_FILE_NAME} is without {left_out} options that were not used")
+        notes.append(f"{ADAPTER_CONFIG_FILE} is without {left_out} options that were not used")
     return notes
 
 
 def copy_log(folder: Folder, target: Path) -> list[str]:
     """The training log, when there is one that can be read."""
-    if not (folder.path / LOG_FILE_NAME).is_file():
-        return [f"no {LOG_FILE_NAME}: the card will say that none was given"]
+    if not (folder.path / TRAINING_LOG_FILE).is_file():
+        return [f"no {TRAINING_LOG_FILE}: the card will say that none was given"]
     try:
         read_log(folder.path)
     except InputError as error:
         reason = error.message.removeprefix(str(folder.path)).lstrip("/")
-        return [f"{LOG_FILE_NAME} is left out, it is in no known form: {reason}"]
-    shutil.copyfile(folder.path / LOG_FILE_NAME, target / LOG_FILE_NAME)
+        return [f"{TRAINING_LOG_FILE} is left out, it is in no known form: {reason}"]
+    shutil.copyfile(folder.path / TRAINING_LOG_FILE, target / TRAINING_LOG_FILE)
     return []
 
 

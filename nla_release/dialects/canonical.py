@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from nla_release.adapter.config import declared
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role, Sidecar, dump_sidecar
+from nla_release.contract.sidecar import Role, Sidecar, dump_sidecar
 from nla_release.dialects.folder import Folder, Head
 from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
@@ -12,6 +12,7 @@ from nla_release.dialects.values import resolved
 from nla_release.errors import SidecarError
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.io.files import dump_yaml
+from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
 from nla_release.io.schema import parse
 
 # The one key for what stood in a foreign sidecar under a key that the contract uses itself.
@@ -80,7 +81,7 @@ def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
     kept = {key: value for key, value in folder.document.items() if key in owned}
     others = {key: value for key, value in folder.document.items() if key not in kept}
     document = kept | _clean(others, "", left_out)
-    notes = [f"{place} is left out of {FILE_NAME}: {kind}" for place, kind in left_out]
+    notes = [f"{place} is left out of {SIDECAR_FILE}: {kind}" for place, kind in left_out]
     return replace(folder, document=document), notes
 
 
@@ -202,7 +203,7 @@ def _injection(folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _head(facts: dict[str, Any], head: Head) -> dict[str, Any]:
     return {
-        "file": HEAD_FILE_NAME,
+        "file": HEAD_FILE,
         "key": "weight",
         "shape": list(head.shape),
         "bias": head.bias,

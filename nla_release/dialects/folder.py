@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.adapter.config import AdapterConfig
-from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
-from nla_release.adapter.weights import (
-    ADAPTER_FILE_NAME,
-    CONFIG_FILE_NAME,
-    Tensor,
-    largest_values,
-    read_header,
-)
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, Role
+from nla_release.adapter.weights import Tensor, largest_values, read_header
+from nla_release.contract.sidecar import Role
 from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
 from nla_release.dialects.values import dig, plain
 from nla_release.errors import (
@@ -28,15 +21,22 @@ from nla_release.errors import (
 from nla_release.hub_client.place import download, read_place
 from nla_release.io.documents import MAX_YAML_BYTES
 from nla_release.io.files import MAX_TEXT_BYTES, read_json, read_yaml
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    CARD_FILE,
+    HEAD_FILE,
+    LICENCE_FILE,
+    SIDECAR_FILE,
+    TRAINING_LOG_FILE,
+)
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES
-from nla_release.release.licences import LICENCE_FILE_NAME
 
 # Where dialects keep their contract, the most telling first.
-SIDECAR_NAMES = (FILE_NAME, "nla_meta.json", "nla_config.json", "ar_meta.json")
+SIDECAR_NAMES = (SIDECAR_FILE, "nla_meta.json", "nla_config.json", "ar_meta.json")
 DATASET_SUFFIX = ".nla_meta.yaml"
 INJECT_CONFIG = "inject_config.json"
-CARD_FILE_NAME = "README.md"
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
 # What PEFT wrote before it wrote safetensors.
 PICKLED_ADAPTER = "adapter_model.bin"
@@ -59,13 +59,13 @@ _FILES = (
     *SIDECAR_NAMES,
     f"*{DATASET_SUFFIX}",
     INJECT_CONFIG,
-    CONFIG_FILE_NAME,
-    ADAPTER_FILE_NAME,
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
     PICKLED_ADAPTER,
-    LOG_FILE_NAME,
-    HEAD_FILE_NAME,
-    CARD_FILE_NAME,
-    f"{LICENCE_FILE_NAME}*",
+    TRAINING_LOG_FILE,
+    HEAD_FILE,
+    CARD_FILE,
+    f"{LICENCE_FILE}*",
     "*head*.safetensors",
     "*head*.pt",
     "*head*.pth",
@@ -142,7 +142,7 @@ class Folder:
     def weights(self) -> Path:
         """The adapter's tensors: safetensors, or else a pickle that is still to be converted."""
         pickled = self.adapter / PICKLED_ADAPTER
-        plain = self.adapter / ADAPTER_FILE_NAME
+        plain = self.adapter / ADAPTER_FILE
         return pickled if pickled.is_file() and not plain.is_file() else plain
 
     @property
@@ -186,24 +186,24 @@ def read_folder(path: Path) -> Folder:
             f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}", hint=_RELEASED_HERE
         )
     adapter = _adapter_folder(path)
-    if not (adapter / CONFIG_FILE_NAME).is_file():
+    if not (adapter / ADAPTER_CONFIG_FILE).is_file():
         if dialect in WHOLE_MODELS:
             raise RefusedError(
                 f"{path} is in the dialect {dialect.name!r}: a fully fine-tuned model, with no"
-                f" {CONFIG_FILE_NAME}, so it is no adapter",
+                f" {ADAPTER_CONFIG_FILE}, so it is no adapter",
                 hint=_RELEASED_HERE,
             )
         raise InputError(
-            f"{path} ({dialect.name}) holds no {CONFIG_FILE_NAME}, so it is no adapter",
+            f"{path} ({dialect.name}) holds no {ADAPTER_CONFIG_FILE}, so it is no adapter",
             hint="a fully fine-tuned model has none; only LoRA adapters are released here",
         )
-    options = adapter / CONFIG_FILE_NAME
+    options = adapter / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, _document(options), options, hint=_IN_A_COPY)
     folder = Folder(path, context, dialect, document, config)
     if not folder.weights.is_file():
         raise WeightsError(
             f"{folder.weights} does not exist",
-            hint=f"get the adapter's weights: {ADAPTER_FILE_NAME}, or {PICKLED_ADAPTER}",
+            hint=f"get the adapter's weights: {ADAPTER_FILE}, or {PICKLED_ADAPTER}",
         )
     return folder
 
@@ -256,7 +256,7 @@ def head_source(path: Path) -> Path:
     if len(heads) != 1:
         found = ", ".join(entry.name for entry in heads) or "none"
         raise WeightsError(
-            f"{path}: expected {HEAD_FILE_NAME} or one file named *head*, found {found}",
+            f"{path}: expected {HEAD_FILE} or one file named *head*, found {found}",
             hint="the AR ends in a linear head: a .safetensors or .pt file whose name has `head` in"
             " it; keep the one that belongs to this adapter",
         )
@@ -309,8 +309,8 @@ def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
     """
     weights, head = folder.weights, head_source(folder.path)
     if _is_pickle(weights):
-        weights = converted / ADAPTER_FILE_NAME
-    return Reconstructor(read_head(converted / HEAD_FILE_NAME, head), _deepest_block(weights))
+        weights = converted / ADAPTER_FILE
+    return Reconstructor(read_head(converted / HEAD_FILE, head), _deepest_block(weights))
 
 
 def _deepest_block(weights: Path) -> int | None:
@@ -334,8 +334,8 @@ def _dtype(path: Path, tensor: Tensor) -> str:
 
 def _heads(path: Path) -> list[Path]:
     """The head under its usual name, or else every file of tensors that is called one."""
-    if (path / HEAD_FILE_NAME).is_file():
-        return [path / HEAD_FILE_NAME]
+    if (path / HEAD_FILE).is_file():
+        return [path / HEAD_FILE]
     named = sorted(entry for entry in path.iterdir() if "head" in entry.name.casefold())
     plain = [entry for entry in named if entry.is_file() and entry.suffix == ".safetensors"]
     stems = {entry.stem for entry in plain}
@@ -348,7 +348,7 @@ def _is_pickle(path: Path) -> bool:
 
 def _adapter_folder(path: Path) -> Path:
     inner = path / "adapter"
-    return inner if (inner / CONFIG_FILE_NAME).is_file() else path
+    return inner if (inner / ADAPTER_CONFIG_FILE).is_file() else path
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from nla_release.dialects.report import ESCAPES, Ledger, Report
 from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
 from nla_release.dialects.values import MISSING, count, dig, shown
 from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
-from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import read_reference
+from nla_release.io.layout import REFERENCE_FILE
 
 
 @dataclass(frozen=True)
@@ -219,9 +219,9 @@ def _is_commit(text: str) -> bool:
 
 def _infer_norm(ledger: Ledger, data: Path) -> None:
     """The mean norm of the training activations, as the reference next to the data records it."""
-    reference = read_reference(data / REFERENCE_NAME, ledger.width)
+    reference = read_reference(data / REFERENCE_FILE, ledger.width)
     if reference.activation_mean is not None:
-        source = f"the {reference.rows} training activations of {data.name}/{REFERENCE_NAME}"
+        source = f"the {reference.rows} training activations of {data.name}/{REFERENCE_FILE}"
         ledger.infer("activation_mean", round(reference.activation_mean, 4), source)
 
 

@@ -19,9 +19,9 @@ from nla_release.dialects.table import (
 )
 from nla_release.dialects.values import written
 from nla_release.errors import PairError
+from nla_release.io.layout import TOKENIZER_FILE
 
-FILE_NAME = "tokenizer.json"
-_FILES = [FILE_NAME, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME, chat.LEGACY_FILE_NAME]
+_FILES = [TOKENIZER_FILE, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME, chat.LEGACY_FILE_NAME]
 _SECONDS = 10
 
 
@@ -86,10 +86,10 @@ def of_base(base: str, commit: str) -> Rendering | None:
         )
     except unreachable:
         return None
-    if not (folder / FILE_NAME).is_file():
+    if not (folder / TOKENIZER_FILE).is_file():
         return None
     source = f"the tokenizer of {base} at {commit}"
-    return Rendering(load_tokenizer(folder / FILE_NAME), read_chat(folder), source)
+    return Rendering(load_tokenizer(folder / TOKENIZER_FILE), read_chat(folder), source)
 
 
 # What a tokenizer gives, once the template, the marker and the encoding are known.

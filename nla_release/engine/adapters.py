@@ -18,17 +18,13 @@ from safetensors.torch import load_file
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.lora import adapted_names, lora_modules, unlike_configuration
 from nla_release.adapter.pattern import UntriedError
-from nla_release.adapter.weights import (
-    ADAPTER_FILE_NAME,
-    CONFIG_FILE_NAME,
-    non_finite_tensors,
-    read_header,
-)
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.adapter.weights import non_finite_tensors, read_header
+from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import module_tree
 from nla_release.engine.base import Base
 from nla_release.errors import InputError, PairError, WeightsError, one_line
 from nla_release.io.files import read_json
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE
 from nla_release.io.schema import parse
 
 
@@ -82,7 +78,7 @@ def put_on(model: Any, folder: Path, name: str) -> Any:
             model.load_adapter(folder, adapter_name=name)
         else:
             model = peft.PeftModel.from_pretrained(model, folder, adapter_name=name)
-    check_complete(model, name, folder / ADAPTER_FILE_NAME)
+    check_complete(model, name, folder / ADAPTER_FILE)
     return model
 
 
@@ -129,7 +125,7 @@ def load_head(folder: Path, sidecar: Sidecar) -> torch.nn.Linear:
     Raises:
         WeightsError: missing, damaged, not finite, or not of the declared shape and parts.
     """
-    path = folder / HEAD_FILE_NAME
+    path = folder / HEAD_FILE
     head, found = sidecar.head, read_header(path)
     expected = {head.key: head.shape} | ({"bias": (sidecar.d_model,)} if head.bias else {})
     if (shapes := {name: tensor.shape for name, tensor in found.items()}) != expected:
@@ -149,7 +145,7 @@ def check_lands(model: Any, folder: Path) -> None:
         PairError: a key finds no module of the base, or a module of another shape; or the file
             lacks what adapter_config.json asks for, or holds what PEFT would drop.
     """
-    path = folder / ADAPTER_FILE_NAME
+    path = folder / ADAPTER_FILE
     config = _config(folder)
     modules = dict(model.named_modules())
     lost = []
@@ -172,7 +168,7 @@ def check_lands(model: Any, folder: Path) -> None:
         unlike = []  # `check_complete` compares the file with what PEFT made of it
     except InputError as error:
         raise PairError(
-            f"{folder / CONFIG_FILE_NAME}: {error.message}",
+            f"{folder / ADAPTER_CONFIG_FILE}: {error.message}",
             hint="PEFT cannot load the adapter with it: save it again with a valid pattern",
         ) from error
     if unlike:
@@ -197,9 +193,9 @@ def check_stackable(folder: Path) -> None:
 
 
 def _config(folder: Path) -> AdapterConfig:
-    path = folder / CONFIG_FILE_NAME
+    path = folder / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, read_json(path), path)
-    if variants := config.undeclarable(adapted_names(read_header(folder / ADAPTER_FILE_NAME))):
+    if variants := config.undeclarable(adapted_names(read_header(folder / ADAPTER_FILE))):
         raise PairError(
             f"{path}: {', '.join(variants)}: such a variant of LoRA is not run here",
             hint="train a plain LoRA, rank-stabilised (use_rslora) or decomposed (use_dora)",

@@ -10,24 +10,29 @@ import numpy.typing as npt
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError, safe_open
 
-from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.adapter.weights import read_header
 from nla_release.base_model.source import HubOptions
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
+from nla_release.contract.sidecar import Role, read_sidecar
 from nla_release.errors import DataError, EnvironmentProblem, PairError, one_line
-from nla_release.evidence.parts import VECTORS_NAME
 from nla_release.hub_client.client import reading_client
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    HEAD_FILE,
+    SIDECAR_FILE,
+    STACK_FOLDER,
+    VECTORS_FILE,
+)
 from nla_release.release.folder import ROLES
 
 _ADAPTER_FILES = [
-    CONFIG_FILE_NAME,
-    ADAPTER_FILE_NAME,
-    HEAD_FILE_NAME,
-    SIDECAR_FILE_NAME,
-    f"{STACK_FOLDER_NAME}/*",
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    HEAD_FILE,
+    SIDECAR_FILE,
+    f"{STACK_FOLDER}/*",
 ]
-_VECTORS = f"evidence/{VECTORS_NAME}"
+_VECTORS = f"evidence/{VECTORS_FILE}"
 _MEAN = "reference_mean"
 
 
@@ -62,7 +67,7 @@ def pair_folders(
         PairError: the sidecar names no partner.
         EnvironmentProblem: one cannot be downloaded.
     """
-    if ar is None and all((Path(source) / role / SIDECAR_FILE_NAME).is_file() for role in ROLES):
+    if ar is None and all((Path(source) / role / SIDECAR_FILE).is_file() for role in ROLES):
         return {role: Path(source) / role for role in ROLES}
     av = adapter_folder(source, revision, **options)
     if ar is not None:
@@ -70,7 +75,7 @@ def pair_folders(
     partner = read_sidecar(av, "av").nla_release.partner
     if partner is None:
         raise PairError(
-            f"{av / SIDECAR_FILE_NAME} names no partner: the AV was never released",
+            f"{av / SIDECAR_FILE} names no partner: the AV was never released",
             hint="give the AR's folder or Hub id too: Pair.from_pretrained(AV, AR)",
         )
     # Never a folder: what a sidecar names is not the user's word.

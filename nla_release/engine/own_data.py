@@ -29,11 +29,8 @@ from nla_release.engine.activations import (
     vectors_of,
 )
 from nla_release.errors import ConfigError, DataError, RefusedError, one_line, printable
-from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
 from nla_release.evidence.reference import write_reference
 from nla_release.evidence.training_documents import (
-    SHINGLES_NAME,
-    TRAINING_LIST_NAME,
     ShinglesBuilder,
     TrainingShingles,
     text_digest,
@@ -42,9 +39,13 @@ from nla_release.evidence.training_documents import (
 )
 from nla_release.io.documents import parse_json
 from nla_release.io.files import check_regular, read_text, replacing_file, sha256_file
+from nla_release.io.layout import (
+    EVALUATION_FILE,
+    REFERENCE_FILE,
+    TRAINING_DOCUMENTS_FILE,
+    TRAINING_SHINGLES_FILE,
+)
 from nla_release.io.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
-
-EVAL_NAME = "eval.parquet"
 
 # What a row may say of itself, and the column of activations.
 FIELDS = ("id", "document", "text", "explanation", "document_text")
@@ -119,7 +120,7 @@ def make_data(
             f"{', '.join(sorted(unknown))} is no column of a release's data",
             hint=f"the columns are {', '.join((*FIELDS, ACTIVATION))}",
         )
-    for name in (EVAL_NAME, REFERENCE_NAME, TRAINING_LIST_NAME, SHINGLES_NAME):
+    for name in (EVALUATION_FILE, REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE):
         if (out / name).exists():
             raise RefusedError(
                 f"{out / name} exists and is not overwritten", hint="give another --out"
@@ -147,27 +148,27 @@ def make_data(
     notes = _check_apart(documents, trained, training)
     total, norms = _sums(others, {_digest(row) for piece in rows.pieces() for row in piece}, rows)
     out.mkdir(parents=True, exist_ok=True)
-    files = [out / EVAL_NAME, out / REFERENCE_NAME]
+    files = [out / EVALUATION_FILE, out / REFERENCE_FILE]
     _write_eval(files[0], rows, fields)
     write_reference(files[1], total, others.rows, sha256_file(training), norms / others.rows)
     if trained and trained["document"] and trained["document_text"]:
         pairs = zip(trained["document"], trained["document_text"], strict=True)
-        files.append(out / TRAINING_LIST_NAME)
+        files.append(out / TRAINING_DOCUMENTS_FILE)
         write_training_documents(
             files[-1], {name: text for name, text in pairs if name and text}.items()
         )
     else:
         notes.append(
-            f"no {TRAINING_LIST_NAME}: it needs columns document and document_text, the whole text"
-            " of each training document"
+            f"no {TRAINING_DOCUMENTS_FILE}: it needs columns document and document_text, the whole"
+            " text of each training document"
         )
     if sample := _sample(trained or {}):
-        files.append(out / SHINGLES_NAME)
+        files.append(out / TRAINING_SHINGLES_FILE)
         write_shingles(files[-1], sample)
     else:
         notes.append(
-            f"no {SHINGLES_NAME}, which shows that no text was trained on: it needs a column text"
-            " or document_text of the training rows"
+            f"no {TRAINING_SHINGLES_FILE}, which shows that no text was trained on: it needs a"
+            " column text or document_text of the training rows"
         )
     return Made(
         rows.rows, len(documents), others.rows, rows.width, norms / others.rows, tuple(files),

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from nla_release.adapter.stack import stack
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.base_model.source import HubOptions
 from nla_release.contract.explanation import Explanation
 from nla_release.contract.sidecar import (
@@ -30,6 +29,7 @@ from nla_release.engine.reconstructor import Reconstructor, Texts
 from nla_release.engine.verbalizer import Vectors, Verbalizer, checked_vectors
 from nla_release.errors import DataError, PairError
 from nla_release.io.files import sha256_file
+from nla_release.io.layout import ADAPTER_FILE
 from nla_release.statistics.formulas import cosine_rows
 
 
@@ -243,7 +243,7 @@ def _check_partners(folders: dict[Role, Path], sidecars: dict[Role, Sidecar]) ->
     others: dict[Role, Role] = {"av": "ar", "ar": "av"}
     for role, other in others.items():
         partner = sidecars[role].nla_release.partner
-        path = folders[other] / ADAPTER_FILE_NAME
+        path = folders[other] / ADAPTER_FILE
         if partner is not None and partner.sha256 != (found := sha256_file(path)):
             raise PairError(
                 f"the {role.upper()} was released with {partner.repo} {partner.version}, whose"

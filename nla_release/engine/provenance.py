@@ -9,14 +9,13 @@ from typing import Any
 import torch
 
 import nla_release
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar, contract_digest
+from nla_release.contract.sidecar import Sidecar, contract_digest
 from nla_release.engine.activations import Activations
 from nla_release.engine.pair import Pair
 from nla_release.errors import ConfigError
 from nla_release.evidence.reference import Reference
 from nla_release.io.files import sha256_file
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 from nla_release.release.folder import Release
 
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "numpy")
@@ -78,9 +77,9 @@ def run_inputs(
 
 def adapter_files(folder: Path, sidecar: Sidecar) -> dict[str, str]:
     """Hashes of an adapter's files; of its sidecar, of what survives rendering."""
-    names = [ADAPTER_FILE_NAME, CONFIG_FILE_NAME, *([HEAD_FILE_NAME] * (sidecar.role == "ar"))]
+    names = [ADAPTER_FILE, ADAPTER_CONFIG_FILE, *([HEAD_FILE] * (sidecar.role == "ar"))]
     return {f"{sidecar.role}/{name}": sha256_file(folder / name) for name in names} | {
-        f"{sidecar.role}/{SIDECAR_FILE_NAME}": contract_digest(sidecar)
+        f"{sidecar.role}/{SIDECAR_FILE}": contract_digest(sidecar)
     }
 
 

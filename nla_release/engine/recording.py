@@ -16,9 +16,9 @@ from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.provenance import now
 from nla_release.errors import NothingCheckedError
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import Asked, Ended, Headline, Line, RunLog, Started, read_runs
 from nla_release.io.files import write_atomic
+from nla_release.io.layout import RUNS_FILE
 
 
 class Recording:
@@ -80,7 +80,7 @@ class Recording:
 
     def _write(self, line: Line) -> None:
         self._log = self._log.adding(line)
-        write_atomic(self._folder / RUNS_NAME, self._log.dump())
+        write_atomic(self._folder / RUNS_FILE, self._log.dump())
 
     def _time(self) -> str:
         """The time of day; a clock that was set back does not make the log go backwards."""

@@ -10,9 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release.evidence.records import Row, Run, TextCondition
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import RunLog
-from nla_release.evidence.training_documents import SHINGLES_NAME, TrainingShingles
+from nla_release.evidence.training_documents import TrainingShingles
+from nla_release.io.layout import (
+    ROWS_FILE,
+    RUN_FILE,
+    RUNS_FILE,
+    TRAINING_SHINGLES_FILE,
+    VECTORS_FILE,
+)
 from nla_release.statistics.places import Places, own_places
 
 # Texts whose reconstructions by the AR are recorded, one tensor [N, d] each.
@@ -21,12 +27,9 @@ Condition = Literal["real", "shuffled", "empty", "gold_text", "random_vector", "
 Vectors = dict[str, npt.NDArray[np.float32]]
 
 
-ROWS_NAME = "rows.jsonl"
-VECTORS_NAME = "vectors.safetensors"
-RUN_NAME = "run.json"
-NAMES = (ROWS_NAME, VECTORS_NAME, RUN_NAME)
+NAMES = (ROWS_FILE, VECTORS_FILE, RUN_FILE)
 # The log of runs (absent from older evidence) and the sample of training texts (where known).
-OPTIONAL_NAMES = (RUNS_NAME, SHINGLES_NAME)
+OPTIONAL_NAMES = (RUNS_FILE, TRAINING_SHINGLES_FILE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,6 @@ from safetensors.numpy import save
 from nla_release.errors import DataError
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer, write_atomic
 
-FILE_NAME = "reference.safetensors"
-
 # The hint of every message about missing or wrong data.
 MAKE_DATA = (
     "`nla-release data HELD_OUT --training TRAINING` makes both files from your own activations;"

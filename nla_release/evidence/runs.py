@@ -17,10 +17,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, mode
 from nla_release.errors import EvidenceError
 from nla_release.evidence.records import RunId, Setting, Sha256, UtcTime
 from nla_release.io.files import read_json_lines, sha256_bytes
+from nla_release.io.layout import RUNS_FILE
 from nla_release.io.schema import Strict, parse
 from nla_release.statistics.blocks import Cosine
-
-NAME = "runs.jsonl"
 
 MAX_BYTES = 4 * 1024**2
 MAX_LINES = 10_000
@@ -144,7 +143,7 @@ class RunLog:
         """
         longer = RunLog((*self.lines, line))
         if len(longer.lines) > MAX_LINES or len(longer.dump().encode()) > MAX_BYTES:
-            raise EvidenceError(f"{NAME} holds {len(self.lines)} lines", hint=_FULL)
+            raise EvidenceError(f"{RUNS_FILE} holds {len(self.lines)} lines", hint=_FULL)
         return longer
 
     def dump(self) -> str:
@@ -167,7 +166,7 @@ def read_runs(folder: Path) -> RunLog | None:
         EvidenceError: a line is damaged, or the lines do not follow from each other.
         InputError: it is larger than 4 MB, or not a regular file.
     """
-    path = folder / NAME
+    path = folder / RUNS_FILE
     if not path.exists() and not path.is_symlink():
         return None
     try:

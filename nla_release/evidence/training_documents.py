@@ -33,11 +33,8 @@ from nla_release.io.documents import parse_json
 from nla_release.io.files import check_regular, read_text, sha256_bytes, write_atomic
 from nla_release.io.schema import Open, Strict, parse
 
-TRAINING_LIST_NAME = "training_documents.jsonl"
-
 _MAX_LIST_BYTES = 2 * 1024**3
 
-SHINGLES_NAME = "training_shingles.safetensors"
 WORDS = 8
 MAX_SHINGLES = 180_000
 MAX_LABELS = 60_000

@@ -22,9 +22,7 @@ from nla_release.adapter.module_names import (
     is_of_a_tower,
 )
 from nla_release.adapter.pattern import UntriedError
-from nla_release.adapter.stack import FOLDER_NAME, below, disorder
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.contract.sidecar import FILE_NAME
+from nla_release.adapter.stack import below, disorder
 from nla_release.contract.sidecar import Adapter as Recorded
 from nla_release.errors import InputError
 from nla_release.gate.adapter_folder import Adapter
@@ -32,6 +30,7 @@ from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
 from nla_release.gate.model import ADAPTERS, ON_BASE, rule
 from nla_release.gate.weights import leaves
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, SIDECAR_FILE, STACK_FOLDER
 
 # The families of which a base.json from before kv_shared_layers leaves it open.
 _MAY_SHARE_KEYS = ("gemma3n", "gemma4")
@@ -68,7 +67,7 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
     saved = [name for name in adapter.tensors if ".lora_" not in name]
     if foreign := [name for name in adapted + saved if is_of_a_tower(name)]:
         yield Problem(
-            adapter.folder / ADAPTER_FILE_NAME,
+            adapter.folder / ADAPTER_FILE,
             f"{len(foreign)} of {len(adapted + saved)} modules lie outside of the language model:"
             f" {listed(foreign)}",
         )
@@ -76,7 +75,7 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
     if isinstance(tree, Skip):
         yield tree
         return
-    path = adapter.folder / CONFIG_FILE_NAME
+    path = adapter.folder / ADAPTER_CONFIG_FILE
     try:
         targeted = Targets.of(adapter.config).among(tree)
     except UntriedError as error:
@@ -131,7 +130,7 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
 )
 def modules_land(on_base: OnBase) -> Iterator[Problem | Skip]:
     """The file's modules against the base's, then against the configuration."""
-    path = on_base.adapter.folder / ADAPTER_FILE_NAME
+    path = on_base.adapter.folder / ADAPTER_FILE
     modules = [each for each in on_base.adapter.modules if not is_of_a_tower(each.name)]
     prefixes = sorted(decoders(module.name for module in modules))
     if len(prefixes) > 1:
@@ -187,7 +186,7 @@ def _held_as_configured(
 ) -> Iterator[Problem | Skip]:
     """The file against what PEFT makes of adapter_config.json on this base."""
     adapter = on_base.adapter
-    path = adapter.folder / ADAPTER_FILE_NAME
+    path = adapter.folder / ADAPTER_FILE
     if isinstance(facts := on_base.facts, Skip):
         yield facts
         return
@@ -204,7 +203,7 @@ def _held_as_configured(
     except UntriedError as error:
         yield _untried(error)
     except InputError:
-        yield Skip(f"{adapter.folder / CONFIG_FILE_NAME} cannot be used, see NLA306")
+        yield Skip(f"{adapter.folder / ADAPTER_CONFIG_FILE} cannot be used, see NLA306")
 
 
 def _untried(error: UntriedError) -> Skip:
@@ -247,7 +246,7 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
 )
 def variants_declared(adapter: Adapter) -> Iterator[Problem]:
     """Each option in use, against the sidecar and against what can be declared at all."""
-    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
         options = [f"{key} = {_shown(value)}" for key, value in undeclarable.items()]
         yield Problem(path, f"{listed(options)}: no sidecar can declare it, and it is not run here")
@@ -283,7 +282,7 @@ def variants_declared(adapter: Adapter) -> Iterator[Problem]:
 )
 def config_portable(adapter: Adapter) -> Iterator[Problem]:
     """The options of the file, and what a reader looks for in vain."""
-    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if unused := config.unused:
         yield Problem(
             path,
@@ -346,7 +345,7 @@ def stack_whole(adapter: Adapter) -> Iterator[Problem]:
     if any(leaves(entry.path) for entry in recorded):
         return  # NLA301 says so
     if wrong := disorder(adapter.sidecar):
-        yield Problem(adapter.folder / FILE_NAME, wrong)
+        yield Problem(adapter.folder / SIDECAR_FILE, wrong)
         return
     for entry in below(adapter.sidecar):
         try:
@@ -356,30 +355,30 @@ def stack_whole(adapter: Adapter) -> Iterator[Problem]:
     known = {entry.path for entry in below(adapter.sidecar)}
     for path in adapter.files:
         parts = path.relative_to(adapter.folder).parts
-        if parts[0] == FOLDER_NAME and "/".join(parts[:-1]) not in known:
+        if parts[0] == STACK_FOLDER and "/".join(parts[:-1]) not in known:
             yield Problem(path, "lies among the stacked adapters, and the sidecar lists none here")
 
 
 def _not_as_recorded(adapter: Adapter, entry: Recorded) -> Iterator[Problem]:
     one = Adapter(adapter.role, adapter.folder / entry.path, rendered=False)
-    if (found := one.sha256(ADAPTER_FILE_NAME)) != entry.sha256:
+    if (found := one.sha256(ADAPTER_FILE)) != entry.sha256:
         yield Problem(
-            one.folder / ADAPTER_FILE_NAME,
+            one.folder / ADAPTER_FILE,
             f"has sha256 {found[:12]}, the sidecar records {str(entry.sha256)[:12]}",
         )
         return
     if options := one.config.undeclarable(adapted_names(one.tensors)):
         yield Problem(
-            one.folder / CONFIG_FILE_NAME, f"{', '.join(sorted(options))}: it is not run here"
+            one.folder / ADAPTER_CONFIG_FILE, f"{', '.join(sorted(options))}: it is not run here"
         )
     expected = entry.model_dump()
     for name, value in declared(one.config).items():
         if name != "path" and value != expected[name]:
             yield Problem(
-                one.folder / CONFIG_FILE_NAME,
+                one.folder / ADAPTER_CONFIG_FILE,
                 f"{name} is {value}, the sidecar records {expected[name]}",
             )
     if strays := {module.rank for module in one.modules} - {entry.rank}:
-        yield Problem(one.folder / ADAPTER_FILE_NAME, f"has modules of rank {min(strays)}")
+        yield Problem(one.folder / ADAPTER_FILE, f"has modules of rank {min(strays)}")
     if not all(map(math.isfinite, one.largest.values())):
-        yield Problem(one.folder / ADAPTER_FILE_NAME, "holds NaN or infinity")
+        yield Problem(one.folder / ADAPTER_FILE, "holds NaN or infinity")

@@ -14,8 +14,6 @@ from pathlib import Path
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.lora import LoraModule, lora_modules
 from nla_release.adapter.weights import (
-    ADAPTER_FILE_NAME,
-    CONFIG_FILE_NAME,
     Tensor,
     ZeroBands,
     absent_adapter,
@@ -23,44 +21,42 @@ from nla_release.adapter.weights import (
     read_header,
     zero_bands,
 )
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base_model.facts import BaseFacts, read_base_facts
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.report import Calibration
-from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.compared import read_comparison
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import (
-    HEAD_FILE_NAME,
-    Role,
-    Sidecar,
-    contract_digest,
-    read_sidecar,
-)
+from nla_release.contract.sidecar import Role, Sidecar, contract_digest, read_sidecar
 from nla_release.errors import InputError, NothingCheckedError, one_line
 from nla_release.gate.findings import Skip, UnreadableError, read_once
-from nla_release.history.addenda import FOLDER_NAME as ADDENDA_FOLDER_NAME
 from nla_release.history.addenda import Addendum, read_addenda
 from nla_release.history.log import Entry, read_log
 from nla_release.io.files import read_json, read_text, sha256_file
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    ADDENDA_FOLDER,
+    BASE_FILE,
+    CALIBRATION_FILE,
+    CARD_FILE,
+    COMPARISON_FILE,
+    HEAD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    SIDECAR_FILE,
+)
 from nla_release.io.schema import parse
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 from nla_release.release.manifest import Manifest, read_manifest
-
-CARD_FILE_NAME = "README.md"
-CALIBRATION_PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 # The rule that reports that a file of an adapter is missing or damaged.
 REPORTED_BY = {
-    SIDECAR_FILE_NAME: "NLA101",
-    BASE_FILE_NAME: "NLA106",
-    ADAPTER_FILE_NAME: "NLA302",
-    CONFIG_FILE_NAME: "NLA302",
-    HEAD_FILE_NAME: "NLA305",
-    CARD_FILE_NAME: "NLA501",
-    HISTORY_FILE_NAME: "NLA505",
-    MANIFEST_FILE_NAME: "NLA701",
+    SIDECAR_FILE: "NLA101",
+    BASE_FILE: "NLA106",
+    ADAPTER_FILE: "NLA302",
+    ADAPTER_CONFIG_FILE: "NLA302",
+    HEAD_FILE: "NLA305",
+    CARD_FILE: "NLA501",
+    HISTORY_FILE: "NLA505",
+    MANIFEST_FILE: "NLA701",
 }
 
 
@@ -80,7 +76,7 @@ class Adapter:
         """
         self._exists()
         path = self.folder / name
-        if name == ADAPTER_FILE_NAME and not os.path.lexists(path):
+        if name == ADAPTER_FILE and not os.path.lexists(path):
             why, hint = absent_adapter(self.folder)
             raise UnreadableError(
                 "NLA302", path, f"does not exist{why}{f'; {hint}' if hint else ''}"
@@ -103,7 +99,7 @@ class Adapter:
         Raises:
             UnreadableError: the file is missing, or the sidecar is invalid.
         """
-        if name == SIDECAR_FILE_NAME:
+        if name == SIDECAR_FILE:
             sidecar = self.sidecar
             with reading(self.folder / name, "NLA101"):
                 return contract_digest(sidecar)
@@ -131,81 +127,81 @@ class Adapter:
     @read_once
     def sidecar(self) -> Sidecar:
         """The sidecar, of this role."""
-        path = self.path(SIDECAR_FILE_NAME)
+        path = self.path(SIDECAR_FILE)
         with reading(path, "NLA101"):
             return read_sidecar(self.folder, self.role)
 
     @read_once
     def config(self) -> AdapterConfig:
         """PEFT's configuration of the adapter."""
-        path = self.path(CONFIG_FILE_NAME)
+        path = self.path(ADAPTER_CONFIG_FILE)
         with reading(path, "NLA302"):
             return parse(AdapterConfig, read_json(path), path)
 
     @read_once
     def modules(self) -> list[LoraModule]:
         """The modules that the adapter adapts."""
-        path, config = self.path(ADAPTER_FILE_NAME), self.config
+        path, config = self.path(ADAPTER_FILE), self.config
         with reading(path, "NLA302"):
             return lora_modules(path, dora=config.use_dora, saved=config.saved)
 
     @read_once
     def tensors(self) -> dict[str, Tensor]:
         """The adapter's tensors."""
-        path = self.path(ADAPTER_FILE_NAME)
+        path = self.path(ADAPTER_FILE)
         with reading(path, "NLA302"):
             return read_header(path)
 
     @read_once
     def largest(self) -> dict[str, float]:
         """The size of the largest value in each of the adapter's tensors."""
-        return self._largest(ADAPTER_FILE_NAME) if self.tensors else {}
+        return self._largest(ADAPTER_FILE) if self.tensors else {}
 
     @read_once
     def zero_bands(self) -> dict[str, ZeroBands]:
         """Where each matrix of the adapter holds nothing but zeros."""
-        return self._zero_bands(ADAPTER_FILE_NAME) if self.tensors else {}
+        return self._zero_bands(ADAPTER_FILE) if self.tensors else {}
 
     @read_once
     def zero_bands_of_head(self) -> dict[str, ZeroBands]:
         """Where each matrix of the head holds nothing but zeros."""
-        return self._zero_bands(HEAD_FILE_NAME) if self.head else {}
+        return self._zero_bands(HEAD_FILE) if self.head else {}
 
     @read_once
     def base_facts(self) -> BaseFacts:
         """The facts of the base that lie beside the adapter, as rendered repositories have them."""
-        path = self.path(BASE_FILE_NAME)
+        path = self.path(BASE_FILE)
         with reading(path, "NLA106"):
             return read_base_facts(self.folder)
 
     @read_once
     def head(self) -> dict[str, Tensor]:
         """The tensors of the AR's head."""
-        path = self.path(HEAD_FILE_NAME)
+        path = self.path(HEAD_FILE)
         with reading(path, "NLA305"):
             return read_header(path)
 
     @read_once
     def largest_of_head(self) -> dict[str, float]:
         """The size of the largest value in each of the head's tensors."""
-        return self._largest(HEAD_FILE_NAME) if self.head else {}
+        return self._largest(HEAD_FILE) if self.head else {}
 
     @read_once
     def calibration(self) -> Calibration:
         """The numbers as a rendered repository publishes them."""
-        return read_calibration(self.folder / CALIBRATION_FILE_NAME)
+        return read_calibration(self.folder / CALIBRATION_FILE)
 
     @read_once
     def log(self) -> list[Entry]:
         """The entries of the HISTORY.md of a rendered repository."""
-        text = self.text(HISTORY_FILE_NAME)
-        with reading(self.folder / HISTORY_FILE_NAME, "NLA505"):
+        text = self.text(HISTORY_FILE)
+        with reading(self.folder / HISTORY_FILE, "NLA505"):
             return read_log(text)
 
     @read_once
     def addenda(self) -> list[Addendum]:
         """The addenda of a rendered repository."""
-        folder = self.folder / ADDENDA_FOLDER_NAME
+        folder = self.folder / ADDENDA_FOLDER
         for path in self.files:
             if path.is_relative_to(folder):
                 regular_file(path, "NLA617")
@@ -215,7 +211,7 @@ class Adapter:
     @read_once
     def comparison(self) -> Comparison | None:
         """What a rendered repository says of other releases."""
-        path = self.folder / COMPARISON_FILE_NAME
+        path = self.folder / COMPARISON_FILE
         if path in self.files:
             regular_file(path, "NLA618")
         with reading(path, "NLA618"):
@@ -224,7 +220,7 @@ class Adapter:
     @read_once
     def manifest(self) -> Manifest:
         """The release.json of a rendered repository."""
-        path = self.path(MANIFEST_FILE_NAME)
+        path = self.path(MANIFEST_FILE)
         with reading(path, "NLA701"):
             return read_manifest(self.folder)
 

@@ -18,21 +18,20 @@ from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import block_places
 from nla_release.cards.notes import QUOTED, without_comments
 from nla_release.errors import InputError, NlaReleaseError, one_line
-from nla_release.gate.adapter_folder import (
-    CALIBRATION_PAGE_NAME,
-    CARD_FILE_NAME,
-    Adapter,
-    older_format,
-    reading,
-    regular_file,
-)
+from nla_release.gate.adapter_folder import Adapter, older_format, reading, regular_file
 from nla_release.gate.findings import Skip, UnreadableError
 from nla_release.gate.subject import Rendering, Subject
 from nla_release.history.log import Entry, entries, read_history, read_log
 from nla_release.io.files import read_text
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, Release
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import (
+    CALIBRATION_FILE,
+    CALIBRATION_PAGE_FILE,
+    CARD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    RELEASE_FILE,
+)
+from nla_release.release.folder import Release
 from nla_release.release.manifest import Stated
 from nla_release.text.sentences import Sentence
 from nla_release.text.visible import Block, view
@@ -84,7 +83,7 @@ def authored(adapter: Adapter, subject: Subject) -> Iterator[Authored]:
     Raises:
         UnreadableError: a document is too long, or cannot be rendered again to find additions.
     """
-    for name in (CARD_FILE_NAME, CALIBRATION_PAGE_NAME):
+    for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path = regular_file(adapter.folder / name, "NLA701")
         with reading(path, "NLA508"):
             check_length(path, read_text(path))
@@ -140,7 +139,7 @@ def has_source(sentence: Sentence, own: tuple[str, ...]) -> bool:
 
 def lines_before(adapter: Adapter, entry: Entry) -> int:
     """How many lines of the log come before an entry of it."""
-    history = adapter.text(HISTORY_FILE_NAME)
+    history = adapter.text(HISTORY_FILE)
     return history.count("\n", 0, history.find(entry.text))
 
 
@@ -153,7 +152,7 @@ def _notes(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Autho
         if folder and written:
             yield Authored("note", folder / f"{name}.md", text, source=written)
         else:
-            path, key = adapter.folder / MANIFEST_FILE_NAME, f"stated.notes.{name}"
+            path, key = adapter.folder / MANIFEST_FILE, f"stated.notes.{name}"
             yield Authored("note", path, text, key=key, source=source)
 
 
@@ -170,9 +169,9 @@ def _lines(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Autho
     """What release.yaml says in words on the documents."""
     from nla_release.cards.documents import stated_release
 
-    path = adapter.folder / MANIFEST_FILE_NAME
+    path = adapter.folder / MANIFEST_FILE
     if subject.release:
-        path = subject.release.folder / RELEASE_FILE_NAME
+        path = subject.release.folder / RELEASE_FILE
     with restating(path):
         release = stated_release(adapter.folder, stated).config
     yield Authored("line", path, release.title, key="title")
@@ -182,8 +181,8 @@ def _lines(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Autho
 
 def _entries(adapter: Adapter, subject: Subject, stated: Stated | None) -> Iterator[Authored]:
     """What was added to the entry of this version, and the entries that are its word."""
-    path, own = adapter.folder / HISTORY_FILE_NAME, adapter.manifest.tag
-    history = adapter.text(HISTORY_FILE_NAME)
+    path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
+    history = adapter.text(HISTORY_FILE)
     found = entries(history).get(own, "")
     if stated and isinstance(adapter.calibration, CurrentCalibration):
         expected = rendering(adapter, subject, stated).own_entry.rstrip()
@@ -222,7 +221,7 @@ def rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
         UnreadableError: a file that they are computed from is damaged or not the one measured.
     """
     if adapter.role not in subject.rendered_again:
-        with restating(adapter.folder / MANIFEST_FILE_NAME):
+        with restating(adapter.folder / MANIFEST_FILE):
             subject.rendered_again[adapter.role] = _rendering(adapter, subject, stated)
     return subject.rendered_again[adapter.role]
 
@@ -309,7 +308,7 @@ def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
     if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
         exclude={"tool_version"}
     ):
-        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE_NAME, "is not computed")
+        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE, "is not computed")
     adapters = {}
     for each in subject.rendered:
         adapters[each.role] = read_adapter(each.folder, each.role)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nla_release.base_model.facts import BaseFacts
-from nla_release.contract.sidecar import FILE_NAME, Norms, Sidecar
+from nla_release.contract.sidecar import Norms, Sidecar
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
+from nla_release.io.layout import SIDECAR_FILE
 
 # What a mean norm may differ by for reasons of precision: bfloat16 weights, and a sample of rows.
 NORM_TOLERANCE = 0.05
@@ -52,7 +53,7 @@ FAR_FROM_MEASURED = 2.0
 )
 def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
     """Both recorded means, each against its measurement."""
-    path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
+    path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     facts = on_base.facts
     if isinstance(facts, Skip):
         yield facts
@@ -99,7 +100,7 @@ def base_fits(on_base: OnBase) -> Iterator[Problem | Skip]:
     yield from _same_everywhere(path, facts, on_base)
     yield from _as_measured(path, facts, on_base)
     for sentence in _misfits(on_base.adapter.sidecar, facts):
-        yield Problem(on_base.adapter.folder / FILE_NAME, sentence)
+        yield Problem(on_base.adapter.folder / SIDECAR_FILE, sentence)
 
 
 def _embedding_norm(path: Path, sidecar: Sidecar, facts: BaseFacts | Skip) -> Iterator[Problem]:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nla_release.adapter.module_names import ModuleTree, loaded
-from nla_release.base_model.facts import FILE_NAME, BaseFacts
+from nla_release.base_model.facts import BaseFacts
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Skip, read_once
 from nla_release.gate.subject import Subject
+from nla_release.io.layout import BASE_FILE
 from nla_release.statistics.formulas import NormSummary, norm_summary
 
-_ABSENT = f"the base's facts are not here: run nla-release base, which writes {FILE_NAME}"
+_ABSENT = f"the base's facts are not here: run nla-release base, which writes {BASE_FILE}"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class OnBase:
         Raises:
             UnreadableError: they are damaged.
         """
-        own = self.adapter.folder / FILE_NAME
+        own = self.adapter.folder / BASE_FILE
         return (own, self.adapter.base_facts) if own.exists() else self.subject.base_facts
 
     @read_once

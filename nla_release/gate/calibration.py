@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from nla_release.calibration.label import SMALL_EFFECT, beats_the_mean
 from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.evidence.parts import ROWS_NAME
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
+from nla_release.io.layout import ROWS_FILE
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.text.numbers import interval, number, signed, unsigned
 
@@ -242,7 +242,7 @@ def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
     needed = min(math.ceil(gates.min_prefixes_per_row * counts.n), gates.min_prefixes)
     if counts.distinct_prefixes_60 < needed:
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{counts.distinct_prefixes_60} different beginning"
             f"{'s' * (counts.distinct_prefixes_60 != 1)} in {counts.n} explanations; it takes"
             f" {needed}",
@@ -273,7 +273,7 @@ def injection_matters(measurement: Measurement) -> Iterator[Problem | Skip]:
         yield _NO_TEXT
     elif counts.random_vector_same_text >= measurement.gates.max_same_as_random * counts.n:
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{counts.random_vector_same_text} of {counts.n} explanations are what a random vector"
             " gives",
         )

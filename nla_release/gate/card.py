@@ -7,34 +7,35 @@ from typing import Any
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import RUNS, expected_blocks, expected_page_blocks, generated_blocks
 from nla_release.cards.compared import COMPARISON
-from nla_release.cards.compared import FILE_NAME as COMPARISON_NAME
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
-from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
-from nla_release.gate.adapter_folder import (
-    CALIBRATION_PAGE_NAME,
-    CARD_FILE_NAME,
-    Adapter,
-    older_format,
-    reading,
-    regular_file,
-)
+from nla_release.cards.snippet import round_trip
+from nla_release.gate.adapter_folder import Adapter, older_format, reading, regular_file
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
-from nla_release.history.addenda import ADDENDA, ADDENDUM, FOLDER_NAME
+from nla_release.history.addenda import ADDENDA, ADDENDUM
 from nla_release.history.retractions import RETRACTING, WITHDRAWN, new_version
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
+from nla_release.io.layout import (
+    ADDENDA_FOLDER,
+    CALIBRATION_FILE,
+    CALIBRATION_PAGE_FILE,
+    CARD_FILE,
+    COMPARISON_FILE,
+    HISTORY_FILE,
+    ROUND_TRIP_FILE,
+)
+from nla_release.release.folder import ROLES
 from nla_release.release.licences import LICENSES, instead_of
 
 # What a generated block is made from, when that is not calibration.json.
 _SOURCES = {
-    RETRACTING: HISTORY_FILE_NAME,
-    WITHDRAWN: HISTORY_FILE_NAME,
-    ADDENDUM: FOLDER_NAME,
-    ADDENDA: FOLDER_NAME,
-    COMPARISON: COMPARISON_NAME,
+    RETRACTING: HISTORY_FILE,
+    WITHDRAWN: HISTORY_FILE,
+    ADDENDUM: ADDENDA_FOLDER,
+    ADDENDA: ADDENDA_FOLDER,
+    COMPARISON: COMPARISON_FILE,
 }
 
 # NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md, NLA514 its table to runs.jsonl.
@@ -64,7 +65,7 @@ _OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
 )
 def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
     """The front matter by the Hub's rules, then against sidecar and calibration."""
-    path, text = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
+    path, text = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     with reading(path, "NLA501"):
         report = check_card(text)
     metadata = report.metadata
@@ -115,7 +116,7 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
 )
 def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
     """Rendering the blocks again."""
-    text, calibration = adapter.text(CARD_FILE_NAME), adapter.calibration
+    text, calibration = adapter.text(CARD_FILE), adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
         yield older_format(adapter)
         return
@@ -126,15 +127,15 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
         adapter.manifest.version,
         adapter.comparison,
     )
-    yield from _stale(adapter.folder / CARD_FILE_NAME, text, expected)
+    yield from _stale(adapter.folder / CARD_FILE, text, expected)
     manifest = adapter.manifest
     named = new_version(adapter.log, manifest.version, adapter.role, manifest.repo)
     if named and (found := check_card(text).metadata.get("new_version")) != named:
         yield Problem(
-            adapter.folder / CARD_FILE_NAME,
-            f"new_version is {found!r}, and {HISTORY_FILE_NAME} says to use {named}",
+            adapter.folder / CARD_FILE,
+            f"new_version is {found!r}, and {HISTORY_FILE} says to use {named}",
         )
-    page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
+    page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
     with reading(page, "NLA502"):
         text = read_text(page)
     expected = expected_page_blocks(
@@ -163,12 +164,12 @@ def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
 def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
     """Rendering the program again."""
     adapters = {adapter.role: adapter for adapter in subject.rendered}
-    paths = [each.folder / ROUND_TRIP_NAME for each in adapters.values()]
+    paths = [each.folder / ROUND_TRIP_FILE for each in adapters.values()]
     if not any(path in each.files for path, each in zip(paths, adapters.values(), strict=True)):
-        yield Skip(f"this release has no {ROUND_TRIP_NAME}")
+        yield Skip(f"this release has no {ROUND_TRIP_FILE}")
         return
     if len(adapters) < len(ROLES):
-        yield Skip(f"{ROUND_TRIP_NAME} follows from AV and AR, and only one of them is here")
+        yield Skip(f"{ROUND_TRIP_FILE} follows from AV and AR, and only one of them is here")
         return
     measured = next(each for each in subject.measurements if each.rendered)
     manifests = {role: adapter.manifest for role, adapter in adapters.items()}
@@ -181,7 +182,7 @@ def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
     for path, adapter in zip(paths, adapters.values(), strict=True):
         if path not in adapter.files:
             yield Problem(path, "is missing, and the other repository has one")
-        elif adapter.text(ROUND_TRIP_NAME) != expected:
+        elif adapter.text(ROUND_TRIP_FILE) != expected:
             yield Problem(path, "is not the program that both sidecars give")
 
 
@@ -195,7 +196,7 @@ def _stale(
         if name not in found:
             yield Problem(path, f"the block {name} is missing")
         elif found[name] != expected.get(name):
-            source = _SOURCES.get(name, CALIBRATION_FILE_NAME)
+            source = _SOURCES.get(name, CALIBRATION_FILE)
             yield Problem(path, f"the block {name} is not what {source} gives")
 
 
@@ -204,7 +205,7 @@ def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Ite
 
     A control left out, or a number under a name of its own, makes the others say something else.
     """
-    path = adapter.folder / CARD_FILE_NAME
+    path = adapter.folder / CARD_FILE
     computed = {metric["name"]: metric for metric in metrics(adapter.calibration)}
     stated = [
         metric
@@ -219,7 +220,7 @@ def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Ite
         elif metric != given:
             yield Problem(
                 path,
-                f"model-index says {name} is {metric['value']}, {CALIBRATION_FILE_NAME} gives"
+                f"model-index says {name} is {metric['value']}, {CALIBRATION_FILE} gives"
                 f" {given['value']}",
             )
     if computed:

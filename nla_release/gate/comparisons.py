@@ -8,7 +8,6 @@ from nla_release.calibration.compare import compare_two
 from nla_release.calibration.comparison import Comparison, ComparisonFormat, Unpaired, side_by_side
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.measured import Measured, read_measured
-from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
 from nla_release.cards.compared import compared
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter_folder import Adapter, reading
@@ -17,15 +16,21 @@ from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, list
 from nla_release.gate.model import RENDERED, SUBJECT, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.addenda import (
-    FOLDER_NAME,
     Addendum,
     changed_files,
     contradictions,
     missing_from,
     not_added,
 )
-from nla_release.release.folder import CALIBRATION_FILE_NAME, FILE_NAME, HISTORY_FILE_NAME, Release
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import (
+    ADDENDA_FOLDER,
+    CALIBRATION_FILE,
+    COMPARISON_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    RELEASE_FILE,
+)
+from nla_release.release.folder import Release
 from nla_release.release.manifest import FileRecord, record_files
 from nla_release.text.numbers import interval, number, signed
 
@@ -66,7 +71,7 @@ def no_regression(subject: Subject) -> Iterator[Problem | Skip]:
     before = _previous(release.previous, str(release.config.previous))
     if before.evidence.run_sha256 == measurement.evidence.run_sha256:
         yield Problem(
-            release.folder / FILE_NAME,
+            release.folder / RELEASE_FILE,
             f"previous, {before.name}, holds the evidence of this release",
         )
         return
@@ -125,14 +130,14 @@ def addenda_kept(subject: Subject) -> Iterator[Problem]:
     kept = _kept(first)
     for other in others:
         if _kept(other) != kept:
-            yield Problem(other.folder / FOLDER_NAME, f"is not {first.folder / FOLDER_NAME}")
+            yield Problem(other.folder / ADDENDA_FOLDER, f"is not {first.folder / ADDENDA_FOLDER}")
     if subject.release:
         yield from _against_ours(subject.release, first, kept)
 
 
 def _in_itself(adapter: Adapter) -> Iterator[Problem]:
     addenda, manifest = adapter.addenda, adapter.manifest
-    folder, history = adapter.folder / FOLDER_NAME, adapter.folder / HISTORY_FILE_NAME
+    folder, history = adapter.folder / ADDENDA_FOLDER, adapter.folder / HISTORY_FILE
     for sentence in contradictions(adapter.log, manifest.version, addenda):
         yield Problem(folder, sentence)
     for each in missing_from(adapter.log, addenda):
@@ -140,21 +145,21 @@ def _in_itself(adapter: Adapter) -> Iterator[Problem]:
     if addenda and (why := not_added(addenda, manifest.version, adapter.calibration.evidence)):
         yield Problem(folder, why)
     for name in changed_files(addenda, manifest):
-        yield Problem(adapter.folder / MANIFEST_FILE_NAME, f"{name} is not what the addenda are to")
+        yield Problem(adapter.folder / MANIFEST_FILE, f"{name} is not what the addenda are to")
 
 
 def _not_recomputed(adapter: Adapter, addendum: Addendum) -> Iterator[Problem]:
-    folder = adapter.folder / FOLDER_NAME / addendum.record.former_name
+    folder = adapter.folder / ADDENDA_FOLDER / addendum.record.former_name
     former = addendum.former.calibration
     with reading(folder, "NLA617"):
         recomputed = calibrate(read_evidence(folder / "evidence"), format_of(former.schema_))
     if differing := not_as_computed(former, recomputed):
-        yield Problem(folder / CALIBRATION_FILE_NAME, listed(differing))
+        yield Problem(folder / CALIBRATION_FILE, listed(differing))
 
 
 def _kept(adapter: Adapter) -> dict[str, FileRecord]:
     """Every file of a repository's addenda, by its path in their folder."""
-    prefix = f"{FOLDER_NAME}/"
+    prefix = f"{ADDENDA_FOLDER}/"
     return {
         name.removeprefix(prefix): record
         for name, record in adapter.manifest.files.items()
@@ -169,7 +174,7 @@ def _against_ours(
     with reading(ours, "NLA617"):
         found = record_files(ours)
     if found != kept:
-        yield Problem(ours, f"is not {adapter.folder / FOLDER_NAME}: render again")
+        yield Problem(ours, f"is not {adapter.folder / ADDENDA_FOLDER}: render again")
 
 
 @rule(
@@ -198,7 +203,7 @@ def comparisons_stand(subject: Subject) -> Iterator[Problem]:
     format_ = first.comparison.schema_ if first.comparison else 2
     expected = _recomputed(subject.release, first, format_) if subject.release else None
     for adapter in subject.rendered:
-        path, found = adapter.folder / COMPARISON_FILE_NAME, adapter.comparison
+        path, found = adapter.folder / COMPARISON_FILE, adapter.comparison
         if found:
             own = side_by_side([(found.releases[0].name, adapter.calibration)])
             same = found.releases[0].model_dump() == own[0].model_dump()

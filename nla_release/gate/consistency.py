@@ -10,10 +10,10 @@ from nla_release.calibration.consistency import (
     read_differently,
     unlike_documents,
 )
-from nla_release.evidence.parts import ROWS_NAME, VECTORS_NAME
 from nla_release.gate.findings import Page, Problem, Severity, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
+from nla_release.io.layout import ROWS_FILE, VECTORS_FILE
 
 
 @rule(
@@ -44,7 +44,7 @@ def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
         yield Skip(f"documents are the author's word: {checked.reason}")
     if found := unlike_documents(evidence):
         count = f"{len(found)} contradictions: " if len(found) > 1 else ""
-        yield Problem(measurement.evidence_folder / ROWS_NAME, f"{count}{found[0]}")
+        yield Problem(measurement.evidence_folder / ROWS_FILE, f"{count}{found[0]}")
 
 
 @rule(
@@ -86,7 +86,7 @@ def _differ(
 ) -> Problem:
     tensor, row = found[0]
     return Problem(
-        measurement.evidence_folder / VECTORS_NAME,
+        measurement.evidence_folder / VECTORS_FILE,
         f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from another"
         f" {which}: tensor {tensor} in row {row!r}",
         severity,
@@ -113,7 +113,7 @@ def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
     """Hits of each condition against its texts."""
     for tensor, hits, texts in more_hits_than_texts(measurement.evidence):
         yield Problem(
-            measurement.evidence_folder / VECTORS_NAME,
+            measurement.evidence_folder / VECTORS_FILE,
             f"tensor {tensor} retrieves {hits} rows with {texts} different"
             f" text{'s' * (texts != 1)}",
         )
@@ -149,4 +149,4 @@ def reference_fits(measurement: Measurement) -> Iterator[Problem]:
     others = measurement.recomputed.reference.other_documents
     assert others is not None  # only published calibrations of format 1 lack it
     if misfit := misfit_of_reference(measurement.evidence, others):
-        yield Problem(measurement.evidence_folder / VECTORS_NAME, misfit)
+        yield Problem(measurement.evidence_folder / VECTORS_FILE, misfit)

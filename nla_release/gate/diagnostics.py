@@ -9,10 +9,10 @@ from nla_release.diagnostics import text_retrieval
 from nla_release.diagnostics.injection import Injection
 from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
-from nla_release.evidence.parts import ROWS_NAME, RUN_NAME
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import Measurement
+from nla_release.io.layout import ROWS_FILE, RUN_FILE
 from nla_release.statistics.blocks import Inconclusive, Ratio
 from nla_release.statistics.measures import UNEQUAL
 from nla_release.text.numbers import number, unsigned
@@ -87,7 +87,7 @@ def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
     """The contamination report; nothing compared is not a pass."""
     found = measurement.recomputed.contamination
     assert found is not None  # only earlier formats leave it out
-    path, ids, texts = measurement.evidence_folder / RUN_NAME, found.documents, found.texts
+    path, ids, texts = measurement.evidence_folder / RUN_FILE, found.documents, found.texts
     compared = [
         (each, what)
         for each, what in ((ids, "documents have the id"), (texts, "rows the text"))
@@ -103,7 +103,7 @@ def _texts_compared(
     measurement: Measurement, found: Shingles | Inconclusive | None
 ) -> Iterator[Problem]:
     """The rows' own texts against the training texts."""
-    path = measurement.evidence_folder / ROWS_NAME
+    path = measurement.evidence_folder / ROWS_FILE
     if found is None or isinstance(found, Inconclusive):
         why = found.inconclusive if found else "the evidence is of an earlier format"
         yield Problem(path, f"no text was compared with the training texts: {why}", "warning")
@@ -190,7 +190,7 @@ def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
     if said.share > measurement.gates.max_cjk and (source is None or source.share < said.share):
         given = f", and {source.hits} of {source.n} source texts" if source else ""
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{said.hits} of {said.n} outputs hold CJK characters{given}",
         )
 
@@ -223,7 +223,7 @@ def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Sk
     ):
         given = f", and {labels.hits} of {labels.n} labels" if labels else ""
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{said.hits} of {said.n} explanations are said of another document too{given}",
         )
 
@@ -262,7 +262,7 @@ def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip
             f"{each.hits} of {each.n}, chance {number(each.chance)}" for each in found.values()
         )
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             "read by its own AR only: explanations are not shown to find their document by"
             f" {'words' if len(found) == 1 else 'words or an encoder'} ({numbers})",
         )

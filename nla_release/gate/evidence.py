@@ -3,18 +3,23 @@
 import re
 from collections.abc import Iterator
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.calibration.asked import unlike
 from nla_release.calibration.report import Calibration
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
-from nla_release.evidence.parts import ROWS_NAME, RUN_NAME
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import disagreement
 from nla_release.gate.adapter_folder import Adapter, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import COPIES, MEASURED, MEASUREMENTS, SUBJECT, rule
 from nla_release.gate.subject import Measurement, Subject
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    HEAD_FILE,
+    RELEASE_FILE,
+    ROWS_FILE,
+    RUN_FILE,
+    RUNS_FILE,
+    SIDECAR_FILE,
+)
 
 _AFTER_1 = re.compile(
     r"(?:schema|label\.rule|multiplicity|contamination|probes|reference\.other_documents"
@@ -43,7 +48,7 @@ _MEASURE_AGAIN = "Run `nla-release roundtrip` on the pair as it is now, then cal
 )
 def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
     """Every hash of the run, and the two facts that change a measurement without a file."""
-    run, path = measurement.evidence.run, measurement.evidence_folder / RUN_NAME
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUN_FILE
     for adapter in measurement.adapters:
         for name in _measured_files(adapter):
             key = f"{adapter.role}/{name}"
@@ -122,15 +127,15 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
     release = subject.release
     own = [each for each in subject.measurements if not each.rendered]
     if release is None:
-        yield Skip(f"there is no {RELEASE_FILE_NAME} here")
+        yield Skip(f"there is no {RELEASE_FILE} here")
     elif not own:
         yield Skip(MEASUREMENTS.absent)
     else:
         evidence = own[0].evidence
-        with reading(release.folder / RELEASE_FILE_NAME, "NLA620"):
+        with reading(release.folder / RELEASE_FILE, "NLA620"):
             found = unlike(release, evidence)
         for each in found:
-            yield Problem(release.folder / RELEASE_FILE_NAME, f"{each.message}: run {each.command}")
+            yield Problem(release.folder / RELEASE_FILE, f"{each.message}: run {each.command}")
 
 
 @rule(
@@ -156,12 +161,12 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
 )
 def log_of_runs(measurement: Measurement) -> Iterator[Problem | Skip]:
     """The last line of the log that left evidence, against the evidence."""
-    run, path = measurement.evidence.run, measurement.evidence_folder / RUNS_NAME
+    run, path = measurement.evidence.run, measurement.evidence_folder / RUNS_FILE
     log = measurement.evidence.runs
     if log is None and run.run_id is None:
         yield Skip("runs were not recorded when this was measured")
     elif log is None:
-        yield Problem(path, f"is missing; {RUN_NAME} names run {run.run_id} in it")
+        yield Problem(path, f"is missing; {RUN_FILE} names run {run.run_id} in it")
     elif wrong := disagreement(log, run.run_id, run.rows_sha256, run.vectors_sha256):
         yield Problem(path, wrong)
 
@@ -216,7 +221,7 @@ def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
     counts, gates = measurement.recomputed.denominators, measurement.gates
     if counts.rows < gates.min_rows or counts.documents < gates.min_documents:
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{counts.rows} rows of {counts.documents} documents; it takes {gates.min_rows} rows"
             f" of {gates.min_documents} documents",
         )
@@ -247,7 +252,7 @@ def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
     counts = measurement.recomputed.denominators
     if failed := counts.rows - counts.ok:
         yield Problem(
-            measurement.evidence_folder / ROWS_NAME,
+            measurement.evidence_folder / ROWS_FILE,
             f"{failed} of {counts.rows} rows failed ({counts.empty} empty, {counts.truncated}"
             f" truncated, {counts.unparsed} unparsed)",
             severity="error" if failed > measurement.gates.max_failed * counts.rows else "warning",
@@ -276,10 +281,10 @@ def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Pro
     if first.evidence.run_sha256 != copy.evidence.run_sha256:
         yield Problem(copy.evidence_folder, f"is of another run than {first.evidence_folder}")
     elif first.evidence.runs != copy.evidence.runs:
-        here, there = (each.evidence_folder / RUNS_NAME for each in copies)
+        here, there = (each.evidence_folder / RUNS_FILE for each in copies)
         yield Problem(there, f"is not the same log of runs as {here}")
 
 
 def _measured_files(adapter: Adapter) -> list[str]:
-    names = [ADAPTER_FILE_NAME, CONFIG_FILE_NAME, FILE_NAME]
-    return [*names, HEAD_FILE_NAME] if adapter.role == "ar" else names
+    names = [ADAPTER_FILE, ADAPTER_CONFIG_FILE, SIDECAR_FILE]
+    return [*names, HEAD_FILE] if adapter.role == "ar" else names

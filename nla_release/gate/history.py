@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nla_release.cards.blocks import generated_blocks
-from nla_release.evidence.parts import RUN_NAME
-from nla_release.gate.adapter_folder import CALIBRATION_PAGE_NAME, Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import Adapter, reading, regular_file
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     MAX_PROSE,
@@ -26,8 +25,14 @@ from nla_release.history.fragments import Fragment, fragment_files, read_fragmen
 from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
 from nla_release.history.retractions import RETRACTING, retracted_block
 from nla_release.io.files import read_text
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import (
+    CALIBRATION_FILE,
+    CALIBRATION_PAGE_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    RUN_FILE,
+)
+from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import read_manifest
 from nla_release.text.literals import LiteralNumber, literals
 from nla_release.text.sentences import Sentence, sentences
@@ -64,7 +69,7 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
     published = _published(release.history) if release else None
     previous = _log_of(release.previous) if release and release.previous else None
     for adapter in subject.rendered:
-        path, text = adapter.folder / HISTORY_FILE_NAME, adapter.text(HISTORY_FILE_NAME)
+        path, text = adapter.folder / HISTORY_FILE, adapter.text(HISTORY_FILE)
         with reading(path, "NLA505"):
             log = read_text(path, newline="")
         if published and not (log.startswith(published) or _went_on(published, log, adapter)):
@@ -77,7 +82,7 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
         elif release and published is None and (older := told.keys() - {adapter.manifest.tag}):
             yield Problem(
                 path,
-                f"tells of {', '.join(sorted(older))}, and the {HISTORY_FILE_NAME} that was"
+                f"tells of {', '.join(sorted(older))}, and the {HISTORY_FILE} that was"
                 " published with it does not lie beside release.yaml to compare with",
             )
         yield from _pointing_nowhere(path, adapter.log)
@@ -94,9 +99,9 @@ def _published(path: Path) -> str | None:
 def _log_of(previous: Path) -> Path | None:
     """The log of the previous release, as it was rendered if it was; None where there is none."""
     places = [previous / "dist" / ROLES[0], previous / ROLES[0], previous]
-    if (previous / RUN_NAME).exists():
+    if (previous / RUN_FILE).exists():
         places.append(previous.parent)
-    return next((log for each in places if (log := each / HISTORY_FILE_NAME).exists()), None)
+    return next((log for each in places if (log := each / HISTORY_FILE).exists()), None)
 
 
 def _went_on(published: str, log: str, adapter: Adapter) -> bool:
@@ -108,10 +113,10 @@ def _not_continued(
     adapter: Adapter, log: str, previous: Path, release: Release | None
 ) -> Iterator[Problem]:
     """Where a log does not go on from that of the previous release."""
-    path = adapter.folder / HISTORY_FILE_NAME
+    path = adapter.folder / HISTORY_FILE
     with reading(previous, "NLA505"):
         before = read_history(previous) or ""
-        repository = (previous.parent / MANIFEST_FILE_NAME).exists()
+        repository = (previous.parent / MANIFEST_FILE).exists()
         its_tag = read_manifest(previous.parent).tag if repository else None
     if not (log.startswith(before) or _went_on(before, log, adapter)):
         here = f" {shlex.quote(str(release.history))}" if release else ""
@@ -211,11 +216,11 @@ _DECIMALS = 2
 def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
     """The list, the calibration, and the texts of people in each repository, then the notes."""
     for adapter in subject.rendered:
-        page = regular_file(adapter.folder / CALIBRATION_PAGE_NAME, "NLA701")
+        page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
         with reading(page, "NLA510"):
             listed = generated_blocks(read_text(page)).get(RETRACTING)
         if listed != retracted_block(adapter.log).get(RETRACTING):
-            yield Problem(page, f"does not list the retracted numbers of {HISTORY_FILE_NAME}")
+            yield Problem(page, f"does not list the retracted numbers of {HISTORY_FILE}")
         if _retracted(adapter):
             yield from _own(adapter)
             shown = (each for text in authored(adapter, subject) for each in _in(text, adapter))
@@ -258,7 +263,7 @@ def _own(adapter: Adapter) -> Iterator[Problem]:
         if _is_own(each, adapter) and any(
             name.partition("[")[0] == each.metric and each.writes(value) for name, value in numbers
         ):
-            yield Problem(adapter.folder / CALIBRATION_FILE_NAME, _message(each.shown, each))
+            yield Problem(adapter.folder / CALIBRATION_FILE, _message(each.shown, each))
 
 
 def _in(text: Authored, adapter: Adapter) -> Iterator[Problem]:
@@ -301,7 +306,7 @@ def _shows(
 
 def _reports(sentence: Sentence) -> bool:
     """Whether a sentence says that a number is retracted, or links to where that is said."""
-    if any(HISTORY_FILE_NAME in link for link in sentence.links):
+    if any(HISTORY_FILE in link for link in sentence.links):
         return True
     return bool(_REPORTS.search(sentence.text)) and not _DENIES.search(sentence.text)
 
@@ -318,4 +323,4 @@ def _names_metric(sentence: Sentence, superseded: Superseded) -> bool:
 
 def _message(shown: str, superseded: Superseded) -> str:
     number = f"{shown}, the {superseded.metric} of {tag(superseded.version)}"
-    return f"shows {number} that {HISTORY_FILE_NAME} retracts"
+    return f"shows {number} that {HISTORY_FILE} retracts"

@@ -20,8 +20,9 @@ from nla_release.gate.findings import (
     bounded_line,
 )
 from nla_release.gate.subject import Measurement, Subject
+from nla_release.io.layout import RELEASE_FILE
 from nla_release.release.config import Waiver
-from nla_release.release.folder import FILE_NAME, Release
+from nla_release.release.folder import Release
 
 State = Literal["passed", "failed", "warned", "waived", "skipped"]
 STATES: tuple[State, ...] = ("passed", "failed", "warned", "waived", "skipped")
@@ -259,7 +260,7 @@ RENDERINGS = Scope[tuple[Adapter, Subject]](
 # A release, and the repositories rendered of it.
 RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
     lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
-    f"there is no {FILE_NAME} here",
+    f"there is no {RELEASE_FILE} here",
 )
 
 # The whole subject, for rules that compare its repositories with each other or release.yaml.

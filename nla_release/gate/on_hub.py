@@ -6,16 +6,20 @@ NLA711 compares published evidence with new measurements, and runs with --measur
 from collections.abc import Iterator
 
 from nla_release.calibration.remeasured import Remeasured
-from nla_release.evidence.parts import ROWS_NAME, VECTORS_NAME
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import Scope, rule
 from nla_release.gate.subject import Published, Remeasurement, Tagged
 from nla_release.history.retractions import withdrawing
 from nla_release.hub_client.remote_state import unlike
-from nla_release.release.folder import HISTORY_FILE_NAME, tag
+from nla_release.io.layout import (
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    ROWS_FILE,
+    SIGNATURE_FILE,
+    VECTORS_FILE,
+)
+from nla_release.release.folder import tag
 from nla_release.release.manifest import (
-    FILE_NAME,
-    SIGNATURE_FILE_NAME,
     Manifest,
     PartnerRecord,
     read_id,
@@ -31,7 +35,7 @@ _PUBLISHED = Scope[Published](
     lambda subject: subject.published, "these files were not downloaded by nla-release verify"
 )
 
-_UNREADABLE = Skip(f"{FILE_NAME} cannot be used, see NLA701")
+_UNREADABLE = Skip(f"{MANIFEST_FILE} cannot be used, see NLA701")
 
 
 @rule(
@@ -99,13 +103,13 @@ def tag_stands(published: Published) -> Iterator[Problem | Skip]:
 def one_push(published: Published) -> Iterator[Problem | Skip]:
     """The partner's words against this repository's, and one id over both."""
     here, partner = published.here, published.partner
-    path = published.adapter.folder / FILE_NAME
+    path = published.adapter.folder / MANIFEST_FILE
     if here.manifest is None:
         yield _UNREADABLE
         return
     if partner is None or partner.manifest is None:
         named = here.manifest.partner
-        why = "cannot be seen" if partner is None else f"has no sound {FILE_NAME}"
+        why = "cannot be seen" if partner is None else f"has no sound {MANIFEST_FILE}"
         yield Problem(path, f"the partner {named.repo} at {here.manifest.partner_tag} {why}")
         return
     if here.manifest.role == partner.manifest.role:
@@ -140,7 +144,7 @@ def one_push(published: Published) -> Iterator[Problem | Skip]:
 )
 def not_retracted(published: Published) -> Iterator[Problem | Skip]:
     """The logs on both main branches."""
-    here, path = published.here, published.adapter.folder / HISTORY_FILE_NAME
+    here, path = published.here, published.adapter.folder / HISTORY_FILE
     if here.manifest is None:
         yield _UNREADABLE
         return
@@ -182,7 +186,7 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
 def signed_by_publisher(published: Published) -> Iterator[Problem | Skip]:
     """The signatures in both repositories against the bytes of both release.json."""
     here, partner, publisher = published.here, published.partner, published.publisher
-    path = published.adapter.folder / SIGNATURE_FILE_NAME
+    path = published.adapter.folder / SIGNATURE_FILE
     both = [each for each in (here, partner) if each is not None]
     if publisher is None and all(each.signature is None for each in both):
         yield Skip("this release is not signed, and no --key or --identity demands it")
@@ -191,16 +195,16 @@ def signed_by_publisher(published: Published) -> Iterator[Problem | Skip]:
         each.manifest.role: each.released for each in both if each.manifest and each.released
     }
     if len(released) < 2:
-        yield Problem(path, f"both {FILE_NAME} are signed, and only one can be read")
+        yield Problem(path, f"both {MANIFEST_FILE} are signed, and only one can be read")
         return
     for each in both:
         if each.signature is None:
-            yield Problem(path, f"{each.repo} has no {SIGNATURE_FILE_NAME} that can be read")
+            yield Problem(path, f"{each.repo} has no {SIGNATURE_FILE} that can be read")
         elif publisher is None:
             if wrong := mismatch(each.signature, released):
-                yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+                yield Problem(path, f"{each.repo}: {SIGNATURE_FILE} {wrong}")
         elif wrong := publisher.problem(each.signature, released):
-            yield Problem(path, f"{each.repo}: {SIGNATURE_FILE_NAME} {wrong}")
+            yield Problem(path, f"{each.repo}: {SIGNATURE_FILE} {wrong}")
     if publisher is None:
         yield Skip("whose signature it is was not asked: add --key FILE or --identity WHO")
 
@@ -209,7 +213,7 @@ def _not_as_pushed(tagged: Tagged, manifest: Manifest) -> Iterator[str]:
     """What no push of this release has left so: the repository, its tag and the commit there."""
     state, tag = tagged.state, manifest.published_tag
     if manifest.repo != tagged.repo:
-        yield f"{FILE_NAME} is of {manifest.repo}, and lies in {tagged.repo}"
+        yield f"{MANIFEST_FILE} is of {manifest.repo}, and lies in {tagged.repo}"
     if state.tags.get(tag) != state.head:
         there = f"points at {state.tags[tag][:12]}" if tag in state.tags else "does not exist"
         yield f"{tag} {there}; what was downloaded is {state.head[:12]}"
@@ -254,7 +258,7 @@ def _ids(published: Published, identity: str) -> Iterator[str]:
         if tagged is not None and tagged.release_id != identity:
             carried = (tagged.release_id or "none")[:12]
             yield (
-                f"the release id over both {FILE_NAME} is {identity[:12]}, the commit of"
+                f"the release id over both {MANIFEST_FILE} is {identity[:12]}, the commit of"
                 f" {tagged.repo} carries {carried}"
             )
     if published.expected not in (None, identity):
@@ -304,7 +308,7 @@ def evidence_measured_again(measurement: Remeasurement) -> Iterator[Problem]:
     folder, found = measurement
     if found.activation and not found.activations_agree:
         yield Problem(
-            folder / VECTORS_NAME,
+            folder / VECTORS_FILE,
             "the base does not give the published activations: in row"
             f" {found.activation.row} the cosine of both is {number(1 - found.activation.value)}"
             f" (minimum {number(1 - found.tolerance.activation)}; {_again(found)})",
@@ -317,19 +321,19 @@ def evidence_measured_again(measurement: Remeasurement) -> Iterator[Problem]:
             key=lambda each: each[0].value,
         )
         yield Problem(
-            folder / VECTORS_NAME,
+            folder / VECTORS_FILE,
             f"the AR does not give the published reconstructions: in row {far.row} of tensor"
             f" {far.tensor} {what}, by {number(far.value)} (tolerance {allowed}; {_again(found)})",
         )
     if not found.texts_agree:
         yield Problem(
-            folder / ROWS_NAME,
+            folder / ROWS_FILE,
             f"the AV does not say the published explanations: {found.texts_same} of {found.rows}"
             f" are the same ({_again(found)})",
         )
     if not found.texts_as_good:
         yield Problem(
-            folder / ROWS_NAME,
+            folder / ROWS_FILE,
             f"the published explanations reconstruct better than the AV's own: mean cosine"
             f" {number(found.published)} against {number(found.again)}, a difference of at least"
             f" {number(found.loss_at_least)} (tolerance {number(found.tolerance.loss)};"

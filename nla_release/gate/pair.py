@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from nla_release.adapter.module_names import decoders
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
-from nla_release.contract.sidecar import FILE_NAME, disagreements
+from nla_release.contract.sidecar import disagreements
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import ARS, PAIRS, RENDERED, rule
 from nla_release.gate.subject import Subject
+from nla_release.io.layout import ADAPTER_FILE, MANIFEST_FILE, SIDECAR_FILE
 from nla_release.release.folder import tag
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
 
 
 @rule(
@@ -36,13 +35,13 @@ def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
     """What both sidecars say of the same facts, and what both files call the same blocks."""
     av, ar = pair
     for sentence in disagreements(av.sidecar, ar.sidecar):
-        yield Problem(ar.folder / FILE_NAME, sentence)
+        yield Problem(ar.folder / SIDECAR_FILE, sentence)
     named = [decoders(module.name for module in adapter.modules) for adapter in pair]
     # Names of several kinds in one file are part of NLA307.
     if max(map(len, named)) == 1 and named[0] != named[1]:
         of_av, of_ar = (", ".join(f"{prefix}layers" for prefix in each) for each in named)
         yield Problem(
-            ar.folder / ADAPTER_FILE_NAME,
+            ar.folder / ADAPTER_FILE,
             f"adapts modules of {of_ar}, the AV those of {of_av}: no one base has both",
         )
 
@@ -72,7 +71,7 @@ def read_block_is_layer(adapter: Adapter) -> Iterator[Problem]:
     read = sidecar.head.blocks - 1
     if read != sidecar.extraction_layer_index:
         yield Problem(
-            adapter.folder / FILE_NAME,
+            adapter.folder / SIDECAR_FILE,
             f"the AR reads block {read}, the activations are the output of block"
             f" {sidecar.extraction_layer_index}",
         )
@@ -99,27 +98,27 @@ def partner_recorded(subject: Subject) -> Iterator[Problem]:
     for adapter in subject.rendered:
         recorded = adapter.sidecar.nla_release.partner
         if recorded is None:
-            yield Problem(adapter.folder / FILE_NAME, "nla_release.partner is missing")
+            yield Problem(adapter.folder / SIDECAR_FILE, "nla_release.partner is missing")
             continue
         named = adapter.manifest.partner
         in_sidecar = (recorded.repo, tag(recorded.version), recorded.sha256)
         in_manifest = (named.repo, named.tag, named.adapter_sha256)
         if in_sidecar != in_manifest:
             yield Problem(
-                adapter.folder / FILE_NAME,
-                f"partner is {_shown(in_sidecar)}, {MANIFEST_FILE_NAME} says {_shown(in_manifest)}",
+                adapter.folder / SIDECAR_FILE,
+                f"partner is {_shown(in_sidecar)}, {MANIFEST_FILE} says {_shown(in_manifest)}",
             )
         for partner in subject.rendered:
             beside = _release_of(partner) if partner is not adapter else in_manifest
             if beside != in_manifest:
                 yield Problem(
-                    adapter.folder / MANIFEST_FILE_NAME,
+                    adapter.folder / MANIFEST_FILE,
                     f"partner is {_shown(in_manifest)}, beside it lies {_shown(beside)}",
                 )
 
 
 def _release_of(adapter: Adapter) -> tuple[str, str, str]:
-    return adapter.manifest.repo, adapter.manifest.tag, adapter.sha256(ADAPTER_FILE_NAME)
+    return adapter.manifest.repo, adapter.manifest.tag, adapter.sha256(ADAPTER_FILE)
 
 
 def _shown(release: tuple[str, str, str]) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from nla_release.contract.prompt import begins_twice, check_replay, check_suffix, encoder
-from nla_release.contract.sidecar import FILE_NAME
 from nla_release.errors import PairError
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import AVS, SUBJECT, rule
 from nla_release.gate.subject import Subject
 from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
+from nla_release.io.layout import SIDECAR_FILE
 
 
 @rule(
@@ -38,7 +38,7 @@ from nla_release.gate.tokenizer import find_chat, find_tokenizer, unknown_id
 def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
     """The sidecar's ids against each other."""
     path, tokens, injection = (
-        adapter.folder / FILE_NAME,
+        adapter.folder / SIDECAR_FILE,
         adapter.sidecar.tokens,
         adapter.sidecar.injection,
     )
@@ -116,4 +116,4 @@ def prompts_replay(subject: Subject) -> Iterator[Problem | Skip]:
             else:
                 check_replay(sidecar, encode, unknown, chat)
         except PairError as error:
-            yield Problem(adapter.folder / FILE_NAME, error.message)
+            yield Problem(adapter.folder / SIDECAR_FILE, error.message)

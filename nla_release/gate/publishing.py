@@ -6,35 +6,44 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
-from nla_release.adapter.stack import FOLDER_NAME as STACK_FOLDER_NAME
-from nla_release.adapter.training_log import FILE_NAME as TRAINING_LOG_FILE_NAME
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
-from nla_release.cards.compared import FILE_NAME as COMPARISON_FILE_NAME
-from nla_release.cards.snippet import ROUND_TRIP_NAME
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
 from nla_release.errors import ConfigError
 from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES
-from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter, regular_file
+from nla_release.gate.adapter_folder import Adapter, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
-from nla_release.history.addenda import FOLDER_NAME
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, check_version, tag
-from nla_release.release.licences import LICENCE_FILE_NAME, NOTICE_FILE_NAME
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.release.manifest import SIGNATURE_FILE_NAME, UNLISTED, FileRecord, differences
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    ADDENDA_FOLDER,
+    BASE_FILE,
+    CALIBRATION_FILE,
+    CARD_FILE,
+    COMPARISON_FILE,
+    HEAD_FILE,
+    HISTORY_FILE,
+    LICENCE_FILE,
+    MANIFEST_FILE,
+    NOTICE_FILE,
+    ROUND_TRIP_FILE,
+    SIDECAR_FILE,
+    SIGNATURE_FILE,
+    STACK_FOLDER,
+    TRAINING_LOG_FILE,
+)
+from nla_release.release.folder import check_version, tag
+from nla_release.release.manifest import UNLISTED, FileRecord, differences
 from nla_release.release.signature import MAX_BYTES, mismatch
 
 _DEMANDED = (
-    CARD_FILE_NAME,
-    CONFIG_FILE_NAME,
-    ADAPTER_FILE_NAME,
-    FILE_NAME,
-    HISTORY_FILE_NAME,
+    CARD_FILE,
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    SIDECAR_FILE,
+    HISTORY_FILE,
     "RELEASE_CALIBRATION.md",
-    CALIBRATION_FILE_NAME,
-    BASE_FILE_NAME,
+    CALIBRATION_FILE,
+    BASE_FILE,
     *(f"evidence/{name}" for name in NAMES),
 )
 
@@ -43,23 +52,23 @@ _DEMANDED = (
 _ALLOWED = (
     *_DEMANDED,
     *(f"evidence/{name}" for name in OPTIONAL_NAMES),
-    MANIFEST_FILE_NAME,
-    SIGNATURE_FILE_NAME,
-    TRAINING_LOG_FILE_NAME,
-    LICENCE_FILE_NAME,
-    NOTICE_FILE_NAME,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    TRAINING_LOG_FILE,
+    LICENCE_FILE,
+    NOTICE_FILE,
     "USE_POLICY.md",
-    COMPARISON_FILE_NAME,
-    ROUND_TRIP_NAME,
+    COMPARISON_FILE,
+    ROUND_TRIP_FILE,
 )
 _ADDENDUM = re.compile(
-    rf"{FOLDER_NAME}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE_NAME)}"
+    rf"{ADDENDA_FOLDER}/cal\.\d{{1,2}}(?:\.json|/(?:{re.escape(CALIBRATION_FILE)}"
     rf"|evidence/(?:{'|'.join(map(re.escape, (*NAMES, *OPTIONAL_NAMES)))})))",
     re.ASCII,
 )
 # Whether they are the right ones is NLA310's question.
 _STACKED = re.compile(
-    rf"{STACK_FOLDER_NAME}/[1-9]/(?:{'|'.join(map(re.escape, STACKED_FILE_NAMES))})", re.ASCII
+    rf"{STACK_FOLDER}/[1-9]/(?:{'|'.join(map(re.escape, STACKED_FILE_NAMES))})", re.ASCII
 )
 _FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.(?:png|svg|csv)", re.ASCII)
 
@@ -88,7 +97,7 @@ _OF_THE_HUB = re.compile(
 )
 def files_listed(adapter: Adapter) -> Iterator[Problem]:
     """The manifest against the folder, both ways."""
-    path, recorded = adapter.folder / MANIFEST_FILE_NAME, adapter.manifest.files
+    path, recorded = adapter.folder / MANIFEST_FILE, adapter.manifest.files
     names = (file.relative_to(adapter.folder).as_posix() for file in adapter.files)
     found = {
         name: FileRecord(sha256=adapter.sha256(name), size=(adapter.folder / name).stat().st_size)
@@ -97,7 +106,7 @@ def files_listed(adapter: Adapter) -> Iterator[Problem]:
     }
     for sentence in differences(recorded, found):
         yield Problem(path, sentence)
-    demanded = {*_DEMANDED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    demanded = {*_DEMANDED, *([HEAD_FILE] if adapter.role == "ar" else [])}
     for name in sorted(demanded - recorded.keys() - found.keys()):
         yield Problem(path, f"{name} belongs to every release and is missing")
 
@@ -122,7 +131,7 @@ def files_listed(adapter: Adapter) -> Iterator[Problem]:
 def one_release(subject: Subject) -> Iterator[Problem]:
     """Both manifests against themselves, each other and release.yaml."""
     for adapter in subject.rendered:
-        manifest, path = adapter.manifest, adapter.folder / MANIFEST_FILE_NAME
+        manifest, path = adapter.manifest, adapter.folder / MANIFEST_FILE
         base = adapter.sidecar.nla_release.base
         try:
             check_version(manifest.version)
@@ -147,7 +156,7 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
     if len(adapters) < 2:
         return
     av, ar = (adapter.manifest for adapter in adapters)
-    path = adapters[1].folder / MANIFEST_FILE_NAME
+    path = adapters[1].folder / MANIFEST_FILE
     if av.version != ar.version:
         yield Problem(path, f"version is {ar.version!r}, the AV's is {av.version!r}")
     if av.repo == ar.repo:
@@ -178,7 +187,7 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
 )
 def files_allowed(adapter: Adapter) -> Iterator[Problem]:
     """Every name against the list, and against all others in lower case."""
-    allowed = {*_ALLOWED, *([HEAD_FILE_NAME] if adapter.role == "ar" else [])}
+    allowed = {*_ALLOWED, *([HEAD_FILE] if adapter.role == "ar" else [])}
     names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
     figures = {name for name in names if _FIGURE.fullmatch(name)}
     allowed |= {name for name in names if _ADDENDUM.fullmatch(name) or _STACKED.fullmatch(name)}
@@ -216,11 +225,11 @@ def signature_fits(subject: Subject) -> Iterator[Problem]:
     if all(each is None for each in found.values()):
         return
     released = {
-        each.role: regular_file(each.folder / MANIFEST_FILE_NAME, "NLA701").read_bytes()
+        each.role: regular_file(each.folder / MANIFEST_FILE, "NLA701").read_bytes()
         for each in subject.rendered
     }
     for adapter in subject.rendered:
-        path, signature = adapter.folder / SIGNATURE_FILE_NAME, found[adapter.role]
+        path, signature = adapter.folder / SIGNATURE_FILE, found[adapter.role]
         if signature is None:
             yield Problem(path, "is missing, and the other repository is signed")
         elif wrong := mismatch(signature, released):
@@ -231,7 +240,7 @@ def signature_fits(subject: Subject) -> Iterator[Problem]:
 
 def _signature(adapter: Adapter) -> bytes | None:
     """The signature in a repository, or None."""
-    path = adapter.folder / SIGNATURE_FILE_NAME
+    path = adapter.folder / SIGNATURE_FILE
     if not path.is_symlink() and not path.exists():
         return None
     if regular_file(path, "NLA709").stat().st_size > MAX_BYTES:

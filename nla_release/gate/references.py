@@ -2,25 +2,18 @@
 
 from collections.abc import Iterator
 
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.cards.method import known_citations
-from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import Adapter, reading, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text
-from nla_release.release.licences import (
-    LICENCE_FILE_NAME,
-    OTHER,
-    is_known,
-    licence,
-    licence_files,
-    misfits,
-)
+from nla_release.io.layout import BASE_FILE, CARD_FILE, LICENCE_FILE
+from nla_release.release.licences import OTHER, is_known, licence, licence_files, misfits
 from nla_release.text.bibtex import Entry, read_entries, same_words
 
-_CITING = (CARD_FILE_NAME, "RELEASE_CALIBRATION.md")
+_CITING = (CARD_FILE, "RELEASE_CALIBRATION.md")
 
 # Fields that tell one published work from all others.
 _IDENTIFY = ("doi", "eprint", "title", "url")
@@ -56,7 +49,7 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
 )
 def licence_fits(adapter: Adapter) -> Iterator[Problem]:
     """The card's licence against the base's, then against the files that it asks for."""
-    path, card = adapter.folder / CARD_FILE_NAME, adapter.text(CARD_FILE_NAME)
+    path, card = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     report = check_card(card)
     stated = report.metadata.get("license")
     if report.errors or stated is None:
@@ -70,9 +63,9 @@ def licence_fits(adapter: Adapter) -> Iterator[Problem]:
         return
     if stated != OTHER:
         yield Problem(path, f"license is {stated}, whose terms are not known here", "warning")
-    if not _file(adapter, LICENCE_FILE_NAME).strip():
+    if not _file(adapter, LICENCE_FILE).strip():
         message = f"license is {stated}, and this says nothing"
-        yield Problem(adapter.folder / LICENCE_FILE_NAME, message)
+        yield Problem(adapter.folder / LICENCE_FILE, message)
 
 
 @rule(
@@ -107,24 +100,24 @@ def citations_as_published(subject: Subject) -> Iterator[Problem]:
                 for message in _differences(entry):
                     yield Problem(path, message)
             cited = {entry.key for entry in entries}
-            for key in asked if name == CARD_FILE_NAME else ():
+            for key in asked if name == CARD_FILE else ():
                 if key not in cited:
                     yield Problem(path, f"does not cite {key}, which release.yaml names")
 
 
 def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
     """What the licence of the base, when it is known, has against the adapter's."""
-    path, base = adapter.folder / BASE_FILE_NAME, adapter.base_facts.license
+    path, base = adapter.folder / BASE_FILE, adapter.base_facts.license
     if base is None:
         yield Problem(path, "names no licence of the base: nobody can tell what fits", "warning")
     elif not is_known(base):
         yield Problem(path, f"the licence {base} of the base is not known here", "warning")
     elif stated == OTHER and licence(base).restricts:
         message = f"license is other, over a base under {base} ({licence(base).link}): review that"
-        yield Problem(adapter.folder / CARD_FILE_NAME, f"{message} the base's allows it", "warning")
+        yield Problem(adapter.folder / CARD_FILE, f"{message} the base's allows it", "warning")
     else:
         for message in misfits(stated, base, adapter.manifest.repo):
-            yield Problem(adapter.folder / CARD_FILE_NAME, message)
+            yield Problem(adapter.folder / CARD_FILE, message)
 
 
 def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
@@ -135,7 +128,7 @@ def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
     notice = licence(stated).notice
     if notice and " ".join(notice.split()) not in " ".join(card.split()):
         yield Problem(
-            adapter.folder / CARD_FILE_NAME,
+            adapter.folder / CARD_FILE,
             f"does not show the notice that the licence {stated} asks for: {notice}",
         )
 

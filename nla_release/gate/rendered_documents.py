@@ -7,20 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nla_release import __version__
-from nla_release.adapter.training_log import FILE_NAME as LOG_FILE_NAME
-from nla_release.adapter.weights import CONFIG_FILE_NAME
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import marker_lines
-from nla_release.cards.snippet import ROUND_TRIP_NAME, round_trip
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.gate.adapter_folder import (
-    CALIBRATION_PAGE_NAME,
-    CARD_FILE_NAME,
-    Adapter,
-    older_format,
-    regular_file,
-)
+from nla_release.cards.snippet import round_trip
+from nla_release.gate.adapter_folder import Adapter, older_format, regular_file
 from nla_release.gate.authored import MAX_PROSE, compared, rendering, restating
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
@@ -28,8 +18,19 @@ from nla_release.gate.subject import Rendering, Subject
 from nla_release.history.log import begins_with, changed_above, entries
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import sha256_bytes, sha256_file
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    BASE_FILE,
+    CALIBRATION_FILE,
+    CALIBRATION_PAGE_FILE,
+    CARD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    ROUND_TRIP_FILE,
+    SIDECAR_FILE,
+    TRAINING_LOG_FILE,
+)
+from nla_release.release.folder import ROLES
 from nla_release.release.manifest import Stated
 from nla_release.text.markdown import unseen
 from nla_release.text.visible import Block, view
@@ -84,7 +85,7 @@ _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)"""
 )
 def nothing_hidden(adapter: Adapter) -> Iterator[Problem]:
     """Both documents, taken apart by a Markdown parser."""
-    for name in (CARD_FILE_NAME, CALIBRATION_PAGE_NAME):
+    for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path, text = adapter.folder / name, adapter.text(name)
         if len(text) > MAX_PROSE:
             raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
@@ -147,7 +148,7 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
 
 def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
     """What an earlier version published is a warning; what this one measured cannot be older."""
-    path = adapter.folder / CALIBRATION_FILE_NAME
+    path = adapter.folder / CALIBRATION_FILE
     known = [each for each in subject.measurements if each.calibration_path == path]
     if any(each.evidence.run.run_id for each in known):
         return Problem(
@@ -161,7 +162,7 @@ def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
 def _against_files(
     adapter: Adapter, subject: Subject, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
-    stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE_NAME
+    stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE
     if stated is None:
         yield Problem(path, "has no `stated`, so nothing can be rendered again: run render again")
         return
@@ -185,7 +186,7 @@ def _differences(
     yield from _notes(adapter, sources)
     for name, expected in again.documents.items():
         yield from _not_as_rendered(adapter.folder / name, expected, adapter.text(name))
-        if name == CARD_FILE_NAME:
+        if name == CARD_FILE:
             yield from _metadata(adapter, expected)
     yield from _not_as_logged(adapter, sources, again.own_entry)
     yield from _facts_of_the_pair(adapter, sources)
@@ -197,7 +198,7 @@ def _notes(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
     from nla_release.cards.documents import quotable
     from nla_release.text.sandbox import render_note
 
-    stated, path = sources.stated, adapter.folder / MANIFEST_FILE_NAME
+    stated, path = sources.stated, adapter.folder / MANIFEST_FILE
     context = quotable(sources.inputs, sources.version)
     for name, source in (stated.sources or {}).items():
         if render_note(Path(f"{name}.md"), context, source) != stated.notes.get(name):
@@ -223,8 +224,8 @@ def _not_as_logged(
     adapter: Adapter, sources: "Sources", expected: str
 ) -> Iterator[Problem | Unverified]:
     """Where HISTORY.md lacks its first lines or the entry of this version; the rest is people's."""
-    path, own = adapter.folder / HISTORY_FILE_NAME, adapter.manifest.tag
-    history = adapter.text(HISTORY_FILE_NAME).replace("\r\n", "\n")
+    path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
+    history = adapter.text(HISTORY_FILE).replace("\r\n", "\n")
     found = entries(history)
     # The title may have changed since the log was begun.
     begun_now = next(iter(found), own) == own and not sources.addenda
@@ -263,7 +264,7 @@ def _short(text: str) -> str:
 
 def _metadata(adapter: Adapter, expected: str) -> Iterator[Problem]:
     """The keys that NLA501, NLA502 and NLA506 say nothing of; others may be added."""
-    path, found = adapter.folder / CARD_FILE_NAME, check_card(adapter.text(CARD_FILE_NAME))
+    path, found = adapter.folder / CARD_FILE, check_card(adapter.text(CARD_FILE))
     if found.errors or not found.metadata:
         return  # NLA501 refuses it
     for name, value in check_card(expected).metadata.items():
@@ -289,7 +290,7 @@ def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem
     from nla_release.cards.documents import facts_by_role, pair_facts
 
     stated, adapters = sources.stated, sources.inputs.adapters
-    path = adapter.folder / MANIFEST_FILE_NAME
+    path = adapter.folder / MANIFEST_FILE
     for name, each in facts_by_role(sources.inputs).items():
         for role, facts in each.items():
             if stated.pair[name].get(role) != facts:
@@ -300,17 +301,17 @@ def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem
         sidecars = {role: adapters[role].sidecar for role in ROLES}
         repos = {role: sources.inputs.release.repo_id(role, sources.version) for role in ROLES}
         example = round_trip(sidecars, sources.inputs.evidence, repos, adapter.manifest.tag)
-        if adapter.text(ROUND_TRIP_NAME) != example:
-            yield Problem(adapter.folder / ROUND_TRIP_NAME, "is not what both sidecars give")
-    files = {name: adapter.folder / name for name in (BASE_FILE_NAME, ROUND_TRIP_NAME)}
+        if adapter.text(ROUND_TRIP_FILE) != example:
+            yield Problem(adapter.folder / ROUND_TRIP_FILE, "is not what both sidecars give")
+    files = {name: adapter.folder / name for name in (BASE_FILE, ROUND_TRIP_FILE)}
     for role, each in adapters.items():
-        logs = [LOG_FILE_NAME] if each.log else []
-        for name in (SIDECAR_FILE_NAME, CONFIG_FILE_NAME, *logs):
+        logs = [TRAINING_LOG_FILE] if each.log else []
+        for name in (SIDECAR_FILE, ADAPTER_CONFIG_FILE, *logs):
             files[f"{role}/{name}"] = each.folder / name
     for name, file in files.items():
         digest, listed_as = sha256_file(file), stated.files.get(name, "nothing")
         if digest != listed_as:
-            message = f"has sha256 {digest[:12]}, {CALIBRATION_PAGE_NAME} lists {listed_as[:12]}"
+            message = f"has sha256 {digest[:12]}, {CALIBRATION_PAGE_FILE} lists {listed_as[:12]}"
             yield Problem(file, message)
 
 
@@ -394,7 +395,7 @@ def _people(adapter: Adapter, stated: Stated) -> Iterator[Unverified]:
     checked = {"base_model", "base_revision", "gates", "repo"}
     chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)
     yield Unverified(
-        f"{adapter.folder / MANIFEST_FILE_NAME}: choices of release.yaml: {', '.join(chosen)}"
+        f"{adapter.folder / MANIFEST_FILE}: choices of release.yaml: {', '.join(chosen)}"
     )
     if stated.notes:
         yield Unverified(f"{adapter.folder}: notes: {', '.join(sorted(stated.notes))}")

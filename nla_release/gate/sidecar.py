@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from nla_release.adapter.weights import CONFIG_FILE_NAME
 from nla_release.contract.prompt import literal_escapes
-from nla_release.contract.sidecar import FILE_NAME
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, SIDECAR_FILE
 
 # The band that SolshineCode/nla-gemma-4-e2b adopted after its retraction (HISTORY.md).
 SCALE_BAND = (0.5, 3.0)
@@ -38,7 +37,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 )
 def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
     """Reading the sidecar, down to what evidence records of it, finds everything."""
-    adapter.digest(FILE_NAME)
+    adapter.digest(SIDECAR_FILE)
     return ()
 
 
@@ -70,7 +69,7 @@ def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
 )
 def scale_fits(on_base: OnBase) -> Iterator[Problem]:
     """The ratios to two norms, and the equality of two recorded scales."""
-    path, sidecar = on_base.adapter.folder / FILE_NAME, on_base.adapter.sidecar
+    path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts
     embedding = norms.embedding_mean if isinstance(facts, Skip) else facts.embedding.norm_mean
     shown = on_base.activation_norms
@@ -112,14 +111,14 @@ def scale_fits(on_base: OnBase) -> Iterator[Problem]:
 )
 def base_pinned(adapter: Adapter) -> Iterator[Problem]:
     """The sidecar's base, and PEFT's."""
-    path, base = adapter.folder / FILE_NAME, adapter.sidecar.nla_release.base
+    path, base = adapter.folder / SIDECAR_FILE, adapter.sidecar.nla_release.base
     if not _HUB_ID.fullmatch(base.id):
         yield Problem(path, f"base id {base.id!r} is not a Hub id (namespace/name)")
     if base.revision is None or not _COMMIT.fullmatch(base.revision):
         yield Problem(
             path, f"base revision {base.revision!r} is not the full hash of a commit (40 digits)"
         )
-    path, config = adapter.folder / CONFIG_FILE_NAME, adapter.config
+    path, config = adapter.folder / ADAPTER_CONFIG_FILE, adapter.config
     if config.base_model_name_or_path != base.id:
         yield Problem(
             path,
@@ -158,6 +157,6 @@ def prompt_without_escapes(adapter: Adapter) -> Iterator[Problem]:
     template = getattr(adapter.sidecar.prompt_templates, adapter.role)
     if found := literal_escapes(template):
         yield Problem(
-            adapter.folder / FILE_NAME,
+            adapter.folder / SIDECAR_FILE,
             f"prompt_templates.{adapter.role} holds {found[0]} as {len(found[0])} characters",
         )

@@ -6,8 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.base_model.facts import FILE_NAME as BASE_FILE_NAME
 from nla_release.base_model.facts import BaseFacts, read_base_facts
 from nla_release.base_model.measure import measure_base
 from nla_release.base_model.source import INDEX, WEIGHTS
@@ -15,26 +13,28 @@ from nla_release.calibration.calibrate import Format, calibrate, format_of
 from nla_release.calibration.evidence_folder import has_evidence, read_evidence
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import CURRENT, Calibration
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, read_sidecar
+from nla_release.contract.sidecar import Role, read_sidecar
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.evidence.parts import NAMES, Evidence
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import read_runs
-from nla_release.gate.adapter_folder import (
-    CARD_FILE_NAME,
-    Adapter,
-    read_calibration,
-    reading,
-    regular_file,
-)
+from nla_release.gate.adapter_folder import Adapter, read_calibration, reading, regular_file
 from nla_release.gate.findings import UnreadableError, read_once
 from nla_release.history.log import Entry
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    BASE_FILE,
+    CALIBRATION_FILE,
+    CARD_FILE,
+    HEAD_FILE,
+    MANIFEST_FILE,
+    RELEASE_FILE,
+    RUNS_FILE,
+    SIDECAR_FILE,
+)
 from nla_release.release.config import Gates
-from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, read_release
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.release.manifest import Manifest, read_id
 from nla_release.release.signature import Publisher
 
@@ -80,7 +80,7 @@ class Tagged:
     @property
     def adapter_sha256(self) -> str | None:
         """What the Hub says of the weights' bytes."""
-        weights = self.state.files.get(ADAPTER_FILE_NAME)
+        weights = self.state.files.get(ADAPTER_FILE)
         return weights.sha256 if weights else None
 
 
@@ -99,8 +99,8 @@ class Published:
     publisher: Publisher | None = None
 
 
-_MARKS_AN_ADAPTER = (SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME, MANIFEST_FILE_NAME)
-_MARKS_A_REPOSITORY = (MANIFEST_FILE_NAME, CARD_FILE_NAME, CALIBRATION_FILE_NAME)
+_MARKS_AN_ADAPTER = (SIDECAR_FILE, ADAPTER_FILE, ADAPTER_CONFIG_FILE, MANIFEST_FILE)
+_MARKS_A_REPOSITORY = (MANIFEST_FILE, CARD_FILE, CALIBRATION_FILE)
 
 
 # A folder of evidence, and what measuring some of its rows again found.
@@ -146,14 +146,14 @@ class Measurement:
     @property
     def calibration_path(self) -> Path:
         """Where the numbers lie."""
-        return self.folder / CALIBRATION_FILE_NAME
+        return self.folder / CALIBRATION_FILE
 
     @read_once
     def evidence(self) -> Evidence:
         """The evidence, found whole."""
         for name in NAMES:
             regular_file(self.evidence_folder / name, "NLA601")
-        with reading(self.evidence_folder / RUNS_NAME, "NLA621"):
+        with reading(self.evidence_folder / RUNS_FILE, "NLA621"):
             read_runs(self.evidence_folder)
         with reading(self.evidence_folder, "NLA601"):
             return read_evidence(self.evidence_folder)
@@ -260,7 +260,7 @@ class Subject:
         Raises:
             UnreadableError: base.json is damaged, or the local base is.
         """
-        path = self.folder / BASE_FILE_NAME
+        path = self.folder / BASE_FILE
         if path.exists():
             regular_file(path, "NLA106")
             with reading(path, "NLA106"):
@@ -293,7 +293,7 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
         ConfigError: the release.yaml is wrong.
         NothingCheckedError: the folder holds nothing that a rule could look at.
     """
-    if (folder / RELEASE_FILE_NAME).exists():
+    if (folder / RELEASE_FILE).exists():
         release = read_release(folder)
         trained = tuple(Adapter(role, release.adapter(role), rendered=False) for role in ROLES)
         repositories = tuple(Adapter(role, release.dist / role, rendered=True) for role in ROLES)
@@ -308,8 +308,8 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
     if not adapters:
         raise NothingCheckedError(
             f"{folder} holds nothing to check",
-            hint=f"give a folder with {RELEASE_FILE_NAME}, a rendered dist/ with av/ and ar/, or"
-            f" one adapter's folder with {SIDECAR_FILE_NAME}",
+            hint=f"give a folder with {RELEASE_FILE}, a rendered dist/ with av/ and ar/, or"
+            f" one adapter's folder with {SIDECAR_FILE}",
         )
     if any(adapter.rendered for adapter in adapters):
         return Subject(folder, None, (), adapters, tokenizer)
@@ -332,8 +332,8 @@ def _looks_rendered(folder: Path) -> bool:
 def _role(folder: Path) -> Role:
     """The role a lone adapter's sidecar gives; without one, only an AR has a head."""
     try:
-        regular_file(folder / SIDECAR_FILE_NAME, "NLA101")
-        with reading(folder / SIDECAR_FILE_NAME, "NLA101"):
+        regular_file(folder / SIDECAR_FILE, "NLA101")
+        with reading(folder / SIDECAR_FILE, "NLA101"):
             return read_sidecar(folder).role
     except UnreadableError:
-        return "ar" if (folder / HEAD_FILE_NAME).exists() else "av"
+        return "ar" if (folder / HEAD_FILE).exists() else "av"

@@ -12,8 +12,7 @@ from nla_release.errors import EnvironmentProblem
 from nla_release.gate.adapter_folder import reading
 from nla_release.gate.findings import Skip
 from nla_release.gate.subject import Subject
-
-FILE_NAME = "tokenizer.json"
+from nla_release.io.layout import TOKENIZER_FILE
 
 _GIVE_ONE = "give one with --tokenizer"
 # The largest known has 35 MB.
@@ -29,9 +28,11 @@ def find_tokenizer(subject: Subject) -> Any | Skip:
     """
     if subject.tokenizer is not None:
         return load_tokenizer(subject.tokenizer)
-    path = _find(subject, FILE_NAME)
+    path = _find(subject, TOKENIZER_FILE)
     if path is None:
-        return Skip(f"{_base(subject).id} has no {FILE_NAME} at its pinned commit; {_GIVE_ONE}")
+        return Skip(
+            f"{_base(subject).id} has no {TOKENIZER_FILE} at its pinned commit; {_GIVE_ONE}"
+        )
     if isinstance(path, Skip):
         return path
     with reading(path, "NLA202"):
@@ -56,7 +57,7 @@ def find_chat(subject: Subject) -> Chat | Skip:
                     return found
     return Skip(
         f"the AV's prompt goes through a chat template, and no {chat.TEMPLATE_FILE_NAME} and no"
-        f" chat_template in a {chat.CONFIG_FILE_NAME} lies beside the base's {FILE_NAME}"
+        f" chat_template in a {chat.CONFIG_FILE_NAME} lies beside the base's {TOKENIZER_FILE}"
     )
 
 
@@ -85,7 +86,7 @@ def _base(subject: Subject) -> Base:
 
 def _beside(subject: Subject) -> Path | None:
     base = subject.release.base_path if subject.release else None
-    return base if base and (base / FILE_NAME).is_file() else None
+    return base if base and (base / TOKENIZER_FILE).is_file() else None
 
 
 def _passed_over(subject: Subject) -> str:
@@ -93,7 +94,7 @@ def _passed_over(subject: Subject) -> str:
     base = subject.release.base_path if subject.release else None
     if base is None:
         return ""
-    why = f"holds no {FILE_NAME}" if base.is_dir() else "is not a folder"
+    why = f"holds no {TOKENIZER_FILE}" if base.is_dir() else "is not a folder"
     return f"base_path {base} {why}, and "
 
 

@@ -20,7 +20,8 @@ from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import RENDERINGS, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.log import entries
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, tag
+from nla_release.io.layout import CALIBRATION_FILE, HISTORY_FILE
+from nla_release.release.folder import tag
 from nla_release.text.literals import LiteralNumber, literals
 from nla_release.text.sentences import Sentence, sentences
 
@@ -85,7 +86,7 @@ def _typed(text: Authored, adapter: Adapter) -> Iterator[Problem]:
     if text.kind == "note" and text.source is not None:
         yield from _typed_into_note(text, text.source, adapter)
         return
-    others = set(entries(adapter.text(HISTORY_FILE_NAME))) - {adapter.manifest.tag}
+    others = set(entries(adapter.text(HISTORY_FILE))) - {adapter.manifest.tag}
     about = text.entry.record.about if text.entry and text.entry.record else None
     if about and tag(about) in others:
         return
@@ -105,9 +106,9 @@ def _typed_into_note(text: Authored, source: str, adapter: Adapter) -> Iterator[
     except ConfigError:
         return  # NLA514 reports that it cannot be rendered
     for line, shown in constants:
-        message = f"{shown} is typed inside {{{{ }}}}: quote a number of {CALIBRATION_FILE_NAME}"
+        message = f"{shown} is typed inside {{{{ }}}}: quote a number of {CALIBRATION_FILE}"
         yield Problem(text.at(line), message)
-    others = set(entries(adapter.text(HISTORY_FILE_NAME))) - {adapter.manifest.tag}
+    others = set(entries(adapter.text(HISTORY_FILE))) - {adapter.manifest.tag}
     for sentence, literal in _unsourced(words, adapter, others):
         yield _problem(text, sentence, literal, adapter)
     for sentence in sentences(words):
@@ -186,7 +187,7 @@ def _problem(
         wrong = f"is typed: write {instead} in a note, or link to its source here"
     else:
         wrong = (
-            f"is no number that {CALIBRATION_FILE_NAME} has, to {_DECIMALS} decimals, under a name"
+            f"is no number that {CALIBRATION_FILE} has, to {_DECIMALS} decimals, under a name"
             " in this sentence: correct it, write it as code, or link to its source"
         )
     return Problem(text.at(sentence.line_of(literal.start)), f"{literal.shown} {wrong}")

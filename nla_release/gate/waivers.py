@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 
 from nla_release.cards.blocks import loosened_section, waivers_section
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter_folder import CARD_FILE_NAME, Adapter
+from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import RELEASES, Outcome, Rule, rule
+from nla_release.io.layout import CARD_FILE, RELEASE_FILE
 from nla_release.release.config import Waiver
-from nla_release.release.folder import FILE_NAME, Release
+from nla_release.release.folder import Release
 
 LONGEST = timedelta(days=366)
 
@@ -46,7 +47,7 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
     def check(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
         """Each waiver against the rules there are, the day, and the cards."""
         release, repositories = target
-        path, known = release.folder / FILE_NAME, {each.code: each for each in rules()}
+        path, known = release.folder / RELEASE_FILE, {each.code: each for each in rules()}
         for waiver in release.config.waivers:
             waived = known.get(waiver.code)
             if waived is None:
@@ -62,9 +63,9 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
                 )
         section = waivers_section(release.config.waivers)
         for adapter in repositories if section else ():
-            if section not in adapter.text(CARD_FILE_NAME):
+            if section not in adapter.text(CARD_FILE):
                 yield Problem(
-                    adapter.folder / CARD_FILE_NAME,
+                    adapter.folder / CARD_FILE,
                     "does not show the waivers of release.yaml: run nla-release render again",
                 )
 
@@ -130,13 +131,13 @@ def gates_told(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]
     release, repositories = target
     for name, (value, usual) in release.config.gates.loosened.items():
         yield Problem(
-            release.folder / FILE_NAME, f"gates.{name} is {value:g}, and {usual:g} by default"
+            release.folder / RELEASE_FILE, f"gates.{name} is {value:g}, and {usual:g} by default"
         )
     section = loosened_section(release.config.gates)
     for adapter in repositories if section else ():
-        if section not in adapter.text(CARD_FILE_NAME):
+        if section not in adapter.text(CARD_FILE):
             yield Problem(
-                adapter.folder / CARD_FILE_NAME,
+                adapter.folder / CARD_FILE,
                 "does not show the loosened gates of release.yaml: run nla-release render again",
                 severity="error",
             )

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath, PureWindowsPath
 
 from nla_release.adapter.lora import never_saved
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, ZeroBands
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME
+from nla_release.adapter.weights import ZeroBands
 from nla_release.gate.adapter_folder import REPORTED_BY, Adapter, reading
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
@@ -72,7 +72,7 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
     for entry in adapter.sidecar.nla_release.adapters:
         if leaves(entry.path):
             yield Problem(
-                adapter.folder / FILE_NAME, f"adapter path {entry.path!r} leaves the folder"
+                adapter.folder / SIDECAR_FILE, f"adapter path {entry.path!r} leaves the folder"
             )
 
 
@@ -104,10 +104,10 @@ def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
 def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
     """Keys and shapes of the file, and the three places that state rank and alpha."""
     adapter = on_base.adapter
-    config, path = adapter.config, adapter.folder / CONFIG_FILE_NAME
+    config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if strays := [module for module in adapter.modules if module.rank != config.r]:
         yield Problem(
-            adapter.folder / ADAPTER_FILE_NAME,
+            adapter.folder / ADAPTER_FILE,
             f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
             f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
         )
@@ -121,7 +121,7 @@ def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
     # With the base's facts, NLA307 compares with what the base has of that name.
     if (lacking := never_saved(adapter.tensors, config.saved)) and isinstance(on_base.tree, Skip):
         yield Problem(
-            adapter.folder / ADAPTER_FILE_NAME,
+            adapter.folder / ADAPTER_FILE,
             f"holds no tensor of {listed(lacking)}, which modules_to_save names",
         )
 
@@ -144,9 +144,9 @@ def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
 )
 def weights_finite(adapter: Adapter) -> Iterator[Problem]:
     """All values of all tensors."""
-    yield from _damaged(adapter.folder / ADAPTER_FILE_NAME, adapter.largest)
+    yield from _damaged(adapter.folder / ADAPTER_FILE, adapter.largest)
     if adapter.role == "ar":
-        yield from _damaged(adapter.folder / HEAD_FILE_NAME, adapter.largest_of_head)
+        yield from _damaged(adapter.folder / HEAD_FILE, adapter.largest_of_head)
 
 
 @rule(
@@ -171,7 +171,7 @@ def weights_finite(adapter: Adapter) -> Iterator[Problem]:
 )
 def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
     """Factors of nothing but zeros, either of which makes the product zero."""
-    modules, path = adapter.modules, adapter.folder / ADAPTER_FILE_NAME
+    modules, path = adapter.modules, adapter.folder / ADAPTER_FILE
     idle = [
         module.name
         for module in modules
@@ -216,7 +216,7 @@ def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
 )
 def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
     """The same band of a factor in all modules, then the head."""
-    path = adapter.folder / ADAPTER_FILE_NAME
+    path = adapter.folder / ADAPTER_FILE
     modules = [_factors(adapter, module.name) for module in adapter.modules]
     trained = [
         factors for factors in modules if not any(all(each.rows) for each in factors.values())
@@ -230,7 +230,7 @@ def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
                 flags = getattr(bands, axis)
                 if any(flags) and not all(flags):
                     yield Problem(
-                        adapter.folder / HEAD_FILE_NAME,
+                        adapter.folder / HEAD_FILE,
                         f"the {axis} {_where(flags)} of {name} are zero",
                     )
 
@@ -295,7 +295,7 @@ def _where(flags: Sequence[bool]) -> str:
 def head_declared(adapter: Adapter) -> Iterator[Problem]:
     """The head file's header, and whether its weight says anything."""
     path, declared, width = (
-        adapter.folder / HEAD_FILE_NAME,
+        adapter.folder / HEAD_FILE,
         adapter.sidecar.head,
         adapter.sidecar.d_model,
     )

@@ -25,7 +25,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 import nla_release
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import (
     CONTROL_NAMES,
@@ -33,26 +32,32 @@ from nla_release.calibration.report import (
     CurrentCalibration,
     EvidenceHashes,
 )
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME
 from nla_release.errors import InputError
 from nla_release.evidence.controls import CONTROLS
-from nla_release.evidence.parts import ROWS_NAME, RUN_NAME, VECTORS_NAME
 from nla_release.evidence.records import Run, Sha256
 from nla_release.evidence.settings import differing, run_settings
 from nla_release.history.log import Entry, Line, NormalVersion, Record
 from nla_release.io.files import dump_json, read_json, sha256_file
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    CALIBRATION_FILE,
+    HEAD_FILE,
+    HISTORY_FILE,
+    ROWS_FILE,
+    RUN_FILE,
+    SIDECAR_FILE,
+    VECTORS_FILE,
+)
 from nla_release.io.schema import Strict, parse
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, tag
+from nla_release.release.folder import tag
 from nla_release.release.manifest import Manifest
 from nla_release.text.markdown import inline
 from nla_release.text.numbers import interval, number, signed
 from nla_release.text.sandbox import render_template
 
-FOLDER_NAME = "addenda"
-
 # The files of a repository that an addendum leaves as they are.
-UNCHANGED = (ADAPTER_FILE_NAME, CONFIG_FILE_NAME, HEAD_FILE_NAME, SIDECAR_FILE_NAME)
+UNCHANGED = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, HEAD_FILE, SIDECAR_FILE)
 
 # No version is measured again as often; whoever reads a stranger's must come to an end.
 MAX_ADDENDA = 99
@@ -233,9 +238,9 @@ def contradictions(log: Sequence[Entry], version: str, addenda: Sequence[Addendu
         if record.version != version or not _ENTRY_ID.fullmatch(record.id):
             continue
         if (addendum := found.get(record.id)) is None:
-            sentences.append(f"the addendum {record.id} of {HISTORY_FILE_NAME} is lost")
+            sentences.append(f"the addendum {record.id} of {HISTORY_FILE} is lost")
         elif addendum.sha256 != record.source:
-            sentences.append(f"{addendum.record.name}.json is not as {HISTORY_FILE_NAME} tells")
+            sentences.append(f"{addendum.record.name}.json is not as {HISTORY_FILE} tells")
     return sentences
 
 
@@ -271,10 +276,10 @@ def _read_record(folder: Path, number: int) -> AddendumRecord:
         raise InputError(f"{path} says number {record.number}")
     superseded, evidence = record.supersedes, former / "evidence"
     for file, recorded in (
-        (former / CALIBRATION_FILE_NAME, superseded.calibration_sha256),
-        (evidence / ROWS_NAME, superseded.evidence.rows_sha256),
-        (evidence / VECTORS_NAME, superseded.evidence.vectors_sha256),
-        (evidence / RUN_NAME, superseded.evidence.run_sha256),
+        (former / CALIBRATION_FILE, superseded.calibration_sha256),
+        (evidence / ROWS_FILE, superseded.evidence.rows_sha256),
+        (evidence / VECTORS_FILE, superseded.evidence.vectors_sha256),
+        (evidence / RUN_FILE, superseded.evidence.run_sha256),
     ):
         if sha256_file(file) != recorded:
             raise InputError(f"{file} is not what {path.name} superseded")
@@ -282,9 +287,9 @@ def _read_record(folder: Path, number: int) -> AddendumRecord:
 
 
 def _read_measurement(folder: Path) -> Measurement:
-    path = folder / "evidence" / RUN_NAME
+    path = folder / "evidence" / RUN_FILE
     return Measurement(
-        Calibration.read(folder / CALIBRATION_FILE_NAME), parse(Run, read_json(path), path)
+        Calibration.read(folder / CALIBRATION_FILE), parse(Run, read_json(path), path)
     )
 
 

@@ -10,15 +10,12 @@ from typing import Any
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import check_replaceable, read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration, EvidenceHashes
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
-from nla_release.evidence.parts import RUN_NAME, evidence_files
+from nla_release.evidence.parts import evidence_files
 from nla_release.evidence.records import Run
-from nla_release.evidence.runs import NAME as RUNS_NAME
 from nla_release.evidence.runs import Ended, RunLog, disagreement, read_runs
 from nla_release.history.addenda import (
-    FOLDER_NAME,
     MAX_ADDENDA,
     Addendum,
     AddendumRecord,
@@ -28,9 +25,16 @@ from nla_release.history.addenda import (
 )
 from nla_release.history.log import RESTORE, entries, read_history, read_log
 from nla_release.io.files import replacing_folder, sha256_file, write_atomic
+from nla_release.io.layout import (
+    ADDENDA_FOLDER,
+    CALIBRATION_FILE,
+    MANIFEST_FILE,
+    RUN_FILE,
+    RUNS_FILE,
+    SIDECAR_FILE,
+)
 from nla_release.io.schema import parse
-from nla_release.release.folder import CALIBRATION_FILE_NAME, ROLES, Release, tag
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import Manifest, differences, read_manifest, record_files
 
 
@@ -112,7 +116,7 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
             "text": text,
             "supersedes": {
                 "measured": published.run.finished_at[:10],
-                "calibration_sha256": sha256_file(published.measured / CALIBRATION_FILE_NAME),
+                "calibration_sha256": sha256_file(published.measured / CALIBRATION_FILE),
                 "evidence": published.calibration.evidence,
             },
             "evidence": calibration.evidence,
@@ -148,8 +152,8 @@ def restore_evidence(release: Release) -> str:
         for name in evidence_files(published.folder / "evidence"):
             shutil.copyfile(published.folder / "evidence" / name, folder / name)
         if log:
-            write_atomic(folder / RUNS_NAME, log.dump())
-    text = (published.folder / CALIBRATION_FILE_NAME).read_bytes()
+            write_atomic(folder / RUNS_FILE, log.dump())
+    text = (published.folder / CALIBRATION_FILE).read_bytes()
     write_atomic(release.calibration, text)
     return published.tag
 
@@ -180,8 +184,8 @@ def replaced_version(release: Release) -> str | None:
     """
     try:
         manifest = read_manifest(release.dist / ROLES[0])
-        known = Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE_NAME).evidence
-        now = sha256_file(release.evidence / RUN_NAME)
+        known = Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE).evidence
+        now = sha256_file(release.evidence / RUN_FILE)
         told = entries(read_history(release.history) or "")
     except InputError:
         return None
@@ -190,7 +194,7 @@ def replaced_version(release: Release) -> str | None:
 
 def _published(release: Release, *, hint: str) -> _Published:
     folders = {role: release.dist / role for role in ROLES}
-    if not all((folder / MANIFEST_FILE_NAME).is_file() for folder in folders.values()):
+    if not all((folder / MANIFEST_FILE).is_file() for folder in folders.values()):
         raise ConfigError(f"{release.dist} holds no version with both repositories", hint=hint)
     manifests = {role: read_manifest(folder) for role, folder in folders.items()}
     for role, folder in folders.items():
@@ -208,8 +212,8 @@ def _published(release: Release, *, hint: str) -> _Published:
         folder,
         manifests,
         read_evidence(folder / "evidence").run,
-        Calibration.read(folder / CALIBRATION_FILE_NAME),
-        read_addenda(folder / FOLDER_NAME, folder),
+        Calibration.read(folder / CALIBRATION_FILE),
+        read_addenda(folder / ADDENDA_FOLDER, folder),
     )
 
 
@@ -223,7 +227,7 @@ def _before(release: Release, published: _Published, evidence: EvidenceHashes) -
         return published
     return replace(
         published,
-        measured=published.folder / FOLDER_NAME / last.record.former_name,
+        measured=published.folder / ADDENDA_FOLDER / last.record.former_name,
         run=last.former.run,
         calibration=last.former.calibration,
         addenda=earlier,
@@ -235,11 +239,11 @@ def _check_same_weights(release: Release, published: _Published, run: Run) -> No
     found = {
         name: digest
         for name, digest in unchanged_files(*published.manifests.values()).items()
-        if not name.endswith(SIDECAR_FILE_NAME)
+        if not name.endswith(SIDECAR_FILE)
     }
     for role in ROLES:
         sidecar = read_sidecar(release.dist / role, role)
-        found[f"{role}/{SIDECAR_FILE_NAME}"] = contract_digest(sidecar)
+        found[f"{role}/{SIDECAR_FILE}"] = contract_digest(sidecar)
     names = sorted(found.keys() | run.files.keys())
     different = [name for name in names if found.get(name) != run.files.get(name)]
     for setting, before, now in (
@@ -307,12 +311,12 @@ def _check_day(published: _Published, record: AddendumRecord, run: Run) -> None:
 
 def _keep(published: _Published, folder: Path) -> None:
     """The addenda so far, and what the version has now."""
-    kept = published.folder / FOLDER_NAME
+    kept = published.folder / ADDENDA_FOLDER
     for each in (addendum.record for addendum in published.addenda):
         shutil.copyfile(kept / f"{each.name}.json", folder / f"{each.name}.json")
         shutil.copytree(kept / each.former_name, folder / each.former_name)
     former = folder / published.name
     (former / "evidence").mkdir(parents=True)
     files = evidence_files(published.measured / "evidence")
-    for name in (CALIBRATION_FILE_NAME, *(f"evidence/{name}" for name in files)):
+    for name in (CALIBRATION_FILE, *(f"evidence/{name}" for name in files)):
         shutil.copyfile(published.measured / name, former / name)

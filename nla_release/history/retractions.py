@@ -15,8 +15,8 @@ from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.history.fragments import read_fragments
 from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
-from nla_release.release.folder import CALIBRATION_FILE_NAME, HISTORY_FILE_NAME, ROLES, Release, tag
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
+from nla_release.io.layout import CALIBRATION_FILE, HISTORY_FILE, MANIFEST_FILE
+from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import Manifest, read_manifest
 from nla_release.text.literals import literals
 from nla_release.text.sandbox import render_template
@@ -120,7 +120,7 @@ def check_version_known(release: Release, version: str) -> None:
     known = [*entries(read_history(release.history) or ""), *([rendered.tag] if rendered else [])]
     if tag(version) not in known:
         raise ConfigError(
-            f"{HISTORY_FILE_NAME} has no {tag(version)}",
+            f"{HISTORY_FILE} has no {tag(version)}",
             hint=f"there is {', '.join(dict.fromkeys(known))}"
             if known
             else "nothing was rendered yet: run `nla-release render --version"
@@ -144,7 +144,7 @@ def retractable(release: Release, superseded: Superseded) -> Retractable:
     check_version_known(release, version)
     rendered = _rendered(release)
     calibration = (
-        Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE_NAME)
+        Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE)
         if rendered and rendered.version == version
         else None
     )
@@ -168,7 +168,7 @@ def retractable(release: Release, superseded: Superseded) -> Retractable:
 def _rendered(release: Release) -> Manifest | None:
     """Of the version that dist/ holds, when it holds one."""
     folder = release.dist / ROLES[0]
-    return read_manifest(folder) if (folder / MANIFEST_FILE_NAME).exists() else None
+    return read_manifest(folder) if (folder / MANIFEST_FILE).exists() else None
 
 
 def _check_name(metric: str, leaves: Mapping[str, Any]) -> None:
@@ -188,7 +188,7 @@ def _found(superseded: Superseded, leaves: Mapping[str, Any]) -> float:
     if metric not in leaves:
         near = difflib.get_close_matches(metric, leaves)
         raise ConfigError(
-            f"{CALIBRATION_FILE_NAME} of {tag(superseded.version)} has no {metric}",
+            f"{CALIBRATION_FILE} of {tag(superseded.version)} has no {metric}",
             hint=f"did you mean {' or '.join(near)}?" if near else None,
         )
     found = leaves[metric]

@@ -20,8 +20,8 @@ from nla_release.hub_client.remote_state import (
     compare,
 )
 from nla_release.io.files import read_text
-from nla_release.release.folder import HISTORY_FILE_NAME
-from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, title
+from nla_release.io.layout import HISTORY_FILE, MANIFEST_FILE, SIGNATURE_FILE
+from nla_release.release.manifest import Manifest, title
 
 IGNORE_FILE = ".gitignore"
 ATTRIBUTES_FILE = ".gitattributes"
@@ -80,7 +80,7 @@ def nothing_to_add_to(
 
 def lower_version(folder: Path, manifest: Manifest, tags: dict[str, str]) -> Iterator[Blocker]:
     """The version must not be lower than those in the repository's tags and in HISTORY.md."""
-    log = read_log(read_text(folder / HISTORY_FILE_NAME))
+    log = read_log(read_text(folder / HISTORY_FILE))
     known = {*tags, *(entry.tag for entry in log if entry.tag)}
     newest = max((version for version in map(_version, known) if version), default=None)
     if newest is not None and Version(manifest.version) < newest:
@@ -108,7 +108,7 @@ def nothing_to_commit(
     yield Blocker(
         f"{repo}: the files of this release are on main already ({state.head[:12]}), by a commit"
         " that is not this release's, and verify needs one that is",
-        f"delete {FILE_NAME} there; the push then restores it in a commit of the release",
+        f"delete {MANIFEST_FILE} there; the push then restores it in a commit of the release",
     )
 
 
@@ -143,7 +143,7 @@ def foreign_files(
     """Only files of an earlier release may be removed."""
     removed = {file.name for file in files if file.change == "remove"}
     if earlier is not None:
-        removed -= earlier.files.keys() | {SIGNATURE_FILE_NAME}
+        removed -= earlier.files.keys() | {SIGNATURE_FILE}
     if IGNORE_FILE in removed:
         yield Blocker(
             f"{repo} holds {IGNORE_FILE}, with which the Hub may leave files out of the release",
@@ -185,25 +185,24 @@ def lost_history(
     hub: Hub, folder: Path, manifest: Manifest, state: RemoteState
 ) -> Iterator[Blocker]:
     """The published history must be continued, once there is a tag."""
-    if state.tags and HISTORY_FILE_NAME in state.files:
+    if state.tags and HISTORY_FILE in state.files:
         yield from other_history(hub, manifest.repo, state, folder)
 
 
 def other_history(hub: Hub, repo: str, state: RemoteState, folder: Path) -> Iterator[Blocker]:
     """The published HISTORY.md must be a prefix of the new one."""
     try:
-        published = hub.read(repo, HISTORY_FILE_NAME, state)
+        published = hub.read(repo, HISTORY_FILE, state)
     except InputError as error:
         yield Blocker(
             f"{error.message} (at {state.head[:12]}), so its entries cannot be compared",
             "restore the file there as it was last published",
         )
         return
-    if not (folder / HISTORY_FILE_NAME).read_bytes().startswith(published.encode()):
+    if not (folder / HISTORY_FILE).read_bytes().startswith(published.encode()):
         yield Blocker(
-            f"{repo}: the published {HISTORY_FILE_NAME} is not the beginning of"
-            f" {folder / HISTORY_FILE_NAME}",
-            f"copy the {HISTORY_FILE_NAME} of {repo} next to release.yaml and render again",
+            f"{repo}: the published {HISTORY_FILE} is not the beginning of {folder / HISTORY_FILE}",
+            f"copy the {HISTORY_FILE} of {repo} next to release.yaml and render again",
         )
 
 

@@ -16,9 +16,10 @@ from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState, is_exactly
 from nla_release.io.documents import parse_json
+from nla_release.io.layout import HISTORY_FILE, MANIFEST_FILE
 from nla_release.io.schema import parse
-from nla_release.release.folder import HISTORY_FILE_NAME, in_names, tag
-from nla_release.release.manifest import FILE_NAME, Manifest, read_id, read_parent, title
+from nla_release.release.folder import in_names, tag
+from nla_release.release.manifest import Manifest, read_id, read_parent, title
 
 _SHOWN = 5
 
@@ -61,10 +62,10 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
     Raises:
         EnvironmentProblem: the Hub cannot be reached.
     """
-    if FILE_NAME not in state.files:
+    if MANIFEST_FILE not in state.files:
         return None
     try:
-        return parse(Manifest, parse_json(hub.read(repo, FILE_NAME, state), repo), repo)
+        return parse(Manifest, parse_json(hub.read(repo, MANIFEST_FILE, state), repo), repo)
     except InputError:  # an unrelated file with this name
         return None
 
@@ -136,7 +137,7 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Blocker]
     try:
         return list(_lost_history(hub, folder, manifest)), []
     except DeniedError as error:
-        what = f"{HISTORY_FILE_NAME} could not be compared with those of earlier versions"
+        what = f"{HISTORY_FILE} could not be compared with those of earlier versions"
         return [], [f"{what}: {error.message}"]
 
 
@@ -150,7 +151,7 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
     """
     reader = hub.reader()  # a trusted publisher has tokens only for its own repositories
     found = ((repo, _last_state(reader, repo, version)) for version, repo in _others(hub, manifest))
-    return {repo: reader.read(repo, HISTORY_FILE_NAME, state) for repo, state in found if state}
+    return {repo: reader.read(repo, HISTORY_FILE, state) for repo, state in found if state}
 
 
 def _lost_history(hub: Hub, folder: Path, manifest: Manifest) -> Iterator[Blocker]:

@@ -21,16 +21,8 @@ from nla_release.errors import InputError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState
 from nla_release.io.files import sha256_bytes, write_atomic
-from nla_release.release.manifest import (
-    FILE_NAME,
-    SIGNATURE_FILE_NAME,
-    FileRecord,
-    Manifest,
-    dump_manifest,
-    read_id,
-)
-
-CARD_NAME = "README.md"
+from nla_release.io.layout import CARD_FILE, MANIFEST_FILE, SIGNATURE_FILE
+from nla_release.release.manifest import FileRecord, Manifest, dump_manifest, read_id
 
 _COMMENT = re.compile(
     r"^<!-- nla-release:(?P<ends>end-)?keep (?P<name>[a-z][a-z0-9-]{0,39}) -->\r?$", re.MULTILINE
@@ -136,10 +128,10 @@ def drift(
         EnvironmentProblem: the Hub cannot be reached.
     """
     try:
-        remote = hub.read(repo, CARD_NAME, state)
+        remote = hub.read(repo, CARD_FILE, state)
     except InputError as error:
         return HandWritten({}, unreadable=error.message)
-    record = earlier.files.get(CARD_NAME) if earlier else None
+    record = earlier.files.get(CARD_FILE) if earlier else None
     if record is None:
         return hand_written(_rendered(folder), remote, released=None)
     if sha256_bytes(remote.encode()) == record.sha256:
@@ -154,7 +146,7 @@ def parts_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str,
         EnvironmentProblem: the Hub cannot be reached.
     """
     try:
-        card = hub.read(repo, CARD_NAME, state)
+        card = hub.read(repo, CARD_FILE, state)
     except InputError:  # not the card of a push
         return {}
     return hand_written(_rendered(folder), card, released=card).parts
@@ -165,10 +157,10 @@ def _card_of_last_push(hub: Hub, repo: str, state: RemoteState, record: FileReco
     for commit in hub.commits(repo):
         if read_id(commit.description) is not None or commit.id in state.tags.values():
             then = hub.state(repo, commit.id)
-            if then is None or CARD_NAME not in then.files:
+            if then is None or CARD_FILE not in then.files:
                 continue
             try:
-                card = hub.read(repo, CARD_NAME, then)
+                card = hub.read(repo, CARD_FILE, then)
             except InputError:  # another card, under somebody else's tag
                 continue
             if sha256_bytes(card.encode()) == record.sha256:
@@ -177,7 +169,7 @@ def _card_of_last_push(hub: Hub, repo: str, state: RemoteState, record: FileReco
 
 
 def _rendered(folder: Path) -> str:
-    return (folder / CARD_NAME).read_bytes().decode()
+    return (folder / CARD_FILE).read_bytes().decode()
 
 
 def merge_sections(folder: Path, manifest: Manifest, parts: dict[str, str]) -> None:
@@ -188,7 +180,9 @@ def merge_sections(folder: Path, manifest: Manifest, parts: dict[str, str]) -> N
     """
     card = merged(_rendered(folder), parts).encode()
     record = FileRecord(sha256=sha256_bytes(card), size=len(card))
-    files = {**manifest.files, CARD_NAME: record}
-    write_atomic(folder / CARD_NAME, card)
-    (folder / SIGNATURE_FILE_NAME).unlink(missing_ok=True)  # it signs the earlier release.json
-    write_atomic(folder / FILE_NAME, dump_manifest(manifest.model_copy(update={"files": files})))
+    files = {**manifest.files, CARD_FILE: record}
+    write_atomic(folder / CARD_FILE, card)
+    (folder / SIGNATURE_FILE).unlink(missing_ok=True)  # it signs the earlier release.json
+    write_atomic(
+        folder / MANIFEST_FILE, dump_manifest(manifest.model_copy(update={"files": files}))
+    )

@@ -13,20 +13,14 @@ from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.hub import blockers
 from nla_release.hub.blockers import Blocker
 from nla_release.hub.earlier_releases import look_back, own_commit, released
-from nla_release.hub.hand_written import (
-    CARD_NAME,
-    NOTHING,
-    HandWritten,
-    drift,
-    merge_sections,
-    parts_at,
-)
+from nla_release.hub.hand_written import NOTHING, HandWritten, drift, merge_sections, parts_at
 from nla_release.hub.staging import small_differences
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import SYMBOLS, Change, FileChange, RemoteState, compare
 from nla_release.hub_client.tokens import HOW_TO_SET_A_TOKEN
 from nla_release.io.files import read_text
+from nla_release.io.layout import CARD_FILE
 from nla_release.release.config import Waiver
 from nla_release.release.folder import ROLES, check_version
 from nla_release.release.manifest import Manifest, read_manifest, release_id
@@ -200,7 +194,7 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
     assert published is not None, "a repository with a tag exists"
     card = _edited_since(plan, state, hub)
     plan = replace(plan, tagged=tagged, files=compare(plan.folder, plan.manifest, published))
-    edited = CARD_NAME in plan.named("change")
+    edited = CARD_FILE in plan.named("change")
     if edited and (parts := parts_at(hub, plan.repo, plan.folder, published)):
         return replace(plan, card=replace(card, parts=parts))
     found = blockers.other_bytes(plan.repo, plan.manifest.published_tag, plan.files)
@@ -209,7 +203,7 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
 
 def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
     """Edits of the card on main since the release; its sections are for the next version."""
-    if CARD_NAME not in plan.named("change"):
+    if CARD_FILE not in plan.named("change"):
         return NOTHING
     earlier = released(hub, plan.repo, state)
     return replace(drift(hub, plan.repo, plan.folder, state, earlier), parts={})
@@ -218,7 +212,7 @@ def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
 def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, options: PushOptions) -> RepoPlan:
     """The plan for a commit on top of main, with its blockers."""
     earlier, card = released(hub, plan.repo, state), NOTHING
-    if CARD_NAME in plan.named("change"):
+    if CARD_FILE in plan.named("change"):
         card = drift(hub, plan.repo, plan.folder, state, earlier)
     found = [
         *plan.blockers,
@@ -309,7 +303,7 @@ def check_card(hub: Hub, repo: RepoPlan) -> None:
         EnvironmentProblem: the Hub cannot be reached.
     """
     if repo.committed is None:
-        hub.check_card(repo.repo, read_text(repo.folder / CARD_NAME))
+        hub.check_card(repo.repo, read_text(repo.folder / CARD_FILE))
 
 
 def take_over(plan: Plan) -> list[str]:
@@ -325,7 +319,7 @@ def take_over(plan: Plan) -> list[str]:
     for repo in edited:
         merge_sections(repo.folder, repo.manifest, repo.card.parts)
     return [
-        f"kept hand-written sections of {repo.repo} in {repo.folder / CARD_NAME}:"
+        f"kept hand-written sections of {repo.repo} in {repo.folder / CARD_FILE}:"
         f" {', '.join(sorted(repo.card.parts))}"
         for repo in edited
     ]

@@ -6,9 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Role
+from nla_release.contract.sidecar import Role
 from nla_release.errors import (
     ConfigError,
     EnvironmentProblem,
@@ -25,10 +23,18 @@ from nla_release.hub_client.place import Place, read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, unlisted
 from nla_release.io.files import sha256_bytes, write_atomic
-from nla_release.release.folder import HISTORY_FILE_NAME
-from nla_release.release.manifest import FILE_NAME, SIGNATURE_FILE_NAME, Manifest, read_manifest
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    HEAD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    SIDECAR_FILE,
+    SIGNATURE_FILE,
+)
+from nla_release.release.manifest import Manifest, read_manifest
 
-_MARKS_A_RELEASE = {FILE_NAME, SIDECAR_FILE_NAME, ADAPTER_FILE_NAME, CONFIG_FILE_NAME}
+_MARKS_A_RELEASE = {MANIFEST_FILE, SIDECAR_FILE, ADAPTER_FILE, ADAPTER_CONFIG_FILE}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # The client's bookkeeping in every download folder.
 _BOOKKEEPING = ".cache"
@@ -53,7 +59,7 @@ class PublishedRepo:
         """The role in release.json; without that file, a repository with a value head is an AR."""
         if self.tagged.manifest is not None:
             return self.tagged.manifest.role
-        return "ar" if HEAD_FILE_NAME in self.state.files else "av"
+        return "ar" if HEAD_FILE in self.state.files else "av"
 
 
 def find(hub: Hub, place: Place) -> PublishedRepo:
@@ -121,7 +127,7 @@ def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
 
 
 def _published_repo(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> PublishedRepo:
-    released = _bytes(hub, place.repo, FILE_NAME, state)
+    released = _bytes(hub, place.repo, MANIFEST_FILE, state)
     manifest = _manifest(released)
     own, *earlier = hub.commits(place.repo, state.head)
     tagged = Tagged(
@@ -133,7 +139,7 @@ def _published_repo(hub: Hub, place: Place, state: RemoteState, main: RemoteStat
         _alterations(hub, place.repo, state),
         _log(hub, place.repo, manifest, main),
         released,
-        _bytes(hub, place.repo, SIGNATURE_FILE_NAME, state),
+        _bytes(hub, place.repo, SIGNATURE_FILE, state),
     )
     return PublishedRepo(place, tagged)
 
@@ -148,14 +154,14 @@ def _alterations(hub: Hub, repo: str, state: RemoteState) -> tuple[str, ...]:
 
 def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> Log:
     """HISTORY.md on main, and whether it continues the published one."""
-    if HISTORY_FILE_NAME not in main.files:
+    if HISTORY_FILE not in main.files:
         return Log(trouble=f"is not on main of {repo}")
     try:
-        text = hub.read(repo, HISTORY_FILE_NAME, main)
+        text = hub.read(repo, HISTORY_FILE, main)
         entries = tuple(read_log(text))
     except InputError:
         return Log(trouble=f"cannot be read on main of {repo}")
-    published = manifest.files.get(HISTORY_FILE_NAME) if manifest else None
+    published = manifest.files.get(HISTORY_FILE) if manifest else None
     if published and sha256_bytes(text.encode()[: published.size]) != published.sha256:
         return Log(entries, f"on main of {repo} does not continue the published one")
     return Log(entries)
@@ -176,7 +182,7 @@ def _manifest(released: bytes | None) -> Manifest | None:
         return None
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         try:
-            write_atomic(Path(name) / FILE_NAME, released)
+            write_atomic(Path(name) / MANIFEST_FILE, released)
             return read_manifest(Path(name))
         except InputError:  # NLA701 reports it
             return None
@@ -196,7 +202,7 @@ def download(hub: Hub, repo: PublishedRepo, folder: Path) -> None:
     if manifest is not None and (foreign := unlisted(manifest, repo.state)):
         listing = ", ".join(map(repr, foreign[:_SHOWN]))
         raise RefusedError(
-            f"{repo.place} contains {listing}, and its {FILE_NAME} does not list that",
+            f"{repo.place} contains {listing}, and its {MANIFEST_FILE} does not list that",
             hint="nothing was downloaded; do not load it, and ask the publisher",
         )
     needed = sum(file.size for file in repo.state.files.values())

@@ -24,8 +24,9 @@ from nla_release.hub.push_run import PushRun, changed_files, refuse_blockers
 from nla_release.hub.staging import check_bytes, check_room, checked_payload, stage
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, compare
+from nla_release.io.layout import SIGNATURE_FILE
 from nla_release.io.log import log
-from nla_release.release.manifest import SIGNATURE_FILE_NAME, read_id, title
+from nla_release.release.manifest import read_id, title
 from nla_release.release.signature import (
     Signer,
     mismatch,
@@ -147,16 +148,16 @@ def _take_over_signature(run: PushRun, signer: Signer) -> None:
         if commit is None:
             continue
         state = run.seen(repo.repo, commit)
-        if SIGNATURE_FILE_NAME not in state.files:
+        if SIGNATURE_FILE not in state.files:
             raise RefusedError(
                 f"{repo.repo}: this release is on the Hub without a signature ({commit[:12]}), and"
                 " none can be added later",
                 hint="run the same command without --sign, or sign the next version",
             )
-        signature = run.hub.read(repo.repo, SIGNATURE_FILE_NAME, state).encode()
+        signature = run.hub.read(repo.repo, SIGNATURE_FILE, state).encode()
         if not signer.made(signature, released):
             raise RefusedError(
-                f"{repo.repo}: {SIGNATURE_FILE_NAME} on the Hub ({commit[:12]}) is not by"
+                f"{repo.repo}: {SIGNATURE_FILE} on the Hub ({commit[:12]}) is not by"
                 f" {signer.named}",
                 hint="find out who pushed it; publish the next version with your own signature",
             )
@@ -170,7 +171,7 @@ def _drop_stale_signature(run: PushRun) -> None:
     found = [read_signature(folder) for folder in folders.values()]
     if any(each is not None and mismatch(each, released) for each in found):
         for folder in folders.values():
-            (folder / SIGNATURE_FILE_NAME).unlink(missing_ok=True)
+            (folder / SIGNATURE_FILE).unlink(missing_ok=True)
 
 
 def _folders(run: PushRun) -> dict[Role, Path]:

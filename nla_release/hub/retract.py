@@ -27,7 +27,6 @@ from nla_release.history.retractions import (
     withdrawn_block,
 )
 from nla_release.hub.earlier_releases import described, intruder, other_logs, released
-from nla_release.hub.hand_written import CARD_NAME
 from nla_release.hub.run import HubRun
 from nla_release.hub.staging import checked_payload
 from nla_release.hub_client.card_metadata import FRONT_MATTER
@@ -35,21 +34,18 @@ from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState
 from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.io.layout import (
+    CALIBRATION_PAGE_FILE,
+    CARD_FILE,
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+)
 from nla_release.io.log import log
 from nla_release.io.schema import parse
-from nla_release.release.folder import HISTORY_FILE_NAME, ROLES, tag
-from nla_release.release.manifest import (
-    FILE_NAME,
-    SIGNATURE_FILE_NAME,
-    FileRecord,
-    Manifest,
-    dump_manifest,
-    release_id,
-    trailers,
-)
+from nla_release.release.folder import ROLES, tag
+from nla_release.release.manifest import FileRecord, Manifest, dump_manifest, release_id, trailers
 from nla_release.text.sandbox import render_template
-
-PAGE_NAME = "RELEASE_CALIBRATION.md"
 
 # Both documents list retractions under their history, which a calibration page may lack.
 _HISTORY = re.compile(r"^## History\b.*$", re.MULTILINE)
@@ -93,8 +89,8 @@ class RepoRetraction:
     @property
     def removed(self) -> list[str]:
         """The signature on main, which signs the earlier release.json; at the tag it stays."""
-        stale = self.files and SIGNATURE_FILE_NAME in self.state.files
-        return [SIGNATURE_FILE_NAME] if stale else []
+        stale = self.files and SIGNATURE_FILE in self.state.files
+        return [SIGNATURE_FILE] if stale else []
 
     @property
     def done(self) -> bool:
@@ -144,9 +140,9 @@ def plan_retraction(
         role: _Found(repos[role], state, _manifest(hub, repos[role], role, state))
         for role, state in states.items()
     }
-    logs = {each.repo: _read(hub, each, HISTORY_FILE_NAME) for each in found.values()}
+    logs = {each.repo: _read(hub, each, HISTORY_FILE) for each in found.values()}
     others, note = _other_logs(hub, found["av"].manifest)
-    here = {f"{HISTORY_FILE_NAME} here": history} if history is not None else {}
+    here = {f"{HISTORY_FILE} here": history} if history is not None else {}
     longest = _longest({**others, **logs, **here})
     log = read_log(longest)
     if retraction.successor and withdrawing(log, retraction.successor):
@@ -203,8 +199,8 @@ def _longest(logs: dict[str, str]) -> str:
     for name, text in logs.items():
         if not logs[where].startswith(text):
             raise RefusedError(
-                f"{HISTORY_FILE_NAME} mismatch: {name} is not a prefix of {where}",
-                hint=f"put the longest published {HISTORY_FILE_NAME} next to release.yaml",
+                f"{HISTORY_FILE} mismatch: {name} is not a prefix of {where}",
+                hint=f"put the longest published {HISTORY_FILE} next to release.yaml",
             )
     return logs[where]
 
@@ -212,26 +208,26 @@ def _longest(logs: dict[str, str]) -> str:
 def _repo_retraction(hub: Hub, role: Role, found: _Found, history: str) -> RepoRetraction:
     """The changes of one repository."""
     manifest, log = found.manifest, read_log(history)
-    names = [CARD_NAME, HISTORY_FILE_NAME]
-    if PAGE_NAME in found.state.files:
-        names.append(PAGE_NAME)
+    names = [CARD_FILE, HISTORY_FILE]
+    if CALIBRATION_PAGE_FILE in found.state.files:
+        names.append(CALIBRATION_PAGE_FILE)
     before = {name: _read(hub, found, name) for name in names}
     after = {
         **before,
-        CARD_NAME: retracted_card(before[CARD_NAME], log, manifest),
-        HISTORY_FILE_NAME: history,
+        CARD_FILE: retracted_card(before[CARD_FILE], log, manifest),
+        HISTORY_FILE: history,
     }
-    if PAGE_NAME in before:
-        after[PAGE_NAME] = retracted_page(before[PAGE_NAME], log)
+    if CALIBRATION_PAGE_FILE in before:
+        after[CALIBRATION_PAGE_FILE] = retracted_page(before[CALIBRATION_PAGE_FILE], log)
     changed = {name: text for name, text in after.items() if text != before[name]}
-    edited = manifest.files.get(CARD_NAME) != record_of(before[CARD_NAME])
+    edited = manifest.files.get(CARD_FILE) != record_of(before[CARD_FILE])
     if not changed:
         return RepoRetraction(role, found.repo, found.state, {}, manifest, edited)
     records = {name: record_of(text) for name, text in after.items()}
     if edited:  # the next push must still detect the edits
-        del records[CARD_NAME]
+        del records[CARD_FILE]
     manifest = manifest.model_copy(update={"files": {**manifest.files, **records}})
-    changed[FILE_NAME] = dump_manifest(manifest)
+    changed[MANIFEST_FILE] = dump_manifest(manifest)
     return RepoRetraction(role, found.repo, found.state, changed, manifest, edited)
 
 
@@ -261,7 +257,7 @@ def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
     manifest = released(hub, repo, state)
     if manifest is None or (manifest.role, manifest.repo) != (role, repo):
         raise RefusedError(
-            f"{repo}: main ({state.head[:12]}) has no {FILE_NAME} of this repository",
+            f"{repo}: main ({state.head[:12]}) has no {MANIFEST_FILE} of this repository",
             hint="it was changed since it was published; restore the release first",
         )
     return manifest
@@ -323,8 +319,8 @@ def examine(plan: RetractionPlan, hub: Hub) -> None:
         for repo in plan.repos:
             if not repo.done:
                 checked_payload(_staged(repo, Path(name) / repo.role), repo.role)
-                if CARD_NAME in repo.files:
-                    hub.check_card(repo.repo, repo.files[CARD_NAME])
+                if CARD_FILE in repo.files:
+                    hub.check_card(repo.repo, repo.files[CARD_FILE])
 
 
 @dataclass

@@ -9,13 +9,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, dataclasses
 
 from nla_release.io.files import sha256_file
-from nla_release.release.manifest import (
-    FILE_NAME,
-    SIGNATURE_FILE_NAME,
-    UNLISTED,
-    FileRecord,
-    Manifest,
-)
+from nla_release.io.layout import MANIFEST_FILE, SIGNATURE_FILE
+from nla_release.release.manifest import UNLISTED, FileRecord, Manifest
 
 _CONFIG = ConfigDict(strict=True, defer_build=True)
 
@@ -123,9 +118,9 @@ def compare(folder: Path, manifest: Manifest, state: RemoteState | None) -> list
         for name, file in sorted(remote.items())
         if name not in manifest.files and name not in records
     ]
-    if any(each.name == FILE_NAME and each.change == "keep" for each in changes):
+    if any(each.name == MANIFEST_FILE and each.change == "keep" for each in changes):
         removed = [
-            replace(each, change="keep") if each.name == SIGNATURE_FILE_NAME else each
+            replace(each, change="keep") if each.name == SIGNATURE_FILE else each
             for each in removed
         ]
     return changes + removed
@@ -159,11 +154,11 @@ def unlisted(manifest: Manifest, state: RemoteState) -> list[str]:
 
 def all_records(folder: Path, manifest: Manifest) -> dict[str, FileRecord]:
     """All files to publish: those in release.json, that file itself, and its signature if any."""
-    paths = {name: folder / name for name in (FILE_NAME, SIGNATURE_FILE_NAME)}
+    paths = {name: folder / name for name in (MANIFEST_FILE, SIGNATURE_FILE)}
     own = {
         name: FileRecord(sha256=sha256_file(path), size=path.stat().st_size)
         for name, path in paths.items()
-        if name == FILE_NAME or path.exists()
+        if name == MANIFEST_FILE or path.exists()
     }
     return {**manifest.files, **own}
 
@@ -173,5 +168,5 @@ def is_exactly(folder: Path, manifest: Manifest, state: RemoteState) -> bool:
     return all(
         file.change == "keep"
         for file in compare(folder, manifest, state)
-        if file.name != SIGNATURE_FILE_NAME
+        if file.name != SIGNATURE_FILE
     )

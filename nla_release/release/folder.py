@@ -13,13 +13,11 @@ from packaging.version import InvalidVersion, Version
 from nla_release.contract.sidecar import Base, Role, read_sidecar
 from nla_release.errors import ConfigError, InputError
 from nla_release.io.files import read_yaml
+from nla_release.io.layout import CALIBRATION_FILE, HISTORY_FILE, RELEASE_FILE
 from nla_release.io.schema import parse
 from nla_release.release.config import ReleaseConfig
 from nla_release.release.licences import Licence, stated_licence
 
-FILE_NAME = "release.yaml"
-CALIBRATION_FILE_NAME = "calibration.json"
-HISTORY_FILE_NAME = "HISTORY.md"
 ROLES: tuple[Role, Role] = ("av", "ar")
 
 
@@ -126,12 +124,12 @@ class Release:
     @property
     def calibration(self) -> Path:
         """Where `calibrate` leaves its numbers."""
-        return self.folder / CALIBRATION_FILE_NAME
+        return self.folder / CALIBRATION_FILE
 
     @property
     def history(self) -> Path:
         """The append-only log as last published."""
-        return self.folder / HISTORY_FILE_NAME
+        return self.folder / HISTORY_FILE
 
     @property
     def fragments(self) -> Path:
@@ -154,13 +152,13 @@ def read_release(folder: Path) -> Release:
     Raises:
         ConfigError: there is no release.yaml, or it is wrong; every wrong key is named.
     """
-    path = folder / FILE_NAME
+    path = folder / RELEASE_FILE
     try:
         document = read_yaml(path)
     except InputError as error:
         hint = "correct it; the README shows one, and `nla-release init` writes one"
         if not path.exists():
-            hint = f"run the command where {FILE_NAME} is"
+            hint = f"run the command where {RELEASE_FILE} is"
         raise ConfigError(error.message, hint=hint) from error
     try:
         return Release(folder, parse(ReleaseConfig, document, path, error=ConfigError))

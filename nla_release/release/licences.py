@@ -13,10 +13,8 @@ from pydantic import Field
 
 from nla_release.errors import ConfigError, InputError
 from nla_release.io.files import package_folder, read_text, read_yaml
+from nla_release.io.layout import LICENCE_FILE, NOTICE_FILE
 from nla_release.io.schema import Strict, parse
-
-LICENCE_FILE_NAME = "LICENSE"
-NOTICE_FILE_NAME = "NOTICE"
 
 # The keys of release.yaml, and of a card's metadata, that state a licence.
 LICENCE_KEYS = ("license", "license_name", "license_link")
@@ -143,7 +141,7 @@ def stated_licence(identifier: str, name: str | None, link: str | None, folder: 
             )
         if not (text := read_text(path)).strip():
             raise InputError(f"{path} is empty", hint="put the licence's text there")
-        link = LICENCE_FILE_NAME
+        link = LICENCE_FILE
     return Licence(id=identifier, name=name or identifier, link=link, notice=None, text=text)
 
 
@@ -158,9 +156,9 @@ def licence_files(known: Licence) -> dict[str, str]:
     LICENSE is the full text when we have it, otherwise name, address and notice.
     """
     named = "\n\n".join(part for part in (known.name, known.link, known.notice) if part) + "\n"
-    files = {LICENCE_FILE_NAME: known.text or named}
+    files = {LICENCE_FILE: known.text or named}
     if known.notice_file:
-        files[NOTICE_FILE_NAME] = known.notice_file.strip() + "\n"
+        files[NOTICE_FILE] = known.notice_file.strip() + "\n"
     return files
 
 

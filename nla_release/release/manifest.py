@@ -15,13 +15,11 @@ import nla_release
 from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError
 from nla_release.io.files import dump_json, read_json, sha256_file
+from nla_release.io.layout import MANIFEST_FILE, SIGNATURE_FILE
 from nla_release.io.schema import Strict, parse
 
-FILE_NAME = "release.json"
-# A signature over both release.json of a release, see nla_release.release.signature.
-SIGNATURE_FILE_NAME = "release.sigstore.json"
 # The files of a repository that release.json cannot list.
-UNLISTED = frozenset({FILE_NAME, SIGNATURE_FILE_NAME})
+UNLISTED = frozenset({MANIFEST_FILE, SIGNATURE_FILE})
 
 # The record of an addendum, see cards.addenda.
 _ADDENDUM = re.compile(r"addenda/cal\.([1-9]\d?)\.json", re.ASCII)
@@ -135,7 +133,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         InputError: missing or invalid.
     """
-    path = folder / FILE_NAME
+    path = folder / MANIFEST_FILE
     hint = "run `nla-release render --version X` first"
     try:
         document = read_json(path)

@@ -30,9 +30,8 @@ from nla_release.errors import (
 )
 from nla_release.io.documents import parse_json
 from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.io.layout import MANIFEST_FILE, SIGNATURE_FILE
 from nla_release.io.masking import known_secrets, masked, remember
-from nla_release.release.manifest import FILE_NAME as MANIFEST_FILE_NAME
-from nla_release.release.manifest import SIGNATURE_FILE_NAME as FILE_NAME
 
 # A bundle with a certificate and the proofs of a transparency log is under 20 kB.
 MAX_BYTES = 256 * 1024
@@ -180,7 +179,7 @@ def read_released(folders: Mapping[Role, Path]) -> dict[Role, bytes]:
         InputError: one cannot be read.
     """
     try:
-        return {role: (path / MANIFEST_FILE_NAME).read_bytes() for role, path in folders.items()}
+        return {role: (path / MANIFEST_FILE).read_bytes() for role, path in folders.items()}
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -191,7 +190,7 @@ def read_signature(folder: Path) -> bytes | None:
     Raises:
         InputError: it is no regular file, cannot be read, or is too large to be one.
     """
-    path = folder / FILE_NAME
+    path = folder / SIGNATURE_FILE
     if not path.is_symlink() and not path.exists():
         return None
     if path.is_symlink() or not path.is_file():
@@ -208,7 +207,7 @@ def write_signature(folders: Mapping[Role, Path], signature: bytes) -> None:
         EnvironmentProblem: a folder cannot be written.
     """
     for folder in folders.values():
-        write_atomic(folder / FILE_NAME, signature)
+        write_atomic(folder / SIGNATURE_FILE, signature)
 
 
 def mismatch(signature: bytes, released: Released) -> str | None:
@@ -264,7 +263,7 @@ def _document(signature: bytes) -> dict[str, Any]:
 
 
 def _name(role: Role) -> str:
-    return f"{role}/{MANIFEST_FILE_NAME}"
+    return f"{role}/{MANIFEST_FILE}"
 
 
 @contextlib.contextmanager
@@ -274,8 +273,8 @@ def _model(released: Released) -> Iterator[tuple[Path, Path]]:
         model = Path(name) / _MODEL
         for role, content in released.items():
             (model / role).mkdir(parents=True)
-            (model / role / MANIFEST_FILE_NAME).write_bytes(content)
-        yield model, Path(name) / FILE_NAME
+            (model / role / MANIFEST_FILE).write_bytes(content)
+        yield model, Path(name) / SIGNATURE_FILE
 
 
 def _hashing() -> Any:

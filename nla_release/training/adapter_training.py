@@ -10,13 +10,13 @@ import torch
 
 import nla_release
 from nla_release.adapter.training_log import RULE, judge
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.contract.prompt import suffix_ids
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Role, Sidecar
+from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import Base
 from nla_release.errors import ConfigError
 from nla_release.io.files import sha256_file
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE
 from nla_release.statistics.formulas import norm_summary
 from nla_release.text.numbers import signed
 from nla_release.training.checkpoints import Checkpoints, Fit, checkpoints_path
@@ -31,7 +31,7 @@ from nla_release.training.record import forget, settings_of, write_record
 from nla_release.training.settings import Adapter
 from nla_release.training.stacking import Below, put_below
 
-_GONE_ON_FROM = (CONFIG_FILE_NAME, ADAPTER_FILE_NAME, HEAD_FILE_NAME)
+_GONE_ON_FROM = (ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE)
 
 
 @dataclass(frozen=True)

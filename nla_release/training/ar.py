@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from nla_release.contract.prompt import ar_prompt
-from nla_release.contract.sidecar import HEAD_FILE_NAME, Sidecar
+from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import block_count, block_output, embedding_norm
 from nla_release.engine.base import Base
 from nla_release.engine.batches import pad_right
 from nla_release.errors import ConfigError
+from nla_release.io.layout import HEAD_FILE
 from nla_release.io.schema import parse
 from nla_release.training.adapter_training import Training, sidecar_common
 from nla_release.training.checkpoints import Fit
@@ -213,7 +214,7 @@ def _sidecar(recipe: Recipe, base: Base, rows: TrainingRows, norm: float) -> Sid
     document["critic"] = {"extraction_layer_index": recipe.read_block}
     d_model = document["d_model"]
     document["nla_release"]["ar_head"] = {
-        "file": HEAD_FILE_NAME,
+        "file": HEAD_FILE,
         "key": "weight",
         "shape": [d_model, d_model],
         "bias": recipe.ar.head_bias,

@@ -7,11 +7,11 @@ since; `trajectory.jsonl` remembers what was measured before there were logs.
 import re
 from pathlib import Path
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.evidence.runs import read_runs
 from nla_release.io.files import write_atomic
+from nla_release.io.layout import ADAPTER_FILE, RELEASE_FILE
 from nla_release.io.log import log
-from nla_release.release.folder import FILE_NAME, ROLES, read_release
+from nla_release.release.folder import ROLES, read_release
 from nla_release.training.trajectory import FOLDER_NAME, read_points
 
 ATTEMPTS = "attempts"
@@ -35,7 +35,7 @@ def measured_pairs(folder: Path) -> set[tuple[str, ...]]:
     pairs = {tuple(it.adapter_sha256[role] for role in ROLES) for it in read_points(folder)}
     for place in sorted((folder / FOLDER_NAME).glob("*/evidence")):
         for run in runs.started if (runs := read_runs(place)) else ():
-            names = [f"{role}/{ADAPTER_FILE_NAME}" for role in ROLES]
+            names = [f"{role}/{ADAPTER_FILE}" for role in ROLES]
             if all(name in run.inputs for name in names):
                 pairs.add(tuple(run.inputs[name] for name in names))
     return pairs
@@ -46,7 +46,7 @@ def fill_in(folder: Path) -> None:
 
     What a person wrote there stays; where it is less, that is said.
     """
-    path, tried = folder / FILE_NAME, len(measured_pairs(folder))
+    path, tried = folder / RELEASE_FILE, len(measured_pairs(folder))
     if not path.exists():
         return
     text = path.read_text(encoding="utf-8")

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from nla_release.contract.sidecar import FILE_NAME
 from nla_release.errors import DataError
 from nla_release.io.files import read_text, read_yaml, sha256_bytes
+from nla_release.io.layout import SIDECAR_FILE
 
 # The keys of `extraction` in the reference contract, all of which its strict reader wants.
 REFERENCE_KEYS = (
@@ -23,12 +23,12 @@ _STAMPS = ("created_at: ", "created_by: ")
 
 def sidecar_path(path: Path) -> Path:
     """Where a parquet file's sidecar lies."""
-    return path.with_name(f"{path.name}.{FILE_NAME}")
+    return path.with_name(f"{path.name}.{SIDECAR_FILE}")
 
 
 def is_sidecar(path: Path) -> bool:
     """Whether a file is the sidecar of a parquet file."""
-    return path.name.endswith(f".parquet.{FILE_NAME}")
+    return path.name.endswith(f".parquet.{SIDECAR_FILE}")
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

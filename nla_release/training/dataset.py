@@ -8,9 +8,7 @@ from nla_release.contract.sidecar import Role
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
-from nla_release.evidence.reference import FILE_NAME as REFERENCE_NAME
-from nla_release.evidence.training_documents import SHINGLES_NAME as TRAINING_SHINGLES_NAME
-from nla_release.evidence.training_documents import TRAINING_LIST_NAME
+from nla_release.io.layout import REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE
 from nla_release.training.corpus import Side
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.identity import base_sha256
@@ -51,17 +49,17 @@ def labels_path(folder: Path, side: Side) -> Path:
 
 def reference_path(folder: Path) -> Path:
     """Where the training rows' mean direction lies."""
-    return folder / "data" / REFERENCE_NAME
+    return folder / "data" / REFERENCE_FILE
 
 
 def training_list_path(folder: Path) -> Path:
     """Where the list of training documents lies."""
-    return folder / "data" / TRAINING_LIST_NAME
+    return folder / "data" / TRAINING_DOCUMENTS_FILE
 
 
 def training_shingles_path(folder: Path) -> Path:
     """Where the sample of the training texts' word sequences lies."""
-    return folder / "data" / TRAINING_SHINGLES_NAME
+    return folder / "data" / TRAINING_SHINGLES_FILE
 
 
 def training_files(folder: Path) -> list[Path]:

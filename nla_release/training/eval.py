@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nla_release.adapter.training_log import read_log
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.calibration.calibrate import calibrate
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.errors import ConfigError
 from nla_release.io.files import dump_json, dump_yaml, sha256_bytes, sha256_file, write_atomic
+from nla_release.io.layout import ADAPTER_FILE, RELEASE_FILE, SIDECAR_FILE
 from nla_release.io.log import log
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.training.attempts import fill_in, measured_pairs
 from nla_release.training.checkpoints import kept_steps
@@ -131,7 +129,7 @@ def _still_there(folder: Path) -> list[Point]:
     """What was measured so far of adapters that were not trained anew since."""
     places = [folder / "pair" / role for role in ROLES]
     places += [place for role in ROLES for place in kept_steps(folder, role).values()]
-    there = {sha256_file(place / ADAPTER_FILE_NAME) for place in places}
+    there = {sha256_file(place / ADAPTER_FILE) for place in places}
     return [it for it in read_points(folder) if there.issuperset(_pair_of(it))]
 
 
@@ -141,7 +139,7 @@ def _needed(folder: Path) -> Iterator[str]:
         yield path.relative_to(folder).as_posix()
     for role in ROLES:
         record = read_record(folder, role)
-        yield from record.outputs if record else [f"pair/{role}/{ADAPTER_FILE_NAME}"]
+        yield from record.outputs if record else [f"pair/{role}/{ADAPTER_FILE}"]
 
 
 def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
@@ -155,7 +153,7 @@ def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
         **NO_LICENCE,
     }
     document["evaluation"]["rows"] = recipe.eval.rows
-    write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
+    write_atomic(place / RELEASE_FILE, dump_yaml(document))
     return read_release(place)
 
 
@@ -170,7 +168,7 @@ def _measured_with(release: Release) -> str:
             name = path.relative_to(folder).as_posix()
             hashes[f"{role}/{name}"] = (
                 contract_digest(read_sidecar(folder, role))
-                if name == SIDECAR_FILE_NAME
+                if name == SIDECAR_FILE
                 else sha256_file(path)
             )
     settings = release.config.evaluation.model_dump(mode="json")
@@ -186,8 +184,6 @@ def _measure(
         calibration,
         steps=pairing.steps,
         loss={role: read_log(release.adapter(role))[-1].loss for role in ROLES},
-        adapter_sha256={
-            role: sha256_file(release.adapter(role) / ADAPTER_FILE_NAME) for role in ROLES
-        },
+        adapter_sha256={role: sha256_file(release.adapter(role) / ADAPTER_FILE) for role in ROLES},
         measured_with=wanted,
     )

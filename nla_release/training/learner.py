@@ -12,22 +12,22 @@ import torch
 from safetensors.torch import load_file
 
 from nla_release.adapter.config import AdapterConfig, portable
-from nla_release.adapter.training_log import FILE_NAME as LOG_NAME
 from nla_release.adapter.training_log import dump_log
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME, read_header
+from nla_release.adapter.weights import read_header
 from nla_release.contract.prompt import suffix_ids
-from nla_release.contract.sidecar import (
-    FILE_NAME,
-    HEAD_FILE_NAME,
-    Sidecar,
-    dump_sidecar,
-    read_sidecar,
-)
+from nla_release.contract.sidecar import Sidecar, dump_sidecar, read_sidecar
 from nla_release.contract.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
 from nla_release.engine.adapters import calm, check_lands, load_head
 from nla_release.engine.base import Base, load_base
 from nla_release.errors import ConfigError
 from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
+from nla_release.io.layout import (
+    ADAPTER_CONFIG_FILE,
+    ADAPTER_FILE,
+    HEAD_FILE,
+    SIDECAR_FILE,
+    TRAINING_LOG_FILE,
+)
 from nla_release.io.schema import parse
 from nla_release.training.checkpoints import Fit, writable, write_tensors
 from nla_release.training.gates import check_targets
@@ -123,9 +123,9 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
         InputError: it is missing or damaged, or holds values that are not finite.
     """
     before = read_sidecar(earlier, sidecar.role)
-    path = earlier / CONFIG_FILE_NAME
+    path = earlier / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, read_json(path), path)
-    weights = earlier / ADAPTER_FILE_NAME
+    weights = earlier / ADAPTER_FILE
     held = {name: tensor.shape for name, tensor in read_header(weights).items()}
     wanted = peft.get_peft_model_state_dict(learner.model, save_embedding_layers=False)
     (adapter,) = sidecar.nla_release.adapters
@@ -155,11 +155,11 @@ def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any
         WeightsError: the head is damaged.
     """
     known = before.nla_release.training
-    found = {"adapter_sha256": sha256_file(earlier / ADAPTER_FILE_NAME)}
+    found = {"adapter_sha256": sha256_file(earlier / ADAPTER_FILE)}
     found |= {key: known[key] for key in (*RECORDED, CONTINUED_FROM, STACKED_ON) if key in known}
     if learner.head is not None:
         learner.head.load_state_dict(load_head(earlier, before).state_dict())
-        found["head_sha256"] = sha256_file(earlier / HEAD_FILE_NAME)
+        found["head_sha256"] = sha256_file(earlier / HEAD_FILE)
     return found
 
 
@@ -205,11 +205,11 @@ def save(
             learner.model.save_pretrained(
                 staging, save_embedding_layers=False, selected_adapters=["default"]
             )
-        written = portable(read_json(staging / CONFIG_FILE_NAME))
-        write_atomic(staging / CONFIG_FILE_NAME, dump_json(written))
+        written = portable(read_json(staging / ADAPTER_CONFIG_FILE))
+        write_atomic(staging / ADAPTER_CONFIG_FILE, dump_json(written))
         (staging / "README.md").unlink(missing_ok=True)  # PEFT's stub; `render` writes the card
         if learner.head is not None:
-            write_tensors(staging / HEAD_FILE_NAME, learner.head.state_dict())
+            write_tensors(staging / HEAD_FILE, learner.head.state_dict())
         also(staging)
-        write_atomic(staging / LOG_NAME, dump_log(fit.steps))
-        write_atomic(staging / FILE_NAME, dump_sidecar(sidecar))
+        write_atomic(staging / TRAINING_LOG_FILE, dump_log(fit.steps))
+        write_atomic(staging / SIDECAR_FILE, dump_sidecar(sidecar))

@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nla_release.adapter.weights import ADAPTER_FILE_NAME
 from nla_release.base_model.measure import measure_base
 from nla_release.contract.sidecar import Base, Role, read_sidecar
 from nla_release.errors import NlaReleaseError
 from nla_release.io.files import write_atomic
-from nla_release.release.folder import FILE_NAME, ROLES, read_release
-from nla_release.release.licences import LICENCE_FILE_NAME, OTHER, licence_problem
+from nla_release.io.layout import ADAPTER_FILE, LICENCE_FILE, RELEASE_FILE
+from nla_release.release.folder import ROLES, read_release
+from nla_release.release.licences import OTHER, licence_problem
 from nla_release.training.attempts import filled_in, measured_pairs
 from nla_release.training.dataset import data_path, reference_path, training_files
 from nla_release.training.recipe import Recipe
@@ -25,7 +25,7 @@ NAMESPACE = "your-name"
 NO_LICENCE = {
     "license": OTHER,
     "license_name": "not chosen yet",
-    "license_link": LICENCE_FILE_NAME,
+    "license_link": LICENCE_FILE,
 }
 
 
@@ -75,9 +75,9 @@ def write_skeleton(recipe: Recipe, folder: Path) -> Path | None:
     Raises:
         InputError: the AV's sidecar is damaged.
     """
-    target = folder / FILE_NAME
+    target = folder / RELEASE_FILE
     adapters = {role: folder / "pair" / role for role in ROLES}
-    whole = all((place / ADAPTER_FILE_NAME).exists() for place in adapters.values())
+    whole = all((place / ADAPTER_FILE).exists() for place in adapters.values())
     if target.exists() or not whole:
         return None
     document = release_document(recipe, folder, folder, adapters)
@@ -128,7 +128,7 @@ def _licence_lines(found: str | None) -> list[str]:
     if found and licence_problem(found, None, None) is None:
         return [_line("license", found) + f"  # EDIT: {whose}"]
     lines = dict(NO_LICENCE)
-    if found and licence_problem(found, None, LICENCE_FILE_NAME) is None:  # has a name of its own
+    if found and licence_problem(found, None, LICENCE_FILE) is None:  # has a name of its own
         del lines["license_name"]
         lines["license"] = found
     else:

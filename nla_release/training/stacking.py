@@ -11,7 +11,6 @@ import torch
 
 from nla_release.adapter.config import AdapterConfig, declared
 from nla_release.adapter.stack import FILE_NAMES, MAX_HEIGHT, place, stack
-from nla_release.adapter.weights import ADAPTER_FILE_NAME, CONFIG_FILE_NAME
 from nla_release.contract.sidecar import Adapter, Role, Sidecar, read_sidecar
 from nla_release.contract.training_chain import STACKED_ON
 from nla_release.engine.adapters import (
@@ -23,6 +22,7 @@ from nla_release.engine.adapters import (
 )
 from nla_release.errors import ConfigError
 from nla_release.io.files import read_json, sha256_file
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE
 from nla_release.io.schema import parse
 from nla_release.training.learner import Learner, broken_promises, take_over
 
@@ -88,7 +88,7 @@ def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parame
         with loading(folder):
             config = peft.LoraConfig.from_pretrained(folder)
             model.add_adapter(name, config, low_cpu_mem_usage=True)  # all of it on the meta device
-        check_complete(model, name, folder / ADAPTER_FILE_NAME)
+        check_complete(model, name, folder / ADAPTER_FILE)
 
     return _lay(model, _stack(earlier, read_sidecar(earlier, role)), outline)
 
@@ -122,7 +122,7 @@ def _lay(
 
 
 def _entry(number: int, folder: Path) -> Adapter:
-    path = folder / CONFIG_FILE_NAME
+    path = folder / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, read_json(path), path)
-    facts = {"path": place(number), "sha256": sha256_file(folder / ADAPTER_FILE_NAME)}
+    facts = {"path": place(number), "sha256": sha256_file(folder / ADAPTER_FILE)}
     return Adapter.model_validate(declared(config) | facts)

@@ -18,13 +18,13 @@ from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
 from nla_release.calibration.tables import calibration_table
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
-from nla_release.cards.compared import FILE_NAME as COMPARISON
 from nla_release.cards.compared import read_comparison
 from nla_release.errors import EvidenceError
 from nla_release.gate import judge
 from nla_release.gate.evidence import not_as_computed
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, read_json
+from nla_release.io.layout import COMPARISON_FILE
 from nla_release.report.render import render_report
 from tests.builders import make_evidence
 
@@ -180,6 +180,6 @@ def test_whatever_is_damaged_in_a_row_is_said(rendered, copy_of):
 
 def test_whatever_is_no_comparison_is_said(tmp_path):
     for document in (None, [], {}, {"schema": 1}, {"schema": 1, "releases": {}}):
-        (tmp_path / COMPARISON).write_text(dump_json(document))
-        with pytest.raises(EvidenceError, match=COMPARISON):
+        (tmp_path / COMPARISON_FILE).write_text(dump_json(document))
+        with pytest.raises(EvidenceError, match=COMPARISON_FILE):
             read_comparison(tmp_path)

@@ -12,7 +12,6 @@ from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.errors import EvidenceError, InputError
 from nla_release.evidence.runs import (
     MAX_LINES,
-    NAME,
     Asked,
     Ended,
     Headline,
@@ -22,6 +21,7 @@ from nla_release.evidence.runs import (
     read_runs,
     run_counts,
 )
+from nla_release.io.layout import RUNS_FILE
 from tests.builders import evidence_parts, recorded
 
 FILES = {"av/adapter_model.safetensors": "a" * 64, "ar/adapter_model.safetensors": "b" * 64}
@@ -55,7 +55,7 @@ def ended(number, event="finished", minute=None):
 
 def written(folder, *lines):
     folder.mkdir(exist_ok=True)
-    (folder / NAME).write_text(RunLog(lines).dump())
+    (folder / RUNS_FILE).write_text(RunLog(lines).dump())
     return folder
 
 
@@ -145,17 +145,17 @@ def changed(line, **changes):
     ],
 )
 def test_a_line_that_is_no_line_of_a_log_is_refused(tmp_path, text):
-    (tmp_path / NAME).write_text(text)
+    (tmp_path / RUNS_FILE).write_text(text)
     with pytest.raises(EvidenceError):
         read_runs(tmp_path)
 
 
 def test_a_log_without_bounds_is_not_read(tmp_path):
     short = changed(started(1)) + changed(ended(1, "interrupted")) * MAX_LINES
-    (tmp_path / NAME).write_text(short)
+    (tmp_path / RUNS_FILE).write_text(short)
     with pytest.raises((EvidenceError, InputError), match="more than|larger than"):
         read_runs(tmp_path)
-    (tmp_path / NAME).write_bytes(b" " * (4 * 1024**2 + 1))
+    (tmp_path / RUNS_FILE).write_bytes(b" " * (4 * 1024**2 + 1))
     with pytest.raises(InputError, match="larger than"):
         read_runs(tmp_path)
 
@@ -169,7 +169,7 @@ def test_a_full_log_says_so_instead_of_growing():
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_log_or_an_error_of_ours(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("log")
-    (folder / NAME).write_bytes(content)
+    (folder / RUNS_FILE).write_bytes(content)
     with pytest.raises(InputError):
         read_runs(folder)
 

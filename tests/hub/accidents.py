@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME
 from tests.hub.faults import Asked
 
 Kind = Literal[
@@ -101,7 +101,7 @@ FILES = {
     "av": (*_SMALL, "adapter_model.safetensors"),
     "ar": (*_SMALL, "adapter_model.safetensors", "value_head.safetensors"),
 }
-STAGED = tuple(f"{role}/{name}" for role in ROLES for name in (*FILES[role], FILE_NAME))
+STAGED = tuple(f"{role}/{name}" for role in ROLES for name in (*FILES[role], MANIFEST_FILE))
 _NAMES = {"request": REQUESTS, "boundary": BOUNDARIES, "file": STAGED}
 
 

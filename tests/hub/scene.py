@@ -28,10 +28,11 @@ from nla_release.hub_client.client import RateLimitWaits, quiet_client
 from nla_release.hub_client.reader import SERVER_FILES
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import sha256_file, write_atomic
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.local_hub.refusals import RepoNotFoundError
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, dump_manifest, read_id, read_manifest
+from nla_release.release.manifest import dump_manifest, read_id, read_manifest
 from tests.hub.accidents import FILES, Case, Moment
 from tests.hub.faults import Fault
 from tests.hub.faulty import FORKS, FaultyHub, HubProcess, never_answered
@@ -58,7 +59,7 @@ def smallest(dist: Path, target: Path) -> Path:
         manifest = read_manifest(dist / role)
         files = {name: manifest.files[name] for name in FILES[role]}
         left = manifest.model_copy(update={"files": files})
-        write_atomic(target / role / FILE_NAME, dump_manifest(left))
+        write_atomic(target / role / MANIFEST_FILE, dump_manifest(left))
     return target
 
 
@@ -73,7 +74,7 @@ class Scene:
         self._manifests = [read_manifest(dist / role) for role in ROLES]
         self._wanted = {
             manifest.repo: {name: record.sha256 for name, record in manifest.files.items()}
-            | {FILE_NAME: sha256_file(dist / manifest.role / FILE_NAME)}
+            | {MANIFEST_FILE: sha256_file(dist / manifest.role / MANIFEST_FILE)}
             for manifest in self._manifests
         }
         self._seen: list[str] = []

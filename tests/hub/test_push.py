@@ -16,11 +16,12 @@ from nla_release.hub.push import push
 from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.client_errors import ConflictError
 from nla_release.hub_client.remote import Hub
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.local_hub.refusals import HubError
 from nla_release.local_hub.repository import Repository
 from nla_release.output.plan import plan_text
 from nla_release.release.folder import read_release
-from nla_release.release.manifest import FILE_NAME, read_manifest
+from nla_release.release.manifest import read_manifest
 from tests.hub.publishing import VERSION, carry_out, commits, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire
@@ -45,7 +46,7 @@ def test_what_is_published_is_what_was_rendered_byte_for_byte(release, server, c
     publish(release, client)
     for role, repo in zip(("av", "ar"), repos(release), strict=True):
         client.download(repo, "v0.0.1", tmp_path / role)
-        for name in [*read_manifest(release.dist / role).files, FILE_NAME]:
+        for name in [*read_manifest(release.dist / role).files, MANIFEST_FILE]:
             assert (tmp_path / role / name).read_bytes() == (
                 release.dist / role / name
             ).read_bytes()

@@ -20,8 +20,9 @@ from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.io.files import read_text
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.release.folder import ROLES, read_release
-from nla_release.release.manifest import FILE_NAME, read_manifest
+from nla_release.release.manifest import read_manifest
 from tests.hub.faults import Deviation, Fault
 from tests.hub.faulty import never_answered, never_wait
 from tests.hub.publishing import api_of, carry_out, commits, publish, repos, tags, text_of
@@ -384,7 +385,7 @@ def test_what_main_holds_is_public_whoever_put_it_there(release, faulty, client,
     """A stopped push looks again, and does not go by what it was planned against."""
 
     def by_hand():
-        for name in [*read_manifest(release.dist / "av").files, FILE_NAME]:
+        for name in [*read_manifest(release.dist / "av").files, MANIFEST_FILE]:
             with (release.dist / "av" / name).open("rb") as opened:  # as LFS, and not by Xet
                 api_of(faulty).upload_file(
                     path_or_fileobj=opened, path_in_repo=name, repo_id=repos(release)[0]

@@ -13,9 +13,9 @@ from nla_release.hub.journal import Journal
 from nla_release.hub.plan import make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
+from nla_release.io.layout import SIGNATURE_FILE
 from nla_release.local_hub.server import LocalHub
 from nla_release.release.folder import ROLES, read_release
-from nla_release.release.manifest import SIGNATURE_FILE_NAME
 from nla_release.release.signature import Publisher, Signer, mismatch, read_released
 from tests.hub.publishing import VERSION, api_of, commits, repos, tags, unchecked
 from tests.hub.verifying import (
@@ -87,7 +87,7 @@ def publisher(keys):
 
 
 def signature_of(hub, repo):
-    return content_of(hub, repo, SIGNATURE_FILE_NAME)
+    return content_of(hub, repo, SIGNATURE_FILE)
 
 
 def test_a_signed_release_verifies_by_the_public_key(signed, rendered, publisher, tmp_path):
@@ -124,10 +124,10 @@ def test_a_rewritten_release_that_lost_its_signature_fails_where_one_is_demanded
 ):
     rewrite_both(signed, rendered, tmp_path, lambda folder: None)
     for repo in repos(rendered):
-        hostile(signed, repo, {}, remove=[SIGNATURE_FILE_NAME])
+        hostile(signed, repo, {}, remove=[SIGNATURE_FILE])
     verdict = judged(signed, f"{av}@{TAG}", tmp_path, publisher=publisher)
     assert "NLA710" in codes(verdict)
-    assert f"has no {SIGNATURE_FILE_NAME}" in told(verdict)
+    assert f"has no {SIGNATURE_FILE}" in told(verdict)
 
 
 def test_a_rewritten_release_signed_by_somebody_else_fails(
@@ -137,7 +137,7 @@ def test_a_rewritten_release_signed_by_somebody_else_fails(
     folders = {role: rendered.dist / role for role in ROLES}
     theirs = Signer(other).sign(read_released(folders))
     for repo in repos(rendered):
-        hostile(signed, repo, {SIGNATURE_FILE_NAME: theirs}, beside=True)
+        hostile(signed, repo, {SIGNATURE_FILE: theirs}, beside=True)
     verdict = judged(signed, f"{av}@{TAG}", tmp_path, pair=True, publisher=publisher)
     assert codes(verdict) == {"NLA710"}
     assert f"is not signed by the key {publisher.key}" in told(verdict)
@@ -190,7 +190,7 @@ def test_a_signature_that_is_present_and_wrong_always_fails(
 ):
     wrong = broken(signature_of(signed, av))
     for repo in repos(rendered):
-        hostile(signed, repo, {SIGNATURE_FILE_NAME: wrong}, beside=True)
+        hostile(signed, repo, {SIGNATURE_FILE: wrong}, beside=True)
     for terms in ({}, {"publisher": publisher}):
         verdict = judged(signed, f"{av}@{TAG}", tmp_path, **terms)
         assert {"NLA709", "NLA710"} & codes(verdict)
@@ -205,13 +205,13 @@ def test_a_statement_that_was_changed_has_no_valid_signature(
         signature_of(signed, av), lambda each: each["subject"][0].update(name="other")
     )
     for repo in repos(rendered):
-        hostile(signed, repo, {SIGNATURE_FILE_NAME: wrong}, beside=True)
+        hostile(signed, repo, {SIGNATURE_FILE: wrong}, beside=True)
     verdict = judged(signed, f"{av}@{TAG}", tmp_path, publisher=publisher)
     assert codes(verdict) == {"NLA710"}
 
 
 def test_a_signature_in_one_repository_alone_is_found(signed, rendered, av, tmp_path):
-    hostile(signed, repos(rendered)[1], {}, remove=[SIGNATURE_FILE_NAME], beside=True)
+    hostile(signed, repos(rendered)[1], {}, remove=[SIGNATURE_FILE], beside=True)
     verdict = judged(signed, f"{av}@{TAG}", tmp_path)
     assert codes(verdict) == {"NLA710"}
     assert repos(rendered)[1] in told(verdict)
@@ -225,7 +225,7 @@ def test_the_second_push_does_nothing_and_needs_no_local_copy_of_the_signature(
     before = [len(commits(signed, repo)) for repo in repos(release)]
     for signer in (Signer(keys[0]), None):
         for role in ROLES:  # rendered again, on another machine
-            (release.dist / role / SIGNATURE_FILE_NAME).unlink(missing_ok=True)
+            (release.dist / role / SIGNATURE_FILE).unlink(missing_ok=True)
         with heard() as said:
             publish_signed(release, client, signer)
         assert said[-1].startswith("already published, nothing to do")
@@ -258,9 +258,9 @@ def test_a_push_that_was_cut_off_goes_on_with_the_signature_that_it_made(
     with pytest.raises(KeyboardInterrupt):
         publish_signed(release, client, signer)
     client.commit = whole
-    made = (release.dist / "av" / SIGNATURE_FILE_NAME).read_bytes()
+    made = (release.dist / "av" / SIGNATURE_FILE).read_bytes()
     for role in ROLES:
-        (release.dist / role / SIGNATURE_FILE_NAME).unlink()
+        (release.dist / role / SIGNATURE_FILE).unlink()
     publish_signed(release, client, signer)
     for repo in repos(release):
         assert signature_of(server, repo) == made
@@ -287,7 +287,7 @@ def test_a_signature_of_what_was_rendered_before_is_made_again(server, client, r
     signer = Signer(keys[0])
     stale = signer.sign(dict.fromkeys(ROLES, b"{}"))
     for role in ROLES:
-        (release.dist / role / SIGNATURE_FILE_NAME).write_bytes(stale)
+        (release.dist / role / SIGNATURE_FILE).write_bytes(stale)
     publish_signed(release, client, signer)
     released = read_released({role: release.dist / role for role in ROLES})
     for repo in repos(release):
@@ -353,7 +353,7 @@ def test_a_retraction_leaves_no_wrong_signature_on_main_and_the_tag_as_it_was(
         done = tool("retract", release.folder, *options, environment=environment)
         assert done.returncode == 0, done.stderr
     for repo in repos(release):
-        assert not api_of(signed).file_exists(repo, SIGNATURE_FILE_NAME)
+        assert not api_of(signed).file_exists(repo, SIGNATURE_FILE)
         verdict = judged(signed, f"{repo}@{TAG}", tmp_path, publisher=publisher)
         assert codes(verdict) == {"NLA706"}
 
@@ -378,7 +378,7 @@ def test_the_commands_sign_and_verify_and_show_no_secret(server, release, tool, 
     dry = run(*push_it, "--key", private, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert f"would sign both release.json with the key {private}" in dry.stderr
-    assert not list(release.dist.rglob(SIGNATURE_FILE_NAME))
+    assert not list(release.dist.rglob(SIGNATURE_FILE))
     rehearsal = run(*push_it, "--rehearse")
     assert rehearsal.returncode == 2
     assert "--key FILE" in rehearsal.stderr

@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from nla_release.errors import EnvironmentProblem
+from nla_release.io.layout import SIGNATURE_FILE
 from nla_release.io.masking import known_secrets
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import SIGNATURE_FILE_NAME
 from nla_release.release.signature import Publisher, Signer
 from tests.hub.publishing import repos
 from tests.hub.test_signature import publish_signed
@@ -44,7 +44,7 @@ def test_a_job_signs_as_itself_and_readers_verify_its_identity(
         assert codes(verdict) == {"NLA710"}
         assert other.identity in told(verdict)
     # no secret of the job is on the Hub, in what was said, or in what was sent to the log
-    signature = content_of(server, repos(release)[0], SIGNATURE_FILE_NAME).decode()
+    signature = content_of(server, repos(release)[0], SIGNATURE_FILE).decode()
     proofs = {each for each in known_secrets() if each.startswith("eyJ")}
     assert proofs
     for text in (signature, "\n".join(said)):
@@ -59,7 +59,7 @@ def test_the_same_command_again_signs_nothing_again(sigstore, server, client, re
     for _ in range(2):
         publish_signed(release, client, Signer(trust=sigstore.trust))
         for role in ROLES:
-            (release.dist / role / SIGNATURE_FILE_NAME).unlink()
+            (release.dist / role / SIGNATURE_FILE).unlink()
     assert [path for path, *_ in sigstore.asked].count("/api/v1/log/entries") == 1
 
 
@@ -119,4 +119,4 @@ def test_a_job_without_the_permission_is_told_which(monkeypatch):
 def test_the_folder_of_a_signed_release_holds_the_signature(sigstore, client, release, tmp_path):
     publish_signed(release, client, Signer(trust=sigstore.trust))
     copies = [shutil.copytree(release.dist / role, tmp_path / "copy" / role) for role in ROLES]
-    assert len({(copy / SIGNATURE_FILE_NAME).read_bytes() for copy in copies}) == 1
+    assert len({(copy / SIGNATURE_FILE).read_bytes() for copy in copies}) == 1

@@ -8,7 +8,8 @@ import pytest
 
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.hub.staging import check_room, small_differences, stage
-from nla_release.release.manifest import FILE_NAME, read_manifest
+from nla_release.io.layout import MANIFEST_FILE
+from nla_release.release.manifest import read_manifest
 from tests.hub.publishing import publish, repos
 
 
@@ -24,7 +25,7 @@ def test_a_staged_copy_is_the_release_to_the_byte(release, tmp_path):
     folder = release.dist / "ar"
     manifest = read_manifest(folder)
     stage(folder, manifest, tmp_path / "copy")
-    for name in [*manifest.files, FILE_NAME]:
+    for name in [*manifest.files, MANIFEST_FILE]:
         assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
 
 

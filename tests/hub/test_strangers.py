@@ -6,10 +6,11 @@ from nla_release.cards.render import render
 from nla_release.errors import RefusedError
 from nla_release.hub.plan import PushOptions, make_plan
 from nla_release.hub.verify import VerifyOptions, verify_published
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.local_hub.records import Put
 from nla_release.output.plan import plan_text
 from nla_release.release.folder import ROLES, read_release
-from nla_release.release.manifest import FILE_NAME, read_manifest
+from nla_release.release.manifest import read_manifest
 from tests.hub.publishing import VERSION, api_of, carry_out, publish, repos, tags, text_of
 
 pytestmark = pytest.mark.wire
@@ -61,18 +62,18 @@ def test_a_release_json_that_is_nested_without_end_is_no_releases(release, serve
 def test_files_that_were_committed_by_hand_are_not_tagged(release, server, client, empty):
     """They carry no release id, by which `verify` knows both commits for one release's."""
     for repo, role in zip(empty, ROLES, strict=True):
-        for name in [*read_manifest(release.dist / role).files, FILE_NAME]:
+        for name in [*read_manifest(release.dist / role).files, MANIFEST_FILE]:
             with (release.dist / role / name).open("rb") as opened:
                 api_of(server).upload_file(path_or_fileobj=opened, path_in_repo=name, repo_id=repo)
     plan = make_plan(release.dist, VERSION, client)
     assert [repo.committed for repo in plan.repos] == [None, None]
     with pytest.raises(RefusedError, match="by a commit that is not this release's") as caught:
         publish(release, client)
-    assert f"delete {FILE_NAME} there" in caught.value.hint
+    assert f"delete {MANIFEST_FILE} there" in caught.value.hint
     assert all(tags(server, repo) == {} for repo in empty)
 
     for repo in empty:
-        api_of(server).delete_file(FILE_NAME, repo)
+        api_of(server).delete_file(MANIFEST_FILE, repo)
     publish(release, client)
     verdict = verify_published(make_plan(release.dist, VERSION, client), client, VerifyOptions())
     assert verdict.verdict == "pass"

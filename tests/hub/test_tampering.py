@@ -3,8 +3,9 @@
 import pytest
 
 from nla_release.errors import NothingCheckedError, RefusedError
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import FILE_NAME, read_manifest, release_id
+from nla_release.release.manifest import read_manifest, release_id
 from tests.hub.publishing import api_of, commits, tags
 from tests.hub.verifying import (
     TAG,
@@ -29,7 +30,7 @@ def test_a_flipped_bit_in_any_file_is_found_and_the_file_named(hub, rendered, tm
     folder, repo = rendered.dist / role, rendered.repo_id(role, "0.0.1")
     names = read_manifest(folder).files
     assert len(names) > 12
-    for tampered in (names, [FILE_NAME]):
+    for tampered in (names, [MANIFEST_FILE]):
         contents = {name: (folder / name).read_bytes() for name in tampered}
         hostile(hub, repo, {name: flipped(content) for name, content in contents.items()})
         findings = judged(hub, f"{repo}@{TAG}", tmp_path).findings
@@ -40,7 +41,7 @@ def test_a_flipped_bit_in_any_file_is_found_and_the_file_named(hub, rendered, tm
 
 
 @pytest.mark.parametrize(
-    "name", ["HISTORY.md", "adapter_model.safetensors", "evidence/rows.jsonl", FILE_NAME]
+    "name", ["HISTORY.md", "adapter_model.safetensors", "evidence/rows.jsonl", MANIFEST_FILE]
 )
 def test_files_that_went_are_found(hub, av, tmp_path, name):
     hostile(hub, av, {}, remove=[name])
@@ -199,7 +200,7 @@ def test_a_release_under_another_tag_than_its_own_is_found(hub, av, tmp_path):
         (0, ".gitattributes", ".gitattributes is larger than"),
         (1, "HISTORY.md", "NLA706"),
         (1, ".gitattributes", ".gitattributes is larger than"),
-        (1, FILE_NAME, "has no sound release.json"),
+        (1, MANIFEST_FILE, "has no sound release.json"),
     ],
 )
 def test_a_text_that_is_too_large_is_not_downloaded_to_find_out(

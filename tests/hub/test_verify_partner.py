@@ -4,14 +4,9 @@ import shutil
 
 import pytest
 
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.release.folder import ROLES
-from nla_release.release.manifest import (
-    FILE_NAME,
-    dump_manifest,
-    read_manifest,
-    record_files,
-    release_id,
-)
+from nla_release.release.manifest import dump_manifest, read_manifest, record_files, release_id
 from tests.hub.publishing import api_of
 from tests.hub.verifying import TAG, codes, content_of, flipped, hostile, judged, told
 
@@ -34,7 +29,7 @@ def test_a_change_that_one_repository_covers_up_is_found_in_the_other(
         hostile(
             hub,
             repo,
-            {**restored, name: content, FILE_NAME: dump_manifest(rewritten).encode()},
+            {**restored, name: content, MANIFEST_FILE: dump_manifest(rewritten).encode()},
             identity=identity,
         )
         verdict = judged(hub, f"{repo}@{TAG}", tmp_path)
@@ -57,7 +52,7 @@ def test_other_weights_in_the_partner_are_found_from_this_side(
     hostile(
         hub,
         ar,
-        {weights.name: weights.read_bytes(), FILE_NAME: dump_manifest(rewritten).encode()},
+        {weights.name: weights.read_bytes(), MANIFEST_FILE: dump_manifest(rewritten).encode()},
         identity=identity,
     )
     verdict = judged(hub, f"{av}@{TAG}", tmp_path, pair=pair)
@@ -74,7 +69,7 @@ def test_another_partner_than_the_one_that_it_was_released_with_is_found(
     swapped = manifest.model_copy(
         update={"partner": manifest.partner.model_copy(update={"repo": "someone/else"})}
     )
-    hostile(hub, av, {FILE_NAME: dump_manifest(swapped).encode()})
+    hostile(hub, av, {MANIFEST_FILE: dump_manifest(swapped).encode()})
     verdict = judged(hub, f"{av}@{TAG}", tmp_path, pair=True)
 
     assert "the partner someone/else at v0.0.1 cannot be seen" in told(verdict)
@@ -91,7 +86,7 @@ def test_a_repository_that_names_itself_as_its_partner_is_no_pair(hub, rendered,
     hostile(
         hub,
         av,
-        {FILE_NAME: dump_manifest(lonely).encode()},
+        {MANIFEST_FILE: dump_manifest(lonely).encode()},
         identity=identity,
     )
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
@@ -184,4 +179,4 @@ def names_another(hub, rendered, repo, partner):
     named = manifests[0].partner.model_copy(update={"repo": partner})
     other = manifests[0].model_copy(update={"partner": named})
     identity = release_id([other, manifests[1]])
-    hostile(hub, repo, {FILE_NAME: dump_manifest(other).encode()}, identity=identity)
+    hostile(hub, repo, {MANIFEST_FILE: dump_manifest(other).encode()}, identity=identity)

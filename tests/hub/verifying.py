@@ -5,10 +5,10 @@ import shutil
 from nla_release.hub.verify import VerifyOptions, verify
 from nla_release.hub_client.place import read_place
 from nla_release.hub_client.remote import Hub
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.local_hub.records import Put, Remove
 from nla_release.release.folder import ROLES
 from nla_release.release.manifest import (
-    FILE_NAME,
     dump_manifest,
     read_manifest,
     record_files,
@@ -113,7 +113,7 @@ def rewrite_both(hub, rendered, tmp_path, change):
         change(folder)
         manifest = read_manifest(folder)
         manifests[role] = manifest.model_copy(update={"files": record_files(folder)})
-        (folder / FILE_NAME).write_text(dump_manifest(manifests[role]))
+        (folder / MANIFEST_FILE).write_text(dump_manifest(manifests[role]))
     identity = release_id(manifests.values())
     for role, folder in folders.items():
         files = {

@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from nla_release.release.manifest import SIGNATURE_FILE_NAME as SIGNATURE
+from nla_release.io.layout import SIGNATURE_FILE
 from tests.pairs.zoo import (
     HEAD,
     MANIFEST,
@@ -150,7 +150,7 @@ def signature_of_a_model_that_is_no_pair(dist: Path) -> None:
 @defect("NLA709", "dist")
 def signature_that_is_none(dist: Path) -> None:
     for role in ("av", "ar"):
-        (dist / role / SIGNATURE).write_text("-----BEGIN PGP SIGNATURE-----\n")
+        (dist / role / SIGNATURE_FILE).write_text("-----BEGIN PGP SIGNATURE_FILE-----\n")
 
 
 def digest(folder: Path) -> str:
@@ -171,7 +171,7 @@ def sign(dist: Path, role: str, named: dict[str, str]) -> None:
     }
     payload = base64.b64encode(json.dumps(statement).encode()).decode()
     bundle = {"dsseEnvelope": {"payload": payload, "signatures": []}}
-    (dist / role / SIGNATURE).write_text(json.dumps(bundle))
+    (dist / role / SIGNATURE_FILE).write_text(json.dumps(bundle))
 
 
 def foreign(path: Path) -> None:

@@ -24,8 +24,8 @@ from nla_release.gate import judge
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
+from nla_release.io.layout import MANIFEST_FILE
 from nla_release.release.folder import ROLES, Release, read_release
-from nla_release.release.manifest import FILE_NAME as MANIFEST
 from nla_release.release.manifest import record_files
 from tests.builders import evidence_parts, recorded, training_shingles
 from tests.builders_pair import (
@@ -176,7 +176,7 @@ class edited_card(edited_yaml):  # noqa: N801
 
 def list_anew(repository: Path) -> None:
     """Make release.json list the files as they are now, as if they had been rendered so."""
-    with edited_json(repository / MANIFEST) as manifest:
+    with edited_json(repository / MANIFEST_FILE) as manifest:
         manifest["files"] = {
             name: record.model_dump() for name, record in record_files(repository).items()
         }

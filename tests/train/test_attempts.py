@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from nla_release.evidence.runs import NAME, Asked, RunLog, Started
+from nla_release.evidence.runs import Asked, RunLog, Started
 from nla_release.io.files import read_yaml
+from nla_release.io.layout import RUNS_FILE
 from nla_release.release.folder import read_release
 from nla_release.training.attempts import fill_in, filled_in, measured_pairs
 
@@ -32,7 +33,7 @@ def measured(folder, number, weights):
         )
         for at, digest in enumerate(weights)
     ]
-    (place / NAME).write_text(RunLog(tuple(lines)).dump())
+    (place / RUNS_FILE).write_text(RunLog(tuple(lines)).dump())
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
 from nla_release.cli.train import command
-from nla_release.contract.sidecar import FILE_NAME, HEAD_FILE_NAME, dump_sidecar
+from nla_release.contract.sidecar import dump_sidecar
 from nla_release.engine.activations import Activations
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
 from nla_release.io.files import package_folder, write_atomic
+from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
 from nla_release.training.ar import Reconstructing, new_head
 from nla_release.training.av import Verbalizing
 from nla_release.training.checkpoints import write_tensors
@@ -72,8 +73,8 @@ def earlier_adapter(folder, role, base, *, dora=False):
     with calm():
         model = peft.get_peft_model(base.model, config)
         model.save_pretrained(folder, save_embedding_layers=False)
-    write_atomic(folder / FILE_NAME, dump_sidecar(sidecar(role)))
-    write_tensors(folder / HEAD_FILE_NAME, new_head(64, settings.ar).state_dict())
+    write_atomic(folder / SIDECAR_FILE, dump_sidecar(sidecar(role)))
+    write_tensors(folder / HEAD_FILE, new_head(64, settings.ar).state_dict())
     model.unload()
     return folder
 

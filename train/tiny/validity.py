@@ -17,14 +17,13 @@ from nla_release.adapter.training_log import read_log
 from nla_release.calibration.calibrate import calibrate
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
-from nla_release.contract.sidecar import FILE_NAME as SIDECAR_FILE_NAME
 from nla_release.contract.sidecar import Role
 from nla_release.engine.roundtrip import roundtrip
 from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_yaml, read_text, read_yaml, write_atomic
+from nla_release.io.layout import RELEASE_FILE, SIDECAR_FILE
 from nla_release.io.log import log
-from nla_release.release.folder import FILE_NAME as RELEASE_FILE_NAME
 from nla_release.release.folder import ROLES, Release, read_release
 from nla_release.training.ar import train_ar
 from nla_release.training.av import train_av
@@ -99,7 +98,7 @@ def _release(known: Known, folder: Path, world: Path, av: Path, ar: Path) -> Rel
     def seen(path: Path) -> str:
         return os.path.relpath(path.resolve(), place.resolve())
 
-    document = read_yaml(TINY / "release" / RELEASE_FILE_NAME)
+    document = read_yaml(TINY / "release" / RELEASE_FILE)
     del document["notes"]
     document |= {"av": seen(av), "ar": seen(ar), "base_path": seen(BASE)}
     document["evaluation"] |= {
@@ -108,17 +107,17 @@ def _release(known: Known, folder: Path, world: Path, av: Path, ar: Path) -> Rel
         "training": [seen(path) for path in training_files(world)],
         "rows": ROWS,
     }
-    write_atomic(place / RELEASE_FILE_NAME, dump_yaml(document))
+    write_atomic(place / RELEASE_FILE, dump_yaml(document))
     return read_release(place)
 
 
 def _at_loudness(loudness: float, av: Path, target: Path) -> Path:
     """A copy of an AV whose sidecar says another injection scale."""
     shutil.copytree(av, target, dirs_exist_ok=True)
-    document = read_yaml(av / SIDECAR_FILE_NAME)
+    document = read_yaml(av / SIDECAR_FILE)
     document["extraction"]["injection_scale"] *= loudness
     document["nla_release"]["injection"]["scale"] *= loudness
-    write_atomic(target / SIDECAR_FILE_NAME, dump_yaml(document))
+    write_atomic(target / SIDECAR_FILE, dump_yaml(document))
     return target
 
 
