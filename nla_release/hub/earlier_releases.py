@@ -36,9 +36,6 @@ def own_commit(
         manifest: its release.json.
         parent: the parent of the commit that this push sent. Some Hubs drop descriptions; there a
             commit on this parent with the title and files of the release counts too.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
     """
     listed = hub.commits(manifest.repo)
     found = [each for each in listed if read_id(each.description) == identity]
@@ -57,11 +54,7 @@ def own_commit(
 
 
 def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
-    """The release.json of a commit, or None if it is not a release.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The release.json of a commit, or None if it is not a release."""
     if MANIFEST_FILE not in state.files:
         return None
     try:
@@ -95,11 +88,7 @@ def intruder(
 
 
 def changed_since(hub: Hub, repo: str, parent: str) -> str:
-    """The commits on main since `parent` and the files that they changed, as a clause.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The commits on main since `parent` and the files that they changed, as a clause."""
     above: list[RemoteCommit] = []
     for commit in hub.commits(repo):
         if commit.id == parent:
@@ -130,9 +119,6 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Blocker]
 
     Returns:
         Blockers, and notes on what the Hub does not tell.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
     """
     try:
         return list(_lost_history(hub, folder, manifest)), []
@@ -147,7 +133,6 @@ def other_logs(hub: Hub, manifest: Manifest) -> dict[str, str]:
     Raises:
         DeniedError: the Hub does not list repositories.
         InputError: one of the files is not text.
-        EnvironmentProblem: the Hub cannot be reached.
     """
     reader = hub.reader()  # a trusted publisher has tokens only for its own repositories
     found = ((repo, _last_state(reader, repo, version)) for version, repo in _others(hub, manifest))

@@ -123,9 +123,6 @@ def drift(
         folder: the rendered or staged release.
         state: main, with a card.
         earlier: the release.json there, if it is a release.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
     """
     try:
         remote = hub.read(repo, CARD_FILE, state)
@@ -140,11 +137,7 @@ def drift(
 
 
 def parts_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str, str]:
-    """The sections of a published card that the rendered one lacks.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The sections of a published card that the rendered one lacks."""
     try:
         card = hub.read(repo, CARD_FILE, state)
     except InputError:  # not the card of a push

@@ -136,7 +136,6 @@ def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = 
     Raises:
         ConfigError: dist contains an evidence update and `addendum` is not set, or vice versa.
         InputError: dist is missing, of another version, or differs from release.json.
-        EnvironmentProblem: the Hub cannot be reached.
     """
     check_version(version)
     options = options or PushOptions()
@@ -154,11 +153,7 @@ def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = 
 def plan_repo(
     folder: Path, manifest: Manifest, identity: str, hub: Hub, options: PushOptions
 ) -> RepoPlan:
-    """The plan of one repository in its current state.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The plan of one repository in its current state."""
     state = hub.state(manifest.repo)
     plan = RepoPlan(
         manifest.role,
@@ -300,7 +295,6 @@ def check_card(hub: Hub, repo: RepoPlan) -> None:
 
     Raises:
         RefusedError: it does not.
-        EnvironmentProblem: the Hub cannot be reached.
     """
     if repo.committed is None:
         hub.check_card(repo.repo, read_text(repo.folder / CARD_FILE))
@@ -326,11 +320,7 @@ def take_over(plan: Plan) -> list[str]:
 
 
 def foreseen(plan: Plan, hub: Hub) -> Plan:
-    """The plan with the blockers that a push would find before its first write. Only reads.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The plan with the blockers that a push would find before its first write. Only reads."""
     return replace(
         plan, repos=[repo if repo.tagged else _foreseen(hub, repo) for repo in plan.repos]
     )

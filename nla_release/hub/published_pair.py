@@ -68,7 +68,6 @@ def find(hub: Hub, place: Place) -> PublishedRepo:
     Raises:
         ConfigError: the place names no tag and no commit.
         NothingCheckedError: it contains no release.
-        EnvironmentProblem: it cannot be read.
     """
     if place.revision is None or place.folder is not None:
         raise ConfigError(
@@ -94,11 +93,7 @@ def find(hub: Hub, place: Place) -> PublishedRepo:
 
 
 def find_partner(hub: Hub, here: PublishedRepo) -> PublishedRepo | None:
-    """The partner that release.json names, if it exists.
-
-    Raises:
-        EnvironmentProblem: the Hub cannot be reached.
-    """
+    """The partner that release.json names, if it exists."""
     if here.tagged.manifest is None:
         return None
     repo, tag = here.tagged.manifest.partner.repo, here.tagged.manifest.partner_tag

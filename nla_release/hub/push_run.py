@@ -176,7 +176,6 @@ class PushRun(HubRun):
         Raises:
             BranchMovedError: somebody else committed meanwhile, and --rebase is not set.
             RefusedError: the Hub refuses the files.
-            EnvironmentProblem: the Hub cannot be reached.
         """
         for left in reversed(range(TRIES)):
             assert repo.head is not None, "created"
@@ -206,11 +205,7 @@ class PushRun(HubRun):
         raise AssertionError("the last try returns or raises")
 
     def adopted(self, repo: RepoPlan) -> bool:
-        """Whether main moved by this release's own commit, of an earlier push that was killed.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached.
-        """
+        """Whether main moved by this release's own commit, of an earlier push that was killed."""
         made = self._own(repo, None)
         if made is None:
             return False

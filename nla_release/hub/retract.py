@@ -131,7 +131,6 @@ def plan_retraction(
         ConfigError: the reason or a repository name is invalid.
         RefusedError: the version or its successor is not published, the successor is retracted,
             main contains no valid release, or the logs contradict each other.
-        EnvironmentProblem: the Hub cannot be reached.
     """
     states = {role: _published(hub, repos[role], retraction.version) for role in ROLES}
     for repo in retraction.repos.values():
@@ -313,7 +312,6 @@ def examine(plan: RetractionPlan, hub: Hub) -> None:
 
     Raises:
         RefusedError: one of them contains a secret, or the Hub refuses a card.
-        EnvironmentProblem: the Hub cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         for repo in plan.repos:
@@ -413,35 +411,35 @@ def retraction_entry(retraction: Retraction, log: Sequence[Entry]) -> str | None
     """
     withdrawn = retraction.withdrawn
     last = withdrawing(log, retraction.version)
-    said = last.record.withdraws if last and last.record else None
-    if said and withdrawn.successor is None:
-        named = {"successor": said.successor, "repos": said.repos}
+    earlier = last.record.withdraws if last and last.record else None
+    if earlier and withdrawn.successor is None:
+        named = {"successor": earlier.successor, "repos": earlier.repos}
         withdrawn = withdrawn.model_copy(update=named)
-    if said == withdrawn:
+    if earlier == withdrawn:
         return None
     number = 1 + sum(
         1
         for entry in log
         if entry.record and entry.record.withdraws and entry.record.version == retraction.version
     )
-    its_tag, record = tag(retraction.version), withdrawn.model_dump_json()
-    told = Record(
+    its_tag = tag(retraction.version)
+    record = Record(
         id=f"{_NOT_IN_AN_ID.sub('_', its_tag)}-retracted.{number}",
         date=retraction.day,
         kind="retraction",
         version=retraction.version,
         withdraws=withdrawn,
-        source=sha256_bytes(record.encode()),
+        source=sha256_bytes(withdrawn.model_dump_json().encode()),
     )
     return render_template(
         "history_fragment.md.jinja",
         {
-            "comment": told.comment(),
+            "comment": record.comment(),
             "about": its_tag,
             "supersedes": None,
             "date": retraction.day.isoformat(),
-            "kind": told.kind,
-            # No two entries of a day have one heading, which is what cards link to.
+            "kind": record.kind,
+            # Headings must differ, because cards link to them.
             "title": f"{its_tag} is not to be used" + (f" ({number})" if number > 1 else ""),
             "prose": render_template(
                 "withdrawn_prose.md.jinja",

@@ -1,6 +1,6 @@
 """Talking to a Hub through `huggingface_hub`: addresses, tokens, requests and typed answers.
 
-Everything that reads or writes a Hub goes through the class `Hub`. It returns
-validated data and raises errors of this package, with a hint. Plans and pushes are above it, in
-`nla_release.hub`.
+Everything that reads or writes a Hub goes through the class `Hub`. It returns validated data and
+raises errors of this package: always EnvironmentProblem if the Hub cannot be reached or refuses,
+and others as documented. Plans and pushes are in `nla_release.hub`, which uses this package.
 """

@@ -89,11 +89,7 @@ class HubReader:
         )
 
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
-        """A repository at a revision, or None if there is no such repository.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
-        """
+        """A repository at a revision, or None if there is no such repository."""
         return self._ask(repo, lambda token: self._state(repo, revision, token))
 
     def models(self, namespace: str, text: str, *, asked_for: str) -> list[str]:
@@ -106,7 +102,6 @@ class HubReader:
 
         Raises:
             DeniedError: the Hub does not list them, or not for this token.
-            EnvironmentProblem: the Hub cannot be reached.
         """
 
         def ask(token: str | bool) -> list[str]:
@@ -116,11 +111,7 @@ class HubReader:
         return self._ask(asked_for, ask)
 
     def commits(self, repo: str, revision: str = BRANCH) -> list[RemoteCommit]:
-        """The commits of main, or of another revision, newest first.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
-        """
+        """The commits of main, or of another revision, newest first."""
 
         def ask(token: str | bool) -> list[RemoteCommit]:
             listed = self._api.list_repo_commits(repo, revision=revision, token=token)
@@ -141,19 +132,11 @@ class HubReader:
         return self._ask(repo, ask)
 
     def head(self, repo: str) -> str | None:
-        """The commit of main.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
-        """
+        """The commit of main."""
         return self._ask(repo, lambda token: self._refs(repo, token)).branches.get(BRANCH)
 
     def tags(self, repo: str) -> dict[str, str]:
-        """The commit of every tag.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached or refuses to answer.
-        """
+        """The commit of every tag."""
         return self._ask(repo, lambda token: self._refs(repo, token)).tags
 
     def read(self, repo: str, name: str, state: RemoteState) -> str:
@@ -162,7 +145,6 @@ class HubReader:
         Raises:
             InputError: it is not UTF-8, or larger than any text file of a release.
             DeniedError: it does not exist.
-            EnvironmentProblem: the Hub cannot be reached.
         """
         file = state.files.get(name) or state.server_files.get(name)
         if file is None:
@@ -206,11 +188,7 @@ class HubReader:
         return self._ask(repo, ask)
 
     def without_auth_check(self, repo: str) -> str | None:
-        """The note of `check_write` for a repository that does not exist yet.
-
-        Raises:
-            EnvironmentProblem: the Hub cannot be reached.
-        """
+        """The note of `check_write` for a repository that does not exist yet."""
         try:
             return self.check_write(repo)
         except DeniedError:  # because the repository does not exist: the Hub has the route
@@ -242,7 +220,6 @@ class HubReader:
 
         Raises:
             RefusedError: it refuses the card.
-            EnvironmentProblem: the Hub cannot be reached.
         """
 
         # The client does this only inside create_commit, and anonymously in RepoCard.validate.

@@ -65,7 +65,6 @@ class Hub(HubReader):
 
         Raises:
             RefusedError: the Hub would leave files out of the commit, or refuses them.
-            EnvironmentProblem: the Hub cannot be reached or refuses.
         """
         for batch in _batches(additions):
             self._do(repo, partial(self._upload, repo, batch))
@@ -94,7 +93,6 @@ class Hub(HubReader):
             ConflictError: main is no longer at `parent`.
             OutcomeUnknownError: it may or may not have been committed.
             RefusedError: the Hub refuses the files.
-            EnvironmentProblem: the Hub cannot be reached or refuses.
         """
         operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *additions,
@@ -120,7 +118,6 @@ class Hub(HubReader):
 
         Raises:
             OutcomeUnknownError: it may or may not have been tagged.
-            EnvironmentProblem: the Hub cannot be reached or refuses.
         """
         # exist_ok also accepts a tag that points elsewhere
         self._do(

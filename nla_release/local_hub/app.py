@@ -48,8 +48,8 @@ def create_app(
         routes=[route for topic in _TOPICS for route in topic.ROUTES],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
-            Middleware(_RefuseOtherPages),
-            Middleware(_RouteOnRawPath),
+            Middleware(_refuse_other_pages),
+            Middleware(_route_on_raw_path),
         ],
         exception_handlers={
             NlaReleaseError: _refused,
@@ -60,30 +60,24 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.access = Access(store, token, publishers or TrustedPublishers(), part_size)
-    return _Recorder(app, log)
+    return _recorded(app, log)
 
 
-class _Recorder:
+def _recorded(app: ASGIApp, log: RequestLog | None) -> ASGIApp:
     """Give every answer an id, and record it in the log if there is one."""
 
-    def __init__(self, app: ASGIApp, log: RequestLog | None) -> None:
-        self._app = app
-        self._log = log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if self._log is not None:
-                    self._log.add(_logged(scope, message))
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", uuid.uuid4().hex.encode()),
-                ]
+                if log is not None:
+                    log.add(_logged(scope, message))
+                request_id = (b"x-request-id", uuid.uuid4().hex.encode())
+                message["headers"] = [*message["headers"], request_id]
             await send(message)
 
-        await self._app(scope, receive, send_recorded)
+        await app(scope, receive, send_recorded)
+
+    return serve
 
 
 def _logged(scope: Scope, start: Message) -> LoggedRequest:
@@ -92,17 +86,13 @@ def _logged(scope: Scope, start: Message) -> LoggedRequest:
     return LoggedRequest(method, path, start["status"], length)
 
 
-class _RefuseOtherPages:
+def _refuse_other_pages(app: ASGIApp) -> ASGIApp:
     """Refuse requests from web pages of other origins, which browsers send without consent.
 
     Clients send neither header. Sources: RFC 6454 (Origin), W3C Fetch Metadata (Sec-Fetch-Site).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         own = f"{scope['scheme']}://{headers.get('host', '')}"
         page = headers.get("origin", own)
@@ -111,18 +101,18 @@ class _RefuseOtherPages:
             refusal = {"error": "This Hub does not answer web pages of other origins"}
             await JSONResponse(refusal, 403)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await app(scope, receive, send)
+
+    return serve
 
 
-class _RouteOnRawPath:
+def _route_on_raw_path(app: ASGIApp) -> ASGIApp:
     """Match routes before decoding: `refs%2Fpr%2F1` is one part of an address."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        await self._app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
+    return serve
 
 
 def _refused(_request: Request, error: Exception) -> Response:

@@ -239,42 +239,35 @@ def details(request: Request) -> Response:
 
 async def comment(request: Request) -> Response:
     """Add a comment."""
-    repository = access(request).writable(request)
+    repository, number, author = _target(request)
     text = (await read_json(request, _Comment)).comment or ""
-    author = access(request).author(request)
-    event = await run_in_threadpool(
-        add_comment, repository, request.path_params["number"], text, author=author
-    )
+    event = await run_in_threadpool(add_comment, repository, number, text, author=author)
     return JSONResponse({"newMessage": event})
 
 
 async def set_status(request: Request) -> Response:
     """Open or close a discussion."""
-    repository = access(request).writable(request)
+    repository, number, author = _target(request)
     wanted = await read_json(request, _Status)
     event = await run_in_threadpool(
-        change_status,
-        repository,
-        request.path_params["number"],
-        wanted.status,
-        wanted.comment,
-        author=access(request).author(request),
+        change_status, repository, number, wanted.status, wanted.comment, author=author
     )
     return JSONResponse({"newStatus": event})
 
 
 async def merge(request: Request) -> Response:
     """Merge a pull request into `main`."""
-    repository = access(request).writable(request)
+    repository, number, author = _target(request)
     wanted = await read_optional_json(request, _Comment)
-    made = await run_in_threadpool(
-        merge_pull,
-        repository,
-        request.path_params["number"],
-        wanted.comment if wanted else None,
-        author=access(request).author(request),
-    )
+    text = wanted.comment if wanted else None
+    made = await run_in_threadpool(merge_pull, repository, number, text, author=author)
     return JSONResponse({"mergeCommitId": made.id})
+
+
+def _target(request: Request) -> tuple[Repository, int, str]:
+    """The repository and number in the address, and the author of a change to that discussion."""
+    gate = access(request)
+    return gate.writable(request), request.path_params["number"], gate.author(request)
 
 
 def _summary(repository: Repository, number: int, discussion: Discussion) -> dict[str, Any]:

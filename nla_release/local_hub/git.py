@@ -30,25 +30,8 @@ _LONGEST_SEGMENT = 255
 LARGEST_REGULAR_FILE = 10 * 1024 * 1024
 
 # Files that the Hub stores in LFS whatever their size.
-LFS_SUFFIXES = (
-    ".7z",
-    ".arrow",
-    ".bin",
-    ".gguf",
-    ".gz",
-    ".h5",
-    ".npy",
-    ".npz",
-    ".onnx",
-    ".parquet",
-    ".pkl",
-    ".png",
-    ".pt",
-    ".pth",
-    ".safetensors",
-    ".tar",
-    ".zip",
-)
+_LFS_KINDS = "7z arrow bin gguf gz h5 npy npz onnx parquet pkl png pt pth safetensors tar zip"
+LFS_SUFFIXES = tuple(f".{kind}" for kind in _LFS_KINDS.split())
 _TRACKED = "filter=lfs diff=lfs merge=lfs -text"
 
 # The `.gitattributes` of a new repository.

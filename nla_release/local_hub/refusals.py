@@ -1,23 +1,4 @@
-"""The local Hub's errors, with their HTTP status and the `X-Error-Code` that the client reads.
-
-HubError
-├── BadRequestError        400  an invalid name, path, body or card
-├── InvalidGrantError      400  an ID token that is not accepted
-├── UnauthorizedError      401  no token or a wrong one
-├── ForbiddenError         403  a token for another repository, or a forged upload address
-├── GatedRepoError         403  the caller has no access to the files
-├── NotFoundError          404  no such collection, item or discussion
-├── RepoNotFoundError      404  (401 to a caller without a token)
-├── RevisionNotFoundError  404
-├── EntryNotFoundError     404
-├── AlreadyExistsError     409  a repository, branch or tag of this name exists
-├── ConflictError          409  both sides of a pull request changed the same file
-├── StaleParentError       412  the branch moved since the caller read it
-├── TooLargeError          413  a body that is too large, or belongs in LFS
-├── WrongTypeError         415  a body that is not sent as JSON
-├── BrokenUploadError      422  an LFS object is missing, or has another hash or size
-└── NotOfferedError        501  not supported by the local Hub
-"""
+"""The local Hub's errors, with their HTTP status and the `X-Error-Code` that the client reads."""
 
 from nla_release.errors import NlaReleaseError
 
