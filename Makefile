@@ -53,7 +53,7 @@ test-long: setup
 # to a Hub run with the older too: its own packages win, all else is .venv's.
 hub1: .venv-hub1/.installed
 	@echo "the tests of the Hub's client again, with huggingface_hub 1.33:"
-	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 3 --dist loadfile -m "wire and not long" tests/hub tests/local_hub tests/train/labelling
+	NLA_TEST_HUB_MAJOR=1 OMP_NUM_THREADS=1 $(BIN1)/python -m pytest -n 3 --dist loadfile -m "wire and not long" tests/hub tests/hub_client tests/local_hub tests/train/labelling
 
 .venv-hub1/.installed: .venv/.installed constraints-hub1.txt
 	@echo "setting up .venv-hub1 ..."

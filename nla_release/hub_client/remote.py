@@ -146,7 +146,7 @@ def _batches(made: list[CommitOperationAdd]) -> list[list[CommitOperationAdd]]:
 def _is_left_out(addition: CommitOperationAdd) -> bool:
     """Whether the Hub would leave an uploaded file out of the commit, by a .gitignore.
 
-    The client has no public name for this part of the Hub's answer. tests/hub/test_client_major.py
-    runs with each major version of the client.
+    The client has no public name for this part of the Hub's answer, so
+    tests/hub_client/test_client_major.py checks it with each major version of the client.
     """
     return bool(addition._should_ignore)  # noqa: SLF001
