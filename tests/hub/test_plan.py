@@ -237,7 +237,7 @@ def test_without_taking_it_over_the_push_does_not_drop_it(one_repo, server, clie
     next_version(one_repo)
     repo = repos(one_repo)[0]
     put(server, repo, "README.md", text_of(client, repo, "README.md") + f"\n{KEPT}\n")
-    with pytest.raises(RefusedError, match="wrote into the card"):
+    with pytest.raises(RefusedError, match="the card on the Hub was edited"):
         publish(one_repo, client, "0.0.2")
 
 

@@ -258,7 +258,7 @@ def test_a_remote_gitignore_that_would_drop_files_is_found_before_a_byte_is_sent
     for repo in repos(release):
         api.create_repo(repo)
         api.upload_file(path_or_fileobj=b"*.png\n", path_in_repo=".gitignore", repo_id=repo)
-    with pytest.raises(RefusedError, match="holds .gitignore, by which"):
+    with pytest.raises(RefusedError, match="holds .gitignore, with which"):
         publish(release, client)
 
     assert all(tags(server, repo) == {} for repo in repos(release))
