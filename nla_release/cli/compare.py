@@ -12,7 +12,7 @@ from nla_release.calibration.comparison_text import comparison_markdown, compari
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import NothingCheckedError
-from nla_release.hub_client.place import download, read_place
+from nla_release.hub_client.place import read_place
 from nla_release.io.log import log
 from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 
@@ -79,7 +79,9 @@ def show(comparison: Comparison, output_format: Format) -> None:
 def _measured(place: str, target: Path) -> Measured:
     if Path(place).exists():
         return read_measured(Path(place), place)
+    from nla_release.hub_client.reader import fetch
+
     asked = read_place(place)
     log.info(f"{place}: downloading its evidence")
-    found = download(asked, PUBLISHED_FILES, target)
+    found = fetch(asked, PUBLISHED_FILES, target)
     return read_measured(target / found.inside, str(found))

@@ -6,7 +6,7 @@ import click
 
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.version import VERSION
-from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan
+from nla_release.hub.plan import PushOptions, PushPlan, foreseen, make_plan
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
 from nla_release.output.plan import plan_json, plan_text
@@ -68,7 +68,7 @@ def command(
     return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
 
 
-def show(plan: Plan, form: str) -> int:
+def show(plan: PushPlan, form: str) -> int:
     """Print a plan, and give the exit code: 1 when the push would be refused."""
     output(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
     return _REFUSED if plan.blockers else 0

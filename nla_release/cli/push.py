@@ -15,7 +15,7 @@ from nla_release.gate import judge
 from nla_release.gate.subject import find_subject
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, PushOptions, foreseen, make_plan, take_over
+from nla_release.hub.plan import PushOptions, PushPlan, foreseen, make_plan, take_over
 from nla_release.hub.push import push
 from nla_release.hub.verify import VerifyOptions, verify_published
 from nla_release.hub_client.remote import Hub
@@ -180,7 +180,7 @@ def _refuse_what_does_not_pass(release: Release) -> None:
         )
 
 
-def _verify(release: Release, plan: Plan, hub: Hub) -> None:
+def _verify(release: Release, plan: PushPlan, hub: Hub) -> None:
     verdict = verify_published(plan, hub, VerifyOptions.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
     log.info(

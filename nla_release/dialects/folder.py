@@ -18,7 +18,7 @@ from nla_release.errors import (
     WeightsError,
     printable,
 )
-from nla_release.hub_client.place import download, read_place
+from nla_release.hub_client.place import read_place
 from nla_release.io.documents import MAX_YAML_BYTES
 from nla_release.io.files import MAX_TEXT_BYTES, read_json, read_yaml
 from nla_release.io.layout import (
@@ -115,8 +115,10 @@ def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Source]
 def _source(place: str, target: Path) -> Source:
     if (path := Path(place)).is_dir():
         return Source(path)
+    from nla_release.hub_client.reader import fetch
+
     names = [f"{folder}{name}" for folder in _FOLDERS for name in _FILES]
-    found = download(read_place(place), names, target)
+    found = fetch(read_place(place), names, target)
     source = Source(target / found.inside, str(found))
     if not source.folder.is_dir():
         raise ConfigError(f"{source.origin} is no folder with files of an adapter")

@@ -5,7 +5,7 @@ import re
 from huggingface_hub import HfApi
 
 from nla_release.errors import one_line
-from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub.plan import PushPlan, RepoPlan
 from nla_release.hub_client.answers import Listed, listed
 from nla_release.hub_client.client_errors import translated
 from nla_release.hub_client.remote import Hub
@@ -15,7 +15,7 @@ from nla_release.io.log import log
 _SLUG = re.compile(r"[\w.-]+/[a-z0-9-]+-[0-9a-f]{24}")
 
 
-def collect(plan: Plan, hub: Hub, wanted: str) -> None:
+def collect(plan: PushPlan, hub: Hub, wanted: str) -> None:
     """Add both repositories to a collection. A failure is reported and not raised.
 
     Args:
@@ -32,7 +32,7 @@ def collect(plan: Plan, hub: Hub, wanted: str) -> None:
         log.info(f"collection {hub.endpoint}/collections/{collection.slug} lists both")
 
 
-def _collected(plan: Plan, hub: Hub, wanted: str) -> Listed:
+def _collected(plan: PushPlan, hub: Hub, wanted: str) -> Listed:
     first, token = plan.repos[0], hub.token(plan.repos[0].repo)
     api = HfApi(endpoint=hub.endpoint, token=token, library_name="nla_release")
     with translated(f"collection {wanted}"):

@@ -100,7 +100,7 @@ class RepoPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PushPlan:
     """The plan of both repositories of one version."""
 
     version: str
@@ -130,7 +130,7 @@ class Plan:
         return {**files, "create": sum(repo.head is None for repo in left), "tag": len(left)}
 
 
-def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = None) -> Plan:
+def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = None) -> PushPlan:
     """Compare `dist/av` and `dist/ar` with the Hub.
 
     Raises:
@@ -147,7 +147,7 @@ def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = 
         plan_repo(dist / role, manifest, identity, hub, options)
         for role, manifest in manifests.items()
     ]
-    return Plan(version, manifests["av"].published_tag, identity, hub.endpoint, options, repos)
+    return PushPlan(version, manifests["av"].published_tag, identity, hub.endpoint, options, repos)
 
 
 def plan_repo(
@@ -300,7 +300,7 @@ def check_card(hub: Hub, repo: RepoPlan) -> None:
         hub.check_card(repo.repo, read_text(repo.folder / CARD_FILE))
 
 
-def take_over(plan: Plan) -> list[str]:
+def take_over(plan: PushPlan) -> list[str]:
     """Merge hand-written sections from the Hub into `dist/`; returns a line per repository.
 
     So the card that is checked, listed in release.json and pushed is the same. The plan has to be
@@ -319,7 +319,7 @@ def take_over(plan: Plan) -> list[str]:
     ]
 
 
-def foreseen(plan: Plan, hub: Hub) -> Plan:
+def foreseen(plan: PushPlan, hub: Hub) -> PushPlan:
     """The plan with the blockers that a push would find before its first write. Only reads."""
     return replace(
         plan, repos=[repo if repo.tagged else _foreseen(hub, repo) for repo in plan.repos]

@@ -19,7 +19,7 @@ from nla_release.history.log import read_log
 from nla_release.hub.blockers import altering_attributes
 from nla_release.hub_client.client import at_most
 from nla_release.hub_client.client_errors import DeniedError
-from nla_release.hub_client.place import Place, read_place
+from nla_release.hub_client.place import HubPlace, read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, unlisted
 from nla_release.io.files import sha256_bytes, write_atomic
@@ -46,7 +46,7 @@ _MARGIN_BYTES = 16 * 1024 * 1024
 class PublishedRepo:
     """One repository of a pair, at a tag or commit."""
 
-    place: Place
+    place: HubPlace
     tagged: Tagged
 
     @property
@@ -62,7 +62,7 @@ class PublishedRepo:
         return "ar" if HEAD_FILE in self.state.files else "av"
 
 
-def find(hub: Hub, place: Place) -> PublishedRepo:
+def find(hub: Hub, place: HubPlace) -> PublishedRepo:
     """The repository that a user named.
 
     Raises:
@@ -104,7 +104,7 @@ def find_partner(hub: Hub, here: PublishedRepo) -> PublishedRepo | None:
         return None
 
 
-def _partner(hub: Hub, place: Place, tag: str) -> PublishedRepo | None:
+def _partner(hub: Hub, place: HubPlace, tag: str) -> PublishedRepo | None:
     main = hub.state(place.repo)
     if main is None or tag not in main.tags:
         return None
@@ -121,7 +121,9 @@ def _at(hub: Hub, repo: str, commit: str, main: RemoteState) -> RemoteState:
     return state
 
 
-def _published_repo(hub: Hub, place: Place, state: RemoteState, main: RemoteState) -> PublishedRepo:
+def _published_repo(
+    hub: Hub, place: HubPlace, state: RemoteState, main: RemoteState
+) -> PublishedRepo:
     released = _bytes(hub, place.repo, MANIFEST_FILE, state)
     manifest = _manifest(released)
     own, *earlier = hub.commits(place.repo, state.head)

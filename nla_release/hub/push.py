@@ -19,7 +19,7 @@ from nla_release.errors import RefusedError
 from nla_release.hub.blockers import long_ids
 from nla_release.hub.earlier_releases import described, intruder
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, RepoPlan, check_access, check_card
+from nla_release.hub.plan import PushPlan, RepoPlan, check_access, check_card
 from nla_release.hub.push_run import PushRun, changed_files, refuse_blockers
 from nla_release.hub.staging import check_bytes, check_room, checked_payload, stage
 from nla_release.hub_client.remote import Hub
@@ -37,7 +37,7 @@ from nla_release.release.signature import (
 
 
 def push(
-    plan: Plan,
+    plan: PushPlan,
     hub: Hub,
     journal: Journal,
     *,
@@ -314,7 +314,7 @@ def _refuse_misplaced(run: PushRun, repo: RepoPlan, commit: str) -> None:
         )
 
 
-def _nothing_to_do(plan: Plan) -> None:
+def _nothing_to_do(plan: PushPlan) -> None:
     for repo in plan.repos:
         check_bytes(repo.folder, repo.manifest)
     names = " and ".join(repo.repo for repo in plan.repos)

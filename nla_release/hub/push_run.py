@@ -8,7 +8,7 @@ from huggingface_hub import CommitOperationAdd
 from nla_release.errors import NlaReleaseError, RefusedError
 from nla_release.hub.earlier_releases import own_commit
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, RepoPlan, plan_repo
+from nla_release.hub.plan import PushPlan, RepoPlan, plan_repo
 from nla_release.hub.run import TRIES, BranchMovedError, HubRun
 from nla_release.hub_client.remote import Payload
 from nla_release.hub_client.remote_state import RemoteState, all_records, compare
@@ -22,7 +22,7 @@ _MOVED = "look at what changed there; --rebase puts the release on top of it"
 class PushRun(HubRun):
     """A push in progress. `plan` is updated with every step that is done."""
 
-    plan: Plan
+    plan: PushPlan
     journal: Journal
     # Whether this push may have changed anything on the Hub.
     begun: bool = False

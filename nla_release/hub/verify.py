@@ -16,9 +16,9 @@ from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
 from nla_release.gate.subject import Published, Subject
-from nla_release.hub.plan import Plan
+from nla_release.hub.plan import PushPlan
 from nla_release.hub.published_pair import PublishedRepo, download, find, find_partner
-from nla_release.hub_client.place import Place
+from nla_release.hub_client.place import HubPlace
 from nla_release.hub_client.remote import Hub
 from nla_release.io.log import log
 from nla_release.release.config import Gates, Waiver
@@ -82,7 +82,7 @@ class Verified:
 
 def verify(
     hub: Hub,
-    place: Place,
+    place: HubPlace,
     target: Path,
     options: VerifyOptions,
     *,
@@ -125,14 +125,14 @@ def verify(
     return Verified(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
 
 
-def verify_published(plan: Plan, hub: Hub, options: VerifyOptions) -> Verdict:
+def verify_published(plan: PushPlan, hub: Hub, options: VerifyOptions) -> Verdict:
     """Verify both repositories of a push.
 
     Raises:
         RefusedError: a file differs, or a rule fails on what was published.
         EnvironmentProblem: it cannot be downloaded.
     """
-    place = Place(plan.repos[0].repo, plan.tag)
+    place = HubPlace(plan.repos[0].repo, plan.tag)
     options = replace(options, expected=plan.release_id)
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         verdict = verify(hub, place, Path(name), options, pair=True).verdict

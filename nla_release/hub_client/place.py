@@ -1,12 +1,10 @@
 """Addresses: of a Hub, and of files on it as users write them, `namespace/name@REVISION:FOLDER`."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from nla_release.errors import ConfigError, EnvironmentProblem, NlaReleaseError, RefusedError
+from nla_release.errors import ConfigError
 
 CANONICAL_ENDPOINT = "https://huggingface.co"
 _HOST = re.compile(r"[\w.:-]+")
@@ -16,11 +14,10 @@ _PLACE = re.compile(
     r"(?:@(?P<revision>\w[\w./+-]*))?(?::(?P<folder>\w[\w.-]*(?:/\w[\w.-]*)*))?",
     re.ASCII,
 )
-_SECONDS = 20
 
 
 @dataclass(frozen=True)
-class Place:
+class HubPlace:
     """A repository, with an optional revision and an optional folder in it."""
 
     repo: str
@@ -37,7 +34,7 @@ class Place:
         return f"{self.folder}/" if self.folder else ""
 
 
-def read_place(text: str) -> Place:
+def read_place(text: str) -> HubPlace:
     """Parse a place that a user wrote.
 
     Raises:
@@ -49,50 +46,7 @@ def read_place(text: str) -> Place:
             f"{text} is neither a folder nor a Hub id",
             hint="a Hub id is namespace/name, optionally followed by @REVISION and :FOLDER",
         )
-    return Place(parts["repo"], parts["revision"], parts["folder"])
-
-
-def download(place: Place, names: Sequence[str], target: Path) -> Place:
-    """Download files into an empty folder, under their paths in the repository.
-
-    Args:
-        place: where they are.
-        names: glob patterns for paths in the place's folder.
-        target: the folder.
-
-    Returns:
-        The place at the commit to which its revision resolved.
-
-    Raises:
-        ConfigError: the client refuses the id.
-        EnvironmentProblem: the Hub cannot be reached, or has no such repository or revision.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-
-    from nla_release.hub_client.answers import commit_id
-    from nla_release.hub_client.client import reading_client
-    from nla_release.hub_client.client_errors import translated
-
-    reading_client()
-    repo, patterns = place.repo, [f"{place.inside}{name}" for name in names]
-    try:
-        with translated(repo):
-            info = HfApi().model_info(repo, revision=place.revision, timeout=_SECONDS)
-            commit = commit_id(info.sha)
-            snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
-    except ConfigError as error:
-        raise ConfigError(f"{repo} is neither a folder nor a Hub id{_why(repo, error)}") from error
-    except (EnvironmentProblem, RefusedError) as error:
-        raise EnvironmentProblem(
-            f"{repo} is not a local folder and cannot be fetched from the Hub{_why(repo, error)}",
-            hint="check the path or the id, the revision, the network and HF_TOKEN",
-        ) from error
-    return replace(place, revision=commit)
-
-
-def _why(repo: str, error: NlaReleaseError) -> str:
-    """The message without the repository's name, which the sentence names already."""
-    return f": {error.message.removeprefix(repo).lstrip(': ')}"
+    return HubPlace(parts["repo"], parts["revision"], parts["folder"])
 
 
 def checked_endpoint(address: str) -> str:

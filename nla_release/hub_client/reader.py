@@ -2,16 +2,24 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import GitCommitInfo, RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, httpx
 
-from nla_release.errors import EnvironmentProblem, InputError, RefusedError, one_line
+from nla_release.errors import (
+    ConfigError,
+    EnvironmentProblem,
+    InputError,
+    NlaReleaseError,
+    RefusedError,
+    one_line,
+)
 from nla_release.hub_client.answers import (
     Account,
     CardVerdict,
@@ -21,7 +29,7 @@ from nla_release.hub_client.answers import (
     remote_refs,
     repository_ids,
 )
-from nla_release.hub_client.client import allow_tokens, at_most
+from nla_release.hub_client.client import allow_tokens, at_most, reading_client
 from nla_release.hub_client.client_errors import (
     DeniedError,
     OutcomeUnknownError,
@@ -29,9 +37,9 @@ from nla_release.hub_client.client_errors import (
     not_of_a_hub,
     translated,
 )
-from nla_release.hub_client.place import CANONICAL_ENDPOINT, checked_endpoint
+from nla_release.hub_client.place import CANONICAL_ENDPOINT, HubPlace, checked_endpoint
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteFile, RemoteRefs, RemoteState
-from nla_release.hub_client.tokens import Tokens
+from nla_release.hub_client.tokens import HubTokens
 from nla_release.io.files import MAX_TEXT_BYTES
 
 BRANCH = "main"
@@ -41,6 +49,7 @@ SERVER_FILES = frozenset({".gitattributes"})
 
 _TRIES = 3
 _LONG_SECONDS = 10.0
+_INFO_SECONDS = 20
 
 Answer = TypeVar("Answer")
 
@@ -48,7 +57,7 @@ Answer = TypeVar("Answer")
 class HubReader:
     """A Hub at an endpoint, read with tokens that are never shown."""
 
-    def __init__(self, endpoint: str | None = None, token: str | Tokens | None = None) -> None:
+    def __init__(self, endpoint: str | None = None, token: str | HubTokens | None = None) -> None:
         self.endpoint = endpoint or constants.ENDPOINT
         allow_tokens(self.endpoint)
         self._tokens = token
@@ -56,7 +65,7 @@ class HubReader:
 
     @classmethod
     def from_environment(cls, *, writing: bool) -> Self:
-        """The Hub that HF_ENDPOINT names, with the tokens of `Tokens.from_environment`.
+        """The Hub that HF_ENDPOINT names, with the tokens of `HubTokens.from_environment`.
 
         Raises:
             ConfigError: HF_ENDPOINT is not the address of a Hub.
@@ -65,7 +74,7 @@ class HubReader:
         if constants.HF_HUB_OFFLINE:
             raise EnvironmentProblem("HF_HUB_OFFLINE is set; publishing needs the network")
         endpoint = checked_endpoint(constants.ENDPOINT)
-        return cls(endpoint, Tokens.from_environment(endpoint=endpoint, writing=writing))
+        return cls(endpoint, HubTokens.from_environment(endpoint=endpoint, writing=writing))
 
     def url(self, repo: str, revision: str = BRANCH) -> str:
         """The address of a repository's page."""
@@ -85,7 +94,7 @@ class HubReader:
         """The same Hub, read anonymously where this CI job has no token."""
         tokens = self._tokens
         return type(self)(
-            self.endpoint, tokens.for_reading() if isinstance(tokens, Tokens) else tokens
+            self.endpoint, tokens.for_reading() if isinstance(tokens, HubTokens) else tokens
         )
 
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
@@ -303,6 +312,38 @@ class HubReader:
         raise AssertionError("the last try returns or raises")
 
 
+def fetch(place: HubPlace, names: Sequence[str], target: Path) -> HubPlace:
+    """Download files into an empty folder, under their paths in the repository.
+
+    Args:
+        place: where they are.
+        names: glob patterns for paths in the place's folder.
+        target: the folder.
+
+    Returns:
+        The place at the commit to which its revision resolved.
+
+    Raises:
+        ConfigError: the client refuses the id.
+        EnvironmentProblem: the Hub cannot be reached, or has no such repository or revision.
+    """
+    reading_client()
+    repo, patterns = place.repo, [f"{place.inside}{name}" for name in names]
+    try:
+        with translated(repo):
+            info = HfApi().model_info(repo, revision=place.revision, timeout=_INFO_SECONDS)
+            commit = commit_id(info.sha)
+            snapshot_download(repo, revision=commit, allow_patterns=patterns, local_dir=target)
+    except ConfigError as error:
+        raise ConfigError(f"{repo} is neither a folder nor a Hub id{_why(repo, error)}") from error
+    except (EnvironmentProblem, RefusedError) as error:
+        raise EnvironmentProblem(
+            f"{repo} is not a local folder and cannot be fetched from the Hub{_why(repo, error)}",
+            hint="check the path or the id, the revision, the network and HF_TOKEN",
+        ) from error
+    return replace(place, revision=commit)
+
+
 def _repeated(read: Callable[[], Answer]) -> Answer:
     """Repeat a read after a server error or timeout.
 
@@ -332,3 +373,8 @@ def _description(commit: GitCommitInfo) -> str:
 def _file(entry: RepoFile) -> RemoteFile:
     sha256 = entry.lfs.sha256 if entry.lfs else None
     return RemoteFile(size=entry.size, sha256=sha256, blob=entry.blob_id)
+
+
+def _why(repo: str, error: NlaReleaseError) -> str:
+    """The message without the repository's name, which the sentence names already."""
+    return f": {error.message.removeprefix(repo).lstrip(': ')}"

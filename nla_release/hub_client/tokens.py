@@ -148,7 +148,7 @@ def _reason(answer: httpx.Response) -> str:
     return one_line(text)[:200] or str(answer.status_code)
 
 
-class Tokens:
+class HubTokens:
     """The token for each repository. `source` describes its origin, and `repr` never shows it."""
 
     def __init__(self, source: str, give: Callable[[str], str | None]) -> None:
@@ -156,7 +156,7 @@ class Tokens:
         self._give = give
 
     def __repr__(self) -> str:
-        return f"Tokens({self.source})"
+        return f"HubTokens({self.source})"
 
     def for_repo(self, repo: str) -> str | None:
         """The token for a repository, or None for anonymous requests.
@@ -166,7 +166,7 @@ class Tokens:
         """
         return self._give(repo)
 
-    def for_reading(self) -> "Tokens":
+    def for_reading(self) -> "HubTokens":
         """The same tokens, but anonymous requests for a repository that does not trust this job."""
 
         def give(repo: str) -> str | None:
@@ -175,10 +175,10 @@ class Tokens:
             except UntrustedError:
                 return None
 
-        return Tokens(self.source, give)
+        return HubTokens(self.source, give)
 
     @classmethod
-    def from_environment(cls, *, endpoint: str | None = None, writing: bool = True) -> "Tokens":
+    def from_environment(cls, *, endpoint: str | None = None, writing: bool = True) -> "HubTokens":
         """The tokens of this process.
 
         HF_TOKEN takes precedence over a CI job's ID token, and that over the login cache, which is
@@ -209,7 +209,7 @@ class Tokens:
         return cls.same("the login cache", cached)
 
     @classmethod
-    def same(cls, source: str, token: str | None) -> "Tokens":
+    def same(cls, source: str, token: str | None) -> "HubTokens":
         """The same token for every repository, or None for anonymous requests.
 
         Raises:

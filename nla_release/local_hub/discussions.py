@@ -16,14 +16,14 @@ from nla_release.local_hub.records import (
     Change,
     Commit,
     Discussion,
-    Entry,
     Tree,
+    TreeEntry,
     apply,
     checked,
     now,
     with_milliseconds,
 )
-from nla_release.local_hub.refusals import BadRequestError, ConflictError
+from nla_release.local_hub.refusals import BadRequestError, MergeConflictError
 from nla_release.local_hub.repository import OWNER, Repository
 from nla_release.local_hub.requests import access, read_json, read_optional_json
 
@@ -125,7 +125,7 @@ def merge_pull(repository: Repository, number: int, text: str | None, *, author:
     Raises:
         NotFoundError: no such discussion.
         BadRequestError: it is not an open pull request, or a path would be both file and folder.
-        ConflictError: both sides changed the same file.
+        MergeConflictError: both sides changed the same file.
     """
     with repository.changing() as state:
         pull = state.discussion(number)
@@ -134,7 +134,7 @@ def merge_pull(repository: Repository, number: int, text: str | None, *, author:
         main, tip = repository.resolve(state.branches[MAIN]), repository.resolve(pull.tip)
         tree, both = merged(repository.resolve(pull.base).tree, main.tree, tip.tree)
         if both:
-            raise ConflictError(f"Both sides changed {', '.join(both)}")
+            raise MergeConflictError(f"Both sides changed {', '.join(both)}")
         made = repository.record(
             checked(tree), [main, tip], title=f"{pull.title} (#{number})", author=author
         )
@@ -146,7 +146,7 @@ def merge_pull(repository: Repository, number: int, text: str | None, *, author:
         return made
 
 
-def merged(base: Tree, ours: Tree, theirs: Tree) -> tuple[dict[str, Entry], list[str]]:
+def merged(base: Tree, ours: Tree, theirs: Tree) -> tuple[dict[str, TreeEntry], list[str]]:
     """The merge of `theirs` into `ours`, and the paths in conflict.
 
     `.gitattributes` stays as in `ours`: the Hub adds the lines it needs to every commit.

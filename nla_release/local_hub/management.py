@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from nla_release.io.schema import Open
 from nla_release.local_hub.publishers import LIFETIME
-from nla_release.local_hub.records import MAIN, State
+from nla_release.local_hub.records import MAIN, RepositoryState
 from nla_release.local_hub.refusals import AlreadyExistsError, InvalidGrantError, NotOfferedError
 from nla_release.local_hub.repository import OWNER, Repository
 from nla_release.local_hub.requests import access, part, read_json
@@ -126,7 +126,7 @@ async def settings(request: Request) -> Response:
     return JSONResponse({"private": state.private, "gated": state.gated})
 
 
-def _set(repository: Repository, wanted: _Settings) -> State:
+def _set(repository: Repository, wanted: _Settings) -> RepositoryState:
     with repository.changing() as state:
         if wanted.visibility is not None:
             state.private = wanted.visibility == "private"

@@ -17,8 +17,8 @@ from nla_release.local_hub.disk import Blobs
 from nla_release.local_hub.records import (
     MAIN,
     Commit,
-    Entry,
     Tree,
+    TreeEntry,
     folders,
     with_milliseconds,
 )
@@ -232,7 +232,7 @@ def _siblings(commit: Commit, *, detailed: bool) -> list[dict[str, Any]]:
     return siblings
 
 
-def _lfs_sizes(entry: Entry) -> dict[str, int]:
+def _lfs_sizes(entry: TreeEntry) -> dict[str, int]:
     return {"size": entry.size, "pointerSize": len(git.pointer(entry.sha256, entry.size))}
 
 

@@ -20,7 +20,7 @@ _PULL = "refs/pr/"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """One file of a tree: `size` in bytes, `oid` the git blob id (of the pointer, for LFS)."""
 
     sha256: str
@@ -29,7 +29,7 @@ class Entry:
     lfs: bool
 
 
-Tree = Mapping[str, Entry]
+Tree = Mapping[str, TreeEntry]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Commit:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Commit":
         """The commit that `dataclasses.asdict` wrote."""
-        tree = {path: Entry(**entry) for path, entry in document["tree"].items()}
+        tree = {path: TreeEntry(**entry) for path, entry in document["tree"].items()}
         return cls(**{**document, "tree": tree, "parents": tuple(document["parents"])})
 
 
@@ -64,7 +64,7 @@ class Put:
     """Add or replace a file."""
 
     path: str
-    entry: Entry
+    entry: TreeEntry
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def with_milliseconds(date: str) -> str:
     return date if "." in date else f"{date.removesuffix('Z')}.000Z"
 
 
-def apply(changes: Iterable[Change], base: Commit) -> dict[str, Entry]:
+def apply(changes: Iterable[Change], base: Commit) -> dict[str, TreeEntry]:
     """The tree of `base` after the changes, applied in order.
 
     Raises:
@@ -112,7 +112,7 @@ def apply(changes: Iterable[Change], base: Commit) -> dict[str, Entry]:
     return checked(tree)
 
 
-def checked(tree: dict[str, Entry]) -> dict[str, Entry]:
+def checked(tree: dict[str, TreeEntry]) -> dict[str, TreeEntry]:
     """The tree itself, if it can be written to a disk.
 
     Raises:
@@ -148,7 +148,7 @@ class Discussion:
 
 
 @dataclass
-class State:
+class RepositoryState:
     """The mutable part of a repository: visibility, refs (to commit ids), and discussions.
 
     Discussions are numbered from 1 in their order.
@@ -162,7 +162,7 @@ class State:
     discussions: list[Discussion] = field(default_factory=list)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "State":
+    def from_json(cls, document: dict[str, Any]) -> "RepositoryState":
         """The state that `dataclasses.asdict` wrote."""
         discussions = [Discussion(**each) for each in document.pop("discussions", [])]
         return cls(**document, discussions=discussions)

@@ -78,7 +78,7 @@ class AlreadyExistsError(HubError):
     status = 409
 
 
-class ConflictError(HubError):
+class MergeConflictError(HubError):
     """Both sides of a pull request changed the same file."""
 
     status = 409

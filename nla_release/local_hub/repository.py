@@ -20,10 +20,10 @@ from nla_release.local_hub.records import (
     MAIN,
     Change,
     Commit,
-    Entry,
     Put,
-    State,
+    RepositoryState,
     Tree,
+    TreeEntry,
     apply,
     now,
     unknown,
@@ -69,13 +69,13 @@ class Repository:
                 author="system",
                 date=date,
             )
-            self._save(State(private, date, branches={MAIN: first.id}, tags={}))
+            self._save(RepositoryState(private, date, branches={MAIN: first.id}, tags={}))
 
-    def state(self) -> State:
+    def state(self) -> RepositoryState:
         """Visibility, branches, tags and discussions."""
         if not self.exists():
             raise RepoNotFoundError(f"Repository {self.id} not found")
-        return State.from_json(read_json(self._file))
+        return RepositoryState.from_json(read_json(self._file))
 
     def resolve(self, revision: str) -> Commit:
         """The commit of a branch, a tag, a full ref, or a full or short commit id.
@@ -213,14 +213,14 @@ class Repository:
                 raise unknown(name)
 
     @contextmanager
-    def changing(self) -> Iterator[State]:
+    def changing(self) -> Iterator[RepositoryState]:
         """The state to change, locked; saved if the block does not raise."""
         with self._lock:
             state = self.state()
             yield state
             self._save(state)
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: RepositoryState) -> None:
         write_durably(self._file, dump_json(asdict(state)))
 
     def _commit(self, commit_id: str) -> Commit:
@@ -236,6 +236,6 @@ class Repository:
         tracked = git.track(text, (path for path, entry in tree.items() if entry.lfs))
         return tree if tracked == text else {**tree, ".gitattributes": self._attributes(tracked)}
 
-    def _attributes(self, text: str) -> Entry:
+    def _attributes(self, text: str) -> TreeEntry:
         content = text.encode()
-        return Entry(self._blobs.add(content), len(content), git.blob_id(content), lfs=False)
+        return TreeEntry(self._blobs.add(content), len(content), git.blob_id(content), lfs=False)

@@ -20,7 +20,7 @@ from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.local_hub import git
 from nla_release.local_hub.disk import Blobs, make_private, sync_folder
 from nla_release.local_hub.git import check_repo_id
-from nla_release.local_hub.records import Entry, now
+from nla_release.local_hub.records import TreeEntry, now
 from nla_release.local_hub.refusals import BrokenUploadError, RepoNotFoundError
 from nla_release.local_hub.repository import Repository
 
@@ -129,11 +129,11 @@ class Store:
             repository.initialise(private=False, date=IMPORT_DATE)
         return repository.import_tree(tree, title=IMPORT_TITLE, date=IMPORT_DATE).id
 
-    def regular(self, content: bytes) -> Entry:
+    def regular(self, content: bytes) -> TreeEntry:
         """Store a file that git itself holds."""
-        return Entry(self.blobs.add(content), len(content), git.blob_id(content), lfs=False)
+        return TreeEntry(self.blobs.add(content), len(content), git.blob_id(content), lfs=False)
 
-    def large(self, sha256: str, *, size: int | None = None) -> Entry:
+    def large(self, sha256: str, *, size: int | None = None) -> TreeEntry:
         """The entry of an LFS object that is stored already.
 
         Raises:
@@ -144,9 +144,9 @@ class Store:
             raise BrokenUploadError(f"LFS object {sha256} was not uploaded")
         if size not in {None, actual}:
             raise BrokenUploadError(f"LFS object {sha256} has {actual} bytes, not {size}")
-        return Entry(sha256, actual, git.blob_id(git.pointer(sha256, actual)), lfs=True)
+        return TreeEntry(sha256, actual, git.blob_id(git.pointer(sha256, actual)), lfs=True)
 
-    def _entry(self, path: Path) -> Entry:
+    def _entry(self, path: Path) -> TreeEntry:
         try:
             with path.open("rb") as stream:
                 size, sample = os.fstat(stream.fileno()).st_size, stream.read(_SAMPLE)

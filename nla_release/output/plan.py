@@ -5,18 +5,18 @@ from typing import Any
 
 from nla_release import __version__
 from nla_release.errors import one_line, printable
-from nla_release.hub.plan import Plan, RepoPlan
+from nla_release.hub.plan import PushPlan, RepoPlan
 from nla_release.hub_client.remote_state import SYMBOLS, FileChange
 from nla_release.io.files import dump_json
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: PushPlan) -> str:
     """The plan for a person; symbols are explained by the totals line."""
     blocks = [_repo(plan, repo) for repo in plan.repos]
     return "\n\n".join([f"Release {plan.tag}", *blocks, *_refusal(plan), _totals(plan)])
 
 
-def _repo(plan: Plan, repo: RepoPlan) -> str:
+def _repo(plan: PushPlan, repo: RepoPlan) -> str:
     head = f"{repo.repo}  (model, {repo.visibility}, {_state(plan, repo)})"
     files = [] if repo.tagged and repo.is_the_same else [f"  {_line(file)}" for file in repo.files]
     if files and repo.left_alone:
@@ -25,7 +25,7 @@ def _repo(plan: Plan, repo: RepoPlan) -> str:
     return "\n".join([head, *files, *_drift(repo), *notes])
 
 
-def _state(plan: Plan, repo: RepoPlan) -> str:
+def _state(plan: PushPlan, repo: RepoPlan) -> str:
     if repo.tagged:
         these = "these" if repo.is_the_same else "other"
         return f"published at {plan.tag} with {these} bytes"
@@ -56,7 +56,7 @@ def _drift(repo: RepoPlan) -> list[str]:
     return lines
 
 
-def _refusal(plan: Plan) -> list[str]:
+def _refusal(plan: PushPlan) -> list[str]:
     if not plan.blockers:
         return []
     lines = [
@@ -66,7 +66,7 @@ def _refusal(plan: Plan) -> list[str]:
     return ["\n".join(["This push would be refused:", *lines])]
 
 
-def _totals(plan: Plan) -> str:
+def _totals(plan: PushPlan) -> str:
     if plan.done:
         return "Plan: nothing to do."
     totals = plan.totals
@@ -80,7 +80,7 @@ def _totals(plan: Plan) -> str:
 SCHEMA_VERSION = 1
 
 
-def plan_json(plan: Plan) -> str:
+def plan_json(plan: PushPlan) -> str:
     """The document with a final newline."""
     return dump_json(
         {

@@ -245,13 +245,13 @@ def test_a_client_that_is_killed_between_the_commits_is_continued(run, hub, rele
     startup.mkdir()
     (startup / "sitecustomize.py").write_text(
         "import os\n"
-        "from nla_release.hub import push\n"
-        "once = push.commit_once\n"
-        "def die(act, repo, additions):\n"
+        "from nla_release.hub.push_run import PushRun\n"
+        "commit = PushRun.commit\n"
+        "def die(run, repo, additions):\n"
         "    if repo.role == 'ar':\n"
         "        os.kill(os.getpid(), 9)\n"
-        "    return once(act, repo, additions)\n"
-        "push.commit_once = die\n"
+        "    return commit(run, repo, additions)\n"
+        "PushRun.commit = die\n"
     )
     paths = os.pathsep.join(filter(None, [str(startup), os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:

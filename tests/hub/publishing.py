@@ -3,7 +3,7 @@
 from huggingface_hub import HfApi
 
 from nla_release.hub.journal import Journal
-from nla_release.hub.plan import Plan, PushOptions, make_plan
+from nla_release.hub.plan import PushOptions, PushPlan, make_plan
 from nla_release.hub.push import push
 from nla_release.hub_client.remote import Hub
 from nla_release.release.folder import ROLES, Release
@@ -21,7 +21,7 @@ def publish(
     return said
 
 
-def carry_out(plan: Plan, release: Release, client: Hub) -> None:
+def carry_out(plan: PushPlan, release: Release, client: Hub) -> None:
     """Push as planned."""
     journal = Journal(release.dist, plan.release_id, client.endpoint)
     push(plan, client, journal, check=unchecked)

@@ -6,9 +6,9 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, RefusedError
-from nla_release.hub.plan import Plan, make_plan
+from nla_release.hub.plan import PushPlan, make_plan
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.tokens import Tokens
+from nla_release.hub_client.tokens import HubTokens
 from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 from tests.hub.faults import Fault
@@ -27,7 +27,7 @@ def keep_history(release):
     release.history.write_bytes((release.dist / "av" / "HISTORY.md").read_bytes())
 
 
-def plan_next(release, client, version="0.0.2") -> Plan:
+def plan_next(release, client, version="0.0.2") -> PushPlan:
     render(release, version)
     return make_plan(release.dist, version, client)
 
@@ -169,7 +169,7 @@ def test_a_job_that_is_trusted_with_the_new_version_alone_reads_the_one_before_a
     monkeypatch.delenv("HF_TOKEN", raising=False)
     proof = faulty.publishers.id_token(faulty.endpoint, **claims)
     monkeypatch.setenv("HF_OIDC_ID_TOKEN", proof)
-    job = Hub(faulty.endpoint, Tokens.from_environment(endpoint=faulty.endpoint))
+    job = Hub(faulty.endpoint, HubTokens.from_environment(endpoint=faulty.endpoint))
 
     plan = plan_next(release, job)
     assert "the published HISTORY.md is not the beginning of" in plan.blockers[0].message

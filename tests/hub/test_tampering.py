@@ -112,7 +112,7 @@ def test_what_the_hub_itself_writes_into_gitattributes_is_no_finding(hub, av, tm
 
 def test_a_file_where_the_client_keeps_its_books_is_refused(hub, av, tmp_path):
     hostile(hub, av, {".cache/huggingface/download/x.metadata": b"1"})
-    with pytest.raises(RefusedError, match=r"holds '.cache/huggingface"):
+    with pytest.raises(RefusedError, match=r"contains the unsafe file name '.cache/huggingface"):
         judged(hub, f"{av}@{TAG}", tmp_path)
 
 

@@ -120,7 +120,7 @@ def test_gates_and_waivers_of_the_author_are_for_the_author_alone(hub, av, tmp_p
         ("{av}", ConfigError, "does not name a release: give a repository"),
         ("{av}@main", ConfigError, "has no tag main"),
         ("{av}@v9", ConfigError, "has no tag v9"),
-        ("{av}@v0.0.1:evidence", ConfigError, "is not a release"),
+        ("{av}@v0.0.1:evidence", ConfigError, "does not name a release"),
         ("nobody/nothing@v1", EnvironmentProblem, "does not exist"),
         ("team/empty@v1", NothingCheckedError, "holds no release"),
     ],

@@ -12,7 +12,7 @@ from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.client_errors import DeniedError, OutcomeUnknownError
 from nla_release.hub_client.place import CANONICAL_ENDPOINT
 from nla_release.hub_client.remote import Hub
-from nla_release.hub_client.tokens import Tokens
+from nla_release.hub_client.tokens import HubTokens
 from nla_release.io import masking
 from nla_release.io.masking import known_secrets, masked
 from tests.hub.odd import OddServer
@@ -81,12 +81,12 @@ def trusted(server, release):
 
 
 def job(server):
-    return Tokens.from_environment(endpoint=server.endpoint)
+    return HubTokens.from_environment(endpoint=server.endpoint)
 
 
 def test_a_token_of_the_environment_is_for_every_repository(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef\n")
-    found = Tokens.from_environment()
+    found = HubTokens.from_environment()
 
     assert found.for_repo("a/b") == found.for_repo("c/d") == "hf_0123456789abcdef"
     assert "hf_0123456789abcdef" not in repr(found) + str(vars(found))
@@ -95,7 +95,7 @@ def test_a_token_of_the_environment_is_for_every_repository(monkeypatch):
 
 def test_the_login_cache_serves_when_the_environment_names_none(monkeypatch, tmp_path):
     (tmp_path / "token").write_text("plain-token-of-a-person")
-    found = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
+    found = HubTokens.from_environment(endpoint=CANONICAL_ENDPOINT)
 
     assert found.for_repo("a/b") == "plain-token-of-a-person"
     assert masked("is plain-token-of-a-person!", known_secrets()) == "is ***!"
@@ -104,13 +104,13 @@ def test_the_login_cache_serves_when_the_environment_names_none(monkeypatch, tmp
 def test_the_login_of_huggingface_is_for_no_other_hub(odd, monkeypatch, tmp_path):
     """HF_ENDPOINT may name any server, and a login was meant for one."""
     (tmp_path / "token").write_text("plain-token-of-a-person")
-    assert Tokens.from_environment(endpoint=odd.endpoint, writing=False).for_repo("a/b") is None
+    assert HubTokens.from_environment(endpoint=odd.endpoint, writing=False).for_repo("a/b") is None
     with pytest.raises(EnvironmentProblem, match=f"no Hub token for {odd.endpoint}") as refusal:
-        Tokens.from_environment(endpoint=odd.endpoint)
+        HubTokens.from_environment(endpoint=odd.endpoint)
     assert "set HF_TOKEN" in refusal.value.hint
 
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
-    given = Tokens.from_environment(endpoint=odd.endpoint, writing=False)
+    given = HubTokens.from_environment(endpoint=odd.endpoint, writing=False)
     assert given.for_repo("a/b") == "hf_0123456789abcdef"
 
 
@@ -121,8 +121,8 @@ def test_a_token_that_is_for_writing_only_reads_nothing(monkeypatch, tmp_path, s
         monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
     else:
         (tmp_path / "token").write_text("hf_0123456789abcdef")
-    reader = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT, writing=False)
-    writer = Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
+    reader = HubTokens.from_environment(endpoint=CANONICAL_ENDPOINT, writing=False)
+    writer = HubTokens.from_environment(endpoint=CANONICAL_ENDPOINT)
 
     assert reader.for_repo("a/b") is None
     assert writer.for_repo("a/b") == "hf_0123456789abcdef"
@@ -133,11 +133,11 @@ def test_what_is_no_token_is_refused_and_no_part_of_it_repeated(monkeypatch, tmp
     """The client would tell a part of it, with the header that cannot be sent."""
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(EnvironmentProblem, match="HF_TOKEN holds what no token has") as refusal:
-        Tokens.from_environment()
+        HubTokens.from_environment()
     monkeypatch.delenv("HF_TOKEN")
     (tmp_path / "token").write_text("first second")  # of lines the client makes one
     with pytest.raises(EnvironmentProblem, match="the login cache holds what no token has"):
-        Tokens.from_environment(endpoint=CANONICAL_ENDPOINT)
+        HubTokens.from_environment(endpoint=CANONICAL_ENDPOINT)
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token)
     with pytest.raises(EnvironmentProblem, match="REQUEST_TOKEN holds what no token has"):
@@ -148,9 +148,9 @@ def test_what_is_no_token_is_refused_and_no_part_of_it_repeated(monkeypatch, tmp
 
 
 def test_without_a_token_what_is_public_can_be_read_and_nothing_written():
-    assert Tokens.from_environment(writing=False).for_repo("a/b") is None
+    assert HubTokens.from_environment(writing=False).for_repo("a/b") is None
     with pytest.raises(EnvironmentProblem, match="there is no Hub token"):
-        Tokens.from_environment()
+        HubTokens.from_environment()
 
 
 def test_a_job_gets_one_token_for_each_repository(provider, server, trusted):
@@ -198,7 +198,7 @@ def test_a_repository_that_does_not_trust_the_job_says_so(provider, server, trus
 
     assert "no trusted publisher of team/other" in refusal.value.message
     assert "Trusted Publishers" in refusal.value.hint
-    reader = Tokens.from_environment(endpoint=server.endpoint, writing=False)
+    reader = HubTokens.from_environment(endpoint=server.endpoint, writing=False)
     assert reader.for_repo("team/other") is None
 
 
@@ -294,7 +294,7 @@ def test_a_proof_and_the_right_to_one_are_sent_nowhere_else(odd, monkeypatch, st
 def test_a_token_of_the_environment_goes_before_a_proof(provider, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
 
-    assert Tokens.from_environment().for_repo("a/b") == "hf_0123456789abcdef"
+    assert HubTokens.from_environment().for_repo("a/b") == "hf_0123456789abcdef"
     assert provider.asked == []
 
 
@@ -305,7 +305,7 @@ def test_a_token_that_was_pasted_with_its_quotes_is_named_as_such(monkeypatch, m
     with pytest.raises(
         EnvironmentProblem, match="HF_TOKEN begins or ends with a quotation"
     ) as caught:
-        Tokens.from_environment(writing=False)
+        HubTokens.from_environment(writing=False)
     assert "without the quotes" in caught.value.hint
     assert "0123456789" not in caught.value.message + caught.value.hint
 
@@ -314,4 +314,4 @@ def test_a_token_that_was_pasted_with_its_quotes_is_named_as_such(monkeypatch, m
 def test_so_is_one_that_was_pasted_with_its_whole_line(monkeypatch, before):
     monkeypatch.setenv("HF_TOKEN", f"{before}hf_0123456789abcdef")
     with pytest.raises(EnvironmentProblem, match=f"HF_TOKEN begins with '{before.strip()}'"):
-        Tokens.from_environment(writing=False)
+        HubTokens.from_environment(writing=False)
