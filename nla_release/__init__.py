@@ -8,7 +8,7 @@ The way of the data is one direction, and each stage is one module or package:
 * `calibration` turns the evidence that a run left behind into numbers, each with its control.
 * `cards` renders both repositories from those numbers into `dist/av` and `dist/ar`.
 * `rules` judges a pair, its evidence or its rendered repositories, and gives one verdict.
-* `hub` publishes both repositories as one unit, and brings its own Hub on loopback to rehearse.
+* `hub` publishes both repositories as one unit; `local_hub` is an embedded Hub for rehearsals.
 
 What `__all__` names is the public Python API. Each name is imported when it is first used, so that
 importing this package loads none of torch, transformers, peft or bitsandbytes.

@@ -72,7 +72,7 @@ def test_what_does_not_pass_is_refused_before_the_hub_is_asked_for_anything(
 
     journal = Journal(release.dist, plan.release_id, client.endpoint)
     with pytest.raises(RefusedError, match="does not pass"):
-        push(plan, client, journal, lambda _line: None, check=check)
+        push(plan, client, journal, check=check)
     assert server.log.requests == before
     assert journal.lines() == []
 
