@@ -243,7 +243,7 @@ def scene(dist: Path) -> Iterator[Scene]:
 def _push(dist: Path, endpoint: str, token: str) -> None:
     hub = Hub(endpoint, token)
     plan = make_plan(dist, VERSION, hub)
-    push(plan, hub, Journal(dist, plan.release_id, endpoint), lambda _line: None, check=unchecked)
+    push(plan, hub, Journal(dist, plan.release_id, endpoint), check=unchecked)
 
 
 def _push_and_die(dist: Path, endpoint: str, token: str, at: Moment, temporary: Path) -> None:
