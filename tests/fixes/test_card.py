@@ -5,7 +5,7 @@ import pytest
 from nla_release.io.files import sha256_file
 from tests.fixes.steps import contents, fixed, fixes, left_alone
 from tests.pairs.zoo import (
-    MANIFEST,
+    MANIFEST_FILE,
     edited_card,
     edited_json,
     edited_yaml,
@@ -228,13 +228,13 @@ def test_a_card_that_is_as_rendered_again_keeps_its_record(release, card, good):
 def test_the_record_of_a_mended_card_is_its_own_and_no_other_record_changes(release, card):
     rewrite(card, "## Headline numbers", "## Headline numbers\n\nMine.")
     rewrite(card, "library_name: peft", "library_name: x")
-    with edited_json(card.parent / MANIFEST) as manifest:
+    with edited_json(card.parent / MANIFEST_FILE) as manifest:
         manifest["files"]["LICENSE"]["sha256"] = "a" * 64
         before = manifest["files"]
 
     fixed(release / "dist")
 
-    with edited_json(card.parent / MANIFEST) as manifest:
+    with edited_json(card.parent / MANIFEST_FILE) as manifest:
         after = manifest["files"]
     assert after["README.md"] == {"sha256": sha256_file(card), "size": card.stat().st_size}
     assert {name for name in after if after[name] != before[name]} == {"README.md"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nla_release.output.verdict import verdict_json, verdict_text
-from tests.pairs.zoo import CONFIG, MANIFEST, SIDECAR, WEIGHTS, judged
+from tests.pairs.zoo import CONFIG, MANIFEST_FILE, SIDECAR, WEIGHTS, judged
 
 FILES = (
     f"pair/av/{SIDECAR}",
@@ -23,7 +23,7 @@ FILES = (
     "calibration.json",
     "HISTORY.md",
     f"dist/av/{SIDECAR}",
-    f"dist/av/{MANIFEST}",
+    f"dist/av/{MANIFEST_FILE}",
     "dist/av/base.json",
     "dist/av/HISTORY.md",
     "dist/ar/README.md",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.pairs.zoo import (
     CONFIG,
-    MANIFEST,
+    MANIFEST_FILE,
     WEIGHTS,
     defect,
     edited_json,
@@ -44,7 +44,7 @@ def ar_reads_a_lower_block(pair: Path) -> None:
 @defect("NLA403", "dist")
 def partner_of_another_release(dist: Path) -> None:
     in_sidecar(dist, "av", ["nla_release", "partner", "sha256"], "a" * 64)
-    with edited_json(dist / "av" / MANIFEST) as manifest:
+    with edited_json(dist / "av" / MANIFEST_FILE) as manifest:
         manifest["partner"]["adapter_sha256"] = "a" * 64
     list_anew(dist / "av")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from nla_release.io.layout import SIGNATURE_FILE
 from tests.pairs.zoo import (
     HEAD,
-    MANIFEST,
+    MANIFEST_FILE,
     append_text,
     defect,
     edited_json,
@@ -41,19 +41,19 @@ def facts_of_the_base_never_rendered(dist: Path) -> None:
 
 @defect("NLA701", "dist")
 def manifest_lists_what_lies_outside(dist: Path) -> None:
-    with edited_json(dist / "av" / MANIFEST) as manifest:
+    with edited_json(dist / "av" / MANIFEST_FILE) as manifest:
         manifest["files"]["../../release.yaml"] = {"sha256": "a" * 64, "size": 1}
 
 
 @defect("NLA702", "dist")
 def role_of_the_other(dist: Path) -> None:
-    with edited_json(dist / "ar" / MANIFEST) as manifest:
+    with edited_json(dist / "ar" / MANIFEST_FILE) as manifest:
         manifest["role"] = "av"
 
 
 @defect("NLA702", "dist")
 def base_of_another_commit(dist: Path) -> None:
-    with edited_json(dist / "av" / MANIFEST) as manifest:
+    with edited_json(dist / "av" / MANIFEST_FILE) as manifest:
         manifest["base"]["revision"] = "1" * 40
 
 
@@ -154,7 +154,7 @@ def signature_that_is_none(dist: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    return hashlib.sha256((folder / MANIFEST_FILE).read_bytes()).hexdigest()
 
 
 def sign(dist: Path, role: str, named: dict[str, str]) -> None:
