@@ -14,9 +14,9 @@ import torch
 from safetensors.numpy import load_file
 
 from nla_release import Pair
-from nla_release.calibration import texts
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.contract.explanation import Explanation
+from nla_release.diagnostics import texts
 from nla_release.engine import verbalizer as verbalizer_module
 from nla_release.engine.encoder import encoder_version, load_encoder
 from nla_release.engine.roundtrip import roundtrip

@@ -15,7 +15,7 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.measured import read_measured
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError
-from nla_release.gate import judge, rendered
+from nla_release.gate import judge, rendered_documents
 from nla_release.gate.adapter_folder import Adapter
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import Release
@@ -124,7 +124,7 @@ def test_verify_has_a_verdict_whatever_a_document_holds(
     release: Release, tmp_path: Path, name: str, listed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Drawing takes most of the time, and reads nothing that the cards do not show.
-    monkeypatch.setattr(rendered, "_figures", lambda *_: iter(()))
+    monkeypatch.setattr(rendered_documents, "_figures", lambda *_: iter(()))
     dist = Path(shutil.copytree(release.dist, tmp_path / "dist"))
     path, text = dist / "av" / name, (dist / "av" / name).read_text()
     manifest = (dist / "av" / "release.json").read_text()
