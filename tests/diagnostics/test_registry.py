@@ -70,9 +70,12 @@ from nla_release.cards.blocks import TABLES, expected_page_blocks
 from nla_release.diagnostics.model import Seen
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
+from nla_release.gate.evidence import not_as_computed
+from nla_release.gate.subject import Measurement
+from nla_release.report.render import _numbers
 from nla_release.contract.explanation import Explanation
 from nla_release.calibration.tables import calibration_table
-from nla_release.release.config import Evaluation, chosen_probes
+from nla_release.release.config import Evaluation, Gates, chosen_probes
 from tests.builders import evidence_parts
 
 parts = evidence_parts(rows=60, documents=30)
@@ -84,10 +87,25 @@ except EvidenceError as error:
     refused = error.message
 ran = parts.run.model_copy(update={"probes": [ProbeRecord(name="toy")]})
 calibration = calibrate(write_evidence(folder, parts.rows, parts.vectors, ran))
-(folder / "calibration.json").write_text(calibration.dump())
+
+parent = folder.parent
+path = parent / "calibration.json"
+path.write_text(calibration.dump())
+def gate():
+    measurement = Measurement(parent, (), Gates(), rendered=False)
+    return not_as_computed(measurement.calibration, measurement.recomputed)
+
+honest = gate()
+edited = json.loads(calibration.dump())
+edited["probes"]["toy"]["shouted"]["hits"] = 9
+path.write_text(json.dumps(edited))
+forged = gate()
+path.write_text(calibration.dump())
 json.dump({
+    "report": _numbers(calibration),
+    "gate": {"honest": honest, "forged": forged},
     "refused": refused,
-    "read_back": Calibration.read(folder / "calibration.json") == calibration,
+    "read_back": Calibration.read(path) == calibration,
     "calibration": json.loads(calibration.dump())["probes"]["toy"]["shouted"]["hits"],
     "terminal": calibration_table(calibration),
     "page": expected_page_blocks(calibration)[TABLES],
@@ -126,6 +144,21 @@ def test_a_new_diagnostic_is_on_the_page_and_the_terminal_in_the_same_words(seen
         (line,) = (line for line in text.splitlines() if "Explanations in capitals" in line)
         for cell in ("0/60 = 0.000", "0.250: in a toy", "-0.250"):
             assert cell in line
+
+
+def test_a_new_diagnostic_is_in_the_report(seen_with_a_toy):
+    (table,) = [
+        each for each in seen_with_a_toy["report"]["diagnostics"] if "Toy" in each["title"]
+    ]
+    assert "0/60 = 0.000" in table["lines"][0]
+
+
+def test_the_gate_recomputes_a_new_diagnostic(seen_with_a_toy):
+    """What NLA602 compares: nothing differs, or the number that somebody edited."""
+    assert seen_with_a_toy["gate"] == {
+        "honest": [],
+        "forged": ["probes.toy.shouted.hits is 9, the evidence gives 0"],
+    }
 
 
 def test_evidence_of_a_new_diagnostic_is_there_only_when_it_ran(seen_with_a_toy):
