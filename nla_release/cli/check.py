@@ -4,7 +4,6 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, get_args
 
 import click
 
@@ -17,16 +16,13 @@ from nla_release.gate.model import Verdict
 from nla_release.gate.subject import Subject, find_subject
 from nla_release.io.log import log
 from nla_release.output.ci import (
+    FORMATS,
     annotations,
-    verdict_github,
-    verdict_junit,
-    verdict_sarif,
     without_commands,
 )
-from nla_release.output.verdict import skipped_lines, verdict_json, verdict_markdown, verdict_text
+from nla_release.output.verdict import skipped_lines, verdict_markdown
 
 _TEXTS = {".md", ".json"}
-Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 
 
 @click.command("check", cls=ExampleCommand, example="nla-release check my-release")
@@ -34,7 +30,7 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 @click.option(
     "--format",
     "output_format",
-    type=click.Choice(get_args(Format)),
+    type=click.Choice(list(FORMATS)),
     default="text",
     show_default=True,
     help="All but text are one document, alone on stdout.",
@@ -59,7 +55,7 @@ Format = Literal["text", "json", "junit", "sarif", "github", "markdown"]
 @remeasuring_options
 def command(
     path: Path,
-    output_format: Format,
+    output_format: str,
     tokenizer: Path | None,
     base: Path | None,
     strict: bool,
@@ -91,7 +87,7 @@ def command(
         _mend(subject)
         subject = find_subject(path, tokenizer)
     verdict = judge(subject, strict=strict, measure=measure)
-    output(_rendered(verdict, output_format, path), nl=False)
+    output(FORMATS[output_format](verdict, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
             log.info(line)
@@ -136,22 +132,6 @@ def _fixes(subject: Subject) -> list[Fix]:
     if not proposals:
         log.info("nothing to fix")
     return fixes
-
-
-def _rendered(verdict: Verdict, output_format: Format, folder: Path) -> str:
-    match output_format:
-        case "text":
-            return f"{without_commands(verdict_text(verdict))}\n"
-        case "json":
-            return verdict_json(verdict)
-        case "junit":
-            return verdict_junit(verdict)
-        case "sarif":
-            return verdict_sarif(verdict, folder)
-        case "github":
-            return verdict_github(verdict, folder)
-        case "markdown":
-            return verdict_markdown(verdict)
 
 
 def _tell_github(verdict: Verdict, folder: Path, *, annotated: bool) -> None:

@@ -1,10 +1,7 @@
-"""Foreign sidecars: every dialect in use is recognised, read or refused by name.
+"""Sidecar formats of other projects: each known one is recognised, and read or refused by name.
 
-* `table` tells dialects apart; `folder` reads an adapter's folder, `sources` finds it.
-* `facts` is what a canonical sidecar needs and how each dialect spells it.
-* `pair` collects what is known of a pair in a `report`: recorded, answered, inferred, or asked;
-  `prompts` is its part about prompts, and `rendering` the base's tokenizer and chat template.
-* `canonical` makes sidecars of a report, `copies` takes files over; `adopt` makes a release folder.
+Two adapter folders go in. What their files say of the pair is collected, the rest is inferred or
+asked for, and a release folder with canonical sidecars comes out. No original file is changed.
 """
 
 from nla_release.dialects.table import Context, Dialect, recognise

@@ -1,18 +1,9 @@
 """The gate: rules with codes over files and evidence, and one verdict.
 
-* `model` says what a rule is, what it can find, and what a verdict is made of.
-* `subject` finds what there is to check and reads it, lazily and once; `documents` are two of the
-  formats it reads, `tokenizer` and `facts` find the base's, and `scopes` names what rules look at.
-* The rules, by hundreds: `sidecar`, `base` and `waivers` (1), `prompt` (2), `weights`,
-  `modules`, `lora` and `stack` (3), `pair` (4), `card`, `hygiene`, `references`,
-  `priority_claims`, `typed_numbers`, `rendered`, `history` and `retracted` (5), `evidence`,
-  `consistency`, `calibration`, `diagnostics`, `regression`, `addenda`, `compared` and `gates` (6),
-  `publishing`, `published` and `remeasured` (7).
-* `rendering` renders the documents of a repository again, and `authored` finds what people wrote.
-
-A rule is its code, its page and its function, side by side in the source. It reads strangers'
-files and must not stumble over any: what cannot be read is a finding of one rule and a reason to
-skip the others. Nothing here needs torch.
+A rule is its code, its page and its function, next to each other in the module of its family. Rules
+read a `Subject`, which finds what there is to check and reads each file once; `judge` gives the
+verdict that the renderings in `output` show. Files of third parties are untrusted: a file that
+cannot be read is a finding of one rule and a reason to skip the others. Nothing here needs torch.
 """
 
 from collections.abc import Callable, Sequence

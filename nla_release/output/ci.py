@@ -14,7 +14,7 @@ SARIF (docs.oasis-open.org/sarif/sarif/v2.1.0) is what GitHub's code scanning re
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -31,6 +31,9 @@ from nla_release.output.verdict import (
     measured_lines,
     skipped_lines,
     unverified_lines,
+    verdict_json,
+    verdict_markdown,
+    verdict_text,
     waiver_words,
 )
 from nla_release.release.config import Waiver
@@ -305,3 +308,14 @@ def _note(index: int, code: str, words: str) -> dict[str, Any]:
 def _plain(text: str) -> str:
     """Text in which no viewer finds a placeholder (3.11.5) or a link (3.11.6)."""
     return text.replace("{", "{{").replace("}", "}}").replace("](", "] (")
+
+
+# The formats of `check`, by the name that --format takes: the verdict on a folder, as text.
+FORMATS: dict[str, Callable[[Verdict, Path], str]] = {
+    "text": lambda verdict, _: f"{without_commands(verdict_text(verdict))}\n",
+    "json": lambda verdict, _: verdict_json(verdict),
+    "junit": lambda verdict, _: verdict_junit(verdict),
+    "sarif": verdict_sarif,
+    "github": verdict_github,
+    "markdown": lambda verdict, _: verdict_markdown(verdict),
+}

@@ -147,9 +147,7 @@ def test_a_new_diagnostic_is_on_the_page_and_the_terminal_in_the_same_words(seen
 
 
 def test_a_new_diagnostic_is_in_the_report(seen_with_a_toy):
-    (table,) = [
-        each for each in seen_with_a_toy["report"]["diagnostics"] if "Toy" in each["title"]
-    ]
+    (table,) = [each for each in seen_with_a_toy["report"]["diagnostics"] if "Toy" in each["title"]]
     assert "0/60 = 0.000" in table["lines"][0]
 
 
