@@ -46,10 +46,10 @@ _OF_THE_TRAINING = {
     "qalora_group_size",
 }
 
-# The variants that a sidecar declares, besides modules_to_save.
+# The variants that a sidecar declares, in addition to modules_to_save.
 _DECLARED = {"use_dora", "use_rslora"}
 
-# What PEFT writes for options that are not used, besides null, false, {} and [].
+# What PEFT writes for options that are not used, other than null, false, {} and [].
 _UNUSED = {"megatron_core": "megatron.core", "qalora_group_size": 16}
 
 # Initialisations that leave the base's weights alone. The others (pissa, olora, corda, loftq,

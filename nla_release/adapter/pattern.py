@@ -1,9 +1,9 @@
-"""Whether a stranger's regular expression matches whole names, at a bounded cost.
+"""Whether an untrusted regular expression matches whole names, at a bounded cost.
 
 PEFT tries `target_modules` with `re.fullmatch`, and `re` takes years over some short patterns, such
-as `(a+)+b`, because it goes back and tries every way anew. Here all ways are followed at once: each
+as `(a+)+b`, because it backtracks and retries every way. Here all ways are followed at once: each
 part of the parsed pattern maps the places where it may begin to the places where it may end, so
-that none is tried twice. What a pattern may cost in all is bounded besides, by counted steps and
+that none is tried twice. The total cost of a pattern is also bounded, by counted steps and
 not by a clock, so that a verdict is the same on every machine. `re` has no time limit of its own.
 """
 

@@ -17,7 +17,7 @@ from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, STACK_FOLDE
 
 FILE_NAMES = (ADAPTER_FILE, ADAPTER_CONFIG_FILE)
 
-# No chain of trainings is as long; whoever reads a stranger's must come to an end.
+# No chain of trainings is as long; reading an untrusted one must end.
 MAX_HEIGHT = 9
 
 

@@ -42,4 +42,4 @@ def _done(before: BaseFacts | None, now: BaseFacts) -> str:
     changed = [
         name for name in BaseFacts.model_fields if getattr(before, name) != getattr(now, name)
     ]
-    return f"written anew, {', '.join(changed)} changed" if changed else "says so already"
+    return f"updated: {', '.join(changed)} changed" if changed else "unchanged"

@@ -84,7 +84,7 @@ def command(
     if diff:
         click.get_current_context().exit(_show_fixes(subject))
     if fix:
-        _mend(subject)
+        _fix(subject)
         subject = find_subject(path, tokenizer)
     verdict = judge(subject, strict=strict, measure=measure)
     output(FORMATS[output_format](verdict, path), nl=False)
@@ -101,10 +101,10 @@ def command(
 def _hints(subject: Subject, verdict: Verdict) -> Iterator[str]:
     codes = [finding.code for finding in verdict.findings]
     if codes:
-        yield f"nla-release explain {codes[0]} says why it matters and how to fix it"
+        yield f"`nla-release explain {codes[0]}` shows why it matters and how to fix it"
     on_cards = {"NLA501", "NLA502"} & set(codes)
-    if mended := sorted(on_cards and on_cards & mended_on_cards(subject)):
-        yield f"the same command with --fix mends what the files decide of {', '.join(mended)}"
+    if fixable := sorted(on_cards and on_cards & mended_on_cards(subject)):
+        yield f"run the same command with --fix to fix {', '.join(fixable)}"
 
 
 def _show_fixes(subject: Subject) -> int:
@@ -112,18 +112,18 @@ def _show_fixes(subject: Subject) -> int:
     fixes = _fixes(subject)
     output(fixes_diff(fixes), nl=False)
     if fixes:
-        log.hint("the same command with --fix instead of --diff writes this")
+        log.hint("run the same command with --fix instead of --diff to write this")
     return 1 if fixes else 0
 
 
-def _mend(subject: Subject) -> None:
+def _fix(subject: Subject) -> None:
     for fix in _fixes(subject):
         write(fix)
         log.info(fix_line(fix))
 
 
 def _fixes(subject: Subject) -> list[Fix]:
-    """What can be fixed; what cannot, or that nothing can, is told on stderr."""
+    """The fixes. What cannot be fixed is reported on stderr."""
     proposals = find_fixes(subject)
     for each in proposals:
         if isinstance(each, LeftAlone):

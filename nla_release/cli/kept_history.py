@@ -1,4 +1,4 @@
-"""HISTORY.md next to release.yaml after something was published: the next version appends to it."""
+"""Keep the published HISTORY.md next to release.yaml; the next version appends to it."""
 
 import shlex
 from pathlib import Path
@@ -11,10 +11,10 @@ from nla_release.release.folder import Release, read_release
 
 
 def keep_history(release: Release, published: str, repo: str) -> None:
-    """Keep the log as it was published, unless the one that lies there goes on from it.
+    """Keep the log as it was published, unless the local one already continues it.
 
     Args:
-        release: beside whose release.yaml it lies.
+        release: the log is next to its release.yaml.
         published: HISTORY.md of what was published now.
         repo: where.
 
@@ -29,8 +29,8 @@ def keep_history(release: Release, published: str, repo: str) -> None:
         return
     if kept is not None and not published.startswith(kept):
         log.warning(
-            f"{release.history} is not the beginning of the log that {repo} has, and was"
-            " left as it is; put the published one in its place before the next version"
+            f"HISTORY.md mismatch: {release.history} is not a prefix of the log of {repo}, and"
+            " was not changed; replace it with the published one before the next version"
         )
         return
     try:
@@ -38,7 +38,7 @@ def keep_history(release: Release, published: str, repo: str) -> None:
     except EnvironmentProblem as error:
         raise EnvironmentProblem(
             f"both repositories are published, but {error.message}",
-            hint=f"copy HISTORY.md of {repo} beside release.yaml; the next version appends to it",
+            hint=f"copy HISTORY.md of {repo} next to release.yaml; the next version appends to it",
         ) from error
 
 
@@ -66,8 +66,8 @@ def say_what_lacks_it(release: Release, published: str) -> None:
         if published != kept and published.startswith(kept):
             command = f"cp {shlex.quote(str(release.history))} {shlex.quote(str(other.history))}"
             log.note(
-                f"{other.history} lacks the entry: `{command}`; then render a version again"
-                " that is not published yet"
+                f"{other.history} lacks the entry: run `{command}`, then render its unpublished"
+                " version again"
             )
 
 

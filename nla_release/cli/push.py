@@ -184,5 +184,6 @@ def _verify(release: Release, plan: PushPlan, hub: Hub) -> None:
     verdict = verify_published(plan, hub, VerifyOptions.of(release))
     passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
     log.info(
-        f"downloaded both again: every byte as pushed; {passed} rules pass, {skipped} do not apply"
+        f"re-downloaded both repositories: files identical; {passed} rules passed,"
+        f" {skipped} not applicable"
     )

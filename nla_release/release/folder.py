@@ -1,6 +1,6 @@
 """`release.yaml`: one pair, where its parts are, how it is measured, and under which name it goes.
 
-Paths in it are relative to its folder. Results lie beside it: `base.json`, `evidence/`,
+Paths in it are relative to its folder. Results are next to it: `base.json`, `evidence/`,
 `calibration.json`, `dist/av`, `dist/ar`.
 """
 

@@ -1,4 +1,4 @@
-"""Text that strangers wrote, made harmless in Markdown, Python and BibTeX.
+"""Untrusted text, made harmless in Markdown, Python and BibTeX.
 
 Explanations come out of a model and titles out of a form. Either may hold a pipe that breaks a
 table, an HTML tag, a link, a fence, or characters that reorder what a reader sees.

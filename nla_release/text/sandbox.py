@@ -164,7 +164,7 @@ def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     # No autoescaping: the output is Markdown and Python, where HTML entities would be noise. Text
-    # of strangers goes through the filters instead.
+    # from third parties goes through the filters instead.
     sandbox = ImmutableSandboxedEnvironment(
         loader=DictLoader(templates)
         if isinstance(templates, dict)

@@ -235,7 +235,7 @@ def test_a_dry_run_and_a_rehearsal_of_a_good_release(tool, folder, tmp_path):
     assert "2 repositories to create, 2 tags to set." in dry.stdout
     first = tool("push", "--version", "0.0.1", "--rehearse", "--hub-root", root, folder)
     assert first.returncode == 0, first.stderr
-    assert "every byte as pushed" in first.stderr
+    assert "files identical" in first.stderr
     again = tool("push", "--version", "0.0.1", "--rehearse", "--hub-root", root, folder)
     assert again.returncode == 0
     assert "already published, nothing to do" in again.stderr

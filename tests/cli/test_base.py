@@ -37,7 +37,7 @@ def test_a_second_time_there_is_nothing_new(tool, folder):
     before = (folder / "base.json").read_bytes()
     done = tool("base", folder)
 
-    assert done.stderr == f"{folder / 'base.json'}: says so already\n"
+    assert done.stderr == f"{folder / 'base.json'}: unchanged\n"
     assert (folder / "base.json").read_bytes() == before
 
 
@@ -47,7 +47,7 @@ def test_what_changed_is_said(tool, folder):
         facts |= {"id": "someone/else", "license": "mit"}
     done = tool("base", folder)
 
-    assert done.stderr == f"{folder / 'base.json'}: written anew, id, license changed\n"
+    assert done.stderr == f"{folder / 'base.json'}: updated: id, license changed\n"
 
 
 def test_a_damaged_one_is_mended(tool, folder):

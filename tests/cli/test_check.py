@@ -27,7 +27,7 @@ def test_an_error_fails_and_names_the_page_to_read(check, release):
     assert done.stdout.startswith(f"NLA101 error    {release}/pair/av/nla_meta.yaml  ")
     assert done.stdout.splitlines()[-1] == "verdict: fail"
     assert done.stderr == (
-        "hint: nla-release explain NLA101 says why it matters and how to fix it\n"
+        "hint: `nla-release explain NLA101` shows why it matters and how to fix it\n"
     )
 
 

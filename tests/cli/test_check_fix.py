@@ -19,7 +19,7 @@ def test_a_diff_shows_every_fix_and_writes_nothing(check, release):
     assert f"--- {card}\n+++ {card}\n" in done.stdout
     assert "-pipeline_tag: text-generation\n+pipeline_tag: feature-extraction\n" in done.stdout
     assert "verdict" not in done.stdout
-    assert done.stderr == "hint: the same command with --fix instead of --diff writes this\n"
+    assert done.stderr == "hint: run the same command with --fix instead of --diff to write this\n"
     assert contents(release) == before
 
 
@@ -65,7 +65,7 @@ def test_what_a_fix_would_mend_is_hinted_at(check, release):
     block_removed(release / "dist")
 
     assert check(release).stderr.splitlines()[1:] == [
-        "hint: the same command with --fix mends what the files decide of NLA502"
+        "hint: run the same command with --fix to fix NLA502"
     ]
     check(release, "--fix")
     assert "--fix" not in check(release).stderr, "nobody else can put back a block"

@@ -324,7 +324,7 @@ def test_an_addendum_is_rehearsed_on_the_hub_that_the_version_was_rehearsed_on(
 
     assert "rehearsing on http://127.0.0.1:" in done.stderr
     assert f"published {ADDED}, both verified by tag:" in done.stderr
-    assert "downloaded both again: every byte as pushed" in done.stderr
+    assert "re-downloaded both repositories: files identical" in done.stderr
     again = succeeds(tool("push", release.folder, *rehearse, "--addendum"))
     assert "already published, nothing to do: " in again.stderr
     with LocalHub(tmp_path / "rehearsal") as rehearsal:

@@ -514,7 +514,7 @@ def test_the_folder_of_another_version_passes_and_is_named_with_a_command(run, h
     done = succeeds(run("--successor", NEW))
 
     command = f"cp {release.history} '{newer.history}'"
-    assert f"note: {newer.history} lacks the entry: `{command}`" in done.stderr
+    assert f"note: {newer.history} lacks the entry: run `{command}`" in done.stderr
     after = judge(find_subject(newer.folder)).findings
     assert "NLA505" not in before + [each.code for each in after]
     shutil.copyfile(release.history, newer.history)
