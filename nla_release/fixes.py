@@ -26,7 +26,7 @@ from nla_release.cards.front_matter import (
 from nla_release.contract.sidecar import Sidecar, dump_sidecar
 from nla_release.dialects.folder import PICKLE_SUFFIXES
 from nla_release.errors import EnvironmentProblem, NlaReleaseError, RefusedError, WeightsError
-from nla_release.gate.adapter_folder import Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
 from nla_release.gate.evidence import calibration_recomputed, evidence_of_these_files
 from nla_release.gate.findings import UnreadableError
 from nla_release.gate.subject import Subject
@@ -135,7 +135,7 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def head_fixes(adapter: Adapter, home: Path) -> list[Fix | LeftAlone]:
+def head_fixes(adapter: AdapterFolder, home: Path) -> list[Fix | LeftAlone]:
     """The one pickle named `*head*` of a trained AR without value_head.safetensors, converted.
 
     torch reads it, and executes nothing in it.
@@ -167,7 +167,9 @@ def _is_a_pickled_head(folder: Path, path: Path) -> bool:
     return path.parent == folder and "head" in path.name and path.suffix in PICKLE_SUFFIXES
 
 
-def _conversion(adapter: Adapter, pickle: Path, kept: Path, home: Path) -> list[Fix | LeftAlone]:
+def _conversion(
+    adapter: AdapterFolder, pickle: Path, kept: Path, home: Path
+) -> list[Fix | LeftAlone]:
     """What is still to be done: the copy first, and the pickle goes last, so nothing is lost."""
     sidecar = adapter.sidecar
     with reading(regular_file(pickle, "NLA301"), "NLA301"):
@@ -200,7 +202,7 @@ def _converted(pickle: Path, sidecar: Sidecar) -> bytes:
     from nla_release.engine.pickles import convert_head
 
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        trial = Adapter("ar", Path(name), rendered=False)
+        trial = AdapterFolder("ar", Path(name), rendered=False)
         convert_head(pickle, trial.folder / HEAD_FILE)
         write_atomic(trial.folder / SIDECAR_FILE, dump_sidecar(sidecar))
         subject = Subject(trial.folder, None, trained=(trial,), rendered=(), tokenizer=None)
@@ -209,7 +211,7 @@ def _converted(pickle: Path, sidecar: Sidecar) -> bytes:
         return (trial.folder / HEAD_FILE).read_bytes()
 
 
-def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:
+def card_fixes(adapter: AdapterFolder, *, measured: bool) -> list[Fix]:
     """README.md with metadata and blocks in order, and its record in release.json.
 
     Args:
@@ -239,7 +241,7 @@ def card_fixes(adapter: Adapter, *, measured: bool) -> list[Fix]:
         return []
 
 
-def _fields(adapter: Adapter, found: dict[str, Any], *, measured: bool) -> dict[str, Any]:
+def _fields(adapter: AdapterFolder, found: dict[str, Any], *, measured: bool) -> dict[str, Any]:
     """The metadata that the files decide."""
     fields: dict[str, Any] = determined(adapter.sidecar)
     if not measured:
@@ -255,7 +257,7 @@ def _name(manifest: Manifest) -> str:
     return manifest.repo.rpartition("/")[2].removesuffix(f"-v{version}")
 
 
-def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
+def _stale_blocks(adapter: AdapterFolder, card: str) -> list[str]:
     """What is to be said of the blocks that calibration.json gives otherwise."""
     with reading(adapter.folder / CARD_FILE, "NLA502"):
         found = generated_blocks(card)
@@ -267,14 +269,14 @@ def _stale_blocks(adapter: Adapter, card: str) -> list[str]:
     ]
 
 
-def _blocks(adapter: Adapter) -> dict[str, str]:
+def _blocks(adapter: AdapterFolder) -> dict[str, str]:
     version, calibration = adapter.manifest.version, adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
         return {}
     return expected_blocks(calibration, adapter.log, adapter.addenda, version, adapter.comparison)
 
 
-def _record(adapter: Adapter, before: bytes, after: bytes) -> list[Fix]:
+def _record(adapter: AdapterFolder, before: bytes, after: bytes) -> list[Fix]:
     """release.json with the mended card, when it records the card as it was found.
 
     A card that was edited after rendering keeps its record: NLA701 goes on saying so, unless the

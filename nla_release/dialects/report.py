@@ -32,7 +32,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Question:
+class OpenQuestion:
     """A fact that only a person can say, and the answer that is likely, if any."""
 
     name: str
@@ -57,7 +57,7 @@ class Report:
     dialects: tuple[str, str]
     known: dict[str, Known]
     missing: tuple[str, ...]
-    questions: tuple[Question, ...]
+    questions: tuple[OpenQuestion, ...]
     notes: dict[Role, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -75,7 +75,7 @@ class Ledger:
     def __init__(self, width: int) -> None:
         self.width = width
         self.known: dict[str, Known] = {}
-        self._questions: dict[str, Question] = {}
+        self._questions: dict[str, OpenQuestion] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self.known
@@ -152,13 +152,13 @@ class Ledger:
         if name not in self:
             answer = None if likely is None else str(likely)
             asks = f"{FACTS[name].asks}, {remedy}" if remedy else FACTS[name].asks
-            self._questions.setdefault(name, Question(name, asks, answer))
+            self._questions.setdefault(name, OpenQuestion(name, asks, answer))
 
     def _meant(self, name: str, value: Any) -> Any:
         """A value to compare by: a scale may be written as a number or as `sqrt_d_model`."""
         return resolved(value, self.width) if FACTS[name].parse is scale else value
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[OpenQuestion, ...]:
         """What is open, in the order of the facts."""
         return tuple(self._questions[name] for name in FACTS if name in self._questions)

@@ -25,7 +25,7 @@ from nla_release.adapter.pattern import UntriedError
 from nla_release.adapter.stack import below, disorder
 from nla_release.contract.sidecar import Adapter as Recorded
 from nla_release.errors import InputError
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
 from nla_release.gate.model import ADAPTERS, ON_BASE, rule
@@ -244,7 +244,7 @@ _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modu
         waive="Never: readers would run another adapter than the one described.",
     ),
 )
-def variants_declared(adapter: Adapter) -> Iterator[Problem]:
+def variants_declared(adapter: AdapterFolder) -> Iterator[Problem]:
     """Each option in use, against the sidecar and against what can be declared at all."""
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
@@ -280,7 +280,7 @@ def variants_declared(adapter: Adapter) -> Iterator[Problem]:
         waive="If the pair is already measured and is read with one version of PEFT.",
     ),
 )
-def config_portable(adapter: Adapter) -> Iterator[Problem]:
+def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
     """The options of the file, and what a reader looks for in vain."""
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if unused := config.unused:
@@ -339,7 +339,7 @@ def _shown(value: Any) -> str:
         waive="Never: a part of a stack behaves differently from the whole that was measured.",
     ),
 )
-def stack_whole(adapter: Adapter) -> Iterator[Problem]:
+def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
     """The recorded order, each adapter below, and what is there besides."""
     recorded = adapter.sidecar.nla_release.adapters
     if any(leaves(entry.path) for entry in recorded):
@@ -359,8 +359,8 @@ def stack_whole(adapter: Adapter) -> Iterator[Problem]:
             yield Problem(path, "lies among the stacked adapters, and the sidecar lists none here")
 
 
-def _not_as_recorded(adapter: Adapter, entry: Recorded) -> Iterator[Problem]:
-    one = Adapter(adapter.role, adapter.folder / entry.path, rendered=False)
+def _not_as_recorded(adapter: AdapterFolder, entry: Recorded) -> Iterator[Problem]:
+    one = AdapterFolder(adapter.role, adapter.folder / entry.path, rendered=False)
     if (found := one.sha256(ADAPTER_FILE)) != entry.sha256:
         yield Problem(
             one.folder / ADAPTER_FILE,

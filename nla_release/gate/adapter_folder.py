@@ -61,7 +61,7 @@ REPORTED_BY = {
 
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterFolder:
     """One adapter's folder: as it was trained, or rendered to be a repository."""
 
     role: Role
@@ -276,7 +276,7 @@ def regular_file(path: Path, rule: str) -> Path:
     return path
 
 
-def older_format(adapter: Adapter) -> Skip:
+def older_format(adapter: AdapterFolder) -> Skip:
     """Why documents of an older format are not rendered again; their numbers are recomputed."""
     return Skip(
         f"calibration.json is of format {adapter.calibration.schema_}, which nla-release"

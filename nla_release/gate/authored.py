@@ -18,7 +18,7 @@ from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import block_places
 from nla_release.cards.notes import QUOTED, without_comments
 from nla_release.errors import InputError, NlaReleaseError, one_line
-from nla_release.gate.adapter_folder import Adapter, older_format, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
 from nla_release.gate.findings import Skip, UnreadableError
 from nla_release.gate.subject import Rendering, Subject
 from nla_release.history.log import Entry, entries, read_history, read_log
@@ -77,7 +77,7 @@ class Authored:
         return f"{self.path}:{self.before + line}"
 
 
-def authored(adapter: Adapter, subject: Subject) -> Iterator[Authored]:
+def authored(adapter: AdapterFolder, subject: Subject) -> Iterator[Authored]:
     """The texts of people in one repository; what both have alike is given for the first alone.
 
     Raises:
@@ -101,7 +101,7 @@ def authored(adapter: Adapter, subject: Subject) -> Iterator[Authored]:
                     yield Authored("block", path, block.text, block.line - 1)
 
 
-def not_compared(adapter: Adapter) -> Iterator[Skip]:
+def not_compared(adapter: AdapterFolder) -> Iterator[Skip]:
     """Why nobody can say what was added to the documents of a repository."""
     if not isinstance(adapter.calibration, CurrentCalibration):
         yield older_format(adapter)
@@ -117,7 +117,7 @@ def check_length(path: Path, text: str) -> None:
         raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
 
 
-def own_addresses(adapter: Adapter) -> tuple[str, ...]:
+def own_addresses(adapter: AdapterFolder) -> tuple[str, ...]:
     """Where this release and its base are: pages that prove nothing of what is said here."""
     manifest = adapter.manifest
     names = (manifest.repo, manifest.partner.repo, manifest.base.id)
@@ -137,13 +137,13 @@ def has_source(sentence: Sentence, own: tuple[str, ...]) -> bool:
     )
 
 
-def lines_before(adapter: Adapter, entry: Entry) -> int:
+def lines_before(adapter: AdapterFolder, entry: Entry) -> int:
     """How many lines of the log come before an entry of it."""
     history = adapter.text(HISTORY_FILE)
     return history.count("\n", 0, history.find(entry.text))
 
 
-def _notes(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Authored]:
+def _notes(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator[Authored]:
     """The notes: at the files to edit where these are here, else in release.json."""
     folder = subject.release.notes if subject.release else None
     for name, text in stated.notes.items():
@@ -165,7 +165,7 @@ def _written(path: Path, source: str) -> str | None:
         return None
 
 
-def _lines(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Authored]:
+def _lines(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator[Authored]:
     """What release.yaml says in words on the documents."""
     from nla_release.cards.documents import stated_release
 
@@ -179,7 +179,7 @@ def _lines(adapter: Adapter, subject: Subject, stated: Stated) -> Iterator[Autho
         yield Authored("line", path, update.text, key=f"update of {update.date}")
 
 
-def _entries(adapter: Adapter, subject: Subject, stated: Stated | None) -> Iterator[Authored]:
+def _entries(adapter: AdapterFolder, subject: Subject, stated: Stated | None) -> Iterator[Authored]:
     """What was added to the entry of this version, and the entries that are its word."""
     path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
     history = adapter.text(HISTORY_FILE)
@@ -214,7 +214,7 @@ class Stretch:
         return self.found[len(self.expected) :]
 
 
-def rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
+def rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Rendering:
     """The documents of a repository as its files give them.
 
     Raises:
@@ -277,7 +277,7 @@ def _blocks(document: str) -> list[Block]:
     return list(view(document).blocks)
 
 
-def _rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
+def _rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Rendering:
     from nla_release.cards.documents import documents, own_entry, shared_context
 
     sources = _sources(adapter, subject, stated)
@@ -285,7 +285,7 @@ def _rendering(adapter: Adapter, subject: Subject, stated: Stated) -> Rendering:
     return Rendering(sources, documents(sources, shared, adapter.role), own_entry(sources))
 
 
-def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
+def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sources":
     """What a repository is rendered from again.
 
     Raises:
@@ -328,7 +328,7 @@ def _sources(adapter: Adapter, subject: Subject, stated: Stated) -> "Sources":
     )
 
 
-def new_entries(adapter: Adapter, release: Release | None) -> Iterator[Entry]:
+def new_entries(adapter: AdapterFolder, release: Release | None) -> Iterator[Entry]:
     """The entries from fragments that the log as last published does not have.
 
     Those about this version are among them for ever, and so are all that stand after its own:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nla_release.adapter.module_names import ModuleTree, loaded
 from nla_release.base_model.facts import BaseFacts
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Skip, read_once
 from nla_release.gate.subject import Subject
 from nla_release.io.layout import BASE_FILE
@@ -18,7 +18,7 @@ _ABSENT = f"the base's facts are not here: run nla-release base, which writes {B
 class OnBase:
     """An adapter, and what is known here of the base that it was trained on."""
 
-    adapter: Adapter
+    adapter: AdapterFolder
     subject: Subject
 
     @read_once

@@ -9,7 +9,7 @@ from nla_release.cards.blocks import RUNS, expected_blocks, expected_page_blocks
 from nla_release.cards.compared import COMPARISON
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.snippet import round_trip
-from nla_release.gate.adapter_folder import Adapter, older_format, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
@@ -63,7 +63,7 @@ _OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
         waive="Never: the Hub indexes, counts and loads by these fields.",
     ),
 )
-def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
+def metadata_valid(adapter: AdapterFolder) -> Iterator[Problem]:
     """The front matter by the Hub's rules, then against sidecar and calibration."""
     path, text = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     with reading(path, "NLA501"):
@@ -114,7 +114,7 @@ def metadata_valid(adapter: Adapter) -> Iterator[Problem]:
         waive="Never: outside of the markers you can write what you like.",
     ),
 )
-def blocks_generated(adapter: Adapter) -> Iterator[Problem | Skip]:
+def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
     """Rendering the blocks again."""
     text, calibration = adapter.text(CARD_FILE), adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
@@ -200,7 +200,9 @@ def _stale(
             yield Problem(path, f"the block {name} is not what {source} gives")
 
 
-def _foreign_numbers(adapter: Adapter, model_index: list[dict[str, Any]]) -> Iterator[Problem]:
+def _foreign_numbers(
+    adapter: AdapterFolder, model_index: list[dict[str, Any]]
+) -> Iterator[Problem]:
     """The metrics of a valid model-index that are not those of the calibration, all of them.
 
     A control left out, or a number under a name of its own, makes the others say something else.

@@ -10,7 +10,7 @@ from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.cards.compared import compared
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter_folder import Adapter, reading
+from nla_release.gate.adapter_folder import AdapterFolder, reading
 from nla_release.gate.evidence import not_as_computed
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
 from nla_release.gate.model import RENDERED, SUBJECT, rule
@@ -135,7 +135,7 @@ def addenda_kept(subject: Subject) -> Iterator[Problem]:
         yield from _against_ours(subject.release, first, kept)
 
 
-def _in_itself(adapter: Adapter) -> Iterator[Problem]:
+def _in_itself(adapter: AdapterFolder) -> Iterator[Problem]:
     addenda, manifest = adapter.addenda, adapter.manifest
     folder, history = adapter.folder / ADDENDA_FOLDER, adapter.folder / HISTORY_FILE
     for sentence in contradictions(adapter.log, manifest.version, addenda):
@@ -148,7 +148,7 @@ def _in_itself(adapter: Adapter) -> Iterator[Problem]:
         yield Problem(adapter.folder / MANIFEST_FILE, f"{name} is not what the addenda are to")
 
 
-def _not_recomputed(adapter: Adapter, addendum: Addendum) -> Iterator[Problem]:
+def _not_recomputed(adapter: AdapterFolder, addendum: Addendum) -> Iterator[Problem]:
     folder = adapter.folder / ADDENDA_FOLDER / addendum.record.former_name
     former = addendum.former.calibration
     with reading(folder, "NLA617"):
@@ -157,7 +157,7 @@ def _not_recomputed(adapter: Adapter, addendum: Addendum) -> Iterator[Problem]:
         yield Problem(folder / CALIBRATION_FILE, listed(differing))
 
 
-def _kept(adapter: Adapter) -> dict[str, FileRecord]:
+def _kept(adapter: AdapterFolder) -> dict[str, FileRecord]:
     """Every file of a repository's addenda, by its path in their folder."""
     prefix = f"{ADDENDA_FOLDER}/"
     return {
@@ -168,7 +168,7 @@ def _kept(adapter: Adapter) -> dict[str, FileRecord]:
 
 
 def _against_ours(
-    release: Release, adapter: Adapter, kept: dict[str, FileRecord]
+    release: Release, adapter: AdapterFolder, kept: dict[str, FileRecord]
 ) -> Iterator[Problem]:
     ours = release.addenda(adapter.manifest.version)
     with reading(ours, "NLA617"):
@@ -214,7 +214,9 @@ def comparisons_stand(subject: Subject) -> Iterator[Problem]:
             yield Problem(path, "is not what release.yaml's compared_with gives: render again")
 
 
-def _recomputed(release: Release, adapter: Adapter, format_: ComparisonFormat) -> Comparison | None:
+def _recomputed(
+    release: Release, adapter: AdapterFolder, format_: ComparisonFormat
+) -> Comparison | None:
     if not release.compared_with:
         return None
     with reading(release.folder, "NLA618"):
@@ -223,8 +225,8 @@ def _recomputed(release: Release, adapter: Adapter, format_: ComparisonFormat) -
         return compared(release, adapter.manifest.version, evidence, sidecars, format_)
 
 
-def _both(release: Release) -> list[Adapter]:
-    return [Adapter(role, release.adapter(role), rendered=False) for role in ("av", "ar")]
+def _both(release: Release) -> list[AdapterFolder]:
+    return [AdapterFolder(role, release.adapter(role), rendered=False) for role in ("av", "ar")]
 
 
 def _plain(comparison: Comparison | None) -> dict[str, object] | None:

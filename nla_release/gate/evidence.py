@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from nla_release.calibration.asked import unlike
 from nla_release.calibration.report import Calibration
 from nla_release.evidence.runs import disagreement
-from nla_release.gate.adapter_folder import Adapter, reading
+from nla_release.gate.adapter_folder import AdapterFolder, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import COPIES, MEASURED, MEASUREMENTS, SUBJECT, rule
 from nla_release.gate.subject import Measurement, Subject
@@ -285,6 +285,6 @@ def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Pro
         yield Problem(there, f"is not the same log of runs as {here}")
 
 
-def _measured_files(adapter: Adapter) -> list[str]:
+def _measured_files(adapter: AdapterFolder) -> list[str]:
     names = [ADAPTER_FILE, ADAPTER_CONFIG_FILE, SIDECAR_FILE]
     return [*names, HEAD_FILE] if adapter.role == "ar" else names

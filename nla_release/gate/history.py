@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nla_release.cards.blocks import generated_blocks
-from nla_release.gate.adapter_folder import Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     MAX_PROSE,
@@ -104,13 +104,13 @@ def _log_of(previous: Path) -> Path | None:
     return next((log for each in places if (log := each / HISTORY_FILE).exists()), None)
 
 
-def _went_on(published: str, log: str, adapter: Adapter) -> bool:
+def _went_on(published: str, log: str, adapter: AdapterFolder) -> bool:
     """Whether a log is of a version that is published, and others were told of after it."""
     return published.startswith(log) and adapter.manifest.tag in entries(published)
 
 
 def _not_continued(
-    adapter: Adapter, log: str, previous: Path, release: Release | None
+    adapter: AdapterFolder, log: str, previous: Path, release: Release | None
 ) -> Iterator[Problem]:
     """Where a log does not go on from that of the previous release."""
     path = adapter.folder / HISTORY_FILE
@@ -140,7 +140,7 @@ def _pointing_nowhere(path: Path, log: Sequence[Entry]) -> Iterator[Problem]:
             yield Problem(path, f"the entry of {entry.day} supersedes {its_tag}, which has none")
 
 
-def _hiding(adapter: Adapter, path: Path) -> Iterator[Problem]:
+def _hiding(adapter: AdapterFolder, path: Path) -> Iterator[Problem]:
     """Entries that hide those after them from whoever reads the page."""
     for entry in adapter.log:
         prose = entry.text.partition("\n")[2] if entry.record else entry.text
@@ -240,7 +240,7 @@ def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
             )
 
 
-def _retracted(adapter: Adapter, but: Authored | None = None) -> list[Superseded]:
+def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[Superseded]:
     """The numbers that the log retracts, but for those of an entry that is read itself."""
     own = but.entry if but else None
     return [
@@ -250,13 +250,13 @@ def _retracted(adapter: Adapter, but: Authored | None = None) -> list[Superseded
     ]
 
 
-def _is_own(superseded: Superseded, adapter: Adapter) -> bool:
+def _is_own(superseded: Superseded, adapter: AdapterFolder) -> bool:
     """Whether a number was retracted of this version, or of the evidence that it is made of."""
     version, run = adapter.manifest.version, adapter.calibration.evidence.run_sha256
     return superseded.version == version or superseded.run_sha256 == run
 
 
-def _own(adapter: Adapter) -> Iterator[Problem]:
+def _own(adapter: AdapterFolder) -> Iterator[Problem]:
     """Retracted numbers that calibration.json still holds, and every generated block shows."""
     numbers = list(numbers_of(adapter.calibration))
     for each in _retracted(adapter):
@@ -266,7 +266,7 @@ def _own(adapter: Adapter) -> Iterator[Problem]:
             yield Problem(adapter.folder / CALIBRATION_FILE, _message(each.shown, each))
 
 
-def _in(text: Authored, adapter: Adapter) -> Iterator[Problem]:
+def _in(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:
     """The retracted numbers that a text shows."""
     retracted = _retracted(adapter, but=text)
     own = [abs(value) for _, value in numbers_of(adapter.calibration)] if retracted else []
@@ -287,7 +287,7 @@ def _shows(
     literal: LiteralNumber,
     superseded: Superseded,
     own: Sequence[float],
-    adapter: Adapter,
+    adapter: AdapterFolder,
 ) -> bool:
     """Whether a literal is a retracted number, and not one that this version has itself."""
     decimals = min(literal.decimals, superseded.decimals)

@@ -7,7 +7,7 @@ from typing import Generic, Literal, TypeVar
 
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import Label
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import (
     Finding,
@@ -225,13 +225,13 @@ def _told(unreadable: UnreadableError, code: str) -> Problem | Skip:
     return Skip(f"{bounded_line(str(unreadable.path))} cannot be used, see {unreadable.rule}")
 
 
-ADAPTERS = Scope[Adapter](lambda subject: subject.adapters, "there is no adapter here")
+ADAPTERS = Scope[AdapterFolder](lambda subject: subject.adapters, "there is no adapter here")
 
-AVS = Scope[Adapter](
+AVS = Scope[AdapterFolder](
     lambda subject: [each for each in subject.adapters if each.role == "av"], "there is no AV here"
 )
 
-ARS = Scope[Adapter](
+ARS = Scope[AdapterFolder](
     lambda subject: [each for each in subject.adapters if each.role == "ar"], "there is no AR here"
 )
 
@@ -244,21 +244,21 @@ AVS_ON_BASE = Scope[OnBase](
     AVS.absent,
 )
 
-PAIRS = Scope[tuple[Adapter, Adapter]](
+PAIRS = Scope[tuple[AdapterFolder, AdapterFolder]](
     lambda subject: subject.pairs, "AV and AR do not lie side by side here"
 )
 
-REPOSITORIES = Scope[Adapter](
+REPOSITORIES = Scope[AdapterFolder](
     lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
 )
 
 # A repository, and the whole subject that it is part of.
-RENDERINGS = Scope[tuple[Adapter, Subject]](
+RENDERINGS = Scope[tuple[AdapterFolder, Subject]](
     lambda subject: [(each, subject) for each in subject.rendered], REPOSITORIES.absent
 )
 
 # A release, and the repositories rendered of it.
-RELEASES = Scope[tuple[Release, tuple[Adapter, ...]]](
+RELEASES = Scope[tuple[Release, tuple[AdapterFolder, ...]]](
     lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
     f"there is no {RELEASE_FILE} here",
 )

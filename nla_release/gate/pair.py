@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nla_release.adapter.module_names import decoders
 from nla_release.contract.sidecar import disagreements
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import ARS, PAIRS, RENDERED, rule
 from nla_release.gate.subject import Subject
@@ -31,7 +31,7 @@ from nla_release.release.folder import tag
         waive="Never: the round trip would combine two unrelated measurements.",
     ),
 )
-def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
+def pair_agrees(pair: tuple[AdapterFolder, AdapterFolder]) -> Iterator[Problem]:
     """What both sidecars say of the same facts, and what both files call the same blocks."""
     av, ar = pair
     for sentence in disagreements(av.sidecar, ar.sidecar):
@@ -65,7 +65,7 @@ def pair_agrees(pair: tuple[Adapter, Adapter]) -> Iterator[Problem]:
         " records it, and the evidence measures its cost.",
     ),
 )
-def read_block_is_layer(adapter: Adapter) -> Iterator[Problem]:
+def read_block_is_layer(adapter: AdapterFolder) -> Iterator[Problem]:
     """The AR's two layer indices."""
     sidecar = adapter.sidecar
     read = sidecar.head.blocks - 1
@@ -117,7 +117,7 @@ def partner_recorded(subject: Subject) -> Iterator[Problem]:
                 )
 
 
-def _release_of(adapter: Adapter) -> tuple[str, str, str]:
+def _release_of(adapter: AdapterFolder) -> tuple[str, str, str]:
     return adapter.manifest.repo, adapter.manifest.tag, adapter.sha256(ADAPTER_FILE)
 
 

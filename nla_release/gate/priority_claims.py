@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     authored,
@@ -123,7 +123,7 @@ def claim(sentence: str) -> str | None:
         waive="The warning may stand for words that only look like a claim.",
     ),
 )
-def claims_have_sources(target: tuple[Adapter, Subject]) -> Iterator[Problem | Skip]:
+def claims_have_sources(target: tuple[AdapterFolder, Subject]) -> Iterator[Problem | Skip]:
     """Sentence by sentence; one finding each."""
     adapter, subject = target
     own = own_addresses(adapter)

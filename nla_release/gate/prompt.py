@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nla_release.contract.prompt import begins_twice, check_replay, check_suffix, encoder
 from nla_release.errors import PairError
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import AVS, SUBJECT, rule
 from nla_release.gate.subject import Subject
@@ -35,7 +35,7 @@ from nla_release.io.layout import SIDECAR_FILE
         waive="Never: nothing is injected into such a prompt.",
     ),
 )
-def marker_recorded(adapter: Adapter) -> Iterator[Problem]:
+def marker_recorded(adapter: AdapterFolder) -> Iterator[Problem]:
     """The sidecar's ids against each other."""
     path, tokens, injection = (
         adapter.folder / SIDECAR_FILE,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
 from nla_release.errors import ConfigError
 from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES
-from nla_release.gate.adapter_folder import Adapter, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
@@ -95,7 +95,7 @@ _OF_THE_HUB = re.compile(
         waive="Never: what is published must be what was checked.",
     ),
 )
-def files_listed(adapter: Adapter) -> Iterator[Problem]:
+def files_listed(adapter: AdapterFolder) -> Iterator[Problem]:
     """The manifest against the folder, both ways."""
     path, recorded = adapter.folder / MANIFEST_FILE, adapter.manifest.files
     names = (file.relative_to(adapter.folder).as_posix() for file in adapter.files)
@@ -152,7 +152,7 @@ def one_release(subject: Subject) -> Iterator[Problem]:
     yield from _one_pair(subject.rendered)
 
 
-def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
+def _one_pair(adapters: tuple[AdapterFolder, ...]) -> Iterator[Problem]:
     if len(adapters) < 2:
         return
     av, ar = (adapter.manifest for adapter in adapters)
@@ -185,7 +185,7 @@ def _one_pair(adapters: tuple[Adapter, ...]) -> Iterator[Problem]:
         " is.",
     ),
 )
-def files_allowed(adapter: Adapter) -> Iterator[Problem]:
+def files_allowed(adapter: AdapterFolder) -> Iterator[Problem]:
     """Every name against the list, and against all others in lower case."""
     allowed = {*_ALLOWED, *([HEAD_FILE] if adapter.role == "ar" else [])}
     names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
@@ -238,7 +238,7 @@ def signature_fits(subject: Subject) -> Iterator[Problem]:
             yield Problem(path, "is not the signature that the other repository has")
 
 
-def _signature(adapter: Adapter) -> bytes | None:
+def _signature(adapter: AdapterFolder) -> bytes | None:
     """The signature in a repository, or None."""
     path = adapter.folder / SIGNATURE_FILE
     if not path.is_symlink() and not path.exists():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nla_release.cards.method import known_citations
-from nla_release.gate.adapter_folder import Adapter, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
 from nla_release.gate.findings import Page, Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
@@ -47,7 +47,7 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
         waive="If the owner of the base gave you other terms in writing.",
     ),
 )
-def licence_fits(adapter: Adapter) -> Iterator[Problem]:
+def licence_fits(adapter: AdapterFolder) -> Iterator[Problem]:
     """The card's licence against the base's, then against the files that it asks for."""
     path, card = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     report = check_card(card)
@@ -105,7 +105,7 @@ def citations_as_published(subject: Subject) -> Iterator[Problem]:
                     yield Problem(path, f"does not cite {key}, which release.yaml names")
 
 
-def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
+def _against_base(adapter: AdapterFolder, stated: str) -> Iterator[Problem]:
     """What the licence of the base, when it is known, has against the adapter's."""
     path, base = adapter.folder / BASE_FILE, adapter.base_facts.license
     if base is None:
@@ -120,7 +120,7 @@ def _against_base(adapter: Adapter, stated: str) -> Iterator[Problem]:
             yield Problem(adapter.folder / CARD_FILE, message)
 
 
-def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
+def _as_asked(adapter: AdapterFolder, stated: str, card: str) -> Iterator[Problem]:
     """The files and the notice that a known licence asks for."""
     for name, expected in licence_files(licence(stated)).items():
         if _file(adapter, name) != expected:
@@ -133,7 +133,7 @@ def _as_asked(adapter: Adapter, stated: str, card: str) -> Iterator[Problem]:
         )
 
 
-def _file(adapter: Adapter, name: str) -> str:
+def _file(adapter: AdapterFolder, name: str) -> str:
     """A file that a licence asks for.
 
     Raises:

@@ -10,7 +10,7 @@ from nla_release import __version__
 from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import round_trip
-from nla_release.gate.adapter_folder import Adapter, older_format, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, older_format, regular_file
 from nla_release.gate.authored import MAX_PROSE, compared, rendering, restating
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
@@ -83,7 +83,7 @@ _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)"""
         waive="Never: readers cannot see what is hidden.",
     ),
 )
-def nothing_hidden(adapter: Adapter) -> Iterator[Problem]:
+def nothing_hidden(adapter: AdapterFolder) -> Iterator[Problem]:
     """Both documents, taken apart by a Markdown parser."""
     for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path, text = adapter.folder / name, adapter.text(name)
@@ -146,7 +146,7 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
             yield _of_an_older_format(adapter, subject)
 
 
-def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
+def _of_an_older_format(adapter: AdapterFolder, subject: Subject) -> Problem:
     """What an earlier version published is a warning; what this one measured cannot be older."""
     path = adapter.folder / CALIBRATION_FILE
     known = [each for each in subject.measurements if each.calibration_path == path]
@@ -160,7 +160,7 @@ def _of_an_older_format(adapter: Adapter, subject: Subject) -> Problem:
 
 
 def _against_files(
-    adapter: Adapter, subject: Subject, drawn: dict[str, Mapping[str, bytes]]
+    adapter: AdapterFolder, subject: Subject, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
     stated, path = adapter.manifest.stated, adapter.folder / MANIFEST_FILE
     if stated is None:
@@ -179,7 +179,7 @@ def _against_files(
 
 
 def _differences(
-    adapter: Adapter, again: Rendering, drawn: dict[str, Mapping[str, bytes]]
+    adapter: AdapterFolder, again: Rendering, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
     """Everything that is not as its files give it, and what was added by hand."""
     sources = again.sources
@@ -193,7 +193,7 @@ def _differences(
     yield from _figures(adapter, sources, drawn)
 
 
-def _notes(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
+def _notes(adapter: AdapterFolder, sources: "Sources") -> Iterator[Problem]:
     """The notes that are not what their sources render to."""
     from nla_release.cards.documents import quotable
     from nla_release.text.sandbox import render_note
@@ -221,7 +221,7 @@ def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem 
 
 
 def _not_as_logged(
-    adapter: Adapter, sources: "Sources", expected: str
+    adapter: AdapterFolder, sources: "Sources", expected: str
 ) -> Iterator[Problem | Unverified]:
     """Where HISTORY.md lacks its first lines or the entry of this version; the rest is people's."""
     path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
@@ -262,7 +262,7 @@ def _short(text: str) -> str:
     return repr(line if len(line) <= 120 else f"{line[:120]}...")
 
 
-def _metadata(adapter: Adapter, expected: str) -> Iterator[Problem]:
+def _metadata(adapter: AdapterFolder, expected: str) -> Iterator[Problem]:
     """The keys that NLA501, NLA502 and NLA506 say nothing of; others may be added."""
     path, found = adapter.folder / CARD_FILE, check_card(adapter.text(CARD_FILE))
     if found.errors or not found.metadata:
@@ -285,7 +285,7 @@ def _without_metrics(index: Any) -> Any:
     ]
 
 
-def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem]:
+def _facts_of_the_pair(adapter: AdapterFolder, sources: "Sources") -> Iterator[Problem]:
     """What release.json states for a repository whose partner is not here, as far as it is."""
     from nla_release.cards.documents import facts_by_role, pair_facts
 
@@ -316,7 +316,7 @@ def _facts_of_the_pair(adapter: Adapter, sources: "Sources") -> Iterator[Problem
 
 
 def _figures(
-    adapter: Adapter, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
+    adapter: AdapterFolder, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
     """Every figure, drawn again; a figure of both repositories is drawn once."""
     from nla_release.cards.documents import plots_of_pair, plots_of_role
@@ -390,7 +390,7 @@ def _alike(path: Path, content: bytes) -> bool:
     return float(np.abs(tones[0] - tones[1]).mean()) <= _MAX_TONE
 
 
-def _people(adapter: Adapter, stated: Stated) -> Iterator[Unverified]:
+def _people(adapter: AdapterFolder, stated: Stated) -> Iterator[Unverified]:
     """What a reader has to take from the authors: their choices, their words, another release."""
     checked = {"base_model", "base_revision", "gates", "repo"}
     chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)

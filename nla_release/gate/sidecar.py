@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from nla_release.contract.prompt import literal_escapes
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
@@ -35,7 +35,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
         waive="Never: without its sidecar nobody can run the adapter.",
     ),
 )
-def sidecar_complete(adapter: Adapter) -> Iterable[Problem]:
+def sidecar_complete(adapter: AdapterFolder) -> Iterable[Problem]:
     """Reading the sidecar, down to what evidence records of it, finds everything."""
     adapter.digest(SIDECAR_FILE)
     return ()
@@ -109,7 +109,7 @@ def scale_fits(on_base: OnBase) -> Iterator[Problem]:
         waive="Never: nobody else can load a path on your disk.",
     ),
 )
-def base_pinned(adapter: Adapter) -> Iterator[Problem]:
+def base_pinned(adapter: AdapterFolder) -> Iterator[Problem]:
     """The sidecar's base, and PEFT's."""
     path, base = adapter.folder / SIDECAR_FILE, adapter.sidecar.nla_release.base
     if not _HUB_ID.fullmatch(base.id):
@@ -152,7 +152,7 @@ def base_pinned(adapter: Adapter) -> Iterator[Problem]:
         " about code or LaTeX.",
     ),
 )
-def prompt_without_escapes(adapter: Adapter) -> Iterator[Problem]:
+def prompt_without_escapes(adapter: AdapterFolder) -> Iterator[Problem]:
     """The adapter's own template; AV and AR share both."""
     template = getattr(adapter.sidecar.prompt_templates, adapter.role)
     if found := literal_escapes(template):

@@ -17,7 +17,7 @@ from nla_release.contract.sidecar import Role, read_sidecar
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.evidence.parts import NAMES, Evidence
 from nla_release.evidence.runs import read_runs
-from nla_release.gate.adapter_folder import Adapter, read_calibration, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, read_calibration, reading, regular_file
 from nla_release.gate.findings import UnreadableError, read_once
 from nla_release.history.log import Entry
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
@@ -92,7 +92,7 @@ class Published:
     that somebody who verifies knows from elsewhere, and `publisher` whose signature they demand.
     """
 
-    adapter: Adapter
+    adapter: AdapterFolder
     here: Tagged
     partner: Tagged | None
     expected: str | None
@@ -134,7 +134,7 @@ class Measurement:
     """Evidence and calibration in one folder, and the adapters that they speak of."""
 
     folder: Path
-    adapters: tuple[Adapter, ...]
+    adapters: tuple[AdapterFolder, ...]
     gates: Gates
     rendered: bool
 
@@ -200,20 +200,20 @@ class Subject:
 
     folder: Path
     release: Release | None
-    trained: tuple[Adapter, ...]
-    rendered: tuple[Adapter, ...]
+    trained: tuple[AdapterFolder, ...]
+    rendered: tuple[AdapterFolder, ...]
     tokenizer: Path | None
     gates: Gates = field(default_factory=Gates)
     published: tuple[Published, ...] = ()
     remeasured: Remeasurement | None = None
 
     @property
-    def adapters(self) -> tuple[Adapter, ...]:
+    def adapters(self) -> tuple[AdapterFolder, ...]:
         """Every adapter's folder, trained ones first."""
         return self.trained + self.rendered
 
     @property
-    def pairs(self) -> list[tuple[Adapter, Adapter]]:
+    def pairs(self) -> list[tuple[AdapterFolder, AdapterFolder]]:
         """AV and AR that lie side by side."""
         return [
             (adapters[0], adapters[1])
@@ -295,8 +295,12 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
     """
     if (folder / RELEASE_FILE).exists():
         release = read_release(folder)
-        trained = tuple(Adapter(role, release.adapter(role), rendered=False) for role in ROLES)
-        repositories = tuple(Adapter(role, release.dist / role, rendered=True) for role in ROLES)
+        trained = tuple(
+            AdapterFolder(role, release.adapter(role), rendered=False) for role in ROLES
+        )
+        repositories = tuple(
+            AdapterFolder(role, release.dist / role, rendered=True) for role in ROLES
+        )
         rendered = repositories if release.dist.is_dir() else ()
         return Subject(folder, release, trained, rendered, tokenizer, release.config.gates)
     adapters = tuple(_found(folder))
@@ -316,13 +320,13 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
     return Subject(folder, None, adapters, (), tokenizer)
 
 
-def _found(folder: Path) -> Iterator[Adapter]:
+def _found(folder: Path) -> Iterator[AdapterFolder]:
     """Both adapters in a folder of two, or the folder itself when it is one."""
     if all((folder / role).is_dir() for role in ROLES):
         rendered = any(_looks_rendered(folder / role) for role in ROLES)
-        yield from (Adapter(role, folder / role, rendered) for role in ROLES)
+        yield from (AdapterFolder(role, folder / role, rendered) for role in ROLES)
     elif any((folder / name).exists() for name in _MARKS_AN_ADAPTER):
-        yield Adapter(_role(folder), folder, _looks_rendered(folder))
+        yield AdapterFolder(_role(folder), folder, _looks_rendered(folder))
 
 
 def _looks_rendered(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.notes import QUOTED, own_words
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     Authored,
@@ -74,7 +74,7 @@ _ADVICE = "quote it with {{ ... }}, write it as code, or link to its source in t
         waive="For a measurement that this tool does not make, until it has a page to link to.",
     ),
 )
-def numbers_are_quoted(target: tuple[Adapter, Subject]) -> Iterator[Problem | Skip]:
+def numbers_are_quoted(target: tuple[AdapterFolder, Subject]) -> Iterator[Problem | Skip]:
     """Every text of the authors, by what it may hold."""
     adapter, subject = target
     found = (problem for text in authored(adapter, subject) for problem in _typed(text, adapter))
@@ -82,7 +82,7 @@ def numbers_are_quoted(target: tuple[Adapter, Subject]) -> Iterator[Problem | Sk
     yield from not_compared(adapter)
 
 
-def _typed(text: Authored, adapter: Adapter) -> Iterator[Problem]:
+def _typed(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:
     if text.kind == "note" and text.source is not None:
         yield from _typed_into_note(text, text.source, adapter)
         return
@@ -100,7 +100,7 @@ def _typed(text: Authored, adapter: Adapter) -> Iterator[Problem]:
             yield _problem(text, sentence, literal, adapter)
 
 
-def _typed_into_note(text: Authored, source: str, adapter: Adapter) -> Iterator[Problem]:
+def _typed_into_note(text: Authored, source: str, adapter: AdapterFolder) -> Iterator[Problem]:
     try:
         words, constants = own_words(source)
     except ConfigError:
@@ -119,7 +119,7 @@ def _typed_into_note(text: Authored, source: str, adapter: Adapter) -> Iterator[
 
 
 def _unsourced(
-    text: str, adapter: Adapter, others: set[str]
+    text: str, adapter: AdapterFolder, others: set[str]
 ) -> Iterator[tuple[Sentence, LiteralNumber]]:
     """Measurements in sentences that neither have a source nor name another version."""
     own = own_addresses(adapter)
@@ -130,7 +130,7 @@ def _unsourced(
             yield from ((sentence, literal) for literal in measured)
 
 
-def _numbers(text: Authored, adapter: Adapter) -> list[tuple[str | None, float]]:
+def _numbers(text: Authored, adapter: AdapterFolder) -> list[tuple[str | None, float]]:
     """What may be typed, each number with the name that the sentence has to share a word with.
 
     In HISTORY.md these are also the numbers of this version before an evidence update, and those
@@ -177,7 +177,7 @@ def _is_exactly(literal: LiteralNumber, number: float) -> bool:
 
 
 def _problem(
-    text: Authored, sentence: Sentence, literal: LiteralNumber, adapter: Adapter
+    text: Authored, sentence: Sentence, literal: LiteralNumber, adapter: AdapterFolder
 ) -> Problem:
     quoted = _quotation(literal, _words(sentence), adapter.calibration)
     if text.kind == "note" and text.source is not None:

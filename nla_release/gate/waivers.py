@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from nla_release.cards.blocks import loosened_section, waivers_section
 from nla_release.errors import ConfigError
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Page, Problem
 from nla_release.gate.model import RELEASES, Outcome, Rule, rule
 from nla_release.io.layout import CARD_FILE, RELEASE_FILE
@@ -44,7 +44,7 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
             waive="Never: it would waive the end of every waiver.",
         ),
     )
-    def check(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
+    def check(target: tuple[Release, tuple[AdapterFolder, ...]]) -> Iterator[Problem]:
         """Each waiver against the rules there are, the day, and the cards."""
         release, repositories = target
         path, known = release.folder / RELEASE_FILE, {each.code: each for each in rules()}
@@ -126,7 +126,7 @@ def today() -> date:
         waive="Never: the warning stops no release, and tells readers about the gate.",
     ),
 )
-def gates_told(target: tuple[Release, tuple[Adapter, ...]]) -> Iterator[Problem]:
+def gates_told(target: tuple[Release, tuple[AdapterFolder, ...]]) -> Iterator[Problem]:
     """Each loosened gate, in the verdict and on the cards."""
     release, repositories = target
     for name, (value, usual) in release.config.gates.loosened.items():

@@ -7,7 +7,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 
 from nla_release.adapter.lora import never_saved
 from nla_release.adapter.weights import ZeroBands
-from nla_release.gate.adapter_folder import REPORTED_BY, Adapter, reading
+from nla_release.gate.adapter_folder import REPORTED_BY, AdapterFolder, reading
 from nla_release.gate.base_facts import OnBase
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
@@ -52,7 +52,7 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
         waive="Never: everyone who loads the release takes the risk.",
     ),
 )
-def safetensors_only(adapter: Adapter) -> Iterator[Problem]:
+def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
     """Names, first bytes and links of all files, and the sidecar's paths."""
     if adapter.folder.is_symlink():
         yield Problem(adapter.folder, "is a link; a repository holds its files themselves")
@@ -142,7 +142,7 @@ def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
         waive="Never: one such value corrupts every reconstruction.",
     ),
 )
-def weights_finite(adapter: Adapter) -> Iterator[Problem]:
+def weights_finite(adapter: AdapterFolder) -> Iterator[Problem]:
     """All values of all tensors."""
     yield from _damaged(adapter.folder / ADAPTER_FILE, adapter.largest)
     if adapter.role == "ar":
@@ -169,7 +169,7 @@ def weights_finite(adapter: Adapter) -> Iterator[Problem]:
         " above the read block never run.",
     ),
 )
-def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
+def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
     """Factors of nothing but zeros, either of which makes the product zero."""
     modules, path = adapter.modules, adapter.folder / ADAPTER_FILE
     idle = [
@@ -214,7 +214,7 @@ def adapter_trained(adapter: Adapter) -> Iterator[Problem]:
         " these parts were pruned on purpose.",
     ),
 )
-def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
+def weights_uncut(adapter: AdapterFolder) -> Iterator[Problem]:
     """The same band of a factor in all modules, then the head."""
     path = adapter.folder / ADAPTER_FILE
     modules = [_factors(adapter, module.name) for module in adapter.modules]
@@ -235,7 +235,7 @@ def weights_uncut(adapter: Adapter) -> Iterator[Problem]:
                     )
 
 
-def _factors(adapter: Adapter, module: str) -> dict[str, ZeroBands]:
+def _factors(adapter: AdapterFolder, module: str) -> dict[str, ZeroBands]:
     return {
         factor: adapter.zero_bands[f"base_model.model.{module}.lora_{factor}.weight"]
         for factor in "AB"
@@ -292,7 +292,7 @@ def _where(flags: Sequence[bool]) -> str:
         waive="Never: without its head an AR gives no activation.",
     ),
 )
-def head_declared(adapter: Adapter) -> Iterator[Problem]:
+def head_declared(adapter: AdapterFolder) -> Iterator[Problem]:
     """The head file's header, and whether its weight says anything."""
     path, declared, width = (
         adapter.folder / HEAD_FILE,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nla_release.contract.sidecar import Role
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.hygiene import nothing_private
 from nla_release.gate.leaks import Leak, leaks, words
 from nla_release.gate.publishing import files_allowed
@@ -140,7 +140,7 @@ def checked_payload(folder: Path, role: Role, waived: Sequence[Waiver] = ()) -> 
     Raises:
         RefusedError: a file may not; the message names each with the reason.
     """
-    adapter = Adapter(role, folder, rendered=True)
+    adapter = AdapterFolder(role, folder, rendered=True)
     refused = [*_hidden(adapter), *_known(adapter), *_found(adapter, waived)]
     if refused:
         more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
@@ -152,7 +152,7 @@ def checked_payload(folder: Path, role: Role, waived: Sequence[Waiver] = ()) -> 
         )
 
 
-def _hidden(adapter: Adapter) -> Iterator[str]:
+def _hidden(adapter: AdapterFolder) -> Iterator[str]:
     """Hidden files, which the Hub or its client treat specially and `check` accepts."""
     for path in adapter.files:
         name = path.relative_to(adapter.folder)
@@ -160,7 +160,7 @@ def _hidden(adapter: Adapter) -> Iterator[str]:
             yield f"{name.as_posix()} is hidden"
 
 
-def _known(adapter: Adapter) -> Iterator[str]:
+def _known(adapter: AdapterFolder) -> Iterator[str]:
     """Tokens of this process, in any form; they cannot be waived."""
     secrets = [secret.encode() for secret in known_secrets() if len(secret) >= SHORTEST]
     kinds = [
@@ -177,7 +177,7 @@ def _known(adapter: Adapter) -> Iterator[str]:
                 yield f"{name.as_posix()} holds a token of this machine"
 
 
-def _found(adapter: Adapter, waived: Sequence[Waiver]) -> Iterator[str]:
+def _found(adapter: AdapterFolder, waived: Sequence[Waiver]) -> Iterator[str]:
     """Errors of the rules that are not waived."""
     subject = Subject(adapter.folder, None, (), (adapter,), None)
     for rule in _RULES:

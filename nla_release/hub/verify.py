@@ -12,7 +12,7 @@ from pathlib import Path
 from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
 from nla_release.gate import Measure, judge
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
 from nla_release.gate.subject import Published, Subject
@@ -158,7 +158,7 @@ def _subject(
     for role in (role for role in ROLES if role in repos):
         repo = repos[role]
         other = partner if repo is here else here
-        adapters.append(Adapter(role, target / role, rendered=True))
+        adapters.append(AdapterFolder(role, target / role, rendered=True))
         published.append(
             Published(
                 adapters[-1],

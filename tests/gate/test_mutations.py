@@ -16,7 +16,7 @@ from nla_release.calibration.measured import read_measured
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError
 from nla_release.gate import judge, rendered_documents
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import Release
 from tests.builders_pair import make_release
@@ -133,7 +133,7 @@ def test_verify_has_a_verdict_whatever_a_document_holds(
         try:
             if listed and name != "release.json":
                 list_anew(dist / "av")
-            adapter = Adapter("av", dist / "av", rendered=True)
+            adapter = AdapterFolder("av", dist / "av", rendered=True)
             verdict = judge(Subject(dist, None, (), (adapter,), None))
         except Exception as error:
             pytest.fail(f"{what}: {error!r}")

@@ -12,7 +12,7 @@ from nla_release.cards.render import render
 from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError
 from nla_release.gate import judge
-from nla_release.gate.adapter_folder import Adapter
+from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.card import metadata_valid
 from nla_release.gate.findings import Problem
 from nla_release.gate.rendered_documents import _metadata, _not_as_rendered, rendered_again
@@ -252,7 +252,7 @@ def test_every_line_that_is_changed_is_found_or_is_peoples_prose(
     release: Release, dist: Path, role: Role, name: str
 ) -> None:
     """Each line of each document in turn, with the comparisons of NLA501, NLA502 and NLA514."""
-    adapter = Adapter(role, dist / role, rendered=True)
+    adapter = AdapterFolder(role, dist / role, rendered=True)
     path, rendered = dist / role / name, (dist / role / name).read_text()
     lines, prose = (
         rendered.split("\n"),
