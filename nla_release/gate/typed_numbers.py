@@ -220,7 +220,9 @@ def _quotation(literal: LiteralNumber, words: str, calibration: Calibration) -> 
 
 
 def _words(sentence: Sentence) -> str:
-    return f"{sentence.label} {sentence.text}".lower()
+    """What a sentence says, with the name that a calibration has for the same: a row."""
+    words = f"{sentence.label} {sentence.text}".lower()
+    return f"{words} rows" if re.search(r"\b(activation|sample|explanation)s?\b", words) else words
 
 
 def _shared(name: str, words: str) -> int:

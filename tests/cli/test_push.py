@@ -151,7 +151,7 @@ def test_ctrl_c_says_what_is_public_and_the_same_command_goes_on(run, hub, relea
     assert process.returncode == code
     assert f"Public so far: {repos(release)[0]} is committed (" in stderr
     assert f"whether {ar} is committed is not known" in stderr
-    assert "did not look again after the interruption; a request that it had sent may" in stderr
+    assert "was not read again after the interruption; a request that was sent" in stderr
     assert stderr.endswith("error: interrupted\nhint: run the same command again\n")
     steps = [json.loads(line)["step"] for line in journal(release)]
     assert steps[-1] == "commit"
@@ -203,7 +203,7 @@ def test_a_card_on_the_hub_that_is_no_text_is_refused_and_not_the_users_mistake(
     for verb in ("plan", "push"):
         done = run(verb)
         assert done.returncode == 1
-        assert "--overwrite-card drops" in done.stdout + done.stderr
+        assert "--overwrite-card discards" in done.stdout + done.stderr
     assert run("push", "--overwrite-card").returncode == 0
 
 
