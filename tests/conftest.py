@@ -86,7 +86,7 @@ def good_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         prepare(folder)
-        run_steps(folder, first="write a corpus", last="judge the release")
+        run_steps(folder, first="write a corpus", last="check the release")
 
     return made_once(tmp_path_factory, "good", make)
 
@@ -104,7 +104,12 @@ def _collapse(good_release: Path, folder: Path) -> None:
     made_by_its_recipe = ("labels", "label.json", "build.json", "pair", "av.json", "ar.json")
     left_out = shutil.ignore_patterns(*made_by_its_recipe, "dist", "evidence")
     shutil.copytree(good_release, folder, ignore=left_out)
-    run_steps(folder, recipe=COLLAPSED, first="make the pair", last="compute the numbers")
+    run_steps(
+        folder,
+        recipe=COLLAPSED,
+        first="train the pair",
+        last="compute every number from the evidence",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from nla_release.evidence.training_documents import training_overlap
 from nla_release.io.files import read_json, read_yaml, sha256_file
 from nla_release.io.parquet import SMALL_BYTES, parquet_batches, read_parquet
 from nla_release.training import corpus_files
-from nla_release.training.labelling.rows import read_unlabelled
+from nla_release.training.label import read_unlabelled
 
 TINY = Path(__file__).parents[1] / "train" / "tiny" / "base"
 

@@ -1,27 +1,32 @@
-"""`make demo`: the whole way of a release on the tiny base, from a made-up corpus to loading back.
+"""`make demo`: a whole release on the tiny base, from a generated corpus to loading it back.
 
-Every step is the command that a person would type, and is shown before it runs.
+Every step is a command that a user would type, and is printed before it runs.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
-from nla_release.calibration.tables import calibration_table
+from nla_release.calibration.questions import questions
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, output
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
+from nla_release.evidence import records
 from nla_release.io.files import read_text, read_yaml, write_atomic
 from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES, Release, read_release, tag
+from nla_release.text.numbers import number
 
 TINY = Path(__file__).parent / "tiny"
 BASE = TINY / "base"
@@ -34,14 +39,17 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def prepare(folder: Path) -> None:
-    """Lay out release.yaml, the notes, and the tiny base on the demo's local Hub.
+    """Write release.yaml and the notes, and import the tiny base into the demo's local Hub.
 
     Raises:
-        ConfigError: the folder holds something else.
+        ConfigError: the folder contains something else.
         NlaReleaseError: the shipped base is not the one that release.yaml and the recipe name.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
-        raise ConfigError(f"{folder} is not empty and is no demo; it would be emptied")
+        raise ConfigError(
+            f"{folder} is not empty and was not made by the demo",
+            hint="name an empty folder; the demo deletes what is in it",
+        )
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(TINY / "release", folder)
     (folder / MARK).touch()
@@ -53,7 +61,7 @@ def prepare(folder: Path) -> None:
     if commit != named["base_revision"]:
         raise NlaReleaseError(
             f"the shipped base is commit {commit}, release.yaml names {named['base_revision']}",
-            hint="train.tiny.base was run again; write the new commit into both YAML files",
+            hint="if you ran train.tiny.base again, write the new commit into both YAML files",
         )
 
 
@@ -65,11 +73,11 @@ def steps(folder: Path) -> list[tuple[str, list[str]]]:
     recipe = [os.path.relpath(RECIPE), "--folder", where]
     return [
         ("write a corpus", [python, "-m", "train.tiny.corpus", f"{where}/corpus.jsonl"]),
-        ("make the pair", [tool, "train", "run", *recipe, "--to", "ar"]),
-        ("measure the pair and its controls", [tool, "roundtrip", where]),
-        ("compute the numbers", [tool, "calibrate", where]),
+        ("train the pair", [tool, "train", "run", *recipe, "--to", "ar"]),
+        ("run the pair and its controls", [tool, "roundtrip", where]),
+        ("compute every number from the evidence", [tool, "calibrate", where]),
         ("write both repositories", [tool, "render", "--version", VERSION, where]),
-        ("judge the release", [tool, "check", where]),
+        ("check the release", [tool, "check", where]),
         (
             "publish to a Hub on this machine",
             [tool, "push", "--version", VERSION, "--rehearse", "--hub-root", f"{where}/hub", where],
@@ -129,27 +137,78 @@ def _load_back(release: Release) -> None:
 
 
 def _summary(release: Release, seconds: float) -> None:
-    calibration = calibrate(read_evidence(release.evidence))
-    where = os.path.relpath(release.folder)
-    repos = " and ".join(release.repo_id(role, VERSION) for role in ROLES)
+    evidence = read_evidence(release.evidence)
+    calibration = calibrate(evidence)
+    counts, where = calibration.denominators, os.path.relpath(release.folder)
+    av, ar = (release.repo_id(role, VERSION) for role in ROLES)
+    layer = read_yaml(RECIPE)["extract"]["layer"]
+    files = {
+        f"{where}/dist/av/README.md": "the AV's model card: every number with its control",
+        f"{where}/dist/ar/README.md": "the AR's model card",
+        f"{where}/dist/av/figures/": "the card's figures",
+        f"{where}/evidence/": "the records that every number is computed from",
+    }
+    next_steps = {
+        f".venv/bin/nla-release report {where}": "write a page with every explanation",
+        ".venv/bin/nla-release explain NLA603": "why a pair without content is refused",
+        "docs/tutorials/first-release.md": "the tutorial: continue with step 2",
+    }
     _say(
         f"""
-== what you have now, after {seconds:.0f} s
+== done in {seconds:.0f} s: what you have now
 
-A verbalizer that turns an activation into words, and a reconstructor that turns the words back,
-published as {repos}
-at tag {tag(VERSION)}, on a Hub that lives in {where}/hub. How well the words carry the activation,
-compared with controls that take their meaning away:
+Trained
+  Two adapters for one small language model. The verbalizer (AV) describes an activation (the
+  model's internal vector at one token, here after layer {layer}) in words. The reconstructor (AR)
+  computes the activation from these words alone. An example from a held-out document:
+{_example(evidence.rows)}
 
-{calibration_table(calibration)}
+Measured
+  {counts.rows} activations from {
+            counts.documents
+        } documents that were not trained on. Each score has a
+  control: the score without the information that the words should carry.
+{_answers(calibration)}
 
-cards    {where}/dist/av/README.md, {where}/dist/ar/README.md
-figures  {where}/dist/av/figures/, {where}/dist/ar/figures/
-evidence {where}/evidence/ (every number above follows from it: nla-release calibrate {where})
+Label
+{textwrap.indent(textwrap.fill(calibration.label.sentence, 96), "  ")}
+  A row is one activation with its explanation. The label follows from the controls alone;
+  row-level is the strongest of five.
 
-Try next: .venv/bin/nla-release explain NLA603
+Published
+  {av}
+  {ar}
+  at tag {tag(VERSION)}, on a local Hub in {where}/hub. Nothing left this machine.
+
+Look at
+{_columns(files)}
+
+Try next
+{_columns(next_steps)}
 """
     )
+
+
+def _answers(calibration: CurrentCalibration) -> str:
+    """Each question with its answer, and below it the first score and control that decide it."""
+    lines = []
+    for each in questions(calibration):
+        lines.append(f"  {each.question} {each.grade.capitalize()}.")
+        for row in each.rows[:1]:
+            control = f"{number(row.baseline)} for the control ({row.control})"
+            lines.append(f"    {row.name}: {number(row.value)}, {control}")
+    return "\n".join(lines)
+
+
+def _example(rows: Sequence[records.Row]) -> str:
+    """The first held-out activation that has an explanation, with the text that led to it."""
+    row = next(row for row in rows if row.explanation)
+    return f"    text up to its token: {row.text}\n    the AV's explanation: {row.explanation}"
+
+
+def _columns(lines: dict[str, str]) -> str:
+    width = max(map(len, lines))
+    return "\n".join(f"  {name.ljust(width)}  {meaning}" for name, meaning in lines.items())
 
 
 def _say(text: str) -> None:

@@ -10,18 +10,10 @@
     ar        rows -> pair/ar
     eval      checkpoints -> trajectory.jsonl, trajectory.md
 
-* `recipe` is the one YAML file that drives all of them; `settings` its blocks `av`, `ar`, `eval`.
-* `record` is how a step knows what is done, and refuses what does not belong to this recipe;
-  `steps` decides from it what is still to do; `identity` says which base a folder holds.
-* `corpus_files`, `corpus` and `positions` are text, `chunks` an extraction under way.
-* `tables`, `data_sidecars` and `dataset` are rows on disk, `prompts` and `checks` what they say.
-* `labelling` asks a model for explanations.
-* `learner` puts a LoRA on the base; `gates` are checked before a training, `tripwire` during it.
-* `adapter_training` is what both adapters share; `loop` the optimisation, `checkpoints` what a
-  killed training continues from, `processes` one process or several.
-* `plan` says what memory a training takes; `skeleton` writes the release.yaml of a trained pair.
-
-The command line is `nla_release.cli.train`; nothing else in `nla_release` imports this package.
+One YAML recipe drives all steps. Each step reads files of earlier steps, writes its own, and
+records the settings and the hashes of both in `steps/`, so that an interrupted run continues and
+files of another recipe are refused. The result is a pair in `pair/` and a `release.yaml`, from
+which `nla-release roundtrip` continues.
 """
 
 from typing import Literal, get_args

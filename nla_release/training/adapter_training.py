@@ -1,4 +1,4 @@
-"""What both trainings do around the optimisation: contract, checkpoints, sidecar, record."""
+"""What both trainings share around the optimisation: contract, checkpoints, sidecar, record."""
 
 import shutil
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from nla_release.statistics.formulas import norm_summary
 from nla_release.text.numbers import signed
 from nla_release.training.checkpoints import Checkpoints, Fit, checkpoints_path
 from nla_release.training.dataset import TrainingRows
-from nla_release.training.identity import base_sha256
 from nla_release.training.learner import Learner, save, start_from
 from nla_release.training.loop import Task, Watch, fit
 from nla_release.training.processes import is_main, process_count, wait_for_all
 from nla_release.training.prompts import marked_prompt
 from nla_release.training.recipe import Recipe
-from nla_release.training.record import forget, settings_of, write_record
-from nla_release.training.settings import Adapter
-from nla_release.training.stacking import Below, put_below
+from nla_release.training.record import base_sha256, forget, settings_of, write_record
+from nla_release.training.settings import AdapterSettings
+from nla_release.training.stacking import LowerAdapters, put_below
 
-_GONE_ON_FROM = (ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE)
+_CONTINUED_FILES = (ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE)
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training, ready to run: `folder` is that of the chain, `sidecar` promises the contract.
+    """One training, ready to run.
 
-    `facts` are recorded in the sidecar beside those that every training has.
+    `folder` is where all steps read and write. `sidecar` records the contract of the adapter;
+    `facts` are added to what every training records in it.
     """
 
     role: Role
@@ -51,16 +51,16 @@ class Training:
     facts: dict[str, Any]
 
     @property
-    def settings(self) -> Adapter:
+    def settings(self) -> AdapterSettings:
         """The recipe's block for this role."""
         return self.recipe.av if self.role == "av" else self.recipe.ar
 
     def run(self, task: Task, watch: Watch | None, *, again: bool) -> Fit:
-        """Train, and write `pair/ROLE`; goes on from a checkpoint unless it is to begin `again`.
+        """Train, and write `pair/ROLE`; continues from a checkpoint unless `again`.
 
         Raises:
-            ConfigError: `continue_from`, `stack_on` or a checkpoint is of something else.
-            NlaReleaseError: the training went wrong; the message says where.
+            ConfigError: `continue_from`, `stack_on` or a checkpoint belongs to another training.
+            NlaReleaseError: the training failed; the message says where.
         """
         place, target = checkpoints_path(self.folder, self.role), self.folder / "pair" / self.role
         self._check_earlier(place, target)
@@ -68,7 +68,7 @@ class Training:
         if self.settings.continue_from:
             earlier = self.folder / self.settings.continue_from
             facts["continued_from"] = start_from(earlier, self.learner, self.sidecar)
-        below = Below()
+        below = LowerAdapters()
         if self.settings.stack_on:
             earlier = self.folder / self.settings.stack_on
             below = put_below(earlier, self.learner, self.sidecar)
@@ -107,23 +107,23 @@ class Training:
         return done
 
     def _earlier_files(self) -> dict[str, str]:
-        """The sha256 of the weights that this training goes on from, for the record."""
+        """The sha256 of the weights that this training continues from, for the record."""
         earlier = self.settings.continue_from or self.settings.stack_on
         if earlier is None:
             return {}
         place = self.folder / earlier
-        found = sorted(it for it in place.rglob("*") if it.name in _GONE_ON_FROM)
+        found = sorted(it for it in place.rglob("*") if it.name in _CONTINUED_FILES)
         return {str(Path(earlier, it.relative_to(place))): sha256_file(it) for it in found}
 
     def _check_earlier(self, *replaced: Path) -> None:
-        """Raise ConfigError when the earlier adapter lies where this training clears away."""
+        """Raise ConfigError when the earlier adapter is in a folder that this training replaces."""
         for name in ("continue_from", "stack_on"):
             earlier = getattr(self.settings, name)
             for path in replaced if earlier else ():
                 if (self.folder / earlier).resolve().is_relative_to(path.resolve()):
                     raise ConfigError(
-                        f"{name} {earlier}: it lies in {path}, which this training replaces",
-                        hint="copy it out of there first, and give the copy",
+                        f"{name} {earlier}: it is in {path}, which this training replaces",
+                        hint="copy it to another folder first, and name the copy",
                     )
 
     def _described(self, fit: Fit, facts: dict[str, Any]) -> Sidecar:
@@ -194,7 +194,7 @@ def summary(target: Path, fit: Fit) -> str:
     return (
         f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
         f" {verdict.steps} steps {verdict.name} ({signed(verdict.slope)} per step,"
-        f" R2 {verdict.r2:.2f}; descending means {RULE}; it tells nothing of collapse)"
+        f" R2 {verdict.r2:.2f}; descending means {RULE}; this does not detect collapse)"
     )
 
 

@@ -31,7 +31,7 @@ from nla_release.training.settings import (
     CrossRowContrastive,
     NoiseHinge,
     ParaphraseInvariant,
-    Reconstructor,
+    ReconstructorSettings,
 )
 from nla_release.training.tripwire import held_out_rows, watch_ar
 from nla_release.training.variants import (
@@ -61,13 +61,13 @@ def train_ar(
     check_prompts(sidecar, base)
     model = add_lora(base, recipe.ar)
     head = new_head(sidecar.d_model, recipe.ar).to(base.device)
-    task = Reconstructing(base, model, head, rows.activations, recipe)
+    task = ReconstructorTask(base, model, head, rows.activations, recipe)
     watch = _watch(task, folder, recipe, sidecar.d_model) if recipe.ar.tripwire else None
     training = Training("ar", recipe, folder, base, rows, Learner(model, head), sidecar, task.facts)
     return training.run(task, watch, again=again)
 
 
-def new_head(d_model: int, settings: Reconstructor) -> torch.nn.Linear:
+def new_head(d_model: int, settings: ReconstructorSettings) -> torch.nn.Linear:
     """A linear head `[d, d]` at `head_init` times the identity, its bias zero."""
     head = torch.nn.Linear(d_model, d_model, bias=settings.head_bias)
     torch.nn.init.eye_(head.weight)
@@ -78,7 +78,7 @@ def new_head(d_model: int, settings: Reconstructor) -> torch.nn.Linear:
     return head
 
 
-class Reconstructing:
+class ReconstructorTask:
     """Reading rows' vectors out of their labels: the AR's task, in the recipe's variant."""
 
     def __init__(
@@ -195,7 +195,7 @@ class Reconstructing:
             )
 
 
-def _watch(task: Reconstructing, folder: Path, recipe: Recipe, d_model: int) -> Watch:
+def _watch(task: ReconstructorTask, folder: Path, recipe: Recipe, d_model: int) -> Watch:
     settings = recipe.ar.tripwire
     assert settings is not None, "there is one to watch for"
     path = data_path(folder, "eval")

@@ -56,13 +56,13 @@ def train_av(
     sidecar = _sidecar(recipe, base, rows, prompt, norm)
     check_prompts(sidecar, base)
     model = add_lora(base, recipe.av)
-    task = Verbalizing(base, model, rows.activations, sidecar, recipe.av.max_tokens)
+    task = VerbalizerTask(base, model, rows.activations, sidecar, recipe.av.max_tokens)
     watch = _watch(task, folder, recipe, sidecar.d_model) if recipe.av.tripwire else None
     training = Training("av", recipe, folder, base, rows, Learner(model), sidecar, {})
     return training.run(task, watch, again=again)
 
 
-class Verbalizing:
+class VerbalizerTask:
     """Saying the labels of rows, given their vectors: the AV's task."""
 
     def __init__(
@@ -154,9 +154,9 @@ class Verbalizing:
                 said += decoding.rows(len(part), max_new_tokens, marked)
         return [tokenizer.decode(ids, skip_special_tokens=True) for ids in said]
 
-    def on(self, data: Activations, max_tokens: int) -> "Verbalizing":
+    def on(self, data: Activations, max_tokens: int) -> "VerbalizerTask":
         """The same model on other rows."""
-        return Verbalizing(self._base, self._model, data, self._sidecar, max_tokens)
+        return VerbalizerTask(self._base, self._model, data, self._sidecar, max_tokens)
 
     def length(self, label: str) -> int:
         """Tokens of prompt and answer."""
@@ -176,7 +176,7 @@ class Verbalizing:
         return answers
 
 
-def _watch(task: Verbalizing, folder: Path, recipe: Recipe, d_model: int) -> Watch:
+def _watch(task: VerbalizerTask, folder: Path, recipe: Recipe, d_model: int) -> Watch:
     settings, batch = recipe.av.tripwire, recipe.av.micro_batch
     assert settings is not None, "there is one to watch for"
     path = data_path(folder, "eval")

@@ -1,14 +1,15 @@
-"""`nla-release train build RECIPE`: from sides and labels to the rows that a pair learns from.
+"""`nla-release train build RECIPE`: from sides and labels to the rows that a pair is trained on.
 
-A label that cannot be learned from drops its row, never silently: `data/build.json` counts all
-drops by reason, and too many of them stop the build. No text is ever cut. Held-out rows stay
-whatever their labels are, so that the labeller has no say in what a pair is judged by.
+A row whose label cannot be learned from is dropped, and `data/build.json` counts the dropped rows
+by reason; too many of them stop the build. No text is ever cut. Held-out rows are kept whatever
+their labels are, so that the labeller does not influence what a pair is measured on.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nla_release.contract.explanation import wrap
+from nla_release.contract.explanation import CLOSE_TAG, OPEN_TAG, wrap
 from nla_release.contract.prompt import ar_prompt
+from nla_release.diagnostics.injection import CJK
 from nla_release.engine.base import Base
 from nla_release.errors import DataError
 from nla_release.evidence.reference import write_reference
 from nla_release.evidence.training_documents import ShinglesBuilder, write_shingles
+from nla_release.gate.leaks import PLACES, SECRETS, leaks
 from nla_release.io.files import dump_json, sha256_file, write_atomic
 from nla_release.io.log import log
 from nla_release.io.parquet import read_parquet
-from nla_release.training.checks import Length, Report, ar_length, av_length, fault
 from nla_release.training.corpus import LEARNING, Side, sides_of
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.dataset import (
@@ -38,6 +40,7 @@ from nla_release.training.dataset import (
     training_shingles_path,
 )
 from nla_release.training.prompts import (
+    PLACEHOLDER,
     base_without_weights,
     contract_of,
     marked_prompt,
@@ -56,12 +59,86 @@ from nla_release.training.tables import (
     writing,
 )
 
+# Examples of each reason in the report; the counts are complete.
+_NAMED = 10
+
+# The tokens of a training sequence with a given label.
+Length = Callable[[str], int]
 _FILES: dict[Side, DataName] = {"av": "av_sft", "ar": "ar_sft", "eval": "eval", "rl": "rl"}
 
 
+@dataclass
+class SideReport:
+    """The rows of a file: each is kept, or dropped for one reason."""
+
+    limit: int | None = None
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
+    longest_dropped: int = 0
+    said: Counter[str] = field(default_factory=Counter)
+    with_cjk: int = 0
+    with_places: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there were."""
+        return self.kept + self.dropped.total()
+
+    def drop(self, name: str, reason: str, length: int | None) -> None:
+        """Count a row that is not learned from."""
+        self.dropped[reason] += 1
+        self.longest_dropped = max(self.longest_dropped, length or 0)
+        self.examples.setdefault(reason, []).append(name)
+        del self.examples[reason][_NAMED:]
+
+    def keep(self, label: str | None, length: int | None) -> None:
+        """Count a row that is, and what its label is like."""
+        self.kept += 1
+        if length is not None:
+            self.lengths.append(length)
+        if label is not None:
+            self.said[label] += 1
+            self.with_cjk += bool(CJK.search(label))
+            self.with_places += any(leaks(label.encode(), PLACES))
+
+    def reasons(self) -> str:
+        """The drops in words."""
+        return ", ".join(f"{count} {reason}" for reason, count in self.dropped.most_common())
+
+    def document(self) -> dict[str, Any]:
+        """For `data/build.json`."""
+        levels = (("shortest", 0.0), ("median", 0.5), ("p95", 0.95), ("longest", 1.0))
+        lengths = {
+            name: int(np.quantile(self.lengths, level, method="higher"))
+            for name, level in (levels if self.lengths else ())
+        }
+        most = self.said.most_common(1)
+        return {
+            "rows": self.rows,
+            "kept": self.kept,
+            "dropped": dict(self.dropped),
+            "dropped_first": self.examples,
+            "tokens": {
+                "limit": self.limit,
+                "cut": 0,
+                **lengths,
+                "longest_dropped": self.longest_dropped,
+            },
+            "labels": {
+                "rows": self.said.total(),
+                "distinct": len(self.said),
+                "most_frequent": {"explanation": most[0][0], "rows": most[0][1]} if most else None,
+                "with_cjk": self.with_cjk,
+                "with_paths": self.with_places,
+            },
+        }
+
+
 @dataclass(frozen=True)
-class Task:
-    """A file to build: for whom, from which side, and how long a label makes its sequences."""
+class RowsFile:
+    """A file to build: its target, the side that its rows are from, and its limit in tokens."""
 
     target: Side
     source: Side
@@ -75,12 +152,39 @@ class Task:
 
     @property
     def learns(self) -> bool:
-        """Whether a row without a good label is of no use."""
+        """Whether rows need a valid label."""
         return self.target in LEARNING
 
 
-def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
-    """Write `data/av_sft.parquet` and the like; gives what became of the rows of each file.
+def fault(label: str, recipe: Recipe) -> str | None:
+    """What is wrong with a label's words; None when nothing is.
+
+    A path is only counted, since a text may be about paths; a secret is refused.
+    """
+    if not label.strip():
+        return "empty"
+    letters = sum(character.isalpha() for character in label)
+    if len(CJK.findall(label)) > recipe.build.max_cjk_share * letters:
+        return "in Chinese, Japanese or Korean"
+    if recipe.marker in label or PLACEHOLDER in label:
+        return "holding the marker"
+    if OPEN_TAG in label or CLOSE_TAG in label:
+        return "holding the tags around an explanation"
+    return next((f"holding {kind}" for _, kind in leaks(label.encode(), SECRETS)), None)
+
+
+def av_length(encode: Callable[[str, bool], list[int]], prompt: int) -> Length:
+    """Tokens of the AV's sequence: a prompt of `prompt` tokens, the answer, the end."""
+    return lambda label: prompt + len(encode(wrap(label), False)) + 1
+
+
+def ar_length(encode: Callable[[str, bool], list[int]], template: str) -> Length:
+    """Tokens of the AR's prompt."""
+    return lambda label: len(encode(ar_prompt(template, label), True))
+
+
+def build(recipe: Recipe, folder: Path) -> dict[DataName, SideReport]:
+    """Write `data/av_sft.parquet` and the like; returns the report of each file.
 
     Raises:
         DataError: split or labels are not this recipe's, they do not fit together, or too many
@@ -121,24 +225,26 @@ def build(recipe: Recipe, folder: Path) -> dict[DataName, Report]:
     return {task.file: report for task, report in written.items()}
 
 
-def _tasks(recipe: Recipe, base: Base) -> list[Task]:
+def _tasks(recipe: Recipe, base: Base) -> list[RowsFile]:
     prompt = len(marked_prompt(base, recipe).ids)
     tasks = [
-        Task("av", "av", av_length(base.encode, prompt), recipe.av.max_tokens),
-        Task(
+        RowsFile("av", "av", av_length(base.encode, prompt), recipe.av.max_tokens),
+        RowsFile(
             "ar",
             "av" if recipe.split.ar == "av" else "ar",
             ar_length(base.encode, recipe.templates.ar),
             recipe.ar.max_tokens,
         ),
-        Task("eval", "eval"),
+        RowsFile("eval", "eval"),
     ]
-    return [*tasks, Task("rl", "rl")] if recipe.split.rl else tasks
+    return [*tasks, RowsFile("rl", "rl")] if recipe.split.rl else tasks
 
 
-def _write(stack: ExitStack, task: Task, recipe: Recipe, base: Base, folder: Path) -> Report:
+def _write(
+    stack: ExitStack, task: RowsFile, recipe: Recipe, base: Base, folder: Path
+) -> SideReport:
     """Write a file's rows; they take their place when the stack is left without an error."""
-    report = Report(task.limit)
+    report = SideReport(task.limit)
     prompt = placeheld_prompt(base, recipe)
     writer: pq.ParquetWriter | None = None
     for table, labels in _joined(folder, task.source):
@@ -187,13 +293,15 @@ def _joined(folder: Path, side: Side) -> Iterator[tuple[pa.Table, list[tuple[str
 
 
 def _columns(
-    task: Task, table: pa.Table, said: list[str | None], recipe: Recipe, prompt: str
+    task: RowsFile, table: pa.Table, said: list[str | None], recipe: Recipe, prompt: str
 ) -> pa.Table:
     """The rows with their labels, and for those who learn or act what they are asked and answer."""
     table = table.drop_columns(["split", "read_sha256"])
     at = table.schema.get_field_index("explanation")
     table = table.set_column(at, "explanation", pa.array(said, pa.string()))
-    if task.target != "ar":  # evaluations read a paraphrase as that of what the AV said
+    if (
+        task.target != "ar"
+    ):  # the paraphrase diagnostic would read it as a paraphrase of the AV's explanation
         table = table.drop_columns(["paraphrase"])
     if task.target in ("av", "rl"):
         table = table.append_column("prompt", pa.array([prompt] * len(table), pa.string()))
@@ -207,14 +315,14 @@ def _columns(
     return table
 
 
-def _refuse(task: Task, report: Report, recipe: Recipe, where: Path) -> None:
+def _refuse(task: RowsFile, report: SideReport, recipe: Recipe, where: Path) -> None:
     if not report.kept or report.dropped.total() > recipe.build.max_dropped_share * report.rows:
         raise DataError(
             f"{task.file}: {report.dropped.total()} of {report.rows} rows cannot be learned from:"
             f" {report.reasons()}",
-            hint=f"see {where}; mend the labels, or raise build.max_dropped_share",
+            hint=f"see {where}; fix the labels, or raise build.max_dropped_share",
         )
-    # All labels together were looked at when they were made; this is about what the drops leave.
+    # The step `label` checked all labels; this checks those that are left.
     if task.learns and report.dropped and report.kept > 1 and len(report.said) == 1:
         raise DataError(
             f"{task.file}: all {report.kept} labels that can be learned from are the same:"
@@ -224,7 +332,7 @@ def _refuse(task: Task, report: Report, recipe: Recipe, where: Path) -> None:
 
 
 def _describe(
-    task: Task,
+    task: RowsFile,
     recipe: Recipe,
     base: Base,
     folder: Path,

@@ -1,10 +1,10 @@
-"""A half-done training on disk: an adapter at every N steps, and what going on needs besides.
+"""An unfinished training on disk: an adapter every N steps, and the state to continue from.
 
-    checkpoints/av/step_000050/    the adapter as it was, whole: sidecar, weights, log
+    checkpoints/av/step_000050/    the complete adapter: sidecar, weights, log
     checkpoints/av/state_000050/   weights.safetensors, optimizer.safetensors, state.json
 
-Only the newest state is kept. Nothing is a pickle: reading a state runs no code. Neither data order
-nor random numbers are in it, since both follow from the seed and the number of the step.
+Only the newest state is kept. Nothing is a pickle: reading a state runs no code. Data order and
+random numbers are not stored, since both follow from the seed and the number of the step.
 """
 
 import re
@@ -36,8 +36,8 @@ _STEP = re.compile(r"step_(\d{6,})")
 _STATE = re.compile(r"state_(\d{6,})")
 
 
-class State(Strict):
-    """`state.json`: what was trained on what, how far it came, and what lies beside it."""
+class TrainingState(Strict):
+    """`state.json`: the inputs of the training, its progress, and the hashes of its files."""
 
     schema_: Literal[1] = Field(alias="schema")
     inputs: dict[str, Any]
@@ -50,7 +50,7 @@ class State(Strict):
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training left behind besides the weights, done or half-done."""
+    """The log of a training, finished or not: steps, time, and the optimizer that ran."""
 
     steps: list[Step]
     seconds: float
@@ -61,8 +61,8 @@ class Fit:
 class Checkpoints:
     """The checkpoints of one training.
 
-    `inputs` is everything that the training depends on: a state of other inputs is never gone on
-    from. `write` saves an adapter as it is now.
+    `inputs` is everything that the training depends on: a state with other inputs is refused.
+    `write` saves the adapter in its current state.
     """
 
     folder: Path
@@ -92,9 +92,9 @@ class Checkpoints:
         wait_for_all()
 
     def keep_adapter(self, fit: Fit) -> None:
-        """Write the adapter alone, which nothing goes on from; no process ends before it is there.
+        """Write the adapter without a state; every process waits until it is written.
 
-        The launcher ends all of them as soon as one fails.
+        The launcher ends all processes as soon as one fails.
         """
         if is_main():
             self.write(self.folder / f"step_{len(fit.steps):06d}", fit)
@@ -106,12 +106,12 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         name: str,
     ) -> Fit:
-        """Put the newest state back into parameters and optimizer, and tell how far it came.
+        """Restore the newest state into parameters and optimizer; returns its progress.
 
-        Without one, the training begins, and checkpoints of an earlier one go.
+        Without a state the training starts, and checkpoints of an earlier one are removed.
 
         Raises:
-            ConfigError: it is of other inputs, or of another optimizer.
+            ConfigError: it has other inputs or another optimizer.
             DataError: it is damaged.
         """
         states = _numbered(self.folder, _STATE)
@@ -122,17 +122,17 @@ class Checkpoints:
             return Fit([], 0.0, name)
         place = states[max(states)]
         try:
-            state = parse(State, read_json(place / STATE_NAME), place / STATE_NAME)
+            state = parse(TrainingState, read_json(place / STATE_NAME), place / STATE_NAME)
             for file, digest in state.files.items():
                 if sha256_file(place / file) != digest:
-                    raise DataError(f"{place / file} is not the file that state.json speaks of")
+                    raise DataError(f"{place / file} does not match its sha256 in state.json")
         except NlaReleaseError as error:
             raise DataError(
-                error.message, hint=f"remove {place} to begin this training anew"
+                error.message, hint=f"remove {place} to start this training again"
             ) from error
         if changed := _changed({**state.inputs, "optimizer": state.optimizer}, self.inputs, name):
             raise ConfigError(
-                f"{place} is of a training with other inputs: {', '.join(changed)} changed",
+                f"{place} belongs to a training with other inputs: {', '.join(changed)} changed",
                 hint=f"finish that training with its own recipe, or remove {self.folder}",
             )
         weights = load_file(place / WEIGHTS_NAME)
@@ -159,7 +159,7 @@ class Checkpoints:
         tensors, values = optimizers.dump(optimizer)
         write_tensors(staging / WEIGHTS_NAME, parameters)
         write_tensors(staging / OPTIMIZER_NAME, tensors)
-        state = State(
+        state = TrainingState(
             schema_=1,
             inputs=dict(self.inputs),
             seconds=fit.seconds,
@@ -184,7 +184,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 @contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """Say of what safetensors could not write what is said of every other file.
+    """Report a file that safetensors cannot write like any other file that cannot be written.
 
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
@@ -196,12 +196,12 @@ def writable(path: Path) -> Iterator[None]:
 
 
 def checkpoints_path(folder: Path, role: Role) -> Path:
-    """Where the checkpoints of an adapter lie."""
+    """The folder of an adapter's checkpoints."""
     return folder / "checkpoints" / role
 
 
 def kept_steps(folder: Path, role: Role) -> dict[int, Path]:
-    """The adapters that were kept on the way, by their step."""
+    """The adapters kept during the training, by step."""
     return _numbered(checkpoints_path(folder, role), _STEP)
 
 

@@ -1,8 +1,8 @@
-"""Documents, what is known of them beforehand, and the side that each is on.
+"""Documents of a corpus, and the side that each belongs to.
 
 A document has `id`, `text`, optionally `split` ("train" or "eval"; documents of any other split
 are left out), and optionally `labels`, a list of `{start, end, explanation}` with character
-offsets into the text, and `paraphrase`, the explanation said otherwise.
+offsets into the text, and `paraphrase`, the explanation in other words.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,14 @@ from nla_release.evidence.training_documents import text_digest
 from nla_release.io.schema import Open, Strict, parse
 from nla_release.training.recipe import Split
 
-Said = Literal["train", "eval"]
+DocumentSplit = Literal["train", "eval"]
 Side = Literal["av", "ar", "eval", "rl"]
 SIDES: tuple[Side, ...] = get_args(Side)
-# Of these a pair is taught the explanations.
+# The sides whose explanations the pair is trained on.
 LEARNING: frozenset[Side] = frozenset({"av", "ar"})
 
 
-class Label(Strict):
+class CorpusLabel(Strict):
     """An explanation of the activation at the last token of `text[start:end]`."""
 
     start: NonNegativeInt
@@ -36,7 +36,7 @@ class _Line(Open):
     id: str = Field(min_length=1)
     text: str
     split: str | None = None
-    labels: list[Label] | None = None
+    labels: list[CorpusLabel] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Document:
 
     id: str
     text: str
-    split: Said | None
-    labels: list[Label] | None
+    split: DocumentSplit | None
+    labels: list[CorpusLabel] | None
 
 
 @dataclass(frozen=True)
-class Survey:
+class CorpusSurvey:
     """A corpus read to its end: documents to take activations of, and those of other splits."""
 
     documents: int
@@ -58,7 +58,7 @@ class Survey:
 
 
 def read_document(fields: dict[str, Any], where: str) -> Document | None:
-    """A document from its fields; None when it is of a split that is neither train nor eval.
+    """A document from its fields; None when its split is neither train nor eval.
 
     Raises:
         DataError: a field is missing or not what it should be.
@@ -68,14 +68,14 @@ def read_document(fields: dict[str, Any], where: str) -> Document | None:
     try:
         "".join([line.id, line.text, *filter(None, said)]).encode()
     except UnicodeEncodeError as error:  # JSON can write half a character
-        raise DataError(f"{where} holds what is no character: {error.reason}") from error
+        raise DataError(f"{where} contains an invalid character: {error.reason}") from error
     for label in line.labels or ():
         if not label.start < label.end <= len(line.text):
             raise DataError(
-                f"{where}: a label stands at {label.start} to {label.end} of a text of"
+                f"{where}: a label covers characters {label.start} to {label.end} of a text of"
                 f" {len(line.text)} characters"
             )
-    if line.split not in (None, *get_args(Said)):
+    if line.split not in (None, *get_args(DocumentSplit)):
         return None
     return Document(line.id, line.text, line.split, line.labels)  # type: ignore[arg-type]
 
@@ -90,9 +90,10 @@ def sides_of(shares: Split) -> list[Side]:
 def side_of(digest: str, said: str | None, shares: Split) -> Side:
     """The side of a document.
 
-    By hash of what was read of it with case and spacing evened out, so that copies of a text lie on
-    the same side, and whatever else the corpus holds makes no difference. What the corpus says is
-    obeyed: its train documents are divided among the sides that learn, in proportion.
+    The side follows from the hash of the text that was read, after case and spacing are normalised.
+    So copies of a text are on the same side, and the rest of the corpus makes no difference. A
+    split in the corpus is kept: its train documents are divided among the training sides in
+    proportion.
 
     Args:
         digest: `text_digest` of the document up to the last token that is read.
@@ -102,7 +103,7 @@ def side_of(digest: str, said: str | None, shares: Split) -> Side:
     if said == "eval":
         return "eval"
     weights = {side: float(getattr(shares, side)) for side in sides_of(shares)}
-    # In this order a corpus without sides keeps the held-out documents of earlier versions.
+    # This order keeps the held-out documents that earlier versions chose.
     order: list[Side] = [side for side in ("eval", "av", "ar", "rl") if side in weights]
     if said == "train":
         order.remove("eval")
@@ -114,8 +115,8 @@ def side_of(digest: str, said: str | None, shares: Split) -> Side:
     return order[-1]
 
 
-def survey(documents: Iterable[Document | None], where: str, shares: Split) -> Survey:
-    """Look through a whole corpus before anything expensive is done with it.
+def survey(documents: Iterable[Document | None], where: str, shares: Split) -> CorpusSurvey:
+    """Check a whole corpus before anything expensive is done with it.
 
     Raises:
         DataError: ids are repeated, or the same text is on two sides.
@@ -130,9 +131,9 @@ def survey(documents: Iterable[Document | None], where: str, shares: Split) -> S
             left_out += 1
             continue
         if document.id in ids:
-            raise DataError(f"{where}: document id {document.id!r} stands more than once")
+            raise DataError(f"{where}: document id {document.id!r} occurs more than once")
         ids.add(document.id)
-        # Of the whole, before there is a tokenizer; where that differs, the split says so.
+        # Of the whole text: no tokenizer is loaded yet. `split` uses the text that was read.
         digest = text_digest(document.text)
         side = side_of(digest, document.split, shares)
         if side_by_text.setdefault(digest, side) != side:
@@ -140,12 +141,13 @@ def survey(documents: Iterable[Document | None], where: str, shares: Split) -> S
     if not ids:
         raise NothingCheckedError(
             f"{where} has no documents"
-            + (f": all {left_out} are of splits other than train and eval" if left_out else ""),
+            + (f": all {left_out} are in splits other than train and eval" if left_out else ""),
             hint="one document a line, row or file; see docs/reference/training.md",
         )
     if shared:
         raise DataError(
-            f"{where}: {len(shared)} texts are in train and in eval; hold them out whole"
+            f"{where}: {len(shared)} texts are in both train and eval",
+            hint="give all copies of a text the same split",
         )
     for side in sides_of(shares):
         if side not in side_by_text.values():
@@ -153,4 +155,4 @@ def survey(documents: Iterable[Document | None], where: str, shares: Split) -> S
                 f"{where} has no {side} documents: all {len(ids)} are on other sides",
                 hint="take more documents, or change the recipe's split",
             )
-    return Survey(len(ids), left_out)
+    return CorpusSurvey(len(ids), left_out)

@@ -2,8 +2,8 @@
 
 A folder is all the `.jsonl`, `.parquet` and `.txt` files in it, in the order of their names; it may
 hold none that only looks like one, such as `.jsonl.gz`. A text file is one document, named by its
-path. A dataset on the Hub is streamed once into `data/`, so that a run that goes on later reads the
-same text again.
+path. A dataset on the Hub is streamed once into `data/`, so that a run that continues later
+reads the same text.
 """
 
 import json
@@ -21,16 +21,16 @@ from nla_release.io.files import check_regular, read_text, sha256_bytes, sha256_
 from nla_release.io.log import log
 from nla_release.io.parquet import parquet_batches
 from nla_release.training.corpus import Document, read_document
-from nla_release.training.recipe import Extraction, HubDataset
+from nla_release.training.recipe import ExtractionSettings, HubDataset
 
 # Ids of documents without one.
 _NUMBERED = "{name}:{number:08d}"
-# What a document says of itself, whatever its other columns are called.
-_OF_ITS_OWN = ("split", "labels")
+# Columns that keep their names whatever the text and id columns are called.
+_FIXED_COLUMNS = ("split", "labels")
 _MAX_TEXT_BYTES = 256 * 1024 * 1024
 
 
-def corpus_path(settings: Extraction, folder: Path) -> Path:
+def corpus_path(settings: ExtractionSettings, folder: Path) -> Path:
     """The file or folder that documents are read from."""
     if isinstance(settings.corpus, HubDataset):
         digest = sha256_bytes(settings.corpus.model_dump_json().encode())
@@ -38,8 +38,8 @@ def corpus_path(settings: Extraction, folder: Path) -> Path:
     return folder / settings.corpus
 
 
-def documents(path: Path, settings: Extraction) -> Iterator[Document | None]:
-    """Documents in order, None for each that is of another split than train and eval.
+def documents(path: Path, settings: ExtractionSettings) -> Iterator[Document | None]:
+    """Documents in order, None for each in a split other than train and eval.
 
     Raises:
         InputError: the file or folder is missing or unreadable.
@@ -141,7 +141,7 @@ def _line(settings: HubDataset, row: dict[str, Any], number: int) -> str:
     document = {
         "id": _NUMBERED.format(name=settings.dataset, number=number) if name is None else str(name),
         "text": row[settings.text_column],
-        **{column: row[column] for column in _OF_ITS_OWN if column in row},
+        **{column: row[column] for column in _FIXED_COLUMNS if column in row},
     }
     return json.dumps(document, ensure_ascii=False, default=str) + "\n"
 
@@ -157,7 +157,7 @@ def _files(path: Path) -> list[tuple[Path, Reader]]:
         for file in unread:
             if readers.keys() & {suffix.lower() for suffix in file.suffixes}:
                 raise InputError(
-                    f"{file} lies in the corpus, and is no .jsonl, .parquet or .txt file",
+                    f"{file} is in the corpus, and is not a .jsonl, .parquet or .txt file",
                     hint="unpack it, give it such an ending, or take it out of the folder",
                 )
         files.sort(key=lambda file: file.relative_to(path).as_posix())
@@ -168,7 +168,7 @@ def _files(path: Path) -> list[tuple[Path, Reader]]:
     if not path.exists():
         raise InputError(f"{path} does not exist", hint="extract.corpus is taken from --folder")
     if path.suffix not in readers:
-        raise InputError(f"{path} is no .jsonl, .parquet or .txt file, nor a folder of them")
+        raise InputError(f"{path} is not a .jsonl, .parquet or .txt file, nor a folder of them")
     return [(path, readers[path.suffix])]
 
 
@@ -212,6 +212,6 @@ def _document(
     if text not in fields:
         raise DataError(f"{where} has no {text}, which extract.text_column asks for; {there}")
     found = fields.get(name or "id")
-    known: dict[str, Any] = {key: fields[key] for key in _OF_ITS_OWN if key in fields}
+    known: dict[str, Any] = {key: fields[key] for key in _FIXED_COLUMNS if key in fields}
     known["text"] = fields[text]
     return read_document({"id": numbered if found is None else str(found), **known}, where)

@@ -1,4 +1,4 @@
-"""The sidecar of each parquet file, `X.parquet.nla_meta.yaml`: where it lies, and what it says."""
+"""The sidecar of each parquet file, `X.parquet.nla_meta.yaml`: its path and its content."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from nla_release.errors import DataError
 from nla_release.io.files import read_text, read_yaml, sha256_bytes
 from nla_release.io.layout import SIDECAR_FILE
 
-# The keys of `extraction` in the reference contract, all of which its strict reader wants.
+# The keys of `extraction` in the reference contract; its strict reader requires all of them.
 REFERENCE_KEYS = (
     "base_model",
     "d_model",
@@ -17,12 +17,12 @@ REFERENCE_KEYS = (
     "corpus_slice",
     "positions_per_doc",
 )
-# Lines that say when and by what it was written: no later step depends on them.
+# Lines with the time and tool that wrote it: no later step depends on them.
 _STAMPS = ("created_at: ", "created_by: ")
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where a parquet file's sidecar lies."""
+    """The path of a parquet file's sidecar."""
     return path.with_name(f"{path.name}.{SIDECAR_FILE}")
 
 
@@ -32,11 +32,11 @@ def is_sidecar(path: Path) -> bool:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The sidecar of a parquet file of the chain; `extraction` also has what is ours of it.
+    """The sidecar of a parquet file of the chain; `extraction` includes our own keys.
 
     Raises:
         InputError: missing or not YAML.
-        DataError: it does not tell where the activations are from.
+        DataError: it does not say where the activations are from.
     """
     document = read_yaml(sidecar_path(path))
     extraction, ours = document.get("extraction"), document.get("nla_release")
@@ -48,7 +48,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def sidecar_digest(path: Path) -> str:
-    """Hex sha256 of a sidecar's lines but for its stamps: the same when a step is done again.
+    """Hex sha256 of a sidecar without its stamps: the same when a step is repeated.
 
     Raises:
         InputError: missing or not text.

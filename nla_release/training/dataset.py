@@ -1,4 +1,4 @@
-"""Where the chain's data lies, and reading the rows that a pair learns from."""
+"""Paths of the data files, and the rows that a pair is trained on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,9 @@ from nla_release.errors import DataError
 from nla_release.io.layout import REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE
 from nla_release.training.corpus import Side
 from nla_release.training.data_sidecars import read_sidecar
-from nla_release.training.identity import base_sha256
 from nla_release.training.prompts import check_pins
 from nla_release.training.recipe import Recipe
-from nla_release.training.record import base_inputs, check_inputs
+from nla_release.training.record import base_inputs, base_sha256, check_inputs
 
 DataName = Literal["base", "av_sft", "ar_sft", "eval", "rl"]
 
@@ -33,32 +32,32 @@ class TrainingRows:
 
 
 def data_path(folder: Path, name: DataName) -> Path:
-    """Where a file of rows lies."""
+    """The path of a file of rows."""
     return folder / "data" / f"{name}.parquet"
 
 
 def split_path(folder: Path, side: Side) -> Path:
-    """Where the rows of a side lie before they are labelled."""
+    """The path of a side's rows before they are labelled."""
     return folder / "data" / "split" / f"{side}.parquet"
 
 
 def labels_path(folder: Path, side: Side) -> Path:
-    """Where the explanations of a side's rows lie."""
+    """The path of the explanations of a side's rows."""
     return folder / "data" / "labels" / f"{side}.parquet"
 
 
 def reference_path(folder: Path) -> Path:
-    """Where the training rows' mean direction lies."""
+    """The path of the training rows' mean direction."""
     return folder / "data" / REFERENCE_FILE
 
 
 def training_list_path(folder: Path) -> Path:
-    """Where the list of training documents lies."""
+    """The path of the list of training documents."""
     return folder / "data" / TRAINING_DOCUMENTS_FILE
 
 
 def training_shingles_path(folder: Path) -> Path:
-    """Where the sample of the training texts' word sequences lies."""
+    """The path of the sample of the training texts' word sequences."""
     return folder / "data" / TRAINING_SHINGLES_FILE
 
 
@@ -97,7 +96,7 @@ def checked_sidecar(path: Path, recipe: Recipe, revision: str | None) -> dict[st
 
     Args:
         path: of the activations.
-        recipe: that names the base, or the folder that it lies in.
+        recipe: that names the base or its folder.
         revision: of the base at hand.
 
     Raises:

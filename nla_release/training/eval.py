@@ -3,7 +3,7 @@
 The finished pair is measured, and so is each chosen checkpoint with the finished other half: AV
 checkpoints with the finished AR, AR checkpoints with the finished AV. What was measured of the same
 files is not measured again. Each round trip is a release of its own in `trajectory/`, with its
-evidence, and its figures stand in `trajectory.jsonl` and `trajectory.md`. How many pairs were
+evidence, and its results are in `trajectory.jsonl` and `trajectory.md`. How many pairs were
 measured is filled into release.yaml as `evaluation.attempts`, unless a person wrote it there.
 """
 
@@ -20,12 +20,11 @@ from nla_release.io.files import dump_json, dump_yaml, sha256_bytes, sha256_file
 from nla_release.io.layout import ADAPTER_FILE, RELEASE_FILE, SIDECAR_FILE
 from nla_release.io.log import log
 from nla_release.release.folder import ROLES, Release, read_release
-from nla_release.training.attempts import fill_in, measured_pairs
 from nla_release.training.checkpoints import kept_steps
 from nla_release.training.dataset import checked_sidecar, data_path, reference_path, training_files
 from nla_release.training.recipe import Recipe
 from nla_release.training.record import base_inputs, check_inputs, forget, read_record, write_record
-from nla_release.training.skeleton import NO_LICENCE, release_document
+from nla_release.training.skeleton import NO_LICENCE, fill_in, measured_pairs, release_document
 from nla_release.training.trajectory import (
     FOLDER_NAME,
     JSONL_NAME,
@@ -63,7 +62,7 @@ def evaluate(
     Raises:
         ConfigError: the recipe names a step that no checkpoint was kept of.
         DataError: the pair is not finished, or not of this recipe or this base.
-        NlaReleaseError: a round trip cannot be made; see `nla_release.engine.roundtrip`.
+        NlaReleaseError: a round trip fails; see `nla_release.engine.roundtrip`.
     """
     inputs = check_inputs("eval", recipe, folder, list(_needed(folder))) | base_inputs(recipe)
     trained_on = read_sidecar(folder / "pair" / "av", "av").nla_release.base
@@ -126,7 +125,7 @@ def _pair_of(it: Point) -> tuple[str, ...]:
 
 
 def _still_there(folder: Path) -> list[Point]:
-    """What was measured so far of adapters that were not trained anew since."""
+    """The points of adapters that still exist: not trained again since."""
     places = [folder / "pair" / role for role in ROLES]
     places += [place for role in ROLES for place in kept_steps(folder, role).values()]
     there = {sha256_file(place / ADAPTER_FILE) for place in places}
@@ -158,7 +157,7 @@ def _release(recipe: Recipe, folder: Path, pairing: Pairing) -> Release:
 
 
 def _measured_with(release: Release) -> str:
-    """What a point follows from: data, settings, and all that lies in both adapters' folders."""
+    """What a point follows from: data, settings, and all files in both adapters' folders."""
     files = [release.evaluation_data, release.reference]
     files += [release.folder / path for path in release.config.evaluation.training]
     hashes = {f"{at} {path.name}": sha256_file(path) for at, path in enumerate(files)}

@@ -1,52 +1,85 @@
 """`nla-release train extract RECIPE`: from text to activations.
 
-An activation is the OUTPUT of decoder block K at one position: `hidden_states[K + 1]`, raw,
-never normalised. Several processes share the documents (`accelerate launch -m nla_release train
-extract RECIPE`). `data/base.parquet` is the same, byte for byte, on the same hardware with as many
-threads and in batches of the same size; other batches give the same within rounding.
+An activation is the OUTPUT of decoder block K at one position: `hidden_states[K + 1]`, raw, never
+normalised. Several processes share the documents (`accelerate launch -m nla_release train extract
+RECIPE`). Each writes chunks: parquet files of a fixed number of documents, written atomically. The
+content of a chunk depends on the corpus and the recipe alone, so an interrupted extraction
+continues from the chunks that exist. `data/base.parquet` is identical, byte for byte, on the same
+hardware with as many threads and the same batch size; other batches agree within rounding.
 """
 
+import hashlib
+import json
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nla_release.engine.architecture import block_count, embedding_norm, width_of
 from nla_release.engine.base import Base
 from nla_release.engine.extraction import activations_at, encode_text
-from nla_release.errors import ConfigError, DataError
-from nla_release.evidence.training_documents import text_digest
-from nla_release.io.log import log
-from nla_release.training.chunks import (
-    DOCUMENTS,
-    Taken,
-    chunk_path,
-    chunked,
-    join_chunks,
-    open_parts,
-    remove_parts,
-    write_chunk,
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    NothingCheckedError,
+    RefusedError,
 )
-from nla_release.training.corpus import Document, Survey, survey
+from nla_release.evidence.training_documents import text_digest
+from nla_release.io.documents import parse_json
+from nla_release.io.files import dump_json, read_json, write_atomic
+from nla_release.io.log import log
+from nla_release.training.corpus import CorpusSurvey, Document, survey
 from nla_release.training.corpus_files import corpus_digest, corpus_path, documents, stream_dataset
 from nla_release.training.dataset import data_path
 from nla_release.training.learner import load
-from nla_release.training.positions import places
 from nla_release.training.processes import Processes, is_main, shared_progress, wait_for_all
-from nla_release.training.recipe import HubDataset, Recipe
+from nla_release.training.recipe import ExtractionSettings, HubDataset, Recipe
 from nla_release.training.record import BASE, base_inputs, forget, settings_of, write_record
-from nla_release.training.tables import row_schema, write_sidecar
+from nla_release.training.tables import (
+    pieces,
+    row_schema,
+    vectors_of,
+    write_sidecar,
+    write_table,
+    writing,
+)
 
+# Few enough that little is lost when a run is killed, many enough that files stay few.
+DOCUMENTS = 64
+_COUNTS = b"left_out"
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True)
+class ExtractionTotals:
+    """What all chunks hold: norms `[N]` of the activations, documents, and what was left out."""
+
+    norms: npt.NDArray[np.float64]
+    documents: int
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A position of a document to take the activation at, and what the corpus says of it."""
+
+    position: int
+    explanation: str | None = None
+    paraphrase: str | None = None
 
 
 def extract(
     recipe: Recipe, folder: Path, *, device: str | None = None, again: bool = False
 ) -> None:
-    """Write `data/base.parquet` and its sidecar; goes on where a killed extraction stopped.
+    """Write `data/base.parquet` and its sidecar; continues where a killed extraction stopped.
 
     Raises:
         ConfigError: the base has no such layer.
@@ -95,7 +128,7 @@ def _check_layer(base: Base, layer: int) -> None:
         )
 
 
-def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: Survey) -> int:
+def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: CorpusSurvey) -> int:
     """Write the chunks of this process that are missing; gives how many there are in all."""
     count = -(-found.documents // DOCUMENTS)
     missing = [number for number in range(count) if not chunk_path(parts, number).exists()]
@@ -168,8 +201,163 @@ def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Ta
     return pa.table({**columns, "activation": activation}, schema=schema), left_out
 
 
+def places(
+    document: Document,
+    digest: str,
+    offsets: Sequence[tuple[int, int]],
+    settings: ExtractionSettings,
+) -> tuple[list[Position], Counter[str]]:
+    """Where to take a document's activations, and what cannot be taken, by reason.
+
+    Which positions are sampled follows from the seed and the document's text, and from nothing
+    else: not from its name, the rest of the corpus, or how the work is shared.
+
+    Args:
+        document: that is read.
+        digest: `text_digest` of it.
+        offsets: each token's characters, of the tokens that are read.
+        settings: that say which.
+
+    Raises:
+        DataError: two labels end in the same token.
+    """
+    left_out = Counter[str]()
+    read = max((end for _, end in offsets), default=0)
+    if len(offsets) >= settings.max_tokens and read < len(document.text):
+        left_out["documents' ends beyond extract.max_tokens"] += 1
+    if document.labels is not None:
+        if not document.labels:
+            left_out["documents without labels"] += 1
+        found: dict[int, Position] = {}
+        for label in document.labels:
+            position = _last_token(offsets, label.start, label.end)
+            if position is None:
+                left_out["labels beyond extract.max_tokens"] += 1
+            elif position in found:
+                raise DataError(f"document {document.id}: two labels end in token {position}")
+            else:
+                found[position] = Position(position, label.explanation, label.paraphrase)
+        return list(found.values()), left_out
+    candidates = [
+        at for at in range(settings.min_position, len(offsets)) if offsets[at][1] > offsets[at][0]
+    ]
+    if not candidates:
+        left_out["documents shorter than extract.min_position"] += 1
+    elif len(candidates) < settings.positions_per_document:
+        left_out["documents' positions short of extract.positions_per_document"] += (
+            settings.positions_per_document - len(candidates)
+        )
+    key = hashlib.sha256(f"{settings.seed}:{digest}".encode()).digest()
+    count = min(settings.positions_per_document, len(candidates))
+    chosen = np.random.default_rng(list(key)).choice(candidates, count, replace=False)
+    return [Position(int(at)) for at in sorted(chosen)], left_out
+
+
+def _last_token(offsets: Sequence[tuple[int, int]], start: int, end: int) -> int | None:
+    """The token that the characters `start:end` end in, when the whole word is inside."""
+    covering = [at for at, (left, right) in enumerate(offsets) if left < end and right > start]
+    return covering[-1] if covering and offsets[covering[-1]][1] >= end else None
+
+
+def chunked(documents: Iterable[Document | None]) -> Iterator[tuple[int, list[Document]]]:
+    """Documents in numbered chunks."""
+    taken = (document for document in documents if document is not None)
+    for number in count():
+        chunk = list(islice(taken, DOCUMENTS))
+        if not chunk:
+            return
+        yield number, chunk
+
+
+def chunk_path(parts: Path, number: int) -> Path:
+    """The path of a chunk."""
+    return parts / f"{number:06d}.parquet"
+
+
+def open_parts(parts: Path, origin: dict[str, Any], *, again: bool) -> None:
+    """Make the folder of chunks, or continue with that of an interrupted extraction.
+
+    Args:
+        parts: the folder.
+        origin: what the chunks depend on, by name.
+        again: whether to start again and remove what is there.
+
+    Raises:
+        RefusedError: there are chunks with another origin.
+        EnvironmentProblem: what is there cannot be removed, or the folder cannot be written.
+    """
+    marker = parts / "origin.json"
+    if again or not marker.exists():  # chunks of unknown origin are useless
+        remove_parts(parts)
+    if marker.exists():
+        found = read_json(marker)
+        for key in sorted(origin.keys() | found.keys()):
+            if found.get(key) != origin.get(key):
+                raise RefusedError(
+                    f"{parts} holds activations of an interrupted extraction, with"
+                    f" {key} {found.get(key)!r}; now it is {origin.get(key)!r}",
+                    hint="run `nla-release train extract` with --again to start again",
+                )
+        return
+    write_atomic(marker, dump_json(origin))
+
+
+def remove_parts(parts: Path) -> None:
+    """Remove the folder of chunks.
+
+    Raises:
+        EnvironmentProblem: something of it cannot be removed.
+    """
+    try:
+        if parts.exists():
+            shutil.rmtree(parts)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{parts} cannot be removed: {error.strerror or error}",
+            hint="remove it yourself; it holds chunks of an extraction that are no longer needed",
+        ) from error
+
+
+def write_chunk(parts: Path, number: int, table: pa.Table, left_out: Counter[str]) -> None:
+    """Write the rows of a chunk, which may be none, and what was left out of it."""
+    counts = json.dumps(left_out, sort_keys=True).encode()
+    write_table(chunk_path(parts, number), table.replace_schema_metadata({_COUNTS: counts}))
+
+
+def join_chunks(parts: Path, chunks: int, target: Path, schema: pa.Schema) -> ExtractionTotals:
+    """Put all chunks together in order, a row group each, holding one at a time in memory.
+
+    Raises:
+        NothingCheckedError: none of them has a row.
+        EnvironmentProblem: the disk is full.
+    """
+    norms: list[npt.NDArray[np.float64]] = []
+    documents = 0
+    left_out: Counter[str] = Counter()
+    with writing(target, schema) as writer:
+        for number in range(chunks):
+            for table in pieces(chunk_path(parts, number)):
+                left_out.update(parse_json(table.schema.metadata[_COUNTS], parts))
+                if len(table):
+                    writer.write_table(table.replace_schema_metadata(None))
+                    norms.append(np.linalg.norm(vectors_of(table).astype(np.float64), axis=1))
+                    documents += len(set(table.column("document").to_pylist()))
+        if not norms:
+            reasons = ", ".join(f"{many} {reason}" for reason, many in sorted(left_out.items()))
+            raise NothingCheckedError(
+                f"the corpus gives no activations: {reasons or 'no labels'}",
+                hint="take longer texts, or lower extract.min_position",
+            )
+    return ExtractionTotals(np.concatenate(norms), documents, dict(left_out))
+
+
 def _describe(
-    path: Path, recipe: Recipe, base: Base, inputs: dict[str, str], found: Survey, taken: Taken
+    path: Path,
+    recipe: Recipe,
+    base: Base,
+    inputs: dict[str, str],
+    found: CorpusSurvey,
+    taken: ExtractionTotals,
 ) -> None:
     left_out = taken.left_out
     if found.left_out:
@@ -208,8 +396,8 @@ def _describe(
         more=more,
     )
     log.info(f"extract: {len(taken.norms)} activations of {taken.documents} documents")
-    for reason, count in sorted(left_out.items()):
-        log.info(f"extract: left out {count} {reason}")
+    for reason, number in sorted(left_out.items()):
+        log.info(f"extract: left out {number} {reason}")
 
 
 def _named(recipe: Recipe) -> str:

@@ -1,7 +1,6 @@
-"""What is looked at before a training begins, since hours later it would be too late.
+"""Checks before a training begins, of mistakes that would cost hours.
 
-Each gate raises, names what it found and what to do. What is looked at while training goes on is
-in `tripwire`.
+Each raises an error that names what it found and what to do. `tripwire` checks during a training.
 """
 
 import re
@@ -54,7 +53,7 @@ def check_targets(model: Any, targets: str | Sequence[str]) -> None:
     """Refuse targets that reach out of the language model, or into nothing.
 
     Towers for images and sound have projections of the same names. PEFT cannot wrap those of
-    Gemma-4 (huggingface/peft#3129), and elsewhere it adapts them without a word.
+    Gemma-4 (huggingface/peft#3129), and elsewhere it adapts them silently.
 
     Raises:
         ConfigError: they do; the hint gives the regex that means the language model alone.

@@ -34,7 +34,7 @@ from nla_release.training.gates import check_targets
 from nla_release.training.processes import device_here
 from nla_release.training.prompts import marked_prompt
 from nla_release.training.recipe import Recipe
-from nla_release.training.settings import Adapter
+from nla_release.training.settings import AdapterSettings
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ def load(recipe: Recipe, device: str | None) -> Base:
         dtype=recipe.base.dtype,
         device=device_here(device),
     )
-    # Found out now, and not after hours of training.
+    # Check the templates now, and not after hours of training.
     marked_prompt(base, recipe)
     suffix_ids(base.encode, recipe.templates.ar)
     return base
 
 
-def add_lora(base: Base, settings: Adapter) -> Any:
+def add_lora(base: Base, settings: AdapterSettings) -> Any:
     """The base wrapped in PEFT with a fresh LoRA.
 
     Raises:
@@ -115,11 +115,11 @@ def add_lora(base: Base, settings: Adapter) -> Any:
 
 
 def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, Any]:
-    """Give a fresh learner the weights of an earlier adapter; tells what the sidecar records of it.
+    """Load an earlier adapter's weights into a new one; returns what the sidecar records of it.
 
     Raises:
-        ConfigError: the earlier one is of another base, layer, prompt, scale or shape.
-        PairError: it is of a variant of LoRA that is not run here.
+        ConfigError: the earlier one has another base, layer, prompt, scale or shape.
+        PairError: it uses a variant of LoRA that is not supported.
         InputError: it is missing or damaged, or holds values that are not finite.
     """
     before = read_sidecar(earlier, sidecar.role)
@@ -139,7 +139,7 @@ def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, A
     if differing := differing + broken_promises(before, sidecar):
         raise ConfigError(
             f"continue_from {earlier}: it has other {', '.join(differing)} than this training",
-            hint="train on from an adapter of the same base, layer, prompt, rank and targets",
+            hint="continue from an adapter of the same base, layer, prompt, rank and targets",
         )
     check_lands(learner.model.get_base_model(), earlier)
     peft.set_peft_model_state_dict(learner.model, load_file(weights))
@@ -164,9 +164,9 @@ def take_over(earlier: Path, learner: Learner, before: Sidecar) -> dict[str, Any
 
 
 def broken_promises(before: Sidecar, sidecar: Sidecar) -> list[str]:
-    """What a new adapter has otherwise than an earlier one that it is to go on from.
+    """The properties in which a new adapter differs from the earlier one that it continues from.
 
-    Weights of the base are known of those that were trained on one in a folder.
+    The weights of the base are compared when both were trained on a base in a local folder.
     """
     broken = [name for name, read in _PROMISES.items() if read(before) != read(sidecar)]
     digests = {it.nla_release.training.get("base_sha256") for it in (before, sidecar)}
@@ -175,7 +175,7 @@ def broken_promises(before: Sidecar, sidecar: Sidecar) -> list[str]:
     return broken
 
 
-# What two adapters must share for the one to go on from the other.
+# What two adapters must share for one to continue from the other.
 _PROMISES: dict[str, Callable[[Sidecar], Any]] = {
     "base": lambda it: it.nla_release.base,
     "layer": lambda it: it.extraction_layer_index,
@@ -194,9 +194,9 @@ def save(
     *,
     also: Callable[[Path], None] = lambda _: None,
 ) -> None:
-    """Write adapter, head, sidecar and loss log as `target`, whole or not at all.
+    """Write adapter, head, sidecar and loss log as `target`, atomically.
 
-    `also` puts into the folder what is to be there besides.
+    `also` writes further files into the folder.
     """
     with replacing_folder(target) as staging:
         config = learner.model.peft_config["default"]

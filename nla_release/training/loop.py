@@ -1,4 +1,4 @@
-"""The optimisation that both adapters share: what a step is, whoever takes which part of it.
+"""The optimisation that both adapters share: the steps of a training, on one process or several.
 
 A step has `micro_batch * gradient_accumulation` rows and one loss, the mean over what is learned
 from them (of an AV tokens, of an AR rows). Micro-batches and processes only divide the work: they
@@ -24,13 +24,13 @@ from nla_release.training.checkpoints import Checkpoints, Fit
 from nla_release.training.optimizer import new_optimizer, set_rate
 from nla_release.training.processes import (
     add_up,
-    any_of_us,
+    any_process,
     is_main,
     process_count,
     share,
     shared_progress,
 )
-from nla_release.training.settings import Adapter
+from nla_release.training.settings import AdapterSettings
 
 # A single outlying batch must not undo the steps before it.
 MAX_GRADIENT_NORM = 1.0
@@ -62,7 +62,7 @@ class Task(Protocol):
         """What to look at when these rows go wrong."""
 
 
-# What held-out rows show of the adapter as it is now.
+# Tests the adapter on held-out rows in its current state.
 Watch = Callable[[], Tripwire]
 
 
@@ -70,20 +70,20 @@ def fit(
     title: str,
     parameters: Mapping[str, torch.nn.Parameter],
     task: Task,
-    settings: Adapter,
+    settings: AdapterSettings,
     *,
     checkpoints: Checkpoints | None = None,
     watch: Watch | None = None,
 ) -> Fit:
     """Optimise `parameters` on the task's rows for the recipe's number of steps.
 
-    Goes on from the newest of the checkpoints, and then gives what it would have given without
-    the interruption: on a CPU to the bit.
+    Continues from the newest checkpoint. The result is that of an uninterrupted training: on a CPU
+    to the bit.
 
     Raises:
         NlaReleaseError: loss or gradient is not finite, which names the step and the rows; or the
             tripwire stopped the training.
-        ConfigError: a checkpoint is of other inputs.
+        ConfigError: a checkpoint has other inputs.
         DataError: a checkpoint is damaged.
         EnvironmentProblem: the card's memory ran out.
     """
@@ -120,7 +120,7 @@ def _learn(
     changed: list[torch.nn.Parameter],
     task: Task,
     draw: Draw,
-    settings: Adapter,
+    settings: AdapterSettings,
 ) -> float:
     """Leave the gradient of a draw in the parameters, clipped; gives its loss."""
     weight = task.weight(draw.rows)
@@ -147,7 +147,7 @@ def _learn(
 
 @contextmanager
 def _within_memory(title: str, task: Task, draw: Draw) -> Iterator[None]:
-    """Say of a card that is too small what to lower.
+    """Report which settings to lower when the card is too small.
 
     Raises:
         EnvironmentProblem: its memory ran out: in the step, or in the tripwire's look after it.
@@ -163,7 +163,7 @@ def _within_memory(title: str, task: Task, draw: Draw) -> Iterator[None]:
         ) from error
 
 
-def _draws(rows: int, settings: Adapter) -> Iterator[Draw]:
+def _draws(rows: int, settings: AdapterSettings) -> Iterator[Draw]:
     """The rows of each step from the first on: every row once before any row twice."""
     generator = np.random.default_rng(settings.seed)
     endless = itertools.chain.from_iterable(
@@ -174,8 +174,8 @@ def _draws(rows: int, settings: Adapter) -> Iterator[Draw]:
         yield Draw(number, list(itertools.islice(endless, size)))
 
 
-def _pieces(rows: list[int], settings: Adapter) -> list[list[int]]:
-    """A draw in micro-batches; smaller ones where there are more processes than those."""
+def _pieces(rows: list[int], settings: AdapterSettings) -> list[list[int]]:
+    """A draw in micro-batches, made smaller when there are more processes than micro-batches."""
     size = min(settings.micro_batch, -(-len(rows) // process_count()))
     return [rows[at : at + size] for at in range(0, len(rows), size)]
 
@@ -186,21 +186,25 @@ def _seed(seed: int, step: int, piece: int) -> None:
     torch.manual_seed(int(words[0]) >> 1)
 
 
-def _is_watched(step: int, settings: Adapter) -> bool:
+def _is_watched(step: int, settings: AdapterSettings) -> bool:
     return settings.tripwire is not None and step % settings.tripwire.every == 0
 
 
 def _act_upon(
-    shown: Tripwire, title: str, done: Fit, settings: Adapter, checkpoints: Checkpoints | None
+    shown: Tripwire,
+    title: str,
+    done: Fit,
+    settings: AdapterSettings,
+    checkpoints: Checkpoints | None,
 ) -> None:
-    """Warn, or stop with the adapter kept as it is, when the held-out rows failed.
+    """Warn, or stop and keep the current adapter, when the held-out rows failed.
 
     Raises:
         NlaReleaseError: the recipe says stop.
     """
     assert settings.tripwire is not None, "nothing is shown without one"
     step = len(done.steps)
-    if not any_of_us(bool(shown.failures)) or step < settings.tripwire.from_step:
+    if not any_process(bool(shown.failures)) or step < settings.tripwire.from_step:
         return
     complaint = f"{title}: tripwire at step {step}: {'; '.join(shown.failures)}"
     if settings.tripwire.on_failure == "warn":
@@ -209,7 +213,7 @@ def _act_upon(
         return
     if checkpoints:
         checkpoints.keep_adapter(done)
-        complaint += f"; the adapter as it is lies in {checkpoints.folder}"
+        complaint += f"; the current adapter is in {checkpoints.folder}"
     raise NlaReleaseError(
         complaint,
         hint="docs/reference/training.md, Tripwire, lists the usual cause of each failure",

@@ -7,7 +7,7 @@ import torch
 
 from nla_release.io.log import log
 from nla_release.training.processes import is_main
-from nla_release.training.settings import Adapter
+from nla_release.training.settings import AdapterSettings
 
 # The defaults of both libraries (docs/reference/training.md, A step), fixed here.
 _ADAMW: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
@@ -19,7 +19,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def new_optimizer(
-    parameters: Iterable[torch.nn.Parameter], settings: Adapter
+    parameters: Iterable[torch.nn.Parameter], settings: AdapterSettings
 ) -> tuple[torch.optim.Optimizer, str]:
     """The optimizer, and its name as the sidecar records it.
 
@@ -36,7 +36,7 @@ def new_optimizer(
     return torch.optim.AdamW(chosen, lr=settings.learning_rate, **_ADAMW), "adamw"
 
 
-def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: Adapter) -> float:
+def set_rate(optimizer: torch.optim.Optimizer, step: int, settings: AdapterSettings) -> float:
     """Give the optimizer the learning rate of a step, which is counted from 1."""
     rate = settings.learning_rate
     if settings.schedule == "linear":

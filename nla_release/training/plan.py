@@ -1,8 +1,8 @@
 """`nla-release train plan RECIPE --card 4GB`: whether a training fits a card, before it is begun.
 
-Nothing is loaded but the base's config.json, and what is there of a stack is looked through. The
+Only the base's config.json is loaded, and the headers of adapters that exist in a stack. The
 weights are counted on a model of the meta device, the working memory by a step without values
-(`dry_run`), the rest by the formulas of the functions below. The sum is checked against
+(`memory_plan`), the rest by the formulas of the functions below. The sum is checked against
 measured peaks in tests/train/test_plan.py.
 """
 
@@ -29,15 +29,21 @@ from nla_release.engine.footprint import (
 from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.release.folder import ROLES
 from nla_release.training.ar import new_head
-from nla_release.training.dry_run import ar_loss, av_loss, working_memory
 from nla_release.training.learner import Learner, add_lora
-from nla_release.training.memory_plan import MemoryPlan, Part, optimizer_bytes
+from nla_release.training.memory_plan import (
+    MemoryPlan,
+    Part,
+    ar_loss,
+    av_loss,
+    optimizer_bytes,
+    working_memory,
+)
 from nla_release.training.prompts import base_without_weights, marked_prompt
 from nla_release.training.recipe import Recipe
 from nla_release.training.stacking import outline_below
 
-# Declared by us and not measured: the CUDA context, the libraries' workspaces, and pieces that the
-# allocator holds and cannot use.
+# Assumed, not measured: the CUDA context, the libraries' workspaces, and memory that the allocator
+# reserves and cannot use.
 ALLOWANCE = 512 * 2**20
 
 _WORDS: dict[Group, str] = {
@@ -47,7 +53,7 @@ _WORDS: dict[Group, str] = {
     "towers": "base: towers that no text enters",
     "other": "base: norms, biases, buffers",
 }
-# How finely the longest row that fits is looked for, in tokens.
+# Resolution of the search for the longest row that fits, in tokens.
 _STEP = 16
 
 
@@ -94,7 +100,7 @@ class Planner:
     def plan(self, *, length: int, prompt: int = 0) -> MemoryPlan:
         """The plan for rows of `length` tokens, of which the AV does not learn the first `prompt`.
 
-        A step is fullest in a backward pass, when all gradients of earlier micro-batches are there.
+        The peak is in a backward pass, while the gradients of earlier micro-batches are kept.
 
         Raises:
             ConfigError: the prompt alone is as long as the rows.
@@ -149,7 +155,7 @@ class Planner:
         if self._role == "av":
             return partial(av_loss, self._learner, rows, length, prompt)
         if self._recipe.ar.variant.name in ("paraphrase_invariant", "noise_hinge"):
-            rows *= 2  # every text has a second one beside it
+            rows *= 2  # every text is read with a second one
         return partial(ar_loss, self._learner, self._recipe.read_block, rows, length)
 
     def _title(self, length: int) -> str:
@@ -176,7 +182,7 @@ def plans(
 
     Args:
         recipe: what is trained.
-        folder: where `stack_on` is seen from.
+        folder: that `stack_on` is relative to.
         source: a folder or config.json to take the base's configuration from; by default its
             local copy or the Hub.
         card: bytes of the card's memory.
@@ -184,7 +190,7 @@ def plans(
         prompt: how many of an AV's are its prompt; counted by the tokenizer by default, or none.
 
     Raises:
-        EnvironmentProblem: there is no configuration to be had.
+        EnvironmentProblem: the configuration cannot be loaded.
         ConfigError: the recipe's target_modules match nothing, no row is longer than the prompt, or
             base.path is not a folder.
         PairError, InputError: the adapter of `stack_on` is there and cannot be trained on.
@@ -218,7 +224,7 @@ def _config(place: str, recipe: Recipe) -> Any:
         return transformers.AutoConfig.from_pretrained(place, revision=recipe.base.revision)
     except (OSError, ValueError) as error:
         raise EnvironmentProblem(
-            f"the configuration of {recipe.base.id} cannot be had from {place}:"
+            f"the configuration of {recipe.base.id} cannot be loaded from {place}:"
             f" {' '.join(str(error).split())[:300]}",
             hint="log in and accept the base's licence, or give its config.json:"
             " `nla-release train plan RECIPE --config FILE_OR_FOLDER`",

@@ -1,10 +1,10 @@
-"""One process or several, as `accelerate launch` started them.
+"""One process or several, as torchrun or `accelerate launch` started them.
 
 Every process holds the whole base and the same trainable parameters, takes its share of the rows
-of each step, and learns what the others' shares gave from one sum per step. The model is not
-wrapped: a reconstructor stops in the middle of it, and a wrapper of the whole would not see that.
+of each step, and receives the others' gradients in one sum per step. The model is not
+wrapped, because a reconstructor stops in the middle of it, which a wrapper would not notice.
 
-Processes need torch only to meet: a single one that labels does without.
+Only several processes need torch to communicate: a single one can label without it.
 """
 
 import atexit
@@ -29,13 +29,13 @@ Item = TypeVar("Item")
 # What `accelerate launch` sets when it means to start several processes.
 _LAUNCHED_BY_ACCELERATE = {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"}
 
-# The others wait while one does alone what is not shared, or sits out an endpoint's rate limits.
+# The others wait while one does the work that is not shared, or waits for an endpoint.
 _LONGEST_WAIT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """How many there are, and which of them this is, from 0."""
+    """The number of processes, and the rank of this one, from 0."""
 
     rank: int
     count: int
@@ -57,7 +57,7 @@ class Processes:
         )
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
-        """What this one does of what all do: the shares meet nowhere and leave nothing out."""
+        """The items of this process; the shares are disjoint and complete."""
         return items[self.rank :: self.count]
 
     def merge(self, shares: Sequence[Sequence[Item]]) -> list[Item]:
@@ -92,7 +92,7 @@ def state() -> "PartialState":
             f" {joined.num_processes}",
             hint="start the step with torchrun or `accelerate launch`, which set LOCAL_RANK too",
         )
-    # Left to the end of the interpreter, the group's threads abort the process now and then.
+    # At the end of the interpreter the group's threads sometimes abort the process.
     atexit.register(joined.destroy_process_group)
     return joined
 
@@ -146,8 +146,8 @@ def add_up(parameters: "Iterable[torch.nn.Parameter]", figure: "torch.Tensor") -
     return total[-1]
 
 
-def any_of_us(here: bool) -> bool:
-    """Whether it is so in any of the processes."""
+def any_process(here: bool) -> bool:
+    """Whether `here` is true in any process."""
     if process_count() == 1:
         return here
     import torch
@@ -160,10 +160,10 @@ def any_of_us(here: bool) -> bool:
 
 
 def gather(mine: Item) -> list[Item]:
-    """What every process gives here, in the order of their ranks; waits for the last.
+    """The values of all processes in the order of their ranks; waits for the last.
 
     Raises:
-        EnvironmentProblem: one is not there any more.
+        EnvironmentProblem: a process has ended.
     """
     if process_count() == 1:
         return [mine]
@@ -181,12 +181,12 @@ def process_count() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes files and talks."""
+    """Whether this process writes the files and messages."""
     return Processes.from_environment().rank == 0
 
 
 def wait_for_all() -> None:
-    """Go on when every process has come here."""
+    """Wait until every process has reached this point."""
     joined = state()
     with together():
         joined.wait_for_everyone()
@@ -194,21 +194,21 @@ def wait_for_all() -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Whatever needs all processes.
+    """Wraps communication among all processes.
 
     Raises:
-        EnvironmentProblem: one is not there any more.
+        EnvironmentProblem: a process has ended.
     """
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError:
-        raise  # about this process alone
-    except RuntimeError as error:  # gloo's own word; NCCL's is one of its kind
+        raise  # concerns this process alone
+    except RuntimeError as error:  # gloo raises it; NCCL's error is a subclass
         raise EnvironmentProblem(
-            f"the {process_count()} processes cannot go on together: {one_line(error)[:400]}",
-            hint="if one of them ended, it said why; start all of them again",
+            f"the {process_count()} processes lost their connection: {one_line(error)[:400]}",
+            hint="if one of them ended, read its last message; start all of them again",
         ) from error
 
 
@@ -219,8 +219,8 @@ def shared_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
         with log.progress(title, total, unit) as advance:
             yield advance
     else:
-        yield _untold
+        yield _silent
 
 
-def _untold(done: int, note: str = "") -> None:
+def _silent(done: int, note: str = "") -> None:
     """Progress that the main process shows."""

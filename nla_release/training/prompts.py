@@ -1,4 +1,4 @@
-"""The prompts as the recipe has them, and their token ids, pinned by `build` for the trainings."""
+"""The recipe's prompts and their token ids, which `build` pins for the trainings."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from nla_release.errors import ConfigError, DataError, EnvironmentProblem
 from nla_release.io.files import sha256_file
 from nla_release.training.recipe import Recipe
 
-# What stands in a dataset's prompts where the marker will be: rows outlive a tokenizer.
+# Takes the marker's place in a dataset's prompts, so that rows do not depend on a tokenizer.
 PLACEHOLDER = "<INJECT>"
 
 
@@ -35,13 +35,13 @@ def marked_prompt(base: Base, recipe: Recipe) -> MarkedPrompt:
 
     Raises:
         ConfigError: the recipe wants a chat, and the base has no chat template.
-        PairError: the marker does not stand once in it, or the chat template fails.
+        PairError: it does not contain the marker exactly once, or the chat template fails.
     """
     return mark(base.encode, recipe.templates.av, recipe.marker, chat_of(base, recipe))
 
 
 def placeheld_prompt(base: Base, recipe: Recipe) -> str:
-    """The AV's prompt as it is encoded, with the placeholder where the marker stands."""
+    """The AV's prompt as it is encoded, with the placeholder in the marker's place."""
     chat = chat_of(base, recipe)
     prompt = av_prompt(recipe.templates.av, PLACEHOLDER)
     return prompt if chat is None else chat.render(prompt)

@@ -30,7 +30,11 @@ from nla_release.contract.sidecar import (
 from nla_release.errors import ConfigError, InputError
 from nla_release.io.files import read_yaml
 from nla_release.io.schema import Strict, parse
-from nla_release.training.settings import Evaluation, Reconstructor, Verbalizer
+from nla_release.training.settings import (
+    EvaluationSettings,
+    ReconstructorSettings,
+    VerbalizerSettings,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -46,10 +50,10 @@ def _without_escapes(templates: PromptTemplates) -> PromptTemplates:
     return templates
 
 
-class BaseModel(Strict):
+class BaseSettings(Strict):
     """The base: Hub id and revision; `path` is a local copy used instead of the Hub.
 
-    A branch, a tag or a short commit id stands for the commit that it means when a step begins (see
+    A branch, a tag or a short commit id is resolved to its commit when a step begins (see
     `pinned`), and that commit is loaded and recorded.
     """
 
@@ -63,8 +67,8 @@ class BaseModel(Strict):
 class HubDataset(Strict):
     """The first `documents` of a dataset on the Hub, streamed, never downloaded whole.
 
-    As with the base, a branch or a tag stands for its commit of now. `dataset` may also be a local
-    folder; that has no revisions, and is known by the sha256 of what was read.
+    As with the base, a branch or a tag is resolved to its current commit. `dataset` may also be a
+    local folder, which has no revisions and is identified by the sha256 of what was read.
     """
 
     dataset: str = Field(description="Hub id, or a local folder")
@@ -88,7 +92,7 @@ Corpus = Annotated[
 ]
 
 
-class Extraction(Strict):
+class ExtractionSettings(Strict):
     """Which activations are taken, from which documents.
 
     Of documents with labels, one activation per label, at the label's last token. Of others,
@@ -115,10 +119,12 @@ class Extraction(Strict):
     seed: int = Field(default=0, description="of the positions")
 
     @model_validator(mode="after")
-    def _columns_are_named_once(self) -> "Extraction":
+    def _columns_are_named_once(self) -> "ExtractionSettings":
         named = sorted({"text_column", "id_column"} & self.model_fields_set)
         if named and isinstance(self.corpus, HubDataset):
-            raise ValueError(f"{named[0]} is of a file or folder; a dataset's stands in corpus")
+            raise ValueError(
+                f"{named[0]} belongs to a file or folder; for a dataset, set it under corpus"
+            )
         return self
 
 
@@ -170,10 +176,10 @@ class Price(Strict):
 class Endpoint(Strict):
     """Explanations written by a model behind an OpenAI-compatible or Hub inference endpoint.
 
-    `labeller` and `auditor` are prompts; without an auditor there is one pass. `{text}` stands for
+    `labeller` and `auditor` are prompts; without an auditor there is one pass. `{text}` is
     the text, and in the auditor's `{explanation}` for the labeller's. The token is in the
     environment variable `token_variable`: HF_TOKEN for a provider; at a `base_url` there is none by
-    default. `extra_body` goes into the requests as it is, and null takes a parameter out.
+    default. `extra_body` is added to the requests unchanged, and null removes a parameter.
     """
 
     source: Literal["endpoint"] = Field(description="a model writes the labels")
@@ -258,7 +264,7 @@ class Recipe(Strict):
     """
 
     name: str = Field(description="name of the release")
-    base: BaseModel = Field(description="the base model")
+    base: BaseSettings = Field(description="the base model")
     marker: str = Field(
         min_length=1, max_length=1, description="the character whose embedding is replaced"
     )
@@ -272,15 +278,17 @@ class Recipe(Strict):
         default_factory=dict,
         description="variables of the chat template, such as `enable_thinking: false`",
     )
-    extract: Extraction = Field(description="which activations, of which documents")
+    extract: ExtractionSettings = Field(description="which activations, of which documents")
     split: Split = Field(default=Split(), description="shares of the sides")
     label: Annotated[CorpusLabels | Endpoint, Field(discriminator="source")] = Field(
         default=CorpusLabels(), description="where explanations come from"
     )
     build: Build = Field(default=Build(), description="which labels are learned from")
-    av: Verbalizer = Field(description="training of the verbalizer")
-    ar: Reconstructor = Field(description="training of the reconstructor")
-    eval: Evaluation = Field(default=Evaluation(), description="which checkpoints are measured")
+    av: VerbalizerSettings = Field(description="training of the verbalizer")
+    ar: ReconstructorSettings = Field(description="training of the reconstructor")
+    eval: EvaluationSettings = Field(
+        default=EvaluationSettings(), description="which checkpoints are measured"
+    )
 
     @model_validator(mode="after")
     def _options_are_of_a_chat(self) -> "Recipe":

@@ -1,11 +1,15 @@
-"""What each step leaves behind about itself, so that no step works on another recipe's files.
+"""The record of each step, so that no step uses files of another recipe.
 
-Beside its files a step writes `steps/STEP.json`: the settings that made them, and the sha256 of
+With its files a step writes `steps/STEP.json`: the settings that made them, and the sha256 of
 what it read and wrote: the files of other steps, the corpus, a base in a local folder, an adapter
-that a training goes on from. A step is done when its record has today's settings and all those
-hashes still fit; a step that finds otherwise says what differs and leaves things as they are.
+that a training continues from. A step is done when its record has the current settings and all
+hashes still match; a step that finds otherwise says what differs and changes nothing.
+
+A base from the Hub is identified by its commit. A local folder may hold any weights, whatever id
+and revision the recipe names, so all files that are loaded are hashed, once per process.
 """
 
+import functools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +17,15 @@ from typing import Any
 
 from nla_release.base_model.revision import is_commit
 from nla_release.errors import DataError
-from nla_release.io.files import dump_json, read_json, sha256_bytes, write_atomic
+from nla_release.io.files import dump_json, read_json, sha256_bytes, sha256_file, write_atomic
 from nla_release.io.schema import Strict, parse
 from nla_release.training import StepName
 from nla_release.training.corpus_files import corpus_digest
 from nla_release.training.data_sidecars import is_sidecar, sidecar_digest, sidecar_path
-from nla_release.training.identity import base_sha256
-from nla_release.training.recipe import Recipe
+from nla_release.training.recipe import BaseSettings, Recipe
 
+# The files that transformers loads; the tokenizer has a hash of its own.
+_LOADED = ("config.json", "*.index.json", "*.safetensors", "*.bin")
 _READS: dict[StepName, tuple[StepName, ...]] = {
     "extract": (),
     "split": ("extract",),
@@ -47,8 +52,8 @@ _USES: dict[StepName, tuple[str, ...]] = {
     "ar": ("ar",),
     "eval": ("eval",),
 }
-# Where the base lies, how fast the work goes, what is watched: none of it changes what comes out,
-# but for the rounding of other batches.
+# The place of the base, the speed of the work, the tripwire: none of it changes the result, except
+# for the rounding of other batches.
 _WITHOUT_EFFECT = (
     "base.path",
     "extract.batch_size",
@@ -87,7 +92,7 @@ _LETTERS = "[a-z0-9_]" * 8  # of `tempfile`
 # What the Hub may have moved since, without a change of the recipe.
 _REVISIONS = ("base.revision", "extract.corpus.revision")
 
-# The input that is named as in the recipe, since the folder may lie anywhere.
+# The name of the base as an input: its key in the recipe, since its folder may be anywhere.
 BASE = "base.path"
 
 
@@ -128,12 +133,12 @@ def settings_digest(recipe: Recipe, step: StepName) -> str:
 
 
 def record_path(folder: Path, step: StepName) -> Path:
-    """Where a step's record lies."""
+    """The path of a step's record."""
     return folder / "steps" / f"{step}.json"
 
 
 def read_record(folder: Path, step: StepName) -> Record | None:
-    """A step's record; None when the step has not come to its end.
+    """A step's record; None when the step is not finished.
 
     Raises:
         DataError: the file is damaged.
@@ -150,7 +155,7 @@ def write_record(
     inputs: dict[str, str],
     outputs: Sequence[Path],
 ) -> None:
-    """Say that a step is done; the last thing that it writes.
+    """Record that a step is done; the last file that it writes.
 
     Args:
         step: that is done.
@@ -173,16 +178,16 @@ def write_record(
 
 
 def forget(folder: Path, step: StepName) -> None:
-    """Say that a step is not done; the first thing that it does before it changes any file.
+    """Remove a step's record, before the step changes any file.
 
-    What one that was killed left half-written goes too.
+    Unfinished files of an interrupted run are removed too.
     """
     record_path(folder, step).unlink(missing_ok=True)
     clear_leftovers(folder, step)
 
 
 def clear_leftovers(folder: Path, step: str) -> None:
-    """Remove what an earlier run of a step left half-written, while no other run is under way."""
+    """Remove the unfinished files of an earlier run of a step, while no other run is active."""
     for begin in (f"steps/{step}", *_WRITES[step]):
         place, slash, name = begin.rpartition("/")
         for path in list(folder.glob(f"{place}{slash}.{name}*.{_LETTERS}")):
@@ -190,6 +195,19 @@ def clear_leftovers(folder: Path, step: str) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def base_sha256(base: BaseSettings) -> str | None:
+    """Hex sha256 of the names and sha256 of what is loaded from `base.path`.
+
+    None for a base from the Hub, and where the folder is not on this machine.
+    """
+    if base.path is None or not (folder := Path(base.path)).is_dir():
+        return None
+    found = sorted({path for pattern in _LOADED for path in folder.glob(pattern)})
+    return _hashed_once(
+        tuple((path, (it := path.stat()).st_size, it.st_mtime_ns) for path in found)
+    )
 
 
 def base_inputs(recipe: Recipe) -> dict[str, str]:
@@ -222,7 +240,7 @@ def check_inputs(
         record = writers.get(name)
         if record is None:
             raise DataError(
-                f"{folder / name}, which this step reads, was not written by any step of the chain",
+                f"{folder / name}, which this step reads, was not written by any step",
                 hint=f"run `nla-release train {_READS[step][-1]}` with this recipe first",
             )
         if record.step not in checked and (reason := outdated(record, recipe, folder)):
@@ -239,12 +257,12 @@ def check_inputs(
 
 
 def stale(record: Record, recipe: Recipe, folder: Path) -> str | None:
-    """Why the files of a step, which are all there, are not those of today; None when they are."""
+    """Why the files of a step, which all exist, do not match recipe and inputs; None if they do."""
     return outdated(record, recipe, folder) or _changed(record, recipe, folder)
 
 
 def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
-    """Why a record is not of this recipe and these files; None when it is."""
+    """Why a record does not match this recipe and these files; None when it does."""
     wanted = settings_of(recipe, record.step)
     for key in sorted(wanted.keys() | record.settings.keys()):
         found = record.settings.get(key)
@@ -263,14 +281,14 @@ def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
 
 
 def unfinished(record: Record, folder: Path) -> str | None:
-    """Which output of a step is gone; None when all are there."""
+    """The first output of a step that is missing; None when all exist."""
     return next((name for name in record.outputs if not (folder / name).exists()), None)
 
 
 def _changed(record: Record, recipe: Recipe, folder: Path) -> str | None:
-    """That an output of a step was changed since, or an input that no step wrote; None if not.
+    """Which output of a step, or input that no step wrote, has changed; None if none has.
 
-    An input that is gone does no harm.
+    A missing input is ignored.
     """
     written = _writers(record.step, folder)
     for name, digest in (*record.outputs.items(), *record.inputs.items()):
@@ -328,3 +346,9 @@ def _digest_of(path: Path) -> str:
 
 def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix()
+
+
+@functools.cache
+def _hashed_once(files: tuple[tuple[Path, int, int], ...]) -> str:
+    lines = [f"{sha256_file(path)}  {path.name}" for path, *_ in files]
+    return sha256_bytes("\n".join(lines).encode())

@@ -13,22 +13,22 @@ from pydantic import (
 from nla_release.io.schema import Strict
 
 
-class Tripwire(Strict):
-    """Every `every` steps the half-trained adapter is tried on `rows` held-out rows.
+class TripwireSettings(Strict):
+    """Every `every` steps the adapter is tested on `rows` held-out rows.
 
-    It trips when what it makes of a row's own input is better than what it makes of another's by
-    no more than `min_difference` (nats per token for an AV, cosine for an AR).
-    What happens before `from_step` is written to the log and acted upon by nobody.
+    It trips when the result for a row's own input is better than for another row's by no more than
+    `min_difference` (nats per token for an AV, cosine for an AR).
+    Results before `from_step` are logged and have no effect.
     """
 
-    every: PositiveInt = Field(description="steps between two looks")
-    rows: int = Field(default=10, ge=2, description="held-out rows of each look")
+    every: PositiveInt = Field(description="steps between two tests")
+    rows: int = Field(default=10, ge=2, description="held-out rows of each test")
     on_failure: Literal["warn", "stop"] = Field(
         default="warn",
         description="`stop` ends the training and keeps the adapter under checkpoints/",
     )
     from_step: NonNegativeInt = Field(
-        default=0, description="earlier looks are logged and have no effect"
+        default=0, description="earlier tests are logged and have no effect"
     )
     min_difference: float = Field(
         default=0.0,
@@ -37,8 +37,8 @@ class Tripwire(Strict):
     )
 
 
-class VerbalizerTripwire(Tripwire):
-    """Of an AV, which has to say `min_distinct` different things of `max_new_tokens` tokens."""
+class VerbalizerTripwire(TripwireSettings):
+    """Of an AV, which must give `min_distinct` different explanations."""
 
     min_distinct: PositiveInt = Field(
         default=3, description="minimum number of different explanations"
@@ -54,11 +54,11 @@ class VerbalizerTripwire(Tripwire):
         return self
 
 
-class ReconstructorTripwire(Tripwire):
+class ReconstructorTripwire(TripwireSettings):
     """Of an AR, whose cosine has to differ by more than a collapsed one's does.
 
     An AR trained on other rows' labels differs by 0.002 at most (train/tiny/tiny-collapsed.yaml,
-    12 looks), one that learns by 0.16 at its tenth step.
+    12 tests), one that learns by 0.16 at its tenth step.
     """
 
     min_difference: float = Field(
@@ -66,14 +66,14 @@ class ReconstructorTripwire(Tripwire):
     )
 
 
-class Adapter(Strict):
+class AdapterSettings(Strict):
     """One LoRA adapter and how it is optimised.
 
-    `target_modules` is a regex over module names, or a list of endings of such names; what lies
-    outside of the language model is refused. Every `checkpoint_every` steps the adapter is kept,
-    and a training that was cut off goes on from there. `continue_from` is the folder of an earlier
+    `target_modules` is a regex over module names, or a list of endings of such names; modules
+    outside of the language model are refused. Every `checkpoint_every` steps the adapter is kept,
+    and an interrupted training continues from there. `continue_from` is the folder of an earlier
     adapter of the same base, rank and targets, whose weights this one starts with; `stack_on` that
-    of one, of whatever rank, that stays as it is below this one.
+    of one, of any rank, that stays frozen below this one.
     """
 
     rank: PositiveInt = Field(description="LoRA rank")
@@ -106,7 +106,7 @@ class Adapter(Strict):
         default=None,
         description="keep the adapter every N steps; an interrupted training continues from there",
     )
-    tripwire: Tripwire | None = Field(
+    tripwire: TripwireSettings | None = Field(
         default=None, description="test on held-out rows during training"
     )
     continue_from: str | None = Field(
@@ -121,13 +121,13 @@ class Adapter(Strict):
     )
 
     @model_validator(mode="after")
-    def _goes_on_in_one_way(self) -> "Adapter":
+    def _goes_on_in_one_way(self) -> "AdapterSettings":
         if self.continue_from is not None and self.stack_on is not None:
             raise ValueError("give continue_from or stack_on, not both")
         return self
 
 
-class Verbalizer(Adapter):
+class VerbalizerSettings(AdapterSettings):
     """The AV: its activations are injected at L2 norm `injection_scale`."""
 
     injection_scale: PositiveFloat = Field(description="L2 norm at which activations are injected")
@@ -178,7 +178,7 @@ Variant = Annotated[
 ]
 
 
-class Reconstructor(Adapter):
+class ReconstructorSettings(AdapterSettings):
     """The AR: reads its last token after `read_block` through `head_init` times the identity.
 
     Without `read_block` it reads where the activations come from. The reference's head has no
@@ -197,7 +197,7 @@ class Reconstructor(Adapter):
     )
 
 
-class Evaluation(Strict):
+class EvaluationSettings(Strict):
     """Which checkpoints go through the round trip, on how many held-out rows (all: null).
 
     The finished pair always does, and with `last` it alone; a list names steps of checkpoints.

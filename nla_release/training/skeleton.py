@@ -1,27 +1,42 @@
-"""The `release.yaml` of a trained pair, for the commands that come after the chain.
+"""The `release.yaml` of a trained pair, and the number of pairs tried that it states.
 
 Everything that the recipe and the folder know is filled in. What only a person knows is a
-placeholder or a comment, marked EDIT.
+placeholder or a comment, marked EDIT. `evaluation.attempts` counts the pairs that were measured in
+the folder: the run logs in `trajectory/` include adapters that were trained over since, and
+`trajectory.jsonl` includes what was measured before there were logs.
 """
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from nla_release.base_model.measure import measure_base
 from nla_release.contract.sidecar import Base, Role, read_sidecar
 from nla_release.errors import NlaReleaseError
+from nla_release.evidence.runs import read_runs
 from nla_release.io.files import write_atomic
 from nla_release.io.layout import ADAPTER_FILE, LICENCE_FILE, RELEASE_FILE
+from nla_release.io.log import log
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.licences import OTHER, licence_problem
-from nla_release.training.attempts import filled_in, measured_pairs
 from nla_release.training.dataset import data_path, reference_path, training_files
 from nla_release.training.recipe import Recipe
+from nla_release.training.trajectory import FOLDER_NAME, read_points
 
+ATTEMPTS = "attempts"
+_OURS = "# measured by `nla-release train eval`; write a larger number if more were tried"
+
+# A line that this module wrote, or the placeholder that it left, in the block of evaluation.
+_LINE = re.compile(
+    rf"^(?P<indent> +)(?:# {ATTEMPTS}: 1  # EDIT.*|{ATTEMPTS}: \d+  {re.escape(_OURS)})$",
+    re.MULTILINE,
+)
+_BLOCK = re.compile(r"^evaluation:[ \t]*(?:#.*)?\n(?P<indent> +)", re.MULTILINE)
 NAMESPACE = "your-name"
-# A licence that nobody has chosen yet: `roundtrip` takes it, and `render` asks for the file.
+
+# A placeholder for the licence: `roundtrip` accepts it, and `render` asks for the file.
 NO_LICENCE = {
     "license": OTHER,
     "license_name": "not chosen yet",
@@ -145,3 +160,51 @@ def _licence_lines(found: str | None) -> list[str]:
 def _line(key: str, value: Any) -> str:
     """One line of YAML; JSON's values are YAML's."""
     return f"{key}: {json.dumps(value, ensure_ascii=False)}"
+
+
+def measured_pairs(folder: Path) -> set[tuple[str, ...]]:
+    """The sha256 of AV and AR of every pair that `nla-release train eval` started on.
+
+    Raises:
+        EvidenceError: a log is damaged.
+        InputError: a point of the trajectory is damaged.
+    """
+    pairs = {tuple(it.adapter_sha256[role] for role in ROLES) for it in read_points(folder)}
+    for place in sorted((folder / FOLDER_NAME).glob("*/evidence")):
+        for run in runs.started if (runs := read_runs(place)) else ():
+            names = [f"{role}/{ADAPTER_FILE}" for role in ROLES]
+            if all(name in run.inputs for name in names):
+                pairs.add(tuple(run.inputs[name] for name in names))
+    return pairs
+
+
+def fill_in(folder: Path) -> None:
+    """Write how many pairs were measured into the folder's release.yaml, if there is one.
+
+    A number that a person wrote there is kept; when it is too small, a message says so.
+    """
+    path, tried = folder / RELEASE_FILE, len(measured_pairs(folder))
+    if not path.exists():
+        return
+    text = path.read_text(encoding="utf-8")
+    stated = read_release(folder).config.evaluation.attempts
+    if stated is None or _LINE.search(text):
+        filled = filled_in(text, tried)
+        if filled == text and stated != tried:
+            log.info(f"eval: write {ATTEMPTS}: {tried} under evaluation in {path}")
+        elif filled != text:
+            write_atomic(path, filled)
+            read_release(folder)
+            log.info(f"eval: {path} now states that {tried} pairs were tried")
+    elif stated < tried:
+        log.info(f"eval: {path} says {ATTEMPTS}: {stated}, but {tried} pairs were measured here")
+
+
+def filled_in(text: str, tried: int) -> str:
+    """The text of a release.yaml with the number in it; as it was when there is no place for it."""
+    if not tried:
+        return text
+    line = rf"\g<indent>{ATTEMPTS}: {tried}  {_OURS}"
+    if _LINE.search(text):
+        return _LINE.sub(line, text, count=1)
+    return _BLOCK.sub(rf"\g<0>{ATTEMPTS}: {tried}  {_OURS}\n\g<indent>", text, count=1)

@@ -1,9 +1,9 @@
-"""`nla-release train split RECIPE`: from all activations to those of each side.
+"""`nla-release train split RECIPE`: divides the activations among the sides, by document.
 
-Documents, not rows, are put on sides, by hash of what was read of their text, so that those which
-differ only beyond `extract.max_tokens` lie together. `data/split/contamination.json` tells what the
-sides have in common, by ids, by texts, and by what of them was read up to a row's position. No side
-is written when two share a document, or when a row to learn from has the text of a held-out one.
+The side of a document follows from the hash of the text that was read, so documents that differ
+only beyond `extract.max_tokens` are on the same side. `data/split/contamination.json` reports what
+the sides have in common: ids, texts, and texts up to a row's position. No side is written when two
+share a document, or when a training row has the text of a held-out one.
 """
 
 from collections import Counter, defaultdict
@@ -37,13 +37,13 @@ from nla_release.training.tables import (
     writing,
 )
 
-# Of each overlap, in the report; the counts are whole.
+# Examples of each overlap in the report; the counts are complete.
 _NAMED = 20
 
 
 @dataclass
-class Held:
-    """What a side holds."""
+class SideContents:
+    """The rows of a side: their number, norms, documents and texts."""
 
     rows: int = 0
     norms: float = 0.0
@@ -77,7 +77,7 @@ def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
     forget(folder, "split")
     sides = sides_of(recipe.split)
     _remove_unused(folder, sides)
-    held: dict[Side, Held] = {side: Held() for side in sides}
+    held: dict[Side, SideContents] = {side: SideContents() for side in sides}
     report_path = split_path(folder, "av").with_name("contamination.json")
     with ExitStack() as stack:
         writers = {
@@ -110,8 +110,8 @@ def split(recipe: Recipe, folder: Path) -> dict[Side, int]:
     return {side: held[side].rows for side in sides}
 
 
-def contamination(held: dict[Side, Held]) -> dict[str, Any]:
-    """What the sides have in common, and how often a text stands more than once on one side."""
+def contamination(held: dict[Side, SideContents]) -> dict[str, Any]:
+    """What the sides have in common, and how many texts are repeated on one side."""
     overlaps = []
     for left, right in combinations(held, 2):
         ids = sorted(held[left].digests.keys() & held[right].digests.keys())
@@ -145,7 +145,7 @@ def contamination(held: dict[Side, Held]) -> dict[str, Any]:
 
 
 def _remove_unused(folder: Path, sides: Sequence[Side]) -> None:
-    """Leave nothing of sides that another split had, in this step's files or in later ones'."""
+    """Remove the files of sides that an earlier split had, in this step and in later ones."""
     for side in SIDES:
         if side not in sides:
             for path in (split_path(folder, side), labels_path(folder, side)):
@@ -165,14 +165,14 @@ def _sides(table: pa.Table, recipe: Recipe) -> dict[Side, npt.NDArray[np.bool_]]
     return masks
 
 
-def _refuse(held: dict[Side, Held], report: dict[str, Any], where: Path) -> None:
+def _refuse(held: dict[Side, SideContents], report: dict[str, Any], where: Path) -> None:
     for overlap in report["overlaps"]:
         if overlap["ids"] or overlap["texts"]:
             left, right = overlap["sides"]
             raise DataError(
                 f"{left} and {right} share {overlap['ids']} document ids and {overlap['texts']}"
                 f" texts; {where} names them",
-                hint="hold documents out whole: give copies of a text the same split",
+                hint="hold out whole documents: give copies of a text the same split",
             )
         if overlap["read"] and "eval" in overlap["sides"]:
             left, right = overlap["sides"]

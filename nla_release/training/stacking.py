@@ -1,4 +1,4 @@
-"""Training on top of an earlier adapter, which stays as it is: a stack, see `adapter.stack`."""
+"""Training on top of an earlier adapter, which stays frozen: a stack, see `adapter.stack`."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from nla_release.training.learner import Learner, broken_promises, take_over
 
 
 @dataclass(frozen=True)
-class Below:
+class LowerAdapters:
     """The adapters that a new one is trained on top of, in the order of application.
 
     `facts` is what the sidecar records of the training that made the topmost of them.
@@ -45,7 +45,7 @@ class Below:
         return sidecar.model_copy(update={"nla_release": ours})
 
     def copy_to(self, folder: Path) -> None:
-        """Put them where the sidecar of the new adapter says that they are."""
+        """Copy them to the paths that the sidecar of the new adapter gives."""
         for number, source in enumerate(self.folders, 1):
             target = folder / place(number)
             target.mkdir(parents=True)
@@ -53,13 +53,14 @@ class Below:
                 shutil.copyfile(source / name, target / name)
 
 
-def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
+def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> LowerAdapters:
     """Put an earlier adapter, with all that it is stacked on, below a fresh one.
 
-    All are active; only the fresh one learns, and an AR's head, which goes on from the earlier one.
+    All are active. Only the new adapter is trained, and an AR's head, which starts from the earlier
+    one.
 
     Raises:
-        ConfigError: the earlier one is of another base, layer, prompt or scale, or the stack would
+        ConfigError: the earlier one has another base, layer, prompt or scale, or the stack would
             be too high.
         PairError: one of its own stack is missing, or does not fit the base.
         InputError: it is missing or damaged, or holds values that are not finite.
@@ -72,7 +73,7 @@ def put_below(earlier: Path, learner: Learner, sidecar: Sidecar) -> Below:
         )
     folders = _stack(earlier, before)
     _lay(learner.model, folders, lambda name, folder: put_on(learner.model, folder, name))
-    return Below(tuple(folders), {STACKED_ON: take_over(earlier, learner, before)})
+    return LowerAdapters(tuple(folders), {STACKED_ON: take_over(earlier, learner, before)})
 
 
 def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parameter]:
@@ -96,7 +97,9 @@ def outline_below(earlier: Path, model: Any, role: Role) -> list[torch.nn.Parame
 def _stack(earlier: Path, sidecar: Sidecar) -> list[Path]:
     folders = stack(earlier, sidecar)
     if len(folders) >= MAX_HEIGHT:
-        raise ConfigError(f"stack_on {earlier}: it is {len(folders)} high, and no higher is read")
+        raise ConfigError(
+            f"stack_on {earlier}: its stack has {len(folders)} adapters already, the maximum"
+        )
     return folders
 
 
@@ -117,7 +120,7 @@ def _lay(
     ]
     for parameter in found:
         parameter.requires_grad_(False)
-    model.train()  # PEFT leaves all of it in eval mode once it has loaded an adapter
+    model.train()  # PEFT switches the model to eval mode when it loads an adapter
     return found
 
 

@@ -1,8 +1,8 @@
-"""Rows on disk: parquet written whole or not at all, each file with its dataset sidecar.
+"""Parquet files of rows, written atomically, each with its dataset sidecar.
 
 The sidecar `X.parquet.nla_meta.yaml` has the reference contract's keys (kind nla_dataset,
-schema_version 1) and no others: its strict reader refuses a key of `extraction` it does not know.
-What those have no place for is under `nla_release`.
+schema_version 1) and no others, because its strict reader refuses unknown keys of `extraction`.
+Everything else is under `nla_release`.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,8 @@ from nla_release.training.record import settings_digest
 def row_schema(d_model: int) -> pa.Schema:
     """Columns of `data/base.parquet` and of the sides that it is split into.
 
-    `read_sha256` is of the text up to the last token that was read, `document_sha256` of the whole.
-    `text` is what of the document was read, up to and including the position. `explanation` and
+    `read_sha256` covers the text up to the last token that was read, `document_sha256` the whole.
+    `text` is the document up to and including the position. `explanation` and
     `paraphrase` are the corpus's own, or null; `split` is what the corpus says of the document.
     """
     return pa.schema(
@@ -51,7 +51,7 @@ def row_schema(d_model: int) -> pa.Schema:
 
 @contextmanager
 def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Give a writer; its file takes the place of `path` when the block ends well.
+    """A parquet writer; its file replaces `path` when the block ends without an error.
 
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
@@ -61,7 +61,7 @@ def writing(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write one table, whole or not at all.
+    """Write one table, atomically.
 
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
@@ -105,7 +105,7 @@ def check_columns(path: Path, schema: pa.Schema) -> None:
 
 
 def remove_table(path: Path) -> None:
-    """Leave nothing of a parquet file and its sidecar."""
+    """Remove a parquet file and its sidecar."""
     path.unlink(missing_ok=True)
     sidecar_path(path).unlink(missing_ok=True)
 
@@ -136,8 +136,8 @@ def write_sidecar(
         path: of the parquet file.
         recipe: that it follows.
         step: that wrote it.
-        stage: of the data, in the reference contract's words or ours.
-        extraction: where the activations are from, in the reference contract's words and ours.
+        stage: of the data, by its name in the reference contract or our own.
+        extraction: where the activations are from, in keys of the reference contract and our own.
         inputs: sha256 of the files that the step read.
         rows: how many.
         documents: how many different ones.

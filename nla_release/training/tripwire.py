@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from nla_release.adapter.training_log import Tripwire as Shown
+from nla_release.adapter.training_log import Tripwire
 from nla_release.engine.activations import Activations
 from nla_release.errors import DataError
 from nla_release.evidence.controls import other_rows
 from nla_release.training.loop import Watch
-from nla_release.training.settings import Tripwire, VerbalizerTripwire
+from nla_release.training.settings import TripwireSettings, VerbalizerTripwire
 
 # Vectors `[N, d]` -> mean log-likelihood per token of each row's label, `[N]`.
 Likelihood = Callable[[torch.Tensor], torch.Tensor]
@@ -52,7 +52,7 @@ def held_out_rows(
         fits: whether a label is short enough to be tried.
 
     Raises:
-        DataError: there are fewer than two, so that none can stand in for another.
+        DataError: there are fewer than two rows, so no row can be compared with another.
     """
     texts = enumerate(data.explanations)
     rows = [row for row, text in texts if text is not None and fits(text)]
@@ -61,7 +61,7 @@ def held_out_rows(
         data = replace(data, explanations=[None] * len(data))
     if len(rows) < 2:
         raise DataError(
-            f"{path} has {len(rows)} rows, and a tripwire needs two at least",
+            f"{path} has {len(rows)} rows, and a tripwire needs at least two",
             hint="hold more documents out, or set tripwire to null",
         )
     shuffled = np.random.default_rng(seed).permutation(rows).tolist()
@@ -88,13 +88,13 @@ def watch_av(
         likelihood: of the rows' labels.
         say: what the AV says.
         settings: of the recipe.
-        seed: of the random directions, and of whose vector stands in for whose.
+        seed: of the random directions, and of the pairing with other rows.
     """
     real = torch.from_numpy(data.vectors)
     other = real[other_rows(data.documents, seed)]
     random = torch.randn(real.shape, generator=torch.Generator().manual_seed(seed))
 
-    def watch() -> Shown:
+    def watch() -> Tripwire:
         said, of_random = say(real), say(random)
         differences: dict[str, float | None] = dict.fromkeys(
             ("real_minus_shuffled", "real_minus_random", "real_minus_zero")
@@ -105,7 +105,7 @@ def watch_av(
                 differences, (other, random, torch.zeros_like(real)), strict=True
             ):
                 differences[name] = float((own - likelihood(vectors)).mean())
-        shown = Shown(
+        shown = Tripwire(
             rows=len(data),
             unit="nats per token",
             distinct=len(set(said)),
@@ -119,7 +119,9 @@ def watch_av(
     return watch
 
 
-def watch_ar(data: Activations, read: Read, settings: Tripwire, seed: int, path: Path) -> Watch:
+def watch_ar(
+    data: Activations, read: Read, settings: TripwireSettings, seed: int, path: Path
+) -> Watch:
     """The AR's tripwire.
 
     Raises:
@@ -134,11 +136,11 @@ def watch_ar(data: Activations, read: Read, settings: Tripwire, seed: int, path:
     gold = torch.from_numpy(data.vectors)
     others = other_rows(data.documents, seed)
 
-    def watch() -> Shown:
+    def watch() -> Tripwire:
         found = read(texts)
         own = cosine_similarity(found, gold, dim=-1)
         shuffled = cosine_similarity(found[others], gold, dim=-1)
-        shown = Shown(
+        shown = Tripwire(
             rows=len(data),
             unit="cosine",
             real_minus_shuffled=float((own - shuffled).mean()),
@@ -149,8 +151,8 @@ def watch_ar(data: Activations, read: Read, settings: Tripwire, seed: int, path:
     return watch
 
 
-def _no_better(shown: Shown, least: float) -> list[str]:
-    """Which wrong inputs serve as well as the own one; the same is asked of each comparison."""
+def _no_better(shown: Tripwire, least: float) -> list[str]:
+    """The wrong inputs that do as well as the own one."""
     found = []
     for name, value in (
         ("another row's", shown.real_minus_shuffled),
@@ -160,14 +162,14 @@ def _no_better(shown: Shown, least: float) -> list[str]:
         if value is not None and value <= least:
             what = "vector" if shown.unit != "cosine" else "text"
             found.append(
-                f"the row's own {what} serves better than {name} {what} by {value:.4f}"
+                f"the row's own {what} is better than {name} {what} by {value:.4f}"
                 f" {shown.unit}, expected more than {least:g}"
             )
     return found
 
 
-def _alike(shown: Shown, least: int) -> list[str]:
-    """Whether an AV says too little that is different."""
+def _alike(shown: Tripwire, least: int) -> list[str]:
+    """Whether an AV's explanations are too much alike."""
     found = []
     if shown.distinct is not None and shown.distinct < min(least, shown.rows):
         found.append(

@@ -1,7 +1,7 @@
-"""What an AR learns besides its row's direction: the variants of the release we grew out of.
+"""The losses of an AR: the baseline, and three variants that add a term to it.
 
-SolshineCode/nla-gemma-4-e2b names four reconstructors and gives no formulas. The names are its
-own, the definitions below are ours (docs/reference/training.md). `u` is a unit vector, so that
+SolshineCode/nla-gemma-4-e2b names these variants and gives no formulas: the names are from that
+project, the definitions are our own (docs/reference/training.md). `u` is a unit vector, so that
 `|u(a) - u(b)|^2 = 2 (1 - cos(a, b))`; all losses are one figure a row, `[B]`.
 """
 
@@ -24,14 +24,14 @@ def direction_loss(read: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
 
 
 def invariance_loss(read: torch.Tensor, paraphrased: torch.Tensor) -> torch.Tensor:
-    """`2 (1 - cos(r, r'))`: how far the AR moves when a text is said otherwise."""
+    """`2 (1 - cos(r, r'))`: how far the AR moves between paraphrases."""
     return 2 * (1 - cosine_similarity(read, paraphrased, dim=-1))
 
 
 def hinge_loss(
     read: torch.Tensor, noised: torch.Tensor, gold: torch.Tensor, margin: float
 ) -> torch.Tensor:
-    """`max(0, margin - (cos(r, v) - cos(n, v)))`: a noised text is to serve worse, by a margin."""
+    """`max(0, margin - (cos(r, v) - cos(n, v)))`: a noised text must do worse, by a margin."""
     ahead = cosine_similarity(read, gold, dim=-1) - cosine_similarity(noised, gold, dim=-1)
     return relu(margin - ahead)
 
@@ -43,13 +43,13 @@ def contrastive_loss(
     excluded: torch.Tensor,
     temperature: float,
 ) -> torch.Tensor:
-    """`-log softmax_j(cos(r, v_j) / T)` at the row's own vector: it is to be told from the others.
+    """`-log softmax_j(cos(r, v_j) / T)` at the row's own vector, against those of the other rows.
 
     Args:
         read: what the AR made of B texts, `[B, d]`.
         candidates: the vectors of all rows of the step, `[N, d]`.
         own: for each text, which candidate is its own.
-        excluded: candidates that are no fair question, `[B, N]`; never the own ones.
+        excluded: candidates to leave out, `[B, N]`; never the own ones.
         temperature: T.
     """
     logits = normalize(read, dim=-1) @ normalize(candidates, dim=-1).T / temperature
@@ -58,7 +58,7 @@ def contrastive_loss(
 
 
 class SecondTexts:
-    """The text that a variant has the AR read beside each explanation; None where there is none."""
+    """The second text that a variant reads with each explanation; None where there is none."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class SecondTexts:
         """The text of a row at a step: noise is another at every step, the same on a resumed run.
 
         Noise replaces a share of the words, at least one, by words of all explanations, as often
-        as they stand there: the vocabulary and the punctuation of explanations, without meaning.
+        as they occur there: the vocabulary and punctuation of explanations, without meaning.
         """
         if self._noise is None:
             return self._paraphrases[row]
@@ -104,7 +104,7 @@ def _paraphrases(
     else:
         phrases = variant.paraphrases
         found = [rephrased(text, phrases) for text in explanations]
-        reason = "none of the recipe's phrases stands in an explanation"
+        reason = "none of the recipe's phrases occurs in an explanation"
     found = [
         other if other and other.strip() and other != text else None
         for text, other in zip(explanations, found, strict=True)
@@ -118,7 +118,7 @@ def _paraphrases(
 
 
 def rephrased(text: str, phrases: Mapping[str, str]) -> str | None:
-    """A text with phrases replaced by others, whole words only; None when none stands in it."""
+    """A text with phrases replaced by others, whole words only; None when none occurs in it."""
     said = text
     for phrase, other in phrases.items():
         said = _replaced(said, phrase, other)

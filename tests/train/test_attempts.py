@@ -8,7 +8,7 @@ from nla_release.evidence.runs import Asked, RunLog, Started
 from nla_release.io.files import read_yaml
 from nla_release.io.layout import RUNS_FILE
 from nla_release.release.folder import read_release
-from nla_release.training.attempts import fill_in, filled_in, measured_pairs
+from nla_release.training.skeleton import fill_in, filled_in, measured_pairs
 
 
 def measured(folder, number, weights):

@@ -63,13 +63,13 @@ def test_a_survey_counts_what_is_read_and_what_is_left_out():
     ("documents", "error", "words"),
     [
         ([], NothingCheckedError, "has no documents"),
-        ([{**LENS, "split": "base"}], NothingCheckedError, "all 1 are of splits other than train"),
-        ([LENS, LENS], DataError, "'a' stands more than once"),
+        ([{**LENS, "split": "base"}], NothingCheckedError, "all 1 are in splits other than train"),
+        ([LENS, LENS], DataError, "'a' occurs more than once"),
         ([LENS, {**LENS, "id": "c", "split": "eval"}], DataError, "hold them out whole"),
         (
             [LENS, {**LENS, "id": "c", "split": "eval", "text": LENS["text"].upper()}],
             DataError,
-            "1 texts are in train and in eval",
+            "1 texts are in both train and eval",
         ),
         ([LENS], NothingCheckedError, "no eval documents: all 1 are on other sides"),
         ([ROSE], NothingCheckedError, "no av documents: all 1 are on other sides"),
@@ -83,7 +83,9 @@ def test_a_corpus_that_would_mislead_is_refused(documents, error, words):
 @pytest.mark.parametrize(("start", "end"), [(3, 3), (5, 4), (50, 57)])
 def test_a_label_must_stand_in_its_text(start, end):
     label = {"start": start, "end": end, "explanation": "x"}
-    with pytest.raises(DataError, match=f"a label stands at {start} to {end} of a text of 56"):
+    with pytest.raises(
+        DataError, match=f"a label covers characters {start} to {end} of a text of 56"
+    ):
         look({**LENS, "labels": [label]}, ROSE)
 
 

@@ -11,7 +11,7 @@ from nla_release.errors import ConfigError, PairError, WeightsError
 from nla_release.io.files import sha256_file
 from nla_release.training.ar import train_ar
 from nla_release.training.av import train_av
-from nla_release.training.identity import base_sha256
+from nla_release.training.record import base_sha256
 from tests.train.built import copied, recipe_with
 
 

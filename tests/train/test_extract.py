@@ -21,15 +21,13 @@ from nla_release.errors import (
 )
 from nla_release.evidence.training_documents import text_digest
 from nla_release.io.files import read_yaml
-from nla_release.training import chunks
-from nla_release.training.corpus import Document, Label
+from nla_release.training import extract as extraction
+from nla_release.training.corpus import CorpusLabel, Document
 from nla_release.training.data_sidecars import read_sidecar
 from nla_release.training.dataset import data_path
-from nla_release.training.extract import extract
-from nla_release.training.identity import base_sha256
-from nla_release.training.positions import places
-from nla_release.training.recipe import Extraction
-from nla_release.training.record import read_record
+from nla_release.training.extract import extract, places
+from nla_release.training.recipe import ExtractionSettings
+from nla_release.training.record import base_sha256, read_record
 from tests.sidecars import TINY_BASE
 from tests.train.chain import (
     LENS,
@@ -62,8 +60,7 @@ def corpus(tmp_path):
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks():
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(chunks, "DOCUMENTS", 4)
-        patched.setattr("nla_release.training.extract.DOCUMENTS", 4)
+        patched.setattr(extraction, "DOCUMENTS", 4)
         yield
 
 
@@ -211,7 +208,7 @@ def test_a_sample_follows_from_seed_and_text_and_lies_where_it_may(text, tokens,
 
 def shortened_extraction(**changes):
     known = {"corpus": "c.jsonl", "layer": 3, "max_tokens": 400, "batch_size": 4}
-    return Extraction.model_validate(known | changes)
+    return ExtractionSettings.model_validate(known | changes)
 
 
 def test_another_seed_takes_other_positions():
@@ -292,7 +289,7 @@ def test_a_document_as_long_as_what_is_read_is_not_cut(more, counted):
 
 
 def test_two_labels_that_end_in_the_same_token_are_refused():
-    labels = [Label(start=start, end=3, explanation="x") for start in (0, 2)]
+    labels = [CorpusLabel(start=start, end=3, explanation="x") for start in (0, 2)]
     document = Document("d", "abcdef", None, labels)
     with pytest.raises(DataError, match="document d: two labels end in token 3"):
         places(document, "digest", offsets(6), shortened_extraction())
@@ -328,7 +325,7 @@ def test_a_killed_extraction_goes_on_and_gives_the_same_bytes(corpus, whole, mon
         if number == chunk and not written:
             written.append(number)
             raise KeyboardInterrupt
-        return chunks.write_chunk(parts, number, *rest)
+        return extraction.write_chunk(parts, number, *rest)
 
     monkeypatch.setattr("nla_release.training.extract.write_chunk", killing)
     with pytest.raises(KeyboardInterrupt):
@@ -358,7 +355,7 @@ def cut_off(recipe, corpus, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("nla_release.training.chunks.pieces", interrupted)
+        patched.setattr("nla_release.training.extract.pieces", interrupted)
         with pytest.raises(KeyboardInterrupt):
             extract(recipe, corpus, device="cpu")
 
@@ -403,7 +400,9 @@ def test_what_was_cut_off_in_other_batches_is_not_gone_on_with(corpus, monkeypat
     """They round otherwise, and a file would hold both."""
     cut_off(shortened(corpus, extract=SAMPLED), corpus, monkeypatch)
     recipe = shortened(corpus, extract=SAMPLED | {"batch_size": 2})
-    with pytest.raises(RefusedError, match=r"was cut off, with extract\.batch_size 4; now"):
+    with pytest.raises(
+        RefusedError, match=r"interrupted extraction, with extract\.batch_size 4; now"
+    ):
         extract(recipe, corpus, device="cpu")
 
 
@@ -411,7 +410,9 @@ def test_what_was_cut_off_on_another_corpus_is_not_gone_on_with(corpus, monkeypa
     recipe = shortened(corpus, extract=SAMPLED)
     cut_off(recipe, corpus, monkeypatch)
     write_corpus(corpus / "corpus.jsonl", *unlabelled(13))
-    with pytest.raises(RefusedError, match=r"was cut off, with the sha256 of corpus\.jsonl '"):
+    with pytest.raises(
+        RefusedError, match=r"interrupted extraction, with the sha256 of corpus\.jsonl '"
+    ):
         extract(recipe, corpus, device="cpu")
 
 
@@ -420,7 +421,9 @@ def test_what_was_cut_off_with_other_weights_is_not_gone_on_with(corpus, monkeyp
     base = other_weights(corpus / "other")
     cut_off(shortened(corpus, extract=SAMPLED, base=base), corpus, monkeypatch)
     recipe = shortened(corpus, extract=SAMPLED)
-    with pytest.raises(RefusedError, match=r"was cut off, with the sha256 of base\.path '"):
+    with pytest.raises(
+        RefusedError, match=r"interrupted extraction, with the sha256 of base\.path '"
+    ):
         extract(recipe, corpus, device="cpu")
 
 
@@ -444,7 +447,7 @@ def test_chunks_that_cannot_be_removed_are_said(corpus, monkeypatch):
 
     monkeypatch.setattr(os, "unlink", stuck)
     with pytest.raises(EnvironmentProblem, match=r"base\.parts cannot be removed: Permission"):
-        chunks.open_parts(corpus / "data" / "base.parts", {}, again=True)
+        extraction.open_parts(corpus / "data" / "base.parts", {}, again=True)
 
     assert sorted((corpus / "data" / "base.parts").iterdir()) == before
 
@@ -454,8 +457,7 @@ def test_chunks_that_cannot_be_removed_are_said(corpus, monkeypatch):
 
 @pytest.fixture
 def chunks_as_they_are(monkeypatch):
-    for name in ("nla_release.training.chunks.DOCUMENTS", "nla_release.training.extract.DOCUMENTS"):
-        monkeypatch.setattr(name, 64)
+    monkeypatch.setattr(extraction, "DOCUMENTS", 64)
 
 
 def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from nla_release.training.identity import base_sha256
-from nla_release.training.recipe import BaseModel
+from nla_release.training.recipe import BaseSettings
+from nla_release.training.record import base_sha256
 
 
 def base(path):
-    return BaseModel(
+    return BaseSettings(
         id="a/b",
         revision="main",
         path=None if path is None else str(path),

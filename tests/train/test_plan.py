@@ -18,8 +18,8 @@ from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, PairError
 from nla_release.io.files import package_folder, write_atomic
 from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
-from nla_release.training.ar import Reconstructing, new_head
-from nla_release.training.av import Verbalizing
+from nla_release.training.ar import ReconstructorTask, new_head
+from nla_release.training.av import VerbalizerTask
 from nla_release.training.checkpoints import write_tensors
 from nla_release.training.learner import Learner, add_lora
 from nla_release.training.loop import Draw
@@ -94,11 +94,11 @@ def task_of(role, settings, base, earlier=None):
     if earlier:
         put_below(earlier, Learner(model, head), sidecar(role))
     if role == "av":
-        task = Verbalizing(base, model, data, sidecar("av"), settings.av.max_tokens)
+        task = VerbalizerTask(base, model, data, sidecar("av"), settings.av.max_tokens)
         prompt = sidecar("av").injection.prompt_token_ids
         answer = base.encode(f"<explanation>{label}</explanation>", False)
         return task, Learner(model), len(prompt) + len(answer) + 1, len(prompt)
-    task = Reconstructing(base, model, head, data, settings)
+    task = ReconstructorTask(base, model, head, data, settings)
     text = settings.templates.ar.replace("{explanation}", label)
     return task, Learner(model, head), len(base.encode(text, True)), 0
 
@@ -239,12 +239,12 @@ def test_a_card_holds_less_than_it_is_sold_with_and_all_that_its_driver_tells(te
 
 
 def test_a_card_of_no_size_is_refused():
-    with pytest.raises(ConfigError, match="'large' is no size of memory"):
+    with pytest.raises(ConfigError, match="'large' is not a size of memory"):
         card_bytes("large")
 
 
 def test_a_base_without_a_configuration_here_is_asked_for(tmp_path):
-    with pytest.raises(EnvironmentProblem, match="cannot be had from") as caught:
+    with pytest.raises(EnvironmentProblem, match="cannot be loaded from") as caught:
         plans(read_recipe(RECIPE), tmp_path, source=str(tmp_path))
     assert "`nla-release train plan RECIPE --config" in caught.value.hint
 

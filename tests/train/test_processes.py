@@ -17,7 +17,7 @@ from nla_release.training.av import train_av
 from nla_release.training.checkpoints import kept_steps
 from nla_release.training.dataset import data_path
 from nla_release.training.extract import extract
-from nla_release.training.processes import any_of_us, device_here, share, state, together
+from nla_release.training.processes import any_process, device_here, share, state, together
 from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.chain import shortened, unlabelled, write_corpus
@@ -108,11 +108,11 @@ def test_one_process_needs_no_launcher():
     assert list(share([[1], [2]])) == [(0, [1]), (1, [2])]
     assert device_here("cpu") == "cpu"
     assert device_here(None) is None
-    assert any_of_us(True)
+    assert any_process(True)
 
 
 def test_a_lost_process_is_told_and_the_memory_of_this_one_is_its_own_affair():
-    lost = pytest.raises(EnvironmentProblem, match="cannot go on together: Connection closed")
+    lost = pytest.raises(EnvironmentProblem, match="lost their connection: Connection closed")
     with lost, together():
         raise RuntimeError("Connection closed by peer")
     with pytest.raises(torch.OutOfMemoryError), together():

@@ -155,7 +155,7 @@ def test_a_damaged_state_is_named_and_never_gone_on_from(tmp_path, harm):
     line = Line()
     with pytest.raises(DataError, match="state_000003") as caught:
         fit("x", line.parameters, line, settings(), checkpoints=checkpoints(tmp_path))
-    assert caught.value.hint == f"remove {tmp_path / 'state_000003'} to begin this training anew"
+    assert caught.value.hint == f"remove {tmp_path / 'state_000003'} to start this training again"
 
 
 def test_a_checkpoint_that_was_being_written_is_passed_over(tmp_path):

@@ -123,7 +123,7 @@ def test_a_file_that_looks_like_documents_is_not_passed_over(tmp_path, read, nam
     write_corpus(tmp_path / "texts" / "c.jsonl", LENS)
     (tmp_path / "texts" / name).parent.mkdir(exist_ok=True)
     (tmp_path / "texts" / name).write_bytes(b"")
-    with pytest.raises(InputError, match="lies in the corpus, and is no") as caught:
+    with pytest.raises(InputError, match="is in the corpus, and is not a") as caught:
         read("texts")
     assert name in caught.value.message
 

@@ -17,7 +17,7 @@ from nla_release.training.dataset import data_path, split_path
 from nla_release.training.extract import extract
 from nla_release.training.label import label
 from nla_release.training.record import read_record, record_path, write_record
-from nla_release.training.split import Held, contamination, split
+from nla_release.training.split import SideContents, contamination, split
 from nla_release.training.tables import row_schema, write_sidecar, write_table
 from tests.train.chain import labelled, shortened, write_corpus
 
@@ -233,7 +233,9 @@ def test_a_side_without_rows_is_refused(tmp_path):
 
 def test_a_long_overlap_is_counted_whole_and_named_in_part():
     digests = {f"d{number:03}": f"{number:064}" for number in range(50)}
-    found = contamination({"av": Held(digests=digests), "eval": Held(digests=digests)})
+    found = contamination(
+        {"av": SideContents(digests=digests), "eval": SideContents(digests=digests)}
+    )
     (overlap,) = found["overlaps"]
 
     assert (overlap["ids"], len(overlap["first_ids"])) == (50, 20)
@@ -295,7 +297,7 @@ def test_activations_of_an_earlier_version_are_refused_before_anything_is_change
 
 def test_a_file_that_no_step_wrote_is_refused(folder):
     record_path(folder, "extract").unlink()
-    with pytest.raises(DataError, match="not written by any step of the chain") as caught:
+    with pytest.raises(DataError, match="not written by any step") as caught:
         split(shortened(folder, **FOUR), folder)
 
     assert "nla-release train extract" in caught.value.hint

@@ -17,7 +17,7 @@ from nla_release.errors import ConfigError, PairError
 from nla_release.gate.model import Verdict
 from nla_release.io.files import sha256_file
 from nla_release.training.ar import train_ar
-from nla_release.training.av import Verbalizing, train_av
+from nla_release.training.av import VerbalizerTask, train_av
 from tests.builders_pair import make_release, measure
 from tests.pairs.weights import stacked
 from tests.pairs.zoo import in_sidecar, judged
@@ -223,7 +223,7 @@ def test_an_adapter_that_the_training_would_clear_away_is_refused(pair, tmp_path
     if not (folder / place).exists():
         shutil.copytree(folder / "first-av", folder / place)
     before = state(folder / place)
-    with pytest.raises(ConfigError, match=f"{how} {place}: it lies in .*, which this training"):
+    with pytest.raises(ConfigError, match=f"{how} {place}: it is in .*, which this training"):
         train_av(recipe_with(folder, av={how: place}), folder, device="cpu", again=True)
     assert state(folder / place) == before
 
@@ -238,13 +238,13 @@ def test_a_training_on_top_of_another_that_was_cut_off_ends_as_if_it_was_not(
     class KilledError(Exception):
         pass
 
-    def dying(self, rows, draw, learn=Verbalizing.loss):
+    def dying(self, rows, draw, learn=VerbalizerTask.loss):
         if draw.number == 4:
             raise KilledError
         return learn(self, rows, draw)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Verbalizing, "loss", dying)
+        patch.setattr(VerbalizerTask, "loss", dying)
         with pytest.raises(KilledError):
             train_av(recipe_with(cut, av=block), cut, device="cpu", again=True)
     train_av(recipe_with(cut, av=block), cut, device="cpu")

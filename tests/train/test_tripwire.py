@@ -12,12 +12,12 @@ from nla_release.errors import ConfigError, DataError, NlaReleaseError
 from nla_release.training.av import train_av
 from nla_release.training.checkpoints import kept_steps
 from nla_release.training.learner import without_dropout
-from nla_release.training.settings import Tripwire, VerbalizerTripwire
+from nla_release.training.settings import TripwireSettings, VerbalizerTripwire
 from nla_release.training.tripwire import held_out_rows, watch_ar, watch_av
 from tests.train.built import build_rows, copied, recipe_with
 
 PATH = Path("eval.parquet")
-READING = Tripwire(every=1, rows=6)
+READING = TripwireSettings(every=1, rows=6)
 SETTINGS = VerbalizerTripwire(every=1, rows=6, min_distinct=3)
 
 
@@ -79,9 +79,9 @@ def test_an_av_to_which_every_vector_is_the_same_trips():
     shown = watch_av(DATA, lambda vectors: torch.zeros(6), names, SETTINGS, 0)()
 
     assert [failure.partition(" vector by")[0] for failure in shown.failures] == [
-        "the row's own vector serves better than another row's",
-        "the row's own vector serves better than a random",
-        "the row's own vector serves better than a zero",
+        "the row's own vector is better than another row's",
+        "the row's own vector is better than a random",
+        "the row's own vector is better than a zero",
     ]
 
 
@@ -131,7 +131,7 @@ def test_an_ar_that_gives_the_mean_whatever_it_reads_trips():
 
     assert shown.real_minus_shuffled == pytest.approx(0, abs=1e-6)
     (failure,) = shown.failures
-    assert failure.startswith("the row's own text serves better than another row's text by 0.0000")
+    assert failure.startswith("the row's own text is better than another row's text by 0.0000")
 
 
 def test_an_ar_is_not_asked_what_it_says(tmp_path):

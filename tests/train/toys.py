@@ -17,13 +17,13 @@ from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import sha256_bytes
 from nla_release.training.checkpoints import Checkpoints
 from nla_release.training.loop import fit
-from nla_release.training.processes import any_of_us, device_here, is_main
-from nla_release.training.settings import Adapter
+from nla_release.training.processes import any_process, device_here, is_main
+from nla_release.training.settings import AdapterSettings
 
 
 def settings(**changes):
     """Eight steps of four rows with AdamW."""
-    return Adapter.model_validate(
+    return AdapterSettings.model_validate(
         {
             "rank": 1,
             "alpha": 1,
@@ -108,7 +108,7 @@ def stopped(folder):
     line = Line()
     block = settings(tripwire={"every": 1, "on_failure": "stop"})
     kept = Checkpoints(folder, None, {}, write)
-    with pytest.raises(NlaReleaseError, match="the adapter as it is lies in"):
+    with pytest.raises(NlaReleaseError, match="the current adapter is in"):
         fit("line", line.parameters, line, block, checkpoints=kept, watch=watch)
     return folder / "step_000001"
 
@@ -122,8 +122,8 @@ if __name__ == "__main__":
     place, every, recipe, folder, extraction = sys.argv[1:]
     assert device_here("cpu") == device_here(None) == "cpu"
     assert "accelerate started 2 processes on cpu" in refused("cuda")
-    assert any_of_us(not is_main())
-    assert not any_of_us(False)
+    assert any_process(not is_main())
+    assert not any_process(False)
     assert longest_wait().days == 7, "a split or an evaluation of hours must not end the run"
     for number, one in enumerate(json.loads(every)):
         run(Path(place) / str(number), **one)

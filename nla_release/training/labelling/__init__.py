@@ -1,9 +1,5 @@
-"""Explanations for texts, written by a model behind an endpoint, or brought along by the corpus.
+"""Explanations for texts, written by a model behind an endpoint.
 
-* `prompts` fills a recipe's prompts with a text; `answers` reads what came back, strictly.
-* `cache` keeps every answer in a file named by the hash of its request.
-* `endpoint` asks: within its limits, again after faults, never twice for what was answered.
-* `passes` is the labeller and the auditor, one text after the other.
-* `estimate` says beforehand what it may cost, `tally` afterwards what it did.
-* `rows` is what all this leaves on disk.
+A recipe's prompts and a text go in; an explanation comes out, or the reason why there is none.
+Answers are cached, the cost is estimated beforehand and counted afterwards.
 """

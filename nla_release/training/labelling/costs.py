@@ -1,4 +1,4 @@
-"""What a labelling may cost, before the first request, and what it did cost."""
+"""The cost of a labelling: estimated before the first request, counted afterwards."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,20 +8,23 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from nla_release.contract.prompt import encoder, load_tokenizer
-from nla_release.training.labelling.answers import STATUSES, Answer, LabelStatus, read_label
-from nla_release.training.labelling.request import (
+from nla_release.training.labelling.answers import (
+    STATUSES,
+    Answer,
     Cache,
+    LabelStatus,
     Message,
     auditor_messages,
     labeller_messages,
+    read_label,
     request_key,
 )
-from nla_release.training.recipe import BaseModel, Endpoint, Price
+from nla_release.training.recipe import BaseSettings, Endpoint, Price
 
 
 @dataclass
-class Spent:
-    """Tokens of some answers, and how many of these did not say theirs."""
+class TokenUsage:
+    """Tokens of some answers, and how many answers did not report theirs."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -41,7 +44,7 @@ class Spent:
 
 @dataclass
 class Tally:
-    """Of one run: what was asked now, what was there, what went wrong on the way.
+    """The counts of one run: requests, cached answers, and faults.
 
     `faults` counts by kind: a status such as "429" or "503", "timeout", "connection", "malformed".
     """
@@ -50,7 +53,7 @@ class Tally:
     retries: int = 0
     cached: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    spent: Spent = field(default_factory=Spent)
+    spent: TokenUsage = field(default_factory=TokenUsage)
 
     @classmethod
     def together(cls, tallies: Iterable["Tally"]) -> "Tally":
@@ -99,7 +102,7 @@ def counts_table(
     spent = tally.spent
     unsaid = f"; {spent.unsaid} answers did not say" if spent.unsaid else ""
     lines += [
-        f" requests {tally.requests}, of which again {tally.retries} ({faults or 'no faults'})",
+        f" requests {tally.requests}, of which retries {tally.retries} ({faults or 'no faults'})",
         f"   cached {tally.cached}",
         f"   tokens {spent.input_tokens} in, {spent.output_tokens} out{unsaid}",
         f"     cost {money(spent.cost(price))}",
@@ -107,7 +110,7 @@ def counts_table(
     return "\n".join(lines)
 
 
-# Of English, with the tokenizers in use; told as what it is.
+# For English text; the estimate names this assumption.
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -129,7 +132,7 @@ class Estimate:
     output_tokens: int
 
 
-def token_counter(base: BaseModel) -> TokenCounter:
+def token_counter(base: BaseSettings) -> TokenCounter:
     """Count by the base's tokenizer when it is on this machine, or else by characters.
 
     Raises:

@@ -1,14 +1,16 @@
-"""An endpoint that answers chat completions, through the Hub's inference client.
+"""Labels texts at an endpoint for chat completions, through the Hub's inference client.
 
-A fault of the endpoint or of the way to it is tried again, after the time that `Retry-After` asks
-for, or else after a time that doubles. An answer is kept before anything is done with it.
+Each text goes to the labeller and, when the recipe has one, to the auditor. A failed request is
+retried after the time that `Retry-After` asks for, or after a delay that doubles. An answer is
+cached before it is used.
 """
 
 import asyncio
 import os
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
@@ -22,26 +24,55 @@ from huggingface_hub.utils import httpx  # the client's own, whichever major ver
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError
 from nla_release.io.documents import parse_json
 from nla_release.io.masking import known_secrets, masked, remember
-from nla_release.training.labelling.answers import Answer, MalformedError, answer_of
+from nla_release.training.labelling.answers import (
+    Answer,
+    Cache,
+    LabelStatus,
+    MalformedError,
+    Message,
+    answer_of,
+    auditor_messages,
+    labeller_messages,
+    read_audit,
+    read_label,
+    request_key,
+)
 from nla_release.training.labelling.costs import Tally
-from nla_release.training.labelling.request import Cache, Message, request_key
 from nla_release.training.recipe import Endpoint
 
-# The client falls back to the Hub token of this machine, which is not for strangers' servers.
+# Without a token the client would send this machine's Hub token to a third party's server.
 _NO_TOKEN = "none"  # noqa: S105 - that is what it is
-
 _AGAIN = {408, 409, 425, 429}
-# Some endpoints tell in this way that a filter stopped a text: OpenAI and Azure by the error's
+
+# Some endpoints report in this way that a filter stopped a text: OpenAI and Azure in the error's
 # code or type, such as content_filter, content_policy_violation and moderation_blocked.
 _REFUSING = {400, 403, 422}
 _FILTERED = ("content_filter", "content_policy", "moderation")
+
 # OpenRouter shows the passage instead (openrouter.ai/docs/api/reference/errors-and-debugging).
 _FLAGGED = "flagged_input"
 _LONGEST_ASKED_WAIT = 600.0
 _LONGEST_BACKOFF = 60.0
-# So many texts in a row without an answer: it is the endpoint, not the texts.
+
+# After this many texts in a row without an answer, the endpoint is at fault, not the texts.
 _IN_A_ROW = 10
 _MOST_WORDS = 300
+
+
+@dataclass(frozen=True)
+class LabelOutcome:
+    """The result of labelling one text.
+
+    `explanation` is None unless the status is ok; `draft` is what an auditor was shown; `answers`
+    are the models' own, in order; `reason` says why there is no explanation.
+    """
+
+    status: LabelStatus
+    explanation: str | None
+    reason: str | None
+    draft: str | None
+    answers: tuple[Answer, ...]
+    requests: int
 
 
 class Pace:
@@ -64,28 +95,8 @@ class Pace:
         self._next = max(self._next, time.monotonic() + seconds)
 
 
-def backoff(first: float, retry: int) -> float:
-    """Seconds before a retry, counted from 0: doubled each time, up to a minute, and spread.
-
-    Half of it is left to chance, so that requests that failed together do not return together.
-    """
-    return min(first * 2.0**retry, _LONGEST_BACKOFF) * random.uniform(0.5, 1)  # noqa: S311
-
-
-def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """The seconds that `Retry-After` asks for, as a number or as a date; None without it."""
-    asked = headers.get("retry-after", "").strip()
-    if asked.replace(".", "", 1).isdecimal():
-        return float(asked)
-    try:
-        until = parsedate_to_datetime(asked)
-    except ValueError:
-        return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
 class UnansweredError(Exception):
-    """A request that got no answer, whatever was tried; `requests` says how often."""
+    """A request that got no answer after `requests` tries."""
 
     def __init__(self, reason: str, requests: int) -> None:
         super().__init__(reason)
@@ -103,8 +114,8 @@ class _AgainError(Exception):
         self.after = after
 
 
-class Asking:
-    """Asks an endpoint: `async with Asking(settings, cache, tally) as asking`.
+class EndpointClient:
+    """Sends requests to an endpoint: `async with EndpointClient(settings, cache, tally, pace)`.
 
     Args:
         settings: of the recipe.
@@ -186,7 +197,7 @@ class Asking:
                 f"{self._place} asks to come back in {fault.after:.0f} s: {fault.reason}",
                 hint="run the same command again then; what was answered is kept",
             )
-        self._pace.pause(fault.after)  # what it says to one request, it says to all
+        self._pace.pause(fault.after)  # a wait that it asks of one request holds for all
 
     async def _ask(self, messages: Sequence[Message], requests: int) -> Answer:
         settings = self._settings
@@ -262,7 +273,7 @@ class Asking:
 
     @property
     def _client(self) -> AsyncInferenceClient:
-        """Made for the first request: what is all in the cache needs no token."""
+        """Created for the first request, so that cached answers need no token."""
         if self._connected is None:
             self._connected = AsyncInferenceClient(
                 base_url=self._settings.base_url,
@@ -276,11 +287,109 @@ class Asking:
         return self._settings.base_url or f"provider {self._settings.provider}"
 
 
+async def label_texts(
+    texts: Sequence[str],
+    settings: Endpoint,
+    cache: Cache,
+    *,
+    processes: int,
+    advance: Callable[[int, str], None],
+) -> tuple[list[LabelOutcome], Tally]:
+    """Label many, several at a time.
+
+    Args:
+        texts: each once.
+        settings: of the recipe; concurrency and rate are those of all processes together.
+        cache: of answers.
+        processes: how many do this at the same time.
+        advance: called with the number of texts done, and the faults so far.
+
+    Returns:
+        The outcomes in the order of the texts, and what they took.
+
+    Raises:
+        EnvironmentProblem: the endpoint no longer answers.
+        ConfigError: it does not know the model.
+    """
+    rate = settings.requests_per_minute
+    pace = Pace(rate / processes if rate else None)
+    tally = Tally()
+    outcomes: dict[int, LabelOutcome] = {}
+    waiting = iter(enumerate(texts))
+
+    async def work(asking: EndpointClient) -> None:
+        for at, text in waiting:
+            outcomes[at] = await label_text(asking, settings, text)
+            advance(len(outcomes), _note(tally))
+
+    async with EndpointClient(settings, cache, tally, pace) as asking:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(max(1, settings.concurrency // processes)):
+                    group.create_task(work(asking))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+    return [outcomes[at] for at in range(len(texts))], tally
+
+
+async def label_text(asking: EndpointClient, settings: Endpoint, text: str) -> LabelOutcome:
+    """Label one text, in one pass or two.
+
+    Raises:
+        EnvironmentProblem: the endpoint no longer answers.
+        ConfigError: it does not know the model.
+    """
+    answers: list[Answer] = []
+    draft = None
+    try:
+        answers.append(await asking.answer(labeller_messages(settings, text)))
+        reading = read_label(answers[-1])
+        if reading.status == "ok" and settings.auditor is not None:
+            draft = reading.text
+            answers.append(await asking.answer(auditor_messages(settings, text, draft)))
+            reading = read_audit(answers[-1])
+    except UnansweredError as error:
+        spent = sum(answer.requests for answer in answers) + error.requests
+        return LabelOutcome("failed", None, error.reason, draft, tuple(answers), spent)
+    return LabelOutcome(
+        reading.status,
+        reading.text or None,
+        reading.reason,
+        draft,
+        tuple(answers),
+        sum(answer.requests for answer in answers),
+    )
+
+
+def _note(tally: Tally) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(tally.faults.items()))
+
+
+def backoff(first: float, retry: int) -> float:
+    """Seconds before a retry, counted from 0: doubled each time, up to a minute, and spread.
+
+    Half of it is left to chance, so that requests that failed together do not return together.
+    """
+    return min(first * 2.0**retry, _LONGEST_BACKOFF) * random.uniform(0.5, 1)  # noqa: S311
+
+
+def asked_wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds that `Retry-After` asks for, as a number or as a date; None without it."""
+    asked = headers.get("retry-after", "").strip()
+    if asked.replace(".", "", 1).isdecimal():
+        return float(asked)
+    try:
+        until = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
 def _is_refusal(response: Any) -> bool:
     """Whether an error says of itself that a filter stopped the text.
 
-    Only fields that are there to say so are looked at: a message may speak of filters for any
-    reason, and a refusal is kept for ever.
+    Only the fields for that purpose count: a message may mention filters for any reason, and a
+    refusal is cached permanently.
     """
     try:
         document = parse_json(response.content, "the answer")

@@ -214,7 +214,9 @@ def test_a_fault_that_passes_costs_a_retry_and_no_label(tmp_path, recipe, server
 
     found = {row["explanation"]: (row["status"], row["requests"]) for row in rows(tmp_path)}
     assert found == {f"about {text}": ("ok", 3) for text in texts}
-    assert f"requests {3 * len(texts)}, of which again {2 * len(texts)}" in capsys.readouterr().err
+    assert (
+        f"requests {3 * len(texts)}, of which retries {2 * len(texts)}" in capsys.readouterr().err
+    )
 
 
 def test_a_mistake_of_ours_is_not_blamed_on_the_endpoint(folder, recipe, server, monkeypatch):
@@ -286,9 +288,9 @@ LASTING = [
     ),
     (says("I am sorry, I cannot."), "unparsed", "not exactly one"),
     (says(None), "unparsed", "not exactly one"),
-    (says("<explanation> </explanation>"), "unparsed", "nothing stands between"),
+    (says("<explanation> </explanation>"), "unparsed", "nothing between"),
     (says("<explanation>a</explanation><explanation>b</explanation>"), "unparsed", "exactly"),
-    (says("</explanation>a<explanation>"), "unparsed", "stands before"),
+    (says("</explanation>a<explanation>"), "unparsed", "comes before"),
     (says("<explanation>half a", finish_reason="length"), "unparsed", "cut off at max_tokens"),
     (status(400, body='{"error": "context too long"}'), "failed", "400.*context too long"),
     (
@@ -344,7 +346,7 @@ def test_the_counts_tell_what_happened(folder, recipe, server, capsys):
      side        ok  rejected   refused  unparsed    failed      rows
        av         1         0         2         0         0         3
      eval         0         0         0         1         1         2
- requests 10, of which again 6 (429 1, 503 4, connection 1, malformed 1)
+ requests 10, of which retries 6 (429 1, 503 4, connection 1, malformed 1)
    cached 0
    tokens 15 in, 9 out
      cost 3.3000
@@ -414,7 +416,7 @@ def test_texts_that_an_endpoint_stumbles_over_are_no_dead_endpoint(tmp_path, rec
 
 
 def test_nothing_answered_is_no_labels(folder, recipe):
-    with pytest.raises(EnvironmentProblem, match="not one of 4 texts was answered"):
+    with pytest.raises(EnvironmentProblem, match="none of 4 texts got an answer"):
         label(recipe(base_url="http://127.0.0.1:9/v1", retries=0), folder)
 
     assert not (folder / "data" / "labels" / "av.parquet").exists()
@@ -690,7 +692,7 @@ def test_answers_that_hold_no_explanation_at_all_are_counted_and_refused(
     folder, recipe, server, capsys
 ):
     server.goes_wrong("LABEL", *[says("I am sorry")] * 9)
-    with pytest.raises(DataError, match="av: not one of 3 rows has an explanation"):
+    with pytest.raises(DataError, match="av: none of 3 rows has an explanation"):
         label(recipe(), folder)
 
     assert "unparsed" in capsys.readouterr().err
@@ -739,7 +741,7 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     assert [row["explanation"] for row in rows(tmp_path)] == [
         f"about {text}, audited" for text in texts
     ]
-    assert "requests 30, of which again 0" in said[0]
+    assert "requests 30, of which retries 0" in said[0]
     assert "wrote" not in said[1]
 
 
@@ -758,5 +760,5 @@ def test_when_one_process_fails_the_other_says_that_it_cannot_go_on_alone(tmp_pa
     first, second = two("label", path, "--folder", tmp_path, codes=(2, 4))
 
     assert "all 2 labels are the same" in first
-    assert "error: the 2 processes cannot go on together: " in second
+    assert "error: the 2 processes lost their connection: " in second
     assert "bug in nla-release" not in second

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.training.labelling.request import fill
+from nla_release.training.labelling.answers import fill
 
 
 @given(st.text())
