@@ -96,7 +96,7 @@ _REVISIONS = ("base.revision", "extract.corpus.revision")
 BASE = "base.path"
 
 
-class Record(Strict):
+class StepRecord(Strict):
     """`steps/STEP.json`. Files are named from the folder, and given with their sha256.
 
     Of a sidecar it is that of what it says, see `data_sidecars.sidecar_digest`; of a corpus or a
@@ -137,14 +137,14 @@ def record_path(folder: Path, step: StepName) -> Path:
     return folder / "steps" / f"{step}.json"
 
 
-def read_record(folder: Path, step: StepName) -> Record | None:
+def read_record(folder: Path, step: StepName) -> StepRecord | None:
     """A step's record; None when the step is not finished.
 
     Raises:
         DataError: the file is damaged.
     """
     path = record_path(folder, step)
-    return parse(Record, read_json(path), path, error=DataError) if path.exists() else None
+    return parse(StepRecord, read_json(path), path, error=DataError) if path.exists() else None
 
 
 def write_record(
@@ -166,7 +166,7 @@ def write_record(
     """
     written = list(outputs)
     written += [it for path in outputs if (it := sidecar_path(path)).exists()]
-    record = Record(
+    record = StepRecord(
         step=step,
         recipe=recipe.name,
         settings=settings_of(recipe, step),
@@ -256,12 +256,12 @@ def check_inputs(
     return inputs
 
 
-def stale(record: Record, recipe: Recipe, folder: Path) -> str | None:
+def stale(record: StepRecord, recipe: Recipe, folder: Path) -> str | None:
     """Why the files of a step, which all exist, do not match recipe and inputs; None if they do."""
     return outdated(record, recipe, folder) or _changed(record, recipe, folder)
 
 
-def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
+def outdated(record: StepRecord, recipe: Recipe, folder: Path) -> str | None:
     """Why a record does not match this recipe and these files; None when it does."""
     wanted = settings_of(recipe, record.step)
     for key in sorted(wanted.keys() | record.settings.keys()):
@@ -280,12 +280,12 @@ def outdated(record: Record, recipe: Recipe, folder: Path) -> str | None:
     return None
 
 
-def unfinished(record: Record, folder: Path) -> str | None:
+def unfinished(record: StepRecord, folder: Path) -> str | None:
     """The first output of a step that is missing; None when all exist."""
     return next((name for name in record.outputs if not (folder / name).exists()), None)
 
 
-def _changed(record: Record, recipe: Recipe, folder: Path) -> str | None:
+def _changed(record: StepRecord, recipe: Recipe, folder: Path) -> str | None:
     """Which output of a step, or input that no step wrote, has changed; None if none has.
 
     A missing input is ignored.
@@ -300,13 +300,13 @@ def _changed(record: Record, recipe: Recipe, folder: Path) -> str | None:
     return None
 
 
-def _writers(step: StepName, folder: Path) -> dict[str, Record]:
+def _writers(step: StepName, folder: Path) -> dict[str, StepRecord]:
     """The files that a step may read of earlier ones, with the records of these."""
     records = [record for earlier in _READS[step] if (record := read_record(folder, earlier))]
     return {name: record for record in records for name in record.outputs}
 
 
-def _check_file(path: Path, name: str, record: Record) -> None:
+def _check_file(path: Path, name: str, record: StepRecord) -> None:
     again = f"run `nla-release train {record.step} --again` with this recipe"
     if not path.exists():
         raise DataError(f"{path} is missing", hint=again)

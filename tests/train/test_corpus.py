@@ -65,7 +65,11 @@ def test_a_survey_counts_what_is_read_and_what_is_left_out():
         ([], NothingCheckedError, "has no documents"),
         ([{**LENS, "split": "base"}], NothingCheckedError, "all 1 are in splits other than train"),
         ([LENS, LENS], DataError, "'a' occurs more than once"),
-        ([LENS, {**LENS, "id": "c", "split": "eval"}], DataError, "hold them out whole"),
+        (
+            [LENS, {**LENS, "id": "c", "split": "eval"}],
+            DataError,
+            "texts are in both train and eval",
+        ),
         (
             [LENS, {**LENS, "id": "c", "split": "eval", "text": LENS["text"].upper()}],
             DataError,

@@ -320,12 +320,13 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("chunk", [0, 1, 2])
 def test_a_killed_extraction_goes_on_and_gives_the_same_bytes(corpus, whole, monkeypatch, chunk):
     recipe, written = shortened(corpus, extract=SAMPLED), []
+    write = extraction.write_chunk
 
     def killing(parts, number, *rest):
         if number == chunk and not written:
             written.append(number)
             raise KeyboardInterrupt
-        return extraction.write_chunk(parts, number, *rest)
+        return write(parts, number, *rest)
 
     monkeypatch.setattr("nla_release.training.extract.write_chunk", killing)
     with pytest.raises(KeyboardInterrupt):

@@ -96,7 +96,7 @@ def test_a_corpus_is_a_file_or_a_dataset_on_the_hub(tmp_path):
     with pytest.raises(ConfigError, match="streaming is not a known key"):
         shortened(tmp_path, extract={"corpus": HUB | {"streaming": True}})
     for column in ("text_column", "id_column"):
-        with pytest.raises(ConfigError, match=f"{column} is of a file or folder"):
+        with pytest.raises(ConfigError, match=f"{column} belongs to a file or folder"):
             shortened(tmp_path, extract={"corpus": HUB, column: "body"})
 
 

@@ -108,7 +108,7 @@ def test_fewer_documents_than_the_recipe_asks_for_are_no_silent_smaller_set(tmp_
         ("c.jsonl", b"[" * 100_000, DataError, "line 1 is not valid JSON"),
         ("c.txt", b"\xff\xfe\x00", InputError, "is not UTF-8"),
         ("c.parquet", b"PAR1 but not really", DataError, "not a readable parquet file"),
-        ("c.csv", b"a,b", InputError, r"no \.jsonl, \.parquet or \.txt file"),
+        ("c.csv", b"a,b", InputError, r"not a \.jsonl, \.parquet or \.txt file"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_named(tmp_path, read, name, content, error, words):

@@ -178,7 +178,7 @@ def test_with_less_than_two_labels_that_can_be_tried_rows_are_looked_at_without(
 
 
 def test_a_single_held_out_row_is_refused():
-    with pytest.raises(DataError, match="has 1 rows, and a tripwire needs two"):
+    with pytest.raises(DataError, match="has 1 rows, and a tripwire needs at least two"):
         held_out_rows(rows(count=1), 5, 0, PATH, fits=bool)
 
 

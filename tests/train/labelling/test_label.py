@@ -530,7 +530,7 @@ def test_labels_of_the_corpus_cost_nothing_and_an_estimate_writes_none(tmp_path,
     split(tmp_path, mine, {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
     label(mine, tmp_path, only_estimate=True)
 
-    assert "they cost nothing" in capsys.readouterr().err
+    assert "and cost nothing" in capsys.readouterr().err
     assert not (tmp_path / "data" / "labels").exists()
     assert read_record(tmp_path, "label") is None
 
