@@ -18,7 +18,7 @@ from nla_release.calibration.contamination import contamination_sentence
 from nla_release.calibration.label import CONDITIONS, clauses
 from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.calibration.questions import questions
-from nla_release.calibration.report import Calibration, CurrentCalibration
+from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import tables, without_numbers
 from nla_release.cards.compared import comparison_block, readers_block
 from nla_release.cards.sentences import limitations, shown
@@ -70,7 +70,7 @@ MOST_RUNS = 40
 
 @dataclass(frozen=True)
 class Gap:
-    """One thing that was measured, what it is held against, and what lies between."""
+    """One row of the table of gaps: a measurement, what it is compared with, the difference."""
 
     what: str
     here: str
@@ -212,35 +212,33 @@ def _centred(found: Headline | None) -> str:
     return ", ".join("-" if value is None else number(value) for value in values)
 
 
-def gaps(calibration: Calibration) -> list[Gap]:
-    """What falls short, from the numbers that are there; nothing is compared with other pairs.
+def gaps(calibration: CurrentCalibration) -> list[Gap]:
+    """How far the pair falls short, by the numbers that were measured; no other pair is compared.
 
-    Where the pair is as good as what it is held against, or better, there is no gap to tell of.
+    There is no row where the pair is as good as its comparison, or better.
     """
     return [*_of_reading(calibration), *_of_retrieval(calibration), *_of_failures(calibration)]
 
 
-def _of_reading(calibration: Calibration) -> Iterator[Gap]:
-    cosine, fve = calibration.cosine, calibration.fve
-    gold = calibration.controls.get("gold_text")
-    if gold and gold.difference < 0:
-        yield Gap(
-            "Round-trip cosine",
-            number(cosine.mean),
-            f"{number(gold.mean)}: the labelled explanation, read by this AR",
-            signed(gold.difference),
-            gold.n,
-        )
+def _of_reading(calibration: CurrentCalibration) -> Iterator[Gap]:
+    centred, fve = calibration.centred, calibration.fve
     read = calibration.probes.of(TextControls)
-    source = read.controls.get("source_text") if read else None
-    if source and source.difference < 0:
-        yield Gap(
-            "Round-trip cosine",
-            number(cosine.mean),
-            f"{number(source.mean)}: the source text itself, read by this AR",
-            signed(source.difference),
-            source.n,
-        )
+    for own, control, words in (
+        (centred.mean, centred.controls.get("gold_text"), "the labelled explanation"),
+        (
+            read.real if read else None,
+            read.controls.get("source_text") if read else None,
+            "the source text itself",
+        ),
+    ):
+        if control and control.difference < 0:
+            yield Gap(
+                "Centred cosine",
+                number(own),
+                f"{number(control.mean)}: {words}, read by this AR",
+                signed(control.difference),
+                control.n,
+            )
     if fve.value is not None:
         yield Gap(
             "Variance explained (FVE)",
@@ -251,7 +249,7 @@ def _of_reading(calibration: Calibration) -> Iterator[Gap]:
         )
 
 
-def _of_retrieval(calibration: Calibration) -> Iterator[Gap]:
+def _of_retrieval(calibration: CurrentCalibration) -> Iterator[Gap]:
     found = calibration.retrieval
     if found.hits < found.n:
         yield Gap(
@@ -273,7 +271,7 @@ def _of_retrieval(calibration: Calibration) -> Iterator[Gap]:
         )
 
 
-def _of_failures(calibration: Calibration) -> Iterator[Gap]:
+def _of_failures(calibration: CurrentCalibration) -> Iterator[Gap]:
     asked = calibration.denominators
     if asked.ok < asked.rows:
         yield Gap(
@@ -297,13 +295,13 @@ def loosened_section(gates: Gates) -> str:
     """Markdown for the limitations; empty at the defaults. A check finds it again on the card."""
     if not gates.loosened:
         return ""
-    told = "; ".join(
-        f"`{name}` is {value:g}, and {usual:g} by default"
+    changed = "; ".join(
+        f"`{name}` is {value:g} (default {usual:g})"
         for name, (value, usual) in gates.loosened.items()
     )
     return (
-        "**The gate was loosened for this release.** Its author lets more pass than `nla-release`"
-        f" does by itself: {told}. The numbers and the label do not depend on it."
+        "**The gate was loosened for this release.** Its author changed these thresholds of"
+        f" `nla-release check`: {changed}. The numbers and the label do not depend on them."
     )
 
 

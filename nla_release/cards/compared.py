@@ -41,11 +41,10 @@ COMPARISON = "comparison"
 READERS = "readers"
 
 _SAID_FIRST = (
-    "A is this release. A cosine depends on what the activations of a layer share, and a fraction"
-    " of variance on its denominator: where base, layer, precision or activations differ, the"
-    " figures are of different things, and only what stands under common rows is compared. Every"
-    " figure is in [comparison.json](comparison.json), with the hashes of the evidence that"
-    " `nla-release compare` computes it from."
+    "A is this release. A cosine depends on what the activations of a layer share, and FVE on its"
+    " denominator. Where base, layer, precision or activations differ, only the numbers under"
+    " common rows can be compared. [comparison.json](comparison.json) has every number and the"
+    " hashes of the evidence; `nla-release compare` computes them again."
 )
 
 
@@ -164,9 +163,9 @@ def released(inputs: Inputs, version: str) -> Released | None:
     log = read_log(read_history(inputs.release.history) or "")
     if all(entry.tag != manifest.tag for entry in log):
         raise ConfigError(
-            f"release.yaml: previous is {manifest.tag}, of which {inputs.release.history} has no"
-            " entry",
-            hint=f"put the {HISTORY_FILE} of that version beside release.yaml",
+            f"release.yaml: previous is {manifest.tag}, but {inputs.release.history} has no"
+            " entry for it",
+            hint=f"put the {HISTORY_FILE} of that version next to release.yaml",
         )
     before = read_measured(folder, manifest.tag)
     now = Measured(tag(version), inputs.evidence)

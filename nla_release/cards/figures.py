@@ -343,29 +343,31 @@ def _drawn_loss(role: Role, log: list[Step], of_run: str) -> Figure:
 
 
 def versions_side_by_side(versions: Sequence[Version]) -> Plot:
-    """Cosine of every version with its interval, beside its own two controls."""
+    """Centred cosine of every version against texts of the same and of other documents."""
     told = ", ".join(
-        f"{each.name} {number(each.cosine.mean)} (another row's {number(each.shuffled.mean)}, mean"
-        f" direction {number(each.predict_mean)}, n = {each.rows})"
+        f"{each.name} {number(others.first)} (texts of the same document"
+        f" {number(each.within.second if each.within else None)}, of other documents"
+        f" {number(others.second)}, n = {each.rows})"
         for each in versions
+        if (others := each.above_others)
     )
     columns = (
-        "version", "n", "documents", "cosine", "interval_low", "interval_high", "another_rows",
-        "mean_direction", "fve", "retrieved", "label",
+        "version", "n", "documents", "centred_cosine", "same_document", "other_documents",
+        "difference_low", "difference_high", "fve", "retrieved", "label",
     )  # fmt: skip
     return Plot(
         "versions",
-        f"Round-trip cosine by version, each on its own rows: {told}.",
+        f"Centred cosine by version, each on its own rows: {told}.",
         columns,
         [
             (
                 each.name,
                 each.rows,
                 each.documents,
-                each.cosine.mean,
-                *(each.cosine.interval or (None, None)),
-                each.shuffled.mean,
-                each.predict_mean,
+                each.above_others.first if each.above_others else None,
+                each.within.second if each.within else None,
+                each.above_others.second if each.above_others else None,
+                *((each.above_others and each.above_others.interval) or (None, None)),
                 each.fve.value,
                 each.retrieval.top1,
                 each.label,
@@ -377,22 +379,28 @@ def versions_side_by_side(versions: Sequence[Version]) -> Plot:
 
 
 def _drawn_versions(versions: Sequence[Version]) -> Figure:
-    figure, axes = canvas(1.8 + 0.7 * len(versions))
-    mean = CONTROLS["predict_mean"].words.removeprefix("the ")
+    figure, axes = canvas(2.0 + 0.7 * len(versions))
+    named: set[str] = set()
     for place, each in enumerate(versions):
-        first = place == 0
-        if each.cosine.interval:
-            axes.hlines(-place, *each.cosine.interval, color=BLUE, linewidth=3)
+        if (others := each.above_others) is None:
+            continue  # measured in an older format
+        if others.interval:
+            low, high = (others.second + bound for bound in others.interval)
+            axes.hlines(-place, low, high, color=BLUE, linewidth=5, alpha=0.35)
         for value, mark, color, words in (
-            (each.cosine.mean, "o", BLUE, "own explanation, 95% interval"),
-            (each.shuffled.mean, "s", GREY, CONTROLS["shuffled"].words),
-            (each.predict_mean, "D", VERMILION, mean),
+            (others.first, "o", BLUE, "own explanation"),
+            (each.within and each.within.second, "s", GREY, "texts of the same document"),
+            (others.second, "D", VERMILION, "texts of other documents"),
         ):
-            axes.plot(
-                value, -place, mark, color=color, markersize=9, label=words if first else None
-            )
+            if value is not None:
+                label = None if words in named else words
+                axes.plot(value, -place, mark, color=color, markersize=9, label=label)
+                named.add(words)
     named_rows(axes, [f"{each.name}\n{each.label}, n = {each.rows}" for each in versions])
-    axes.set_xlabel("cosine of activation and reconstruction")
+    axes.set_xlabel(
+        "centred cosine; the bar is the 95% CI of the difference from other documents, added to"
+        " their value"
+    )
     axes.set_title("Versions, each on its own rows")
     legend_above(figure, 3)
     return figure

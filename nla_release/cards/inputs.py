@@ -1,4 +1,4 @@
-"""What a release is rendered from: the pair, its evidence and its calibration, seen to belong."""
+"""Read and check what a release is rendered from: the pair, its evidence and its calibration."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +123,8 @@ def _read_log(folder: Path) -> list[Step] | None:
         return None
     if not (log := read_log(folder)):
         raise InputError(
-            f"{folder} has a training log without steps",
-            hint=f"train again, each step is logged; or remove {TRAINING_LOG_FILE}, and the card"
-            " that none was given",
+            f"{folder / TRAINING_LOG_FILE} has no steps",
+            hint=f"train again, or remove {TRAINING_LOG_FILE}: the card then says that there is none",
         )
     return log
 
@@ -147,8 +146,8 @@ def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: E
     names = sorted(found.keys() | run.files.keys())
     if changed := [name for name in names if found.get(name) != run.files.get(name)]:
         raise EvidenceError(
-            f"{release.evidence}: the evidence is of other weights: {', '.join(changed)} changed"
-            " since it was measured",
+            f"{release.evidence}: the evidence belongs to other weights: {', '.join(changed)}"
+            " changed since the measurement",
             hint=again,
         )
     config = release.config
@@ -177,7 +176,7 @@ def _computed(release: Release, evidence: Evidence) -> CurrentCalibration:
     if isinstance(calibration, CurrentCalibration) and calibration == calibrate(evidence):
         return calibration
     raise EvidenceError(
-        f"{release.calibration} is not what {release.evidence} gives: it was edited, or computed"
+        f"{release.calibration} does not match {release.evidence}: it was edited, or computed"
         " from other evidence or by another version",
         hint="compute it again with `nla-release calibrate`",
     )

@@ -134,7 +134,7 @@ def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
     yield Component(
         "Variance explained, against the variance of training activations",
         "implemented",
-        f"frozen on {reference}; both denominators, each under its name",
+        f"statistics of {reference}; both denominators, each under its name",
     )
     yield Component(
         "Failed explanations count against the pair",

@@ -1,4 +1,4 @@
-"""Hand-written notes: the prose of a card that no number can write."""
+"""Hand-written notes: the sections of a card that the author writes."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def read_notes(folder: Path | None, context: Mapping[str, Any]) -> dict[str, Not
         raise ConfigError(f"the notes folder {folder} of release.yaml does not exist")
     if unknown := sorted(path.name for path in folder.glob("*.md") if path.stem not in NAMES):
         raise ConfigError(
-            f"{folder / unknown[0]} would appear on no card",
+            f"{folder / unknown[0]} is not a note of any section",
             hint=f"notes are {', '.join(f'{name}.md' for name in NAMES)}",
         )
     paths = {name: folder / f"{name}.md" for name in NAMES}
@@ -75,8 +75,8 @@ def _note(path: Path, context: Mapping[str, Any]) -> Note:
     text = render_note(path, context)
     for hidden in misplaced(text):
         raise ConfigError(
-            f"{path} line {hidden.line}: {hidden.what}; what follows it on the card could not be"
-            " seen, or would be taken for another section",
+            f"{path} line {hidden.line}: {hidden.what}; it would hide the text after it on the"
+            " card, or make it part of another section",
             hint="close what is open, write links as [text](address) and headings with ###, and"
             " show markup as code between backticks",
         )

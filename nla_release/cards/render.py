@@ -1,4 +1,4 @@
-"""`render`: a measured pair becomes two repositories in `dist/`, whole or not at all."""
+"""`render`: write both repositories of a measured pair into `dist/`, completely or not at all."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ Files = dict[str, str | bytes]
 
 @dataclass(frozen=True)
 class RenderedRelease:
-    """What was made: the tag to publish it under, and each repository's id and folder."""
+    """A rendered release: the tag to publish it under, and each repository's id and folder."""
 
     tag: str
     repos: dict[Role, str]
@@ -106,7 +106,7 @@ def render(release: Release, version: str) -> RenderedRelease:
     addenda = read_addenda(release.addenda(version), release.folder)
     if why := not_added(addenda, version, inputs.calibration.evidence):
         raise RefusedError(
-            why, hint='nla-release calibrate --addendum "..." adds what was measured since'
+            why, hint='add the new measurement: nla-release calibrate --addendum "why"'
         )
     sidecars = [inputs.adapters[role].sidecar for role in ROLES]
     comparison = compared(release, version, inputs.evidence, sidecars)
@@ -174,8 +174,8 @@ def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
     """Refuse a repository whose weights or sidecar are not those that an addendum is to."""
     if changed := changed_files(addenda, manifest):
         raise RefusedError(
-            f"{', '.join(changed)} would not be as {manifest.tag} was published",
-            hint="restore the pair: an addendum is to the same weights, others are a new version",
+            f"{', '.join(changed)} differs from the published {manifest.tag}",
+            hint="restore the published pair; other weights need a new version",
         )
 
 
@@ -202,9 +202,7 @@ def _history(sources: Sources) -> str:
         own = entry  # as it was published
     log = [*read_log(published or ""), *read_log(own)]
     if wrong := contradictions(log, version, addenda):
-        raise RefusedError(
-            wrong[0], hint=f"restore {release.addenda(version)}: it is only added to"
-        )
+        raise RefusedError(wrong[0], hint=f"restore {release.addenda(version)} as it was published")
     new = pending(read_fragments(release.fragments), log)
     quoted = quotable(sources.inputs, version)
     additions = [

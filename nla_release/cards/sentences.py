@@ -41,7 +41,7 @@ FEW_ROWS = 100
 
 FEW_DOCUMENTS = 20
 
-# The gate's default. What release.yaml sets instead does not count: it must not quieten a card.
+# The gate's default. A threshold in release.yaml must not remove a sentence from a card.
 _OFTEN = Gates().max_same_as_random
 
 _NO_DETAIL = (
@@ -74,14 +74,14 @@ _NO_ACCIDENT = (
 
 @dataclass(frozen=True)
 class Shown:
-    """Sentences in Markdown; under no label is either list empty."""
+    """Sentences in Markdown; neither list is empty, whatever the label."""
 
     shows: list[str]
     does_not_show: list[str]
 
 
 def shown(calibration: CurrentCalibration) -> Shown:
-    """What the label allows to be said, and what a reader might take for shown and is not."""
+    """What the numbers show under this label, and what a reader might wrongly conclude."""
     match label_name(calibration):
         case "row-level":
             return Shown(
@@ -135,7 +135,7 @@ def _small(found: PairContrast | None) -> str:
 
 
 def _besides(calibration: CurrentCalibration) -> Iterator[str]:
-    """What may or may not be shown under the same label."""
+    """Further sentences that the numbers of this release may or may not support."""
     mean = calibration.controls["predict_mean"]
     random = calibration.centred.controls["random_vector"]
     if above_zero(mean) and beats_the_mean(calibration):
@@ -170,7 +170,7 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
 
 
 def _in_general(calibration: CurrentCalibration) -> Iterator[str]:
-    """What neither label that allows content lets a reader conclude."""
+    """What no label lets a reader conclude."""
     yield from _in_words(calibration)
     if cost := wording_cost(calibration.probes.of(Paraphrase)):
         yield f"Whether meaning rather than wording carries the content: {cost}."
@@ -178,7 +178,7 @@ def _in_general(calibration: CurrentCalibration) -> Iterator[str]:
 
 
 def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
-    """Whether a reader would find it in the words too, and not this AR alone."""
+    """Whether the content was found in the words without this AR."""
     found = calibration.probes.of(TextRetrieval)
     if found is None:
         yield (
@@ -187,9 +187,18 @@ def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
         )
     elif not found_by_words(calibration):
         yield (
-            "Whether a reader finds the content in the words: by the words alone"
-            f" {_led(found.lexical, 'document')}. The AR may read them in a way of its own."
+            f"Whether a reader finds the content in the words: {_not_by_words(calibration, found)}"
         )
+
+
+def _not_by_words(calibration: CurrentCalibration, found: TextRetrieval) -> str:
+    led = _led(found.lexical, "source document")
+    if label_name(calibration) == "token-level":
+        return (
+            "an explanation of the token or the position need not lead to the source document, and"
+            f" nothing else was measured without the AR ({led})."
+        )
+    return f"by words in common {led}. The AR may read them in a way of its own."
 
 
 def _led(found: Ranking, whereto: str) -> str:
@@ -238,7 +247,7 @@ def _without_content(calibration: CurrentCalibration) -> str:
 
 
 def _no_content(calibration: CurrentCalibration) -> list[str]:
-    """Not said to be equal: what is not shown to differ may differ."""
+    """Never says "equal": a difference that was not shown may still exist."""
     others, near = calibration.contrasts.above_others, calibration.retrieval.percentile
     low, high = others.interval or (0, 0)
     if high < 0:
@@ -276,7 +285,7 @@ def _undecided(calibration: CurrentCalibration) -> str:
 
 
 def limitations(calibration: CurrentCalibration) -> list[str]:
-    """Markdown sentences, the gravest first; `ALWAYS` opens the list in every release."""
+    """Markdown sentences, the most serious first; `ALWAYS` is first in every release."""
     said = [
         ALWAYS,
         _format_only(calibration),
@@ -312,9 +321,9 @@ def _below_the_mean(calibration: CurrentCalibration) -> str | None:
         return _explains_no_more_than_the_mean(calibration)
     verdict = "Below" if mean.difference < 0 else "Not shown to be better than"
     return (
-        f"**{verdict} predicting the mean.** The round trip scores cosine"
-        f" {number(calibration.cosine.mean)}; the mean direction of the training activations,"
-        f" which uses no explanation, scores {number(mean.mean)}"
+        f"**{verdict} predicting the mean.** The round trip scores plain"
+        f" cosine {number(calibration.cosine.mean)}; the mean training direction, which uses no"
+        f" explanation, scores {number(mean.mean)}"
         f" (difference {signed(mean.difference)}, 95% CI {interval(mean.interval)},"
         f" n = {mean.n})."
     )
@@ -357,7 +366,7 @@ def _failures(calibration: CurrentCalibration) -> str | None:
     if failed == 0:
         return None
     others = (
-        f" For reference only, without them: cosine {number(survivors.mean)} over"
+        f" For reference only, without them: plain cosine {number(survivors.mean)} over"
         f" {count(survivors.n, 'row')}."
     )
     return (
@@ -398,9 +407,9 @@ def _shared_part(calibration: CurrentCalibration) -> str:
     energy, mean = calibration.energy, calibration.controls["predict_mean"]
     if not energy.dominated:
         return (
-            "**Compare differences, not bare cosines.** Activations of one layer share a direction:"
-            f" the mean training direction alone scores cosine {number(mean.mean)}, against"
-            f" {number(calibration.cosine.mean)} for the pair."
+            "**Do not compare plain cosines.** Activations of one layer share a direction: the mean"
+            f" training direction alone scores plain cosine {number(mean.mean)}, the pair"
+            f" {number(calibration.cosine.mean)}. Use centred cosines and their differences."
         )
     largest = energy.dimensions[0]
     dimension = f"Dimension {largest.dimension} holds {largest.energy:.0%} of"
@@ -408,7 +417,7 @@ def _shared_part(calibration: CurrentCalibration) -> str:
     return (
         "**Plain cosines say little here.**"
         f" {dimension if largest.energy > DOMINATED else held} the energy of these activations. The"
-        f" mean training direction alone scores cosine {number(mean.mean)}, the pair"
+        f" mean training direction alone scores plain cosine {number(mean.mean)}, the pair"
         f" {number(calibration.cosine.mean)}. Read the centred cosines, which leave out the mean."
     )
 
@@ -441,7 +450,7 @@ def _not_compared(calibration: CurrentCalibration) -> str | None:
         )
     return (
         "**Not compared with the training texts.** Whether the pair was trained on the texts that"
-        " it was measured on is the author's word."
+        " it was measured on was not checked."
     )
 
 
@@ -451,5 +460,5 @@ def _repetition(calibration: CurrentCalibration) -> str | None:
         return None
     return (
         f"**Explanations repeat.** {count(texts.n, 'explanation')}:"
-        f" {count(texts.distinct_explanations, 'different text')}. Read each one as a category."
+        f" {count(texts.distinct_explanations, 'different text')}. Treat each text as a category."
     )

@@ -4,13 +4,15 @@ The programs are the usage snippets of both cards and `examples/round_trip.py`, 
 repositories contain. Their constants come from sidecar and evidence.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from nla_release.calibration.neighbours import neighbours
 from nla_release.contract.explanation import Status
 from nla_release.contract.prompt import av_prompt
 from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar
-from nla_release.evidence.controls import cosines
+from nla_release.evidence.controls import centred_cosines
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import Row
 from nla_release.text.sandbox import render_template
@@ -93,8 +95,9 @@ def round_trip(
 class Example:
     """One row of the evidence as a card shows it.
 
-    `said` is the explanation, or the AV's raw output when it is none. `control` is the cosine that
-    another row's explanation reaches for the same activation.
+    `said` is the explanation, or the AV's raw output when there is none. `cosine` is the centred
+    cosine; a row without an explanation counts as 0. `others` is the mean over the explanations of
+    other documents, None for a row without an explanation or when there is one document only.
     """
 
     rank: str
@@ -103,12 +106,15 @@ class Example:
     said: str
     status: Status
     cosine: float
-    control: float
+    others: float | None
 
 
 def examples(evidence: Evidence) -> list[Example]:
-    """Best, median and worst row by cosine, ties in the order of the rows, no row twice."""
-    own, others = cosines(evidence, "real"), cosines(evidence, "shuffled")
+    """Best, median and worst row by centred cosine, so that nobody picks the nice ones.
+
+    Ties are in the order of the rows, and no row is shown twice.
+    """
+    own, others = centred_cosines(evidence, "real"), neighbours(evidence).others
     order = sorted(range(len(own)), key=lambda position: -own[position])
     ranks = {order[len(order) // 2]: "median", order[-1]: "worst", order[0]: "best"}
     return [
@@ -118,9 +124,10 @@ def examples(evidence: Evidence) -> list[Example]:
     ]
 
 
-def _example(rank: str, row: Row, cosine: float, control: float) -> Example:
+def _example(rank: str, row: Row, cosine: float, others: float) -> Example:
     said = row.explanation if row.status == "ok" else row.raw
-    return Example(rank, row.id, _end_of(row.text), said, row.status, cosine, control)
+    compared = None if math.isnan(others) else others
+    return Example(rank, row.id, _end_of(row.text), said, row.status, cosine, compared)
 
 
 def _end_of(text: str | None) -> str | None:

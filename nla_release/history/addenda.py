@@ -1,17 +1,17 @@
-"""Addenda: new evidence for a version that was published, and the numbers that it supersedes.
+"""Evidence updates (addenda): new measurements of a published version, and what they supersede.
 
-A folder of addenda holds, for one version:
+The folder `addenda/v0.0.1` next to release.yaml, or `addenda` in a repository, has for one version:
 
-* `cal.1.json`, `cal.2.json`, ...: what was added, when and why, as an `AddendumRecord`;
-* `cal.0/`, `cal.1/`, ...: the calibration.json and the evidence that the next of them superseded,
-  whole, so that a number stays what its evidence gives after it was superseded.
+* `cal.1.json`, `cal.2.json`, ...: an `AddendumRecord` each: what was added, when and why;
+* `cal.0/`, `cal.1/`, ...: the superseded calibration.json and evidence, complete, so that every
+  superseded number can be computed again.
 
-What the last addendum added is not in it: that is the calibration.json and evidence/ of the
-version now. Beside release.yaml the folder is `addenda/v0.0.1`, in a repository `addenda`.
+The evidence of the last update is not in the folder: it is the current calibration.json and
+evidence/ of the version.
 
-Every record names the evidence that it superseded and the evidence that it added by hash, which
-makes a chain of them, and HISTORY.md records the hash of every record. So none can be changed, lost
-or slipped in without a trace.
+Every record has the hashes of the evidence that it superseded and of the evidence that it added, so
+the records form a chain. HISTORY.md records the hash of every record. So no update can be changed,
+removed or inserted unnoticed.
 """
 
 import itertools
@@ -59,7 +59,7 @@ from nla_release.text.sandbox import render_template
 # The files of a repository that an addendum leaves as they are.
 UNCHANGED = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, HEAD_FILE, SIDECAR_FILE)
 
-# No version is measured again as often; whoever reads a stranger's must come to an end.
+# A bound for untrusted input; no version is measured again so often.
 MAX_ADDENDA = 99
 
 _RECORD_NAME = re.compile(r"cal\.([1-9]\d?)\.json")
@@ -198,7 +198,7 @@ def read_addenda(folder: Path, now: Path) -> list[Addendum]:
     if missing := sorted(expected - {*names}):
         raise InputError(f"{folder / missing[0]} is missing")
     if foreign := sorted({*names} - expected):
-        raise InputError(f"{folder / foreign[0]} is no part of an addendum")
+        raise InputError(f"{folder / foreign[0]} does not belong to an evidence update")
     if not amount:
         raise InputError(f"{folder} is empty")
     records = [_read_record(folder, number) for number in range(1, amount + 1)]
@@ -218,29 +218,33 @@ def not_added(addenda: Sequence[Addendum], version: str, evidence: EvidenceHashe
         return None
     last = addenda[-1].record
     if last.version != version:
-        return f"{last.name}.json is an addendum to {tag(last.version)}, not to {tag(version)}"
+        return (
+            f"{last.name}.json is an evidence update of {tag(last.version)}, not of {tag(version)}"
+        )
     if last.evidence != evidence:
         return f"the evidence is not what {last.tag} added"
     return None
 
 
 def missing_from(log: Sequence[Entry], addenda: Sequence[Addendum]) -> list[Addendum]:
-    """The addenda that the log does not tell of yet."""
+    """The evidence updates that have no entry in the log yet."""
     told = {entry.record.id for entry in log if entry.record}
     return [each for each in addenda if each.record.entry_id not in told]
 
 
 def contradictions(log: Sequence[Entry], version: str, addenda: Sequence[Addendum]) -> list[str]:
-    """What the log tells of a version's addenda and is not so, as sentences."""
+    """Contradictions between the log and the evidence updates of a version, as sentences."""
     found = {each.record.entry_id: each for each in addenda}
     sentences = []
     for record in (entry.record for entry in log if entry.record):
         if record.version != version or not _ENTRY_ID.fullmatch(record.id):
             continue
         if (addendum := found.get(record.id)) is None:
-            sentences.append(f"the addendum {record.id} of {HISTORY_FILE} is lost")
+            sentences.append(
+                f"{HISTORY_FILE} has the evidence update {record.id}, which is missing"
+            )
         elif addendum.sha256 != record.source:
-            sentences.append(f"{addendum.record.name}.json is not as {HISTORY_FILE} tells")
+            sentences.append(f"{addendum.record.name}.json differs from the hash in {HISTORY_FILE}")
     return sentences
 
 
@@ -263,8 +267,8 @@ def addendum_entry(addendum: Addendum) -> str:
             "date": record.date,
             "kind": told.kind,
             "title": f"new evidence, {record.tag}",
-            "prose": f"{inline(record.text)}\n\nThe weights are the same. What the numbers were and"
-            " what they are: RELEASE_CALIBRATION.md, under Addenda.",
+            "prose": f"{inline(record.text)}\n\nThe weights are the same. RELEASE_CALIBRATION.md"
+            " compares the numbers before and after, under Addenda.",
         },
     )
 
@@ -296,7 +300,7 @@ def _read_measurement(folder: Path) -> Measurement:
 def _check_follows(folder: Path, before: AddendumRecord, after: AddendumRecord) -> None:
     path = folder / f"{after.name}.json"
     if after.version != before.version:
-        raise InputError(f"{path} is an addendum to {tag(after.version)}, not v{before.version}")
+        raise InputError(f"{path} belongs to {tag(after.version)}, not to v{before.version}")
     if after.supersedes.evidence != before.evidence:
         raise InputError(f"{path} does not supersede what {before.name}.json added")
     if after.date < before.date:

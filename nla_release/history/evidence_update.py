@@ -1,4 +1,4 @@
-"""The act of adding new evidence to a version that was published."""
+"""Add an evidence update to a published version, or restore its published evidence."""
 
 import shutil
 from collections.abc import Mapping
@@ -76,12 +76,11 @@ class _Published:
 
 
 def add_evidence(release: Release, text: str, day: date) -> Added:
-    """Make the release's evidence that of the version in dist/, and keep what it supersedes.
+    """Add the evidence here to the version in dist/, and keep the evidence that it supersedes.
 
-    Writes calibration.json and the folder of the version's addenda; dist/ stays as it is until the
-    next `render`, so that the same command over the same inputs writes the same bytes. What was
-    added and rendered is not added twice: as long as the log that was published does not tell of
-    it, that addendum is worded and dated anew.
+    Writes calibration.json and the folder of the version's evidence updates. dist/ is unchanged
+    until the next `render`, so the same command with the same inputs writes the same bytes. An
+    update that was rendered but not published yet is replaced, not added a second time.
 
     Args:
         release: whose dist/ is the published version, and whose evidence/ is new.
@@ -97,7 +96,7 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
     """
     published = _published(
         release,
-        hint="without --addendum, calibrate measures a version that is still to be rendered",
+        hint="for a version that was never rendered, run calibrate without --addendum",
     )
     evidence = read_evidence(release.evidence)
     _check_same_weights(release, published, evidence.run)
@@ -106,7 +105,9 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
     _check_news(release, published, calibration)
     number = len(published.addenda) + 1
     if number > MAX_ADDENDA:
-        raise ConfigError(f"{tag(published.version)} has {MAX_ADDENDA} addenda already")
+        raise ConfigError(
+            f"{tag(published.version)} already has {MAX_ADDENDA} evidence updates, the maximum"
+        )
     record = parse(
         AddendumRecord,
         {
@@ -122,7 +123,7 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
             "evidence": calibration.evidence,
             "weights": unchanged_files(*published.manifests.values()),
         },
-        "the addendum",
+        "the evidence update",
         error=ConfigError,
     )
     _check_day(published, record, evidence.run)
@@ -256,7 +257,7 @@ def _check_same_weights(release: Release, published: _Published, run: Run) -> No
             different.append(setting)
     if different:
         raise EvidenceError(
-            f"{release.evidence} is of another pair than {tag(published.version)}:"
+            f"{release.evidence} belongs to another pair than {tag(published.version)}:"
             f" {', '.join(different)} {'differs' if len(different) == 1 else 'differ'}",
             hint="measure the published weights with `nla-release roundtrip`; other weights are"
             " another version",
@@ -264,7 +265,7 @@ def _check_same_weights(release: Release, published: _Published, run: Run) -> No
 
 
 def _check_news(release: Release, published: _Published, calibration: Calibration) -> None:
-    """New numbers, which are not worth less than those that they would supersede."""
+    """Refuse an update without new numbers, and an inconclusive one that supersedes a label."""
     here = [
         (published.name, published.calibration),
         *((each.record.former_name, each.former.calibration) for each in published.addenda),
@@ -280,7 +281,7 @@ def _check_news(release: Release, published: _Published, calibration: Calibratio
     before, now = published.calibration.label.name, calibration.label.name
     if now == "inconclusive" and before != now:
         raise NothingCheckedError(
-            f"the new evidence decides nothing, and {published.name} did:"
+            f"the new evidence is inconclusive, {published.name} was not:"
             f" {calibration.label.sentence}",
             hint=f"measure more than {published.calibration.denominators.rows} rows, or put the"
             f" published evidence back with {RESTORE}",
@@ -288,7 +289,7 @@ def _check_news(release: Release, published: _Published, calibration: Calibratio
 
 
 def _numbers(calibration: Calibration) -> dict[str, Any]:
-    """All that a calibration says, but who computed it from which files."""
+    """The numbers of a calibration, without the tool version and the hashes of the evidence."""
     return {
         name: value
         for name, value in calibration.leaves().items()
@@ -304,8 +305,8 @@ def _check_day(published: _Published, record: AddendumRecord, run: Run) -> None:
     for what, day in earliest:
         if record.date < day:
             raise ConfigError(
-                f"the addendum is dated {record.date}, but {what} on {day}",
-                hint="leave --date away for today (UTC)",
+                f"the evidence update is dated {record.date}, but {what} on {day}",
+                hint="leave out --date to use today (UTC)",
             )
 
 

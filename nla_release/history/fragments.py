@@ -1,6 +1,6 @@
-"""Fragments: what is to stand in HISTORY.md besides releases, one small file per entry.
+"""Fragments: the entries of HISTORY.md other than releases, one small file per entry.
 
-`history/2026-11-23-scale.md` beside release.yaml is the entry `2026-11-23-scale`: front matter,
+`history/2026-11-23-scale.md` next to release.yaml is the entry `2026-11-23-scale`: front matter,
 then prose in Markdown, in which `{{ ... }}` may quote the numbers as in a note. The next `render`
 appends it. Once that is published the file must stay as it is: the log is not rewritten.
 """
@@ -46,7 +46,7 @@ _NAME_LENGTH = 60
 def _is_past(day: date) -> date:
     # Somewhere it is tomorrow already.
     if day > datetime.now(UTC).date() + timedelta(days=1):
-        raise ValueError(f"{day} is not past yet")
+        raise ValueError(f"{day} is in the future")
     return day
 
 
@@ -95,7 +95,7 @@ def fragment_files(folder: Path) -> list[Path]:
         InputError: it is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, and not a folder of fragments")
+        raise InputError(f"{folder} is a file, not a folder of fragments")
     return sorted(path for path in folder.glob("*") if path.suffix.lower() == ".md")
 
 
@@ -132,7 +132,7 @@ def write_fragment(folder: Path, matter: FrontMatter, body: str = "") -> Path:
     path = folder / f"{matter.date}-{name or matter.kind}.md"
     if path.exists():
         raise RefusedError(
-            f"{path} exists and is not overwritten", hint="give another --title, or edit the file"
+            f"{path} exists and is not overwritten", hint="choose another --title, or edit the file"
         )
     head = dump_yaml(matter.model_dump(exclude_none=True))
     try:
@@ -155,7 +155,8 @@ def pending(fragments: Sequence[Fragment], log: Sequence[Entry]) -> list[Fragmen
         if known and known.source != fragment.record.source:
             raise RefusedError(
                 f"{fragment.path} was edited after it was published in HISTORY.md",
-                hint="restore it, and say what changed in a new fragment: nla-release history add",
+                hint="restore the file, then describe the change in a new entry with"
+                " `nla-release history add`",
             )
     return [fragment for fragment in fragments if fragment.record.id not in published]
 
@@ -184,7 +185,7 @@ def fragment_entry(fragment: Fragment, context: Mapping[str, Any], log: Sequence
     prose = _harmless(prose)
     if what := hiding(prose):
         raise ConfigError(
-            f"{fragment.path} holds {what}: the entries after it could not be seen",
+            f"{fragment.path} holds {what}: it would hide the entries after it",
             hint="say it in Markdown, or show it as code between backticks",
         )
     return render_template(
@@ -206,7 +207,7 @@ def _superseded(fragment: Fragment, log: Sequence[Entry]) -> dict[str, Any] | No
     its_tag = tag(superseded.version)
     anchor = next((entry.anchor for entry in log if entry.tag == its_tag), None)
     if anchor is None:
-        raise ConfigError(f"{fragment.path} supersedes {its_tag}, which HISTORY.md does not have")
+        raise ConfigError(f"{fragment.path} supersedes {its_tag}, which has no entry in HISTORY.md")
     return superseded.model_dump() | {
         "value": superseded.shown,
         "tag": its_tag,

@@ -47,7 +47,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 # By what a version's entry names the measurement; the first releases' entries name none.
 _EVIDENCE = re.compile(r"^\* Evidence: `evidence/run\.json` with sha256 `\w+`\.\n", re.MULTILINE)
 
-# No log of a person's is near either; whoever reads one of a stranger's must come to an end.
+# Bounds for untrusted input, far above any log that a person writes.
 _MAX_RECORDS = 200
 _MAX_VALUE = 1e9
 
@@ -80,11 +80,11 @@ RepoId = Annotated[str, AfterValidator(_is_repo_id)]
 
 
 class Superseded(Strict):
-    """A number that does not stand any more.
+    """A number that was retracted or corrected.
 
     `metric` is its dotted name in calibration.json, or any name for what is not in there.
     `run_sha256` is of the evidence that gave it, where that was known: whatever version is made of
-    the same evidence, the number does not stand in it either.
+    the same evidence, the number is retracted in it as well.
     """
 
     version: NormalVersion
@@ -109,7 +109,7 @@ class Superseded(Strict):
 
 
 class Withdrawn(Strict):
-    """A version that does not stand any more, all of it.
+    """A version that was retracted as a whole.
 
     `successor` is the version to use instead, and `repos` are its repositories by role.
     """
@@ -126,7 +126,9 @@ class Withdrawn(Strict):
     @model_validator(mode="after")
     def _says_where_the_successor_is(self) -> "Withdrawn":
         if self.repos.keys() != (set(ROLES) if self.successor else set()):
-            raise ValueError("a successor has a repository for each role, and nothing else has")
+            raise ValueError(
+                "repos must name one repository per role if there is a successor, else none"
+            )
         return self
 
 
@@ -198,8 +200,8 @@ def read_history(path: Path) -> str | None:
     history = read_text(path, newline="")
     if not entries(history):
         raise InputError(
-            f"{path} tells of no version, so it is no log that was published",
-            hint="restore it as it was published, or remove it before the first release",
+            f"{path} has no entry of a version, so it is not a published log",
+            hint="restore the published file, or remove it before the first release",
         )
     return history
 
@@ -288,9 +290,9 @@ def _is_in(published: list[Entry], entry: Entry) -> bool:
         if same and not begins_with(same.text.replace("\r\n", "\n"), entry.text):
             raise RefusedError(
                 f"HISTORY.md already has {entry.tag}, with other results than this release",
-                hint=f"what was published is not rewritten: {RESTORE} puts the evidence of the"
-                " version in dist/ back, `nla-release calibrate --addendum` adds new evidence to"
-                " it; or render the next version",
+                hint=f"a published entry is never rewritten. {RESTORE} restores the evidence of the"
+                " version in dist/, `nla-release calibrate --addendum` adds new evidence to it; or"
+                " render the next version",
             )
         return same is not None
     return any(each.record and each.record.id == entry.record.id for each in published)

@@ -177,7 +177,7 @@ def _check_name(metric: str, leaves: Mapping[str, Any]) -> None:
     if part in Calibration.model_fields:
         near = [name for name in leaves if name.startswith(f"{part}.")] or [f"{part}.mean"]
         raise ConfigError(
-            f"{metric} is a part of calibration.json, and no number of it",
+            f"{metric} is a section of calibration.json, not a number",
             hint=f"give the number's name, such as {near[0]}",
         )
 
@@ -197,7 +197,7 @@ def _found(superseded: Superseded, leaves: Mapping[str, Any]) -> float:
         shown = " to ".join(map(str, found)) if isinstance(found, list) else found
         raise ConfigError(
             f"{metric} of {tag(superseded.version)} is {shown}, not {superseded.shown}",
-            hint="give the number as it was published, rounded as you like",
+            hint="give the number as it was published; it may be rounded",
         )
     if superseded.value not in numbers:
         _check_precise(superseded)
@@ -213,8 +213,8 @@ def _numbers(found: Any) -> Iterator[float]:
 def _check_precise(superseded: Superseded) -> None:
     if superseded.decimals < _DECIMALS and not superseded.metric.startswith("denominators."):
         raise ConfigError(
-            f"{superseded.shown} could be many numbers",
-            hint=f"give it to {_DECIMALS} decimals or more, or all that calibration.json has",
+            f"{superseded.shown} does not identify one number",
+            hint=f"give {_DECIMALS} decimals or more, or all digits of calibration.json",
         )
 
 
@@ -243,7 +243,7 @@ def _check_news(release: Release, superseded: Superseded) -> None:
             and (before.writes(superseded.value) or superseded.writes(before.value))
         ):
             raise RefusedError(
-                f"{superseded.metric} = {before.shown} of {tag(superseded.version)} is superseded"
-                f" already, by the entry {record.id}",
-                hint="what is to be added may be said with `nla-release history add`",
+                f"{superseded.metric} = {before.shown} of {tag(superseded.version)} is already"
+                f" superseded, by the entry {record.id}",
+                hint="to add a remark, use `nla-release history add`",
             )

@@ -28,7 +28,7 @@ def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> lis
         ("weights", f"{precision.quantization or 'not quantized'}, {precision.dtype}"),
         ("injection", f"{run.injection.op} at {run.injection.site}, scale {run.injection.scale:g}"),
         ("decoding", "greedy" if decoding.greedy else "sampled"),
-        ("tokens at most", str(decoding.max_new_tokens)),
+        ("maximum tokens", str(decoding.max_new_tokens)),
         ("batch size", str(decoding.batch_size)),
         ("seed", str(run.seed)),
         *sorted(run.libraries.items()),

@@ -156,7 +156,7 @@ def _chains(subject: Subject) -> dict[Role, TrainingChain]:
 def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found | None, str]:
     """A part of the first measurement; or None, and why."""
     if not subject.measurements:
-        return None, "nothing was measured yet; nla-release roundtrip measures"
+        return None, "nothing was measured yet: run nla-release roundtrip"
     try:
         return part(subject.measurements[0]), ""
     except UnreadableError as error:
@@ -279,7 +279,7 @@ def _choices(evidence: Evidence) -> list[tuple[str, str]]:
     documents = count(asked.documents, "document")
     available = asked.available
     return [
-        ("activations asked", f"{asked.rows}, from {documents}"),
+        ("activations measured", f"{asked.rows}, from {documents}"),
         ("activations available", "not recorded" if available is None else str(available)),
         (
             "checkpoints or settings tried, as declared by the author",
@@ -294,7 +294,7 @@ def _comparison(
     """Sentences and tables against the release before, or one sentence why there are none."""
     release = subject.release
     if release is None or release.previous is None:
-        return ["No previous release is named; `previous` in release.yaml names one."]
+        return ["No previous release: set `previous` in release.yaml to compare with one."]
     if evidence is None:
         return [f"Not compared with the previous release: {no_evidence}."]
     try:

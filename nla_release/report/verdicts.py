@@ -1,7 +1,7 @@
-"""The two verdicts of a report, and how each is shown: a symbol, words, and a colour.
+"""The two verdicts of a report: the gate and the quality of the pair.
 
-Whether a release is complete and honest is one thing, how good its pair is another. Each has its
-own colour, and none is green while the other is bad. No colour stands without its symbol and word.
+Each is shown as a symbol, words and a colour. Neither is green while the other is bad, and no
+colour is used without its symbol and word.
 """
 
 from typing import Any, Literal
@@ -61,7 +61,7 @@ def pair(verdict: Verdict, calibration: Calibration | None) -> dict[str, Any]:
         label = calibration.label
         old = f"Measured in format {calibration.schema_}, which does not answer the three questions"
         return _shown(state, other, f"{label.name.capitalize()}.") | {
-            "summary": f"{old}. nla-release calibrate measures the same evidence again.",
+            "summary": f"{old}. Run nla-release calibrate to recompute it from the same evidence.",
             "clauses": [("", label.sentence)],
         }
     said = clauses(calibration)

@@ -291,8 +291,8 @@ def test_best_median_and_worst_row_are_shown_verbatim_with_their_control(
         "Median",
         "Worst",
     ]
-    assert "with another row's explanation" in examples
-    assert "cosine 0.000" in examples  # the worst row is one that failed, and it is shown
+    assert "explanations of other documents score" in examples
+    assert "centred cosine 0.000 (no explanation)" in examples  # the worst row
     assert "&lt;explanation&gt;the word that never" in examples
 
 

@@ -213,7 +213,7 @@ def test_the_tables_of_summaries_are_the_calibration(tmp_path: Path) -> None:
     for name in ("shuffled", "random_vector", "empty"):
         assert means[CONTROLS[name].words] == calibration.centred.controls[name].mean
     assert (found["version"], before["version"]) == ("v0.2.0", "v0.1.0")
-    assert float(found["cosine"]) == calibration.cosine.mean
+    assert float(found["centred_cosine"]) == calibration.contrasts.above_others.first
     assert found["label"] == calibration.label.name
     assert (int(headline["hits"]), int(headline["n"])) == (calibration.retrieval.hits, 40)
     assert float(headline["interval_low"]) == calibration.retrieval.interval[0]

@@ -15,7 +15,7 @@ def test_every_gap_stands_between_what_is_here_and_what_could_be(tmp_path: Path)
     found = table(tmp_path, rows=60, documents=20, noise=1.5, failed={0: "empty"})
 
     assert set(found) == {
-        "Round-trip cosine",
+        "Centred cosine",
         "Variance explained (FVE)",
         "Own activation retrieved",
         "Nearest other activation is of the same document",
@@ -36,4 +36,4 @@ def test_where_nothing_is_missing_no_gap_is_told(tmp_path: Path) -> None:
 
 
 def test_without_labels_there_is_no_ceiling_of_theirs(tmp_path: Path) -> None:
-    assert "Round-trip cosine" not in table(tmp_path, gold_text=False)
+    assert "Centred cosine" not in table(tmp_path, gold_text=False)

@@ -121,7 +121,7 @@ def test_a_broken_note_is_named_by_file_and_line(tmp_path: Path, mistake: str, w
 
 
 def test_a_note_under_a_name_that_no_card_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"summry\.md would appear on no card"):
+    with pytest.raises(ConfigError, match=r"summry\.md is not a note of any section"):
         note(tmp_path, "Lost.", "summry")
 
 

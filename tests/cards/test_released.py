@@ -44,11 +44,12 @@ def test_both_versions_stand_side_by_side_each_with_its_controls(
     for text in (card(now, "av"), card(now, "ar"), page):
         rows = [line for line in text.splitlines() if line.startswith(("| v0.1.0", "| [v0.0.1]"))]
         for line, found in zip(rows, (new, old), strict=True):
-            assert f"| {found.cosine.mean:.3f} (" in line
-            assert f"| {found.controls['shuffled'].mean:.3f} |" in line
+            own = found.contrasts.above_others
+            assert f"| {own.first:.3f} | {found.contrasts.within.second:.3f} |" in line
+            assert f"| {own.second:.3f} |" in line
             assert line.endswith(f"| {found.label.name} |")
         assert "tiny-nla-L3-av-v0_0_1/tree/v0.0.1" in rows[1]
-        assert "They share no activation, so nothing is subtracted" in text
+        assert "No paired comparison: " in text
     assert SECTION in card(now, "av")
     assert (now.dist / "av" / "figures" / "versions.csv").exists()
 
@@ -59,7 +60,7 @@ def test_on_the_same_activations_the_difference_is_paired(tmp_path: Path) -> Non
     text = card(now, "av").split(SECTION)[1]
 
     assert "On the 60 activations from 20 documents that both were measured on" in text
-    assert "paired by row). In a word: better." in text
+    assert "paired by row). Verdict: better." in text
 
 
 def test_no_number_of_the_other_version_is_a_finding(tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ def test_an_entry_has_date_headline_control_n_and_a_link(release: Release) -> No
     entry = entries(log)["v0.0.1"]
 
     assert entry.startswith("## v0.0.1, 2026-11-22\n")
-    assert "with another row's explanation (difference +" in entry
+    assert "with explanations of other documents (difference +" in entry
     assert "for the mean training direction (difference" in entry
-    assert "n = 60 rows from 20 documents, 3 of them without an explanation" in entry
+    assert "60 rows from 20 documents; 3 without an explanation" in entry
     assert "/blob/v0.0.1/RELEASE_CALIBRATION.md" in entry
     run = sha256_file(release.evidence / "run.json")
     assert f"\n* Evidence: `evidence/run.json` with sha256 `{run}`.\n" in entry
@@ -178,7 +178,7 @@ def test_evidence_of_other_weights_is_refused(tmp_path: Path, name: str) -> None
     if name.endswith("json"):
         path.write_bytes(changed.replace(b'"lora_alpha": 4', b'"lora_alpha": 8'))
 
-    with pytest.raises(EvidenceError, match=f"of other weights: {name} changed"):
+    with pytest.raises(EvidenceError, match=f"to other weights: {name} changed"):
         render(release, "0.0.1")
 
 
@@ -188,7 +188,7 @@ def test_evidence_of_another_sidecar_is_refused(tmp_path: Path) -> None:
     path = release.adapter("av") / "nla_meta.yaml"
     write_atomic(path, path.read_text().replace("39.25", "80000.0"))
 
-    with pytest.raises(EvidenceError, match=r"of other weights: av/nla_meta\.yaml changed"):
+    with pytest.raises(EvidenceError, match=r"to other weights: av/nla_meta\.yaml changed"):
         render(release, "0.0.1")
 
 
@@ -250,7 +250,7 @@ def test_an_empty_training_log_is_refused(tmp_path: Path) -> None:
     release = make_release(tmp_path)
     write_atomic(release.adapter("av") / "training_log.jsonl", "")
 
-    with pytest.raises(InputError, match="without steps"):
+    with pytest.raises(InputError, match="has no steps"):
         render(release, "0.0.1")
 
 

@@ -46,7 +46,7 @@ def test_a_good_pair_is_not_accused_of_what_it_does_not_do(good: CurrentCalibrat
     text = "\n".join(limitations(good))
 
     assert [sentence.split("**")[1] for sentence in limitations(good)[1:]] == [
-        "Compare differences, not bare cosines.",
+        "Do not compare plain cosines.",
         "Explanations follow one template.",
         "Not compared with the training texts.",
     ]

@@ -124,6 +124,22 @@ def test_format_only_says_why_and_calls_nothing_equal(
     assert not re.search(r"as well|as high", " ".join(found.does_not_show))
 
 
+def test_words_about_a_token_are_not_blamed_for_not_leading_to_the_document(
+    tmp_path: Path,
+) -> None:
+    calibration = measured(tmp_path, **OPTIONS["token-level"])
+    found = calibration.probes.of(TextRetrieval)
+    assert found
+    chance = found.lexical.model_copy(update={"interval": (0.0, 0.2)})
+    found = found.model_copy(update={"lexical": chance})
+    probes = calibration.probes.model_copy(update={"text_retrieval": found})
+    calibration = calibration.model_copy(update={"probes": probes})
+    (sentence,) = (each for each in shown(calibration).does_not_show if "a reader finds" in each)
+
+    assert "an explanation of the token or the position need not lead to" in sentence
+    assert "in a way of its own" not in sentence
+
+
 def test_that_it_is_more_than_the_token_is_shown_or_not_said(tmp_path: Path) -> None:
     rows = shown(measured(tmp_path, **OPTIONS["row-level"]))
 

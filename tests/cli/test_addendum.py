@@ -190,7 +190,7 @@ def test_cards_show_the_new_numbers_and_lead_to_the_old(added):
     for role in ROLES:
         card = (added / "dist" / role / "README.md").read_text()
         assert f"| Plain cosine (failures count 0) | {cosine:.3f} |" in card
-        assert "**The numbers here are those of addendum cal.1** of 2026-11-23" in card
+        assert "**The numbers here are those of evidence update cal.1** of 2026-11-23" in card
         assert "They supersede cal.0, which was measured 2026-11-22 on 30 activations" in card
         assert "(RELEASE_CALIBRATION.md#addenda)" in card
 
@@ -267,7 +267,7 @@ def test_evidence_that_decides_less_supersedes_nothing(tool, folder):
     measure(read_release(folder), rows=10, documents=3)
     before = snapshot(folder)
 
-    complains(add(tool, folder), 3, "the new evidence decides nothing, and cal.0 did")
+    complains(add(tool, folder), 3, "the new evidence is inconclusive, cal.0 was not")
     assert snapshot(folder) == before
 
 
@@ -299,9 +299,9 @@ def test_inconclusive_evidence_may_grow_and_stay_inconclusive(tool, folder):
         (
             ["--addendum", "x", "--date", "2026-11-21"],
             2,
-            "the addendum is dated 2026-11-21, but the evidence was measured on 2026-11-22",
+            "the evidence update is dated 2026-11-21, but the evidence was measured on 2026-11-22",
         ),
-        (["--addendum", "x", "--date", "2999-01-01"], 2, "2999-01-01 is not past yet"),
+        (["--addendum", "x", "--date", "2999-01-01"], 2, "2999-01-01 is in the future"),
         (["--date", "2026-11-23"], 2, "--date belongs to --addendum"),
     ],
 )
@@ -365,7 +365,7 @@ def test_evidence_of_other_weights_is_another_version(tool, folder, role, file):
     before = snapshot(folder)
 
     done = add(tool, folder)
-    complains(done, 2, f"is of another pair than v0.0.1: {role}/{file} differs")
+    complains(done, 2, f"belongs to another pair than v0.0.1: {role}/{file} differs")
     assert snapshot(folder) == before
 
 
@@ -375,7 +375,7 @@ def test_evidence_of_another_sidecar_is_another_version(tool, folder):
     path.write_text(path.read_text().replace("scale: 39.25", "scale: 40.0"))
     measure(read_release(folder), **MORE)
 
-    complains(add(tool, folder), 2, "is of another pair than v0.0.1: av/nla_meta.yaml")
+    complains(add(tool, folder), 2, "belongs to another pair than v0.0.1: av/nla_meta.yaml")
 
 
 def test_evidence_that_is_cut_adds_nothing(tool, folder):
@@ -419,8 +419,8 @@ def test_evidence_that_was_not_added_is_not_rendered(tool, added, tmp_path):
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("reworded", "cal.1.json is not as HISTORY.md tells"),
-        ("lost", "the addendum v0.0.1-cal.1 of HISTORY.md is lost"),
+        ("reworded", "cal.1.json differs from the hash in HISTORY.md"),
+        ("lost", "HISTORY.md has the evidence update v0.0.1-cal.1, which is missing"),
     ],
 )
 def test_an_addendum_that_is_public_is_not_rendered_otherwise(tool, added, tmp_path, what, words):
@@ -448,7 +448,7 @@ def test_weights_that_changed_after_the_addendum_are_not_rendered(tool, folder):
     write_atomic(record, json.dumps(document))
 
     done = tool("render", "--version", "0.0.1", folder)
-    complains(done, 1, "av/nla_meta.yaml would not be as v0.0.1 was published")
+    complains(done, 1, "av/nla_meta.yaml differs from the published v0.0.1")
 
 
 def test_the_next_version_begins_without_addenda(tool, added, tmp_path):

@@ -129,7 +129,7 @@ def test_a_number_is_retracted_once(tool, folder, cosine):
     published = tool(*again, folder)
 
     for done in (pending, published):
-        complains(done, 1, f"cosine.mean = {cosine} of v0.0.1 is superseded already")
+        complains(done, 1, f"cosine.mean = {cosine} of v0.0.1 is already superseded")
 
 
 def test_a_correction_names_the_number_that_it_supersedes(tool, folder, cosine):
@@ -182,10 +182,10 @@ def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, c
         ([*FINDING, "--message", "x", "--date", "soon"], 2, "invalid value for '--date'"),
         ([*RETRACT, *REASON], 2, "missing option '--value'"),
         ([*RETRACT, *REASON, "--value", "0.438"], 2, "cosine.mean of v0.0.1 is 0."),
-        ([*RETRACT, *REASON, "--value", "1"], 2, "1 could be many numbers"),
+        ([*RETRACT, *REASON, "--value", "1"], 2, "1 does not identify one number"),
         ([*RETRACT, *REASON, "--value", "0.87", "--metric", "cosine"], 2, "such as cosine.mean"),
         ([*RETRACT, *REASON, "--value", "0.87", "--metric", "FVE"], 2, "such as fve.value"),
-        ([*RETRACT, *REASON, "--value", "1", "--date", "9999-12-31"], 2, "is not past yet"),
+        ([*RETRACT, *REASON, "--value", "1", "--date", "9999-12-31"], 2, "is in the future"),
         ([*FINDING, "--message", "x", "--version", "9.9.9"], 2, "HISTORY.md has no v9.9.9"),
         ([*RETRACT, *REASON, "--value", "nan"], 2, "supersedes.value: Input should be"),
         ([*RETRACT, "--value", "1", "--reason", ""], 2, "supersedes.reason: must be plain text"),

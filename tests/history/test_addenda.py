@@ -123,7 +123,7 @@ def _numbers_edited(folder: Path) -> None:
     ("break_it", "words"),
     [
         (_without("cal.1.json"), "cal.1.json is missing"),
-        (_without("cal.2.json"), "cal.1 is no part of an addendum"),
+        (_without("cal.2.json"), "cal.1 does not belong to an evidence update"),
         (_without("cal.0/calibration.json"), "cal.0/calibration.json does not exist"),
         (_without("cal.1/evidence/rows.jsonl"), "cal.1/evidence/rows.jsonl does not exist"),
         (_renamed, "cal.2.json is missing"),
@@ -131,7 +131,7 @@ def _numbers_edited(folder: Path) -> None:
         (_edited("number", 100), "number: Input should be less than or equal to 99"),
         (_edited("date", "2026-02-30"), "date: day"),
         (_edited("date", "2026-11-22"), "is of 2026-11-22, before cal.1.json of 2026-11-23"),
-        (_edited("version", "0.0.2"), "is an addendum to v0.0.2, not v0.0.1"),
+        (_edited("version", "0.0.2"), "is an evidence update of v0.0.2, not of v0.0.1"),
         (_edited("text", "a\nb\x07"), "text: must be plain text"),
         (_edited("by", "me"), "by is not a known key"),
         (_of_other_evidence, "cal.2.json does not supersede what cal.1.json added"),

@@ -355,7 +355,7 @@ def test_energy_of_single_dimensions_is_shown_with_a_warning_where_it_dominates(
 def test_what_was_asked_of_what_there_is_and_declared_is_shown(document):
     section = document[document.index('id="choices"') : document.index('id="environment"')]
 
-    assert "activations asked 60, from 12 documents" in shown(section)
+    assert "activations measured 60, from 12 documents" in shown(section)
     assert "activations available" in section
     assert "checkpoints or settings tried, as declared by the author" in section
 
@@ -507,7 +507,7 @@ def test_without_a_previous_release_one_sentence_says_so(release):
     with edited_yaml(release / "release.yaml") as document:
         del document["previous"]
 
-    assert "No previous release is named" in report(release)
+    assert "No previous release: set" in report(release)
 
 
 def test_waivers_stand_with_reason_and_day(release):
