@@ -389,7 +389,7 @@ def _drawn_versions(versions: Sequence[Version]) -> Figure:
             axes.hlines(-place, low, high, color=BLUE, linewidth=5, alpha=0.35)
         for value, mark, color, words in (
             (others.first, "o", BLUE, "own explanation"),
-            (each.within and each.within.second, "s", GREY, "texts of the same document"),
+            (each.within.second if each.within else None, "s", GREY, "texts of the same document"),
             (others.second, "D", VERMILION, "texts of other documents"),
         ):
             if value is not None:

@@ -300,7 +300,7 @@ def test_no_row_is_shown_twice(tmp_path: Path) -> None:
     release = make_release(tmp_path, rows=2, documents=2)
     render(release, "0.0.1")
 
-    assert [card(release, "av").count(f", row r{at}: cosine") for at in range(2)] == [1, 1]
+    assert [card(release, "av").count(f", row r{at}: centred cosine") for at in range(2)] == [1, 1]
 
 
 def test_a_format_only_pair_says_so_in_plain_words(tmp_path: Path) -> None:
