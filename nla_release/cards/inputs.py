@@ -124,7 +124,7 @@ def _read_log(folder: Path) -> list[Step] | None:
     if not (log := read_log(folder)):
         raise InputError(
             f"{folder / TRAINING_LOG_FILE} has no steps",
-            hint=f"train again, or remove {TRAINING_LOG_FILE}: the card then says that there is none",
+            hint=f"train again, or remove {TRAINING_LOG_FILE}; the card then says there is none",
         )
     return log
 

@@ -409,7 +409,7 @@ def _shared_part(calibration: CurrentCalibration) -> str:
         return (
             "**Do not compare plain cosines.** Activations of one layer share a direction: the mean"
             f" training direction alone scores plain cosine {number(mean.mean)}, the pair"
-            f" {number(calibration.cosine.mean)}. Use centred cosines and their differences."
+            f" {number(calibration.cosine.mean)}. Use centred cosines."
         )
     largest = energy.dimensions[0]
     dimension = f"Dimension {largest.dimension} holds {largest.energy:.0%} of"

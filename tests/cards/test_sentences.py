@@ -106,7 +106,7 @@ def test_failures_are_counted_and_the_survivors_are_not_the_headline(tmp_path: P
     assert (
         "**3 of 120 activations got no explanation** (1 empty, 1 truncated, 1 without tags)" in text
     )
-    assert "For reference only, without them: cosine" in text
+    assert "For reference only, without them: plain cosine" in text
 
 
 def test_when_nothing_was_said_nothing_is_said_of_survivors(tmp_path: Path) -> None:
