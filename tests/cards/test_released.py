@@ -92,5 +92,5 @@ def test_a_version_that_the_log_does_not_know_is_refused(tmp_path: Path) -> None
     now = second(tmp_path)
     (tmp_path / "now" / "HISTORY.md").unlink()
 
-    with pytest.raises(ConfigError, match=r"previous is v0\.0\.1, of which .* has no entry"):
+    with pytest.raises(ConfigError, match=r"previous is v0\.0\.1, but .* has no entry"):
         render(now, "0.1.0")
