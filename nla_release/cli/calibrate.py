@@ -119,7 +119,7 @@ def _past(day: datetime | None) -> date:
     today = datetime.now(UTC).date()
     # Somewhere it is tomorrow already.
     if day and day.date() > today + timedelta(days=1):
-        raise ConfigError(f"--date {day.date()} is not past yet")
+        raise ConfigError(f"--date {day.date()} is in the future")
     return day.date() if day else today
 
 

@@ -13,5 +13,5 @@ def test_every_looser_gate_is_named_with_its_default():
     section = loosened_section(Gates(min_rows=20, max_failed=0.3, max_cjk=0.1))
 
     assert section.startswith("**The gate was loosened for this release.**")
-    assert "`min_rows` is 20, and 50 by default; `max_failed` is 0.3, and 0.2 by default" in section
+    assert "`min_rows` is 20 (default 50); `max_failed` is 0.3 (default 0.2)" in section
     assert "max_cjk" not in section
