@@ -182,7 +182,7 @@ def test_the_authors_words_are_quoted_on_the_card(added):
     for role in ROLES:
         card = (added / "dist" / role / "README.md").read_text()
         assert f'for the same weights: "{TEXT}." They supersede cal.0' in card
-        assert "The headline numbers of both stand side by side" in card
+        assert "Both are compared [under Addenda]" in card
 
 
 def test_cards_show_the_new_numbers_and_lead_to_the_old(added):
