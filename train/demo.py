@@ -79,7 +79,7 @@ def steps(folder: Path) -> list[tuple[str, list[str]]]:
         ("write both repositories", [tool, "render", "--version", VERSION, where]),
         ("check the release", [tool, "check", where]),
         (
-            "publish to a Hub on this machine",
+            "publish to a local Hub",
             [tool, "push", "--version", VERSION, "--rehearse", "--hub-root", f"{where}/hub", where],
         ),
     ]
