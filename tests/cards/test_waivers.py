@@ -23,7 +23,7 @@ def test_waivers_stand_among_the_limitations_of_both_cards(tmp_path: Path) -> No
     for role in ("av", "ar"):
         text = card(made, role)
         limitations = text[text.index("## Limitations") : text.index("## Intended use")]
-        assert "**Findings that are waived.**" in limitations
+        assert "**Waived findings.**" in limitations
         assert (
             "- `NLA605`, until 2027-03-31: topic-level &lt;b&gt;until&lt;/b&gt; v0.2"
             r" \| \[x\](y)" in limitations
