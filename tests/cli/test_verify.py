@@ -72,7 +72,7 @@ def test_the_json_is_the_verdict_and_names_the_repository(run, hub, published):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["{repo}"], 2, "name a repository and the release's tag"),
+        (["{repo}"], 2, "give a repository and the release's tag"),
         (["{repo}@main"], 2, "has no tag main"),
         (["nobody/none@v1"], 4, "does not exist"),
         (["{repo}@v0.0.1", "--expect", "abc"], 2, "is not a release id"),

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch.distributed import distributed_c10d
 
 from nla_release.adapter.training_log import Tripwire, dump_log
+from nla_release.cli.edge import print_messages
 from nla_release.cli.train import command
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import sha256_bytes
@@ -119,6 +120,7 @@ def longest_wait():
 
 
 if __name__ == "__main__":
+    print_messages()
     place, every, recipe, folder, extraction = sys.argv[1:]
     assert device_here("cpu") == device_here(None) == "cpu"
     assert "accelerate started 2 processes on cpu" in refused("cuda")
