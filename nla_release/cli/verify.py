@@ -148,10 +148,10 @@ def _terms(author: Path | None, base: Path | None, expect: str | None) -> Verify
 
 
 def _load(found: Verified, base: Path | None) -> None:
-    from nla_release.engine.trial import load
+    from nla_release.engine.pair import load_published
 
     if found.verdict.verdict == "pass":
-        log.info(f"loaded with PEFT: {load(found.folders, base)}")
+        log.info(f"loaded with PEFT: {load_published(found.folders, base)}")
     else:
         log.note("what does not pass is not loaded")
 

@@ -12,9 +12,51 @@ from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.adapters import load_head, use
 from nla_release.engine.architecture import stopping_after
 from nla_release.engine.base import Base
+from nla_release.engine.batches import by_length, halving, pad_right
 from nla_release.engine.on_base import OnBase
-from nla_release.engine.reading import read_last
+from nla_release.engine.prefix import for_rows, run_prefix, shared_length, with_cache
 from nla_release.errors import DataError
+
+
+@torch.inference_mode()
+def read_last(
+    decoder: Any, prompts: Sequence[list[int]], *, tokens: int, pad: int, device: str
+) -> torch.Tensor:
+    """The decoder's output at the last id of each prompt.
+
+    Prompts of like length run together, and what all of them begin with runs once. Padding stands
+    on the right, where attention, being causal, never looks.
+
+    Args:
+        decoder: a text decoder; what it returns as `last_hidden_state` is read.
+        prompts: token ids `[N][...]`, none empty.
+        tokens: most that run at once, padding included.
+        pad: id to pad with.
+        device: of the decoder.
+
+    Returns:
+        `[N, d]`, in the decoder's dtype, in the order of the prompts.
+    """
+    shared = shared_length(prompts)
+    cache = run_prefix(decoder, prompts[0][:shared], device)
+    rests = prompts if cache is None else [prompt[shared:] for prompt in prompts]
+
+    def read(rows: Sequence[int]) -> list[torch.Tensor]:
+        ids, _, last = pad_right([rests[row] for row in rows], pad, device)
+        past = None if cache is None else for_rows(cache, len(rows))
+        hidden = decoder(
+            input_ids=ids, use_cache=past is not None, **with_cache(decoder, past)
+        ).last_hidden_state
+        return list(hidden[torch.arange(len(rows), device=hidden.device), last.to(hidden.device)])
+
+    batches = by_length([len(prompt) for prompt in prompts], tokens)
+    found = {
+        row: vector
+        for batch in batches
+        for row, vector in zip(batch, halving(batch, read), strict=True)
+    }
+    return torch.stack([found[row] for row in range(len(prompts))])
+
 
 # An AR prompt's usual length: explanations of two or three sentences, in their template.
 TOKENS_PER_ROW = 128

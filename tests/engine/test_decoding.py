@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nla_release.engine.batches import by_length, halving
 from nla_release.engine.decoding import Decoding, plainly_greedy
 from nla_release.engine.prefix import run_prefix, shared_length
-from nla_release.engine.reading import read_last
+from nla_release.engine.reconstructor import read_last
 from nla_release.errors import EnvironmentProblem
 from tests.messages import heard
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from nla_release.engine.trial import load
+from nla_release.engine.pair import load_published
 from nla_release.errors import NlaReleaseError
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
@@ -22,7 +22,7 @@ def base(good_release):
 
 @pytest.mark.parametrize("roles", [("av",), ("ar",), ROLES])
 def test_rendered_repositories_load_alone_and_together(good_release, base, roles):
-    loaded = load({role: good_release / "dist" / role for role in roles}, base)
+    loaded = load_published({role: good_release / "dist" / role for role in roles}, base)
 
     assert loaded.startswith(f"{' and '.join(role.upper() for role in roles)} on ")
 
@@ -31,7 +31,7 @@ def test_a_half_that_is_damaged_does_not_load(good_release, base, tmp_path):
     folder = shutil.copytree(good_release / "dist" / "ar", tmp_path / "ar")
     (folder / "value_head.safetensors").unlink()
     with pytest.raises(NlaReleaseError):
-        load({"ar": folder}, base)
+        load_published({"ar": folder}, base)
 
 
 @pytest.fixture(scope="module")
