@@ -1,13 +1,13 @@
 """Release Natural Language Autoencoder pairs: validate, calibrate, document, publish, verify.
 
-The way of the data is one direction, and each stage is one module or package:
+The data goes one way, and each room does one step:
 
-* `release` reads `release.yaml`, the description of one pair and how it is measured.
-* `sidecar`, `prompt`, `weights` read the pair's files without torch.
-* `engine` (needs the `engine` extra) runs the pair on its base: activation -> words -> activation.
-* `calibration` turns the evidence that a run left behind into numbers, each with its control.
-* `cards` renders both repositories from those numbers into `dist/av` and `dist/ar`.
-* `rules` judges a pair, its evidence or its rendered repositories, and gives one verdict.
+* `contract`, `adapter` and `release` read sidecars, adapters and `release.yaml` without torch.
+* `training` makes a pair from text (extra `train`).
+* `engine` runs the pair on its base: activation -> words -> activation (extra `engine`).
+* `evidence` is what a run leaves; `diagnostics` and `calibration` turn it into numbers.
+* `cards`, `history` and `report` write documents from those numbers.
+* `gate` checks files, evidence and documents by rules, and gives one verdict.
 * `hub` publishes both repositories as one unit; `local_hub` is an embedded Hub for rehearsals.
 
 What `__all__` names is the public Python API. Each name is imported when it is first used, so that
