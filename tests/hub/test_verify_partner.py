@@ -139,7 +139,7 @@ def test_weights_whose_hash_the_hub_does_not_tell_are_no_partner(hub, av, ar, tm
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert codes(verdict) == {"NLA705"}
-    assert "adapter_model.safetensors is no LFS file" in told(verdict)
+    assert "adapter_model.safetensors is not an LFS file" in told(verdict)
 
 
 def test_a_partner_whose_tag_was_moved_is_found_from_this_side(hub, av, ar, tmp_path):
