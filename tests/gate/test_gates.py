@@ -101,7 +101,7 @@ def test_what_a_gate_lets_pass_is_told_in_the_verdict_and_on_the_card(release):
     ]
     for role in ("av", "ar"):
         card = (config.dist / role / "README.md").read_text(encoding="utf-8")
-        told = "`min_rows` is 20, and 50 by default; `max_failed` is 0.5, and 0.2 by default"
+        told = "`min_rows` is 20 (default 50); `max_failed` is 0.5 (default 0.2)"
         assert told in card[card.index("## Limitations") : card.index("## Intended use")]
 
 
