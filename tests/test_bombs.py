@@ -203,7 +203,7 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path, reader, kind):
             path.mkdir()
 
     with pytest.raises(
-        NlaReleaseError, match=r"regular file|is a folder|no \.jsonl|does not exist"
+        NlaReleaseError, match=r"regular file|is a folder|(no|not a) \.jsonl|does not exist"
     ):
         reader(path)
 

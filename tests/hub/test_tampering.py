@@ -34,7 +34,9 @@ def test_a_flipped_bit_in_any_file_is_found_and_the_file_named(hub, rendered, tm
         contents = {name: (folder / name).read_bytes() for name in tampered}
         hostile(hub, repo, {name: flipped(content) for name, content in contents.items()})
         findings = judged(hub, f"{repo}@{TAG}", tmp_path).findings
-        said = [f"{each.path} {each.message}" for each in findings if each.code == "NLA701"]
+        # release.json holds the hashes, and none of itself: the release id is over both of them.
+        named_by = {"NLA701", "NLA705"} if tampered == [MANIFEST_FILE] else {"NLA701"}
+        said = [f"{each.path} {each.message}" for each in findings if each.code in named_by]
         for name in tampered:
             assert any(name in each for each in said), name
         hostile(hub, repo, contents)
