@@ -1,5 +1,6 @@
 """What `Pair`, `Verbalizer` and `Reconstructor` have in common: adapters on a base."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,65 +25,10 @@ class OnBase:
         base: the model, its tokenizer, and where both came from.
     """
 
-    role: ClassVar[Role]
-
     def __init__(self, base: Base, model: Any, sidecars: Mapping[Role, Sidecar]) -> None:
         self.base = base
         self._model = model
         self._sidecars = sidecars
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        source: str | Path,
-        *,
-        base: str | Path | None = None,
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
-        device: str | None = None,
-        device_map: DeviceMap | None = None,
-        quantization: Quantization | None = None,
-        dtype: Dtype | None = None,
-    ) -> Self:
-        """Load one adapter on its base.
-
-        Args:
-            source: its Hub id or folder.
-            base: folder or Hub id of the base; the sidecar's id and revision by default.
-            revision: tag or commit of the adapter on the Hub.
-            token: for the Hub; what `hf auth login` or HF_TOKEN gives, by default.
-            cache_dir: where downloads are kept; the Hub client's cache by default.
-            local_files_only: use only what was downloaded before.
-            device: torch device; CUDA when there is one, by default.
-            device_map: in place of `device`, how to spread the base over devices, such as "auto".
-            quantization: "nf4" to load the base in 4 bits.
-            dtype: of weights and computation; what the adapter was trained with, by default.
-
-        Raises:
-            InputError: a file is missing or damaged.
-            PairError: the adapter does not fit the base or its tokenizer.
-            EnvironmentProblem: something cannot be downloaded or loaded here.
-        """
-        options = HubOptions(token=token, cache_dir=cache_dir, local_files_only=local_files_only)
-        folder = adapter_folder(source, revision, **options)
-        sidecars = {cls.role: read_sidecar(folder, cls.role)}
-        loaded = load_for(
-            sidecars,
-            base,
-            quantization=quantization,
-            dtype=dtype,
-            device=device,
-            device_map=device_map,
-            options=options,
-        )
-        model = attach(loaded, {cls.role: stack(folder, sidecars[cls.role])})
-        return cls._of(loaded, model, sidecars[cls.role], folder)
-
-    @classmethod
-    def _of(cls, base: Base, model: Any, sidecar: Sidecar, folder: Path) -> Self:
-        raise NotImplementedError
 
     @property
     def d_model(self) -> int:
@@ -143,6 +89,66 @@ class OnBase:
     def _any(self) -> Sidecar:
         """A sidecar: what it says of base, layer and width holds for both of a pair."""
         return next(iter(self._sidecars.values()))
+
+
+class OneAdapter(OnBase, ABC):
+    """One adapter on its base."""
+
+    role: ClassVar[Role]
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        base: str | Path | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        device: str | None = None,
+        device_map: DeviceMap | None = None,
+        quantization: Quantization | None = None,
+        dtype: Dtype | None = None,
+    ) -> Self:
+        """Load one adapter on its base.
+
+        Args:
+            source: its Hub id or folder.
+            base: folder or Hub id of the base; the sidecar's id and revision by default.
+            revision: tag or commit of the adapter on the Hub.
+            token: for the Hub; what `hf auth login` or HF_TOKEN gives, by default.
+            cache_dir: where downloads are kept; the Hub client's cache by default.
+            local_files_only: use only what was downloaded before.
+            device: torch device; CUDA when there is one, by default.
+            device_map: in place of `device`, how to spread the base over devices, such as "auto".
+            quantization: "nf4" to load the base in 4 bits.
+            dtype: of weights and computation; what the adapter was trained with, by default.
+
+        Raises:
+            InputError: a file is missing or damaged.
+            PairError: the adapter does not fit the base or its tokenizer.
+            EnvironmentProblem: something cannot be downloaded or loaded here.
+        """
+        options = HubOptions(token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+        folder = adapter_folder(source, revision, **options)
+        sidecars = {cls.role: read_sidecar(folder, cls.role)}
+        loaded = load_for(
+            sidecars,
+            base,
+            quantization=quantization,
+            dtype=dtype,
+            device=device,
+            device_map=device_map,
+            options=options,
+        )
+        model = attach(loaded, {cls.role: stack(folder, sidecars[cls.role])})
+        return cls._of(loaded, model, sidecars[cls.role], folder)
+
+    @classmethod
+    @abstractmethod
+    def _of(cls, base: Base, model: Any, sidecar: Sidecar, folder: Path) -> Self:
+        """The object, with whatever else is in the adapter's folder."""
 
 
 def load_for(

@@ -13,9 +13,14 @@ from nla_release.engine.adapters import load_head, use
 from nla_release.engine.architecture import stopping_after
 from nla_release.engine.base import Base
 from nla_release.engine.batches import by_length, halving, pad_right
-from nla_release.engine.on_base import OnBase
+from nla_release.engine.on_base import OneAdapter
 from nla_release.engine.prefix import for_rows, run_prefix, shared_length, with_cache
 from nla_release.errors import DataError
+
+# An AR prompt's usual length: explanations of two or three sentences, in their template.
+TOKENS_PER_ROW = 128
+
+Texts = Sequence[str | Explanation]
 
 
 @torch.inference_mode()
@@ -58,13 +63,7 @@ def read_last(
     return torch.stack([found[row] for row in range(len(prompts))])
 
 
-# An AR prompt's usual length: explanations of two or three sentences, in their template.
-TOKENS_PER_ROW = 128
-
-Texts = Sequence[str | Explanation]
-
-
-class Reconstructor(OnBase):
+class Reconstructor(OneAdapter):
     """An activation reconstructor (AR) on its base.
 
     Examples:

@@ -15,13 +15,13 @@ from nla_release.engine.base import Base
 from nla_release.engine.batches import halving
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
-from nla_release.engine.on_base import OnBase
+from nla_release.engine.on_base import OneAdapter
 from nla_release.errors import DataError
 
 Vectors = torch.Tensor | npt.NDArray[Any]
 
 
-class Verbalizer(OnBase):
+class Verbalizer(OneAdapter):
     """An activation verbalizer (AV) on its base.
 
     Examples:
