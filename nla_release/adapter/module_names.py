@@ -217,12 +217,6 @@ def is_saved_whole(parameter: str, saved: Iterable[str]) -> bool:
     return any(".".join(parts[:depth]).endswith(endings) for depth in range(1, len(parts)))
 
 
-def reuses_keys(name: str) -> bool:
-    """Whether a module is one that a base leaves out of blocks that reuse keys and values."""
-    block = block_of(name)
-    return block is not None and block.place.rpartition(".")[2] in _REUSED
-
-
 def block_of(name: str) -> Block | None:
     """The decoder block that a module lies in, when its name tells of one."""
     match = _BLOCK.fullmatch(name)
