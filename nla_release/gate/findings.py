@@ -10,7 +10,6 @@ from nla_release.errors import InputError, printable
 
 Severity = Literal["error", "warning"]
 
-
 _MAX_SHOWN = 500
 
 

@@ -90,8 +90,9 @@ def _typed(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:
     about = text.entry.record.about if text.entry and text.entry.record else None
     if about and tag(about) in others:
         return
-    allowed = [] if text.kind == "block" else _numbers(text, adapter)
-    for sentence, literal in _unsourced(text.text, adapter, others):
+    measured = list(_unsourced(text.text, adapter, others))
+    allowed = [] if text.kind == "block" or not measured else _numbers(text, adapter)
+    for sentence, literal in measured:
         words = _words(sentence)
         if not any(
             _is_exactly(literal, number) and (name is None or _shared(name, words))
