@@ -226,7 +226,7 @@ TRUTHS: dict[str, Truth] = {
 
 
 def deserved(truth: Truth, shape: Shape) -> tuple[Level, ...]:
-    """The labels that do not flatter it: 15% of a part that hardly is there tells no rows apart."""
+    """The labels that are not too good: near duplicates have almost no own part to tell apart."""
     hardly = shape.own < NOISE
     return DOCUMENT if truth is TRUTHS["row"] and hardly else truth.deserves
 

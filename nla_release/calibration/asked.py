@@ -36,7 +36,7 @@ def unlike(release: Release, evidence: Evidence) -> list[Unlike]:
     Raises:
         InputError: a file that release.yaml names cannot be read, or the AV's sidecar.
     """
-    # Evidence of another base than the pair's is of another pair, which another check reports.
+    # Another check reports evidence that was measured on another base.
     base = read_sidecar(release.adapter("av"), "av").nla_release.base
     of_the_pair = (evidence.run.base.id, evidence.run.base.revision) == (base.id, base.revision)
     return [
