@@ -16,7 +16,7 @@ from nla_release.local_hub import collections, discussions, lfs, management, rea
 from nla_release.local_hub.log import LoggedRequest, RequestLog
 from nla_release.local_hub.publishers import TrustedPublishers
 from nla_release.local_hub.refusals import EntryNotFoundError, HubError
-from nla_release.local_hub.requests import Access
+from nla_release.local_hub.requests import ServedHub
 from nla_release.local_hub.store import Store
 
 # The maximum size of one upload request, as on the Hub.
@@ -59,7 +59,7 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    app.state.access = Access(store, token, publishers or TrustedPublishers(), part_size)
+    app.state.hub = ServedHub(store, token, publishers or TrustedPublishers(), part_size)
     return _recorded(app, log)
 
 

@@ -4,12 +4,12 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
-from starlette.concurrency import run_in_threadpool
+from pydantic.dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -18,9 +18,9 @@ from nla_release.io import files
 from nla_release.io.schema import Open
 from nla_release.local_hub.disk import sync_folder, write_durably
 from nla_release.local_hub.records import now, with_milliseconds
-from nla_release.local_hub.refusals import AlreadyExistsError, NotFoundError
+from nla_release.local_hub.refusals import AlreadyExistsError, HubError
 from nla_release.local_hub.repository import OWNER
-from nla_release.local_hub.requests import access, part, read_json
+from nla_release.local_hub.requests import caller, hub, owned, part, with_body
 from nla_release.local_hub.store import Store
 
 _ID = re.compile(r"[0-9a-f]{24}")
@@ -70,12 +70,12 @@ class Collection:
         """The item with this id.
 
         Raises:
-            NotFoundError: there is none.
+            HubError: 404, there is none.
         """
         for item in self.items:
             if item.id == item_id:
                 return item
-        raise NotFoundError("Collection item not found")
+        raise HubError("Collection item not found", status=404)
 
 
 class Collections:
@@ -94,11 +94,11 @@ class Collections:
         """The collection with this slug. Only the id at its end counts, because titles change.
 
         Raises:
-            NotFoundError: there is none.
+            HubError: 404, there is none.
         """
         path = self._path(slug.rpartition("-")[2])
         if path is None or not path.is_file():
-            raise NotFoundError(f"Collection {slug} not found")
+            raise HubError(f"Collection {slug} not found", status=404)
         return _read(path)
 
     def create(
@@ -117,7 +117,7 @@ class Collections:
         """Delete a collection. The repositories that it lists stay.
 
         Raises:
-            NotFoundError: there is none.
+            HubError: 404, there is none.
         """
         with self._lock:
             path = self._path(self.find(slug).id)
@@ -130,7 +130,7 @@ class Collections:
         """The collection to change; saved if the block does not raise.
 
         Raises:
-            NotFoundError: there is none.
+            HubError: 404, there is none.
         """
         with self._lock:
             collection = self.find(slug)
@@ -147,8 +147,7 @@ class Collections:
 
 
 def _read(path: Path) -> Collection:
-    document = files.read_json(path)
-    return Collection(**{**document, "items": [Item(**item) for item in document["items"]]})
+    return Collection(**files.read_json(path))
 
 
 def _new_id() -> str:
@@ -188,7 +187,7 @@ def list_all(request: Request) -> Response:
     owner, item = request.query_params.get("owner"), request.query_params.get("item")
     shown = [
         collection
-        for collection in _collections(request).all()
+        for collection in Collections(hub(request).store).all()
         if _visible(request, collection)
         and owner in {None, collection.owner}
         and (item is None or any(f"models/{each.repo}" == item for each in collection.items))
@@ -196,16 +195,11 @@ def list_all(request: Request) -> Response:
     return JSONResponse([_described(each) for each in shown])
 
 
-async def create(request: Request) -> Response:
+@with_body(_New, owned)
+def create(_request: Request, store: Store, wanted: _New) -> Response:
     """Create a collection; 409 with the slug if the owner has one with this title."""
-    access(request).require_owner(request)
-    wanted = await read_json(request, _New)
-    collection, new = await run_in_threadpool(
-        _collections(request).create,
-        wanted.namespace,
-        wanted.title,
-        description=wanted.description,
-        private=wanted.private,
+    collection, new = Collections(store).create(
+        wanted.namespace, wanted.title, description=wanted.description, private=wanted.private
     )
     if not new:
         error = f"{wanted.namespace} has a collection of this title"
@@ -215,80 +209,58 @@ async def create(request: Request) -> Response:
 
 def show(request: Request) -> Response:
     """One collection."""
-    collection = _collections(request).find(_slug(request))
+    collection = Collections(hub(request).store).find(_slug(request))
     if not _visible(request, collection):
-        raise NotFoundError(f"Collection {collection.slug} not found")
+        raise HubError(f"Collection {collection.slug} not found", status=404)
     return JSONResponse({**_described(collection), "position": 0})
 
 
-async def change(request: Request) -> Response:
+@with_body(_Change, owned)
+def change(request: Request, store: Store, wanted: _Change) -> Response:
     """Change title, description or visibility."""
-    access(request).require_owner(request)
-    wanted = await read_json(request, _Change)
-
-    def save() -> Collection:
-        with _collections(request).changing(_slug(request)) as collection:
-            for name in wanted.model_fields_set & _Change.model_fields.keys():
-                setattr(collection, name, getattr(wanted, name))
-            return collection
-
-    described = _described(await run_in_threadpool(save))
-    return JSONResponse({"success": True, "data": {**described, "position": 0}})
+    with Collections(store).changing(_slug(request)) as collection:
+        for name in wanted.model_fields_set & _Change.model_fields.keys():
+            setattr(collection, name, getattr(wanted, name))
+    return JSONResponse({"success": True, "data": {**_described(collection), "position": 0}})
 
 
 def delete(request: Request) -> Response:
     """Delete a collection."""
-    access(request).require_owner(request)
-    _collections(request).delete(_slug(request))
+    Collections(owned(request)).delete(_slug(request))
     return Response()
 
 
-async def add_item(request: Request) -> Response:
+@with_body(_NewItem, owned)
+def add_item(request: Request, store: Store, wanted: _NewItem) -> Response:
     """Add a model; 409 if the collection lists it already."""
-    access(request).require_owner(request)
-    wanted = await read_json(request, _NewItem)
-
-    def save() -> Collection:
-        access(request).store.repo(wanted.item.id)
-        with _collections(request).changing(_slug(request)) as collection:
-            collection.add(wanted.item.id, wanted.note)
-            return collection
-
-    return JSONResponse({**_described(await run_in_threadpool(save)), "position": 0})
+    store.repo(wanted.item.id)
+    with Collections(store).changing(_slug(request)) as collection:
+        collection.add(wanted.item.id, wanted.note)
+    return JSONResponse({**_described(collection), "position": 0})
 
 
-async def change_item(request: Request) -> Response:
+@with_body(_ItemChange, owned)
+def change_item(request: Request, store: Store, wanted: _ItemChange) -> Response:
     """Change an item's note or its position in the list."""
-    access(request).require_owner(request)
-    wanted = await read_json(request, _ItemChange)
-
-    def save() -> None:
-        with _collections(request).changing(_slug(request)) as collection:
-            item = collection.item(part(request, "item"))
-            if wanted.note is not None:
-                item.note = wanted.note
-            if wanted.position is not None:
-                collection.items.remove(item)
-                collection.items.insert(wanted.position, item)
-
-    await run_in_threadpool(save)
+    with Collections(store).changing(_slug(request)) as collection:
+        item = collection.item(part(request, "item"))
+        if wanted.note is not None:
+            item.note = wanted.note
+        if wanted.position is not None:
+            collection.items.remove(item)
+            collection.items.insert(wanted.position, item)
     return Response()
 
 
 def delete_item(request: Request) -> Response:
     """Remove a model from a collection."""
-    access(request).require_owner(request)
-    with _collections(request).changing(_slug(request)) as collection:
+    with Collections(owned(request)).changing(_slug(request)) as collection:
         collection.items.remove(collection.item(part(request, "item")))
     return Response()
 
 
-def _collections(request: Request) -> Collections:
-    return Collections(access(request).store)
-
-
 def _visible(request: Request, collection: Collection) -> bool:
-    return not collection.private or access(request).caller(request).may_write(collection.slug)
+    return not collection.private or caller(request).may_write(collection.slug)
 
 
 def _slug(request: Request) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -23,32 +22,14 @@ from nla_release.local_hub.records import (
     now,
     with_milliseconds,
 )
-from nla_release.local_hub.refusals import BadRequestError, MergeConflictError
+from nla_release.local_hub.refusals import BadRequestError, HubError
 from nla_release.local_hub.repository import OWNER, Repository
-from nla_release.local_hub.requests import access, read_json, read_optional_json
+from nla_release.local_hub.requests import author, readable, with_body, writable
 
 OPEN, DRAFT, CLOSED, MERGED = "open", "draft", "closed", "merged"
 _ATTRIBUTES = ".gitattributes"
 _STATUSES = {(OPEN, CLOSED), (DRAFT, OPEN), (DRAFT, CLOSED), (CLOSED, OPEN)}
 _PAGE = 50
-
-
-def start(
-    repository: Repository, *, title: str, description: str, author: str, pull_request: bool
-) -> int:
-    """Create a discussion, or a draft pull request without changes; returns its number."""
-    with repository.changing() as state:
-        begun = Discussion(
-            title=title,
-            author=author,
-            created=now(),
-            status=DRAFT if pull_request else OPEN,
-            events=[_comment(description, author)],
-        )
-        if pull_request:
-            begun.tip = begun.base = state.branches[MAIN]
-        state.discussions.append(begun)
-        return len(state.discussions)
 
 
 def propose(
@@ -84,66 +65,6 @@ def propose(
         )
         state.discussions.append(opened)
         return made, len(state.discussions)
-
-
-def add_comment(repository: Repository, number: int, text: str, *, author: str) -> dict[str, Any]:
-    """Add a comment; returns the event.
-
-    Raises:
-        NotFoundError: no such discussion.
-    """
-    with repository.changing() as state:
-        event = _comment(text, author)
-        state.discussion(number).events.append(event)
-        return event
-
-
-def change_status(
-    repository: Repository, number: int, status: str, text: str | None, *, author: str
-) -> dict[str, Any]:
-    """Open or close a discussion, with a comment if given; returns the event.
-
-    Raises:
-        NotFoundError: no such discussion.
-        BadRequestError: this change of status is not allowed.
-    """
-    with repository.changing() as state:
-        discussion = state.discussion(number)
-        if (discussion.status, status) not in _STATUSES:
-            raise BadRequestError(f"{discussion.status} cannot become {status}")
-        if text:
-            discussion.events.append(_comment(text, author))
-        discussion.status = status
-        changed = _event("status-change", author, {"status": status})
-        discussion.events.append(changed)
-        return changed
-
-
-def merge_pull(repository: Repository, number: int, text: str | None, *, author: str) -> Commit:
-    """Merge a pull request into `main` as one commit.
-
-    Raises:
-        NotFoundError: no such discussion.
-        BadRequestError: it is not an open pull request, or a path would be both file and folder.
-        MergeConflictError: both sides changed the same file.
-    """
-    with repository.changing() as state:
-        pull = state.discussion(number)
-        if pull.tip is None or pull.base is None or pull.status != OPEN:
-            raise BadRequestError(f"Discussion {number} is not an open pull request")
-        main, tip = repository.resolve(state.branches[MAIN]), repository.resolve(pull.tip)
-        tree, both = merged(repository.resolve(pull.base).tree, main.tree, tip.tree)
-        if both:
-            raise MergeConflictError(f"Both sides changed {', '.join(both)}")
-        made = repository.record(
-            checked(tree), [main, tip], title=f"{pull.title} (#{number})", author=author
-        )
-        state.branches[MAIN] = pull.merge_commit = made.id
-        if text:
-            pull.events.append(_comment(text, author))
-        pull.status = MERGED
-        pull.events.append(_event("status-change", author, {"status": MERGED}))
-        return made
 
 
 def merged(base: Tree, ours: Tree, theirs: Tree) -> tuple[dict[str, TreeEntry], list[str]]:
@@ -195,7 +116,7 @@ class _Status(_Comment):
 
 def list_all(request: Request) -> Response:
     """All of them, newest first, in pages."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     numbered = list(enumerate(repository.state().discussions, start=1))[::-1]
     page = request.query_params.get("p", "0")
     start = _PAGE * int(page) if page.isdecimal() else 0
@@ -203,24 +124,28 @@ def list_all(request: Request) -> Response:
     return JSONResponse({"discussions": shown, "count": len(numbered), "start": start})
 
 
-async def create(request: Request) -> Response:
-    """Create a discussion or a draft pull request."""
-    repository = access(request).writable(request)
-    wanted = await read_json(request, _New)
-    number = await run_in_threadpool(
-        start,
-        repository,
-        title=wanted.title,
-        description=wanted.description,
-        author=access(request).author(request),
-        pull_request=wanted.pullRequest,
-    )
+@with_body(_New, writable)
+def create(request: Request, repository: Repository, wanted: _New) -> Response:
+    """Create a discussion, or a draft pull request without changes."""
+    with repository.changing() as state:
+        main = state.branches[MAIN] if wanted.pullRequest else None
+        begun = Discussion(
+            title=wanted.title,
+            author=author(request),
+            created=now(),
+            status=DRAFT if wanted.pullRequest else OPEN,
+            events=[_comment(wanted.description, author(request))],
+            tip=main,
+            base=main,
+        )
+        state.discussions.append(begun)
+        number = len(state.discussions)
     return JSONResponse({"num": number})
 
 
 def details(request: Request) -> Response:
     """The events of a discussion and, for a pull request, the files in conflict."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     number, state = request.path_params["number"], repository.state()
     discussion = state.discussion(number)
     answer = {**_summary(repository, number, discussion), "events": discussion.events}
@@ -237,37 +162,54 @@ def details(request: Request) -> Response:
     return JSONResponse(answer)
 
 
-async def comment(request: Request) -> Response:
+@with_body(_Comment, writable)
+def comment(request: Request, repository: Repository, wanted: _Comment) -> Response:
     """Add a comment."""
-    repository, number, author = _target(request)
-    text = (await read_json(request, _Comment)).comment or ""
-    event = await run_in_threadpool(add_comment, repository, number, text, author=author)
+    event = _comment(wanted.comment or "", author(request))
+    with repository.changing() as state:
+        state.discussion(request.path_params["number"]).events.append(event)
     return JSONResponse({"newMessage": event})
 
 
-async def set_status(request: Request) -> Response:
-    """Open or close a discussion."""
-    repository, number, author = _target(request)
-    wanted = await read_json(request, _Status)
-    event = await run_in_threadpool(
-        change_status, repository, number, wanted.status, wanted.comment, author=author
-    )
+@with_body(_Status, writable)
+def set_status(request: Request, repository: Repository, wanted: _Status) -> Response:
+    """Open or close a discussion, with a comment if given."""
+    with repository.changing() as state:
+        discussion = state.discussion(request.path_params["number"])
+        if (discussion.status, wanted.status) not in _STATUSES:
+            raise BadRequestError(f"{discussion.status} cannot become {wanted.status}")
+        event = _change_status(discussion, wanted.status, wanted.comment, author(request))
     return JSONResponse({"newStatus": event})
 
 
-async def merge(request: Request) -> Response:
-    """Merge a pull request into `main`."""
-    repository, number, author = _target(request)
-    wanted = await read_optional_json(request, _Comment)
-    text = wanted.comment if wanted else None
-    made = await run_in_threadpool(merge_pull, repository, number, text, author=author)
+@with_body(_Comment, writable, optional=True)
+def merge(request: Request, repository: Repository, wanted: _Comment) -> Response:
+    """Merge a pull request into `main` as one commit; 409 if both sides changed the same file."""
+    number = request.path_params["number"]
+    with repository.changing() as state:
+        pull = state.discussion(number)
+        if pull.tip is None or pull.base is None or pull.status != OPEN:
+            raise BadRequestError(f"Discussion {number} is not an open pull request")
+        main, tip = repository.resolve(state.branches[MAIN]), repository.resolve(pull.tip)
+        tree, both = merged(repository.resolve(pull.base).tree, main.tree, tip.tree)
+        if both:
+            raise HubError(f"Both sides changed {', '.join(both)}", status=409)
+        made = repository.record(
+            checked(tree), [main, tip], title=f"{pull.title} (#{number})", author=author(request)
+        )
+        state.branches[MAIN] = pull.merge_commit = made.id
+        _change_status(pull, MERGED, wanted.comment, author(request))
     return JSONResponse({"mergeCommitId": made.id})
 
 
-def _target(request: Request) -> tuple[Repository, int, str]:
-    """The repository and number in the address, and the author of a change to that discussion."""
-    gate = access(request)
-    return gate.writable(request), request.path_params["number"], gate.author(request)
+def _change_status(
+    discussion: Discussion, status: str, text: str | None, author: str
+) -> dict[str, Any]:
+    if text:
+        discussion.events.append(_comment(text, author))
+    discussion.status = status
+    discussion.events.append(_event("status-change", author, {"status": status}))
+    return discussion.events[-1]
 
 
 def _summary(repository: Repository, number: int, discussion: Discussion) -> dict[str, Any]:

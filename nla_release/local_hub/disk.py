@@ -5,7 +5,8 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,9 +126,7 @@ class Blobs:
 
     def add(self, content: bytes) -> str:
         """Store these bytes; returns their sha256."""
-        with self.incoming() as blob:
-            blob.write(content)
-            return blob.keep()
+        return self._keep([BytesIO(content)])
 
     def add_file(self, source: Path) -> str:
         """Store a copy of a file; returns its sha256.
@@ -139,10 +138,8 @@ class Blobs:
             stream = source.open("rb")
         except OSError as error:
             raise InputError(f"{source} cannot be read: {error.strerror}") from error
-        with stream, self.incoming() as blob:
-            while piece := stream.read(_PIECE):
-                blob.write(piece)
-            return blob.keep()
+        with stream:
+            return self._keep([stream])
 
     def join(self, parts: Iterable[str], *, expected: str) -> None:
         """Store the concatenation of stored parts.
@@ -153,12 +150,16 @@ class Blobs:
         paths = [self.path(part) for part in parts]
         if not all(path.is_file() for path in paths):
             raise BrokenUploadError(f"a part of object {expected} was not uploaded")
+        with ExitStack() as opened:
+            streams = [opened.enter_context(path.open("rb")) for path in paths]
+            self._keep(streams, expected=expected)
+
+    def _keep(self, streams: Iterable[BinaryIO], *, expected: str | None = None) -> str:
         with self.incoming() as blob:
-            for path in paths:
-                with path.open("rb") as stream:
-                    while piece := stream.read(_PIECE):
-                        blob.write(piece)
-            blob.keep(expected=expected)
+            for stream in streams:
+                while piece := stream.read(_PIECE):
+                    blob.write(piece)
+            return blob.keep(expected=expected)
 
     @contextmanager
     def incoming(self) -> Iterator[IncomingBlob]:

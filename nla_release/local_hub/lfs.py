@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nla_release.io.schema import Open
-from nla_release.local_hub.refusals import BrokenUploadError, ForbiddenError
-from nla_release.local_hub.requests import access, part, read_json
+from nla_release.local_hub.refusals import BrokenUploadError, HubError
+from nla_release.local_hub.repository import Repository
+from nla_release.local_hub.requests import hub, part, with_body, writable
 
 # The maximum size of a file on the Hub.
 LARGEST_OBJECT = 50 * 1000**3
@@ -44,18 +45,18 @@ class _Completion(Open):
     parts: list[_Part]
 
 
-async def batch(request: Request) -> Response:
+@with_body(_Batch, writable)
+def batch(request: Request, repository: Repository, wanted: _Batch) -> Response:
     """The upload addresses of each object; none if its content is stored already."""
-    repository = access(request).writable(request)
     verify = {"href": f"{request.base_url}{repository.id}.git/info/lfs/objects/verify"}
     answers: list[dict[str, Any]] = []
-    for wanted in (await read_json(request, _Batch)).objects:
-        answer: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size}
-        if wanted.size > LARGEST_OBJECT:
+    for each in wanted.objects:
+        answer: dict[str, Any] = {"oid": each.oid, "size": each.size}
+        if each.size > LARGEST_OBJECT:
             message = f"a file has at most {LARGEST_OBJECT} bytes"
             answer["error"] = {"code": 413, "message": message}
-        elif access(request).store.blobs.size(wanted.oid) is None:
-            answer["actions"] = {"upload": _addresses(request, wanted), "verify": verify}
+        elif hub(request).store.blobs.size(each.oid) is None:
+            answer["actions"] = {"upload": _addresses(request, each), "verify": verify}
         answers.append(answer)
     return JSONResponse(
         {"transfer": "basic", "objects": answers}, media_type="application/vnd.git-lfs+json"
@@ -63,14 +64,14 @@ async def batch(request: Request) -> Response:
 
 
 def _addresses(request: Request, wanted: _Object) -> dict[str, Any]:
-    gate = access(request)
-    signature = gate.upload_signature(wanted.oid, wanted.size)
+    part_size = hub(request).part_size
+    signature = hub(request).upload_signature(wanted.oid, wanted.size)
     href = f"{request.base_url}lfs/{wanted.oid}/{wanted.size}/{signature}"
-    if wanted.size <= gate.part_size:
+    if wanted.size <= part_size:
         return {"href": href}
-    numbers = range(1, math.ceil(wanted.size / gate.part_size) + 1)
+    numbers = range(1, math.ceil(wanted.size / part_size) + 1)
     parts = {_PART_NUMBER.format(number): f"{href}/{number}" for number in numbers}
-    return {"href": href, "header": {"chunk_size": str(gate.part_size), **parts}}
+    return {"href": href, "header": {"chunk_size": str(part_size), **parts}}
 
 
 async def upload(request: Request) -> Response:
@@ -82,7 +83,7 @@ async def upload(request: Request) -> Response:
 async def upload_part(request: Request) -> Response:
     """Receive one part; the request that completes the object lists its ETag."""
     oid, size = _signed(request)
-    number, part_size = request.path_params["number"], access(request).part_size
+    number, part_size = request.path_params["number"], hub(request).part_size
     here = min(part_size, size - part_size * (number - 1))
     return await _taken(request, here, f"part {number} of {oid}")
 
@@ -91,7 +92,7 @@ async def _taken(
     request: Request, size: int, name: str, *, expected: str | None = None
 ) -> Response:
     """Store a body of `size` bytes, with the expected sha256 if one is given."""
-    with access(request).store.blobs.incoming() as blob:
+    with hub(request).store.blobs.incoming() as blob:
         async for piece in request.stream():
             blob.write(piece)
             if blob.size > size:
@@ -102,35 +103,32 @@ async def _taken(
     return Response(headers={"ETag": f'"{sha256}"'})
 
 
-async def complete(request: Request) -> Response:
-    """Join the parts in order."""
-    oid, _ = _signed(request)
-    named = sorted((await read_json(request, _Completion)).parts, key=lambda each: each.partNumber)
-    await run_in_threadpool(
-        access(request).store.blobs.join, [each.etag.strip('"') for each in named], expected=oid
-    )
-    return Response()
-
-
-async def verify(request: Request) -> Response:
-    """Empty, if the object is stored with this size."""
-    access(request).writable(request)
-    wanted = await read_json(request, _Object)
-    access(request).store.large(wanted.oid, size=wanted.size)
-    return Response()
-
-
 def _signed(request: Request) -> tuple[str, int]:
     """The object and size of a signed upload address.
 
     Raises:
-        ForbiddenError: this Hub did not issue the address.
+        HubError: 403, this Hub did not issue the address.
     """
     oid, size = part(request, "oid"), request.path_params["size"]
-    expected = access(request).upload_signature(oid, size)
+    expected = hub(request).upload_signature(oid, size)
     if not hmac.compare_digest(part(request, "signature").encode(), expected.encode()):
-        raise ForbiddenError("This is not an upload address of this Hub")
+        raise HubError("This is not an upload address of this Hub", status=403)
     return oid, size
+
+
+@with_body(_Completion, _signed)
+def complete(request: Request, signed: tuple[str, int], wanted: _Completion) -> Response:
+    """Join the parts in order."""
+    named = sorted(wanted.parts, key=lambda each: each.partNumber)
+    hub(request).store.blobs.join([each.etag.strip('"') for each in named], expected=signed[0])
+    return Response()
+
+
+@with_body(_Object, writable)
+def verify(request: Request, _repository: Repository, wanted: _Object) -> Response:
+    """Empty, if the object is stored with this size."""
+    hub(request).store.large(wanted.oid, size=wanted.size)
+    return Response()
 
 
 _OBJECTS = "/{namespace}/{name}.git/info/lfs/objects"

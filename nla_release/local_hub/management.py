@@ -3,17 +3,25 @@
 from typing import Literal
 
 from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nla_release.io.schema import Open
 from nla_release.local_hub.publishers import LIFETIME
-from nla_release.local_hub.records import MAIN, RepositoryState
-from nla_release.local_hub.refusals import AlreadyExistsError, InvalidGrantError, NotOfferedError
+from nla_release.local_hub.records import MAIN
+from nla_release.local_hub.refusals import AlreadyExistsError, HubError, InvalidGrantError
 from nla_release.local_hub.repository import OWNER, Repository
-from nla_release.local_hub.requests import access, part, read_json
+from nla_release.local_hub.requests import (
+    ServedHub,
+    hub,
+    owned,
+    part,
+    readable,
+    with_body,
+    writable,
+)
+from nla_release.local_hub.store import Store
 
 
 class _Exchange(Open):
@@ -33,10 +41,10 @@ class _RepositoryName(Open):
         """The full id; a bare name is in the owner's namespace.
 
         Raises:
-            NotOfferedError: it is not a model repository.
+            HubError: 501, it is not a model repository.
         """
         if self.type != "model":
-            raise NotOfferedError(f"This Hub has no repositories of type {self.type!r}")
+            raise HubError(f"This Hub has no repositories of type {self.type!r}", status=501)
         return f"{self.organization or OWNER}/{self.name}"
 
 
@@ -63,7 +71,7 @@ class _Squash(Open):
 
 def whoami(request: Request) -> Response:
     """The owner, who is the only user."""
-    access(request).require_owner(request)
+    owned(request)
     return JSONResponse(
         {
             "type": "user",
@@ -81,75 +89,68 @@ def whoami(request: Request) -> Response:
     )
 
 
-async def exchange(request: Request) -> Response:
+@with_body(_Exchange, hub)
+def exchange(request: Request, hub: ServedHub, wanted: _Exchange) -> Response:
     """A token for one repository, for a CI job that the repository trusts (RFC 8693)."""
-    wanted = await read_json(request, _Exchange)
     audience = str(request.base_url).rstrip("/")
     try:
-        token = access(request).publishers.exchange(
-            wanted.subject_token, wanted.resource, audience=audience
-        )
+        token = hub.publishers.exchange(wanted.subject_token, wanted.resource, audience=audience)
     except InvalidGrantError as error:
         answer = {"error": "invalid_grant", "error_description": error.message}
         return JSONResponse(answer, error.status)
     return JSONResponse({"access_token": token, "token_type": "bearer", "expires_in": LIFETIME})
 
 
-async def create(request: Request) -> Response:
+@with_body(_NewRepository, owned)
+def create(request: Request, store: Store, wanted: _NewRepository) -> Response:
     """Create a repository; 409 with its address if it exists, as the client expects."""
-    access(request).require_owner(request)
-    wanted = await read_json(request, _NewRepository)
     url = f"{request.base_url}{wanted.id}"
     try:
-        await run_in_threadpool(
-            access(request).store.create, wanted.id, private=wanted.visibility == "private"
-        )
+        store.create(wanted.id, private=wanted.visibility == "private")
     except AlreadyExistsError as error:
         return JSONResponse({"error": error.message, "url": url}, error.status)
     return JSONResponse({"url": url, "name": wanted.id})
 
 
-async def delete(request: Request) -> Response:
+@with_body(_RepositoryName, owned)
+def delete(_request: Request, store: Store, unwanted: _RepositoryName) -> Response:
     """Delete a repository and its history."""
-    access(request).require_owner(request)
-    unwanted = await read_json(request, _RepositoryName)
-    await run_in_threadpool(access(request).store.delete, unwanted.id)
+    store.delete(unwanted.id)
     return Response()
 
 
-async def settings(request: Request) -> Response:
+def _writable_by_owner(request: Request) -> Repository:
+    repository = writable(request)
+    owned(request)
+    return repository
+
+
+@with_body(_Settings, _writable_by_owner)
+def settings(_request: Request, repository: Repository, wanted: _Settings) -> Response:
     """Change visibility and gating."""
-    repository = access(request).writable(request)
-    access(request).require_owner(request)
-    wanted = await read_json(request, _Settings)
-    state = await run_in_threadpool(_set, repository, wanted)
-    return JSONResponse({"private": state.private, "gated": state.gated})
-
-
-def _set(repository: Repository, wanted: _Settings) -> RepositoryState:
     with repository.changing() as state:
         if wanted.visibility is not None:
             state.private = wanted.visibility == "private"
         if wanted.gated is not None:
             state.gated = wanted.gated
-        return state
+    return JSONResponse({"private": state.private, "gated": state.gated})
 
 
 def may_read(request: Request) -> Response:
     """Empty, if the caller may read the repository."""
-    access(request).readable(request)
+    readable(request)
     return Response()
 
 
 def may_write(request: Request) -> Response:
     """Empty, if the caller may write to the repository."""
-    access(request).writable(request)
+    writable(request)
     return Response()
 
 
 def list_refs(request: Request) -> Response:
     """Every branch and tag with its commit; `pullRequests` only when `include_prs` asks."""
-    state = access(request).readable(request).state()
+    state = readable(request).state()
     answer = {
         "branches": _listed("refs/heads", state.branches),
         "tags": _listed("refs/tags", state.tags),
@@ -163,41 +164,36 @@ def list_refs(request: Request) -> Response:
     return JSONResponse(answer)
 
 
-async def create_tag(request: Request) -> Response:
+@with_body(_NewTag, writable)
+def create_tag(request: Request, repository: Repository, wanted: _NewTag) -> Response:
     """Tag a revision."""
-    repository = access(request).writable(request)
-    wanted = await read_json(request, _NewTag)
-    await run_in_threadpool(repository.create_ref, "tags", wanted.tag, part(request, "revision"))
+    repository.create_ref("tags", wanted.tag, part(request, "revision"))
+    return Response()
+
+
+@with_body(_NewBranch, writable)
+def create_branch(request: Request, repository: Repository, wanted: _NewBranch) -> Response:
+    """Create a branch, by default at `main`."""
+    repository.create_ref("branches", part(request, "branch"), wanted.startingPoint)
     return Response()
 
 
 def delete_tag(request: Request) -> Response:
     """Delete a tag."""
-    access(request).writable(request).delete_ref("tags", part(request, "revision"))
-    return Response()
-
-
-async def create_branch(request: Request) -> Response:
-    """Create a branch, by default at `main`."""
-    repository = access(request).writable(request)
-    wanted = await read_json(request, _NewBranch)
-    await run_in_threadpool(
-        repository.create_ref, "branches", part(request, "branch"), wanted.startingPoint
-    )
+    writable(request).delete_ref("tags", part(request, "revision"))
     return Response()
 
 
 def delete_branch(request: Request) -> Response:
     """Delete a branch."""
-    access(request).writable(request).delete_ref("branches", part(request, "branch"))
+    writable(request).delete_ref("branches", part(request, "branch"))
     return Response()
 
 
-async def squash(request: Request) -> Response:
+@with_body(_Squash, writable)
+def squash(request: Request, repository: Repository, wanted: _Squash) -> Response:
     """Replace the history of a branch by one commit."""
-    repository = access(request).writable(request)
-    wanted = await read_json(request, _Squash)
-    await run_in_threadpool(repository.squash, part(request, "branch"), title=wanted.message)
+    repository.squash(part(request, "branch"), title=wanted.message)
     return Response()
 
 

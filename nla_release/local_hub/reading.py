@@ -22,13 +22,9 @@ from nla_release.local_hub.records import (
     folders,
     with_milliseconds,
 )
-from nla_release.local_hub.refusals import (
-    BadRequestError,
-    EntryNotFoundError,
-    NotOfferedError,
-)
+from nla_release.local_hub.refusals import BadRequestError, EntryNotFoundError, HubError
 from nla_release.local_hub.repository import Repository
-from nla_release.local_hub.requests import access, part, read_body
+from nla_release.local_hub.requests import caller, downloadable, hub, part, read_body, readable
 
 # A longer config is not read for the repository's summary.
 _LONGEST_CONFIG = 1024 * 1024
@@ -48,31 +44,32 @@ def models(request: Request) -> Response:
     """The repositories that the caller may see, by namespace and a part of their ids."""
     asked = request.query_params
     if unknown := sorted(asked.keys() - _LISTED_BY):
-        raise NotOfferedError(f"This Hub does not list models by {', '.join(unknown)}")
+        raise HubError(f"This Hub does not list models by {', '.join(unknown)}", status=501)
     most = asked.get("limit", "")
     if most and not most.isdecimal():
         raise BadRequestError(f"limit={most!r} is not a number")
-    caller, found = access(request).caller(request), []
-    for repository in access(request).store.repos():
+    sender, found = caller(request), []
+    for repository in hub(request).store.repos():
         author = repository.id.split("/")[0]
         named = asked.get("search", "").lower() in repository.id.lower()
-        if named and asked.get("author", author) == author and caller.may_read(repository):
-            found.append(_listed(repository))
+        if named and asked.get("author", author) == author and sender.may_read(repository):
+            found.append(_summary(repository, repository.resolve(MAIN)))
     if asked.get("sort") in _DATES:
         found.sort(key=lambda each: each[_DATES[asked["sort"]]], reverse=True)
     return JSONResponse(found[: int(most)] if most else found)
 
 
-def _listed(repository: Repository) -> dict[str, Any]:
-    state, head = repository.state(), repository.resolve(MAIN)
+def _summary(repository: Repository, commit: Commit) -> dict[str, Any]:
+    state = repository.state()
     return {
         "id": repository.id,
         "modelId": repository.id,
         "author": repository.id.split("/")[0],
-        "sha": head.id,
-        "lastModified": with_milliseconds(head.date),
+        "sha": commit.id,
+        "lastModified": with_milliseconds(commit.date),
         "tags": [],
         "private": state.private,
+        "gated": state.gated,
         "downloads": 0,
         "likes": 0,
         "createdAt": with_milliseconds(state.created),
@@ -81,23 +78,14 @@ def _listed(repository: Repository) -> dict[str, Any]:
 
 def model_info(request: Request) -> Response:
     """The summary of a repository at a revision; `expand` is always satisfied."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     revision = part(request, "revision") if "revision" in request.path_params else MAIN
-    commit, state = repository.resolve(revision), repository.state()
-    blobs = access(request).store.blobs
+    commit = repository.resolve(revision)
+    blobs = hub(request).store.blobs
     card = _card(commit, blobs)
     answer = {
-        "id": repository.id,
-        "modelId": repository.id,
-        "author": repository.id.split("/")[0],
-        "sha": commit.id,
-        "private": state.private,
-        "gated": state.gated,
+        **_summary(repository, commit),
         "disabled": False,
-        "downloads": 0,
-        "likes": 0,
-        "createdAt": with_milliseconds(state.created),
-        "lastModified": with_milliseconds(commit.date),
         "tags": card.get("tags") or [],
         "library_name": card.get("library_name"),
         "pipeline_tag": card.get("pipeline_tag"),
@@ -112,7 +100,7 @@ def model_info(request: Request) -> Response:
 
 def commits(request: Request) -> Response:
     """The whole history of a revision, newest first."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     return JSONResponse(
         [
             {
@@ -129,7 +117,7 @@ def commits(request: Request) -> Response:
 
 def tree(request: Request) -> Response:
     """The files and folders in one folder, with `recursive` also in its subfolders."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     commit = repository.resolve(part(request, "revision"))
     top = part(request, "path").strip("/") if "path" in request.path_params else ""
     if top and top not in folders(commit.tree):
@@ -148,7 +136,7 @@ def tree(request: Request) -> Response:
 
 async def paths_info(request: Request) -> Response:
     """The files and folders named in the form; missing ones are left out."""
-    repository = access(request).readable(request)
+    repository = readable(request)
     commit = repository.resolve(part(request, "revision"))
     form = parse_qs((await read_body(request)).decode("utf-8", "replace"))
     present = {*commit.tree, *folders(commit.tree)}
@@ -160,7 +148,7 @@ async def paths_info(request: Request) -> Response:
 
 def resolve(request: Request) -> Response:
     """A file's bytes, or a range of them; headers give the commit and the content's hash."""
-    commit = access(request).downloadable(request).resolve(part(request, "revision"))
+    commit = downloadable(request).resolve(part(request, "revision"))
     path = part(request, "path")
     entry = commit.tree.get(path)
     if entry is None:
@@ -172,7 +160,7 @@ def resolve(request: Request) -> Response:
     if known & {headers["ETag"], "*"}:
         return Response(status_code=304, headers=headers)
     return FileResponse(
-        access(request).store.blobs.path(entry.sha256),
+        hub(request).store.blobs.path(entry.sha256),
         headers=headers,
         media_type="application/octet-stream" if entry.lfs else "text/plain",
     )

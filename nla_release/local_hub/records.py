@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from nla_release.local_hub.git import check_path
 from nla_release.local_hub.refusals import (
     BadRequestError,
     EntryNotFoundError,
-    NotFoundError,
+    HubError,
     RevisionNotFoundError,
 )
 
@@ -51,12 +53,6 @@ class Commit:
         """40 hexadecimal digits over everything in the commit."""
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha1(canonical.encode(), usedforsecurity=False).hexdigest()
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Commit":
-        """The commit that `dataclasses.asdict` wrote."""
-        tree = {path: TreeEntry(**entry) for path, entry in document["tree"].items()}
-        return cls(**{**document, "tree": tree, "parents": tuple(document["parents"])})
 
 
 @dataclass(frozen=True)
@@ -161,12 +157,6 @@ class RepositoryState:
     gated: str | bool = False
     discussions: list[Discussion] = field(default_factory=list)
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "RepositoryState":
-        """The state that `dataclasses.asdict` wrote."""
-        discussions = [Discussion(**each) for each in document.pop("discussions", [])]
-        return cls(**document, discussions=discussions)
-
     @property
     def pulls(self) -> dict[str, str]:
         """The refs of pull requests."""
@@ -202,10 +192,10 @@ class RepositoryState:
         """The discussion or pull request with this number.
 
         Raises:
-            NotFoundError: there is none.
+            HubError: 404, there is none.
         """
         if not 1 <= number <= len(self.discussions):
-            raise NotFoundError(f"Discussion {number} not found")
+            raise HubError(f"Discussion {number} not found", status=404)
         return self.discussions[number - 1]
 
 

@@ -4,10 +4,17 @@ from nla_release.errors import NlaReleaseError
 
 
 class HubError(NlaReleaseError):
-    """A refused request. `code` is the Hub's machine-readable reason, if it has one."""
+    """A refused request, with its HTTP status.
+
+    `code` is the Hub's machine-readable reason, if it has one.
+    """
 
     status = 400
     code: str | None = None
+
+    def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status or self.status
 
 
 class BadRequestError(HubError):
@@ -20,28 +27,11 @@ class InvalidGrantError(HubError):
     """An ID token that is not accepted."""
 
 
-class UnauthorizedError(HubError):
-    """No token or a wrong one."""
-
-    status = 401
-
-
-class ForbiddenError(HubError):
-    """A token for another repository, or an upload address that this Hub did not issue."""
-
-    status = 403
-
-
-class GatedRepoError(ForbiddenError):
+class GatedRepoError(HubError):
     """The caller may see the repository, but has no access to its files."""
 
+    status = 403
     code = "GatedRepo"
-
-
-class NotFoundError(HubError):
-    """No such collection, item or discussion."""
-
-    status = 404
 
 
 class RepoNotFoundError(HubError):
@@ -50,8 +40,7 @@ class RepoNotFoundError(HubError):
     code = "RepoNotFound"
 
     def __init__(self, message: str, *, anonymous: bool = False) -> None:
-        super().__init__(message)
-        self.status = 401 if anonymous else 404
+        super().__init__(message, status=401 if anonymous else 404)
 
 
 class RevisionNotFoundError(HubError):
@@ -78,37 +67,13 @@ class AlreadyExistsError(HubError):
     status = 409
 
 
-class MergeConflictError(HubError):
-    """Both sides of a pull request changed the same file."""
-
-    status = 409
-
-
 class StaleParentError(HubError):
     """The branch moved since the caller read it."""
 
     status = 412
 
 
-class TooLargeError(HubError):
-    """A body that is too large, or belongs in LFS."""
-
-    status = 413
-
-
-class WrongTypeError(HubError):
-    """A body that is not sent as JSON: a web page could send it without a preflight."""
-
-    status = 415
-
-
 class BrokenUploadError(HubError):
     """An LFS object is missing, or has another hash or size."""
 
     status = 422
-
-
-class NotOfferedError(HubError):
-    """The real Hub supports this; the local Hub does not."""
-
-    status = 501

@@ -75,7 +75,7 @@ class Repository:
         """Visibility, branches, tags and discussions."""
         if not self.exists():
             raise RepoNotFoundError(f"Repository {self.id} not found")
-        return RepositoryState.from_json(read_json(self._file))
+        return RepositoryState(**read_json(self._file))
 
     def resolve(self, revision: str) -> Commit:
         """The commit of a branch, a tag, a full ref, or a full or short commit id.
@@ -224,7 +224,7 @@ class Repository:
         write_durably(self._file, dump_json(asdict(state)))
 
     def _commit(self, commit_id: str) -> Commit:
-        return Commit.from_json(read_json(self._commits / f"{commit_id}.json"))
+        return Commit(**read_json(self._commits / f"{commit_id}.json"))
 
     def _tracked(self, tree: Tree) -> Tree:
         """The tree with every LFS file listed in `.gitattributes`, which the Hub ensures."""

@@ -16,15 +16,18 @@ from nla_release.io.schema import Model, Open, parse
 from nla_release.local_hub import discussions, git
 from nla_release.local_hub.git import check_path
 from nla_release.local_hub.records import Change, Commit, Put, Remove
-from nla_release.local_hub.refusals import BadRequestError, TooLargeError
+from nla_release.local_hub.refusals import BadRequestError, HubError
 from nla_release.local_hub.repository import Repository
 from nla_release.local_hub.requests import (
-    access,
+    ServedHub,
+    author,
+    hub,
     parse_json,
     part,
-    read_json,
     read_lines,
     require_json,
+    with_body,
+    writable,
 )
 from nla_release.local_hub.store import Store
 
@@ -78,21 +81,20 @@ class _Path(Open):
     path: str
 
 
-async def validate_yaml(request: Request) -> Response:
+@with_body(_Card, hub)
+def validate_yaml(_request: Request, _hub: ServedHub, card: _Card) -> Response:
     """Whether the Hub accepts this card. No token is needed."""
-    card = await read_json(request, _Card)
-    report = await run_in_threadpool(check_card, card.content)
+    report = check_card(card.content)
     return JSONResponse(report.answer(), 400 if report.errors else 200)
 
 
-async def preupload(request: Request) -> Response:
+@with_body(_Candidates, writable)
+def preupload(request: Request, repository: Repository, candidates: _Candidates) -> Response:
     """For each file: its upload mode, whether it is ignored, and what the branch has now."""
-    repository = access(request).writable(request)
-    candidates = await read_json(request, _Candidates)
     commit = repository.resolve(part(request, "revision"))
     ignore = candidates.gitIgnore
     if ignore is None and (entry := commit.tree.get(_IGNORE_FILE)):
-        ignore = access(request).store.blobs.read(entry.sha256).decode("utf-8", "replace")
+        ignore = hub(request).store.blobs.read(entry.sha256).decode("utf-8", "replace")
     answers = []
     for candidate in candidates.files:
         path, present = check_path(candidate.path), commit.tree.get(candidate.path)
@@ -110,8 +112,8 @@ async def preupload(request: Request) -> Response:
 
 async def commit(request: Request) -> Response:
     """Make one commit from the header and operations in the body's lines."""
-    store = access(request).store
-    repository = access(request).writable(request)
+    store = hub(request).store
+    repository = writable(request)
     require_json(request)
     header: _Header | None = None
     changes: list[Change] = []
@@ -131,7 +133,7 @@ async def commit(request: Request) -> Response:
         title=header.summary,
         description=header.description,
         parent=header.parentCommit,
-        author=access(request).author(request),
+        author=author(request),
     )
     made, number = await run_in_threadpool(make)
     url = f"{request.base_url}{repository.id}"
@@ -152,7 +154,7 @@ def _change(line: _Line, store: Store) -> Change:
             file = _read(_File, line)
             content = _decode(file.content, file.path)
             if len(content) > git.LARGEST_REGULAR_FILE:
-                raise TooLargeError(f"{file.path!r} must be uploaded through LFS")
+                raise HubError(f"{file.path!r} must be uploaded through LFS", status=413)
             if file.path == _CARD:
                 _require_valid_card(content)
             return Put(file.path, store.regular(content))
