@@ -47,7 +47,7 @@ _PLAIN = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockModule:
     """What a module's name says: whose block, which one, and the place in it."""
 
     decoder: str
@@ -217,13 +217,13 @@ def is_saved_whole(parameter: str, saved: Iterable[str]) -> bool:
     return any(".".join(parts[:depth]).endswith(endings) for depth in range(1, len(parts)))
 
 
-def block_of(name: str) -> Block | None:
+def block_of(name: str) -> BlockModule | None:
     """The decoder block that a module lies in, when its name tells of one."""
     match = _BLOCK.fullmatch(name)
     # A number of more digits is no block, and may be longer than int() reads.
     if match is None or len(match["block"]) > 6:
         return None
-    return Block(match["decoder"], int(match["block"]), match["place"])
+    return BlockModule(match["decoder"], int(match["block"]), match["place"])
 
 
 def is_of_a_tower(name: str) -> bool:

@@ -55,7 +55,7 @@ class Step(Strict):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LossTrend:
     """Least-squares line through raw loss over steps: slope per step, intercept, and R2."""
 
     name: Literal["descending", "not descending"]
@@ -80,16 +80,16 @@ def dump_log(steps: list[Step]) -> str:
     return "".join(f"{step.model_dump_json(exclude_none=True)}\n" for step in steps)
 
 
-def judge(steps: list[Step]) -> Verdict:
+def loss_trend(steps: list[Step]) -> LossTrend:
     """The loss verdict; fewer than three steps are never descending."""
     x = np.array([step.step for step in steps], dtype=np.float64)
     y = np.array([step.loss for step in steps], dtype=np.float64)
     if len(steps) < 3 or y.std() == 0:
-        return Verdict("not descending", 0.0, float(y.mean()) if len(y) else 0.0, 0.0, len(steps))
+        return LossTrend("not descending", 0.0, float(y.mean()) if len(y) else 0.0, 0.0, len(steps))
     slope, intercept = (float(value) for value in np.polyfit(x, y, 1))
     residual = y - (slope * x + intercept)
     r2 = 1.0 - float(np.square(residual).sum() / np.square(y - y.mean()).sum())
     descending = slope <= MAX_SLOPE and r2 >= MIN_R2
-    return Verdict(
+    return LossTrend(
         "descending" if descending else "not descending", slope, intercept, r2, len(steps)
     )

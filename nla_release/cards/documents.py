@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from nla_release.adapter.lora import lora_modules
 from nla_release.adapter.stack import below, place
-from nla_release.adapter.training_log import RULE, Step, judge
+from nla_release.adapter.training_log import RULE, Step, loss_trend
 from nla_release.calibration.comparison import Comparison
 from nla_release.cards.blocks import (
     expected_blocks,
@@ -363,7 +363,7 @@ def _marked(blocks: dict[str, str]) -> dict[str, str]:
 
 def _loss(log: list[Step]) -> Context:
     first, last = log[0], log[-1]
-    return asdict(judge(log)) | {
+    return asdict(loss_trend(log)) | {
         "first": first.loss,
         "first_step": first.step,
         "last": last.loss,

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nla_release.adapter.training_log import Step, judge
+from nla_release.adapter.training_log import Step, loss_trend
 from nla_release.calibration.comparison import Version
 from nla_release.calibration.questions import Question, questions
 from nla_release.calibration.report import Calibration, CurrentCalibration, Retrieval
@@ -303,7 +303,7 @@ def training_loss(role: Role, log: list[Step], run: str = "") -> Plot:
         log: its training log, which is of one run.
         run: which run that is, such as `run 2 of 2`; empty when there was only one.
     """
-    verdict = judge(log)
+    verdict = loss_trend(log)
     of_run = f" of {run}" if run else ""
     alt = (
         f"Raw {role.upper()} training loss{of_run} over {count(len(log), 'logged step')}, from"
@@ -321,7 +321,7 @@ def training_loss(role: Role, log: list[Step], run: str = "") -> Plot:
 
 
 def _drawn_loss(role: Role, log: list[Step], of_run: str) -> Figure:
-    verdict = judge(log)
+    verdict = loss_trend(log)
     steps = np.array([step.step for step in log])
     figure, axes = canvas(3.6)
     axes.plot(

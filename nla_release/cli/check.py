@@ -11,7 +11,7 @@ from nla_release.cli.edge import ExampleCommand, annotate, output
 from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import Subject, find_subject
 from nla_release.io.log import log
@@ -86,7 +86,7 @@ def command(
     if fix:
         _fix(subject)
         subject = find_subject(path, tokenizer)
-    verdict = judge(subject, strict=strict, measure=measure)
+    verdict = apply_rules(subject, strict=strict, measure=measure)
     output(FORMATS[output_format](verdict, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):

@@ -11,7 +11,7 @@ from nla_release.cli.plan import show
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError, RefusedError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.hub.collection import collect
 from nla_release.hub.journal import Journal
@@ -171,7 +171,7 @@ def _signer(sign: bool, key: Path | None, trust: Path | None, rehearse: bool) ->
 
 
 def _refuse_what_does_not_pass(release: Release) -> None:
-    verdict = judge(find_subject(release.folder))
+    verdict = apply_rules(find_subject(release.folder))
     if verdict.verdict != "pass":
         worst = verdict.findings[0]
         raise RefusedError(

@@ -6,7 +6,7 @@ import click
 
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import ConfigError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import write_atomic
 from nla_release.io.log import log
@@ -47,7 +47,7 @@ def command(path: Path, target: Path) -> None:
     # Resolved, so that the same release gives the same bytes however its folder was named.
     _check_replaceable(target)
     subject = find_subject(path.resolve())
-    verdict = judge(subject)
+    verdict = apply_rules(subject)
     write_atomic(target, render_report(subject, verdict))
     log.info(f"verdict: {verdict.verdict}")
     output(str(target))

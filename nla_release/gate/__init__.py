@@ -1,9 +1,9 @@
 """The gate: rules with codes over files and evidence, and one verdict.
 
-A rule is its code, its page and its function, next to each other in the module of its family. Rules
-read a `Subject`, which finds what there is to check and reads each file once; `judge` gives the
-verdict that the renderings in `output` show. Files of third parties are untrusted: a file that
-cannot be read is a finding of one rule and a reason to skip the others. Nothing here needs torch.
+Each rule is a code, a page and a function, together in the module of its family. Rules read a
+`Subject`, which finds what there is to check and reads each file once. `apply_rules` returns the
+verdict that `output` shows. Files of third parties are untrusted: a file that cannot be read is a
+finding of one rule, and the other rules that need it are skipped. Nothing here needs torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ RULES: tuple[Rule, ...] = (
     weights.weights_finite,
     weights.adapter_trained,
     weights.head_declared,
-    weights.weights_uncut,
+    weights.no_zero_bands,
     adapter_config.language_model_only,
     adapter_config.modules_land,
     adapter_config.variants_declared,
@@ -66,8 +66,8 @@ RULES: tuple[Rule, ...] = (
     card.metadata_valid,
     card.blocks_generated,
     card.example_generated,
-    hygiene.nothing_pending,
-    hygiene.nothing_private,
+    hygiene.no_placeholders,
+    hygiene.no_secrets_or_paths,
     history.history_appended,
     references.licence_fits,
     rendered_documents.nothing_hidden,
@@ -80,7 +80,7 @@ RULES: tuple[Rule, ...] = (
     evidence.calibration_recomputed,
     calibration.not_format_only,
     calibration.above_the_mean,
-    calibration.singles_out,
+    calibration.rows_identified,
     calibration.texts_differ,
     calibration.injection_matters,
     evidence.enough_measured,
@@ -93,8 +93,8 @@ RULES: tuple[Rule, ...] = (
     diagnostics.texts_belong_to_documents,
     comparisons.no_regression,
     comparisons.addenda_kept,
-    comparisons.comparisons_stand,
-    waivers.gates_told,
+    comparisons.comparisons_recomputed,
+    waivers.loosened_gates_shown,
     evidence.evidence_as_asked,
     consistency.documents_are_texts,
     consistency.texts_read_alike,
@@ -110,7 +110,7 @@ RULES: tuple[Rule, ...] = (
 
 # Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
 RULES_ON_THE_HUB: tuple[Rule, ...] = (
-    on_hub.tag_stands,
+    on_hub.tag_points_at_commit,
     on_hub.one_push,
     on_hub.not_retracted,
     on_hub.signed_by_publisher,
@@ -121,7 +121,7 @@ ALL_RULES = (*RULES, *RULES_ON_THE_HUB, on_hub.evidence_measured_again)
 Measure = Callable[[Subject], Remeasured]
 
 
-def judge(
+def apply_rules(
     subject: Subject,
     *,
     strict: bool = False,
@@ -141,7 +141,7 @@ def judge(
         waived = subject.release.config.waivers if subject.release else ()
     rules = RULES + RULES_ON_THE_HUB if subject.published else RULES
     outcomes = (rule.apply(subject, strict=strict) for rule in rules)
-    verdict = Verdict(tuple(waivers.let_stand(outcome, waived) for outcome in outcomes))
+    verdict = Verdict(tuple(waivers.apply_waivers(outcome, waived) for outcome in outcomes))
     verdict = replace(verdict, label=None if verdict.doubts else _label(subject))
     if measure is None:
         return verdict
@@ -168,4 +168,4 @@ def _may_be_loaded(verdict: Verdict) -> bool:
     return all(code[:4] in ("NLA5", "NLA6") and code != "NLA601" for code in failed)
 
 
-__all__ = ["ALL_RULES", "RULES", "RULES_ON_THE_HUB", "Measure", "judge"]
+__all__ = ["ALL_RULES", "RULES", "RULES_ON_THE_HUB", "Measure", "apply_rules"]

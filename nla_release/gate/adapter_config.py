@@ -26,7 +26,7 @@ from nla_release.adapter.stack import below, disorder
 from nla_release.contract.sidecar import Adapter as Recorded
 from nla_release.errors import InputError
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.base_facts import OnBase
+from nla_release.gate.base_facts import AdapterOnBase
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
 from nla_release.gate.model import ADAPTERS, ON_BASE, rule
 from nla_release.gate.weights import leaves
@@ -60,7 +60,7 @@ _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers
         waive="Never: readers run the language model alone.",
     ),
 )
-def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
+def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """Names of the adapted modules, then what the configuration would match."""
     adapter = on_base.adapter
     adapted = [module.name for module in adapter.modules]
@@ -128,7 +128,7 @@ def language_model_only(on_base: OnBase) -> Iterator[Problem | Skip]:
         " evidence shows that the adapter is applied.",
     ),
 )
-def modules_land(on_base: OnBase) -> Iterator[Problem | Skip]:
+def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """The file's modules against the base's, then against the configuration."""
     path = on_base.adapter.folder / ADAPTER_FILE
     modules = [each for each in on_base.adapter.modules if not is_of_a_tower(each.name)]
@@ -182,7 +182,7 @@ def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
 
 
 def _held_as_configured(
-    on_base: OnBase, modules: Sequence[LoraModule], tree: ModuleTree
+    on_base: AdapterOnBase, modules: Sequence[LoraModule], tree: ModuleTree
 ) -> Iterator[Problem | Skip]:
     """The file against what PEFT makes of adapter_config.json on this base."""
     adapter = on_base.adapter

@@ -20,7 +20,7 @@ from nla_release.cards.notes import QUOTED, without_comments
 from nla_release.errors import InputError, NlaReleaseError, one_line
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
 from nla_release.gate.findings import Skip, UnreadableError
-from nla_release.gate.subject import Rendering, Subject
+from nla_release.gate.subject import ExpectedDocuments, Subject
 from nla_release.history.log import Entry, entries, read_history, read_log
 from nla_release.io.files import read_text
 from nla_release.io.layout import (
@@ -93,7 +93,7 @@ def authored(adapter: AdapterFolder, subject: Subject) -> Iterator[Authored]:
         yield from _lines(adapter, subject, stated)
     yield from _entries(adapter, subject, stated)
     if stated and isinstance(adapter.calibration, CurrentCalibration):
-        for name, expected in rendering(adapter, subject, stated).documents.items():
+        for name, expected in expected_documents(adapter, subject, stated).documents.items():
             found = adapter.text(name)
             for stretch in compared(expected, found):
                 for block in stretch.added:
@@ -185,7 +185,7 @@ def _entries(adapter: AdapterFolder, subject: Subject, stated: Stated | None) ->
     history = adapter.text(HISTORY_FILE)
     found = entries(history).get(own, "")
     if stated and isinstance(adapter.calibration, CurrentCalibration):
-        expected = rendering(adapter, subject, stated).own_entry.rstrip()
+        expected = expected_documents(adapter, subject, stated).own_entry.rstrip()
         if found.replace("\r\n", "\n").startswith(expected):
             before = history.count("\n", 0, history.find(found)) + expected.count("\n")
             check_length(path, found)
@@ -214,7 +214,9 @@ class Stretch:
         return self.found[len(self.expected) :]
 
 
-def rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Rendering:
+def expected_documents(
+    adapter: AdapterFolder, subject: Subject, stated: Stated
+) -> ExpectedDocuments:
     """The documents of a repository as its files give them.
 
     Raises:
@@ -277,12 +279,12 @@ def _blocks(document: str) -> list[Block]:
     return list(view(document).blocks)
 
 
-def _rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Rendering:
+def _rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> ExpectedDocuments:
     from nla_release.cards.documents import documents, own_entry, shared_context
 
     sources = _sources(adapter, subject, stated)
     shared = shared_context(sources)
-    return Rendering(sources, documents(sources, shared, adapter.role), own_entry(sources))
+    return ExpectedDocuments(sources, documents(sources, shared, adapter.role), own_entry(sources))
 
 
 def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sources":

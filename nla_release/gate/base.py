@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nla_release.base_model.facts import BaseFacts
 from nla_release.contract.sidecar import Norms, Sidecar
-from nla_release.gate.base_facts import OnBase
+from nla_release.gate.base_facts import AdapterOnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
 from nla_release.io.layout import SIDECAR_FILE
@@ -51,7 +51,7 @@ FAR_FROM_MEASURED = 2.0
         " training activations, or if the base's embeddings really have that norm.",
     ),
 )
-def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
+def norms_measured(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """Both recorded means, each against its measurement."""
     path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     facts = on_base.facts
@@ -84,7 +84,7 @@ def norms_measured(on_base: OnBase) -> Iterator[Problem | Skip]:
         waive="Never: the pair and the base do not fit.",
     ),
 )
-def base_fits(on_base: OnBase) -> Iterator[Problem | Skip]:
+def base_fits(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """The facts' own identity, then the sidecar's numbers against them."""
     if on_base.found is None:
         yield on_base.absent
@@ -128,7 +128,7 @@ def _embedding_norm(path: Path, sidecar: Sidecar, facts: BaseFacts | Skip) -> It
         )
 
 
-def _activation_norm(path: Path, norms: Norms, on_base: OnBase) -> Iterator[Problem | Skip]:
+def _activation_norm(path: Path, norms: Norms, on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """The recorded norm against the evidence's: the medians where both are known.
 
     A mean is held to the evidence's mean with and without the rows that stand out: a few tokens of
@@ -159,16 +159,16 @@ def _within(ratio: float, band: tuple[float, float]) -> bool:
     return low <= ratio <= high
 
 
-def _same_everywhere(path: Path, facts: BaseFacts, on_base: OnBase) -> Iterator[Problem]:
+def _same_everywhere(path: Path, facts: BaseFacts, on_base: AdapterOnBase) -> Iterator[Problem]:
     """An adapter's own copy against the one that stands for all."""
     subject = on_base.subject
-    first = subject.base_facts or OnBase(subject.adapters[0], subject).found
+    first = subject.base_facts or AdapterOnBase(subject.adapters[0], subject).found
     if first is None or not (differing := facts.differing(first[1])):
         return
     yield Problem(path, f"says otherwise than {first[0]} of {', '.join(differing)}")
 
 
-def _as_measured(path: Path, facts: BaseFacts, on_base: OnBase) -> Iterator[Problem]:
+def _as_measured(path: Path, facts: BaseFacts, on_base: AdapterOnBase) -> Iterator[Problem]:
     """base.json against the base itself, where a copy of it is at hand."""
     if (local := on_base.subject.local_base) is None or local[0] == path:
         return

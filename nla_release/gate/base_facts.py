@@ -15,7 +15,7 @@ _ABSENT = f"the base's facts are not here: run nla-release base, which writes {B
 
 
 @dataclass(frozen=True)
-class OnBase:
+class AdapterOnBase:
     """An adapter, and what is known here of the base that it was trained on."""
 
     adapter: AdapterFolder

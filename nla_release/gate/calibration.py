@@ -8,7 +8,7 @@ from nla_release.calibration.reading import above_zero
 from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
-from nla_release.gate.subject import Measurement
+from nla_release.gate.subject import MeasurementFolder
 from nla_release.io.layout import ROWS_FILE
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.text.numbers import interval, number, signed, unsigned
@@ -40,7 +40,7 @@ _NO_INTERVAL = Skip("rows of so few documents give no interval, see NLA608")
         waive="Never: this is the claim that a release makes.",
     ),
 )
-def not_format_only(measurement: Measurement) -> Iterator[Problem | Skip]:
+def not_format_only(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The own text against all texts of other documents."""
     calibration = measurement.recomputed
     if isinstance(calibration, CurrentCalibration):
@@ -50,7 +50,7 @@ def not_format_only(measurement: Measurement) -> Iterator[Problem | Skip]:
 
 
 def _not_format_only(
-    measurement: Measurement, calibration: CurrentCalibration
+    measurement: MeasurementFolder, calibration: CurrentCalibration
 ) -> Iterator[Problem | Skip]:
     others, near = calibration.contrasts.above_others, calibration.retrieval.percentile
     numbers = (
@@ -80,7 +80,7 @@ def _not_format_only(
 
 
 def _shuffled_control(
-    measurement: Measurement, calibration: Calibration
+    measurement: MeasurementFolder, calibration: Calibration
 ) -> Iterator[Problem | Skip]:
     """What formats 1 and 2 were held to."""
     control = calibration.controls["shuffled"]
@@ -119,7 +119,7 @@ def _shuffled_control(
         waive="The warning may stand for an intermediate release whose card says so.",
     ),
 )
-def above_the_mean(measurement: Measurement) -> Iterator[Problem | Skip]:
+def above_the_mean(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The predict-mean control, by its own FVE."""
     calibration = measurement.recomputed
     if not isinstance(calibration, CurrentCalibration):
@@ -139,7 +139,7 @@ def above_the_mean(measurement: Measurement) -> Iterator[Problem | Skip]:
 
 
 def _predict_mean_control(
-    measurement: Measurement, calibration: Calibration
+    measurement: MeasurementFolder, calibration: Calibration
 ) -> Iterator[Problem | Skip]:
     """What formats 1 and 2 were held to."""
     control = calibration.controls["predict_mean"]
@@ -176,7 +176,7 @@ def _predict_mean_control(
         " card says that it does not distinguish rows.",
     ),
 )
-def singles_out(measurement: Measurement) -> Iterator[Problem | Skip]:
+def rows_identified(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """Retrieval among all rows against chance, and in the document against knowing it."""
     calibration = measurement.recomputed
     chance = list(_above_chance(measurement, calibration))
@@ -197,7 +197,9 @@ def singles_out(measurement: Measurement) -> Iterator[Problem | Skip]:
         )
 
 
-def _above_chance(measurement: Measurement, calibration: Calibration) -> Iterator[Problem | Skip]:
+def _above_chance(
+    measurement: MeasurementFolder, calibration: Calibration
+) -> Iterator[Problem | Skip]:
     found = calibration.retrieval
     hits, above = f"{found.hits} of {found.n} retrieved", found.above_chance_interval
     if found.interval[0] <= found.chance:
@@ -232,7 +234,7 @@ def _above_chance(measurement: Measurement, calibration: Calibration) -> Iterato
         waive="Never: a constant text explains nothing.",
     ),
 )
-def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
+def texts_differ(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """Distinct prefixes of the rows with an explanation."""
     counts = measurement.recomputed.diversity
     if counts.n == 0:
@@ -266,7 +268,7 @@ def texts_differ(measurement: Measurement) -> Iterator[Problem | Skip]:
         waive="Never: the text does not come from the activation.",
     ),
 )
-def injection_matters(measurement: Measurement) -> Iterator[Problem | Skip]:
+def injection_matters(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The random-vector control, as text."""
     counts = measurement.recomputed.injection
     if counts.n == 0:

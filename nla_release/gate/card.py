@@ -115,7 +115,7 @@ def metadata_valid(adapter: AdapterFolder) -> Iterator[Problem]:
     ),
 )
 def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
-    """Rendering the blocks again."""
+    """ExpectedDocuments the blocks again."""
     text, calibration = adapter.text(CARD_FILE), adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
         yield older_format(adapter)
@@ -162,7 +162,7 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
     ),
 )
 def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
-    """Rendering the program again."""
+    """ExpectedDocuments the program again."""
     adapters = {adapter.role: adapter for adapter in subject.rendered}
     paths = [each.folder / ROUND_TRIP_FILE for each in adapters.values()]
     if not any(path in each.files for path, each in zip(paths, adapters.values(), strict=True)):

@@ -197,7 +197,7 @@ def _against_ours(
         waive="Never: other people's numbers are quoted as they published them.",
     ),
 )
-def comparisons_stand(subject: Subject) -> Iterator[Problem]:
+def comparisons_recomputed(subject: Subject) -> Iterator[Problem]:
     """Each repository against its own calibration, then against the releases themselves."""
     first = subject.rendered[0]
     format_ = first.comparison.schema_ if first.comparison else 2

@@ -12,7 +12,7 @@ from nla_release.calibration.consistency import (
 )
 from nla_release.gate.findings import Page, Problem, Severity, Skip
 from nla_release.gate.model import MEASURED, rule
-from nla_release.gate.subject import Measurement
+from nla_release.gate.subject import MeasurementFolder
 from nla_release.io.layout import ROWS_FILE, VECTORS_FILE
 
 
@@ -36,7 +36,7 @@ from nla_release.io.layout import ROWS_FILE, VECTORS_FILE
         waive="Never: every interval and the label depend on it.",
     ),
 )
-def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
+def documents_are_texts(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The rows' texts against the documents that they name."""
     evidence = measurement.evidence
     checked = documents_checked(evidence)
@@ -65,7 +65,7 @@ def documents_are_texts(measurement: Measurement) -> Iterator[Problem | Skip]:
         waive="Never: such vectors do not come from the AR.",
     ),
 )
-def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
+def texts_read_alike(measurement: MeasurementFolder) -> Iterator[Problem]:
     """Every reconstruction against the first of the same text."""
     if found := read_differently(measurement.evidence):
         yield _differ(measurement, found, "of the same text")
@@ -79,7 +79,7 @@ def texts_read_alike(measurement: Measurement) -> Iterator[Problem]:
 
 
 def _differ(
-    measurement: Measurement,
+    measurement: MeasurementFolder,
     found: list[tuple[str, str]],
     which: str,
     severity: Severity | None = None,
@@ -109,7 +109,7 @@ def _differ(
         waive="Never: such vectors do not come from the AR.",
     ),
 )
-def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
+def hits_have_texts(measurement: MeasurementFolder) -> Iterator[Problem]:
     """Hits of each condition against its texts."""
     for tensor, hits, texts in more_hits_than_texts(measurement.evidence):
         yield Problem(
@@ -144,7 +144,7 @@ def hits_have_texts(measurement: Measurement) -> Iterator[Problem]:
         waive="Never: FVE would not be a fraction of these activations' variance.",
     ),
 )
-def reference_fits(measurement: Measurement) -> Iterator[Problem]:
+def reference_fits(measurement: MeasurementFolder) -> Iterator[Problem]:
     """Length and direction of the reference mean against the rows."""
     others = measurement.recomputed.reference.other_documents
     assert others is not None  # only published calibrations of format 1 lack it

@@ -11,7 +11,7 @@ from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import MEASURED, rule
-from nla_release.gate.subject import Measurement
+from nla_release.gate.subject import MeasurementFolder
 from nla_release.io.layout import ROWS_FILE, RUN_FILE
 from nla_release.statistics.blocks import Inconclusive, Ratio
 from nla_release.statistics.measures import UNEQUAL
@@ -43,7 +43,7 @@ _NO_TEXT = Skip("no row has an explanation, see NLA609")
         " learning, where the AV may say more than its labels did.",
     ),
 )
-def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
+def labels_reconstruct(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The gold-text control."""
     survivors = measurement.recomputed.cosine_survivors
     control = survivors.gold_text
@@ -83,7 +83,7 @@ def labels_reconstruct(measurement: Measurement) -> Iterator[Problem | Skip]:
         " the pair can be measured properly.",
     ),
 )
-def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
+def nothing_trained_on(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The contamination report; nothing compared is not a pass."""
     found = measurement.recomputed.contamination
     assert found is not None  # only earlier formats leave it out
@@ -100,7 +100,7 @@ def nothing_trained_on(measurement: Measurement) -> Iterator[Problem | Skip]:
 
 
 def _texts_compared(
-    measurement: Measurement, found: Shingles | Inconclusive | None
+    measurement: MeasurementFolder, found: Shingles | Inconclusive | None
 ) -> Iterator[Problem]:
     """The rows' own texts against the training texts."""
     path = measurement.evidence_folder / ROWS_FILE
@@ -148,7 +148,7 @@ def _texts_compared(
         " word can match, and an encoder is needed.",
     ),
 )
-def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
+def retrievals_vary(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The permutation null of each ranking."""
     found = rankings(measurement.recomputed.probes)
     if not found:
@@ -180,7 +180,7 @@ def retrievals_vary(measurement: Measurement) -> Iterator[Problem | Skip]:
         waive="If the explanations are meant to be in one of these languages.",
     ),
 )
-def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
+def script_does_not_leak(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The CJK shares of outputs and of source texts."""
     found = measurement.recomputed.probes.of(Injection)
     if found is None:
@@ -211,7 +211,7 @@ def script_does_not_leak(measurement: Measurement) -> Iterator[Problem | Skip]:
         waive="The warning may stand for a pair whose card calls its explanations categories.",
     ),
 )
-def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+def texts_belong_to_documents(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """Duplicates across documents, beside those of the labels."""
     found = measurement.recomputed.probes.of(Templates)
     if found is None:
@@ -250,7 +250,7 @@ def texts_belong_to_documents(measurement: Measurement) -> Iterator[Problem | Sk
         " about grammar. The card keeps the limitation.",
     ),
 )
-def words_lead_to_documents(measurement: Measurement) -> Iterator[Problem | Skip]:
+def words_lead_to_documents(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """Lexical and encoder retrieval of the source documents."""
     matched = measurement.recomputed.probes.of(TextRetrieval)
     if matched is None:

@@ -9,7 +9,7 @@ from nla_release.evidence.runs import disagreement
 from nla_release.gate.adapter_folder import AdapterFolder, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import COPIES, MEASURED, MEASUREMENTS, SUBJECT, rule
-from nla_release.gate.subject import Measurement, Subject
+from nla_release.gate.subject import MeasurementFolder, Subject
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
@@ -46,7 +46,7 @@ _MEASURE_AGAIN = "Run `nla-release roundtrip` on the pair as it is now, then cal
         waive="Never: numbers of other weights are no evidence.",
     ),
 )
-def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
+def evidence_of_these_files(measurement: MeasurementFolder) -> Iterator[Problem]:
     """Every hash of the run, and the two facts that change a measurement without a file."""
     run, path = measurement.evidence.run, measurement.evidence_folder / RUN_FILE
     for adapter in measurement.adapters:
@@ -91,7 +91,7 @@ def evidence_of_these_files(measurement: Measurement) -> Iterator[Problem]:
         waive="Never: a number that does not follow from the evidence is invented.",
     ),
 )
-def calibration_recomputed(measurement: Measurement) -> Iterator[Problem | Skip]:
+def calibration_recomputed(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """All numbers, except for the version of the tool that wrote them."""
     path = measurement.calibration_path
     if not measurement.rendered and not path.exists():
@@ -159,7 +159,7 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
         waive="Never: the card says how often the pair was measured.",
     ),
 )
-def log_of_runs(measurement: Measurement) -> Iterator[Problem | Skip]:
+def log_of_runs(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The last line of the log that left evidence, against the evidence."""
     run, path = measurement.evidence.run, measurement.evidence_folder / RUNS_FILE
     log = measurement.evidence.runs
@@ -247,7 +247,7 @@ def enough_measured(subject: Subject) -> Iterator[Problem | Skip]:
         waive="The warning may stand: the numbers already count the failures.",
     ),
 )
-def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
+def outputs_explain(measurement: MeasurementFolder) -> Iterator[Problem]:
     """The share of rows without an explanation."""
     counts = measurement.recomputed.denominators
     if failed := counts.rows - counts.ok:
@@ -275,7 +275,7 @@ def outputs_explain(measurement: Measurement) -> Iterator[Problem]:
         waive="Never: both cards report the same measurement.",
     ),
 )
-def evidence_of_one_run(copies: tuple[Measurement, Measurement]) -> Iterator[Problem]:
+def evidence_of_one_run(copies: tuple[MeasurementFolder, MeasurementFolder]) -> Iterator[Problem]:
     """run.json names the other two files by hash, so equal ones are enough."""
     first, copy = copies
     if first.evidence.run_sha256 != copy.evidence.run_sha256:

@@ -51,7 +51,7 @@ _WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
         waive="If the words are no placeholder but part of what the release is about.",
     ),
 )
-def nothing_pending(adapter: AdapterFolder) -> Iterator[Problem]:
+def no_placeholders(adapter: AdapterFolder) -> Iterator[Problem]:
     """Prose and sidecar, line by line; quotes are what a model or a corpus said."""
     for path in adapter.files:
         if path.suffix in {".md", ".yaml"} and (text := _words(path)):
@@ -85,7 +85,7 @@ def nothing_pending(adapter: AdapterFolder) -> Iterator[Problem]:
         waive="If the text only looks like a secret or a path; say in the reason what it is.",
     ),
 )
-def nothing_private(adapter: AdapterFolder) -> Iterator[Problem]:
+def no_secrets_or_paths(adapter: AdapterFolder) -> Iterator[Problem]:
     """Every name and every text; one finding per file and kind."""
     for path in adapter.files:
         name = fsencode(path.relative_to(adapter.folder))

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 from nla_release.calibration.remeasured import Remeasured
 from nla_release.calibration.report import Label
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.base_facts import OnBase
+from nla_release.gate.base_facts import AdapterOnBase
 from nla_release.gate.findings import (
     Finding,
     Page,
@@ -19,7 +19,7 @@ from nla_release.gate.findings import (
     Unverified,
     bounded_line,
 )
-from nla_release.gate.subject import Measurement, Subject
+from nla_release.gate.subject import MeasurementFolder, Subject
 from nla_release.io.layout import RELEASE_FILE
 from nla_release.release.config import Waiver
 from nla_release.release.folder import Release
@@ -235,11 +235,11 @@ ARS = Scope[AdapterFolder](
     lambda subject: [each for each in subject.adapters if each.role == "ar"], "there is no AR here"
 )
 
-ON_BASE = Scope[OnBase](
-    lambda subject: [OnBase(each, subject) for each in subject.adapters], ADAPTERS.absent
+ON_BASE = Scope[AdapterOnBase](
+    lambda subject: [AdapterOnBase(each, subject) for each in subject.adapters], ADAPTERS.absent
 )
 
-AVS_ON_BASE = Scope[OnBase](
+AVS_ON_BASE = Scope[AdapterOnBase](
     lambda subject: [each for each in ON_BASE.targets(subject) if each.adapter.role == "av"],
     AVS.absent,
 )
@@ -268,14 +268,14 @@ RENDERED = Scope[Subject](
     lambda subject: [subject] if subject.rendered else [], REPOSITORIES.absent
 )
 
-MEASUREMENTS = Scope[Measurement](
+MEASUREMENTS = Scope[MeasurementFolder](
     lambda subject: subject.measurements, "there is no evidence yet: run nla-release roundtrip"
 )
 
 # Copies of one measurement would only repeat its findings; NLA610 holds them to be copies.
-MEASURED = Scope[Measurement](lambda subject: subject.measurements[:1], MEASUREMENTS.absent)
+MEASURED = Scope[MeasurementFolder](lambda subject: subject.measurements[:1], MEASUREMENTS.absent)
 
-COPIES = Scope[tuple[Measurement, Measurement]](
+COPIES = Scope[tuple[MeasurementFolder, MeasurementFolder]](
     lambda subject: [(subject.measurements[0], copy) for copy in subject.measurements[1:]],
     "there are no copies of the evidence here",
 )

@@ -60,7 +60,7 @@ _UNREADABLE = Skip(f"{MANIFEST_FILE} cannot be used, see NLA701")
         waive="Never: readers who know only the tag depend on it.",
     ),
 )
-def tag_stands(published: Published) -> Iterator[Problem | Skip]:
+def tag_points_at_commit(published: Published) -> Iterator[Problem | Skip]:
     """Repository, tag and commit against what release.json says of itself."""
     here, path = published.here, published.adapter.folder
     if here.manifest is None:
@@ -150,8 +150,8 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
         return
     said = set()
     for tagged in filter(None, (here, published.partner)):
-        if tagged.log.trouble:
-            yield Problem(path, tagged.log.trouble, "warning")
+        if tagged.log.problem:
+            yield Problem(path, tagged.log.problem, "warning")
         entry = withdrawing(tagged.log.entries, here.manifest.version)
         if entry and entry.record and (withdrawn := entry.record.withdraws):
             instead = f"; use {tag(withdrawn.successor)}" if withdrawn.successor else ""

@@ -11,10 +11,10 @@ from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import round_trip
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, regular_file
-from nla_release.gate.authored import MAX_PROSE, compared, rendering, restating
+from nla_release.gate.authored import MAX_PROSE, compared, expected_documents, restating
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
-from nla_release.gate.subject import Rendering, Subject
+from nla_release.gate.subject import ExpectedDocuments, Subject
 from nla_release.history.log import begins_with, changed_above, entries
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import sha256_bytes, sha256_file
@@ -166,7 +166,7 @@ def _against_files(
     if stated is None:
         yield Problem(path, "has no `stated`, so nothing can be rendered again: run render again")
         return
-    again = rendering(adapter, subject, stated)
+    again = expected_documents(adapter, subject, stated)
     with restating(path):
         found = list(itertools.islice(_differences(adapter, again, drawn), 2 * _MAX_FINDINGS))
     problems = [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
@@ -179,7 +179,7 @@ def _against_files(
 
 
 def _differences(
-    adapter: AdapterFolder, again: Rendering, drawn: dict[str, Mapping[str, bytes]]
+    adapter: AdapterFolder, again: ExpectedDocuments, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
     """Everything that is not as its files give it, and what was added by hand."""
     sources = again.sources

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from nla_release.contract.prompt import literal_escapes
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.base_facts import OnBase
+from nla_release.gate.base_facts import AdapterOnBase
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, SIDECAR_FILE
@@ -67,7 +67,7 @@ def sidecar_complete(adapter: AdapterFolder) -> Iterable[Problem]:
         " never.",
     ),
 )
-def scale_fits(on_base: OnBase) -> Iterator[Problem]:
+def scale_fits(on_base: AdapterOnBase) -> Iterator[Problem]:
     """The ratios to two norms, and the equality of two recorded scales."""
     path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts

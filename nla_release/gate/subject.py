@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Log:
+class RemoteHistory:
     """HISTORY.md on main, which may tell more by now than that of a tag.
 
-    `trouble` is what is wrong with it, as the end of a sentence.
+    `problem` is what is wrong with it, as the end of a sentence.
     """
 
     entries: tuple[Entry, ...] = ()
-    trouble: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Tagged:
     state: RemoteState
     manifest: Manifest | None
     alterations: tuple[str, ...]
-    log: Log
+    log: RemoteHistory
     released: bytes | None = None
     signature: bytes | None = None
 
@@ -130,7 +130,7 @@ def _calibrated(same: _ByHashes, format_: Format) -> Calibration:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasurementFolder:
     """Evidence and calibration in one folder, and the adapters that they speak of."""
 
     folder: Path
@@ -182,7 +182,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Rendering:
+class ExpectedDocuments:
     """What the files of a repository give: its documents by name, and its entry of HISTORY.md."""
 
     sources: "Sources"
@@ -238,18 +238,18 @@ class Subject:
         )
 
     @read_once
-    def measurements(self) -> list[Measurement]:
+    def measurements(self) -> list[MeasurementFolder]:
         """Every evidence there is: the release's own, then each rendered repository's."""
         copies = [
-            Measurement(each.folder, self.rendered, self.gates, rendered=True)
+            MeasurementFolder(each.folder, self.rendered, self.gates, rendered=True)
             for each in self.rendered
         ]
-        own = Measurement(self.folder, self.trained, self.gates, rendered=False)
+        own = MeasurementFolder(self.folder, self.trained, self.gates, rendered=False)
         measured = has_evidence(own.evidence_folder) or own.calibration_path.exists()
         return [own, *copies] if self.release and measured else copies
 
     @read_once
-    def rendered_again(self) -> dict[Role, Rendering]:
+    def rendered_again(self) -> dict[Role, ExpectedDocuments]:
         """The documents as their files give them, of the repositories that were asked for."""
         return {}
 

@@ -72,7 +72,7 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
     return check
 
 
-def let_stand(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
+def apply_waivers(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
     """The outcome, with the waiver that covers what it found when there is one."""
     for waiver in waivers:
         applies = waiver.code == outcome.rule.code and is_current(waiver)
@@ -126,7 +126,7 @@ def today() -> date:
         waive="Never: the warning stops no release, and tells readers about the gate.",
     ),
 )
-def gates_told(target: tuple[Release, tuple[AdapterFolder, ...]]) -> Iterator[Problem]:
+def loosened_gates_shown(target: tuple[Release, tuple[AdapterFolder, ...]]) -> Iterator[Problem]:
     """Each loosened gate, in the verdict and on the cards."""
     release, repositories = target
     for name, (value, usual) in release.config.gates.loosened.items():

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from nla_release.adapter.lora import never_saved
 from nla_release.adapter.weights import ZeroBands
 from nla_release.gate.adapter_folder import REPORTED_BY, AdapterFolder, reading
-from nla_release.gate.base_facts import OnBase
+from nla_release.gate.base_facts import AdapterOnBase
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
@@ -101,7 +101,7 @@ def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
         waive="Never: such an adapter does not load, or is not the one that was measured.",
     ),
 )
-def adapter_whole(on_base: OnBase) -> Iterator[Problem]:
+def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
     """Keys and shapes of the file, and the three places that state rank and alpha."""
     adapter = on_base.adapter
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
@@ -214,7 +214,7 @@ def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
         " these parts were pruned on purpose.",
     ),
 )
-def weights_uncut(adapter: AdapterFolder) -> Iterator[Problem]:
+def no_zero_bands(adapter: AdapterFolder) -> Iterator[Problem]:
     """The same band of a factor in all modules, then the head."""
     path = adapter.folder / ADAPTER_FILE
     modules = [_factors(adapter, module.name) for module in adapter.modules]

@@ -14,7 +14,7 @@ from nla_release.errors import (
     NothingCheckedError,
     RefusedError,
 )
-from nla_release.gate.subject import Log, Tagged
+from nla_release.gate.subject import RemoteHistory, Tagged
 from nla_release.history.log import read_log
 from nla_release.hub.blockers import altering_attributes
 from nla_release.hub_client.client import at_most
@@ -149,19 +149,19 @@ def _alterations(hub: Hub, repo: str, state: RemoteState) -> tuple[str, ...]:
     return tuple(each.removeprefix(f"{repo}: ") for each in found)
 
 
-def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> Log:
+def _log(hub: Hub, repo: str, manifest: Manifest | None, main: RemoteState) -> RemoteHistory:
     """HISTORY.md on main, and whether it continues the published one."""
     if HISTORY_FILE not in main.files:
-        return Log(trouble=f"is not on main of {repo}")
+        return RemoteHistory(problem=f"is not on main of {repo}")
     try:
         text = hub.read(repo, HISTORY_FILE, main)
         entries = tuple(read_log(text))
     except InputError:
-        return Log(trouble=f"cannot be read on main of {repo}")
+        return RemoteHistory(problem=f"cannot be read on main of {repo}")
     published = manifest.files.get(HISTORY_FILE) if manifest else None
     if published and sha256_bytes(text.encode()[: published.size]) != published.sha256:
-        return Log(entries, f"on main of {repo} does not continue the published one")
-    return Log(entries)
+        return RemoteHistory(entries, f"on main of {repo} does not continue the published one")
+    return RemoteHistory(entries)
 
 
 def _bytes(hub: Hub, repo: str, name: str, state: RemoteState) -> bytes | None:

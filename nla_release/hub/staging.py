@@ -14,11 +14,11 @@ from pathlib import Path
 from nla_release.contract.sidecar import Role
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.hygiene import nothing_private
+from nla_release.gate.hygiene import no_secrets_or_paths
 from nla_release.gate.leaks import Leak, leaks, words
 from nla_release.gate.publishing import files_allowed
 from nla_release.gate.subject import Subject
-from nla_release.gate.waivers import let_stand
+from nla_release.gate.waivers import apply_waivers
 from nla_release.gate.weights import safetensors_only
 from nla_release.hub_client.remote_state import all_records
 from nla_release.io.files import sha256_file
@@ -125,7 +125,7 @@ def _copied(source: Path, target: Path) -> FileRecord:
     return FileRecord(sha256=digest.hexdigest(), size=size)
 
 
-_RULES = (safetensors_only, files_allowed, nothing_private)
+_RULES = (safetensors_only, files_allowed, no_secrets_or_paths)
 _SHOWN = 6
 
 
@@ -181,7 +181,7 @@ def _found(adapter: AdapterFolder, waived: Sequence[Waiver]) -> Iterator[str]:
     """Errors of the rules that are not waived."""
     subject = Subject(adapter.folder, None, (), (adapter,), None)
     for rule in _RULES:
-        outcome = let_stand(rule.apply(subject, strict=False), waived)
+        outcome = apply_waivers(rule.apply(subject, strict=False), waived)
         if outcome.state == "failed":
             for finding in outcome.findings:
                 if finding.severity == "error":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
-from nla_release.gate import Measure, judge
+from nla_release.gate import Measure, apply_rules
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.findings import Finding
 from nla_release.gate.model import Outcome, Verdict
@@ -118,7 +118,7 @@ def verify(
             f" {len(repo.state.files)} files, {size:,} bytes"
         )
     subject = _subject(target, repos, here, partner, options)
-    verdict = judge(subject, waived=options.waivers, measure=measure)
+    verdict = apply_rules(subject, waived=options.waivers, measure=measure)
     names = {str(target / role): str(repo.place) for role, repo in repos.items()}
     outcomes = tuple(_renamed(_insisted(each, here), names) for each in verdict.outcomes)
     folders = {role: target / role for role in repos}

@@ -29,7 +29,7 @@ from nla_release.evidence.controls import CONTROLS
 from nla_release.evidence.parts import Evidence
 from nla_release.gate.findings import UnreadableError
 from nla_release.gate.model import State, Verdict
-from nla_release.gate.subject import Measurement, Subject
+from nla_release.gate.subject import MeasurementFolder, Subject
 from nla_release.io.files import package_folder, read_text
 from nla_release.output.verdict import totals_line, verdict_json
 from nla_release.report import verdicts
@@ -153,7 +153,7 @@ def _chains(subject: Subject) -> dict[Role, TrainingChain]:
     return chains
 
 
-def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found | None, str]:
+def _read(subject: Subject, part: Callable[[MeasurementFolder], Found]) -> tuple[Found | None, str]:
     """A part of the first measurement; or None, and why."""
     if not subject.measurements:
         return None, "nothing was measured yet: run nla-release roundtrip"
@@ -163,7 +163,7 @@ def _read(subject: Subject, part: Callable[[Measurement], Found]) -> tuple[Found
         return None, f"{error.path} cannot be used, see {error.rule}"
 
 
-def _calibration(measurement: Measurement) -> Calibration:
+def _calibration(measurement: MeasurementFolder) -> Calibration:
     """What calibration.json says, where the evidence allows any number at all."""
     _, calibration = measurement.recomputed, measurement.calibration
     return calibration

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import nla_release
-from nla_release.adapter.training_log import RULE, judge
+from nla_release.adapter.training_log import RULE, loss_trend
 from nla_release.contract.prompt import suffix_ids
 from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import width_of
@@ -190,7 +190,7 @@ def sidecar_common(
 
 def summary(target: Path, fit: Fit) -> str:
     """One line on a finished training: losses, and the verdict with the rule it follows."""
-    verdict = judge(fit.steps)
+    verdict = loss_trend(fit.steps)
     return (
         f"wrote {target}: loss {fit.steps[0].loss:.3f} to {fit.steps[-1].loss:.3f}; trend over all"
         f" {verdict.steps} steps {verdict.name} ({signed(verdict.slope)} per step,"
@@ -200,7 +200,7 @@ def summary(target: Path, fit: Fit) -> str:
 
 def _training_facts(training: Training, fit: Fit) -> dict[str, Any]:
     """What a sidecar records of a training; every figure measured or taken from the recipe."""
-    settings, verdict = training.settings, judge(fit.steps)
+    settings, verdict = training.settings, loss_trend(fit.steps)
     planned = {"planned_steps": settings.steps} if len(fit.steps) < settings.steps else {}
     processes = {"processes": process_count()} if process_count() > 1 else {}
     return {

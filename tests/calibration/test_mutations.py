@@ -20,7 +20,7 @@ from nla_release.calibration.tables import calibration_table
 from nla_release.cards.blocks import expected_blocks, expected_page_blocks
 from nla_release.cards.compared import read_comparison
 from nla_release.errors import EvidenceError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.evidence import not_as_computed
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, read_json
@@ -105,7 +105,7 @@ def test_a_damaged_calibration_that_can_still_be_read_does_not_pass(rendered, co
         for path in paths:
             path.write_text(dump_json(mutant))
         subject = find_subject(folder / "dist")
-        verdict = judge(subject)
+        verdict = apply_rules(subject)
 
         assert verdict.verdict == "fail", f"{'.'.join(map(str, place))}: {value}"
         assert render_report(subject, verdict)
@@ -154,7 +154,7 @@ def test_a_calibration_without_a_control_is_a_finding_of_the_gate(rendered, copy
     del document["controls"]["shuffled"]
     for place in ("calibration.json", "dist/av/calibration.json", "dist/ar/calibration.json"):
         (folder / place).write_text(dump_json(document))
-    verdict = judge(find_subject(folder))
+    verdict = apply_rules(find_subject(folder))
 
     assert any("controls: shuffled is missing" in each.message for each in verdict.findings)
 

@@ -10,7 +10,7 @@ from nla_release.cards.compared import read_comparison
 from nla_release.cards.render import render
 from nla_release.errors import NothingCheckedError
 from nla_release.evidence.settings import Differing, what_differs
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import read_json
 from nla_release.release.folder import read_release
@@ -70,7 +70,7 @@ def test_the_figures_are_in_a_file_with_the_hashes_of_what_gives_them(folder: Pa
 
 
 def test_the_gate_compares_them_again(folder: Path) -> None:
-    findings = judge(find_subject(folder)).findings
+    findings = apply_rules(find_subject(folder)).findings
 
     assert [
         each for each in findings if each.code in {"NLA502", "NLA618", "NLA701", "NLA703"}

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError, PartlyPublishedError, RefusedError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.history.log import read_log
 from nla_release.hub.plan import PushOptions, make_plan
@@ -140,8 +140,8 @@ def test_what_is_on_main_then_is_what_release_json_lists_and_passes(run, hub, re
     found = downloaded(hub, release, tmp_path / "main")
     for role in ROLES:
         assert record_files(found / role) == read_manifest(found / role).files
-    before = judge(find_subject(downloaded(hub, release, tmp_path / "tag", f"v{OLD}")))
-    after = judge(find_subject(found))
+    before = apply_rules(find_subject(downloaded(hub, release, tmp_path / "tag", f"v{OLD}")))
+    after = apply_rules(find_subject(found))
     assert [each.code for each in after.findings] == [each.code for each in before.findings]
 
 
@@ -507,7 +507,7 @@ def test_a_rehearsal_leaves_the_log_alone(tool, release, made, tmp_path):
 def test_the_folder_of_another_version_passes_and_is_named_with_a_command(run, hub, release, tool):
     """Each version has a folder of its own here; the log of only one of them is written to."""
     newer = read_release(shutil.copytree(release.folder, release.folder.parent / "newer folder"))
-    before = [each.code for each in judge(find_subject(newer.folder)).findings]
+    before = [each.code for each in apply_rules(find_subject(newer.folder)).findings]
     render(release, OLD)
     config = newer.folder / "release.yaml"
     config.write_text(config.read_text() + f"previous: {release.folder}\n")
@@ -515,10 +515,10 @@ def test_the_folder_of_another_version_passes_and_is_named_with_a_command(run, h
 
     command = f"cp {release.history} '{newer.history}'"
     assert f"note: {newer.history} lacks the entry: run `{command}`" in done.stderr
-    after = judge(find_subject(newer.folder)).findings
+    after = apply_rules(find_subject(newer.folder)).findings
     assert "NLA505" not in before + [each.code for each in after]
     shutil.copyfile(release.history, newer.history)
-    assert "NLA505" not in [each.code for each in judge(find_subject(newer.folder)).findings]
+    assert "NLA505" not in [each.code for each in apply_rules(find_subject(newer.folder)).findings]
     assert "lacks the entry" not in succeeds(run("--successor", NEW)).stderr
 
 
@@ -531,7 +531,7 @@ def test_a_version_that_is_not_published_yet_is_told_how_to_get_the_entry(run, r
     succeeds(run("--successor", NEW))
     render(release, OLD)
     findings = [
-        each for each in judge(find_subject(newer.folder)).findings if each.code == "NLA505"
+        each for each in apply_rules(find_subject(newer.folder)).findings if each.code == "NLA505"
     ]
     previous = release.dist / "av" / "HISTORY.md"
     assert findings
@@ -539,4 +539,4 @@ def test_a_version_that_is_not_published_yet_is_told_how_to_get_the_entry(run, r
 
     shutil.copyfile(previous, newer.history)
     render(newer, "0.0.3")
-    assert "NLA505" not in [each.code for each in judge(find_subject(newer.folder)).findings]
+    assert "NLA505" not in [each.code for each in apply_rules(find_subject(newer.folder)).findings]

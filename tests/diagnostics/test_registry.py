@@ -71,7 +71,7 @@ from nla_release.diagnostics.model import Seen
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
 from nla_release.gate.evidence import not_as_computed
-from nla_release.gate.subject import Measurement
+from nla_release.gate.subject import MeasurementFolder
 from nla_release.report.render import _numbers
 from nla_release.contract.explanation import Explanation
 from nla_release.calibration.tables import calibration_table
@@ -92,7 +92,7 @@ parent = folder.parent
 path = parent / "calibration.json"
 path.write_text(calibration.dump())
 def gate():
-    measurement = Measurement(parent, (), Gates(), rendered=False)
+    measurement = MeasurementFolder(parent, (), Gates(), rendered=False)
     return not_as_computed(measurement.calibration, measurement.recomputed)
 
 honest = gate()

@@ -19,7 +19,7 @@ from nla_release.contract.sidecar import disagreements, read_sidecar
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import Source
 from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.release.folder import read_release
@@ -607,7 +607,7 @@ def test_what_no_release_may_publish_is_left_out_of_the_sidecar_and_said(tmp_pat
     notes = "\n".join(report.notes["av"])
     assert "training.rollout_id is left out of nla_meta.yaml" in notes
     found = find_subject(tmp_path / "out", None)
-    assert "NLA504" not in {finding.code for finding in judge(found).findings}
+    assert "NLA504" not in {finding.code for finding in apply_rules(found).findings}
 
 
 def test_the_licence_that_both_cards_state_is_not_asked_for(tmp_path):

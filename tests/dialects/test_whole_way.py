@@ -19,7 +19,7 @@ from nla_release.cards.render import render
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.activations import read_activations
 from nla_release.engine.roundtrip import roundtrip
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
 from nla_release.release.folder import ROLES, read_release
@@ -196,7 +196,7 @@ def test_a_pair_in_one_folder_goes_the_whole_way_with_the_numbers_of_the_origina
 
     write_atomic(release.calibration, calibrate(roundtrip(release)).dump())
     render(release, "0.0.1")
-    verdict = judge(find_subject(release.folder, None), strict=True)
+    verdict = apply_rules(find_subject(release.folder, None), strict=True)
 
     assert [str(finding) for finding in verdict.findings] == []
     assert verdict.verdict == "pass"

@@ -14,7 +14,7 @@ from nla_release.cards.render import render
 from nla_release.engine.remeasure import remeasure
 from nla_release.errors import ConfigError
 from nla_release.evidence.records import RunFacts
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.hub_client.client import quiet_client
 from nla_release.hub_client.remote import Hub
@@ -201,7 +201,7 @@ def test_adapters_that_fail_a_rule_are_not_loaded(good_release, copy_of):
     def measure(_subject):
         raise AssertionError("it was loaded")
 
-    verdict = judge(find_subject(folder), measure=measure)
+    verdict = apply_rules(find_subject(folder), measure=measure)
     assert verdict.measured is None
     assert "no row was measured again: the files fail other rules" in verdict.reasons
 

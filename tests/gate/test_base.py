@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from tests.builders_pair import EMBEDDING_NORM
 from tests.pairs.base import base_that_says
@@ -335,7 +335,7 @@ class TestModules:
 def judged_without_dist(release: Path):
     """The verdict on the trained pair of a release, as before it is measured again."""
     shutil.rmtree(release / "dist")
-    return judge(find_subject(release))
+    return apply_rules(find_subject(release))
 
 
 class TestNormsThatStandOut:

@@ -31,9 +31,9 @@ def imported_by_a_check_of(folder: Path) -> list[str]:
     program = (
         "import json, sys\n"
         "from pathlib import Path\n"
-        "from nla_release.gate import judge\n"
+        "from nla_release.gate import apply_rules\n"
         "from nla_release.gate.subject import find_subject\n"
-        f"judge(find_subject(Path({str(folder)!r})))\n"
+        f"apply_rules(find_subject(Path({str(folder)!r})))\n"
         f"print(json.dumps(sorted(set(sys.modules) & {set(LOOKED_FOR)!r})))\n"
     )
 

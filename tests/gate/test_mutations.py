@@ -15,7 +15,7 @@ from nla_release.calibration.compare import compare
 from nla_release.calibration.measured import read_measured
 from nla_release.cards.render import render
 from nla_release.errors import NlaReleaseError
-from nla_release.gate import judge, rendered_documents
+from nla_release.gate import apply_rules, rendered_documents
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.subject import Subject
 from nla_release.release.folder import Release
@@ -134,7 +134,7 @@ def test_verify_has_a_verdict_whatever_a_document_holds(
             if listed and name != "release.json":
                 list_anew(dist / "av")
             adapter = AdapterFolder("av", dist / "av", rendered=True)
-            verdict = judge(Subject(dist, None, (), (adapter,), None))
+            verdict = apply_rules(Subject(dist, None, (), (adapter,), None))
         except Exception as error:
             pytest.fail(f"{what}: {error!r}")
         assert verdict.outcomes, what

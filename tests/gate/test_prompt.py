@@ -7,7 +7,7 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.contract.chat import read_chat
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import write_atomic
 from nla_release.release.folder import read_release
@@ -60,7 +60,7 @@ def test_the_chat_template_is_the_one_beside_the_tokenizer_given(release):
     in_chat(release)
     tokenizer = release / "base" / "tokenizer.json"
 
-    assert replayed(judge(find_subject(release / "pair", tokenizer))).state == "passed"
+    assert replayed(apply_rules(find_subject(release / "pair", tokenizer))).state == "passed"
 
 
 @pytest.mark.parametrize("absent", [True, False])

@@ -11,7 +11,7 @@ from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.render import render
 from nla_release.contract.sidecar import Role
 from nla_release.errors import InputError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.card import metadata_valid
 from nla_release.gate.findings import Problem
@@ -48,7 +48,7 @@ def messages(dist: Path) -> list[str]:
 
 def unverified(dist: Path) -> list[str]:
     """What the verdict says that nothing was compared with."""
-    return [each.replace(f"{dist}/", "") for each in judge(find_subject(dist)).unverified]
+    return [each.replace(f"{dist}/", "") for each in apply_rules(find_subject(dist)).unverified]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_changed_byte_of_any_file_is_found(dist: Path, name: str, folder: str)
     path.write_bytes(data)
     list_anew(dist / "av")
 
-    assert judge(find_subject(dist / folder)).verdict == "fail"
+    assert apply_rules(find_subject(dist / folder)).verdict == "fail"
 
 
 def test_a_swapped_figure_is_found(dist: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nla_release.contract.prompt import load_tokenizer
 from nla_release.errors import InputError
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.gate.tokenizer import unknown_id
 from tests.builders_pair import REVISION
@@ -18,14 +18,14 @@ def replayed(verdict):
 
 
 def test_the_tokenizer_given_is_used(good):
-    verdict = judge(find_subject(good / "dist", good / "base" / "tokenizer.json"))
+    verdict = apply_rules(find_subject(good / "dist", good / "base" / "tokenizer.json"))
 
     assert replayed(verdict).state == "passed"
 
 
 def test_a_tokenizer_given_that_is_none_is_a_usage_error(good):
     with pytest.raises(InputError, match="is not a tokenizer"):
-        judge(find_subject(good / "dist", good / "release.yaml"))
+        apply_rules(find_subject(good / "dist", good / "release.yaml"))
 
 
 def test_the_pinned_tokenizer_is_found_in_the_cache_of_the_hub_client(good, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nla_release.cards.blocks import waivers_section
 from nla_release.cards.render import render
 from nla_release.errors import ConfigError
-from nla_release.gate import RULES, judge
+from nla_release.gate import RULES, apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.gate.waivers import can_be_waived, today
 from nla_release.io.files import dump_yaml
@@ -148,7 +148,7 @@ def test_a_stranger_judges_the_repositories_without_the_waivers_of_their_author(
     render(release, "0.0.2")
 
     assert states(judged(failing, "dist"))["NLA609"] == "failed"
-    verdict = judge(find_subject(release.dist), waived=release.config.waivers)
+    verdict = apply_rules(find_subject(release.dist), waived=release.config.waivers)
     assert verdict.verdict == "pass"
     assert [finding.code for finding, _ in verdict.waived] == ["NLA609"]
 

@@ -20,7 +20,7 @@ from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.cards.render import render
 from nla_release.contract.prompt import encoder, mark, suffix_ids
 from nla_release.evidence.training_documents import TrainingShingles
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, dump_yaml, read_json, read_yaml, write_atomic
@@ -117,7 +117,7 @@ def good_release(folder: Path) -> Release:
 
 def judged(folder: Path, what: What = "release", **options: Any) -> Verdict:
     """The verdict on a release's folder, or on the pair or dist/ in it."""
-    return judge(find_subject(part(folder, what)), **options)
+    return apply_rules(find_subject(part(folder, what)), **options)
 
 
 def part(folder: Path, what: What) -> Path:

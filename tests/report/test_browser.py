@@ -9,7 +9,7 @@ from PIL import Image
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.evidence.controls import centred_cosines
 from nla_release.evidence.parts import Evidence
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.report.render import render_report
 from nla_release.text.numbers import number
@@ -148,7 +148,7 @@ def page(tmp_path_factory) -> Path:
         document["title"] = HOSTILE
     subject = find_subject(folder)
     path = folder.parent / "report.html"
-    path.write_text(render_report(subject, judge(subject)), encoding="utf-8")
+    path.write_text(render_report(subject, apply_rules(subject)), encoding="utf-8")
     return path
 
 

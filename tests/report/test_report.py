@@ -18,7 +18,7 @@ from nla_release.calibration.evidence_folder import read_evidence, write_evidenc
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.contract.explanation import wrap
-from nla_release.gate import RULES, judge
+from nla_release.gate import RULES, apply_rules
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import find_subject
@@ -89,13 +89,13 @@ class Page(HTMLParser):
 
 def report(folder: Path) -> str:
     subject = find_subject(folder)
-    return render_report(subject, judge(subject))
+    return render_report(subject, apply_rules(subject))
 
 
 def report_where_all_passes(folder: Path) -> str:
     """The report with the verdict of a gate that found nothing."""
     subject = find_subject(folder)
-    passed = (replace(each, findings=(), skipped=()) for each in judge(subject).outcomes)
+    passed = (replace(each, findings=(), skipped=()) for each in apply_rules(subject).outcomes)
     return render_report(subject, Verdict(tuple(passed)))
 
 

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from nla_release.adapter.lora import lora_modules
-from nla_release.adapter.training_log import judge, read_log
+from nla_release.adapter.training_log import loss_trend, read_log
 from nla_release.adapter.weights import read_header
 from nla_release.cli.train import command
 from nla_release.contract.chat import read_chat
@@ -214,7 +214,7 @@ def test_the_loss_verdict_follows_the_regression(losses, name):
 
     steps = [Step(step=at, loss=loss, lr=0.1) for at, loss in enumerate(losses, 1)]
 
-    assert judge(steps).name == name
+    assert loss_trend(steps).name == name
 
 
 def test_the_slope_is_that_of_least_squares():
@@ -224,5 +224,5 @@ def test_the_slope_is_that_of_least_squares():
     losses = 5 - 0.02 * np.arange(1, 51) + rng.normal(0, 0.1, 50)
     steps = [Step(step=at, loss=float(loss), lr=0.1) for at, loss in enumerate(losses, 1)]
     (spread, together), (_, of_losses) = np.cov(np.arange(1, 51), losses)
-    assert judge(steps).slope == pytest.approx(together / spread)
-    assert judge(steps).r2 == pytest.approx(together**2 / (spread * of_losses))
+    assert loss_trend(steps).slope == pytest.approx(together / spread)
+    assert loss_trend(steps).r2 == pytest.approx(together**2 / (spread * of_losses))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nla_release.adapter.training_log import judge, read_log
+from nla_release.adapter.training_log import loss_trend, read_log
 from nla_release.engine.activations import Activations
 from nla_release.errors import ConfigError, DataError, NlaReleaseError
 from nla_release.training.av import train_av
@@ -204,7 +204,7 @@ def test_the_demos_pair_passes_and_the_collapsed_one_trips(good_release, collaps
 
     assert good[-1].loss < good[0].loss / 2
     assert collapsed[-1].loss < collapsed[0].loss / 2
-    assert {judge(log).name for log in (good, collapsed)} == {"not descending"}
+    assert {loss_trend(log).name for log in (good, collapsed)} == {"not descending"}
     assert passed
     assert not any(shown.failures for shown in passed)
     assert tripped[-1].failures
@@ -224,7 +224,7 @@ def test_a_collapsed_av_is_stopped_and_kept_to_be_looked_at(one_label, tmp_path)
 
     assert "docs/reference/training.md" in caught.value.hint
     assert log[-1].tripwire.distinct == 1
-    assert judge(log).name == "descending"
+    assert loss_trend(log).name == "descending"
     assert not (folder / "pair").exists()
 
 

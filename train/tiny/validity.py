@@ -19,7 +19,7 @@ from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.contract.sidecar import Role
 from nla_release.engine.roundtrip import roundtrip
-from nla_release.gate import judge
+from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_yaml, read_text, read_yaml, write_atomic
 from nla_release.io.layout import RELEASE_FILE, SIDECAR_FILE
@@ -124,7 +124,7 @@ def _at_loudness(loudness: float, av: Path, target: Path) -> Path:
 def _measured(release: Release, known: Known, seed: int) -> Outcome:
     calibration = calibrate(roundtrip(release, device="cpu"))
     write_atomic(release.calibration, calibration.dump())
-    verdict = judge(find_subject(release.folder))
+    verdict = apply_rules(find_subject(release.folder))
     return outcome(
         known,
         seed,
