@@ -19,7 +19,7 @@ from transformers.models.qwen3_5.configuration_qwen3_5 import (
 
 from nla_release.adapter.module_names import (
     TEXT_PART_LOADED,
-    Block,
+    BlockModule,
     ModuleTree,
     Targets,
     block_of,
@@ -259,7 +259,7 @@ def test_the_names_of_an_adapter_have_one_beginning():
 def test_a_name_tells_of_its_block(parts, number, place):
     decoder = "".join(f"{part}." for part in parts)
 
-    assert block_of(f"{decoder}layers.{number}.{place}") == Block(decoder, number, place)
+    assert block_of(f"{decoder}layers.{number}.{place}") == BlockModule(decoder, number, place)
 
 
 @pytest.mark.parametrize(
