@@ -19,7 +19,7 @@ from benchmarks.process import peak
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.contract.explanation import wrap
-from nla_release.evidence.records import Row, RunFacts, Verbalization
+from nla_release.evidence.records import EvidenceRow, RunFacts, Verbalization
 
 WIDTH, ROWS_EACH = 2048, 5
 WORDS = 3000  # that explanations and texts are made of
@@ -56,7 +56,7 @@ def make_evidence(folder: Path, rows: int, width: int) -> int:
     sources = [" ".join(_words(random, 200)) for _ in range(documents)]
     spoken = [_said([*sources[at].split()[:8], *_words(random, 8)]) for at in document]
     records = [
-        Row(
+        EvidenceRow(
             id=f"r{at}",
             document=f"d{document[at]}",
             text=_beginning(sources[document[at]], 40 * (at % ROWS_EACH + 1)),

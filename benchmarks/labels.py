@@ -22,7 +22,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.calibration.reading import Answers, Level, level_of
+from nla_release.calibration.reading import Level, MeasuredRows, level_of
 from nla_release.statistics.formulas import unit_rows
 
 Floats = npt.NDArray[np.float64]
@@ -239,7 +239,7 @@ def label_of(truth: Truth, shape: Shape, seed: int) -> Level:
         Shape("reference", REFERENCE_ROWS, REFERENCE_DOCUMENTS, hub=shape.hub), random
     )
     real, texts = truth.answer(w)
-    answers = Answers(
+    answers = MeasuredRows(
         gold=w.activations,
         real=real,
         empty=w.mean + random.standard_normal(WIDTH),

@@ -9,8 +9,14 @@ import numpy as np
 from nla_release.calibration.evidence_folder import write_evidence
 from nla_release.contract.explanation import Status, wrap
 from nla_release.evidence.parts import Evidence, first_with_text
-from nla_release.evidence.records import ProbeName, ProbeRecord, Row, RunFacts, Verbalization
-from nla_release.evidence.runs import Asked, Ended, Headline, RunLog, Started
+from nla_release.evidence.records import (
+    EvidenceRow,
+    ProbeName,
+    ProbeRecord,
+    RunFacts,
+    Verbalization,
+)
+from nla_release.evidence.runs import Ended, Headline, MeasuredCount, RunLog, Started
 from nla_release.evidence.training_documents import ShinglesBuilder, TrainingShingles
 
 RAW_FAILURES: dict[Status, str] = {
@@ -26,7 +32,7 @@ _OF_NO_ROW = " ".join(f"elsewhere{at}" for at in range(30))
 class EvidenceParts(NamedTuple):
     """The arguments of `write_evidence` after the folder."""
 
-    rows: list[Row]
+    rows: list[EvidenceRow]
     vectors: dict[str, np.ndarray]
     run: RunFacts
 
@@ -71,8 +77,8 @@ def recorded(run: RunFacts) -> dict[str, Any]:
             "reference": run.reference.sha256,
             **run.files,
         },
-        rows=Asked(asked=run.evaluation.rows, available=run.evaluation.available),
-        documents=Asked(asked=run.evaluation.documents, available=run.evaluation.documents),
+        rows=MeasuredCount(asked=run.evaluation.rows, available=run.evaluation.available),
+        documents=MeasuredCount(asked=run.evaluation.documents, available=run.evaluation.documents),
         seed=run.seed,
         settings={},
     )
@@ -168,7 +174,7 @@ def evidence_parts(
         vectors["gold_text"] = reconstruct(noise / 2)
     parts = EvidenceParts(
         rows=[
-            Row(
+            EvidenceRow(
                 id=f"r{i}",
                 document=f"d{i % documents}",
                 text=source_text(i, documents),

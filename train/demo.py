@@ -200,7 +200,7 @@ def _answers(calibration: CurrentCalibration) -> str:
     return "\n".join(lines)
 
 
-def _example(rows: Sequence[records.Row]) -> str:
+def _example(rows: Sequence[records.EvidenceRow]) -> str:
     """The first held-out activation that has an explanation, with the text that led to it."""
     row = next(row for row in rows if row.explanation)
     return f"    text up to its token: {row.text}\n    the AV's explanation: {row.explanation}"

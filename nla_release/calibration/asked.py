@@ -23,14 +23,14 @@ ROUNDTRIP, CALIBRATE = "nla-release roundtrip", "nla-release calibrate"
 
 
 @dataclass(frozen=True)
-class Unlike:
+class SettingMismatch:
     """One difference as a sentence, and the command that resolves it."""
 
     message: str
     command: str
 
 
-def unlike(release: Release, evidence: Evidence) -> list[Unlike]:
+def unlike(release: Release, evidence: Evidence) -> list[SettingMismatch]:
     """The settings that differ between release.yaml and the evidence.
 
     Raises:
@@ -40,8 +40,11 @@ def unlike(release: Release, evidence: Evidence) -> list[Unlike]:
     base = read_sidecar(release.adapter("av"), "av").nla_release.base
     of_the_pair = (evidence.run.base.id, evidence.run.base.revision) == (base.id, base.revision)
     return [
-        *(Unlike(each, ROUNDTRIP) for each in (_base(release, evidence) if of_the_pair else ())),
-        *(Unlike(message, ROUNDTRIP) for message in _measured(release, evidence)),
+        *(
+            SettingMismatch(each, ROUNDTRIP)
+            for each in (_base(release, evidence) if of_the_pair else ())
+        ),
+        *(SettingMismatch(message, ROUNDTRIP) for message in _measured(release, evidence)),
         *_stated(release, evidence),
     ]
 
@@ -151,11 +154,11 @@ def _reference(release: Release, evidence: Evidence) -> Iterator[str]:
         yield f"evaluation.reference, {named}, is not the file that was measured with"
 
 
-def _stated(release: Release, evidence: Evidence) -> Iterator[Unlike]:
+def _stated(release: Release, evidence: Evidence) -> Iterator[SettingMismatch]:
     """Differences in what the author declares, which need no measurement."""
     asked, run = release.config.evaluation.attempts, evidence.run
     if asked is not None and asked != run.attempts:
-        yield Unlike(
+        yield SettingMismatch(
             f"evaluation.attempts is {asked} in release.yaml, the evidence records"
             f" {_shown(run.attempts)}",
             CALIBRATE if run.schema_ > 1 else ROUNDTRIP,

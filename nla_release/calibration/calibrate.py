@@ -33,7 +33,7 @@ from nla_release.calibration.report import (
     Retrieval,
 )
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.retrieval import Retrieval as RetrievalDiagnostic
+from nla_release.diagnostics.retrieval import ActivationRetrieval
 from nla_release.evidence.controls import all_places, failures, has
 from nla_release.evidence.controls import cosines as cosines_of
 from nla_release.evidence.parts import Evidence
@@ -184,7 +184,7 @@ def _probes(evidence: Evidence, measures: Measures) -> Probes:
 
 def _percentile(probes: Probes) -> AgainstChance | None:
     """The percentile of the own activation among all, for the label of format 2."""
-    ranked = probes.of(RetrievalDiagnostic)
+    ranked = probes.of(ActivationRetrieval)
     return ranked.all.percentile if ranked else None
 
 

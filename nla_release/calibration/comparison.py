@@ -25,7 +25,7 @@ from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import Bootstrap, Control, Cosine, Interval, Number
 
 
-class Version(Strict):
+class ReleaseFigures(Strict):
     """The main figures of one release, from its calibration, with n and interval."""
 
     name: str = Field(description="of the release")
@@ -49,10 +49,10 @@ class Version(Strict):
     )
 
 
-def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[Version]:
+def side_by_side(calibrations: Iterable[tuple[str, Calibration]]) -> list[ReleaseFigures]:
     """The main figures of each named calibration, in the given order."""
     return [
-        Version(
+        ReleaseFigures(
             name=name,
             rows=each.denominators.rows,
             documents=each.denominators.documents,
@@ -177,7 +177,7 @@ class Comparison(Strict):
     tool_version: str = Field(description="of nla_release")
     bootstrap: Bootstrap
     evidence: list[EvidenceHashes] = Field(description="what was compared, in order")
-    releases: list[Version] = Field(description="each on its own rows, in order")
+    releases: list[ReleaseFigures] = Field(description="each on its own rows, in order")
     claims: list[ClaimsRead | None] = Field(
         default=[],
         description="each release's AR on explanations without one of their claims, in order;"

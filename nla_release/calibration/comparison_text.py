@@ -13,7 +13,7 @@ from nla_release.calibration.comparison import (
     Comparison,
     Paired,
     PairedVerdict,
-    Version,
+    ReleaseFigures,
 )
 from nla_release.calibration.report import PairContrast
 from nla_release.evidence.settings import Differing, what_differs
@@ -50,7 +50,7 @@ _Line = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """Lines of cells under a header; the first `words` columns are text, the others numbers."""
 
     header: _Line
@@ -75,7 +75,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     )
 
 
-def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
+def comparison_parts(comparison: Comparison) -> Iterator[str | ComparisonTable]:
     """Sentences and tables, in order, for any rendering."""
     letters = ascii_uppercase[: len(comparison.releases)]
     yield _releases(comparison, letters)
@@ -94,9 +94,9 @@ def comparison_parts(comparison: Comparison) -> Iterator[str | Table]:
     yield f"{comparison.multiplicity}."
 
 
-def _releases(comparison: Comparison, letters: str) -> Table:
+def _releases(comparison: Comparison, letters: str) -> ComparisonTable:
     """Each release on its own rows, with the settings in which it differs from the first."""
-    return Table(
+    return ComparisonTable(
         (
             "",
             "release",
@@ -128,7 +128,7 @@ def _releases(comparison: Comparison, letters: str) -> Table:
     )
 
 
-def _cosines(release: Version) -> _Line:
+def _cosines(release: ReleaseFigures) -> _Line:
     """The figures that decide the label, in format 3 of calibration.json and before."""
     others, within = release.above_others, release.within
     if others is None:
@@ -145,9 +145,9 @@ def _above(found: PairContrast | None) -> _Line:
     return (signed(found.difference), interval(found.interval)) if found else ("-", "-")
 
 
-def _claims(comparison: Comparison, letters: str) -> Table:
+def _claims(comparison: Comparison, letters: str) -> ComparisonTable:
     """Each release's AR on explanations without one of their claims, and its top-1 retrieval."""
-    return Table(
+    return ComparisonTable(
         (
             "a claim left out",
             "release",
@@ -191,14 +191,14 @@ def _claims_cells(found: ClaimsRead | None) -> _Line:
     )
 
 
-def _settings(settings: Sequence[Differing], letters: str) -> Table | str:
+def _settings(settings: Sequence[Differing], letters: str) -> ComparisonTable | str:
     if not settings:
         return "No recorded setting differs."
     lines = [
         (each.setting, *("not recorded" if it is None else _short(it) for it in each.values))
         for each in settings
     ]
-    return Table(("what differs", *letters), lines, words=1 + len(letters))
+    return ComparisonTable(("what differs", *letters), lines, words=1 + len(letters))
 
 
 def _opening(letter: str, paired: Paired) -> str:
@@ -214,8 +214,8 @@ def _opening(letter: str, paired: Paired) -> str:
     )
 
 
-def _differences(letter: str, paired: Paired) -> Table:
-    return Table(
+def _differences(letter: str, paired: Paired) -> ComparisonTable:
+    return ComparisonTable(
         ("", "A", letter, f"{letter} - A", "95% CI", "n"),
         [
             (
@@ -247,7 +247,7 @@ def _short(value: str) -> str:
     return f"{value[:_SHOWN_OF_A_HASH]}..." if _HASH.fullmatch(value) else value
 
 
-def _aligned(table: Table) -> list[str]:
+def _aligned(table: ComparisonTable) -> list[str]:
     lines = [table.header, *table.lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -259,7 +259,7 @@ def _aligned(table: Table) -> list[str]:
     ]
 
 
-def _piped(table: Table) -> str:
+def _piped(table: ComparisonTable) -> str:
     rule = ["---" if at < table.words else "--:" for at in range(len(table.header))]
     lines = [table.header, rule, *(tuple(map(inline, line)) for line in table.lines)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

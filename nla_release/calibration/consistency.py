@@ -18,7 +18,7 @@ from pydantic import Field
 from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
 from nla_release.evidence.controls import row_texts
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row
+from nla_release.evidence.records import EvidenceRow
 from nla_release.evidence.training_documents import word_sequences
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
@@ -126,14 +126,14 @@ def unlike_documents(evidence: Evidence) -> list[str]:
     return found
 
 
-def _texts(evidence: Evidence) -> list[tuple[Row, str]]:
+def _texts(evidence: Evidence) -> list[tuple[EvidenceRow, str]]:
     """The rows with a source text, each with that text."""
     return [
         (row, row.text.rstrip(_HALF_CHARACTER)) for row in evidence.rows if row.text is not None
     ]
 
 
-def _longest(texts: Sequence[tuple[Row, str]]) -> dict[str, str]:
+def _longest(texts: Sequence[tuple[EvidenceRow, str]]) -> dict[str, str]:
     """By document, the longest text of its rows."""
     longest: dict[str, str] = {}
     for row, text in texts:

@@ -30,14 +30,14 @@ MIN_SHINGLES = 8
 NEAR = 0.5
 
 
-class Clean(Strict):
+class CosineWithoutOverlap(Strict):
     """The cosine without the documents that overlap, by id or by text."""
 
     mean: Cosine | None = Field(description="null when every document overlaps")
     n: NonNegativeInt = Field(description="rows of the others, failures included")
 
 
-class Shingles(Strict):
+class ShingleOverlap(Strict):
     """The rows' own texts compared with shingles of the training texts, without ids or digests."""
 
     training_sha256: Sha256 = Field(description="of training_shingles.safetensors")
@@ -69,7 +69,7 @@ class Shingles(Strict):
         return rows or (self.shared is not None and self.shared >= NEAR)
 
 
-class Repeated(Strict):
+class RepeatedLabels(Strict):
     """How many texts are training labels word for word, of those that the sample can show."""
 
     explanations: Ratio | Inconclusive = Field(description="of the AV's explanations")
@@ -90,11 +90,11 @@ class Contamination(Strict):
         description="rows whose document has the text of one in it, of the rows whose document's"
         " text was compared"
     )
-    clean: Clean = Field(description="the cosine without the documents that overlap")
-    shingles: Shingles | Inconclusive | None = Field(
+    clean: CosineWithoutOverlap = Field(description="the cosine without the documents that overlap")
+    shingles: ShingleOverlap | Inconclusive | None = Field(
         default=None, description="the rows' own texts; absent before format 3"
     )
-    repeated: Repeated | None = Field(
+    repeated: RepeatedLabels | None = Field(
         default=None,
         description="training labels word for word; null without their hashes, absent before"
         " format 3",
@@ -136,7 +136,7 @@ def contamination_format_2(evidence: Evidence) -> Contamination | None:
     )
 
 
-def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[Shingles, set[str]]:
+def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[ShingleOverlap, set[str]]:
     """The report, and the documents that are near a training text."""
     table = sample.shingles
     texts = [row.text for row in evidence.rows]
@@ -148,7 +148,7 @@ def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[Shingles, s
     every = np.unique(np.concatenate(columns))
     withheld = sum(text is None for text in texts)
     places = [evidence.documents[row] for row in np.flatnonzero(compared)]
-    found = Shingles(
+    found = ShingleOverlap(
         training_sha256=evidence.run.shingles_sha256 or "",
         documents=sample.documents,
         one_in=table.one_in,
@@ -165,10 +165,10 @@ def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[Shingles, s
 _NONE_COMPARED = "no row has a text that is long enough to be compared"
 
 
-def _repeated(evidence: Evidence, sample: TrainingShingles) -> Repeated:
+def _repeated(evidence: Evidence, sample: TrainingShingles) -> RepeatedLabels:
     said = [(row.document, row.explanation) for row in evidence.rows if row.status == "ok"]
     labels = [(row.document, row.gold) for row in evidence.rows if row.gold is not None]
-    return Repeated(
+    return RepeatedLabels(
         explanations=_word_for_word(said, sample.labels),
         labels=_word_for_word(labels, sample.labels) if labels else None,
     )
@@ -199,7 +199,7 @@ def _listed(evidence: Evidence, training: TrainingOverlap | None) -> set[str]:
     return {*training.ids_overlapping, *(row.document for row in evidence.rows if row.id in texts)}
 
 
-def _clean(evidence: Evidence, dirty: Iterable[str]) -> Clean:
+def _clean(evidence: Evidence, dirty: Iterable[str]) -> CosineWithoutOverlap:
     without = set(dirty)
     cosines = cosine_rows(evidence.vectors["gold"], evidence.vectors["real"])
     clean = [
@@ -207,7 +207,7 @@ def _clean(evidence: Evidence, dirty: Iterable[str]) -> Clean:
         for row, cosine in zip(evidence.rows, cosines, strict=True)
         if row.document not in without
     ]
-    return Clean(mean=sum(clean) / len(clean) if clean else None, n=len(clean))
+    return CosineWithoutOverlap(mean=sum(clean) / len(clean) if clean else None, n=len(clean))
 
 
 def _ids(evidence: Evidence, training: TrainingOverlap) -> Ratio:
@@ -245,7 +245,7 @@ def contamination_sentence(found: Contamination | None) -> str:
         )
     said = [_by_list(found), _by_shingles(found.shingles), _repeated_sentence(found.repeated)]
     if any(isinstance(each, Ratio) and each.hits for each in (found.documents, found.texts)) or (
-        isinstance(found.shingles, Shingles) and found.shingles.contaminated
+        isinstance(found.shingles, ShingleOverlap) and found.shingles.contaminated
     ):
         said.append(
             f"Without these documents the cosine is {number(found.clean.mean)}"
@@ -270,7 +270,7 @@ def _by_list(found: Contamination) -> str:
     )
 
 
-def _by_shingles(found: Shingles | Inconclusive | None) -> str | None:
+def _by_shingles(found: ShingleOverlap | Inconclusive | None) -> str | None:
     """How many rows share word sequences with the training texts."""
     if found is None:
         return None
@@ -292,7 +292,7 @@ def _by_shingles(found: Shingles | Inconclusive | None) -> str | None:
     return f"{said} (not compared: {left_out})." if left_out else f"{said}."
 
 
-def _repeated_sentence(found: Repeated | None) -> str | None:
+def _repeated_sentence(found: RepeatedLabels | None) -> str | None:
     if found is None or isinstance(found.explanations, Inconclusive):
         return None
     said, labels = found.explanations, found.labels

@@ -19,7 +19,7 @@ from nla_release.diagnostics import registered
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.evidence.controls import check_shuffle
 from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES, Condition, Evidence, Vectors, row_name
-from nla_release.evidence.records import Row, Run, RunFacts, TextCondition
+from nla_release.evidence.records import EvidenceRow, Run, RunFacts, TextCondition
 from nla_release.evidence.runs import RunLog, read_runs
 from nla_release.evidence.training_documents import TrainingShingles, read_shingles
 from nla_release.io.files import (
@@ -105,7 +105,7 @@ def check_replaceable(folder: Path) -> None:
 
 def write_evidence(
     folder: Path,
-    rows: Sequence[Row],
+    rows: Sequence[EvidenceRow],
     vectors: Mapping[str, npt.NDArray[np.float32]],
     run: RunFacts,
     *,
@@ -180,12 +180,12 @@ def record_attempts(folder: Path, attempts: int) -> None:
     write_atomic(folder / RUN_FILE, dump_json(document | {"attempts": attempts}))
 
 
-def _read_rows(path: Path) -> tuple[Row, ...]:
-    rows: list[Row] = []
+def _read_rows(path: Path) -> tuple[EvidenceRow, ...]:
+    rows: list[EvidenceRow] = []
     first_line: dict[str, int] = {}
     lines = read_json_lines(path, limit=_MAX_ROWS_BYTES, error=EvidenceError)
     for number, (where, document) in enumerate(lines, start=1):
-        row = parse(Row, document, where)
+        row = parse(EvidenceRow, document, where)
         if row.id in first_line:
             raise EvidenceError(f"{where}: id {row.id!r} is also on line {first_line[row.id]}")
         first_line[row.id] = number
@@ -214,12 +214,12 @@ def _check_hash(path: Path, recorded: str) -> None:
         )
 
 
-def _read_vectors(path: Path, rows: Sequence[Row]) -> Vectors:
+def _read_vectors(path: Path, rows: Sequence[EvidenceRow]) -> Vectors:
     """The tensors: all known, of the right shapes, float32 and finite."""
     header = read_header(path)
     if missing := sorted(_BASE - set(header)):
         raise EvidenceError(f"{path} has no tensor {', '.join(missing)}")
-    known = (_BASE | _LABELS).union(*(each.leaves.names for each in registered()))
+    known = (_BASE | _LABELS).union(*(each.recorded.names for each in registered()))
     if foreign := sorted(set(header) - known):
         raise EvidenceError(f"{path} holds an unknown tensor {', '.join(foreign)}")
     _check_texts(path, rows, header)
@@ -265,11 +265,11 @@ def _check_diagnostics(path: Path, evidence: Evidence) -> None:
     found = {*evidence.vectors, *evidence.rows[0].spoken}
     for each in registered():
         if each.name in evidence.run.probed:
-            if missing := sorted(each.leaves.always - found):
+            if missing := sorted(each.recorded.always - found):
                 raise EvidenceError(
                     f"{path}: diagnostic {each.name} ran, but its {', '.join(missing)} is missing"
                 )
-        elif unasked := sorted(each.leaves.names & found):
+        elif unasked := sorted(each.recorded.names & found):
             raise EvidenceError(
                 f"{path}: diagnostic {each.name} did not run, but the evidence"
                 f" holds {', '.join(unasked)}"
@@ -348,28 +348,28 @@ def _check_run(path: Path, evidence: Evidence) -> None:
         )
 
 
-def _place(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+def _place(rows: Sequence[EvidenceRow], marked: npt.NDArray[np.bool_]) -> str:
     over_rows = marked.ndim == 2 and len(marked) == len(rows)
     return f" in {row_name(rows, marked)}" if over_rows else ""
 
 
-def _check_texts(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+def _check_texts(path: Path, rows: Sequence[EvidenceRow], header: Mapping[str, Tensor]) -> None:
     """Every tensor has its texts in the rows, and every text its tensor."""
     if "gold_text" in header and (bare := [row.id for row in rows if row.gold is None]):
         raise EvidenceError(f"{path} holds gold_text, but row {bare[0]!r} has no gold explanation")
     read = set(header) & set(get_args(TextCondition))
     if different := sorted(read ^ set(rows[0].texts)):
         raise EvidenceError(f"{path} and the rows' texts disagree about {', '.join(different)}")
-    for leaves in (each.leaves for each in registered()):
-        if len(leaves.tensors.keys() & header.keys()) not in (0, len(leaves.tensors)):
+    for recorded in (each.recorded for each in registered()):
+        if len(recorded.tensors.keys() & header.keys()) not in (0, len(recorded.tensors)):
             raise EvidenceError(
-                f"{path} holds only some of the tensors {', '.join(leaves.tensors)}"
+                f"{path} holds only some of the tensors {', '.join(recorded.tensors)}"
             )
-        if wrong := leaves.misfit(rows, header):
+        if wrong := recorded.misfit(rows, header):
             raise EvidenceError(f"{path} {wrong}")
 
 
-def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor]) -> None:
+def _check_shapes(path: Path, rows: Sequence[EvidenceRow], header: Mapping[str, Tensor]) -> None:
     gold = header["gold"].shape
     if len(gold) != 2 or gold[0] != len(rows) or gold[1] == 0:
         raise EvidenceError(
@@ -388,13 +388,13 @@ def _check_shapes(path: Path, rows: Sequence[Row], header: Mapping[str, Tensor])
 
 
 def _expected_of_diagnostics(
-    rows: Sequence[Row], header: Mapping[str, Tensor]
+    rows: Sequence[EvidenceRow], header: Mapping[str, Tensor]
 ) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors that diagnostics record."""
     expected: dict[str, tuple[int, ...]] = {}
-    for leaves in (each.leaves for each in registered()):
-        counts = {**leaves.tensors, **leaves.sometimes}
+    for recorded in (each.recorded for each in registered()):
+        counts = {**recorded.tensors, **recorded.sometimes}
         first = next((header[name] for name in counts if name in header), header["gold"])
-        width = first.shape[1:] if leaves.free_width else header["gold"].shape[1:]
+        width = first.shape[1:] if recorded.free_width else header["gold"].shape[1:]
         expected |= {name: (count(rows), *width) for name, count in counts.items()}
     return expected

@@ -15,7 +15,7 @@ import numpy as np
 
 from nla_release.calibration.consistency import documents_checked, looks
 from nla_release.calibration.reading import (
-    Answers,
+    MeasuredRows,
     in_document,
     last_token,
     nearness,
@@ -38,8 +38,7 @@ from nla_release.evidence.parts import Evidence
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import NO_VARIANCE, AgainstChance
 from nla_release.statistics.clustered import best_as_ties, lower
-from nla_release.statistics.contrasts import Contrast
-from nla_release.statistics.contrasts import Contrasts as Found
+from nla_release.statistics.contrasts import ArmContrasts, Contrast
 from nla_release.statistics.formulas import Floats, cosine_rows, group_sums, unit_rows
 from nla_release.statistics.measures import FORMAT_3, rounded
 
@@ -80,9 +79,9 @@ def _given(block: Strict) -> dict[str, Any]:
     return {name: getattr(block, name) for name in sorted(block.model_fields_set)}
 
 
-def _answers(evidence: Evidence) -> Answers:
+def _answers(evidence: Evidence) -> MeasuredRows:
     tokens = [last_token(row.text or "") for row in evidence.rows]
-    return Answers(
+    return MeasuredRows(
         gold=evidence.vectors["gold"],
         real=evidence.vectors["real"],
         empty=evidence.vectors["empty"],
@@ -94,12 +93,12 @@ def _answers(evidence: Evidence) -> Answers:
     )
 
 
-def contrasts(answers: Answers) -> Contrasts:
+def contrasts(answers: MeasuredRows) -> Contrasts:
     """The own text against the texts of other rows, by cosines less `answers.mean`."""
     return _block(pair_contrasts(answers))
 
 
-def _block(found: Found) -> Contrasts:
+def _block(found: ArmContrasts) -> Contrasts:
     def block(contrast: Contrast | None) -> PairContrast | None:
         if contrast is None or not contrast.n:
             return None

@@ -7,13 +7,13 @@ from typing import Any
 
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Sidecar
-from nla_release.evidence.records import Row, Run
+from nla_release.evidence.records import EvidenceRow, Run
 from nla_release.io.files import dump_json, package_folder, write_atomic
 from nla_release.io.schema import Open, Strict
 
 MODELS: dict[str, type[Open | Strict]] = {
     "nla_meta.schema.json": Sidecar,
-    "evidence.row.schema.json": Row,
+    "evidence.row.schema.json": EvidenceRow,
     "evidence.run.schema.json": Run,
     "calibration.schema.json": Calibration,
 }

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.runs import Asked, RunCounts, run_counts
+from nla_release.evidence.runs import MeasuredCount, RunCounts, run_counts
 from nla_release.io.schema import Strict
 
 
@@ -18,11 +18,11 @@ class Multiplicity(Strict):
     )
     metrics: NonNegativeInt = Field(description="intervals and p values in this report")
     note: str = Field(description="what follows, in words")
-    rows: Asked | None = Field(
+    rows: MeasuredCount | None = Field(
         default=None,
         description="rows measured, of how many the data holds; absent before format 3",
     )
-    documents: Asked | None = Field(
+    documents: MeasuredCount | None = Field(
         default=None,
         description="documents measured, of how many the data holds; absent before format 3",
     )
@@ -55,8 +55,8 @@ def multiplicity(evidence: Evidence, report: Any, level: float) -> Multiplicity:
         attempts=run.attempts,
         metrics=counted.metrics,
         note=f"{tried} {_chance(counted.metrics, level)}",
-        rows=Asked(asked=run.evaluation.rows, available=run.evaluation.available),
-        documents=Asked(
+        rows=MeasuredCount(asked=run.evaluation.rows, available=run.evaluation.available),
+        documents=MeasuredCount(
             asked=run.evaluation.documents,
             available=started.documents.available if started else None,
         ),
@@ -144,7 +144,7 @@ def _runs(runs: RunCounts | None) -> str:
     return f"{runs.of_this_pair} runs of this pair are recorded{others}; {which}."
 
 
-def _asked(rows: Asked, documents: Asked | None) -> str:
+def _asked(rows: MeasuredCount, documents: MeasuredCount | None) -> str:
     if rows.available is None:
         return f"Rows measured: {rows.asked}; how many the data holds is not recorded."
     of = (

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import best_as_ties, lower, mean_intervals
-from nla_release.statistics.contrasts import Contrast, Contrasts, centred, contrasts
+from nla_release.statistics.contrasts import ArmContrasts, Contrast, centred, contrasts
 from nla_release.statistics.formulas import AT_ONCE, TIE, Floats, Interval, row_blocks
 from nla_release.statistics.places import Places, own_places, places
 
@@ -26,7 +26,7 @@ _LAST_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
-class Answers:
+class MeasuredRows:
     """The activations and reconstructions of N rows of width d.
 
     Attributes:
@@ -91,7 +91,7 @@ def level(
     return "row-level" if all(more) else "document-level"
 
 
-def level_of(answers: Answers) -> Level:
+def level_of(answers: MeasuredRows) -> Level:
     """The level, computed from arrays. A failed row is a tie in every comparison."""
     pairs = pair_contrasts(answers)
     return level(
@@ -104,13 +104,13 @@ def level_of(answers: Answers) -> Level:
     )
 
 
-def pair_contrasts(answers: Answers) -> Contrasts:
+def pair_contrasts(answers: MeasuredRows) -> ArmContrasts:
     """The own text compared with texts of other rows, by cosines less `answers.mean`."""
     documents, texts, failed = answers.documents, answers.texts, answers.failed
     return contrasts(*_compared(answers), documents, texts, failed, answers.tokens)
 
 
-def _compared(answers: Answers) -> tuple[Floats, Floats]:
+def _compared(answers: MeasuredRows) -> tuple[Floats, Floats]:
     """[N, d] centred activations and reconstructions, of the empty text where a row failed."""
     read = np.where(answers.failed[:, np.newaxis], answers.empty, answers.real)
     return centred(answers.gold, answers.mean), centred(read, answers.mean)
@@ -125,7 +125,7 @@ def last_token(text: str) -> str:
     return found[-1] if found else ""
 
 
-def in_document(answers: Answers) -> Contrast | None:
+def in_document(answers: MeasuredRows) -> Contrast | None:
     """How often a text retrieves its own activation among those of its document.
 
     The score of an activation is its centred cosine less its mean centred cosine over the texts of
@@ -157,7 +157,7 @@ def in_document(answers: Answers) -> Contrast | None:
     return _against(hits[several], chance[several], documents, answers.failed[several])
 
 
-def nearness(answers: Answers, found: Places) -> Contrast:
+def nearness(answers: MeasuredRows, found: Places) -> Contrast:
     """The share of the other activations that are farther than the own one; chance is 0.5.
 
     Args:

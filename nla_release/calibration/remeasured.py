@@ -85,7 +85,7 @@ def choose_rows(evidence: Evidence, count: int, seed: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Answers:
+class NewOutputs:
     """The new outputs of the pair for n chosen rows.
 
     `extracted` [n, d] are the activations that the base gives at the end of the rows' texts, NaN
@@ -101,7 +101,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Farthest:
+class LargestDifference:
     """The largest of some differences, with its tensor and row."""
 
     value: float
@@ -128,11 +128,11 @@ class Remeasured:
     used: Conditions
     tolerance: Tolerance
     extracted: int
-    activation: Farthest | None
+    activation: LargestDifference | None
     texts_same: int
     read: int
-    cosine: Farthest
-    apart: Farthest
+    cosine: LargestDifference
+    apart: LargestDifference
     published: float
     again: float
     loss: float
@@ -165,7 +165,7 @@ def compare_answers(
     rows: Sequence[int],
     seed: int,
     used: Conditions,
-    answers: Answers,
+    answers: NewOutputs,
     *,
     trained: Conditions | None = None,
 ) -> Remeasured:
@@ -236,7 +236,7 @@ def _lower_cosines(published: Floats, extracted: Floats) -> Floats:
 
 def _farthest(
     evidence: Evidence, rows: list[int], read: Mapping[str, Floats]
-) -> tuple[Farthest, Farthest]:
+) -> tuple[LargestDifference, LargestDifference]:
     gold = evidence.vectors["gold"][rows]
     changes, distances = {}, {}
     for name, again in read.items():
@@ -247,10 +247,12 @@ def _farthest(
     return _largest(evidence, rows, changes), _largest(evidence, rows, distances)
 
 
-def _largest(evidence: Evidence, rows: list[int], values: Mapping[str, Floats]) -> Farthest:
+def _largest(
+    evidence: Evidence, rows: list[int], values: Mapping[str, Floats]
+) -> LargestDifference:
     name = max(values, key=lambda each: float(values[each].max()))
     at = int(values[name].argmax())
-    return Farthest(float(values[name][at]), name, evidence.rows[rows[at]].id)
+    return LargestDifference(float(values[name][at]), name, evidence.rows[rows[at]].id)
 
 
 def _loss(differences: Floats) -> tuple[float, float | None]:

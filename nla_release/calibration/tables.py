@@ -21,7 +21,7 @@ _RIGHT = ("value", "difference", "n")
 
 
 @dataclass(frozen=True)
-class Table:
+class DiagnosticTable:
     """One diagnostic: its rows, each with its control, and its sentences."""
 
     title: str
@@ -37,10 +37,10 @@ def measured(probes: Probes) -> Iterator[tuple[Diagnostic[Any], Any]]:
             yield each, report
 
 
-def tables(probes: Probes) -> list[Table]:
+def tables(probes: Probes) -> list[DiagnosticTable]:
     """One table per diagnostic with numbers."""
     return [
-        Table(
+        DiagnosticTable(
             each.title.capitalize(),
             each.meaning,
             list(each.rows(report)),

@@ -17,7 +17,7 @@ from nla_release.calibration.comparison import (
     Comparison,
     ComparisonFormat,
     Paired,
-    Version,
+    ReleaseFigures,
     side_by_side,
 )
 from nla_release.calibration.comparison_text import comparison_markdown
@@ -133,7 +133,7 @@ def _name(folder: Path) -> str:
 class Released:
     """Two versions, each on its own rows, and on the rows that they share."""
 
-    versions: list[Version]
+    versions: list[ReleaseFigures]
     link: str
     paired: Paired | None
     reason: str | None
@@ -195,8 +195,8 @@ def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> Rele
         raise InputError(f"stated.released is wrong: {one_line(error)}") from error
 
 
-def _version(document: Any) -> Version:
-    return Version.model_validate_json(json.dumps(document))
+def _version(document: Any) -> ReleaseFigures:
+    return ReleaseFigures.model_validate_json(json.dumps(document))
 
 
 def _repository(folder: Path | None) -> Path | None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nla_release.adapter.training_log import Step, loss_trend
-from nla_release.calibration.comparison import Version
+from nla_release.calibration.comparison import ReleaseFigures
 from nla_release.calibration.questions import Question, questions
 from nla_release.calibration.report import Calibration, CurrentCalibration, Retrieval
 from nla_release.calibration.tables import rankings
@@ -342,7 +342,7 @@ def _drawn_loss(role: Role, log: list[Step], of_run: str) -> Figure:
     return figure
 
 
-def versions_side_by_side(versions: Sequence[Version]) -> Plot:
+def versions_side_by_side(versions: Sequence[ReleaseFigures]) -> Plot:
     """Centred cosine of every version against texts of the same and of other documents."""
     told = ", ".join(
         f"{each.name} {number(others.first)} (texts of the same document"
@@ -378,7 +378,7 @@ def versions_side_by_side(versions: Sequence[Version]) -> Plot:
     )
 
 
-def _drawn_versions(versions: Sequence[Version]) -> Figure:
+def _drawn_versions(versions: Sequence[ReleaseFigures]) -> Figure:
     figure, axes = canvas(2.0 + 0.7 * len(versions))
     named: set[str] = set()
     for place, each in enumerate(versions):

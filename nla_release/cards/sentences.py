@@ -7,7 +7,7 @@ ones whose interval decides them are used.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nla_release.calibration.contamination import Shingles
+from nla_release.calibration.contamination import ShingleOverlap
 from nla_release.calibration.headline import DOMINATED
 from nla_release.calibration.label import (
     SMALL_EFFECT,
@@ -440,9 +440,9 @@ def _not_compared(calibration: CurrentCalibration) -> str | None:
     """When nothing tells whether the pair was measured on what it was trained on."""
     found = calibration.contamination
     shingles = found.shingles if found else None
-    if isinstance(shingles, Shingles) and not shingles.uncompared_documents:
+    if isinstance(shingles, ShingleOverlap) and not shingles.uncompared_documents:
         return None
-    if isinstance(shingles, Shingles) and isinstance(shingles.near, Ratio):
+    if isinstance(shingles, ShingleOverlap) and isinstance(shingles.near, Ratio):
         return (
             f"**{count(shingles.uncompared_documents, 'document')} not compared with the training"
             " texts.** Their texts are withheld or too short, so the pair may have been trained on"

@@ -14,7 +14,7 @@ from nla_release.contract.prompt import av_prompt
 from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar
 from nla_release.evidence.controls import centred_cosines
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row
+from nla_release.evidence.records import EvidenceRow
 from nla_release.text.sandbox import render_template
 
 # Shown when the evidence has no source text, or no explanation, to start from.
@@ -124,7 +124,7 @@ def examples(evidence: Evidence) -> list[Example]:
     ]
 
 
-def _example(rank: str, row: Row, cosine: float, others: float) -> Example:
+def _example(rank: str, row: EvidenceRow, cosine: float, others: float) -> Example:
     said = row.explanation if row.status == "ok" else row.raw
     compared = None if math.isnan(others) else others
     return Example(rank, row.id, _end_of(row.text), said, row.status, cosine, compared)

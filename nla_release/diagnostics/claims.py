@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts
+from nla_release.diagnostics.model import (
+    Diagnostic,
+    DiagnosticEvidence,
+    DiagnosticInputs,
+    Plan,
+    Texts,
+)
 from nla_release.diagnostics.texts import (
     join_claims,
     split_claims,
@@ -22,7 +28,7 @@ from nla_release.diagnostics.texts import (
     without_claim,
 )
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict, holds
 from nla_release.statistics.blocks import (
     NO_VARIANCE,
@@ -210,10 +216,10 @@ def _sentences(found: Claims) -> Iterator[str]:
     )
 
 
-def ask(seen: Seen) -> Plan:
+def ask(inputs: DiagnosticInputs) -> Plan:
     """The AR reads each explanation without each of its claims, and with an unrelated one."""
-    given = [_told(claims) for claims in seen.data.claims]
-    explained = [text for _, text in seen.rows()]
+    given = [_told(claims) for claims in inputs.data.claims]
+    explained = [text for _, text in inputs.rows()]
     claims = [
         (mine or split_claims(text)) if text else []
         for text, mine in zip(explained, given, strict=True)
@@ -224,7 +230,7 @@ def ask(seen: Seen) -> Plan:
     for row, mine in enumerate(claims):
         if len(mine) < 2:
             continue
-        others = _unrelated_claims(seen, claims, row)
+        others = _unrelated_claims(inputs, claims, row)
         if not others:
             return Plan(skipped="no row has a claim that is unrelated to another row's")
         joined.append(join_claims(mine))
@@ -248,14 +254,14 @@ def _told(claims: list[str] | None) -> list[str]:
     return [claim.strip() for claim in claims or [] if claim and claim.strip()]
 
 
-def _unrelated_claims(seen: Seen, claims: Sequence[list[str]], row: int) -> list[str]:
+def _unrelated_claims(inputs: DiagnosticInputs, claims: Sequence[list[str]], row: int) -> list[str]:
     """Claims of another row that this one does not make itself.
 
     Of the row that its shuffled control is from, or of the next after that, in the order of the
     data, which has any; rows of other documents first.
     """
-    documents, total = seen.data.documents, len(claims)
-    turn = [(seen.other_rows[row] + step) % total for step in range(total)]
+    documents, total = inputs.data.documents, len(claims)
+    turn = [(inputs.other_rows[row] + step) % total for step in range(total)]
     for other in sorted(turn, key=lambda other: documents[other] == documents[row]):
         if unrelated := [claim for claim in claims[other] if claim not in claims[row]]:
             return unrelated
@@ -281,7 +287,7 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     sentences=_sentences,
     ask=ask,
-    leaves=Leaves(
+    recorded=DiagnosticEvidence(
         tensors={_WITHOUT: _claims_left_out, _ADDED: _claims_left_out},
         sometimes={_JOINED: lambda rows: sum(bool(row.probed_claims) for row in rows)},
         misfit=_misfit,

@@ -13,9 +13,9 @@ from pydantic import Field, PositiveInt
 
 from nla_release.diagnostics.model import (
     Diagnostic,
-    Leaves,
+    DiagnosticEvidence,
+    DiagnosticInputs,
     Plan,
-    Seen,
     Texts,
     permutation_sentence,
     ranking_rows,
@@ -23,7 +23,7 @@ from nla_release.diagnostics.model import (
 from nla_release.diagnostics.texts import gibberish as gibberish_like
 from nla_release.evidence.controls import CONTROLS, between, centre
 from nla_release.evidence.parts import Evidence, first_with_text
-from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
@@ -126,18 +126,18 @@ def _sentences(found: Discrimination) -> Iterator[str]:
     yield permutation_sentence(_FIRST, found.cross_row)
 
 
-def ask(seen: Seen) -> Plan:
+def ask(inputs: DiagnosticInputs) -> Plan:
     """The AR reads the first source text of each document, and gibberish of its length."""
-    data, first = seen.data, dict[str, tuple[str, str]]()
+    data, first = inputs.data, dict[str, tuple[str, str]]()
     for document, id_, text in zip(data.documents, data.ids, data.texts, strict=True):
         if text is not None:
             first.setdefault(document, (id_, text))
     if not first:
         return Plan(skipped="the data has no source texts")
     factual: Texts = [text for _, text in first.values()]
-    gibberish: Texts = [gibberish_like(text, id_, seen.seed) for id_, text in first.values()]
+    gibberish: Texts = [gibberish_like(text, id_, inputs.seed) for id_, text in first.values()]
     return Plan(
-        {"seed": seen.seed, "documents": len(first)},
+        {"seed": inputs.seed, "documents": len(first)},
         texts={_FACTUAL: factual, _GIBBERISH: gibberish},
     )
 
@@ -155,6 +155,6 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     sentences=_sentences,
     ask=ask,
-    leaves=Leaves({_FACTUAL: _documents_with_text, _GIBBERISH: _documents_with_text}),
+    recorded=DiagnosticEvidence({_FACTUAL: _documents_with_text, _GIBBERISH: _documents_with_text}),
     rankings=lambda found: {_FIRST: found.cross_row},
 )

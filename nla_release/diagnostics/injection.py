@@ -13,10 +13,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from nla_release.contract.explanation import Status
-from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen
+from nla_release.diagnostics.model import Diagnostic, DiagnosticEvidence, DiagnosticInputs, Plan
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row as EvidenceRow
-from nla_release.evidence.records import VectorCondition
+from nla_release.evidence.records import EvidenceRow, VectorCondition
 from nla_release.io.schema import Strict, holds
 from nla_release.statistics.blocks import Inconclusive, Ratio, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
@@ -61,7 +60,7 @@ class ZeroOutput(Strict):
     marker: bool = Field(description="whether it shows or describes the marker")
 
 
-class Injection(Strict):
+class InjectionControls(Strict):
     """What the AV says of other vectors, and what should not be in what it says."""
 
     same_text: dict[VectorName, Ratio] = Field(
@@ -81,7 +80,7 @@ class Injection(Strict):
     zero_vector: ZeroOutput = Field(description="the one output for the zero vector")
 
 
-def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Injection | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> InjectionControls | Inconclusive:
     """Random and zero vectors are in all evidence; the other scales only when it ran."""
     if few := too_few(evidence.documents):
         return few
@@ -99,7 +98,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Injection | Inc
         return measures.ratio([bool(pattern.search(text)) for text in texts], documents)
 
     zero = evidence.run.zero_vector
-    return Injection(
+    return InjectionControls(
         same_text=_same_text(evidence, scales, measures),
         cjk={
             **{name: share(CJK, texts, documents) for name, texts in outputs.items()},
@@ -148,7 +147,7 @@ def _same_text(
     }
 
 
-def _rows(found: Injection) -> Iterator[Row]:
+def _rows(found: InjectionControls) -> Iterator[Row]:
     for vector in get_args(VectorName):
         if same := found.same_text.get(vector):
             yield share_row(f"Same explanation as for {_WORDS[vector]}", same)
@@ -166,7 +165,7 @@ def _rows(found: Injection) -> Iterator[Row]:
             yield share_row(f"Marker shown or described for {_WORDS[output]}", seen)
 
 
-def ask(_: Seen) -> Plan:
+def ask(_: DiagnosticInputs) -> Plan:
     """The AV explains the activations at half and at double scale."""
     return Plan({f"{key}_factor": it for key, it in _SCALE_FACTORS.items()}, _SCALE_FACTORS)
 
@@ -175,9 +174,9 @@ DIAGNOSTIC = Diagnostic(
     name="injection",
     title="injection",
     meaning="what the AV says of other vectors",
-    records=Injection,
+    records=InjectionControls,
     report=report,
     rows=_rows,
     ask=ask,
-    leaves=Leaves(spoken=tuple(_SCALE_FACTORS)),
+    recorded=DiagnosticEvidence(spoken=tuple(_SCALE_FACTORS)),
 )

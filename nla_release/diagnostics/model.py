@@ -10,8 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_args
 
 from nla_release.contract.explanation import Explanation
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row as EvidenceRow
-from nla_release.evidence.records import Setting, TextCondition, VectorCondition
+from nla_release.evidence.records import EvidenceRow, Setting, TextCondition, VectorCondition
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import AgainstChance, Control, Inconclusive, Ranking
 from nla_release.statistics.measures import Measures
@@ -47,7 +46,7 @@ class Data(Protocol):
 
 
 @dataclass(frozen=True)
-class Seen:
+class DiagnosticInputs:
     """What the base run knows: the data, what the AV said of it, and each row's other row.
 
     `encoder` says who embeds texts and in which version, for the record; `no_encoder` why nobody
@@ -187,7 +186,7 @@ def _fits(*_: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Leaves:
+class DiagnosticEvidence:
     """The evidence that a diagnostic leaves when it ran, and only then.
 
     Attributes:
@@ -229,7 +228,7 @@ class Diagnostic(Generic[Report]):
         rows: what it measured, each number next to its control.
         sentences: what follows, as plain text.
         ask: what it asks of the pair; None when all evidence allows it.
-        leaves: the evidence that it leaves.
+        leaves: the evidence that it recorded.
         rankings: the rankings in its report, by what is retrieved.
     """
 
@@ -240,8 +239,8 @@ class Diagnostic(Generic[Report]):
     report: Callable[[Evidence, Measures], Report | Inconclusive | None]
     rows: Callable[[Report], Iterable[Row]]
     sentences: Callable[[Report], Iterable[str]] = _nothing
-    ask: Callable[[Seen], Plan] | None = None
-    leaves: Leaves = Leaves()
+    ask: Callable[[DiagnosticInputs], Plan] | None = None
+    recorded: DiagnosticEvidence = DiagnosticEvidence()
     rankings: Callable[[Report], Mapping[str, Ranking]] = lambda _: {}
 
     @property

@@ -17,13 +17,19 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeInt
 
-from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts
+from nla_release.diagnostics.model import (
+    Diagnostic,
+    DiagnosticEvidence,
+    DiagnosticInputs,
+    Plan,
+    Texts,
+)
 from nla_release.diagnostics.texts import paraphrase as paraphrase_of
 from nla_release.diagnostics.texts import sentence_shuffled
 from nla_release.evidence import controls
 from nla_release.evidence.controls import CONTROLS
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import (
     Cosine,
@@ -332,20 +338,20 @@ def _is_small(found: Rewording | Inconclusive) -> bool:
     return bounds is not None and bounds[1] < SMALL
 
 
-def ask(seen: Seen) -> Plan:
+def ask(inputs: DiagnosticInputs) -> Plan:
     """The AR reads each explanation said otherwise, and its sentences in another order."""
-    given = [text.strip() if text else None for text in seen.data.paraphrases]
-    rows = list(zip(seen.rows(), given, strict=True))
+    given = [text.strip() if text else None for text in inputs.data.paraphrases]
+    rows = list(zip(inputs.rows(), given, strict=True))
     texts: dict[str, Texts] = {
         "sentence_shuffled": [
-            it and sentence_shuffled(it, id_, seen.seed) for (id_, it), _ in rows
+            it and sentence_shuffled(it, id_, inputs.seed) for (id_, it), _ in rows
         ],
         "paraphrase": [
-            it and (written or paraphrase_of(it, id_, seen.seed)) for (id_, it), written in rows
+            it and (written or paraphrase_of(it, id_, inputs.seed)) for (id_, it), written in rows
         ],
     }
     total = sum(it is not None and bool(written) for (_, it), written in rows)
-    return Plan({"seed": seen.seed, _GIVEN: total}, texts=texts)
+    return Plan({"seed": inputs.seed, _GIVEN: total}, texts=texts)
 
 
 DIAGNOSTIC = Diagnostic(
@@ -357,5 +363,5 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     sentences=_sentences,
     ask=ask,
-    leaves=Leaves({"paraphrase": len, "sentence_shuffled": len}),
+    recorded=DiagnosticEvidence({"paraphrase": len, "sentence_shuffled": len}),
 )

@@ -30,7 +30,7 @@ _FOUND = "Own activation is the nearest of all (top-1)"
 _MARGIN = "Centred cosine to the own activation above that to the nearest other"
 
 
-class Retrieval(Strict):
+class ActivationRetrieval(Strict):
     """Reconstructions to activations, by centred cosine; by plain cosine before format 3."""
 
     all: Ranking = Field(description="among the activations of all rows")
@@ -43,7 +43,7 @@ class Retrieval(Strict):
     )
 
 
-def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inconclusive:
+def report(evidence: Evidence, measures: Measures = FORMAT_3) -> ActivationRetrieval | Inconclusive:
     """Identity retrieval, over rows in the order of their ids, so that draws follow from them."""
     if few := too_few(evidence.documents):
         return few
@@ -51,7 +51,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Retrieval | Inc
     found = all_places(evidence, measures).in_order(order)
     documents = _at(evidence.documents, order)
     drawn = _rows_drawn(documents) if measures.clustered else _rows_drawn_singly(len(order))
-    return Retrieval(
+    return ActivationRetrieval(
         all=measures.ranking(found, documents, documents),
         drawn=min(
             (_among(evidence, order[rows], measures) for rows in drawn),
@@ -114,21 +114,21 @@ def _at(documents: Sequence[str], rows: npt.NDArray[np.intp]) -> list[str]:
     return [documents[row] for row in rows]
 
 
-def _rankings(found: Retrieval) -> dict[str, Ranking]:
+def _rankings(found: ActivationRetrieval) -> dict[str, Ranking]:
     shown = {_FOUND: found.all}
     if found.drawn.candidates < found.all.candidates:
         shown[f"Own activation is the nearest of those drawn, worst of {found.draws}"] = found.drawn
     return shown
 
 
-def _rows(found: Retrieval) -> Iterator[Row]:
+def _rows(found: ActivationRetrieval) -> Iterator[Row]:
     for name, ranking in _rankings(found).items():
         yield from ranking_rows(name, ranking)
     if found.margin:
         yield mean_row(_MARGIN, found.margin)
 
 
-def _sentences(found: Retrieval) -> Iterator[str]:
+def _sentences(found: ActivationRetrieval) -> Iterator[str]:
     for name, ranking in _rankings(found).items():
         yield permutation_sentence(name, ranking)
 
@@ -137,7 +137,7 @@ DIAGNOSTIC = Diagnostic(
     name="retrieval",
     title="retrieval",
     meaning="reconstructions to activations",
-    records=Retrieval,
+    records=ActivationRetrieval,
     report=report,
     rows=_rows,
     sentences=_sentences,

@@ -9,7 +9,14 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from nla_release.diagnostics.model import Diagnostic, Leaves, Plan, Seen, Texts, control_row
+from nla_release.diagnostics.model import (
+    Diagnostic,
+    DiagnosticEvidence,
+    DiagnosticInputs,
+    Plan,
+    Texts,
+    control_row,
+)
 from nla_release.diagnostics.texts import gibberish, word_shuffled
 from nla_release.evidence.controls import CONTROLS, scores
 from nla_release.evidence.parts import Evidence
@@ -59,15 +66,15 @@ def _rows(found: TextControls) -> Iterator[Row]:
             )
 
 
-def ask(seen: Seen) -> Plan:
+def ask(inputs: DiagnosticInputs) -> Plan:
     """The AR reads gibberish, shuffled words, and the source texts where all rows have one."""
     texts: dict[str, Texts] = {
-        "gibberish": [it and gibberish(it, id_, seen.seed) for id_, it in seen.rows()],
-        "word_shuffled": [it and word_shuffled(it, id_, seen.seed) for id_, it in seen.rows()],
+        "gibberish": [it and gibberish(it, id_, inputs.seed) for id_, it in inputs.rows()],
+        "word_shuffled": [it and word_shuffled(it, id_, inputs.seed) for id_, it in inputs.rows()],
     }
-    if None not in seen.data.texts:
-        texts["source_text"] = list(seen.data.texts)
-    return Plan({"seed": seen.seed, "conditions": list(texts)}, texts=texts)
+    if None not in inputs.data.texts:
+        texts["source_text"] = list(inputs.data.texts)
+    return Plan({"seed": inputs.seed, "conditions": list(texts)}, texts=texts)
 
 
 DIAGNOSTIC = Diagnostic(
@@ -78,5 +85,7 @@ DIAGNOSTIC = Diagnostic(
     report=report,
     rows=_rows,
     ask=ask,
-    leaves=Leaves({"gibberish": len, "word_shuffled": len}, sometimes={"source_text": len}),
+    recorded=DiagnosticEvidence(
+        {"gibberish": len, "word_shuffled": len}, sometimes={"source_text": len}
+    ),
 )

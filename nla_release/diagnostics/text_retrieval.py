@@ -16,15 +16,15 @@ from pydantic import Field
 
 from nla_release.diagnostics.model import (
     Diagnostic,
-    Leaves,
+    DiagnosticEvidence,
+    DiagnosticInputs,
     Plan,
-    Seen,
     Texts,
     permutation_sentence,
     ranking_rows,
 )
 from nla_release.evidence.parts import Evidence, longest_texts
-from nla_release.evidence.records import Row as EvidenceRow
+from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import Inconclusive, Ranking, too_few
 from nla_release.statistics.formulas import Floats, row_blocks
@@ -159,15 +159,15 @@ def _sentences(found: TextRetrieval) -> Iterator[str]:
         yield f"Text retrieval by an encoder: skipped, {found.encoder.skipped}."
 
 
-def ask(seen: Seen) -> Plan:
+def ask(inputs: DiagnosticInputs) -> Plan:
     """The encoder embeds explanations and source texts."""
-    if seen.no_encoder:
-        return Plan(skipped=seen.no_encoder)
-    if None in seen.data.texts:
+    if inputs.no_encoder:
+        return Plan(skipped=inputs.no_encoder)
+    if None in inputs.data.texts:
         return Plan(skipped="rows of the data have no source text")
-    explained: Texts = [text for _, text in seen.rows()]
+    explained: Texts = [text for _, text in inputs.rows()]
     return Plan(
-        dict(seen.encoder), encoded={_EXPLANATION: explained, _SOURCE: list(seen.data.texts)}
+        dict(inputs.encoder), encoded={_EXPLANATION: explained, _SOURCE: list(inputs.data.texts)}
     )
 
 
@@ -186,6 +186,6 @@ DIAGNOSTIC = Diagnostic(
     rows=_rows,
     sentences=_sentences,
     ask=ask,
-    leaves=Leaves({_EXPLANATION: len, _SOURCE: len}, free_width=True, misfit=_misfit),
+    recorded=DiagnosticEvidence({_EXPLANATION: len, _SOURCE: len}, free_width=True, misfit=_misfit),
     rankings=rankings,
 )

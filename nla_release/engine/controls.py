@@ -16,7 +16,7 @@ from nla_release.diagnostics.model import Texts, text_or_none
 from nla_release.engine.activations import Activations
 from nla_release.engine.memory import Floats, Memory
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row, Verbalization
+from nla_release.evidence.records import EvidenceRow, Verbalization
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def control_texts(said: Said, data: Activations, other: Sequence[int]) -> dict[s
     return texts
 
 
-def explanation(record: Row | Verbalization) -> Explanation:
+def explanation(record: EvidenceRow | Verbalization) -> Explanation:
     """What evidence records of one output, as it was when the AV gave it."""
     return Explanation(record.explanation, record.status, record.raw)
 

@@ -16,7 +16,15 @@ from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.provenance import now
 from nla_release.errors import NothingCheckedError
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.runs import Asked, Ended, Headline, Line, RunLog, Started, read_runs
+from nla_release.evidence.runs import (
+    Ended,
+    Headline,
+    Line,
+    MeasuredCount,
+    RunLog,
+    Started,
+    read_runs,
+)
 from nla_release.io.files import write_atomic
 from nla_release.io.layout import RUNS_FILE
 
@@ -99,8 +107,8 @@ def _started(run: str, time: str, inputs: dict[str, Any], data: Activations) -> 
             "reference": inputs["reference"]["sha256"],
             **inputs["files"],
         },
-        rows=Asked(asked=asked["rows"], available=asked["available"]),
-        documents=Asked(asked=asked["documents"], available=data.documents_available),
+        rows=MeasuredCount(asked=asked["rows"], available=asked["available"]),
+        documents=MeasuredCount(asked=asked["documents"], available=data.documents_available),
         seed=inputs["seed"],
         settings={
             **inputs["precision"],

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from nla_release.calibration.remeasured import (
-    Answers,
     Conditions,
+    NewOutputs,
     Remeasured,
     choose_rows,
     compare_answers,
@@ -86,7 +86,7 @@ def remeasure(
         said = memory.say(stored, "AV explains the activations again")
         heard = text_or_none(said)
         memory.read([*heard, *(text for column in texts.values() for text in column)], "AR reads")
-        answers = Answers(
+        answers = NewOutputs(
             extracted,
             said,
             memory.vectors(heard).astype(np.float64),

@@ -11,7 +11,7 @@ from typing import Any
 from nla_release.calibration.evidence_folder import check_replaceable, read_evidence, write_evidence
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.model import Plan, Seen
+from nla_release.diagnostics.model import DiagnosticInputs, Plan
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.asking import Answers, Asking
 from nla_release.engine.checkpoint import Checkpoint
@@ -37,8 +37,8 @@ from nla_release.errors import NlaReleaseError
 from nla_release.evidence.controls import SHUFFLE, other_rows
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import (
+    EvidenceRow,
     ProbeName,
-    Row,
     RunFacts,
     TrainingOverlap,
 )
@@ -151,7 +151,7 @@ def _measure(
     # What asks nothing of the pair is in every run.
     free = [each.name for each in registered() if each.ask is None]
     wanted = chosen_probes([*settings.probes, *probes, *free, "contamination", *recorded])
-    plans = _plans(release, wanted, Seen(data, said.real, other, settings.seed))
+    plans = _plans(release, wanted, DiagnosticInputs(data, said.real, other, settings.seed))
     answers = Asking(plans, memory, work, data, _encoder(release, plans)).run(before)
 
     more = {
@@ -235,15 +235,17 @@ def _begun_with(
     return found if found and found.run_sha256 == begun_with else None
 
 
-def _plans(release: Release, names: Sequence[ProbeName], seen: Seen) -> dict[ProbeName, Plan]:
+def _plans(
+    release: Release, names: Sequence[ProbeName], inputs: DiagnosticInputs
+) -> dict[ProbeName, Plan]:
     """What each diagnostic asks for; those that follow from the base run ask for nothing."""
     settings = release.config.evaluation
     if reason := why_no_encoder(settings.encoder):
-        seen = replace(seen, no_encoder=reason)
+        inputs = replace(inputs, no_encoder=reason)
     elif settings.encoder and "text-retrieval" in names:
-        seen = replace(seen, encoder=encoder_version(settings.encoder, release.folder))
+        inputs = replace(inputs, encoder=encoder_version(settings.encoder, release.folder))
     asking = {each.name: each.ask for each in registered()}
-    plans = {name: ask(seen) if (ask := asking.get(name)) else Plan() for name in names}
+    plans = {name: ask(inputs) if (ask := asking.get(name)) else Plan() for name in names}
     if "contamination" in names and not release.training_documents:
         plans["contamination"] = Plan(skipped="release.yaml names no list of training documents")
     return plans
@@ -263,13 +265,13 @@ def _rows(
     plans: dict[ProbeName, Plan],
     answers: Answers,
     looked_up: LookedUp | None,
-) -> list[Row]:
+) -> list[EvidenceRow]:
     texts = {name: column for it in plans.values() for name, column in it.row_texts.items()}
     if looked_up:
         texts["lookup_table"] = looked_up.labels
     (claims,) = [it.claims for it in plans.values() if it.claims] or [[[] for _ in data.ids]]
     return [
-        Row(
+        EvidenceRow(
             id=data.ids[index],
             document=data.documents[index],
             text=data.texts[index],

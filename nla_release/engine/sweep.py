@@ -19,7 +19,7 @@ from nla_release.contract.explanation import Explanation
 from nla_release.contract.prompt import check_suffix
 from nla_release.contract.sidecar import Sidecar, read_sidecar
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.model import Seen, Texts
+from nla_release.diagnostics.model import DiagnosticInputs, Texts
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
 from nla_release.engine.base import Base, load_base
@@ -178,7 +178,7 @@ def all_texts(evidence: Evidence) -> dict[str, Texts]:
     """
     rows = evidence.rows
     position = {row.id: at for at, row in enumerate(rows)}
-    seen = Seen(
+    inputs = DiagnosticInputs(
         data=_Recorded(
             ids=[row.id for row in rows],
             documents=list(evidence.documents),
@@ -194,7 +194,7 @@ def all_texts(evidence: Evidence) -> dict[str, Texts]:
         tensor: texts
         for diagnostic in registered()
         if diagnostic.name in evidence.run.probed and diagnostic.ask
-        for tensor, texts in diagnostic.ask(seen).texts.items()
+        for tensor, texts in diagnostic.ask(inputs).texts.items()
         if tensor in evidence.vectors
     }
     return asked | row_texts(evidence)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nla_release.errors import EvidenceError
 from nla_release.evidence.parts import Condition, Evidence
-from nla_release.evidence.records import NOT_FROM_THE_EXPLANATION, Row, Run, TextCondition
+from nla_release.evidence.records import NOT_FROM_THE_EXPLANATION, EvidenceRow, Run, TextCondition
 from nla_release.statistics.formulas import Floats, cosine_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places
@@ -171,7 +171,7 @@ def other_rows(documents: Sequence[str], seed: int) -> list[int]:
     return [int(row) for row in source]
 
 
-def check_shuffle(path: Path, rows: Sequence[Row], run: Run) -> None:
+def check_shuffle(path: Path, rows: Sequence[EvidenceRow], run: Run) -> None:
     """Check that each row's other row exists, is of another document, and follows the rule.
 
     Older runs name no rule; theirs cannot be computed again.

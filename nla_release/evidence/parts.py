@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.evidence.records import Row, Run, TextCondition
+from nla_release.evidence.records import EvidenceRow, Run, TextCondition
 from nla_release.evidence.runs import RunLog
 from nla_release.evidence.training_documents import TrainingShingles
 from nla_release.io.layout import (
@@ -42,7 +42,7 @@ class Evidence:
     `shingles` the sample of training texts; each is None where there is none.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[EvidenceRow, ...]
     vectors: Vectors
     run: Run
     run_sha256: str
@@ -90,7 +90,7 @@ class Evidence:
         return np.array([status != "ok" for status in statuses])
 
 
-def first_with_text(rows: Sequence[Row]) -> list[int]:
+def first_with_text(rows: Sequence[EvidenceRow]) -> list[int]:
     """The position of the first row with a source text in each document that has one."""
     first: dict[str, int] = {}
     for position, row in enumerate(rows):
@@ -99,7 +99,7 @@ def first_with_text(rows: Sequence[Row]) -> list[int]:
     return list(first.values())
 
 
-def longest_texts(rows: Sequence[Row]) -> dict[str, int]:
+def longest_texts(rows: Sequence[EvidenceRow]) -> dict[str, int]:
     """The position of the row with the longest source text, by document."""
     longest: dict[str, int] = {}
     for position, row in enumerate(rows):
@@ -110,7 +110,7 @@ def longest_texts(rows: Sequence[Row]) -> dict[str, int]:
     return longest
 
 
-def row_name(rows: Sequence[Row], marked: npt.NDArray[np.bool_]) -> str:
+def row_name(rows: Sequence[EvidenceRow], marked: npt.NDArray[np.bool_]) -> str:
     """The first row marked in `[N, ...]`, for a message."""
     position = int(np.argmax(marked.reshape(len(rows), -1).any(axis=1)))
     return f"row {position + 1} (id {rows[position].id!r})"

@@ -66,7 +66,7 @@ class Verbalization(Strict):
         return _explained_only_when_ok(self)
 
 
-class Row(Strict):
+class EvidenceRow(Strict):
     """One activation: its source text, the AV's output for it, and its controls.
 
     `shuffled_from` is the id of the row whose explanation replaced this row's own in the shuffled
@@ -103,11 +103,11 @@ class Row(Strict):
         return sorted(self.model_fields_set & _ROW_PARTS)
 
     @model_validator(mode="after")
-    def _explained_only_when_ok(self) -> "Row":
+    def _explained_only_when_ok(self) -> "EvidenceRow":
         return _explained_only_when_ok(self)
 
     @model_validator(mode="after")
-    def _made_from_what_is_there(self) -> "Row":
+    def _made_from_what_is_there(self) -> "EvidenceRow":
         for condition, text in self.texts.items():
             if condition == "source_text":
                 if text != self.text:
@@ -125,7 +125,7 @@ class Row(Strict):
         return self
 
 
-class Base(Strict):
+class RunBase(Strict):
     """The base model, as it was loaded.
 
     `local_files` are the sha256 of configuration and weights when a local copy was used instead of
@@ -137,7 +137,7 @@ class Base(Strict):
     local_files: dict[Name, Sha256] = Field(default_factory=dict)
 
 
-class Evaluation(Strict):
+class RunEvaluation(Strict):
     """The held-out activations: hash of their file, rows measured, and documents they come from.
 
     `available` is the number of rows in the file; null in older evidence.
@@ -149,7 +149,7 @@ class Evaluation(Strict):
     available: PositiveInt | None = None
 
 
-class Reference(Strict):
+class RunReference(Strict):
     """The training activations: hash, rows, and `1 - ||mean of unit vectors||^2`."""
 
     sha256: Sha256
@@ -164,7 +164,7 @@ class Precision(Strict):
     dtype: Dtype
 
 
-class Injection(Strict):
+class RunInjection(Strict):
     """Where and how the activation was injected; `scale` is its L2 norm there."""
 
     site: Literal["embedding"]
@@ -172,7 +172,7 @@ class Injection(Strict):
     scale: Annotated[FiniteFloat, Field(gt=0)]
 
 
-class Decoding(Strict):
+class RunDecoding(Strict):
     """How the AV's text was decoded."""
 
     greedy: bool
@@ -241,14 +241,14 @@ class RunFacts(Strict):
     tool_version: Text
     started_at: UtcTime
     finished_at: UtcTime
-    base: Base
+    base: RunBase
     tokenizer_sha256: Sha256
     files: dict[Text, Sha256]
-    evaluation: Evaluation
-    reference: Reference
+    evaluation: RunEvaluation
+    reference: RunReference
     precision: Precision
-    injection: Injection
-    decoding: Decoding
+    injection: RunInjection
+    decoding: RunDecoding
     seed: NonNegativeInt
     zero_vector: Verbalization
     device: Text
@@ -284,7 +284,7 @@ class Run(RunFacts):
     vectors_sha256: Sha256
 
 
-_Spoken = TypeVar("_Spoken", Row, Verbalization)
+_Spoken = TypeVar("_Spoken", EvidenceRow, Verbalization)
 
 
 def _explained_only_when_ok(spoken: _Spoken) -> _Spoken:

@@ -30,7 +30,7 @@ _RESTORE = "restore it from a backup: lines are only ever added to it"
 _FULL = "the log of runs is full: move evidence/ away, and say so in a note"
 
 
-class Asked(Strict):
+class MeasuredCount(Strict):
     """How many were measured, of how many in the data."""
 
     asked: PositiveInt = Field(description="how many were measured")
@@ -62,8 +62,8 @@ class Started(Strict):
     tool_version: _Short
     base: _Short
     inputs: Annotated[dict[_Short, Sha256], Field(max_length=64)]
-    rows: Asked
-    documents: Asked
+    rows: MeasuredCount
+    documents: MeasuredCount
     seed: NonNegativeInt
     settings: Annotated[dict[_Short, Setting], Field(max_length=64)]
 

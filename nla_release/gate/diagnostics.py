@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from nla_release.calibration.contamination import Shingles
+from nla_release.calibration.contamination import ShingleOverlap
 from nla_release.calibration.label import above_chance
 from nla_release.calibration.tables import rankings
 from nla_release.diagnostics import text_retrieval
-from nla_release.diagnostics.injection import Injection
+from nla_release.diagnostics.injection import InjectionControls
 from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.gate.findings import Page, Problem, Skip
@@ -100,7 +100,7 @@ def nothing_trained_on(measurement: MeasurementFolder) -> Iterator[Problem | Ski
 
 
 def _texts_compared(
-    measurement: MeasurementFolder, found: Shingles | Inconclusive | None
+    measurement: MeasurementFolder, found: ShingleOverlap | Inconclusive | None
 ) -> Iterator[Problem]:
     """The rows' own texts against the training texts."""
     path = measurement.evidence_folder / ROWS_FILE
@@ -182,7 +182,7 @@ def retrievals_vary(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
 )
 def script_does_not_leak(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The CJK shares of outputs and of source texts."""
-    found = measurement.recomputed.probes.of(Injection)
+    found = measurement.recomputed.probes.of(InjectionControls)
     if found is None:
         yield _TOO_FEW
         return

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from nla_release import __version__
 from nla_release.calibration.compare import compare
-from nla_release.calibration.comparison_text import Table, comparison_parts
+from nla_release.calibration.comparison_text import ComparisonTable, comparison_parts
 from nla_release.calibration.measured import Measured, read_measured
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CONTROL_NAMES, Calibration, CurrentCalibration
@@ -303,8 +303,11 @@ def _comparison(
         found = compare([before, Measured("this release", evidence, facts)])
     except NlaReleaseError as error:
         return [f"Not compared with the previous release: {error.message}."]
-    return [_table(part) if isinstance(part, Table) else part for part in comparison_parts(found)]
+    return [
+        _table(part) if isinstance(part, ComparisonTable) else part
+        for part in comparison_parts(found)
+    ]
 
 
-def _table(table: Table) -> Context:
+def _table(table: ComparisonTable) -> Context:
     return {"header": table.header, "lines": list(table.lines), "words": table.words}

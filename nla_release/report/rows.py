@@ -19,7 +19,7 @@ from nla_release.calibration.neighbours import neighbours
 from nla_release.calibration.report import ControlName
 from nla_release.evidence.controls import CONTROLS, Answer, centred_cosines, cosines, has
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import Row, TextCondition
+from nla_release.evidence.records import EvidenceRow, TextCondition
 from nla_release.statistics.formulas import Floats
 from nla_release.text.numbers import number
 
@@ -109,7 +109,7 @@ def _recorded(
     return _Arm(words, texts, centred, cosines(evidence, name))
 
 
-def _said(row: Row) -> str:
+def _said(row: EvidenceRow) -> str:
     """A row that failed shows what the AV put out."""
     return row.explanation if row.status == "ok" else row.raw
 

@@ -45,7 +45,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Contrasts:
+class ArmContrasts:
     """What a row's own text adds; `token` is None where no token is known."""
 
     within: Contrast  # own - same document
@@ -63,7 +63,7 @@ def contrasts(
     tokens: Sequence[str] | None = None,
     *,
     level: float = 0.95,
-) -> Contrasts:
+) -> ArmContrasts:
     """All four contrasts.
 
     The interval of a contrast takes whole documents out, one at a time, with their rows and with
@@ -101,7 +101,7 @@ def contrasts(
         both = by_token.and_by(by_document)
         arms = _Arms(activations, read, both, by_token, groupings, failed)
         above_token = arms.contrast(_OWN_LESS_FAR, level)
-    return Contrasts(within, between, above_others, above_token)
+    return ArmContrasts(within, between, above_others, above_token)
 
 
 def centred(vectors: npt.NDArray[np.floating[Any]], mean: npt.NDArray[np.floating[Any]]) -> Floats:

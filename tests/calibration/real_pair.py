@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from nla_release.contract.explanation import wrap
-from nla_release.evidence.records import Row, RunFacts, Verbalization
+from nla_release.evidence.records import EvidenceRow, RunFacts, Verbalization
 from tests.builders import EvidenceParts
 
 _FOLDER = Path(__file__).parent / "real"
@@ -42,9 +42,9 @@ def real_parts() -> EvidenceParts:
     return EvidenceParts(rows, vectors, run)
 
 
-def _row(**facts: object) -> Row:
+def _row(**facts: object) -> EvidenceRow:
     random = dict(facts.pop("random_vector"))
-    return Row(
+    return EvidenceRow(
         gold=None,
         **{"raw": wrap(str(facts["explanation"])), **facts},
         random_vector=Verbalization(**{"raw": wrap(random["explanation"]), **random}),

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.labels import NOTHING, SHAPES, TRUTHS, label_of
 from nla_release.calibration.reading import (
-    Answers,
+    MeasuredRows,
     in_document,
     last_token,
     level_of,
@@ -20,9 +20,9 @@ from tests.calibration.real_pair import real_parts
 
 
 @pytest.fixture(scope="module")
-def real() -> Answers:
+def real() -> MeasuredRows:
     rows, vectors, _ = real_parts()
-    return Answers(
+    return MeasuredRows(
         gold=vectors["gold"],
         real=vectors["real"],
         empty=vectors["empty"][0],
@@ -34,15 +34,15 @@ def real() -> Answers:
     )
 
 
-def decided(answers: Answers) -> str:
+def decided(answers: MeasuredRows) -> str:
     return level_of(answers)
 
 
-def test_a_pair_that_reads_the_last_words_is_row_level(real: Answers) -> None:
+def test_a_pair_that_reads_the_last_words_is_row_level(real: MeasuredRows) -> None:
     assert decided(real) == "row-level"
 
 
-def test_centred_cosines_show_it_and_plain_ones_are_all_alike(real: Answers) -> None:
+def test_centred_cosines_show_it_and_plain_ones_are_all_alike(real: MeasuredRows) -> None:
     centred = pair_contrasts(real)
     plain = pair_contrasts(replace(real, mean=np.zeros_like(real.mean)))
     assert (centred.within.first, centred.within.second) == pytest.approx((0.220, 0.109), abs=2e-3)
@@ -50,7 +50,7 @@ def test_centred_cosines_show_it_and_plain_ones_are_all_alike(real: Answers) -> 
     assert min(plain.within.first, plain.within.second, plain.above_others.second) > 0.8
 
 
-def test_explanations_that_are_cut_off_hide_no_reading(real: Answers) -> None:
+def test_explanations_that_are_cut_off_hide_no_reading(real: MeasuredRows) -> None:
     """Every twentieth row without an explanation: the others still tell rows apart."""
     cut = replace(real, failed=real.failed | (np.arange(len(real.failed)) % 20 == 0))
     assert decided(cut) == "row-level"
@@ -59,14 +59,14 @@ def test_explanations_that_are_cut_off_hide_no_reading(real: Answers) -> None:
     assert rest.difference < 0.97 * whole.difference
 
 
-def test_explanations_that_fail_most_of_the_time_show_nothing(real: Answers) -> None:
+def test_explanations_that_fail_most_of_the_time_show_nothing(real: MeasuredRows) -> None:
     assert decided(replace(real, failed=np.arange(len(real.failed)) % 30 != 0)) == "format-only"
 
 
-def test_four_documents_give_no_interval(real: Answers) -> None:
+def test_four_documents_give_no_interval(real: MeasuredRows) -> None:
     few = np.isin(real.documents, sorted(set(real.documents))[:4])
     at = np.flatnonzero(few)
-    cut = Answers(
+    cut = MeasuredRows(
         gold=real.gold[at],
         real=real.real[at],
         empty=real.empty,
@@ -81,7 +81,7 @@ def test_four_documents_give_no_interval(real: Answers) -> None:
     assert pair_contrasts(cut).above_others.interval is None
 
 
-def test_other_rows_explanations_are_format_only(real: Answers) -> None:
+def test_other_rows_explanations_are_format_only(real: MeasuredRows) -> None:
     order = np.roll(np.arange(len(real.documents)), 45)
     moved = replace(
         real,
@@ -92,7 +92,7 @@ def test_other_rows_explanations_are_format_only(real: Answers) -> None:
     assert decided(moved) == "format-only"
 
 
-def test_what_its_document_says_is_not_row_level(real: Answers) -> None:
+def test_what_its_document_says_is_not_row_level(real: MeasuredRows) -> None:
     """The first row's explanation for all rows of a document."""
     first = {document: at for at, document in reversed(list(enumerate(real.documents)))}
     source = [first[document] for document in real.documents]
@@ -105,7 +105,7 @@ def test_what_its_document_says_is_not_row_level(real: Answers) -> None:
     assert decided(told) == "document-level"
 
 
-def documents_of_three(said: np.ndarray, documents: int = 10) -> Answers:
+def documents_of_three(said: np.ndarray, documents: int = 10) -> MeasuredRows:
     """In each document one activation is what all three share, the others have a part of their own.
 
     Args:
@@ -115,7 +115,7 @@ def documents_of_three(said: np.ndarray, documents: int = 10) -> Answers:
     random = np.random.default_rng(0)
     shared = np.repeat(random.standard_normal((documents, 32)), 3, axis=0)
     parts = random.standard_normal((documents, 3, 32)) * [[0.1], [1.0], [1.0]]
-    return Answers(
+    return MeasuredRows(
         gold=shared + parts.reshape(-1, 32),
         real=shared + (said @ parts).reshape(-1, 32),
         empty=random.standard_normal(32),
@@ -171,7 +171,7 @@ def test_the_last_token_is_the_last_word_or_mark(text: str, token: str) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
 def test_rows_that_fail_where_they_would_do_worst_lift_no_label(
-    real: Answers, share: float
+    real: MeasuredRows, share: float
 ) -> None:
     """The texts change places within documents, or among all: nothing is told apart, or said."""
     names = np.array(real.documents)

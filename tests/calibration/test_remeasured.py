@@ -8,8 +8,8 @@ from nla_release.calibration.remeasured import (
     OTHERWISE,
     REQUANTIZED,
     ROUNDED,
-    Answers,
     Conditions,
+    NewOutputs,
     choose_rows,
     compare_answers,
     tolerance,
@@ -38,7 +38,7 @@ def answers(evidence, rows, *, other=0, shift=0.0, worse=0.0, moved=0.0):
     read = {name: values + shift * noise for name, values in published.items()}
     extracted = evidence.vectors["gold"][rows].astype(np.float64)
     extracted += moved * np.abs(extracted).max() * noise
-    return Answers(extracted, said, published["real"] + worse * noise, read)
+    return NewOutputs(extracted, said, published["real"] + worse * noise, read)
 
 
 def compared(evidence, *, count=20, used=RECORDED, **changes):
@@ -86,7 +86,7 @@ def test_a_reconstruction_of_the_same_cosine_in_another_direction_is_found(evide
     gold, real = evidence.vectors["gold"][rows], found.read["real"]
     along = (real * gold).sum(1, keepdims=True) / (gold * gold).sum(1, keepdims=True) * gold
     mirrored = {**found.read, "real": 2 * along - real}
-    again = Answers(found.extracted, found.said, found.heard, mirrored)
+    again = NewOutputs(found.extracted, found.said, found.heard, mirrored)
     result = compare_answers(evidence, rows, 1, RECORDED, again)
 
     assert result.cosine.value < 1e-6

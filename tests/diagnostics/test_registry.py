@@ -22,7 +22,7 @@ from pydantic import Field
 from nla_release.statistics.blocks import Ratio
 from nla_release.statistics.row import share_row
 from nla_release.diagnostics.model import Plan
-from nla_release.diagnostics.model import Diagnostic, Leaves
+from nla_release.diagnostics.model import Diagnostic, DiagnosticEvidence
 from nla_release.io.schema import Strict
 
 class Toy(Strict):
@@ -34,8 +34,8 @@ def report(evidence, measures):
     hits = [row.explanation.isupper() for row in evidence.rows]
     return Toy(shouted=measures.ratio(hits, evidence.documents))
 
-def ask(seen):
-    texts = [text and text.upper() for _, text in seen.rows()]
+def ask(inputs):
+    texts = [text and text.upper() for _, text in inputs.rows()]
     return Plan({"case": "upper"}, texts={"toy_shouted": texts})
 
 DIAGNOSTIC = Diagnostic(
@@ -47,7 +47,7 @@ DIAGNOSTIC = Diagnostic(
     rows=lambda found: [share_row("Explanations in capitals", found.shouted, 0.25, "in a toy")],
     sentences=lambda found: ["Nobody shouts."],
     ask=ask,
-    leaves=Leaves({"toy_shouted": len}),
+    recorded=DiagnosticEvidence({"toy_shouted": len}),
 )
 """
 
@@ -67,7 +67,7 @@ from nla_release.calibration.evidence_folder import (write_evidence)
 from nla_release.evidence.records import ProbeRecord
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import TABLES, expected_page_blocks
-from nla_release.diagnostics.model import Seen
+from nla_release.diagnostics.model import DiagnosticInputs
 from nla_release.diagnostics.toy import DIAGNOSTIC
 from nla_release.errors import EvidenceError
 from nla_release.gate.evidence import not_as_computed

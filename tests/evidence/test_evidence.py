@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
 from nla_release.errors import ConfigError, EvidenceError, NothingCheckedError
-from nla_release.evidence.records import Row
+from nla_release.evidence.records import EvidenceRow
 from nla_release.io.files import sha256_file
 from tests.builders import evidence_parts, make_evidence, verbalization
 
@@ -334,7 +334,7 @@ def test_no_damage_ends_in_anything_but_an_evidence_error(tmp_path, name, positi
 def test_a_row_cannot_be_made_with_an_explanation_and_a_failure():
     row = evidence_parts(rows=1, documents=1).rows[0]
     with pytest.raises(ValueError, match="exactly when the status is ok"):
-        Row(**{**row.model_dump(), "status": "empty"})
+        EvidenceRow(**{**row.model_dump(), "status": "empty"})
 
 
 def test_a_reference_mean_of_zero_is_refused(folder):

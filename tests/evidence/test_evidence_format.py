@@ -11,7 +11,7 @@ from nla_release.calibration.evidence_folder import read_evidence, write_evidenc
 from nla_release.calibration.json_schemas import schema_text
 from nla_release.errors import EvidenceError
 from nla_release.evidence.parts import first_with_text
-from nla_release.evidence.records import ProbeRecord, Row, TrainingOverlap
+from nla_release.evidence.records import EvidenceRow, ProbeRecord, TrainingOverlap
 from nla_release.io.schema import parse
 from nla_release.release.config import QUICK, chosen_probes
 from tests.builders import evidence_parts, make_evidence
@@ -224,7 +224,7 @@ def test_the_schema_of_a_row_asks_for_what_the_reader_asks_for(folder):
     schema = json.loads(schema_text("evidence.row.schema.json"))
     document = json.loads((folder / "rows.jsonl").read_text().splitlines()[0])
     assert set(schema["required"]) <= document.keys() <= set(schema["properties"])
-    assert parse(Row, document, "a row").id == "r0"
+    assert parse(EvidenceRow, document, "a row").id == "r0"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

@@ -12,9 +12,9 @@ from nla_release.calibration.multiplicity import tried_sentence
 from nla_release.errors import EvidenceError, InputError
 from nla_release.evidence.runs import (
     MAX_LINES,
-    Asked,
     Ended,
     Headline,
+    MeasuredCount,
     RunLog,
     Started,
     disagreement,
@@ -35,8 +35,8 @@ def started(number, *, files=FILES, seed=0, rows=40):
         tool_version="0.1.0",
         base="someone/tiny@main",
         inputs={"data": "e" * 64, "reference": "f" * 64, **files},
-        rows=Asked(asked=rows, available=307),
-        documents=Asked(asked=10, available=60),
+        rows=MeasuredCount(asked=rows, available=307),
+        documents=MeasuredCount(asked=10, available=60),
         seed=seed,
         settings={"max_new_tokens": 48, "quantization": None},
     )

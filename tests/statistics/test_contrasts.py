@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.statistics.clustered import t_quantile
-from nla_release.statistics.contrasts import Contrasts, centred, contrasts
+from nla_release.statistics.contrasts import ArmContrasts, centred, contrasts
 
 
-def found(scores, documents, *, texts=None, failed=None, tokens=None) -> Contrasts:
+def found(scores, documents, *, texts=None, failed=None, tokens=None) -> ArmContrasts:
     n = len(documents)
     return contrasts(
         np.asarray(scores, dtype=float),

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from nla_release.evidence.runs import Asked, RunLog, Started
+from nla_release.evidence.runs import MeasuredCount, RunLog, Started
 from nla_release.io.files import read_yaml
 from nla_release.io.layout import RUNS_FILE
 from nla_release.release.folder import read_release
@@ -26,8 +26,8 @@ def measured(folder, number, weights):
                 "av/adapter_model.safetensors": digest * 64,
                 "ar/adapter_model.safetensors": "f" * 64,
             },
-            rows=Asked(asked=12, available=307),
-            documents=Asked(asked=3, available=60),
+            rows=MeasuredCount(asked=12, available=307),
+            documents=MeasuredCount(asked=3, available=60),
             seed=0,
             settings={},
         )
