@@ -18,34 +18,94 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nla_release.api import (
+        CalibrationResult,
+        PushResult,
+        Rehearsal,
+        RemeasureOptions,
+        RetractResult,
+        calibrate,
+        check,
+        plan,
+        push,
+        render,
+        retract,
+        verify,
+    )
+    from nla_release.cards.render import RenderedRelease
     from nla_release.contract.explanation import Explanation
     from nla_release.engine.extraction import TokenActivations
     from nla_release.engine.pair import Pair, Scores
     from nla_release.engine.reconstructor import Reconstructor
     from nla_release.engine.verbalizer import Verbalizer
     from nla_release.errors import NlaReleaseError
+    from nla_release.gate.model import Verdict
+    from nla_release.hub.plan import PushOptions, PushPlan
+    from nla_release.hub.verify import VerifyResult
+    from nla_release.hub_client.remote import Hub
+    from nla_release.release.signature import Publisher, Signer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CalibrationResult",
     "Explanation",
+    "Hub",
     "NlaReleaseError",
     "Pair",
+    "Publisher",
+    "PushOptions",
+    "PushPlan",
+    "PushResult",
     "Reconstructor",
+    "Rehearsal",
+    "RemeasureOptions",
+    "RenderedRelease",
+    "RetractResult",
     "Scores",
+    "Signer",
     "TokenActivations",
     "Verbalizer",
+    "Verdict",
+    "VerifyResult",
     "__version__",
+    "calibrate",
+    "check",
+    "plan",
+    "push",
+    "render",
+    "retract",
+    "verify",
 ]
 
 _MODULES = {
+    "CalibrationResult": "api",
     "Explanation": "contract.explanation",
+    "Hub": "hub_client.remote",
     "NlaReleaseError": "errors",
     "Pair": "engine.pair",
+    "Publisher": "release.signature",
+    "PushOptions": "hub.plan",
+    "PushPlan": "hub.plan",
+    "PushResult": "api",
     "Reconstructor": "engine.reconstructor",
+    "Rehearsal": "api",
+    "RemeasureOptions": "api",
+    "RenderedRelease": "cards.render",
+    "RetractResult": "api",
     "Scores": "engine.pair",
+    "Signer": "release.signature",
     "TokenActivations": "engine.extraction",
     "Verbalizer": "engine.verbalizer",
+    "Verdict": "gate.model",
+    "VerifyResult": "hub.verify",
+    "calibrate": "api",
+    "check": "api",
+    "plan": "api",
+    "push": "api",
+    "render": "api",
+    "retract": "api",
+    "verify": "api",
 }
 
 

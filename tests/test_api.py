@@ -1,15 +1,38 @@
 """The public Python API: what the package root offers, and what a user does with it."""
 
+import logging
 import os
 import shutil
+from dataclasses import replace
+from datetime import date
 
 import pytest
 import torch
 
 import nla_release
-from nla_release import Pair, Reconstructor, Verbalizer
+from nla_release import (
+    Hub,
+    NlaReleaseError,
+    Pair,
+    Publisher,
+    PushOptions,
+    Reconstructor,
+    Rehearsal,
+    RemeasureOptions,
+    Signer,
+    Verbalizer,
+)
 from nla_release.engine.activations import read_activations
-from nla_release.errors import ConfigError, DataError, EnvironmentProblem, PairError
+from nla_release.errors import (
+    ConfigError,
+    DataError,
+    EnvironmentProblem,
+    EvidenceError,
+    InputError,
+    NothingCheckedError,
+    PairError,
+    RefusedError,
+)
 from nla_release.local_hub.server import LocalHub
 from tests.sidecars import TINY_BASE
 from tests.test_imports import HEAVY, SLOW, loaded_after
@@ -20,14 +43,34 @@ AV, AR = "nla-demo/tiny-gemma4-nla-L3-av-v0_0_1", "nla-demo/tiny-gemma4-nla-L3-a
 
 def test_the_root_has_what_it_promises():
     assert nla_release.__all__ == [
+        "CalibrationResult",
         "Explanation",
+        "Hub",
         "NlaReleaseError",
         "Pair",
+        "Publisher",
+        "PushOptions",
+        "PushPlan",
+        "PushResult",
         "Reconstructor",
+        "Rehearsal",
+        "RemeasureOptions",
+        "RenderedRelease",
+        "RetractResult",
         "Scores",
+        "Signer",
         "TokenActivations",
         "Verbalizer",
+        "Verdict",
+        "VerifyResult",
         "__version__",
+        "calibrate",
+        "check",
+        "plan",
+        "push",
+        "render",
+        "retract",
+        "verify",
     ]
     for name in nla_release.__all__:
         assert getattr(nla_release, name).__doc__
@@ -240,3 +283,231 @@ huggingface_hub.set_client_factory(lambda: httpx.Client(event_hooks={"request": 
 
 def test_an_ar_in_place_of_the_av_is_told(run_code):
     assert "are AV and AR swapped?" in run_code(LOAD, AR, {}, fails=True)
+
+
+# --- the steps of a release ---
+
+STEPS = ("check", "calibrate", "render", "plan", "push", "verify", "retract")
+
+
+@pytest.fixture
+def release(rendered, copy_of):
+    """A small release to change: measured, rendered, and as it should be."""
+    return copy_of(rendered.folder)
+
+
+@pytest.fixture
+def empty_hub(tmp_path):
+    with LocalHub(tmp_path / "hub") as server:
+        yield Hub(server.endpoint, server.token)
+
+
+@pytest.fixture
+def messages(caplog):
+    """What was logged, as a program sees it that configures logging."""
+    caplog.set_level(logging.INFO, logger="nla_release")
+    logger = logging.getLogger("nla_release")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_says_what_it_takes_gives_and_raises(name):
+    documented = getattr(nla_release, name).__doc__
+    for section in ("Args:", "Raises:"):
+        assert section in documented
+
+
+def test_loading_the_steps_loads_neither_the_engine_nor_the_hub_s_client():
+    code = f"import nla_release; [getattr(nla_release, name) for name in {STEPS}]"
+    assert not loaded_after(code) & (HEAVY | SLOW | {"click"})
+
+
+def test_a_program_checks_a_release_and_reads_why_it_fails(release):
+    verdict = nla_release.check(release)
+    assert (verdict.verdict, verdict.exit_code, verdict.findings) == ("pass", 0, [])
+    card = release / "dist" / "av" / "README.md"
+    card.write_text(card.read_text().replace("library_name: peft\n", ""))
+    verdict = nla_release.check(str(release))
+
+    assert (verdict.verdict, verdict.exit_code) == ("fail", 1)
+    assert "NLA501" in {finding.code for finding in verdict.findings}
+    assert all(finding.severity == "error" for finding in verdict.findings)
+    assert verdict.label.name
+
+
+def test_rows_are_measured_again_as_asked_for(good_release):
+    options = RemeasureOptions(2, seed=1, base=TINY_BASE, device="cpu")
+    verdict = nla_release.check(good_release, measure=options)
+
+    assert verdict.verdict == "pass"
+    assert (verdict.measured.rows, verdict.measured.seed) == (2, 1)
+
+
+def test_calibrating_writes_the_numbers_and_gives_them(release):
+    before = (release / "calibration.json").read_bytes()
+    (release / "calibration.json").unlink()
+    result = nla_release.calibrate(release)
+
+    assert result.path == release / "calibration.json"
+    assert result.path.read_bytes() == before
+    assert result.calibration.label.name
+    assert result.update is None
+
+
+def test_rendering_writes_both_repositories(release):
+    shutil.rmtree(release / "dist")
+    rendered = nla_release.render(release, version="0.0.1")
+
+    assert rendered.tag == "v0.0.1"
+    assert rendered.folders == {role: release / "dist" / role for role in ("av", "ar")}
+    assert rendered.repos["av"].endswith("-av-v0_0_1")
+    assert nla_release.check(release).verdict == "pass"
+
+
+def test_a_release_is_planned_pushed_verified_and_retracted(release, empty_hub, capsys, messages):
+    at_hub = {"version": "0.0.1", "hub": empty_hub}
+    plan = nla_release.plan(release, **at_hub)
+    assert (plan.tag, plan.done, plan.blockers, plan.totals["create"]) == ("v0.0.1", False, [], 2)
+
+    done = nla_release.push(release, **at_hub, options=PushOptions(private=True))
+    assert (done.tag, done.release_id, done.changed) == ("v0.0.1", plan.release_id, True)
+    assert done.urls["ar"] == empty_hub.url(done.repos["ar"], "v0.0.1")
+    for role, repo in done.repos.items():
+        assert empty_hub.tags(repo)["v0.0.1"] == done.commits[role]
+    again = nla_release.push(release, **at_hub)
+    assert again == replace(done, changed=False)
+    assert nla_release.plan(release, **at_hub).done
+    assert (release / "HISTORY.md").is_file()
+
+    place = f"{done.repos['av']}@v0.0.1"
+    verified = nla_release.verify(
+        place,
+        target=release.parent / "got",
+        pair=True,
+        expect=done.release_id,
+        hub=empty_hub,
+    )
+    assert (verified.verdict.verdict, verified.release_id) == ("pass", done.release_id)
+    assert verified.folders["ar"] == release.parent / "got" / "ar"
+    assert (verified.folders["ar"] / "README.md").is_file()
+    assert nla_release.verify(place, hub=empty_hub).folders == {}
+    wrong = nla_release.verify(place, expect="0" * 64, hub=empty_hub)
+    assert "NLA705" in {finding.code for finding in wrong.verdict.findings}
+
+    planned = nla_release.retract(release, **at_hub, reason="Wrong base.", dry_run=True)
+    assert (planned.commits, planned.plan.done) == ({}, False)
+    retracted = nla_release.retract(release, **at_hub, reason="Wrong base.")
+    assert set(retracted.commits) == {"av", "ar"}
+    assert "Wrong base." in (release / "HISTORY.md").read_text()
+    assert "NLA706" in {
+        finding.code for finding in nla_release.verify(place, hub=empty_hub).verdict.findings
+    }
+
+    assert capsys.readouterr().out == ""
+    ours = [each for each in messages.records if each.name == "nla_release"]
+    assert any(each.getMessage().startswith("published v0.0.1") for each in ours)
+    assert {each.kind for each in ours} <= {"info", "note", "hint", "warning"}
+
+
+def test_a_rehearsal_publishes_to_a_local_hub_and_verifies_what_it_published(release, tmp_path):
+    (release / "HISTORY.md").unlink(missing_ok=True)
+    rehearsal = Rehearsal(tmp_path / "kept")
+    done = nla_release.push(release, version="0.0.1", collection="Readers", hub=rehearsal)
+
+    assert (done.changed, done.verdict.verdict) == (True, "pass")
+    assert "/collections/" in done.collection
+    assert not (release / "HISTORY.md").exists()
+    assert nla_release.plan(release, version="0.0.1", hub=rehearsal).done
+
+
+def test_an_evidence_update_is_given_with_the_numbers(release):
+    with pytest.raises(NothingCheckedError, match="nothing to add"):
+        nla_release.calibrate(release, addendum="More rows.")
+    for text, day, words in [
+        (" ", None, "has no text"),
+        ("see /home/me/x", None, "contains"),
+        ("More rows.", date(2999, 1, 1), "2999-01-01 is in the future"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            nla_release.calibrate(release, addendum=text, day=day)
+
+
+def test_a_loaded_release_says_what_was_loaded(good_release, tool, version, tmp_path):
+    done = nla_release.push(good_release, version=version, hub=Rehearsal(tmp_path))
+    found = nla_release.verify(
+        f"{done.repos['av']}@v{version}", base=TINY_BASE, load=True, hub=Rehearsal(tmp_path)
+    )
+
+    assert found.loaded.startswith("AV on nla-demo/tiny-gemma4")
+
+
+NOWHERE = "someone/pair-av-v0_0_1@v0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda at: nla_release.check(at / "none"), NothingCheckedError, "does not exist"),
+        (lambda _: RemeasureOptions(0), ConfigError, "the minimum is 1"),
+        (lambda _: RemeasureOptions(1, seed=-1), ConfigError, "is not between 0 and"),
+        (lambda _: RemeasureOptions(1, dtype="int4"), ConfigError, "is not a dtype"),
+        (lambda at: RemeasureOptions(1, base=at / "none"), ConfigError, "is not a folder"),
+        (lambda at: nla_release.calibrate(at / "none"), EvidenceError, "does not exist"),
+        (lambda at: nla_release.render(at, version="v1"), ConfigError, "is not a version|must be"),
+        (lambda at: nla_release.render(at / "none", version="1"), ConfigError, "does not exist"),
+        (lambda at: nla_release.plan(at, version="0.0.9", hub=HUB), InputError, "not 0.0.9"),
+        (
+            lambda at: nla_release.push(
+                at, version="0.0.1", hub=HUB, options=PushOptions(addendum=True)
+            ),
+            ConfigError,
+            "without an evidence update",
+        ),
+        (
+            lambda at: nla_release.push(at, version="0.0.1", hub=Rehearsal(), signer=Signer()),
+            ConfigError,
+            "a rehearsal publishes nothing",
+        ),
+        (
+            lambda at: nla_release.push(at, version="0.0.1", signer=Signer(at / "none.pem")),
+            ConfigError,
+            "none.pem",
+        ),
+        (lambda _: nla_release.verify("someone/pair"), ConfigError, "does not name a release"),
+        (lambda _: nla_release.verify(NOWHERE, expect="abc"), ConfigError, "not a release id"),
+        (lambda at: nla_release.verify(NOWHERE, target=at), ConfigError, "is not empty"),
+        (
+            lambda at: nla_release.verify(NOWHERE, publisher=Publisher(at / "none.pem")),
+            ConfigError,
+            "none.pem",
+        ),
+        (
+            lambda at: nla_release.retract(at, version="0.0.1", successor="0.0.1", reason="x"),
+            ConfigError,
+            "the successor is the version",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_of_the_documented_kind(rendered, call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call(rendered.folder)
+
+    assert isinstance(caught.value, NlaReleaseError)
+
+
+HUB = Hub("http://127.0.0.1:9", "hf_none")  # nothing listens there
+
+
+def test_what_the_hub_or_the_gate_refuses_is_an_error_too(release, empty_hub):
+    with pytest.raises(EnvironmentProblem):
+        nla_release.plan(release, version="0.0.1", hub=HUB)
+    with pytest.raises(EnvironmentProblem):
+        nla_release.verify(NOWHERE, hub=HUB)
+    with pytest.raises(RefusedError, match="is not published"):
+        nla_release.retract(release, version="0.0.1", reason="x", hub=empty_hub)
+    config = release / "release.yaml"
+    config.write_text(config.read_text() + "gates: {min_rows: 5000}\n")
+    with pytest.raises(RefusedError, match="does not pass `nla-release check`"):
+        nla_release.push(release, version="0.0.1", hub=empty_hub)

@@ -34,6 +34,7 @@ LAYERS = (
     "output",
     "report",
     "training",
+    "api",
     "cli",
     "__main__",
 )

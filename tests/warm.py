@@ -31,6 +31,7 @@ _VERBS = ("base", "calibrate", "check", "compare", "explain", "history", "render
 _LIGHT = (
     *(f"nla_release.cli.{verb}" for verb in _VERBS),
     *("filelock", "h11", "httpcore2", "httpx2", "jinja2.sandbox", "markdown_it", "tqdm.auto"),
+    "nla_release.cards.render",
     "nla_release.local_hub.app",
 )
 # With it: only for what asks the Hub that the process began with, or none.

@@ -1,22 +1,15 @@
 """`nla-release calibrate`: from evidence to calibration.json."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from nla_release.calibration.asked import check_asked
-from nla_release.calibration.calibrate import calibrate
-from nla_release.calibration.evidence_folder import read_evidence, record_attempts
-from nla_release.calibration.report import CurrentCalibration
+from nla_release import api
 from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.errors import ConfigError
-from nla_release.evidence.parts import Evidence
-from nla_release.gate.hygiene import unpublishable
-from nla_release.history.evidence_update import Added, add_evidence, restore_evidence
-from nla_release.io.files import write_atomic
-from nla_release.io.layout import CALIBRATION_FILE, RELEASE_FILE
+from nla_release.history.evidence_update import Added, restore_evidence
 from nla_release.io.log import log
 from nla_release.release.folder import read_release
 from nla_release.text.numbers import count
@@ -72,60 +65,15 @@ def command(
         restored = restore_evidence(release)
         log.info(f"restored {release.evidence} and {release.calibration} as {restored} has them")
         return
-    if addendum is None:
-        if day is not None:
-            raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
-        calibration: CurrentCalibration = calibrate(_evidence(path))
-        write_atomic(path / CALIBRATION_FILE, calibration.dump())
-        _show(calibration, path)
-    else:
-        if not addendum.strip():
-            raise ConfigError(
-                "the addendum has no text", hint="say why evidence was added, in a sentence"
-            )
-        if found := unpublishable(addendum):
-            raise ConfigError(
-                f"the text of the addendum holds {found}",
-                hint="it would be published: say why evidence was added in plain words",
-            )
-        _evidence(path)
-        added = add_evidence(read_release(path), addendum, _past(day))
-        calibration = added.calibration
-        _show(calibration, path)
-        _show_addendum(added)
+    if addendum is None and day is not None:
+        raise ConfigError("--date belongs to --addendum", hint='add --addendum "..."')
+    result = api.calibrate(path, addendum=addendum, day=day.date() if day else None)
+    log.info(calibration_table(result.calibration))
+    log.info(f"\nwrote {result.path}")
+    if result.update:
+        _show_addendum(result.update)
     if output_format == "json":
-        output(calibration.dump(), nl=False)
-
-
-def _evidence(path: Path) -> Evidence:
-    """The evidence of a folder, which is what its release.yaml asks for, if there is one.
-
-    `evaluation.attempts`, which nobody has to measure, is written into the evidence.
-    """
-    evidence = read_evidence(path / "evidence")
-    if not (path / RELEASE_FILE).exists():
-        return evidence
-    release = read_release(path)
-    attempts = release.config.evaluation.attempts
-    if attempts not in (None, evidence.run.attempts) and evidence.run.schema_ > 1:
-        record_attempts(release.evidence, attempts)
-        log.info(f"recorded in {release.evidence}: evaluation.attempts is {attempts}")
-        evidence = read_evidence(release.evidence)
-    check_asked(release, evidence)
-    return evidence
-
-
-def _past(day: datetime | None) -> date:
-    today = datetime.now(UTC).date()
-    # Somewhere it is tomorrow already.
-    if day and day.date() > today + timedelta(days=1):
-        raise ConfigError(f"--date {day.date()} is in the future")
-    return day.date() if day else today
-
-
-def _show(calibration: CurrentCalibration, path: Path) -> None:
-    log.info(calibration_table(calibration))
-    log.info(f"\nwrote {path / CALIBRATION_FILE}")
+        output(result.calibration.dump(), nl=False)
 
 
 def _show_addendum(added: Added) -> None:

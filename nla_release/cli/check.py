@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from nla_release import api
 from nla_release.cli.edge import ExampleCommand, annotate, output
-from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
+from nla_release.cli.remeasuring import remeasuring_options
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
-from nla_release.gate import apply_rules
 from nla_release.gate.model import Verdict
 from nla_release.gate.subject import Subject, find_subject
 from nla_release.io.log import log
@@ -57,11 +57,11 @@ def command(
     path: Path,
     output_format: str,
     tokenizer: Path | None,
-    base: Path | None,
+    base: Path | None,  # noqa: ARG001 - in `measure`
     strict: bool,
     fix: bool,
     diff: bool,
-    remeasuring: Remeasuring,
+    measure: api.RemeasureOptions | None,
 ) -> None:
     """Check PATH against every rule that applies to it.
 
@@ -77,33 +77,30 @@ def command(
 
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
-    if diff and (fix or output_format != "text" or remeasuring.count):
+    if diff and (fix or output_format != "text" or measure):
         raise click.UsageError("--diff goes with neither --fix, --measure nor another --format")
-    measure = remeasuring.of(base)
-    subject = find_subject(path, tokenizer)
     if diff:
-        click.get_current_context().exit(_show_fixes(subject))
+        click.get_current_context().exit(_show_fixes(find_subject(path)))
     if fix:
-        _fix(subject)
-        subject = find_subject(path, tokenizer)
-    verdict = apply_rules(subject, strict=strict, measure=measure)
+        _fix(find_subject(path))
+    verdict = api.check(path, tokenizer=tokenizer, strict=strict, measure=measure)
     output(FORMATS[output_format](verdict, path), nl=False)
     if output_format == "json":
         for line in skipped_lines(verdict):
             log.info(line)
     if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
         _tell_github(verdict, path, annotated=output_format == "text")
-    for hint in _hints(subject, verdict):
+    for hint in _hints(path, verdict):
         log.hint(hint)
     click.get_current_context().exit(verdict.exit_code)
 
 
-def _hints(subject: Subject, verdict: Verdict) -> Iterator[str]:
+def _hints(path: Path, verdict: Verdict) -> Iterator[str]:
     codes = [finding.code for finding in verdict.findings]
     if codes:
         yield f"`nla-release explain {codes[0]}` shows why it matters and how to fix it"
     on_cards = {"NLA501", "NLA502"} & set(codes)
-    if fixable := sorted(on_cards and on_cards & mended_on_cards(subject)):
+    if fixable := sorted(on_cards and on_cards & mended_on_cards(find_subject(path))):
         yield f"run the same command with --fix to fix {', '.join(fixable)}"
 
 

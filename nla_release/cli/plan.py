@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
+from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.version import VERSION
-from nla_release.hub.plan import PushOptions, PushPlan, foreseen, make_plan
+from nla_release.hub.plan import PushOptions, PushPlan
 from nla_release.hub_client.client import quiet_client
-from nla_release.hub_client.remote import Hub
 from nla_release.output.plan import plan_json, plan_text
-from nla_release.release.folder import read_release
 
 _REFUSED = 1
 _PENDING = 10
@@ -55,7 +54,6 @@ def command(
     HF_ENDPOINT names the Hub.
     """
     quiet_client()
-    release = read_release(path)
     options = PushOptions(
         private,
         overwrite_card,
@@ -63,8 +61,7 @@ def command(
         replace_unfinished=replace_unfinished,
         addendum=addendum,
     )
-    hub = Hub.from_environment(writing=False)
-    plan = foreseen(make_plan(release.dist, version, hub, options), hub)
+    plan = api.plan(path, version=version, options=options)
     return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
 
 

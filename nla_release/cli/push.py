@@ -1,27 +1,17 @@
 """`nla-release push`."""
 
-import shlex
 from pathlib import Path
 
 import click
 
+from nla_release import api
 from nla_release.cli.edge import ExampleCommand
-from nla_release.cli.kept_history import keep_history
 from nla_release.cli.plan import show
 from nla_release.cli.version import VERSION
 from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
-from nla_release.errors import ConfigError, RefusedError
-from nla_release.gate import apply_rules
-from nla_release.gate.subject import find_subject
-from nla_release.hub.collection import collect
-from nla_release.hub.journal import Journal
-from nla_release.hub.plan import PushOptions, PushPlan, foreseen, make_plan, take_over
-from nla_release.hub.push import push
-from nla_release.hub.verify import VerifyOptions, verify_published
-from nla_release.hub_client.remote import Hub
-from nla_release.io.files import read_text
+from nla_release.errors import ConfigError
+from nla_release.hub.plan import PushOptions
 from nla_release.io.log import log
-from nla_release.release.folder import Release, read_release
 from nla_release.release.signature import Signer
 
 
@@ -113,77 +103,33 @@ def command(
     `verify --key` or `verify --identity` checks. Without --key a CI job signs by its own identity
     with Sigstore, which puts the identity into a public log.
     """
-    signer = _signer(sign, key, trust, rehearse)
+    signer = _signer(sign, key, trust)
     if form != "text" and not dry_run:
         raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
-    release = read_release(path)
-    waived = tuple(release.config.waivers)
     options = PushOptions(
-        private, overwrite_card, allow_lower, rebase, replace_unfinished, waived, addendum
+        private, overwrite_card, allow_lower, rebase, replace_unfinished, addendum
     )
-    with which_hub(rehearse, hub_root, writing=not dry_run) as hub:
-        plan = make_plan(release.dist, version, hub, options)
-        if dry_run:
-            code = show(foreseen(plan, hub), form)
-            if signer is not None:
-                log.note(f"a push would sign both release.json with {signer.named}")
-            log.hint("nothing was written; run it again without --dry-run")
-            return code
-        if not plan.blockers and (taken := take_over(plan)):
-            for line in taken:
-                log.info(line)
-            plan = make_plan(release.dist, version, hub, options)
-        journal = Journal(release.dist, plan.release_id, hub.endpoint)
-        push(
-            plan,
-            hub,
-            journal,
-            check=lambda: _refuse_what_does_not_pass(release),
-            signer=signer,
+    hub = which_hub(rehearse, hub_root)
+    if not dry_run:
+        api.push(
+            path, version=version, options=options, signer=signer, collection=collection, hub=hub
         )
-        if not rehearse:
-            published = read_text(release.dist / "av" / release.history.name, newline="")
-            keep_history(release, published, plan.repos[0].repo)
-        if collection:
-            collect(plan, hub, collection)
-        if rehearse:
-            _verify(release, plan, hub)
-    return 0
+        return 0
+    plan = api.plan(path, version=version, options=options, signer=signer, hub=hub)
+    code = show(plan, form)
+    if signer is not None:
+        log.note(f"a push would sign both release.json with {signer.named}")
+    log.hint("nothing was written; run it again without --dry-run")
+    return code
 
 
-def _signer(sign: bool, key: Path | None, trust: Path | None, rehearse: bool) -> Signer | None:
+def _signer(sign: bool, key: Path | None, trust: Path | None) -> Signer | None:
     if not sign:
         if key or trust:
             raise ConfigError(
                 f"--{'key' if key else 'trust-config'} is for --sign", hint="add --sign"
             )
         return None
-    if rehearse and key is None:
-        raise ConfigError(
-            "--sign without --key writes to Sigstore's public log; a rehearsal publishes nothing",
-            hint="add --key FILE, or leave --sign out of the rehearsal",
-        )
     if key and trust:
         raise ConfigError("--trust-config is for signing without --key", hint="leave one out")
-    signer = Signer(key, trust)
-    signer.check()
-    return signer
-
-
-def _refuse_what_does_not_pass(release: Release) -> None:
-    verdict = apply_rules(find_subject(release.folder))
-    if verdict.verdict != "pass":
-        worst = verdict.findings[0]
-        raise RefusedError(
-            f"the release does not pass `nla-release check`: {worst.code} {worst.message}",
-            hint=f"run `nla-release check {shlex.quote(str(release.folder))}` to see all findings",
-        )
-
-
-def _verify(release: Release, plan: PushPlan, hub: Hub) -> None:
-    verdict = verify_published(plan, hub, VerifyOptions.of(release))
-    passed, skipped = verdict.totals["passed"], verdict.totals["skipped"]
-    log.info(
-        f"re-downloaded both repositories: files identical; {passed} rules passed,"
-        f" {skipped} not applicable"
-    )
+    return Signer(key, trust)

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import click
 
-from nla_release.cards.render import render
+from nla_release import api
 from nla_release.cli.edge import ExampleCommand
 from nla_release.cli.version import VERSION
 from nla_release.io.log import log
-from nla_release.release.folder import read_release
 
 
 @click.command(
@@ -24,6 +23,6 @@ def command(version: str, path: Path) -> None:
     PATH is the folder of release.yaml, evidence/ and calibration.json. Rendering
     again gives the same bytes; when anything is wrong, dist/ stays as it was.
     """
-    rendered = render(read_release(path), version)
+    rendered = api.render(path, version=version)
     for role, folder in rendered.folders.items():
         log.info(f"wrote {folder}: {rendered.repos[role]} at {rendered.tag}")

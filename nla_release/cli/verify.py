@@ -1,22 +1,16 @@
 """`nla-release verify`."""
 
-import re
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
-from nla_release.cli.remeasuring import Remeasuring, remeasuring_options
+from nla_release.cli.remeasuring import remeasuring_options
 from nla_release.errors import ConfigError
-from nla_release.hub.verify import Verified, VerifyOptions, verify
 from nla_release.hub_client.client import quiet_client
-from nla_release.hub_client.place import read_place
-from nla_release.hub_client.remote import Hub
 from nla_release.io.log import log
 from nla_release.output.verdict import skipped_lines, verdict_json, verdict_text
-from nla_release.release.folder import read_release
 from nla_release.release.signature import GITHUB, Publisher
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -77,7 +71,7 @@ def command(
     base: Path | None,
     author: Path | None,
     form: str,
-    remeasuring: Remeasuring,
+    measure: api.RemeasureOptions | None,
 ) -> int:
     """Re-download a published release and verify it independently.
 
@@ -96,25 +90,33 @@ def command(
     give fails (NLA711). Needs the base, from the Hub
     or as --base, and the engine extra.
     """
-    measure = remeasuring.of(base)
-    publisher = _publisher(key, identity, issuer, trust)
-    if load:
-        import nla_release.engine  # noqa: F401 - is it there? Ask before anything is downloaded
-    where = read_place(place)
+    if expect is not None:
+        api.check_release_id(expect, "--expect")
     quiet_client()
-    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        found = verify(
-            Hub.from_environment(writing=False),
-            where,
-            Path(name),
-            replace(_terms(author, base, expect), publisher=publisher),
-            pair=pair or measure is not None,
-            measure=measure,
-        )
-        if load:
-            _load(found, base)
-    _show(found, form)
-    return found.verdict.exit_code
+    result = api.verify(
+        place,
+        pair=pair,
+        expect=expect,
+        publisher=_publisher(key, identity, issuer, trust),
+        base=base,
+        author=author,
+        measure=measure,
+        load=load,
+    )
+    verdict = result.verdict
+    if result.loaded:
+        log.info(f"loaded with PEFT: {result.loaded}")
+    elif load:
+        log.note("what does not pass is not loaded")
+    if form == "json":
+        output(verdict_json(verdict), nl=False)
+        for line in skipped_lines(verdict):
+            log.info(line)
+    else:
+        output(verdict_text(verdict))
+    if verdict.verdict == "pass":
+        log.info(f"release id: {result.release_id}")
+    return verdict.exit_code
 
 
 def _publisher(
@@ -131,38 +133,4 @@ def _publisher(
             raise ConfigError(f"{option} is empty", hint="name who must have signed the release")
     if key is None and identity is None:
         return None
-    publisher = Publisher(key, identity, issuer or GITHUB, trust)
-    publisher.check()  # before anything is downloaded
-    return publisher
-
-
-def _terms(author: Path | None, base: Path | None, expect: str | None) -> VerifyOptions:
-    if expect is not None and not re.fullmatch("[0-9a-f]{64}", expect):
-        raise ConfigError(
-            f"--expect {expect} is not a release id",
-            hint="it is 64 hex digits; verify prints it of what passes",
-        )
-    terms = VerifyOptions.of(read_release(author)) if author else VerifyOptions()
-    tokenizer = base / "tokenizer.json" if base else terms.tokenizer
-    return replace(terms, tokenizer=tokenizer, expected=expect)
-
-
-def _load(found: Verified, base: Path | None) -> None:
-    from nla_release.engine.pair import load_published
-
-    if found.verdict.verdict == "pass":
-        log.info(f"loaded with PEFT: {load_published(found.folders, base)}")
-    else:
-        log.note("what does not pass is not loaded")
-
-
-def _show(found: Verified, form: str) -> None:
-    verdict = found.verdict
-    if form == "json":
-        output(verdict_json(verdict), nl=False)
-        for line in skipped_lines(verdict):
-            log.info(line)
-    else:
-        output(verdict_text(verdict))
-    if verdict.verdict == "pass":
-        log.info(f"release id: {found.release_id}")
+    return Publisher(key, identity, issuer or GITHUB, trust)

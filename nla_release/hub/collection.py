@@ -15,21 +15,26 @@ from nla_release.io.log import log
 _SLUG = re.compile(r"[\w.-]+/[a-z0-9-]+-[0-9a-f]{24}")
 
 
-def collect(plan: PushPlan, hub: Hub, wanted: str) -> None:
+def collect(plan: PushPlan, hub: Hub, wanted: str) -> str | None:
     """Add both repositories to a collection. A failure is reported and not raised.
 
     Args:
         plan: the published release.
         hub: where it is published.
         wanted: the slug of an existing collection, or a title; it is created if needed.
+
+    Returns:
+        The collection's URL, or None after a failure.
     """
     try:
         collection = _collected(plan, hub, wanted)
     except Exception as error:  # of any kind: the release is published already
         why = one_line(error) or type(error).__name__
         log.warning(f"{plan.tag} is published, but was not added to a collection: {why}")
-    else:
-        log.info(f"collection {hub.endpoint}/collections/{collection.slug} lists both")
+        return None
+    url = f"{hub.endpoint}/collections/{collection.slug}"
+    log.info(f"collection {url} lists both")
+    return url
 
 
 def _collected(plan: PushPlan, hub: Hub, wanted: str) -> Listed:

@@ -21,7 +21,6 @@ from nla_release.hub_client.remote_state import SYMBOLS, Change, FileChange, Rem
 from nla_release.hub_client.tokens import HOW_TO_SET_A_TOKEN
 from nla_release.io.files import read_text
 from nla_release.io.layout import CARD_FILE
-from nla_release.release.config import Waiver
 from nla_release.release.folder import ROLES, check_version
 from nla_release.release.manifest import Manifest, read_manifest, release_id
 
@@ -30,8 +29,14 @@ from nla_release.release.manifest import Manifest, read_manifest, release_id
 class PushOptions:
     """Options of a push, as on the command line.
 
-    With `private` None new repositories are public, and existing ones stay as they are. `waived`
-    are the waivers in release.yaml. `addendum` means an evidence update of a published version.
+    Attributes:
+        private: the visibility of new repositories; public by default. A repository that exists
+            must have this visibility, unless it is None.
+        overwrite_card: discard user edits of the cards on the Hub.
+        allow_lower: publish a version below the last one.
+        rebase: when others commit meanwhile, commit on top of their commits.
+        replace_unfinished: replace another release that was committed and never tagged.
+        addendum: `dist/` adds an evidence update to a published version.
     """
 
     private: bool | None = None
@@ -39,7 +44,6 @@ class PushOptions:
     allow_lower: bool = False
     rebase: bool = False
     replace_unfinished: bool = False
-    waived: tuple[Waiver, ...] = ()
     addendum: bool = False
 
 
@@ -101,7 +105,7 @@ class RepoPlan:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """The plan of both repositories of one version."""
+    """The plan of both repositories of one version, AV first."""
 
     version: str
     tag: str

@@ -7,7 +7,7 @@ published release does nothing.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, compare
 from nla_release.io.layout import SIGNATURE_FILE
 from nla_release.io.log import log
+from nla_release.release.config import Waiver
 from nla_release.release.manifest import read_id, title
 from nla_release.release.signature import (
     Signer,
@@ -43,7 +44,8 @@ def push(
     *,
     check: Callable[[], None],
     signer: Signer | None = None,
-) -> None:
+    waived: Sequence[Waiver] = (),
+) -> PushPlan:
     """Execute a plan.
 
     Args:
@@ -52,6 +54,10 @@ def push(
         journal: records every finished step.
         check: raises an error if the release does not pass `nla-release check`.
         signer: signs both release.json, or did so in an earlier run.
+        waived: the waivers in release.yaml.
+
+    Returns:
+        The plan with the commits of both tags.
 
     Raises:
         RefusedError: the release does not pass, there are blockers, main moved, or the Hub refuses
@@ -61,13 +67,13 @@ def push(
         PartlyPublishedError: one of these, after something became public.
         KeyboardInterrupt: after a report of what is public.
     """
-    run = PushRun(hub, plan, journal)
+    run = PushRun(hub, plan, journal, waived)
     if not run.untagged:
         refuse_blockers(plan.repos)
         if signer is not None:
             _take_over_signature(run, signer)
         _nothing_to_do(plan)
-        return
+        return plan
     try:
         refuse_blockers(plan.repos)
         run.say_what_is_left()
@@ -100,6 +106,7 @@ def push(
         if run.empty or run.unseen:
             log.info(f"Public so far: {run.known}")
         raise
+    return run.plan
 
 
 def preflight(run: PushRun) -> None:
@@ -208,7 +215,7 @@ def staged(run: PushRun) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         for repo in run.uncommitted:
             stage(repo.folder, repo.manifest, Path(name) / repo.role)
-            checked_payload(Path(name) / repo.role, repo.role, before.options.waived)
+            checked_payload(Path(name) / repo.role, repo.role, run.waived)
             run.now(replace(repo, folder=Path(name) / repo.role))
             run.journal.finished("stage", repo=repo.repo)
         if run.plan != before:

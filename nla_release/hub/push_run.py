@@ -1,5 +1,6 @@
 """A push in progress: its plan, what is public by now, and how each repository is written."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from nla_release.hub.run import TRIES, BranchMovedError, HubRun
 from nla_release.hub_client.remote import Payload
 from nla_release.hub_client.remote_state import RemoteState, all_records, compare
 from nla_release.io.log import log
+from nla_release.release.config import Waiver
 from nla_release.release.manifest import title, trailers
 
 _MOVED = "look at what changed there; --rebase puts the release on top of it"
@@ -24,6 +26,7 @@ class PushRun(HubRun):
 
     plan: PushPlan
     journal: Journal
+    waived: Sequence[Waiver] = ()
     # Whether this push may have changed anything on the Hub.
     begun: bool = False
     # Repositories whose main contains the release, without a commit known to be this release's.

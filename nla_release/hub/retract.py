@@ -8,7 +8,7 @@ and tags stay where they are. The same command continues a retraction that stopp
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -268,8 +268,24 @@ def record_of(text: str) -> FileRecord:
     return FileRecord(sha256=sha256_bytes(content), size=len(content))
 
 
-def retract(plan: RetractionPlan, hub: Hub) -> None:
-    """Execute a plan.
+def retraction_lines(plan: RetractionPlan) -> Iterator[str]:
+    """Each repository with the files that change, and what stays."""
+    its_tag = tag(plan.retraction.version)
+    for repo in plan.repos:
+        yield f"{repo.role}  {repo.repo}  main {repo.state.head[:12]}"
+        yield f"  {its_tag} stays at {repo.state.tags[its_tag][:12]}; nothing is deleted"
+        for name in sorted(repo.files):
+            yield f"  ~ {name}"
+        if repo.done:
+            yield "  is marked as retracted already"
+        elif repo.edited:
+            yield "  README.md was edited on the Hub since the push: that text stays"
+        if repo.manifest.version != plan.retraction.version:
+            yield f"  main holds {repo.manifest.tag}, whose card lists {its_tag} as retracted"
+
+
+def retract(plan: RetractionPlan, hub: Hub) -> dict[Role, str]:
+    """Execute a plan; returns the new commit of each repository that was changed.
 
     Raises:
         RefusedError: somebody commits meanwhile, or the Hub refuses the files.
@@ -281,7 +297,7 @@ def retract(plan: RetractionPlan, hub: Hub) -> None:
         log.info(
             f"retracted already, nothing to do: {' and '.join(each.repo for each in plan.repos)}"
         )
-        return
+        return {}
     examine(plan, hub)
     for repo in plan.repos:
         if not repo.done and (note := hub.check_write(repo.repo)):
@@ -289,6 +305,7 @@ def retract(plan: RetractionPlan, hub: Hub) -> None:
     its_tag = tag(plan.retraction.version)
     identity = release_id(repo.manifest for repo in plan.repos)
     run = _RetractRun(hub, f"Retract {its_tag}", identity)
+    commits: dict[Role, str] = {}
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         folders = {repo.role: _staged(repo, Path(name) / repo.role) for repo in plan.repos}
         try:
@@ -296,7 +313,7 @@ def retract(plan: RetractionPlan, hub: Hub) -> None:
                 if repo.done:
                     run.public.append(f"{repo.repo} is marked as retracted already")
                     continue
-                run.change(repo, folders[repo.role])
+                commits[repo.role] = run.change(repo, folders[repo.role])
                 log.info(f"retracted {its_tag} in {run.public[-1]}")
         except KeyboardInterrupt:
             log.info(f"interrupted. Public so far: {run.known}")
@@ -305,6 +322,7 @@ def retract(plan: RetractionPlan, hub: Hub) -> None:
             if not (run.public or run.unsure):
                 raise
             raise run.broken_off(error) from error
+    return commits
 
 
 def examine(plan: RetractionPlan, hub: Hub) -> None:
@@ -335,8 +353,8 @@ class _RetractRun(HubRun):
         left = [f"whether {self.unsure} is changed is not known"] if self.unsure else []
         return "; ".join([*self.public, *left]) or "nothing"
 
-    def change(self, repo: RepoRetraction, folder: Path) -> None:
-        """Commit the new files and check the result.
+    def change(self, repo: RepoRetraction, folder: Path) -> str:
+        """Commit the new files and check the result; returns the commit.
 
         Raises:
             RefusedError: main differs from what was sent, or another commit was overwritten.
@@ -363,6 +381,7 @@ class _RetractRun(HubRun):
                 f" refused it for: {described(below)}",
                 hint="look at what that commit changed, and restore what the retraction undid",
             )
+        return made
 
     def _arrived(self, repo: RepoRetraction, folder: Path) -> str | None:
         state = self.seen(repo.repo)

@@ -72,12 +72,20 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True)
-class Verified:
-    """The verdict on a downloaded release, its release id, and the folder of each repository."""
+class VerifyResult:
+    """What verifying a published release found.
+
+    Attributes:
+        verdict: the verdict, with its findings and what was skipped.
+        release_id: the id that ties both repositories to one push; None if the commit has none.
+        folders: the folder of each downloaded repository; empty if they are deleted again.
+        loaded: what was loaded with PEFT, if that was asked for and the release passes.
+    """
 
     verdict: Verdict
     release_id: str | None
     folders: dict[Role, Path]
+    loaded: str | None = None
 
 
 def verify(
@@ -88,7 +96,7 @@ def verify(
     *,
     pair: bool,
     measure: Measure | None = None,
-) -> Verified:
+) -> VerifyResult:
     """Download a release into an empty folder, compare every byte, and check it.
 
     Args:
@@ -122,7 +130,7 @@ def verify(
     names = {str(target / role): str(repo.place) for role, repo in repos.items()}
     outcomes = tuple(_renamed(_insisted(each, here), names) for each in verdict.outcomes)
     folders = {role: target / role for role in repos}
-    return Verified(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
+    return VerifyResult(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
 
 
 def verify_published(plan: PushPlan, hub: Hub, options: VerifyOptions) -> Verdict:

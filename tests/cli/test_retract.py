@@ -277,7 +277,7 @@ def test_a_dry_run_refuses_what_the_act_would(run, hub):
     [
         ([], "9.9.9", REASON, 1, "v9.9.9 is not published"),
         (["--successor", "9.9.9"], OLD, REASON, 1, "v9.9.9 is not published"),
-        (["--successor", OLD], OLD, REASON, 2, "--successor is the version that is to be"),
+        (["--successor", OLD], OLD, REASON, 2, "the successor is the version that is to be"),
         ([], "v0.0.1", REASON, 2, "version 'v0.0.1' must be written '0.0.1'"),
         ([], OLD, "", 2, "must be plain text"),
         ([], OLD, "x" * 400, 2, "300"),
