@@ -562,7 +562,8 @@ def verify(
         pair: download the partner too, and check both as a pair.
         expect: the release id that it must have.
         publisher: whose signature it must carry.
-        base: a folder with a copy of the base: its tokenizer replays prompts, and `load` loads it.
+        base: a folder with a copy of the base: its tokenizer replays prompts, and `load` and
+            `measure` load it.
         author: a folder of yours whose release.yaml gives gates and waivers.
         measure: also measure rows of the evidence again (NLA711); downloads the partner.
         load: also load it with PEFT, if it passes; needs the extra `engine`.
@@ -585,6 +586,8 @@ def verify(
     from nla_release.release.folder import read_release
 
     # What can be wrong here is found before anything is downloaded.
+    if measure is not None and measure.base is None:
+        measure = replace(measure, base=base)
     measuring = measure.measure if measure else None
     if load:
         import nla_release.engine  # noqa: F401 - is it installed?

@@ -7,13 +7,14 @@ import click
 from nla_release.base_model.cache import measure_again
 from nla_release.base_model.facts import BaseFacts
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import path_argument
 from nla_release.io.layout import BASE_FILE
 from nla_release.io.log import log
 from nla_release.release.folder import read_release
 
 
 @click.command("base", cls=ExampleCommand, example="nla-release base my-release")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@path_argument
 def command(path: Path) -> None:
     """Measure the base model that release.yaml names; write base.json next to it.
 

@@ -8,6 +8,7 @@ import click
 from nla_release import api
 from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import format_option, path_argument
 from nla_release.errors import ConfigError
 from nla_release.history.evidence_update import Added, restore_evidence
 from nla_release.io.log import log
@@ -16,7 +17,7 @@ from nla_release.text.numbers import count
 
 
 @click.command("calibrate", cls=ExampleCommand, example="nla-release calibrate my-release")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@path_argument
 @click.option(
     "--addendum",
     metavar="TEXT",
@@ -33,16 +34,9 @@ from nla_release.text.numbers import count
     is_flag=True,
     help="Put back the evidence/ and calibration.json that the version in dist/ was rendered with.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="json prints calibration.json on stdout.",
-)
+@format_option("json prints calibration.json on stdout.")
 def command(
-    path: Path, addendum: str | None, day: datetime | None, restore: bool, output_format: str
+    path: Path, addendum: str | None, day: datetime | None, restore: bool, form: str
 ) -> None:
     """Compute calibration.json from the evidence in PATH.
 
@@ -59,7 +53,7 @@ def command(
     new, or is inconclusive where the superseded evidence was not.
     """
     if restore:
-        if addendum is not None or day is not None or output_format != "text":
+        if addendum is not None or day is not None or form != "text":
             raise click.UsageError("--restore goes with no other option")
         release = read_release(path)
         restored = restore_evidence(release)
@@ -72,7 +66,7 @@ def command(
     log.info(f"\nwrote {result.path}")
     if result.update:
         _show_addendum(result.update)
-    if output_format == "json":
+    if form == "json":
         output(result.calibration.dump(), nl=False)
 
 

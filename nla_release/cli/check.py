@@ -3,13 +3,14 @@
 import difflib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, annotate, output
-from nla_release.cli.remeasuring import remeasuring_options
+from nla_release.cli.options import FOLDER, format_option, measure_options, path_argument
 from nla_release.errors import EnvironmentProblem
 from nla_release.fixes import Fix, LeftAlone, find_fixes, mended_on_cards, write
 from nla_release.gate.model import Verdict
@@ -26,15 +27,8 @@ _TEXTS = {".md", ".json"}
 
 
 @click.command("check", cls=ExampleCommand, example="nla-release check my-release")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(list(FORMATS)),
-    default="text",
-    show_default=True,
-    help="All but text are one document, alone on stdout.",
-)
+@path_argument
+@format_option("All but text are one document, alone on stdout.", list(FORMATS))
 @click.option(
     "--tokenizer",
     type=click.Path(path_type=Path),
@@ -42,7 +36,7 @@ _TEXTS = {".md", ".json"}
 )
 @click.option(
     "--base",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=FOLDER,
     help="A local copy of the base for --measure; that of release.yaml, or the Hub's, by default.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
@@ -52,12 +46,12 @@ _TEXTS = {".md", ".json"}
     is_flag=True,
     help="Show what --fix would write, without checking; exits with 1 when there is something.",
 )
-@remeasuring_options
+@measure_options
 def command(
     path: Path,
-    output_format: str,
+    form: str,
     tokenizer: Path | None,
-    base: Path | None,  # noqa: ARG001 - in `measure`
+    base: Path | None,
     strict: bool,
     fix: bool,
     diff: bool,
@@ -77,19 +71,21 @@ def command(
 
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
-    if diff and (fix or output_format != "text" or measure):
+    if diff and (fix or form != "text" or measure):
         raise click.UsageError("--diff goes with neither --fix, --measure nor another --format")
     if diff:
         click.get_current_context().exit(_show_fixes(find_subject(path)))
     if fix:
         _fix(find_subject(path))
+    if measure:
+        measure = replace(measure, base=base)
     verdict = api.check(path, tokenizer=tokenizer, strict=strict, measure=measure)
-    output(FORMATS[output_format](verdict, path), nl=False)
-    if output_format == "json":
+    output(FORMATS[form](verdict, path), nl=False)
+    if form == "json":
         for line in skipped_lines(verdict):
             log.info(line)
-    if output_format in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(verdict, path, annotated=output_format == "text")
+    if form in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
+        _tell_github(verdict, path, annotated=form == "text")
     for hint in _hints(path, verdict):
         log.hint(hint)
     click.get_current_context().exit(verdict.exit_code)

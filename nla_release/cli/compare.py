@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from typing import Literal, get_args
 
 import click
 
@@ -11,12 +10,13 @@ from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.comparison_text import comparison_markdown, comparison_text
 from nla_release.calibration.measured import PUBLISHED_FILES, Measured, read_measured
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import format_option
 from nla_release.errors import NothingCheckedError
 from nla_release.hub_client.place import read_place
 from nla_release.io.log import log
 from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS
 
-Format = Literal["text", "json", "markdown"]
+FORMATS = ("text", "json", "markdown")
 
 
 @click.command(
@@ -26,15 +26,8 @@ Format = Literal["text", "json", "markdown"]
 )
 @click.argument("first")
 @click.argument("others", nargs=-1, required=True)
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(get_args(Format)),
-    default="text",
-    show_default=True,
-    help="Each is one document on stdout.",
-)
-def command(first: str, others: tuple[str, ...], output_format: Format) -> None:
+@format_option("Each is one document on stdout.", FORMATS)
+def command(first: str, others: tuple[str, ...], form: str) -> None:
     """Compare releases with the FIRST on the rows that they have in common.
 
     Each is the folder of release.yaml, a rendered dist/ or repository, an evidence/ folder, or a
@@ -48,22 +41,19 @@ def command(first: str, others: tuple[str, ...], output_format: Format) -> None:
         releases = [
             _measured(place, Path(downloads) / str(at)) for at, place in enumerate((first, *others))
         ]
-    show(compare(releases), output_format)
+    show(compare(releases), form)
 
 
-def show(comparison: Comparison, output_format: Format) -> None:
+def show(comparison: Comparison, form: str) -> None:
     """The comparison on stdout.
 
     Raises:
         NothingCheckedError: nothing in it could be compared, or nothing decided.
     """
-    match output_format:
-        case "text":
-            output(comparison_text(comparison))
-        case "json":
-            output(comparison.dump(), nl=False)
-        case "markdown":
-            output(comparison_markdown(comparison))
+    if form == "json":
+        output(comparison.dump(), nl=False)
+    else:
+        output((comparison_text if form == "text" else comparison_markdown)(comparison))
     if not comparison.paired:
         raise NothingCheckedError(
             "nothing was compared: no release has a row in common with the first",

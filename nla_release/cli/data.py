@@ -6,22 +6,11 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import pairs
 from nla_release.io.layout import RELEASE_FILE
 from nla_release.io.log import log
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-def _renamed(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    columns: dict[str, str] = {}
-    for value in values:
-        ours, equals, theirs = value.partition("=")
-        if not (ours and equals and theirs):
-            raise click.BadParameter(f"{value!r} is not OURS=THEIRS")
-        columns[ours] = theirs
-    return columns
 
 
 @click.command(
@@ -49,7 +38,7 @@ def _renamed(
     "columns",
     multiple=True,
     metavar="OURS=THEIRS",
-    callback=_renamed,
+    callback=pairs("OURS=THEIRS"),
     help="The files' own name of a column, or of the array: --column activation=resid_23.",
 )
 @click.option(
@@ -64,7 +53,7 @@ def command(
     training: Path,
     texts: Path | None,
     training_texts: Path | None,
-    columns: dict[str, str],
+    columns: list[tuple[str, str]],
     out: Path,
 ) -> None:
     """Make eval.parquet and reference.safetensors from your own activations.
@@ -76,7 +65,7 @@ def command(
     from nla_release.engine.own_data import make_data
 
     made = make_data(
-        held_out, training, out, texts=texts, training_texts=training_texts, columns=columns
+        held_out, training, out, texts=texts, training_texts=training_texts, columns=dict(columns)
     )
     output(
         f"{made.files[0]}: {made.rows} activations of {made.documents} documents, width"

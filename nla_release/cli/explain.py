@@ -5,6 +5,7 @@ import difflib
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import format_option
 from nla_release.errors import ConfigError
 from nla_release.gate import ALL_RULES
 from nla_release.output.rule_pages import rule_list, rule_markdown, rule_page, rules_markdown
@@ -12,18 +13,11 @@ from nla_release.output.rule_pages import rule_list, rule_markdown, rule_page, r
 
 @click.command("explain", cls=ExampleCommand, example="nla-release explain NLA603")
 @click.argument("code", required=False)
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "markdown"]),
-    default="text",
-    show_default=True,
-    help="markdown gives the table and pages as in the documentation.",
-)
-def command(code: str | None, output_format: str) -> None:
+@format_option("markdown gives the table and pages as in the documentation.", ["text", "markdown"])
+def command(code: str | None, form: str) -> None:
     """Show what the rule CODE checks, why, and how to fix what it finds; without CODE, list all."""
     if code is None:
-        output(rules_markdown(ALL_RULES) if output_format == "markdown" else rule_list(ALL_RULES))
+        output(rules_markdown(ALL_RULES) if form == "markdown" else rule_list(ALL_RULES))
         return
     pages = {rule.code: rule for rule in ALL_RULES}
     if (rule := pages.get(code.upper())) is None:
@@ -34,4 +28,4 @@ def command(code: str | None, output_format: str) -> None:
             if close
             else "`nla-release explain` lists all rules",
         )
-    output(rule_markdown(rule) if output_format == "markdown" else rule_page(rule))
+    output(rule_markdown(rule) if form == "markdown" else rule_page(rule))

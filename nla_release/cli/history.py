@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
-from nla_release.cli.version import VERSION
+from nla_release.cli.options import VERSION, path_argument, version_option
 from nla_release.errors import ConfigError, NothingCheckedError, printable
 from nla_release.history.fragments import (
     Fragment,
@@ -43,7 +43,6 @@ def _superseded(number: Superseded) -> str:
     return f"  supersedes {published}: {number.reason}"
 
 
-_FOLDER = click.argument("path", type=click.Path(path_type=Path), default=".")
 _DATE = click.option(
     "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the entry; today (UTC) by default."
 )
@@ -80,7 +79,7 @@ def command() -> None:
 )
 @click.option("--reason", help="Of --supersedes, one line: why it does not stand.")
 @_DATE
-@_FOLDER
+@path_argument
 def add(
     kind: str,
     title: str,
@@ -116,9 +115,7 @@ def add(
     example="nla-release history retract my-release --version 0.0.1 \\\n"
     "  --metric fve.value --value 0.31 --reason 'Measured on training data.'",
 )
-@click.option(
-    "--version", type=VERSION, required=True, help="The version that published the number."
-)
+@version_option("The version that published the number.")
 @click.option(
     "--metric", required=True, help="Its name in calibration.json (cosine.mean), or any other."
 )
@@ -126,7 +123,7 @@ def add(
 @click.option("--reason", required=True, help="One line: why it does not stand.")
 @click.option("--title", help="One line; the metric and version by default.")
 @_DATE
-@_FOLDER
+@path_argument
 def retract(
     version: str,
     metric: str,
@@ -152,7 +149,7 @@ def retract(
 
 
 @command.command("show", cls=ExampleCommand, example="nla-release history show my-release")
-@_FOLDER
+@path_argument
 def show(path: Path) -> None:
     """List the entries of the log, and the fragments that are not in it yet.
 

@@ -6,21 +6,10 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import pairs
 from nla_release.io.log import log
 from nla_release.local_hub.server import owner_token, serve, token_file
 from nla_release.local_hub.store import Store
-
-
-def _split(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
-) -> list[tuple[str, Path]]:
-    imports = []
-    for value in values:
-        repo_id, equals, folder = value.partition("=")
-        if not (repo_id and equals and folder):
-            raise click.BadParameter(f"{value!r} is not REPO_ID=FOLDER")
-        imports.append((repo_id, Path(folder)))
-    return imports
 
 
 @click.command("hub", cls=ExampleCommand, example="nla-release hub --port 8765")
@@ -43,10 +32,10 @@ def _split(
     "imports",
     metavar="REPO_ID=FOLDER",
     multiple=True,
-    callback=_split,
+    callback=pairs("REPO_ID=FOLDER"),
     help="Put a folder in as a repository first; the same bytes give the same commit. Repeatable.",
 )
-def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
+def command(root: Path, port: int, imports: list[tuple[str, str]]) -> None:
     """Run a Hub on 127.0.0.1 until Ctrl-C.
 
     It prints what points a Hub client at it. Every program on this machine may ask it for its
@@ -58,7 +47,7 @@ def command(root: Path, port: int, imports: list[tuple[str, Path]]) -> None:
     """
     store, token = Store(root), owner_token(root)
     for repo_id, folder in imports:
-        commit = store.import_folder(repo_id, folder)
+        commit = store.import_folder(repo_id, Path(folder))
         log.info(f"Imported {folder} as {repo_id} at {commit}")
 
     def announce(endpoint: str) -> None:

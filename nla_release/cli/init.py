@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nla_release.cli.edge import ExampleCommand
+from nla_release.cli.options import FOLDER, pairs
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import find_sources
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
@@ -22,17 +23,15 @@ _LONGEST = 48
 _MAX_ANSWER = 64 * 1024
 
 
-def _pairs(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+def _answers(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    answers: dict[str, str] = {}
-    for value in values:
-        key, equals, answer = value.partition("=")
-        if not (key and equals and answer):
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
-        if key in answers:
-            raise click.BadParameter(f"{key} is answered twice")
-        answers[key] = _text_of(answer)
+    found = pairs("KEY=VALUE")(context, option, values)
+    answers = {key: _text_of(answer) for key, answer in found}
+    if len(answers) < len(found):
+        keys = [key for key, _ in found]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise click.BadParameter(f"{twice} is answered twice")
     return answers
 
 
@@ -72,7 +71,7 @@ def _answered(
     "answers",
     multiple=True,
     metavar="KEY=VALUE",
-    callback=_pairs,
+    callback=_answers,
     help="A fact that no file records; the command asks for what it needs. KEY=@FILE takes the"
     " file's text exactly as it is, line breaks included.",
 )
@@ -86,7 +85,7 @@ def _answered(
 )
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="The folder that `nla-release data` wrote. It is copied; activation_mean is read from it.",
 )
 @click.option(
@@ -97,7 +96,7 @@ def _answered(
 )
 @click.option(
     "--base",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="A copy of the base, to measure its embeddings, and to render with its tokenizer and chat"
     " template; by default its pinned commit in the client's cache or on the Hub.",
 )

@@ -1,14 +1,20 @@
 """`nla-release push`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand
+from nla_release.cli.options import (
+    format_option,
+    path_argument,
+    push_options,
+    rehearsal_options,
+    version_option,
+)
 from nla_release.cli.plan import show
-from nla_release.cli.version import VERSION
-from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
 from nla_release.errors import ConfigError
 from nla_release.hub.plan import PushOptions
 from nla_release.io.log import log
@@ -18,32 +24,13 @@ from nla_release.release.signature import Signer
 @click.command(
     "push", cls=ExampleCommand, example="nla-release push my-release --version 0.0.1 --rehearse"
 )
-@click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--version", type=VERSION, required=True, help="The version that was rendered, such as 0.0.1."
-)
-@click.option(
-    "--addendum",
-    is_flag=True,
-    help="Add the new measurements of `calibrate --addendum` to the published version.",
-)
+@path_argument
+@version_option("The version that was rendered, such as 0.0.1.")
+@push_options
 @click.option("--dry-run", is_flag=True, help="Show what would happen; write nothing.")
-@rehearse_option
-@hub_root_option
-@click.option(
-    "--private/--public",
-    default=None,
-    help="Visibility of repositories that have to be created; public by default.",
-)
-@click.option("--overwrite-card", is_flag=True, help="Discard user edits of the cards on the Hub.")
-@click.option("--allow-lower", is_flag=True, help="Publish a version below the last one.")
+@rehearsal_options
 @click.option(
     "--rebase", is_flag=True, help="When others commit meanwhile, commit on top of their commits."
-)
-@click.option(
-    "--replace-unfinished",
-    is_flag=True,
-    help="Replace another release that was committed and never tagged.",
 )
 @click.option(
     "--sign", is_flag=True, help="Sign both release.json: with --key, or as the CI job this is."
@@ -64,25 +51,14 @@ from nla_release.release.signature import Signer
     metavar="SLUG_OR_TITLE",
     help="Add both repositories to a Hub collection, creating it if needed.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="Output format of --dry-run.",
-)
+@format_option("Output format of --dry-run.")
 def command(
     path: Path,
     version: str,
-    addendum: bool,
+    options: PushOptions,
     dry_run: bool,
-    rehearse: bool,
-    hub_root: Path | None,
-    private: bool | None,
-    overwrite_card: bool,
-    allow_lower: bool,
+    hub: api.Rehearsal | None,
     rebase: bool,
-    replace_unfinished: bool,
     sign: bool,
     key: Path | None,
     trust: Path | None,
@@ -106,10 +82,7 @@ def command(
     signer = _signer(sign, key, trust)
     if form != "text" and not dry_run:
         raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
-    options = PushOptions(
-        private, overwrite_card, allow_lower, rebase, replace_unfinished, addendum
-    )
-    hub = which_hub(rehearse, hub_root)
+    options = replace(options, rebase=rebase)
     if not dry_run:
         api.push(
             path, version=version, options=options, signer=signer, collection=collection, hub=hub

@@ -6,17 +6,15 @@ import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand
-from nla_release.cli.version import VERSION
+from nla_release.cli.options import path_argument, version_option
 from nla_release.io.log import log
 
 
 @click.command(
     "render", cls=ExampleCommand, example="nla-release render my-release --version 0.0.1"
 )
-@click.option(
-    "--version", type=VERSION, required=True, help="Version of the release, such as 0.0.1."
-)
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@version_option("Version of the release, such as 0.0.1.")
+@path_argument
 def command(version: str, path: Path) -> None:
     """Write both repositories to dist/: cards, figures, HISTORY, calibration, manifest.
 

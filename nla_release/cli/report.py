@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
+from nla_release.cli.options import path_argument
 from nla_release.errors import ConfigError
 from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
@@ -22,7 +23,7 @@ _HEAD = 4096
 @click.command(
     "report", cls=ExampleCommand, example="nla-release report my-release --output report.html"
 )
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@path_argument
 @click.option(
     "-o",
     "--output",

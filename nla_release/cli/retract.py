@@ -6,8 +6,7 @@ import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
-from nla_release.cli.version import VERSION
-from nla_release.cli.which_hub import hub_root_option, rehearse_option, which_hub
+from nla_release.cli.options import VERSION, path_argument, rehearsal_options, version_option
 from nla_release.hub.retract import retraction_lines
 from nla_release.io.log import log
 
@@ -17,23 +16,19 @@ from nla_release.io.log import log
     cls=ExampleCommand,
     example="nla-release retract my-release --version 0.0.1 --reason 'Wrong base model.'",
 )
-@click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--version", type=VERSION, required=True, help="The published version, such as 0.0.1."
-)
+@path_argument
+@version_option("The published version, such as 0.0.1.")
 @click.option("--reason", required=True, help="One line: why nobody should use it.")
 @click.option("--successor", type=VERSION, help="The published version to use instead.")
 @click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
-@rehearse_option
-@hub_root_option
+@rehearsal_options
 def command(
     path: Path,
     version: str,
     reason: str,
     successor: str | None,
     dry_run: bool,
-    rehearse: bool,
-    hub_root: Path | None,
+    hub: api.Rehearsal | None,
 ) -> None:
     """Mark a published version as retracted on both model cards.
 
@@ -44,12 +39,7 @@ def command(
     it adds the successor. To retract one number, use `nla-release history retract`.
     """
     result = api.retract(
-        path,
-        version=version,
-        reason=reason,
-        successor=successor,
-        dry_run=dry_run,
-        hub=which_hub(rehearse, hub_root),
+        path, version=version, reason=reason, successor=successor, dry_run=dry_run, hub=hub
     )
     if dry_run:
         for line in retraction_lines(result.plan):

@@ -7,6 +7,7 @@ import click
 
 from nla_release.base_model.cache import base_facts
 from nla_release.cli.edge import ExampleCommand
+from nla_release.cli.options import path_argument
 from nla_release.errors import EnvironmentProblem
 from nla_release.evidence.records import ProbeName
 from nla_release.io.log import log
@@ -17,7 +18,7 @@ from nla_release.release.folder import Release, read_release
 @click.command(
     "roundtrip", cls=ExampleCommand, example="nla-release roundtrip my-release --probe quick"
 )
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@path_argument
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
 @click.option("--fresh", is_flag=True, help="Measure from the beginning, whatever is there.")
 @click.option(

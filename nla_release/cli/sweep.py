@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -13,8 +12,9 @@ from nla_release.calibration.measured import (
     read_measured,
     sidecar_facts,
 )
-from nla_release.cli.compare import Format, show
+from nla_release.cli.compare import FORMATS, show
 from nla_release.cli.edge import ExampleCommand
+from nla_release.cli.options import FOLDER, format_option
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
 from nla_release.io.layout import RELEASE_FILE
@@ -28,7 +28,7 @@ from nla_release.release.folder import read_release
 @click.option(
     "--ar",
     "folders",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     multiple=True,
     required=True,
     help="Folder of an AR to read with. Repeatable.",
@@ -41,25 +41,18 @@ from nla_release.release.folder import read_release
 )
 @click.option(
     "--base",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="A local copy of the base; that of release.yaml, or the Hub's, by default.",
 )
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(get_args(Format)),
-    default="text",
-    show_default=True,
-    help="Of the comparison, on stdout.",
-)
+@format_option("Of the comparison, on stdout.", FORMATS)
 def command(
     path: Path,
     folders: tuple[Path, ...],
     out: Path,
     base: Path | None,
     device: str | None,
-    output_format: Format,
+    form: str,
 ) -> None:
     """Let other ARs read the texts of the evidence in PATH, and compare them.
 
@@ -84,7 +77,7 @@ def command(
         Measured(str(out / name), evidence, sidecar_facts(read_sidecar(readers[name], "ar")))
         for name, evidence in found.items()
     ]
-    show(compare([source, *swept]), output_format)
+    show(compare([source, *swept]), form)
 
 
 def check_apart(targets: Iterable[Path], inputs: Iterable[Path]) -> None:

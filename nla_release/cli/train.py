@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
+from nla_release.cli.options import FOLDER
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError, install_hint
 from nla_release.io.files import package_folder
 from nla_release.io.log import log
@@ -238,7 +239,7 @@ def run_command(
 @_recipe
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=FOLDER,
     default=".",
     show_default=True,
     help="The folder of the training; a relative stack_on starts here.",

@@ -6,14 +6,12 @@ import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
-from nla_release.cli.remeasuring import remeasuring_options
+from nla_release.cli.options import FOLDER, format_option, measure_options
 from nla_release.errors import ConfigError
 from nla_release.hub_client.client import quiet_client
 from nla_release.io.log import log
 from nla_release.output.verdict import skipped_lines, verdict_json, verdict_text
 from nla_release.release.signature import GITHUB, Publisher
-
-_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
 @click.command(
@@ -46,19 +44,17 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--load", is_flag=True, help="Also load it with PEFT; needs the engine extra.")
 @click.option(
     "--base",
-    type=_FOLDER,
+    type=FOLDER,
     help="A local copy of the base: its tokenizer replays prompts; --load and --measure load it.",
 )
 @click.option(
     "--release",
     "author",
-    type=_FOLDER,
+    type=FOLDER,
     help="Apply the gates and waivers of the release.yaml in this folder of yours.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-@remeasuring_options
+@format_option()
+@measure_options
 def command(
     place: str,
     pair: bool,
