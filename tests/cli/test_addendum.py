@@ -291,9 +291,9 @@ def test_inconclusive_evidence_may_grow_and_stay_inconclusive(tool, folder):
         (["--addendum", "x" * 301], 2, "text: String should have at most 300 characters"),
         (["--addendum", "{{ calibration.cosine.mean }}"], 2, "the placeholder '{{ calibration'"),
         (["--addendum", "TODO: say why"], 2, "the placeholder 'TODO'"),
-        (["--addendum", "More, from /home/me/rows"], 2, "holds a path of one machine"),
-        (["--addendum", "More, by user: jane"], 2, "holds an account on a machine"),
-        (["--addendum", f"More, as hf_{'a' * 34}"], 2, "holds a Hugging Face token"),
+        (["--addendum", "More, from /home/me/rows"], 2, "contains a path of one machine"),
+        (["--addendum", "More, by user: jane"], 2, "contains an account on a machine"),
+        (["--addendum", f"More, as hf_{'a' * 34}"], 2, "contains a Hugging Face token"),
         (["--addendum", "x", "--date", "soon"], 2, "invalid value for '--date'"),
         (["--addendum", "x", "--date", "2026-13-01"], 2, "invalid value for '--date'"),
         (
