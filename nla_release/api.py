@@ -130,11 +130,11 @@ def check(
         NothingCheckedError: the folder contains nothing that a rule could check.
         EnvironmentProblem: rows are to be measured again, and the engine is not installed.
     """
-    from nla_release.gate import judge
+    from nla_release.gate import apply_rules
     from nla_release.gate.subject import find_subject
 
     measuring = measure.measure if measure else None
-    return judge(find_subject(Path(path), tokenizer), strict=strict, measure=measuring)
+    return apply_rules(find_subject(Path(path), tokenizer), strict=strict, measure=measuring)
 
 
 @dataclass(frozen=True)
@@ -581,7 +581,7 @@ def verify(
         EnvironmentProblem: it cannot be downloaded, or the engine is not installed.
     """
     from nla_release.hub.verify import VerifyOptions
-    from nla_release.hub.verify import verify as download_and_judge
+    from nla_release.hub.verify import verify as download_and_check
     from nla_release.hub_client.place import read_place
     from nla_release.release.folder import read_release
 
@@ -601,7 +601,7 @@ def verify(
     tokenizer = base / "tokenizer.json" if base else options.tokenizer
     options = replace(options, tokenizer=tokenizer, expected=expect, publisher=publisher)
     with _opened(hub, writing=False) as opened, _download_folder(target) as folder:
-        result = download_and_judge(
+        result = download_and_check(
             opened, where, folder, options, pair=pair or measure is not None, measure=measuring
         )
         if load and result.verdict.verdict == "pass":
