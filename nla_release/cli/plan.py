@@ -7,9 +7,9 @@ import click
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import format_option, path_argument, push_options, version_option
-from nla_release.hub.plan import PushOptions, PushPlan
+from nla_release.hub.plan import PushOptions
 from nla_release.hub_client.client import quiet_client
-from nla_release.output.plan import plan_json, plan_text
+from nla_release.output.plan import FORMATS
 
 _REFUSED = 1
 _PENDING = 10
@@ -35,10 +35,7 @@ def command(
     """
     quiet_client()
     plan = api.plan(path, version=version, options=options)
-    return show(plan, form) or (_PENDING if detailed_exitcode and not plan.done else 0)
-
-
-def show(plan: PushPlan, form: str) -> int:
-    """Print a plan, and give the exit code: 1 when the push would be refused."""
-    output(plan_json(plan) if form == "json" else plan_text(plan), nl=form == "text")
-    return _REFUSED if plan.blockers else 0
+    output(FORMATS[form](plan), nl=form == "text")
+    if plan.blockers:
+        return _REFUSED
+    return _PENDING if detailed_exitcode and not plan.done else 0

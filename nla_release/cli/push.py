@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from nla_release import api
-from nla_release.cli.edge import ExampleCommand
+from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import (
     format_option,
     path_argument,
@@ -14,10 +14,10 @@ from nla_release.cli.options import (
     rehearsal_options,
     version_option,
 )
-from nla_release.cli.plan import show
 from nla_release.errors import ConfigError
 from nla_release.hub.plan import PushOptions
 from nla_release.io.log import log
+from nla_release.output.plan import FORMATS
 from nla_release.release.signature import Signer
 
 
@@ -89,11 +89,11 @@ def command(
         )
         return 0
     plan = api.plan(path, version=version, options=options, signer=signer, hub=hub)
-    code = show(plan, form)
+    output(FORMATS[form](plan), nl=form == "text")
     if signer is not None:
         log.note(f"a push would sign both release.json with {signer.named}")
     log.hint("nothing was written; run it again without --dry-run")
-    return code
+    return 1 if plan.blockers else 0
 
 
 def _signer(sign: bool, key: Path | None, trust: Path | None) -> Signer | None:

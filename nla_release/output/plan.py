@@ -98,6 +98,9 @@ def plan_json(plan: PushPlan) -> str:
     )
 
 
+FORMATS = {"text": plan_text, "json": plan_json}
+
+
 def _repo_json(repo: RepoPlan) -> dict[str, Any]:
     return {
         "role": repo.role,
