@@ -149,7 +149,7 @@ def _tell(report: Report) -> None:
 
 
 def _lines(report: Report) -> list[str]:
-    av, ar = report.dialects
+    av, ar = report.formats
     known = [_line(name, item, report) for name, item in report.known.items()]
     missing = [f"missing   {name}: written as unknown" for name in report.missing]
     notes = [

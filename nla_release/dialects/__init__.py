@@ -4,6 +4,6 @@ Two adapter folders go in. What their files say of the pair is collected, the re
 asked for, and a release folder with canonical sidecars comes out. No original file is changed.
 """
 
-from nla_release.dialects.table import Context, Dialect, recognise
+from nla_release.dialects.table import Context, SidecarFormat, recognise
 
-__all__ = ["Context", "Dialect", "recognise"]
+__all__ = ["Context", "SidecarFormat", "recognise"]

@@ -1,4 +1,4 @@
-"""Somebody else's pair as the beginning of a release: copies, canonical sidecars, release.yaml."""
+"""From another project's pair to a release folder: copies, canonical sidecars, release.yaml."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from typing import Any
 
 from nla_release.adapter.config import portable
 from nla_release.adapter.training_log import read_log
-from nla_release.adapter.weights import read_header
+from nla_release.adapter.weights import Tensor, read_header
 from nla_release.base_model.source import has_weights
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.canonical import canonical, commented, one_line, without_leaks
+from nla_release.dialects.canonical import canonical, commented, without_leaks
 from nla_release.dialects.folder import (
     Folder,
     Source,
     check_roles,
-    head_names,
     head_source,
+    head_tensors,
+    read_ar_weights,
     read_folder,
-    read_reconstructor,
 )
 from nla_release.dialects.pair import read_pair
-from nla_release.dialects.prompts import Rendering, given
+from nla_release.dialects.prompts import BaseTokenizer, given
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.errors import (
     ConfigError,
@@ -35,6 +35,7 @@ from nla_release.errors import (
     PairError,
     RefusedError,
     WeightsError,
+    one_line,
 )
 from nla_release.evidence.reference import MAKE_DATA
 from nla_release.hub_client.card_metadata import check_card
@@ -105,7 +106,7 @@ def adopt(
     Args:
         sources: the folders of AV and AR.
         out: the folder to write.
-        answers: what a person said, by fact name.
+        answers: by fact name.
         naming: what only the releaser decides.
         tokenizer: the base's tokenizer.json, a chat template beside it; by default that of `base`.
         base: a copy of the base, to measure its embeddings. What is not given is looked for at the
@@ -113,7 +114,7 @@ def adopt(
         data: the folder that `nla-release data` wrote; it is copied.
 
     Raises:
-        RefusedError: `out` exists or lies in a source, or the pair is in a dialect that cannot be
+        RefusedError: `out` exists or lies in a source, or the pair is in a format that cannot be
             run here.
         ConfigError: a name that the Hub does not take, or a base without weights.
         OpenQuestionsError: the message lists each with the option that answers it.
@@ -131,42 +132,41 @@ def adopt(
     folders = {role: read_folder(sources[role].folder) for role in ROLES}
     check_roles(folders["av"], folders["ar"])
     naming, stated = _licensed(naming, folders)
-    rendering = _rendering(tokenizer, base)
+    base_tokenizer = _tokenizer(tokenizer, base)
     with _new_folders(out.parent), replacing_folder(out) as staging:
         targets = {role: staging / "pair" / role for role in ROLES}
-        notes = {
-            role: [f"from {origin}"] if (origin := sources[role].origin) else [] for role in ROLES
-        }
+        origins = {role: sources[role].origin for role in ROLES}
+        notes = {role: [f"from {origin}"] if origin else [] for role, origin in origins.items()}
         for role in ROLES:
-            notes[role] += copy_adapter(folders[role], targets[role])
-        notes["ar"] += copy_head(folders["ar"], targets["ar"])
-        reconstructor = read_reconstructor(folders["ar"], targets["ar"])
+            notes[role] += _copy_adapter(folders[role], targets[role])
+        notes["ar"] += _copy_head(folders["ar"], targets["ar"])
+        weights = read_ar_weights(folders["ar"], targets["ar"])
         with _naming(folders):
             report = read_pair(
-                folders["av"], folders["ar"], reconstructor, answers, rendering, base, data
+                folders["av"], folders["ar"], weights, answers, base_tokenizer, base, data
             )
-        _settle(_with_notes(report, notes), naming)
+        report = replace(report, notes=notes)
+        _settle(report, naming)
         base_model = report.known["base_model"].value
         cleaned = dict(folders)
         for role in ROLES:
-            notes[role] += copy_config(folders[role], base_model, targets[role])
-            notes[role] += copy_log(folders[role], targets[role])
+            notes[role] += _copy_config(folders[role], base_model, targets[role])
+            notes[role] += _copy_log(folders[role], targets[role])
             cleaned[role], left_out = without_leaks(folders[role])
             notes[role] += left_out
-        report = _with_notes(report, notes)
         for role in ROLES:
-            sidecar = canonical(role, cleaned[role], report, reconstructor.head)
+            sidecar = canonical(role, cleaned[role], report, weights)
             write_atomic(targets[role] / SIDECAR_FILE, commented(sidecar, role, report))
         files = _copy_data(data, staging / "data") if data else []
         naming = _with_licence_file(naming, staging)
         # Paths count from where the folder will be, not from where it is made.
-        text = release_text(report, naming, stated=stated, base_path=_from(base, out), files=files)
+        text = _release_text(report, naming, stated=stated, base_path=_from(base, out), files=files)
         write_atomic(staging / RELEASE_FILE, text)
         read_release(staging)
     return report
 
 
-def release_text(
+def _release_text(
     report: Report,
     naming: Naming,
     *,
@@ -250,11 +250,7 @@ def _settle(report: Report, naming: Naming) -> None:
         )
 
 
-def _with_notes(report: Report, notes: dict[Role, list[str]]) -> Report:
-    return replace(report, notes={role: tuple(notes[role]) for role in ROLES})
-
-
-def _rendering(tokenizer: Path | None, base: Path | None) -> Rendering | None:
+def _tokenizer(tokenizer: Path | None, base: Path | None) -> BaseTokenizer | None:
     if tokenizer:
         return given(tokenizer)
     if base and (base / TOKENIZER_FILE).is_file():
@@ -394,7 +390,7 @@ def _refuse_links(source: Path) -> None:
         )
 
 
-def copy_adapter(folder: Folder, target: Path) -> list[str]:
+def _copy_adapter(folder: Folder, target: Path) -> list[str]:
     """The adapter's tensors, as safetensors.
 
     Raises:
@@ -412,7 +408,7 @@ def copy_adapter(folder: Folder, target: Path) -> list[str]:
     return [_converted(folder.weights, ADAPTER_FILE)]
 
 
-def copy_head(folder: Folder, target: Path) -> list[str]:
+def _copy_head(folder: Folder, target: Path) -> list[str]:
     """The AR's head, as safetensors.
 
     Raises:
@@ -421,11 +417,11 @@ def copy_head(folder: Folder, target: Path) -> list[str]:
     found = head_source(folder.path)
     _refuse_pointer(found)
     if found.suffix == ".safetensors":
-        names = head_names(found, found)
-        if found.name == HEAD_FILE and all(old == new for old, new in names.items()):
+        tensors = head_tensors(found, found)
+        if found.name == HEAD_FILE and all(name == it.name for name, it in tensors.items()):
             shutil.copyfile(found, target / HEAD_FILE)
             return []
-        _rename_tensors(found, target / HEAD_FILE, names)
+        _write_tensors(found, target / HEAD_FILE, tensors)
         return [f"{HEAD_FILE} is {found.name}, its tensors named as in every release"]
     from nla_release.engine.pickles import convert_head
 
@@ -433,7 +429,7 @@ def copy_head(folder: Folder, target: Path) -> list[str]:
     return [_converted(found, HEAD_FILE)]
 
 
-def copy_config(folder: Folder, base: str, target: Path) -> list[str]:
+def _copy_config(folder: Folder, base: str, target: Path) -> list[str]:
     """PEFT's configuration as any PEFT loads it, naming the base; its bytes when they are that."""
     source = folder.adapter / ADAPTER_CONFIG_FILE
     found = read_json(source)
@@ -453,7 +449,7 @@ def copy_config(folder: Folder, base: str, target: Path) -> list[str]:
     return notes
 
 
-def copy_log(folder: Folder, target: Path) -> list[str]:
+def _copy_log(folder: Folder, target: Path) -> list[str]:
     """The training log, when there is one that can be read."""
     if not (folder.path / TRAINING_LOG_FILE).is_file():
         return [f"no {TRAINING_LOG_FILE}: the card will say that none was given"]
@@ -476,23 +472,20 @@ def _refuse_pointer(path: Path) -> None:
         raise WeightsError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
 
 
-def _rename_tensors(source: Path, target: Path, names: Mapping[str, str]) -> None:
-    """Write the tensors of a safetensors file under other names, their bytes unchanged."""
-    tensors, header, at = read_header(source), {}, 0
-    for old, new in names.items():
-        size = tensors[old].stop - tensors[old].start
-        offsets = [at, at + size]
-        header[new] = {
-            "dtype": tensors[old].dtype, "shape": tensors[old].shape, "data_offsets": offsets,
-        }  # fmt: skip
-        at += size
+def _write_tensors(source: Path, target: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of a safetensors file under these names, their bytes unchanged."""
+    header, at = {}, 0
+    for name, tensor in tensors.items():
+        offsets = [at, at + tensor.stop - tensor.start]
+        header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": offsets}
+        at = offsets[1]
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with replacing_file(target) as out, source.open("rb") as file:
         out.write(len(text).to_bytes(8, "little") + text)
-        for old in names:
-            file.seek(tensors[old].start)
-            out.write(file.read(tensors[old].stop - tensors[old].start))
+        for tensor in tensors.values():
+            file.seek(tensor.start)
+            out.write(file.read(tensor.stop - tensor.start))
 
 
 def _converted(source: Path, name: str) -> str:

@@ -1,46 +1,45 @@
-"""From the facts of a pair to its canonical sidecars, with the foreign document kept inside."""
+"""From the facts of a pair to its canonical sidecars, with the original document kept inside."""
 
 from dataclasses import replace
 from typing import Any
 
 from nla_release.adapter.config import declared
 from nla_release.contract.sidecar import Role, Sidecar, dump_sidecar
-from nla_release.dialects.folder import Folder, Head
+from nla_release.dialects.folder import ArWeights, Folder
 from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
 from nla_release.dialects.values import resolved
-from nla_release.errors import SidecarError
+from nla_release.errors import SidecarError, one_line
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.io.files import dump_yaml
 from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
 from nla_release.io.schema import parse
 
-# The one key for what stood in a foreign sidecar under a key that the contract uses itself.
+# The one key for what the original sidecar had under keys that the contract uses itself.
 FOREIGN_KEY = "source_sidecar"
 
-_UNKNOWN = "unknown"
 _PRIVATE = (*SECRETS, *PLACES, *MOUNTS, *ACCOUNTS)
 _OWNED = frozenset(field.alias or name for name, field in Sidecar.model_fields.items()) | {
     FOREIGN_KEY
 }
 
 
-def canonical(role: Role, folder: Folder, report: Report, head: Head) -> Sidecar:
+def canonical(role: Role, folder: Folder, report: Report, weights: ArWeights) -> Sidecar:
     """The canonical sidecar of one adapter, from a report without questions.
 
     Raises:
         SidecarError: the facts contradict each other.
     """
-    if folder.dialect is CANONICAL:
+    if folder.format is CANONICAL:
         return parse(Sidecar, folder.document, folder.where, error=SidecarError)
     facts = {name: known.value for name, known in report.known.items()}
     document = _preserved(folder) | _contract(role, folder, facts)
-    document["nla_release"] = _ours(role, folder, facts, head)
+    document["nla_release"] = _ours(role, folder, facts, weights)
     return parse(Sidecar, document, f"{folder.where} made canonical", error=SidecarError)
 
 
 def original(sidecar: Sidecar) -> dict[str, Any]:
-    """The foreign document that a canonical sidecar was made of; empty when it was made of none."""
+    """The document that a canonical sidecar was made from; empty when there was none."""
     document = sidecar.model_dump(mode="json", by_alias=True)
     if FOREIGN_KEY not in document:
         return {}
@@ -62,11 +61,6 @@ def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
     return "\n".join([*map(one_line, notes + lines), dump_sidecar(sidecar)])
 
 
-def one_line(text: str) -> str:
-    """Text that stays inside one comment, whatever a stranger's file names hold."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
 def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
     """The folder without what no release may publish: secrets, paths and run ids of the trainer.
 
@@ -77,7 +71,7 @@ def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
         The folder with the document that is left, and a note for each key that was left out.
     """
     left_out: list[tuple[str, str]] = []
-    owned = _OWNED if folder.dialect is CANONICAL else frozenset()
+    owned = _OWNED if folder.format is CANONICAL else frozenset()
     kept = {key: value for key, value in folder.document.items() if key in owned}
     others = {key: value for key, value in folder.document.items() if key not in kept}
     document = kept | _clean(others, "", left_out)
@@ -86,14 +80,13 @@ def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
 
 
 def _clean(value: Any, place: str, left_out: list[tuple[str, str]]) -> Any:
-    """The value without keys and items that tell what is private."""
+    """The value without private keys and items."""
     if isinstance(value, dict):
         found = {}
         for key, item in value.items():
             where = f"{place}.{key}" if place else str(key)
-            told = _told(key, item)
-            if told:
-                left_out.append((where, told))
+            if private := _private_part(key, item):
+                left_out.append((where, private))
             else:
                 found[key] = _clean(item, where, left_out)
         return found
@@ -102,11 +95,11 @@ def _clean(value: Any, place: str, left_out: list[tuple[str, str]]) -> Any:
     return value
 
 
-def _told(key: str, item: Any) -> str | None:
-    """What a key tells that is private; of a mapping, its own name only."""
-    nested = isinstance(item, dict) or any(isinstance(each, dict) for each in _items(item))
-    text = dump_yaml({key: None if nested else item})
-    return _leaks(text)
+def _private_part(key: str, item: Any) -> str | None:
+    """The kind of private thing in a key and its value; of a mapping, in its own name only."""
+    items = item if isinstance(item, list) else [item]
+    nested = any(isinstance(each, dict) for each in items)
+    return _leaks(dump_yaml({key: None if nested else item}))
 
 
 def _leaks(text: str) -> str | None:
@@ -115,16 +108,12 @@ def _leaks(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def _preserved(folder: Folder) -> dict[str, Any]:
     """Blocks that the contract does not know stay where they are; the others move aside whole."""
     document = folder.document
     kept = {key: value for key, value in document.items() if key not in _OWNED}
     replaced = {key: value for key, value in document.items() if key in _OWNED}
-    source = {"dialect": folder.dialect.name, "file": folder.context.file, "document": replaced}
+    source = {"dialect": folder.format.name, "file": folder.context.file, "document": replaced}
     return kept | {FOREIGN_KEY: source}
 
 
@@ -151,12 +140,11 @@ def _contract(role: Role, folder: Folder, facts: dict[str, Any]) -> dict[str, An
         },
         "prompt_templates": {"av": facts["template_av"], "ar": facts["template_ar"]},
         "critic": None if is_av else {"extraction_layer_index": facts["ar.read_block"]},
-        "created_at": _text_or_unknown(folder, "created_at"),
-        "created_by": _text_or_unknown(folder, "created_by"),
+        **{key: folder.text(key) or "unknown" for key in ("created_at", "created_by")},
     }
 
 
-def _ours(role: Role, folder: Folder, facts: dict[str, Any], head: Head) -> dict[str, Any]:
+def _ours(role: Role, folder: Folder, facts: dict[str, Any], weights: ArWeights) -> dict[str, Any]:
     is_av = role == "av"
     return {
         "schema": 1,
@@ -169,7 +157,7 @@ def _ours(role: Role, folder: Folder, facts: dict[str, Any], head: Head) -> dict
         "layer_convention": "block_output",
         "injection": _injection(folder, facts) if is_av else None,
         "adapters": [declared(folder.config)],
-        "ar_head": None if is_av else _head(facts, head),
+        "ar_head": None if is_av else _head(facts, weights),
         "norms": {
             "activation_mean": facts["activation_mean"],
             "embedding_mean": facts["embedding_mean"],
@@ -201,18 +189,13 @@ def _injection(folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _head(facts: dict[str, Any], head: Head) -> dict[str, Any]:
+def _head(facts: dict[str, Any], weights: ArWeights) -> dict[str, Any]:
     return {
         "file": HEAD_FILE,
         "key": "weight",
-        "shape": list(head.shape),
-        "bias": head.bias,
-        "dtype": head.dtype,
+        "shape": list(weights.shape),
+        "bias": weights.bias,
+        "dtype": weights.dtype,
         "blocks": facts["ar.read_block"] + 1,
         "final_norm": "identity",
     }
-
-
-def _text_or_unknown(folder: Folder, key: str) -> str:
-    value = folder.document.get(key)
-    return value if isinstance(value, str) and value else _UNKNOWN

@@ -1,4 +1,4 @@
-"""The facts a canonical sidecar needs, and the names that the dialects give each of them."""
+"""The facts a canonical sidecar needs, and the keys that the formats have for each of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A trained adapter's folder as somebody else left it: sidecar, adapter, head."""
+"""The folder of an adapter that another project trained: sidecar, adapter, head."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.weights import Tensor, largest_values, read_header
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.table import WHOLE_MODELS, Context, Dialect, recognise
+from nla_release.dialects.table import REFERENCE_FORMATS, Context, SidecarFormat, recognise
 from nla_release.dialects.values import dig, plain
 from nla_release.errors import (
     ConfigError,
@@ -33,7 +33,7 @@ from nla_release.io.layout import (
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES
 
-# Where dialects keep their contract, the most telling first.
+# Files in which a format keeps its contract, the most specific first.
 SIDECAR_NAMES = (SIDECAR_FILE, "nla_meta.json", "nla_config.json", "ar_meta.json")
 DATASET_SUFFIX = ".nla_meta.yaml"
 INJECT_CONFIG = "inject_config.json"
@@ -51,6 +51,7 @@ _IN_A_COPY = "correct it in a copy of the folder, and give the copy"
 _WHOSE = "other tools write heads under this file name too; is this the AR's?"
 _ORDER = "give the AV's folder first, then the AR's"
 
+_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _BLOCK = re.compile(r"\.layers\.(\d{1,4})\.")
 
 
@@ -131,7 +132,7 @@ class Folder:
 
     path: Path
     context: Context
-    dialect: Dialect
+    format: SidecarFormat
     document: dict[str, Any]
     config: AdapterConfig
 
@@ -147,6 +148,11 @@ class Folder:
         plain = self.adapter / ADAPTER_FILE
         return pickled if pickled.is_file() and not plain.is_file() else plain
 
+    def text(self, key: str) -> str | None:
+        """The text under a top-level key of the sidecar; None when there is none."""
+        value = self.document.get(key)
+        return value if isinstance(value, str) and value else None
+
     @property
     def where(self) -> str:
         """The sidecar's path for messages, or the folder's when it has none."""
@@ -154,54 +160,51 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Head:
-    """The AR's linear head as found in its safetensors header."""
+class ArWeights:
+    """What the headers of an AR's files say: its linear head, and how deep its adapter reaches.
+
+    `shape`, `bias` (whether there is one) and `dtype` are the head's; `deepest_block` is the last
+    block where the adapter is not zero.
+    """
 
     shape: tuple[int, int]
     bias: bool
     dtype: str
-
-
-@dataclass(frozen=True)
-class Reconstructor:
-    """The AR by its weights: its head, and the deepest block where its adapter is not zero."""
-
-    head: Head
     deepest_block: int | None
 
 
 def read_folder(path: Path) -> Folder:
-    """Read a folder with a trained adapter, in whatever dialect its sidecar is.
+    """Read a folder with a trained adapter, in whatever format its sidecar is.
 
     Raises:
-        RefusedError: the dialect is known and its pairs cannot be run here, or this one is no pair
+        RefusedError: the format is known and its pairs cannot be run here, or this one is no pair
             of adapters.
-        InputError: no adapter, an unreadable file, or a sidecar in no known dialect.
+        InputError: no adapter, an unreadable file, or a sidecar in no known format.
     """
     context, document = read_contract(path)
     try:
-        dialect = recognise(document, context)
+        found = recognise(document, context)
     except SidecarError as error:
         raise SidecarError(f"{path}: {error.message}", hint=error.hint) from error
-    if dialect.refusal:
+    if found.refusal:
         raise RefusedError(
-            f"{path} is in the dialect {dialect.name!r}: {dialect.refusal}", hint=_RELEASED_HERE
+            f"{path} is in the format {found.name!r}: {found.refusal}", hint=_RELEASED_HERE
         )
     adapter = _adapter_folder(path)
     if not (adapter / ADAPTER_CONFIG_FILE).is_file():
-        if dialect in WHOLE_MODELS:
+        if found in REFERENCE_FORMATS:
             raise RefusedError(
-                f"{path} is in the dialect {dialect.name!r}: a fully fine-tuned model, with no"
+                f"{path} is in the format {found.name!r}: a fully fine-tuned model, with no"
                 f" {ADAPTER_CONFIG_FILE}, so it is no adapter",
                 hint=_RELEASED_HERE,
             )
         raise InputError(
-            f"{path} ({dialect.name}) holds no {ADAPTER_CONFIG_FILE}, so it is no adapter",
+            f"{path} ({found.name}) holds no {ADAPTER_CONFIG_FILE}, so it is no adapter",
             hint="a fully fine-tuned model has none; only LoRA adapters are released here",
         )
     options = adapter / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, _document(options), options, hint=_IN_A_COPY)
-    folder = Folder(path, context, dialect, document, config)
+    folder = Folder(path, context, found, document, config)
     if not folder.weights.is_file():
         raise WeightsError(
             f"{folder.weights} does not exist",
@@ -265,41 +268,30 @@ def head_source(path: Path) -> Path:
     return heads[0]
 
 
-def read_head(path: Path, original: Path) -> Head:
-    """What the header of a `value_head.safetensors` says; `original` is its name in messages.
-
-    Raises:
-        WeightsError: not the key `weight` (and `bias`), not square, or of a foreign dtype.
-    """
-    tensors = {new: read_header(path)[old] for old, new in head_names(path, original).items()}
-    weight = tensors["weight"]
-    if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
-        raise WeightsError(
-            f"{original}: weight has shape {list(weight.shape)}, expected [d, d]", hint=_WHOSE
-        )
-    return Head((weight.shape[0], weight.shape[1]), "bias" in tensors, _dtype(original, weight))
-
-
-def head_names(path: Path, original: Path) -> dict[str, str]:
+def head_tensors(path: Path, original: Path) -> dict[str, Tensor]:
     """The tensors of a head by the names that a release gives them: `weight`, and maybe `bias`.
+
+    Args:
+        path: of the head in safetensors.
+        original: its file in the folder that was given, for messages.
 
     Raises:
         WeightsError: it holds other tensors.
     """
-    found = list(read_header(path))
-    names = {name: name.rpartition(".")[2] for name in found}
-    if len(found) == 1 and len(read_header(path)[found[0]].shape) == 2:
-        names = {found[0]: "weight"}
-    if sorted(names.values()) not in (["weight"], ["bias", "weight"]):
+    tensors = read_header(path)
+    found = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items()}
+    if len(tensors) == 1 and len(next(iter(tensors.values())).shape) == 2:
+        found = {"weight": next(iter(tensors.values()))}
+    if len(found) < len(tensors) or found.keys() - {"bias"} != {"weight"}:
         raise WeightsError(
-            f"{original} holds {printable(', '.join(sorted(found))) or 'nothing'}, expected weight"
-            " (and bias)",
+            f"{original} holds {printable(', '.join(sorted(tensors))) or 'nothing'}, expected"
+            " weight (and bias)",
             hint=_WHOSE,
         )
-    return names
+    return found
 
 
-def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
+def read_ar_weights(folder: Folder, converted: Path) -> ArWeights:
     """What the headers of an AR's adapter and head say.
 
     Args:
@@ -307,12 +299,26 @@ def read_reconstructor(folder: Folder, converted: Path) -> Reconstructor:
         converted: where its weights are as safetensors.
 
     Raises:
-        WeightsError: one is missing or damaged, or the head is not the AR's.
+        WeightsError: one is missing or damaged, or the head is not square, or not the AR's.
     """
-    weights, head = folder.weights, head_source(folder.path)
-    if _is_pickle(weights):
-        weights = converted / ADAPTER_FILE
-    return Reconstructor(read_head(converted / HEAD_FILE, head), _deepest_block(weights))
+    original = head_source(folder.path)
+    tensors = head_tensors(converted / HEAD_FILE, original)
+    weight = tensors["weight"]
+    if len(weight.shape) != 2 or weight.shape[0] != weight.shape[1]:
+        raise WeightsError(
+            f"{original}: weight has shape {list(weight.shape)}, expected [d, d]", hint=_WHOSE
+        )
+    if weight.dtype not in _DTYPES:
+        raise WeightsError(
+            f"{original}: {weight.name} is {weight.dtype}, expected a float", hint=_WHOSE
+        )
+    adapter = converted / ADAPTER_FILE if _is_pickle(folder.weights) else folder.weights
+    return ArWeights(
+        (weight.shape[0], weight.shape[1]),
+        "bias" in tensors,
+        _DTYPES[weight.dtype],
+        _deepest_block(adapter),
+    )
 
 
 def _deepest_block(weights: Path) -> int | None:
@@ -323,15 +329,6 @@ def _deepest_block(weights: Path) -> int | None:
         if value and ".lora_A." not in name and (match := _BLOCK.search(name))
     ]
     return max(changing, default=None)
-
-
-def _dtype(path: Path, tensor: Tensor) -> str:
-    names = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
-    if tensor.dtype not in names:
-        raise WeightsError(
-            f"{path}: {tensor.name} is {tensor.dtype}, expected a float", hint=_WHOSE
-        )
-    return names[tensor.dtype]
 
 
 def _heads(path: Path) -> list[Path]:

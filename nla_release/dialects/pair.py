@@ -1,8 +1,7 @@
-"""From two folders in foreign dialects to what is known of the pair, and what must be asked."""
+"""From two folders of other projects to what is known of the pair, and what must be asked."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,14 @@ from nla_release.base_model.measure import measure_base
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import Role
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
-from nla_release.dialects.folder import Folder, Reconstructor
+from nla_release.dialects.folder import ArWeights, Folder
 from nla_release.dialects.prompts import (
     FROM_THE_TOKENIZER,
-    Rendering,
+    BaseTokenizer,
+    commit_on_hub,
     infer_ar,
     infer_av,
     infer_encoding,
-    latest_commit,
     of_base,
 )
 from nla_release.dialects.report import ESCAPES, Ledger, Report
@@ -27,48 +26,6 @@ from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedE
 from nla_release.evidence.reference import read_reference
 from nla_release.io.layout import REFERENCE_FILE
 
-
-@dataclass(frozen=True)
-class MeasuredEmbedding:
-    """The mean L2 norm of the sampled rows, their width, and which rows of what these are."""
-
-    norm: float
-    width: int
-    source: str
-
-
-def measured_embedding(
-    base: str | None, commit: str | None, folder: Path | None
-) -> MeasuredEmbedding | None:
-    """The norm in a copy of the base, or else at its pinned commit; None if neither is at hand.
-
-    Args:
-        base: Hub id.
-        commit: the pinned commit; without one, only a copy is measured.
-        folder: a copy of the base, weights included, that somebody names.
-
-    Raises:
-        InputError: the folder's weights are damaged.
-    """
-    if folder is not None:
-        return _measured(base or "the base", commit or "unpinned", folder)
-    if base is None or commit is None:
-        return None
-    try:
-        return _measured(base, commit, None)
-    except NlaReleaseError:  # nothing there or no way there: the norm is asked for
-        return None
-
-
-def _measured(base: str, commit: str, folder: Path | None) -> MeasuredEmbedding:
-    facts = measure_base(base, commit, folder)
-    rows = f"{facts.embedding.rows} sampled rows of {facts.embedding.vocabulary}"
-    where = "the copy given of the base" if folder else f"{base} at {commit}"
-    return MeasuredEmbedding(
-        facts.embedding.norm_mean, facts.hidden_size, f"the embedding of {where}, {rows}"
-    )
-
-
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
 _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")
 
@@ -76,9 +33,9 @@ _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")
 def read_pair(
     av: Folder,
     ar: Folder,
-    reconstructor: Reconstructor,
+    weights: ArWeights,
     answers: Mapping[str, Any],
-    rendering: Rendering | None,
+    tokenizer: BaseTokenizer | None,
     base: Path | None = None,
     data: Path | None = None,
 ) -> Report:
@@ -87,9 +44,9 @@ def read_pair(
     Args:
         av: the verbalizer's folder.
         ar: the reconstructor's folder.
-        reconstructor: the AR as its weights tell.
-        answers: what a person said, by fact name.
-        rendering: the base's tokenizer; when None, the pinned commit's if it can be had.
+        weights: what the AR's files say of its head and depth.
+        answers: by fact name.
+        tokenizer: the base's; when None, that of the pinned commit if it can be read.
         base: a copy of the base; when None, the pinned commit's if it can be had.
         data: the folder that `nla-release data` wrote, whose reference records activation_mean.
 
@@ -99,7 +56,7 @@ def read_pair(
         RefusedError: the pair does something that the engine does not.
         ConfigError: an answer that is impossible or that nobody needs.
     """
-    ledger = Ledger(reconstructor.head.shape[0])
+    ledger = Ledger(weights.shape[0])
     _record(ledger, "av", av)
     _record(ledger, "ar", ar)
     literal = ledger.answer(answers)
@@ -107,14 +64,14 @@ def read_pair(
     if data is not None:
         _infer_norm(ledger, data)
     _infer_base(ledger, av, ar)
-    _infer_shape(ledger, av, ar, reconstructor)
+    _infer_shape(ledger, av, ar, weights)
     _infer_embedding(ledger, base)
     _ask_commit(ledger, base)
-    infer_encoding(ledger, av.dialect)
-    if rendering is None and "base_model" in ledger and "base_revision" in ledger:
-        rendering = of_base(ledger["base_model"], ledger["base_revision"])
-    rendered = infer_av(ledger, rendering)
-    infer_ar(ledger, ar.dialect, rendering)
+    infer_encoding(ledger, av.format)
+    if tokenizer is None and "base_model" in ledger and "base_revision" in ledger:
+        tokenizer = of_base(ledger["base_model"], ledger["base_revision"])
+    rendered = infer_av(ledger, tokenizer)
+    infer_ar(ledger, ar.format, tokenizer)
     for fact in PAIR_FACTS:
         if not (rendered and fact.name in FROM_THE_TOKENIZER):
             ledger.ask(fact.name)
@@ -123,14 +80,10 @@ def read_pair(
         f"{role}.{key}"
         for role, folder in (("av", av), ("ar", ar))
         for key in ("created_at", "created_by")
-        if not isinstance(folder.document.get(key), str)
+        if folder.text(key) is None
     ]
-    return Report(
-        (av.dialect.name, ar.dialect.name),
-        ledger.known,
-        tuple(missing),
-        ledger.questions,
-    )
+    formats = (av.format.name, ar.format.name)
+    return Report(formats, ledger.known, tuple(missing), ledger.questions)
 
 
 # A trainer's local path or a branch is common here, and says nothing: the fact is asked for.
@@ -138,10 +91,10 @@ _NAMES_OF_THE_BASE = ("base_model", "base_revision")
 
 
 def _record(ledger: Ledger, role: Role, folder: Folder) -> None:
-    """Take over what a sidecar says, under every name that a dialect has for it."""
+    """Take over what a sidecar says, under every key that a format has for it."""
     for fact in (*PAIR_FACTS, *ROLE_FACTS[role]):
         # Nano-NLA records the last eight ids of one prompt, BOS and all, not the common ending.
-        if folder.dialect is NANO and fact.name == "ar.suffix_ids":
+        if folder.format is NANO and fact.name == "ar.suffix_ids":
             continue
         for place in fact.spellings:
             value = dig(folder.document, place)
@@ -183,20 +136,20 @@ def _infer_base(ledger: Ledger, av: Folder, ar: Folder) -> None:
                 )
 
 
-def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, reconstructor: Reconstructor) -> None:
+def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, weights: ArWeights) -> None:
     """Width, layer and read block: from the head, the other place, or as a question."""
     ledger.infer("d_model", ledger.width, "the shape of the AR's head")
     if ledger["d_model"] != ledger.width:
         raise PairError(
             f"d_model is {ledger['d_model']} by {ledger.known['d_model'].source}, but the AR's head"
-            f" has shape {list(reconstructor.head.shape)}",
+            f" has shape {list(weights.shape)}",
             hint="the head or the sidecar is of another pair",
         )
     depth = _ambiguous_depth(ar, av)
-    if "ar.read_block" in ledger and ar.dialect in (KITFT_PUBLISHED, KITFT_TRAINED):
-        ledger.infer("layer", ledger["ar.read_block"], "the AR's read block, in this dialect")
+    if "ar.read_block" in ledger and ar.format in (KITFT_PUBLISHED, KITFT_TRAINED):
+        ledger.infer("layer", ledger["ar.read_block"], "the AR's read block, in this format")
     ledger.ask("layer", depth if depth is not None else _layer_in_name(av, ar))
-    ledger.ask("ar.read_block", depth if depth is not None else reconstructor.deepest_block)
+    ledger.ask("ar.read_block", depth if depth is not None else weights.deepest_block)
     ledger.infer("mse_scale", "sqrt_d_model", "the reference contract: absent is sqrt(d_model)")
 
 
@@ -206,7 +159,7 @@ def _ask_commit(ledger: Ledger, base: Path | None) -> None:
         return
     if base is not None and base.parent.name == "snapshots" and _is_commit(base.name):
         ledger.ask("base_revision", base.name, remedy="which the copy given of the base is at")
-    elif "base_model" in ledger and (commit := latest_commit(ledger["base_model"])):
+    elif "base_model" in ledger and (commit := commit_on_hub(ledger["base_model"])):
         ledger.ask("base_revision", remedy=f"as main moves and is {commit} today")
 
 
@@ -249,24 +202,32 @@ def _refuse_escapes(ledger: Ledger, *, literal: bool) -> None:
         )
 
 
-def _infer_embedding(ledger: Ledger, folder: Path | None) -> None:
-    """The mean norm of the base's embeddings, measured on the spot where the base is at hand."""
+def _infer_embedding(ledger: Ledger, copy: Path | None) -> None:
+    """The mean norm of the base's embeddings, from a copy of the base or at its pinned commit."""
     if "embedding_mean" in ledger:
         return
-    base = {name: ledger[name] for name in _NAMES_OF_THE_BASE if name in ledger}
-    measured = measured_embedding(base.get("base_model"), base.get("base_revision"), folder)
-    if measured is None:
+    base, commit = (ledger.get(name) for name in _NAMES_OF_THE_BASE)
+    if copy is None and (base is None or commit is None):
         return
-    if measured.width != ledger.width:
+    try:
+        facts = measure_base(base or "the base", commit or "unpinned", copy)
+    except NlaReleaseError:
+        if copy is not None:
+            raise
+        return  # the base cannot be reached: the norm is asked for
+    where = "the copy given of the base" if copy else f"{base} at {commit}"
+    sampled = f"{facts.embedding.rows} sampled rows of {facts.embedding.vocabulary}"
+    source = f"the embedding of {where}, {sampled}"
+    if facts.hidden_size != ledger.width:
         raise PairError(
-            f"{measured.source} is {measured.width} wide, the activations are {ledger.width}",
+            f"{source} is {facts.hidden_size} wide, the activations are {ledger.width}",
             hint="give the base that the pair was trained on",
         )
-    ledger.infer("embedding_mean", measured.norm, measured.source)
+    ledger.infer("embedding_mean", facts.embedding.norm_mean, source)
 
 
 def _ambiguous_depth(*folders: Folder) -> int | None:
-    """The likely K behind `num_hidden_layers`, which is K in one dialect and K + 1 in another."""
+    """The likely K behind `num_hidden_layers`, which is K in one format and K + 1 in another."""
     for folder in folders:
         for place in _DEPTHS:
             value = dig(folder.document, place)
@@ -274,7 +235,7 @@ def _ambiguous_depth(*folders: Folder) -> int | None:
                 depth = count(value)
             except ValueError:
                 continue
-            return max(depth - 1, 0) if folder.dialect is NANO else depth
+            return max(depth - 1, 0) if folder.format is NANO else depth
     return None
 
 

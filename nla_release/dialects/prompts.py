@@ -10,12 +10,10 @@ from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.prompt import encoder, load_tokenizer, mark, suffix_ids
 from nla_release.dialects.report import Ledger
 from nla_release.dialects.table import (
-    KITFT_PUBLISHED,
-    KITFT_TRAINED,
-    KITFT_V1,
     NANO,
     NLA_AT_HOME,
-    Dialect,
+    REFERENCE_FORMATS,
+    SidecarFormat,
 )
 from nla_release.dialects.values import written
 from nla_release.errors import PairError
@@ -26,25 +24,28 @@ _SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Rendering:
-    """A `tokenizers.Tokenizer`, the chat template beside it, if any, and where both are from."""
+class BaseTokenizer:
+    """A base's `tokenizers.Tokenizer`, its chat template if any, and where both are from."""
 
     tokenizer: Any
     chat: Chat | None
     source: str
 
 
-def given(path: Path, source: str = "the tokenizer given") -> Rendering:
-    """A tokenizer.json that somebody names, and the chat template in its folder.
+def given(path: Path, source: str = "the tokenizer given") -> BaseTokenizer:
+    """A tokenizer.json that the user names, and the chat template in its folder.
 
     Raises:
         InputError: a file is missing, or not what its name promises.
     """
-    return Rendering(load_tokenizer(path), read_chat(path.parent), source)
+    return BaseTokenizer(load_tokenizer(path), read_chat(path.parent), source)
 
 
-def latest_commit(base: str) -> str | None:
-    """The commit that a base's main branch has on the Hub today; None if it cannot be asked."""
+def commit_on_hub(base: str, revision: str | None = None) -> str | None:
+    """The commit that a base has on the Hub, by default on main; None if it cannot be asked.
+
+    It is asked once and briefly: a download would try for half a minute without a network.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
@@ -53,66 +54,51 @@ def latest_commit(base: str) -> str | None:
 
     reading_client()
     try:
-        return HfApi().model_info(base, timeout=_SECONDS).sha
+        return HfApi().model_info(base, revision=revision, timeout=_SECONDS).sha
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError):
         return None
 
 
-def of_base(base: str, commit: str) -> Rendering | None:
+def of_base(base: str, commit: str) -> BaseTokenizer | None:
     """The base's own at the commit it is pinned to, from the Hub or its cache; None if neither.
 
     Raises:
         InputError: a file is not what its name promises.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     from huggingface_hub.utils import httpx
 
-    from nla_release.hub_client.client import reading_client
-
-    reading_client()
-    unreachable = (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError)
+    cached_only = commit_on_hub(base, commit) is None
     try:
-        # Asked once: the download itself tries for half a minute when there is no network.
-        HfApi().model_info(base, revision=commit, timeout=_SECONDS)
-        cached_only = False
-    except unreachable:
-        cached_only = True
-    try:
-        folder = Path(
-            snapshot_download(
-                base, revision=commit, allow_patterns=_FILES, local_files_only=cached_only
-            )
+        path = snapshot_download(
+            base, revision=commit, allow_patterns=_FILES, local_files_only=cached_only
         )
-    except unreachable:
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError):
         return None
-    if not (folder / TOKENIZER_FILE).is_file():
-        return None
-    source = f"the tokenizer of {base} at {commit}"
-    return Rendering(load_tokenizer(folder / TOKENIZER_FILE), read_chat(folder), source)
+    file = Path(path) / TOKENIZER_FILE
+    return given(file, f"the tokenizer of {base} at {commit}") if file.is_file() else None
 
 
 # What a tokenizer gives, once the template, the marker and the encoding are known.
 FROM_THE_TOKENIZER = ("injection_token_id", "left_neighbor_id", "right_neighbor_id")
 
-_REFERENCE = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
-
 # The reference contract's readers look for the marker in the chat-templated prompt.
-_CHATTING = (*_REFERENCE, NLA_AT_HOME, NANO)
+_CHATTING = (*REFERENCE_FORMATS, NLA_AT_HOME, NANO)
 
 # Variables with which chat templates switch thinking on or off, which changes the prompt.
 _THINKING = re.compile(r"\b(?:enable_)?thinking\b|\breasoning_effort\b")
 
 
-def infer_encoding(ledger: Ledger, dialect: Dialect) -> None:
-    """Raw or chat: by the dialect, or as a question."""
-    if dialect in _CHATTING:
+def infer_encoding(ledger: Ledger, layout: SidecarFormat) -> None:
+    """Raw or chat: by the format, or as a question."""
+    if layout in _CHATTING:
         source = "the reference contract: an AV's prompt goes through the chat template"
         ledger.infer("av.prompt_encoding", "chat", source)
     ledger.ask("av.prompt_encoding")
 
 
-def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
+def infer_av(ledger: Ledger, tokenizer: BaseTokenizer | None) -> bool:
     """What an AV's prompt is made of; whether the tokenizer gives what follows from it.
 
     Raises:
@@ -120,72 +106,72 @@ def infer_av(ledger: Ledger, rendering: Rendering | None) -> bool:
     """
     ledger.ask("av.stage")
     ledger.ask("av.injection_scale")
-    if "injection_char" not in ledger and "injection_token_id" in ledger and rendering:
-        marker = rendering.tokenizer.decode([ledger["injection_token_id"]])
+    if "injection_char" not in ledger and "injection_token_id" in ledger and tokenizer:
+        marker = tokenizer.tokenizer.decode([ledger["injection_token_id"]])
         ledger.ask("injection_char", marker or None)
     _infer_placeholder(ledger)
-    chat = _infer_chat(ledger, rendering) if _is_chat(ledger) else None
-    if rendering is None or (_is_chat(ledger) and rendering.chat is None):
-        ledger.ask("av.prompt_token_ids", remedy=_lacking(rendering))
+    chat = _infer_chat(ledger, tokenizer) if _is_chat(ledger) else None
+    if tokenizer is None or (_is_chat(ledger) and tokenizer.chat is None):
+        ledger.ask("av.prompt_token_ids", remedy=_lacking(tokenizer))
         return False
     wanted = ["template_av", "injection_char", "av.prompt_encoding"]
     if all(name in ledger for name in wanted) and (chat or not _is_chat(ledger)):
-        _replay_prompt(ledger, rendering, chat)
+        _replay_prompt(ledger, tokenizer, chat)
     return True  # what is still open is asked for; the rendered ids follow from the answers
 
 
-def infer_ar(ledger: Ledger, dialect: Dialect, rendering: Rendering | None) -> None:
+def infer_ar(ledger: Ledger, layout: SidecarFormat, tokenizer: BaseTokenizer | None) -> None:
     """What an AR's prompt ends with, and what its head reads.
 
     Raises:
         PairError: what was recorded is not what the tokenizer gives.
     """
     ledger.ask("ar.stage")
-    if dialect in _REFERENCE:
+    if layout in REFERENCE_FORMATS:
         ledger.infer("ar.final_norm", "identity", "the reference contract")
     ledger.ask("ar.final_norm")
-    if rendering is None:
-        ledger.ask("ar.suffix_ids", remedy=_lacking(rendering))
+    if tokenizer is None:
+        ledger.ask("ar.suffix_ids", remedy=_lacking(tokenizer))
     elif "template_ar" in ledger:
-        found = suffix_ids(encoder(rendering.tokenizer), ledger["template_ar"])
-        _replay(ledger, "ar.suffix_ids", found, rendering.source)
+        found = suffix_ids(encoder(tokenizer.tokenizer), ledger["template_ar"])
+        _replay(ledger, "ar.suffix_ids", found, tokenizer.source)
 
 
 def _is_chat(ledger: Ledger) -> bool:
-    return "av.prompt_encoding" in ledger and ledger["av.prompt_encoding"] == "chat"
+    return bool(ledger.get("av.prompt_encoding") == "chat")
 
 
-def _infer_chat(ledger: Ledger, rendering: Rendering | None) -> Chat | None:
+def _infer_chat(ledger: Ledger, tokenizer: BaseTokenizer | None) -> Chat | None:
     """The base's chat template with the options of training, once both are known."""
-    if rendering is None or rendering.chat is None:
-        ledger.ask("av.chat_template_sha256", remedy=_lacking(rendering))
+    if tokenizer is None or tokenizer.chat is None:
+        ledger.ask("av.chat_template_sha256", remedy=_lacking(tokenizer))
         ledger.ask("av.chat_options")
         return None
-    chat = rendering.chat
-    _replay(ledger, "av.chat_template_sha256", chat.sha256, rendering.source)
+    chat = tokenizer.chat
+    _replay(ledger, "av.chat_template_sha256", chat.sha256, tokenizer.source)
     if not _THINKING.search(chat.template):
         ledger.infer("av.chat_options", {}, "the chat template, which knows nothing of thinking")
     ledger.ask("av.chat_options")
     return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
 
 
-def _lacking(rendering: Rendering | None) -> str:
+def _lacking(tokenizer: BaseTokenizer | None) -> str:
     """Why something is asked for that a tokenizer or a chat template would give."""
-    if rendering is None:
+    if tokenizer is None:
         return "unless you give --tokenizer FILE or --base FOLDER"
-    return f"as no chat template lies beside {rendering.source}"
+    return f"as no chat template lies beside {tokenizer.source}"
 
 
-def _replay_prompt(ledger: Ledger, rendering: Rendering, chat: Chat | None) -> None:
+def _replay_prompt(ledger: Ledger, tokenizer: BaseTokenizer, chat: Chat | None) -> None:
     template, marker = ledger["template_av"], ledger["injection_char"]
-    marked = mark(encoder(rendering.tokenizer), template, marker, chat)
+    marked = mark(encoder(tokenizer.tokenizer), template, marker, chat)
     for name, found in (
         ("injection_token_id", marked.token_id),
         ("left_neighbor_id", marked.left_id),
         ("right_neighbor_id", marked.right_id),
         ("av.prompt_token_ids", list(marked.ids)),
     ):
-        _replay(ledger, name, found, rendering.source)
+        _replay(ledger, name, found, tokenizer.source)
 
 
 def _infer_placeholder(ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ is a question.
 
 import difflib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,17 +48,17 @@ class OpenQuestion:
 
 @dataclass(frozen=True)
 class Report:
-    """The dialects of AV and AR, each fact with its source, and what is still to be said.
+    """The sidecar formats of AV and AR, each fact with its source, and what is still to be said.
 
     `missing` are facts that no file records and a canonical sidecar can do without. `notes` say of
     each adapter's copy where it is from, and how its files differ from the original's.
     """
 
-    dialects: tuple[str, str]
+    formats: tuple[str, str]
     known: dict[str, Known]
     missing: tuple[str, ...]
     questions: tuple[OpenQuestion, ...]
-    notes: dict[Role, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[Role, Sequence[str]] = field(default_factory=dict)
 
 
 class OpenQuestionsError(ConfigError):
@@ -82,6 +82,11 @@ class Ledger:
 
     def __getitem__(self, name: str) -> Any:
         return self.known[name].value
+
+    def get(self, name: str) -> Any:
+        """A fact's value; None when it is not known."""
+        known = self.known.get(name)
+        return known.value if known else None
 
     def record(self, name: str, value: Any, source: str) -> None:
         """Take over what a file says.

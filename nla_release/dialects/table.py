@@ -1,6 +1,6 @@
-"""Every dialect of `nla_meta.yaml` known to be in use, told apart by what only it has.
+"""Every format of `nla_meta.yaml` known to be in use, recognised by what only it has.
 
-A dialect that the engine cannot run is named and refused: its pair would load and be wrong.
+A format that the engine cannot run is named and refused: its pair would load and be wrong.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from nla_release.errors import SidecarError
 
 @dataclass(frozen=True)
 class Context:
-    """What lies around a sidecar: its own file name, its neighbours', and `inject_config.json`."""
+    """Where a sidecar was found: its file name, its neighbours' names, and `inject_config.json`."""
 
     file: str | None = None
     names: frozenset[str] = frozenset()
@@ -21,8 +21,8 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """A dialect by name; `refusal` says why its pairs cannot be run here, when they cannot."""
+class SidecarFormat:
+    """A format by name; `refusal` says why its pairs cannot be run here, when they cannot."""
 
     name: str
     refusal: str | None = None
@@ -33,40 +33,40 @@ _ADDED = "the activation is added to a block's output, matched to its norm, not 
 _UNIVERSAL = "one adapter reads many layers and is told which; a pair here has one layer"
 _SLOTS = "the prompt holds several concept slots; exactly one marker is replaced here"
 
-CANONICAL = Dialect("nla_release")
-KITFT_PUBLISHED = Dialect("kitft, published")
-KITFT_TRAINED = Dialect("kitft, as trained")
-KITFT_V1 = Dialect("kitft, version 1")
-KITFT_DATASET = Dialect("kitft dataset", _DATASET)
-SOLSHINE = Dialect("Solshine")
-SOLSHINE_JSON = Dialect("Solshine, inject_config.json")
-SOLSHINE_CENTERED = Dialect(
+CANONICAL = SidecarFormat("nla_release")
+KITFT_PUBLISHED = SidecarFormat("kitft, published")
+KITFT_TRAINED = SidecarFormat("kitft, as trained")
+KITFT_V1 = SidecarFormat("kitft, version 1")
+KITFT_DATASET = SidecarFormat("kitft dataset", _DATASET)
+SOLSHINE = SidecarFormat("Solshine")
+SOLSHINE_JSON = SidecarFormat("Solshine, inject_config.json")
+SOLSHINE_CENTERED = SidecarFormat(
     "Solshine, centered", "a mean activation is subtracted before the vector is injected"
 )
-SOLSHINE_BLOCK = Dialect(
+SOLSHINE_BLOCK = SidecarFormat(
     "Solshine, injected at a block", "the activation enters at a block, not at the embedding"
 )
-EASYNLA = Dialect("EasyNLA", _ADDED)
-EASYNLA_WHITENED = Dialect(
+EASYNLA = SidecarFormat("EasyNLA", _ADDED)
+EASYNLA_WHITENED = SidecarFormat(
     "EasyNLA, whitened", "the activations are whitened with statistics of their own"
 )
-GEREON = Dialect("gereon", _ADDED)
-NLA_AT_HOME = Dialect("nla-at-home")
-NLA_AT_HOME_UNIVERSAL = Dialect("nla-at-home, universal", _UNIVERSAL)
-REASONING_ATTENTION = Dialect("reasoning_attention")
-NANO = Dialect("Nano-NLA")
-ALEXWORTEGA = Dialect("AlexWortega")
-ALEXWORTEGA_UNIVERSAL = Dialect("AlexWortega, universal", _UNIVERSAL)
-MULTI_CHECKPOINT = Dialect("multi-checkpoint", _SLOTS)
-HRM = Dialect("lgalke HRM", "two streams are read through two different markers")
-FLAT = Dialect("flat NLAMeta")
-NVIDIA_DATASET = Dialect("NVIDIA nano30b dataset", _DATASET)
-MODAL_DATASET = Dialect("Modal Qwen3.6 dataset", _DATASET)
-NEURONPEDIA = Dialect("Neuronpedia")
-UNDECLARED = Dialect("no sidecar")
+GEREON = SidecarFormat("gereon", _ADDED)
+NLA_AT_HOME = SidecarFormat("nla-at-home")
+NLA_AT_HOME_UNIVERSAL = SidecarFormat("nla-at-home, universal", _UNIVERSAL)
+REASONING_ATTENTION = SidecarFormat("reasoning_attention")
+NANO = SidecarFormat("Nano-NLA")
+ALEXWORTEGA = SidecarFormat("AlexWortega")
+ALEXWORTEGA_UNIVERSAL = SidecarFormat("AlexWortega, universal", _UNIVERSAL)
+MULTI_CHECKPOINT = SidecarFormat("multi-checkpoint", _SLOTS)
+HRM = SidecarFormat("lgalke HRM", "two streams are read through two different markers")
+FLAT = SidecarFormat("flat NLAMeta")
+NVIDIA_DATASET = SidecarFormat("NVIDIA nano30b dataset", _DATASET)
+MODAL_DATASET = SidecarFormat("Modal Qwen3.6 dataset", _DATASET)
+NEURONPEDIA = SidecarFormat("Neuronpedia")
+UNDECLARED = SidecarFormat("no sidecar")
 
-# Dialects of pairs that were fine-tuned whole; one with an adapter in it is read all the same.
-WHOLE_MODELS = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
+# The reference contract's own. Their pairs were fine-tuned whole; one with an adapter is read too.
+REFERENCE_FORMATS = (KITFT_PUBLISHED, KITFT_TRAINED, KITFT_V1)
 
 _Sign = Callable[[Mapping[str, Any], Context], bool]
 
@@ -136,8 +136,8 @@ _DATA = _is("kind", "nla_dataset")
 _NO_SIDECAR = _named(None)
 _HEAD_PICKLE = _beside("linear_head.pt")
 
-# The first row that fits; what cannot be run stands before its readable relatives.
-_TABLE: tuple[tuple[Dialect, _Sign], ...] = (
+# The first row that fits. A format that cannot be run comes before its readable relatives.
+_TABLE: tuple[tuple[SidecarFormat, _Sign], ...] = (
     (CANONICAL, _has("nla_release")),
     (HRM, _any(_streams, _has("tokens.hrm", "hrm"))),
     (MULTI_CHECKPOINT, _any(_has("extraction.checkpoints"), _slots)),
@@ -189,17 +189,17 @@ _TABLE: tuple[tuple[Dialect, _Sign], ...] = (
 )
 
 
-def recognise(document: Mapping[str, Any], context: Context) -> Dialect:
-    """The dialect of a parsed sidecar; of an empty document when the folder has none.
+def recognise(document: Mapping[str, Any], context: Context) -> SidecarFormat:
+    """The format of a parsed sidecar; of an empty document when the folder has none.
 
     Raises:
-        SidecarError: no known dialect looks like this.
+        SidecarError: it is in no known format.
     """
-    for dialect, sign in _TABLE:
+    for known, sign in _TABLE:
         if sign(document, context):
-            return dialect
+            return known
     keys = ", ".join(sorted(map(str, document))[:12]) or "none"
     raise SidecarError(
-        f"{context.file or 'the folder without a sidecar'} is in no known dialect; keys: {keys}",
+        f"{context.file or 'the folder without a sidecar'} is in no known format; keys: {keys}",
         hint="write nla_meta.yaml by hand: see sidecars/ for one commented example per role",
     )

@@ -7,7 +7,7 @@ PyYAML follows YAML 1.1 and JSON tools YAML 1.2, so one number reaches us in sev
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import Enum
 from typing import Any
@@ -20,9 +20,6 @@ MAX_INT = 2**63
 MAX_COUNT = 2**31
 
 _INTEGER = re.compile(r"^\+?\d[\d_]{0,18}$")
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$", re.ASCII)
-_COMMIT = re.compile(r"^[0-9a-f]{7,40}$")
-_SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _RAW = ("raw", "none", "null")
 
 
@@ -154,26 +151,23 @@ def text(value: Any) -> str:
     raise ValueError(f"{shown(value)} is not text{quoting}")
 
 
-def hub_id(value: Any) -> str:
-    """A Hub id such as `google/gemma-4-E2B`.
+def _matching(pattern: str, what: str) -> Callable[[Any], str]:
+    """A parser of text in the form of a pattern; of anything else, a ValueError says what it is."""
 
-    Raises:
-        ValueError: it is not one; a path on the trainer's machine is none.
-    """
-    if isinstance(value, str) and _HUB_ID.match(value):
-        return value
-    raise ValueError(f"{shown(value)} is not a Hub id such as google/gemma-4-E2B")
+    def parse(value: Any) -> str:
+        if isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII):
+            return value
+        raise ValueError(f"{shown(value)} is not {what}")
+
+    return parse
 
 
-def commit(value: Any) -> str:
-    """A commit hash of 7 to 40 hex digits.
-
-    Raises:
-        ValueError: it is not one; a branch moves and pins nothing.
-    """
-    if isinstance(value, str) and _COMMIT.match(value):
-        return value
-    raise ValueError(f"{shown(value)} is not a commit hash")
+# A path on the trainer's machine is no id, and a branch, which moves, is no commit.
+hub_id = _matching(
+    r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", "a Hub id such as google/gemma-4-E2B"
+)
+commit = _matching(r"[0-9a-f]{7,40}", "a commit hash")
+sha256 = _matching(r"[0-9a-f]{64}", "a sha256")
 
 
 def ids(value: Any) -> list[int]:
@@ -187,17 +181,6 @@ def ids(value: Any) -> list[int]:
     if isinstance(value, list) and value:
         return [count(item) for item in value]
     raise ValueError(f"{shown(value)} is not a list of token ids")
-
-
-def sha256(value: Any) -> str:
-    """A sha256 in lower-case hex.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if isinstance(value, str) and _SHA256.match(value):
-        return value
-    raise ValueError(f"{shown(value)} is not a sha256")
 
 
 def options(value: Any) -> dict[str, bool | int | str]:

@@ -548,7 +548,7 @@ def test_a_pair_without_any_sidecar_is_asked_for_everything(tmp_path):
 
     report = adopted(pair, tmp_path / "out", answers)
 
-    assert report.dialects[0] == "no sidecar"
+    assert report.formats[0] == "no sidecar"
     assert read_sidecar(tmp_path / "out" / "pair" / "av").injection.scale == 4.0
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nla_release.contract.sidecar import dump_sidecar, read_sidecar
 from nla_release.dialects.canonical import canonical, original
-from nla_release.dialects.folder import check_roles, read_folder, read_reconstructor
+from nla_release.dialects.folder import check_roles, read_folder, read_ar_weights
 from nla_release.dialects.pair import read_pair
 from nla_release.dialects.prompts import given as given_tokenizer
 from nla_release.errors import (
@@ -48,10 +48,10 @@ def read(pair: Path, answers=None, *, tokenizer: bool = True):
     """Both folders, the AR's head, and the report."""
     folders = {role: read_folder(pair / role) for role in ("av", "ar")}
     check_roles(folders["av"], folders["ar"])
-    found = read_reconstructor(folders["ar"], pair / "ar")
+    found = read_ar_weights(folders["ar"], pair / "ar")
     rendering = tiny_rendering() if tokenizer else None
     report = read_pair(folders["av"], folders["ar"], found, answers or {}, rendering)
-    return folders, found.head, report
+    return folders, found, report
 
 
 @cache

@@ -57,7 +57,7 @@ def test_a_reconstructor_without_a_sidecar_is_known_by_its_head(tmp_path):
 
 @pytest.mark.parametrize("document", [{}, {"kind": "nla_thing"}, {"role": ["av"], "tokens": 3}])
 def test_an_unknown_sidecar_is_an_error_that_shows_its_keys(document):
-    with pytest.raises(SidecarError, match=r"in no known dialect; keys: ") as caught:
+    with pytest.raises(SidecarError, match=r"in no known format; keys: ") as caught:
         recognise(document, Context("nla_meta.yaml"))
 
     assert all(key in caught.value.message for key in document)
