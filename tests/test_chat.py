@@ -122,11 +122,11 @@ def test_what_the_user_says_is_never_a_template():
         ("{% for %}", "TemplateSyntaxError"),
         ("{{ messages[7].content }}", "UndefinedError"),
         ("{{ 7 / 0 }}", "ZeroDivisionError"),
-        ("{{ strftime_now('%Y-%m-%d') }}", "today's date, so the prompt is another one every day"),
+        ("{{ strftime_now('%Y-%m-%d') }}", "today's date, so the prompt differs every day"),
         ("{{ ''.__class__.__mro__ }}", "SecurityError"),
         ("{{ messages.append(1) }}", "SecurityError"),
-        ("{% set ns = namespace(__class__=1) %}", "a namespace may not hold '__class__'"),
-        ("{% set ns = namespace() %}{% set ns._x = 1 %}", "a namespace may not hold '_x'"),
+        ("{% set ns = namespace(__class__=1) %}", "a namespace may not have '__class__'"),
+        ("{% set ns = namespace() %}{% set ns._x = 1 %}", "a namespace may not have '_x'"),
         ("{{ range(10 ** 9) | list }}", "OverflowError"),
         ("{% for n in range(99999) %}{{ 'x' * 999 }}{% endfor %}", f"more than {MAX_CHARACTERS}"),
         ("{{ '\\ud800' }}", "UnicodeEncodeError"),
@@ -147,7 +147,7 @@ def test_a_template_that_never_ends_is_stopped(monkeypatch):
     monkeypatch.setattr(chat, "_SECONDS", 1)
     loops = "".join(f"{{% for {name} in range(99999) %}}" for name in "abc")
 
-    with pytest.raises(PairError, match="does not come to an end in 1 seconds"):
+    with pytest.raises(PairError, match="does not end within 1 seconds"):
         Chat(loops + "{% endfor %}" * 3, {}).render("hi")
 
 
@@ -155,5 +155,5 @@ def test_a_process_that_dies_is_reported(monkeypatch, tmp_path):
     (tmp_path / "dies.py").write_text("raise SystemExit('gone')")
     monkeypatch.setattr(chat, "_RENDERING", tmp_path / "dies.py")
 
-    with pytest.raises(PairError, match="brings its process down: gone"):
+    with pytest.raises(PairError, match="crashes its process: gone"):
         Chat("never asked before", {}).render("hi")

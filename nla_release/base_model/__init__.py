@@ -1,6 +1,6 @@
-"""The base model from the outside: what `base.json` says of it, and how that is measured.
+"""Facts of the base model, which `base.json` records, and how they are measured.
 
-`facts` is the record; `cache` keeps it beside release.yaml; `measure` makes it from the headers
-and a sample of embedding rows that `checkpoint` finds and `source` fetches, from a folder, the
-client's cache or the Hub. Nothing here loads a model.
+`facts` is the record. `measure` makes it from headers and a sample of embedding rows, and keeps it
+next to release.yaml. `source` finds their bytes in a folder, the client's cache or the Hub. Nothing
+here loads a model.
 """

@@ -1,7 +1,7 @@
-"""What a release says of its base model: shapes, module names, embedding norm, licence.
+"""What a release records of its base model: shapes, module names, embedding norm, licence.
 
 `base.json` is made once, from headers and a sample of embedding rows (`base_model.measure`), and
-travels with the release, so that the gate judges a pair against its base without the base.
+is published with the release, so that the gate can check a pair against its base without the base.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from nla_release.io.files import dump_json, read_json
 from nla_release.io.layout import BASE_FILE
 from nla_release.io.schema import Strict, parse
 
-# The largest base known here has some 100 000 linear modules (experts); its document is 12 MB.
+# The largest known base has some 100 000 linear modules (experts); its document is 12 MB.
 _MAX_BYTES = 16 * 1024 * 1024
 
 
 class EmbeddingFacts(Strict):
-    """Sampled rows of the input embedding, times what the architecture multiplies them with.
+    """Norms of sampled rows of the input embedding, times the architecture's factor.
 
     `tensor` is the checkpoint's key, `vocabulary` its rows, `rows` how many were sampled, `seed`
     the sample's. `scale` is sqrt(hidden_size) in the Gemma family and 1 elsewhere. `norm_mean` is
@@ -40,7 +40,7 @@ class BaseFacts(Strict):
 
     `modules` maps every linear module, named as in the checkpoint without `.weight`, to its shape
     `[out, in]`, or to None where the checkpoint stores it quantised and hides the shape. `license`
-    is the one its card names in its front matter, None when it names none.
+    is from the front matter of its card, None when there is none.
 
     `tensors` maps every other tensor of the checkpoint to its shape. `kv_shared_layers` is how many
     of the last blocks reuse keys and values of earlier ones, by the base's config.json. Both are
@@ -68,7 +68,7 @@ class BaseFacts(Strict):
         return self.num_hidden_layers - shared if shared else None
 
     def differing(self, other: "BaseFacts") -> list[str]:
-        """The keys in which two documents disagree; what only one of them records does not."""
+        """The keys in which two documents disagree, without those that one of them lacks."""
         optional = {"tensors", "kv_shared_layers"}
         pairs = {
             name: (getattr(self, name), getattr(other, name)) for name in type(self).model_fields

@@ -1,4 +1,7 @@
-"""Measuring a base from a few kilobytes of it: its headers, and a sample of its embedding."""
+"""Measuring a base from a few kilobytes of it: its headers, and a sample of its embedding.
+
+`base_facts` measures the base of a release once, and keeps the result as base.json.
+"""
 
 import itertools
 import math
@@ -12,7 +15,12 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nla_release.adapter.weights import Tensor
-from nla_release.base_model.facts import BaseFacts, EmbeddingFacts
+from nla_release.base_model.facts import (
+    BaseFacts,
+    EmbeddingFacts,
+    dump_base_facts,
+    read_base_facts,
+)
 from nla_release.base_model.source import (
     CARD,
     CONFIG,
@@ -27,10 +35,12 @@ from nla_release.base_model.source import (
 from nla_release.errors import EnvironmentProblem, InputError, WeightsError
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.documents import parse_json
-from nla_release.io.files import refuse_lfs_pointer
+from nla_release.io.files import refuse_lfs_pointer, write_atomic
+from nla_release.io.layout import BASE_FILE
 from nla_release.io.schema import Open, parse
+from nla_release.release.folder import Release
 
-# What is asked for at first: nearly every header is shorter (huggingface_hub#1855).
+# The first request's length: nearly every header is shorter (huggingface_hub#1855).
 _FIRST_BYTES = 100_000
 # The Hub client's limit for the header of one file; here, for those of all shards together.
 _MAX_HEADER_BYTES = 25_000_000
@@ -85,7 +95,7 @@ def _weight_files(files: BaseFiles) -> Iterator[tuple[str, int]]:
     index = parse(Index, json_of(files, INDEX, limit=_MAX_INDEX_BYTES), files.place(INDEX))
     for name in sorted(index.shards):
         if not _SHARD.fullmatch(name):
-            raise InputError(f"{files.place(INDEX)} names the shard {name[:80]!r}, a strange name")
+            raise InputError(f"{files.place(INDEX)} names a shard {name[:80]!r}, not a valid name")
         if (size := files.size(name)) is None:
             raise InputError(f"{files.place(name)} does not exist, and the index names it")
         yield name, size
@@ -112,7 +122,7 @@ def _header(files: BaseFiles, file: str, size: int, limit: int) -> bytes:
 
 
 def _tensors(header: bytes, where: str, size: int) -> Iterator[Tensor]:
-    """The tensors of a header, which lie inside of the file's `size` bytes."""
+    """The tensors of a header, all within the file's `size` bytes."""
     entries = parse_json(header, f"{where}: the header", error=WeightsError)
     if not isinstance(entries, dict):
         raise WeightsError(f"{where}: the header is not a mapping of tensors")
@@ -122,7 +132,7 @@ def _tensors(header: bytes, where: str, size: int) -> Iterator[Tensor]:
         entry = parse(_Entry, value, f"{where}: tensor {name[:200]}", error=WeightsError)
         start, stop = (data + offset for offset in entry.data_offsets)
         if not start <= stop <= size:
-            raise WeightsError(f"{where}: tensor {name[:200]} lies outside of the file")
+            raise WeightsError(f"{where}: tensor {name[:200]} is outside of the file")
         yield Tensor(name, entry.dtype, entry.shape, start, stop)
 
 
@@ -135,7 +145,7 @@ _MAX_WIDTH = 65_536
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
-# What the architectures call the input embedding.
+# Names of the input embedding in the architectures.
 _INPUT_EMBEDDINGS = {"embed_tokens", "embed_in", "word_embeddings", "wte"}
 # Any table that is looked up by an index, of tokens or positions: 2-D, but not a linear map.
 _LOOKUP = re.compile(
@@ -145,7 +155,7 @@ _LOOKUP = re.compile(
 _PACKED = re.compile(r"\.(?:qweight|weight_packed)$")
 
 
-# What transformers takes for num_kv_shared_layers where a config.json does not give it.
+# The value of num_kv_shared_layers in transformers if config.json does not give it.
 KV_SHARED_BY_DEFAULT = {"gemma3n": 15, "gemma3n_text": 15}
 
 _WHOLE = "download the base again: config.json and every file of its weights, as they are"
@@ -160,11 +170,48 @@ class _Numbers(Open):
 
 
 class _Config(_Numbers):
-    """A base's config.json; beside other towers, the text model's numbers have their own block."""
+    """A base's config.json; a multimodal model has the text model's numbers in a block."""
 
     model_type: str
     architectures: list[str] | None = None
     text_config: _Numbers | None = None
+
+
+def base_facts(release: Release) -> BaseFacts:
+    """The facts of a release's base, from base.json or measured and written there.
+
+    Raises:
+        ConfigError: base_revision is not a commit.
+        InputError: base.json is damaged, or the base is.
+        EnvironmentProblem: neither base_path nor the Hub client's cache has the base, and the Hub
+            cannot be reached or refuses; or base.json cannot be written.
+    """
+    config = release.config
+    if (release.folder / BASE_FILE).exists():
+        kept = read_base_facts(release.folder)
+        if (kept.id, kept.revision) == (config.base_model, config.base_revision):
+            return kept
+    return _measure_and_write(release)
+
+
+def measure_again(release: Release) -> tuple[BaseFacts | None, BaseFacts]:
+    """Measure the base and write base.json; returns the facts from before, if readable, and now.
+
+    Raises:
+        NlaReleaseError: as `base_facts`.
+    """
+    try:
+        before = read_base_facts(release.folder)
+    except InputError:  # missing or damaged: it is written again
+        before = None
+    return before, _measure_and_write(release)
+
+
+def _measure_and_write(release: Release) -> BaseFacts:
+    config = release.config
+    facts = measure_base(config.base_model, config.base_revision, release.base_path)
+    write_atomic(release.folder / BASE_FILE, dump_base_facts(facts))
+    return facts
 
 
 def measure_base(base: str, revision: str, folder: Path | None = None) -> BaseFacts:
@@ -173,11 +220,11 @@ def measure_base(base: str, revision: str, folder: Path | None = None) -> BaseFa
     Args:
         base: Hub id.
         revision: the commit.
-        folder: a local copy of it; without one, the client's cache and then the Hub are asked.
+        folder: a local copy of it; without one, the client's cache and then the Hub are read.
 
     Raises:
         ConfigError: the revision is not a commit, or the base's repository does not have it.
-        InputError: a file is missing, damaged, or not what its name promises.
+        InputError: a file is missing, damaged, or has the wrong format.
         EnvironmentProblem: the Hub cannot be reached, or refuses.
     """
     files = base_files(base, revision, folder)
@@ -196,7 +243,7 @@ def _facts(base: str, revision: str, files: BaseFiles) -> BaseFacts:
     config = parse(_Config, json_of(files, CONFIG), files.place(CONFIG))
     numbers = config.text_config or config
     if numbers.num_hidden_layers is None:
-        raise InputError(f"{files.place(CONFIG)} does not tell num_hidden_layers")
+        raise InputError(f"{files.place(CONFIG)} does not contain num_hidden_layers")
     stored = read_checkpoint(files)
     embedding = _input_embedding(files, stored, numbers.hidden_size)
     vocabulary, width = embedding.tensor.shape
@@ -230,7 +277,7 @@ def _kv_shared_layers(numbers: _Numbers, family: str) -> int:
 
 
 def embedding_scale(model_type: str, width: int) -> float:
-    """What an architecture's embedding layer multiplies its rows with.
+    """The factor of an architecture's embedding layer.
 
     sqrt(width) in the Gemma family (`Gemma3TextScaledWordEmbedding` and its like in transformers,
     rounded there to the dtype of the weights), 1 elsewhere.
@@ -252,7 +299,7 @@ def sampled_blocks(rows: int, seed: int) -> list[tuple[int, int]]:
 def _measure(files: BaseFiles, stored: Stored, scale: float) -> EmbeddingFacts:
     """The mean norm of the sampled rows.
 
-    Its standard error is that of the means of the runs, as neighbours in a vocabulary are alike;
+    The standard error is that of the runs' means, because neighbours in a vocabulary are similar;
     it is zero when every row was read.
     """
     vocabulary = stored.tensor.shape[0]
@@ -326,7 +373,7 @@ def _input_embedding(files: BaseFiles, stored: dict[str, Stored], width: int | N
 
 
 def _modules(stored: dict[str, Stored]) -> Iterator[tuple[str, tuple[int, int] | None]]:
-    """Every linear module: its name, and its shape where the checkpoint tells it."""
+    """Every linear module: its name, and its shape if the checkpoint shows it."""
     for name in sorted(stored):
         tensor = stored[name].tensor
         if _PACKED.search(name):
@@ -339,7 +386,7 @@ def _modules(stored: dict[str, Stored]) -> Iterator[tuple[str, tuple[int, int] |
 
 
 def _license(files: BaseFiles) -> str | None:
-    """What the card's front matter names; None when there is no card, or it names none."""
+    """The licence in the card's front matter; None when there is no card or no licence."""
     card = text_of(files, CARD)
     named = check_card(card).metadata.get("license") if card is not None else None
     return named if isinstance(named, str) else None

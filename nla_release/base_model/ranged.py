@@ -1,4 +1,4 @@
-"""A base on the Hub at one commit, of which only ranges are read."""
+"""A base on the Hub at one commit, read in ranges."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from nla_release.hub_client.client import reading_client
 from nla_release.hub_client.client_errors import translated
 
 _ELSEWHERE = (
-    "run `nla-release base` where there is a network, and copy base.json beside release.yaml"
+    "run `nla-release base` where there is a network, and copy base.json next to release.yaml"
 )
 
 
@@ -22,21 +22,21 @@ _ELSEWHERE = (
 class HubFiles:
     """The files of a base on the Hub that HF_ENDPOINT names, read with the token of the machine.
 
-    Every file is asked of the commit, and the Hub must say that what it gives is of that commit.
+    Every request names the commit, and the Hub must confirm that its answer is of that commit.
     """
 
     repo: str
     commit: str
 
     def place(self, name: str) -> str:
-        """Repository, commit and name, for people."""
+        """Repository, commit and name, for messages."""
         return f"{self.repo}@{self.commit[:7]}/{name}"
 
     def cached(self, name: str) -> Path | None:
         """A file of the commit in the client's cache.
 
         Raises:
-            ConfigError: the repository's id is none.
+            ConfigError: the repository's id is invalid.
         """
         with self._translated():
             path = try_to_load_from_cache(self.repo, name, revision=self.commit)
@@ -60,7 +60,7 @@ class HubFiles:
                 hint="write the commit into release.yaml, and into both sidecars",
             )
         if metadata.size is None:
-            raise EnvironmentProblem(f"{self.place(name)}: the Hub does not tell its size")
+            raise EnvironmentProblem(f"{self.place(name)}: the Hub does not report its size")
         return metadata.size
 
     def read(self, name: str, start: int, length: int) -> bytes:
@@ -86,7 +86,7 @@ class HubFiles:
                 timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
             ) as answer,
         ):
-            # 200 is a server that sends all of it: of that, the beginning is as good as a range.
+            # A server without ranges answers 200 and sends the whole file: its beginning will do.
             if answer.status_code != 206 and not (answer.status_code == 200 and start == 0):
                 raise EnvironmentProblem(
                     f"{self.place(name)}: the Hub answered {answer.status_code} to a ranged request"
@@ -102,7 +102,7 @@ class HubFiles:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """The client's exceptions, with what to do about them where a base is read."""
+        """Turn the client's exceptions into errors with hints for reading a base."""
         reading_client()
         try:
             with translated(self.repo):

@@ -1,28 +1,22 @@
-"""The commit that a branch, tag or short id of a base or dataset means, known before it is read.
+"""The commit of a branch, tag or short id of a base or dataset, determined before it is read.
 
-A branch moves and a tag can be moved, so what is recorded is always the commit. Neither
-`transformers` nor `datasets` says which commit it loaded: it is asked for first, and then loaded.
+Branches and tags can move, so the commit is recorded. `transformers` and `datasets` do not report
+which commit they loaded: it is resolved first, and then loaded.
 """
 
 import re
 from pathlib import Path
 from typing import Literal, Unpack
 
-from nla_release.base_model.source import CONFIG, HubOptions
+from nla_release.base_model.source import CONFIG, HubOptions, is_commit
 from nla_release.errors import ConfigError, EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.io.files import read_text
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{7,39}")
-# What `hf download --local-dir` writes about a file: the first line is the commit.
+# Written by `hf download --local-dir` about a file: the first line is the commit.
 _DOWNLOADED = Path(".cache", "huggingface", "download", f"{CONFIG}.metadata")
-# The file that the Hub is asked for, and its kind of repository; the answer names the commit.
+# The file that is requested, and its kind of repository; the answer names the commit.
 _ASKED = {"base": (CONFIG, "model"), "dataset": (".gitattributes", "dataset")}
-
-
-def is_commit(revision: str | None) -> bool:
-    """Whether a revision is the full id of a commit, which nothing can move."""
-    return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
 def resolve_commit(
@@ -85,21 +79,21 @@ def resolve_commit(
 
 
 def folder_commit(folder: Path, revision: str) -> str:
-    """The full commit id that a local copy of a base is of.
+    """The full commit id of a local copy of a base.
 
-    A full commit is taken as given. For any other revision the folder must say it: a snapshot in
-    the Hub client's cache does by its name, a download into a folder by the client's notes.
+    A full commit is returned as it is. For any other revision, the folder must record its commit: a
+    snapshot in the Hub client's cache does in its name, a download in the client's metadata.
 
     Raises:
-        ConfigError: nothing says which commit it is, or it is not the one of the short id.
+        ConfigError: the commit is not recorded, or does not match the short id.
     """
     if is_commit(revision):
         return revision
     found = _recorded(folder)
     if found is None:
         raise ConfigError(
-            f"revision {revision!r} of the base is not a commit, and nothing in {folder} says which"
-            " commit was copied",
+            f"revision {revision!r} of the base is not a commit, and {folder} does not record"
+            " which commit it is a copy of",
             hint="name the full commit (40 characters) that the folder is a copy of",
         )
     if _SHORT.fullmatch(revision) and not found.startswith(revision):

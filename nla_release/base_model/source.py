@@ -1,7 +1,7 @@
 """Where a base's bytes come from: a folder, the Hub client's cache, or ranges read from the Hub.
 
-A base is many gigabytes, and a few hundred kilobytes of it are needed: every reader asks for a
-range of bytes. No file of weights is read as a whole.
+A base is many gigabytes, and a few hundred kilobytes of it are needed. So every reader requests a
+range of bytes, and no file of weights is read completely.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypedDict
 
 from nla_release.errors import ConfigError, InputError
 from nla_release.io.documents import parse_json
-from nla_release.io.files import MAX_TEXT_BYTES, check_regular, read_json
+from nla_release.io.files import MAX_TEXT_BYTES, check_regular, read_json, unreadable
 from nla_release.io.schema import Open, parse
 
 CONFIG = "config.json"
@@ -22,8 +22,13 @@ INDEX = "model.safetensors.index.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is the full id of a commit, which nothing can move."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
 class HubOptions(TypedDict, total=False):
-    """How files are taken from the Hub: options of `huggingface_hub` and transformers."""
+    """Options for downloads, as in `huggingface_hub` and transformers."""
 
     token: str | bool | None
     cache_dir: str | Path | None
@@ -45,7 +50,7 @@ class BaseFiles(Protocol):
     """The files of a base at one commit."""
 
     def place(self, name: str) -> str:
-        """Where a file is, for people."""
+        """Where a file is, for messages."""
 
     def size(self, name: str) -> int | None:
         """A file's length in bytes, or None when there is no such file.
@@ -73,15 +78,15 @@ class FolderFiles:
         return str(self.folder / name)
 
     def size(self, name: str) -> int | None:
-        """As `BaseFiles` says."""
+        """See `BaseFiles`."""
         path = self.folder / name
         try:
             return path.stat().st_size if path.is_file() else None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     def read(self, name: str, start: int, length: int) -> bytes:
-        """As `BaseFiles` says."""
+        """See `BaseFiles`."""
         path = self.folder / name
         check_regular(path)
         try:
@@ -89,7 +94,7 @@ class FolderFiles:
                 handle.seek(start)
                 data = handle.read(length)
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if len(data) < length:
             raise InputError(f"{path} ends {length - len(data)} bytes too early")
         return data
@@ -101,25 +106,25 @@ def base_files(base: str, revision: str, folder: Path | None) -> BaseFiles:
     Args:
         base: Hub id.
         revision: the commit.
-        folder: a local copy; passed over when it has no weights, only the tokenizer perhaps.
+        folder: a local copy; ignored when it has no weights (it may hold only the tokenizer).
 
     Raises:
         ConfigError: there is no such folder; or it has no weights, and the revision is no commit.
     """
     if folder is not None and not folder.is_dir():
         raise ConfigError(
-            f"base_path leads to {folder}, which is not a folder",
-            hint="correct base_path in release.yaml, or take it out to have the Hub asked",
+            f"base_path {folder} is not a folder",
+            hint="correct base_path in release.yaml, or remove it to read the base from the Hub",
         )
     if folder is not None and has_weights(folder):
         return FolderFiles(folder)
-    if not _COMMIT.fullmatch(revision):
+    if not is_commit(revision):
         passed_over = f"base_path {folder} holds no {WEIGHTS}, and " if folder else ""
         raise ConfigError(
-            f"{passed_over}base_revision {revision!r} of {base} is not a commit, it may move",
+            f"{passed_over}base_revision {revision!r} of {base} is not a commit, so it may move",
             hint="write the 40 characters of the commit into release.yaml, and into both sidecars",
         )
-    # The client takes a third of a second to import, and is not needed beside a base.
+    # The client takes a third of a second to import, and is not needed for a local base.
     from nla_release.base_model.ranged import HubFiles
 
     hub = HubFiles(base, revision)
@@ -171,7 +176,3 @@ def _is_whole(snapshot: Path) -> bool:
     if path.is_file():
         weights = parse(Index, read_json(path), path).shards
     return all((snapshot / name).is_file() for name in (CARD, *weights))
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be read: {error.strerror or error}")

@@ -20,7 +20,7 @@ from nla_release.errors import ConfigError
 from nla_release.evidence.records import RunFacts
 from nla_release.io.files import read_text
 from nla_release.statistics.blocks import Inconclusive
-from nla_release.text.bibtex import Entry, read_entries
+from nla_release.text.bibtex import BibtexEntry, read_entries
 from nla_release.text.markdown import code_cell, inline
 from nla_release.text.numbers import count
 from nla_release.text.sandbox import TEMPLATES
@@ -230,7 +230,7 @@ def _dataset(dataset: Any) -> str:
 
 
 @cache
-def known_citations() -> dict[str, Entry]:
+def known_citations() -> dict[str, BibtexEntry]:
     """The entries of `model_cards/citations.bib` by key."""
     return {entry.key: entry for entry in read_entries(read_text(TEMPLATES / "citations.bib"))}
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nla_release.adapter.stack import files as stacked_files
-from nla_release.base_model.cache import base_facts
 from nla_release.base_model.facts import BaseFacts, dump_base_facts
+from nla_release.base_model.measure import base_facts
 from nla_release.cards.compared import compared, released
 from nla_release.cards.documents import (
     PARTNERS,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from nla_release.base_model.cache import measure_again
 from nla_release.base_model.facts import BaseFacts
+from nla_release.base_model.measure import measure_again
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import path_argument
 from nla_release.io.layout import BASE_FILE

@@ -8,7 +8,7 @@ import click
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import pairs
 from nla_release.io.log import log
-from nla_release.local_hub.server import owner_token, serve, token_file
+from nla_release.local_hub.server import LocalHub, owner_token, token_file
 from nla_release.local_hub.store import Store
 
 
@@ -45,23 +45,22 @@ def command(root: Path, port: int, imports: list[tuple[str, str]]) -> None:
     It serves models to huggingface_hub (0.23 and later), `hf` and what builds on them. It does not
     serve git clone, Xet, datasets, Spaces or web pages.
     """
-    store, token = Store(root), owner_token(root)
+    store = Store(root)
     for repo_id, folder in imports:
         commit = store.import_folder(repo_id, Path(folder))
         log.info(f"Imported {folder} as {repo_id} at {commit}")
 
-    def announce(endpoint: str) -> None:
-        output(f"Serving on {endpoint}")
-        output(f"export HF_ENDPOINT={endpoint}")
-        output(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
-        output("export HF_HUB_DISABLE_XET=1")
-        log.info(
-            "This Hub takes large files through LFS only, and other programs than nla-release do"
-            " not turn to it by themselves: HF_HUB_DISABLE_XET=1 makes them. Stop with Ctrl-C"
-        )
-
     try:
-        serve(store, port=port, token=token, ready=announce)
+        with LocalHub(root, port=port, token=owner_token(root)) as hub:
+            output(f"Serving on {hub.endpoint}")
+            output(f"export HF_ENDPOINT={hub.endpoint}")
+            output(f'export HF_TOKEN="$(cat {shlex.quote(str(token_file(root)))})"')
+            output("export HF_HUB_DISABLE_XET=1")
+            log.info(
+                "This Hub accepts large files through LFS only. HF_HUB_DISABLE_XET=1 makes other"
+                " programs than nla-release upload that way. Stop with Ctrl-C."
+            )
+            hub.wait()
     except KeyboardInterrupt:
         # The way to end a server, not the interruption of one.
         log.info("Stopped")

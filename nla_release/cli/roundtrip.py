@@ -5,7 +5,7 @@ from typing import get_args
 
 import click
 
-from nla_release.base_model.cache import base_facts
+from nla_release.base_model.measure import base_facts
 from nla_release.cli.edge import ExampleCommand
 from nla_release.cli.options import path_argument
 from nla_release.errors import EnvironmentProblem

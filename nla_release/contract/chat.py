@@ -1,6 +1,6 @@
-"""A base's chat template: finding it beside the tokenizer, and rendering a prompt through it.
+"""A base's chat template: finding it next to the tokenizer, and rendering a prompt with it.
 
-Done as `transformers` does it and without it, so that a laptop can replay a chat prompt.
+It renders as `transformers` does, but without it, so that a laptop can replay a chat prompt.
 """
 
 import json
@@ -36,12 +36,12 @@ _SPECIAL_TOKENS = (
     "mask_token",
 )
 
-# Run as a program of its own, and not imported: Jinja comes with it.
+# Run as a separate program and never imported, because it imports Jinja.
 _RENDERING = Path(__file__).with_name("chat_rendering.py")
 
 # A real template takes milliseconds, and the process a tenth of a second.
 _SECONDS = 10
-# Where the system cannot bound the processor's time, and of a process that never gets any.
+# For systems that cannot limit processor time, and for a process that never gets any.
 _WAIT = 300
 
 
@@ -55,7 +55,7 @@ class Chat:
 
     @property
     def sha256(self) -> str:
-        """Hex sha256 of the template, which is what a sidecar records of it."""
+        """Hex sha256 of the template, which a sidecar records."""
         return sha256_bytes(self.template.encode())
 
     def given(self, options: Mapping[str, bool | int | str]) -> "Chat":
@@ -63,7 +63,7 @@ class Chat:
         return replace(self, options=options)
 
     def variables(self, content: str) -> dict[str, Any]:
-        """What the template is given: one user message, and the assistant's turn to follow."""
+        """The template's variables: one user message, followed by the assistant's turn."""
         return {
             **self.special_tokens,
             **self.options,
@@ -77,7 +77,7 @@ class Chat:
         """The prompt in which a user says `content`, special tokens included.
 
         The template runs in Jinja's sandbox, in a process of its own with 1 GB of memory and 10
-        seconds. A hole in the sandbox would still be a hole: the process has the user's rights.
+        seconds. The process has the user's rights: code that escaped the sandbox would have them.
 
         Raises:
             PairError: the template refuses, fails, takes too long, or writes too much.
@@ -92,11 +92,11 @@ class Chat:
 def read_chat(folder: Path) -> Chat | None:
     """The chat template in a base's folder, or None when there is none.
 
-    It is `chat_template.jinja`, or else the (default) one of `tokenizer_config.json`, which also
-    names the special tokens, or else that of `chat_template.json`.
+    It is in `chat_template.jinja`, or in `tokenizer_config.json` (the one called default), which
+    also names the special tokens, or in `chat_template.json`.
 
     Raises:
-        InputError: a file cannot be read, or is not what its name promises.
+        InputError: a file cannot be read, or has the wrong format.
     """
     template_path, config_path = folder / TEMPLATE_FILE_NAME, folder / CONFIG_FILE_NAME
     config: Any = {}
@@ -160,7 +160,7 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 def _answer(request: str) -> dict[str, str]:
     """The `text` of one request, or its `error`, from a child process."""
     command = [sys.executable, "-P", str(_RENDERING), str(_SECONDS)]
-    endless = {"error": f"does not come to an end in {_SECONDS} seconds"}
+    endless = {"error": f"does not end within {_SECONDS} seconds"}
     try:
         done = subprocess.run(
             command, input=request, capture_output=True, text=True, timeout=_WAIT, check=False
@@ -173,5 +173,5 @@ def _answer(request: str) -> dict[str, str]:
         answer: dict[str, str] = parse_json(done.stdout, "what the template's process wrote")
     except InputError:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return {"error": f"brings its process down: {last}"}
+        return {"error": f"crashes its process: {last}"}
     return answer

@@ -1,9 +1,9 @@
-"""One chat template, one rendering, as `transformers` does it: the program of a child process.
+"""The program of a child process that renders one chat template as `transformers` does.
 
-A chat template is a program from the Hub. The sandbox keeps it from files and objects, but not from
-looping or filling memory, so `nla_release.contract.chat` runs this file on its own and bounds both:
+A chat template is a program from the Hub. The sandbox keeps it from files and objects, but it could
+loop or fill the memory. So `nla_release.contract.chat` runs this file in a process with limits:
 `{"template", "variables"}` as JSON on stdin, `{"text"}` or `{"error"}` as JSON on stdout.
-It imports nothing of the package, so that it starts in a tenth of a second.
+It imports nothing from the package, so that it starts in a tenth of a second.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ MEMORY_BYTES = 1024 * 1024 * 1024
 
 
 def rendered(template: str, variables: Mapping[str, Any]) -> str:
-    """What a chat template makes of its variables.
+    """The text that a chat template writes.
 
     Raises:
-        Exception: whatever the template, which is a program of its author, raises; too long a
-            text, and a question for today's date, are errors of it.
+        Exception: the template, which is a program, may raise anything. Text that is too long and
+            a request for today's date also raise.
     """
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
@@ -62,7 +62,7 @@ class _Generation(Extension):
 
 
 class _PlainNamespace(Namespace):
-    """A namespace in which no name begins with an underscore, as those of Python's inside do."""
+    """A namespace without names that begin with an underscore, such as Python's internals."""
 
     # Without a name of its own for the instance: a template may have a variable called self.
     def __init__(*args: Any, **kwargs: Any) -> None:
@@ -78,7 +78,7 @@ class _PlainNamespace(Namespace):
 
 def _refuse_underscore(name: Any) -> None:
     if str(name).startswith("_"):
-        raise SecurityError(f"a namespace may not hold {name!r}")
+        raise SecurityError(f"a namespace may not have {name!r}")
 
 
 def _to_json(
@@ -100,13 +100,13 @@ def _raise_exception(message: str) -> NoReturn:
 
 def _refuse_today(_format: str) -> NoReturn:
     raise TemplateError(
-        "it writes today's date, so the prompt is another one every day; give the option that it"
-        " takes the date from, such as date_string"
+        "it writes today's date, so the prompt differs every day; set the option for the date,"
+        " such as date_string"
     )
 
 
 def _bound(seconds: int) -> None:
-    """Bound memory and the processor's time: a busy machine takes none of that away."""
+    """Limit memory and processor time, which does not depend on how busy the machine is."""
     if sys.platform == "win32":
         return
     import resource

@@ -1,7 +1,7 @@
-"""What the AV said, read as an explanation or as one of the ways it can fail.
+"""Reading an AV's output as an explanation, or as one of the ways to fail.
 
-The AV answers `<explanation>...</explanation>` and then stops. Failures are kept, never dropped:
-they stay in every denominator.
+The AV writes `<explanation>...</explanation>` and then stops. Failures are never dropped: they stay
+in every denominator.
 """
 
 from dataclasses import dataclass
@@ -31,15 +31,15 @@ def wrap(text: str) -> str:
 
 
 def read_explanation(raw: str, *, ended: bool) -> Explanation:
-    """Sort an AV output.
+    """Read an AV output.
 
     Args:
         raw: the generated text, special tokens removed.
         ended: whether generation stopped by itself, rather than at the token limit.
 
     Returns:
-        ok: text between both tags. empty: nothing said, or nothing between the tags.
-        truncated: the limit came before the closing tag. unparsed: it ended without the tags.
+        The explanation with its status. ok: text between both tags. empty: no text, or none between
+        the tags. truncated: the limit came before the closing tag. unparsed: it ended without tags.
     """
     _, opened, rest = raw.partition(OPEN_TAG)
     inner, closed, _ = rest.partition(CLOSE_TAG)

@@ -1,6 +1,6 @@
-"""Injection: one embedding per row gives way to an activation. The one place that must be right.
+"""Injection: an activation replaces one embedding per row.
 
-Pure and vectorised; everything that injects, in training and in release, goes through `inject`.
+Training and release both inject through `inject`, which is a pure function.
 """
 
 import torch
@@ -29,23 +29,23 @@ def inject(
 ) -> torch.Tensor:
     """Replace the marker's embedding by a vector, in every row.
 
-    The marker counts only between its recorded neighbours, so that a stray marker in quoted text
-    is never written to.
+    The marker counts only between its recorded neighbours, so that a marker in quoted text is never
+    replaced.
 
     Args:
         input_ids: token ids `[B, S]`.
         embeddings: what the model's input embedding gave for them, `[B, S, d]`.
         vectors: already at the injection scale, `[B, d]`; cast to the embeddings' dtype.
         marker_id: id of the marker token.
-        left_id: id that must stand left of it.
-        right_id: id that must stand right of it.
+        left_id: id that must precede it.
+        right_id: id that must follow it.
 
     Returns:
         New embeddings `[B, S, d]` that differ from the old at exactly one position per row.
 
     Raises:
-        InjectionError: shapes disagree, or a row has not exactly one marker between its
-            neighbours; says which rows and what they hold.
+        InjectionError: shapes disagree, or a row does not have exactly one marker between its
+            neighbours; the message lists the rows.
     """
     batch, length = input_ids.shape
     if embeddings.shape[:2] != (batch, length) or vectors.shape != (batch, embeddings.shape[2]):

@@ -7,6 +7,7 @@ Templates are filled by plain replacement: an explanation may itself hold braces
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from nla_release.io.files import read_text
 # Text and whether special tokens (BOS) are added -> token ids.
 Encode = Callable[[str, bool], list[int]]
 
-# Endings that merge differently with what follows them; what all prompts share is the suffix.
+# Endings that tokenize differently with what follows; the suffix is what all prompts share.
 _PROBES = ("word", "word.", "7", "é", "")
 
 
@@ -37,9 +38,9 @@ class MarkedPrompt:
 
 
 def literal_escapes(text: str) -> list[str]:
-    """The escape sequences that a text holds as characters, such as a backslash and an n.
+    """The escape sequences that a text contains as characters, such as a backslash and an n.
 
-    A shell and YAML without double quotes keep them so; a prompt was hardly trained with them.
+    A shell and YAML without double quotes do not replace them. Few prompts are trained with them.
     """
     return list(dict.fromkeys(_ESCAPES.findall(text)))
 
@@ -63,7 +64,7 @@ def mark(
     template writes the special tokens itself.
 
     Raises:
-        PairError: the marker is not one token, or does not stand exactly once inside the prompt;
+        PairError: the marker is not one token, or does not occur exactly once inside the prompt;
             the prompt begins with BOS twice; or the chat template cannot be rendered.
     """
     alone = encode(injection_char, False)
@@ -77,7 +78,7 @@ def mark(
     positions = [index for index, token in enumerate(ids) if token == alone[0]]
     if len(positions) != 1 or not 0 < positions[0] < len(ids) - 1:
         raise PairError(
-            f"marker id {alone[0]} stands at positions {positions} of the {len(ids)} prompt tokens,"
+            f"marker id {alone[0]} is at positions {positions} of the {len(ids)} prompt tokens,"
             " expected exactly one with a neighbour on each side"
         )
     at = positions[0]
@@ -85,10 +86,10 @@ def mark(
 
 
 def suffix_ids(encode: Encode, template: str) -> list[int]:
-    """The ids that every AR prompt ends with, whatever the explanation.
+    """The ids that every AR prompt ends with, for any explanation.
 
     Raises:
-        PairError: nothing follows the explanation, so that the AR would read a word of it; or the
+        PairError: nothing follows the explanation, so the AR would read at its last word; or the
             prompt begins with BOS twice.
     """
     prompts = [_encoded(encode, ar_prompt(template, probe)) for probe in _PROBES]
@@ -105,13 +106,13 @@ def suffix_ids(encode: Encode, template: str) -> list[int]:
 def check_replay(
     sidecar: Sidecar, encode: Encode, unk_id: int | None, chat: Chat | None = None
 ) -> None:
-    """Compare what an AV's sidecar recorded with what a tokenizer does today.
+    """Compare what an AV's sidecar recorded with what a tokenizer gives.
 
     Args:
         sidecar: the AV's.
         encode: the tokenizer.
         unk_id: its unknown token, when it has one.
-        chat: the base's chat template, when it has one; a raw prompt does without it.
+        chat: the base's chat template, when it has one; a raw prompt does not need it.
 
     Raises:
         PairError: the first disagreement, with both values.
@@ -193,7 +194,7 @@ def _encoded(encode: Encode, prompt: str) -> list[int]:
         raise PairError(
             f"the prompt {prompt[:24]!r}... begins with special token {ids[0]} twice: the template"
             " writes it, and the tokenizer adds it again",
-            hint="take it out of the template: raw prompts are encoded with special tokens",
+            hint="remove it from the template: raw prompts are encoded with special tokens",
         )
     return ids
 
@@ -218,9 +219,8 @@ def _as_trained(recorded: ChatTemplate | None, chat: Chat | None) -> Chat | None
 def _first_difference(
     recorded: Sequence[int], found: Sequence[int]
 ) -> tuple[int, int | None, int | None] | None:
-    for at in range(max(len(recorded), len(found))):
-        left = recorded[at] if at < len(recorded) else None
-        right = found[at] if at < len(found) else None
+    """Position and both ids; None for an id where one list has ended, or if the lists are equal."""
+    for at, (left, right) in enumerate(zip_longest(recorded, found)):
         if left != right:
             return at, left, right
     return None

@@ -1,9 +1,9 @@
 """The sidecar `nla_meta.yaml`: the contract between an adapter's trainer and its readers.
 
 Top-level keys are those of the reference contract (kitft/natural_language_autoencoders,
-schema_version 2), so its readers accept what is written here; they render every prompt by the
-base's chat template, and run no pair whose prompt is raw. Everything that contract does not record
-is under one key of ours, `nla_release`. Keys that neither knows are kept.
+schema_version 2), so its readers accept these files. They render every prompt with the base's chat
+template, and cannot run a pair whose prompt is raw. Everything that the reference contract does not
+record is under one key, `nla_release`. Unknown keys are kept.
 
 Four facts that are easily confused are kept apart: the mean activation norm and the mean embedding
 norm (`nla_release.norms`), the scale trained with (`extraction.injection_scale`) and the scale
@@ -11,6 +11,7 @@ evaluated with (`nla_release.norms.scale_evaluated`). An absent scale is an erro
 """
 
 import keyword
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -332,10 +333,10 @@ def dump_sidecar(sidecar: Sidecar) -> str:
 
 
 def contract_digest(sidecar: Sidecar) -> str:
-    """Hex sha256 of what a sidecar promises, however it is formatted.
+    """Hex sha256 of a sidecar's facts, independent of its formatting.
 
-    Leaves out what only a release adds, the partner and the evaluated scale, so that evidence
-    measured on a trained pair still belongs to the pair once it is rendered.
+    It leaves out what only a release adds (the partner and the evaluated scale), so that evidence
+    measured on a trained pair still belongs to the pair after rendering.
     """
     promised = _document(sidecar)
     del promised["nla_release"]["partner"]
@@ -361,27 +362,24 @@ def _hint(document: dict[str, Any]) -> str | None:
     return None
 
 
+# The facts that both sidecars of a pair must state alike.
+_SHARED = (
+    "nla_release.base.id",
+    "nla_release.base.revision",
+    "d_model",
+    "extraction_layer_index",
+    "nla_release.layer_convention",
+    "prompt_templates.av",
+    "prompt_templates.ar",
+    "tokens.injection_char",
+    "tokens.injection_token_id",
+)
+
+
 def disagreements(av: Sidecar, ar: Sidecar) -> list[str]:
     """Every fact that the two sidecars of one pair must share and do not, as sentences."""
     return [
         f"{name}: AV says {left!r}, AR says {right!r}"
-        for name, left, right in _shared_facts(av, ar)
-        if left != right
-    ]
-
-
-def _shared_facts(av: Sidecar, ar: Sidecar) -> list[tuple[str, Any, Any]]:
-    def both(name: str, read: Any) -> tuple[str, Any, Any]:
-        return name, read(av), read(ar)
-
-    return [
-        both("nla_release.base.id", lambda side: side.nla_release.base.id),
-        both("nla_release.base.revision", lambda side: side.nla_release.base.revision),
-        both("d_model", lambda side: side.d_model),
-        both("extraction_layer_index", lambda side: side.extraction_layer_index),
-        both("nla_release.layer_convention", lambda side: side.nla_release.layer_convention),
-        both("prompt_templates.av", lambda side: side.prompt_templates.av),
-        both("prompt_templates.ar", lambda side: side.prompt_templates.ar),
-        both("tokens.injection_char", lambda side: side.tokens.injection_char),
-        both("tokens.injection_token_id", lambda side: side.tokens.injection_token_id),
+        for name in _SHARED
+        if (left := attrgetter(name)(av)) != (right := attrgetter(name)(ar))
     ]

@@ -68,6 +68,7 @@ from nla_release.io.layout import (
 from nla_release.release.config import NAME
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.licences import LICENCE_KEYS, is_known, licence_problem
+from nla_release.text.numbers import count
 
 LICENSE_ANSWER = "license"
 
@@ -79,7 +80,7 @@ _MAKE_DATA = (
 
 @dataclass(frozen=True)
 class Naming:
-    """What only the releaser decides; None is asked for or inferred.
+    """What only the releaser can decide. A field that is None is asked for or inferred.
 
     `license_link` may be a file, relative to the working folder; it is copied.
     """
@@ -107,16 +108,16 @@ def adopt(
         sources: the folders of AV and AR.
         out: the folder to write.
         answers: by fact name.
-        naming: what only the releaser decides.
-        tokenizer: the base's tokenizer.json, a chat template beside it; by default that of `base`.
-        base: a copy of the base, to measure its embeddings. What is not given is looked for at the
-            base's pinned commit, in the client's cache and on the Hub.
+        naming: name, namespace and licence of the release.
+        tokenizer: the base's tokenizer.json, with its chat template next to it if it has one.
+        base: a copy of the base, to measure its embeddings. By default tokenizer and embeddings are
+            read at the base's pinned commit, from the client's cache or the Hub.
         data: the folder that `nla-release data` wrote; it is copied.
 
     Raises:
-        RefusedError: `out` exists or lies in a source, or the pair is in a format that cannot be
+        RefusedError: `out` exists or is inside a source, or the pair is in a format that cannot be
             run here.
-        ConfigError: a name that the Hub does not take, or a base without weights.
+        ConfigError: a name that the Hub does not accept, or a base without weights.
         OpenQuestionsError: the message lists each with the option that answers it.
         NlaReleaseError: a file is damaged or disagrees with another.
     """
@@ -174,12 +175,12 @@ def _release_text(
     base_path: str | None = None,
     files: Sequence[str] = (),
 ) -> str:
-    """A commented `release.yaml` for a report without questions.
+    """A commented `release.yaml` for a report without open questions.
 
     Args:
         report: of the pair.
         naming: what the releaser decided.
-        stated: where the licence is from, when nobody answered it.
+        stated: the source of the licence, if it was inferred.
         base_path: of a copy of the base.
         files: the names of the files in `data/`.
     """
@@ -190,7 +191,7 @@ def _release_text(
     guessed = "from the base and the layer"
     trained = [it for it in (TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE) if it in files]
     lines = [
-        "# One pair, how it is measured, and under which name it goes.",
+        "# One pair, how it is measured, and the name under which it is published.",
         "# Paths are relative to this file. Written by `nla-release init`: read every line.",
         _line("name", name, None if naming.name else guessed),
         _line("namespace", naming.namespace),
@@ -234,17 +235,15 @@ def _inferred(known: Known) -> str | None:
 def _settle(report: Report, naming: Naming) -> None:
     questions = [str(question) for question in report.questions]
     if naming.namespace is None:
-        questions.append("the user or organisation that the repositories go to: --namespace NAME")
+        questions.append("the user or organization that owns the repositories: --namespace NAME")
     if naming.license is None:
         questions.append(
             f"the licence of the adapters, such as apache-2.0: --answer {LICENSE_ANSWER}=..."
         )
     if questions:
         listed = "".join(f"\n  {question}" for question in questions)
-        one = len(questions) == 1
         raise OpenQuestionsError(
-            f"{'1 fact is' if one else f'{len(questions)} facts are'} in no file, and only you can"
-            f" say {'it' if one else 'them'}:{listed}",
+            f"{count(len(questions), 'question')} that the files do not answer:{listed}",
             report,
             hint="nothing was written; run the same command again with these options",
         )
@@ -259,7 +258,7 @@ def _tokenizer(tokenizer: Path | None, base: Path | None) -> BaseTokenizer | Non
 
 
 def _licensed(naming: Naming, folders: Mapping[Role, Folder]) -> tuple[Naming, str | None]:
-    """The naming with the licence that both cards state, when nobody answered; where it is from.
+    """The naming with the licence that both cards state, unless one was given, and its source.
 
     Raises:
         ConfigError: nothing can be released under the licence that was answered.
@@ -339,7 +338,7 @@ def _from(base: Path | None, out: Path) -> str | None:
 
 @contextmanager
 def _naming(folders: Mapping[Role, Folder]) -> Iterator[None]:
-    """Name the folders of AV and AR in a contradiction between their facts."""
+    """Add the folders of AV and AR to the error about a contradiction between their facts."""
     try:
         yield
     except PairError as error:
@@ -351,8 +350,8 @@ def _check_names(naming: Naming) -> None:
     for option, name in (("--namespace", naming.namespace), ("--name", naming.name)):
         if name is not None and not re.fullmatch(NAME, name):
             raise ConfigError(
-                f"{option} {name!r} cannot stand in the name of a repository",
-                hint="the Hub takes at most 96 letters, digits, '-', '_' and '.', of which the"
+                f"{option} {name!r} cannot be part of a repository name",
+                hint="the Hub accepts at most 96 letters, digits, '-', '_' and '.', of which the"
                 " first and the last are letters or digits",
             )
 
@@ -363,13 +362,13 @@ def _check_out(out: Path, sources: dict[Role, Source]) -> None:
     for source in sources.values():
         if out.resolve().is_relative_to(source.folder.resolve()):
             raise RefusedError(
-                f"{out} lies in {source.folder}, which is only read", hint="give another --out"
+                f"{out} is inside {source.folder}, which is not changed", hint="give another --out"
             )
 
 
 @contextmanager
 def _new_folders(folder: Path) -> Iterator[None]:
-    """Take back the folders that had to be made for this one, when the block raises."""
+    """Remove the parent folders that were created for this one if the block raises."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         yield
@@ -381,7 +380,7 @@ def _new_folders(folder: Path) -> Iterator[None]:
 
 
 def _refuse_links(source: Path) -> None:
-    """A link could bring any file of this machine into a release."""
+    """Refuse links, which could bring any file of this machine into a release."""
     candidates = (*source.glob("*"), *source.glob("adapter/*"))
     if links := sorted(str(path) for path in candidates if path.is_symlink()):
         raise InputError(
@@ -422,7 +421,7 @@ def _copy_head(folder: Folder, target: Path) -> list[str]:
             shutil.copyfile(found, target / HEAD_FILE)
             return []
         _write_tensors(found, target / HEAD_FILE, tensors)
-        return [f"{HEAD_FILE} is {found.name}, its tensors named as in every release"]
+        return [f"{HEAD_FILE} is a copy of {found.name} with the tensor names of a release"]
     from nla_release.engine.pickles import convert_head
 
     convert_head(found, target / HEAD_FILE)
@@ -430,7 +429,7 @@ def _copy_head(folder: Folder, target: Path) -> list[str]:
 
 
 def _copy_config(folder: Folder, base: str, target: Path) -> list[str]:
-    """PEFT's configuration as any PEFT loads it, naming the base; its bytes when they are that."""
+    """PEFT's configuration in a form that every PEFT loads, with the base's Hub id."""
     source = folder.adapter / ADAPTER_CONFIG_FILE
     found = read_json(source)
     ready = portable(found | {"base_model_name_or_path": base})
@@ -441,23 +440,23 @@ def _copy_config(folder: Folder, base: str, target: Path) -> list[str]:
     notes = []
     if found.get("base_model_name_or_path") != base:
         notes.append(
-            f"{ADAPTER_CONFIG_FILE} named another base, or a path of its trainer's machine; now"
-            f" {base}"
+            f"{ADAPTER_CONFIG_FILE} named another base, or a path on the trainer's machine; it now"
+            f" names {base}"
         )
     if left_out := len(found.keys() - ready.keys()):
-        notes.append(f"{ADAPTER_CONFIG_FILE} is without {left_out} options that were not used")
+        notes.append(f"{ADAPTER_CONFIG_FILE} no longer has {left_out} options that were not used")
     return notes
 
 
 def _copy_log(folder: Folder, target: Path) -> list[str]:
     """The training log, when there is one that can be read."""
     if not (folder.path / TRAINING_LOG_FILE).is_file():
-        return [f"no {TRAINING_LOG_FILE}: the card will say that none was given"]
+        return [f"no {TRAINING_LOG_FILE}: the card will say that there is none"]
     try:
         read_log(folder.path)
     except InputError as error:
         reason = error.message.removeprefix(str(folder.path)).lstrip("/")
-        return [f"{TRAINING_LOG_FILE} is left out, it is in no known form: {reason}"]
+        return [f"{TRAINING_LOG_FILE} is left out because its format is unknown: {reason}"]
     shutil.copyfile(folder.path / TRAINING_LOG_FILE, target / TRAINING_LOG_FILE)
     return []
 
@@ -489,4 +488,4 @@ def _write_tensors(source: Path, target: Path, tensors: Mapping[str, Tensor]) ->
 
 
 def _converted(source: Path, name: str) -> str:
-    return f"{name} is converted from the pickle {source.name}, of which nothing was executed"
+    return f"{name} is converted from the pickle {source.name}, without executing it"

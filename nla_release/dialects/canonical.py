@@ -5,10 +5,11 @@ from typing import Any
 
 from nla_release.adapter.config import declared
 from nla_release.contract.sidecar import Role, Sidecar, dump_sidecar
+from nla_release.dialects.facts import PAIR_FACTS, ROLE_FACTS
 from nla_release.dialects.folder import ArWeights, Folder
 from nla_release.dialects.report import Report
 from nla_release.dialects.table import CANONICAL
-from nla_release.dialects.values import resolved
+from nla_release.dialects.values import resolved, scale
 from nla_release.errors import SidecarError, one_line
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.io.files import dump_yaml
@@ -32,10 +33,43 @@ def canonical(role: Role, folder: Folder, report: Report, weights: ArWeights) ->
     """
     if folder.format is CANONICAL:
         return parse(Sidecar, folder.document, folder.where, error=SidecarError)
-    facts = {name: known.value for name, known in report.known.items()}
-    document = _preserved(folder) | _contract(role, folder, facts)
-    document["nla_release"] = _ours(role, folder, facts, weights)
-    return parse(Sidecar, document, f"{folder.where} made canonical", error=SidecarError)
+    document = _preserved(folder)
+    for fact in (*PAIR_FACTS, *ROLE_FACTS[role]):
+        if known := report.known.get(fact.name):
+            is_scale = fact.parse is scale
+            value = (
+                resolved(known.value, report.known["d_model"].value) if is_scale else known.value
+            )
+            _put(document, fact.spellings[0], value)
+    document |= {"kind": "nla_model", "schema_version": 2, "role": role}
+    document |= {key: folder.text(key) or "unknown" for key in ("created_at", "created_by")}
+    block = document["nla_release"]
+    block |= {"schema": 1, "layer_convention": "block_output"}
+    block["adapters"] = [declared(folder.config)]
+    if role == "av":
+        document["tokens"]["critic_suffix_ids"] = None
+        block["ar_head"] = None
+        block["injection"] |= _injection(folder, document)
+    else:
+        document["extraction"]["injection_scale"] = None
+        block["injection"] = None
+        block["ar_head"] |= {
+            "file": HEAD_FILE,
+            "key": "weight",
+            "shape": list(weights.shape),
+            "bias": weights.bias,
+            "dtype": weights.dtype,
+            "blocks": document["critic"]["extraction_layer_index"] + 1,
+        }
+    return parse(Sidecar, document, f"{folder.where} as a canonical sidecar", error=SidecarError)
+
+
+def _put(document: dict[str, Any], place: str, value: Any) -> None:
+    """Set the value at a dotted place, in mappings that are made as needed."""
+    *outer, last = place.split(".")
+    for key in outer:
+        document = document.setdefault(key, {})
+    document[last] = value
 
 
 def original(sidecar: Sidecar) -> dict[str, Any]:
@@ -49,7 +83,7 @@ def original(sidecar: Sidecar) -> dict[str, Any]:
 
 
 def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
-    """The sidecar as YAML, headed by comments: the copy's notes, and facts not in its files."""
+    """The sidecar as YAML, after comments with the notes and with facts that are in no file."""
     other = "ar." if role == "av" else "av."
     # A key's name alone may be private: such notes are for the terminal.
     notes = [f"# {note}" for note in report.notes.get(role, ()) if not _leaks(note)]
@@ -62,7 +96,7 @@ def commented(sidecar: Sidecar, role: Role, report: Report) -> str:
 
 
 def without_leaks(folder: Folder) -> tuple[Folder, list[str]]:
-    """The folder without what no release may publish: secrets, paths and run ids of the trainer.
+    """The folder without what no release may contain: secrets, paths and run ids of the trainer.
 
     NLA504 would find them in the released sidecar. The contract's own keys of a canonical sidecar
     stay as they are.
@@ -109,7 +143,7 @@ def _leaks(text: str) -> str | None:
 
 
 def _preserved(folder: Folder) -> dict[str, Any]:
-    """Blocks that the contract does not know stay where they are; the others move aside whole."""
+    """The original document: unknown keys in their place, the contract's own under FOREIGN_KEY."""
     document = folder.document
     kept = {key: value for key, value in document.items() if key not in _OWNED}
     replaced = {key: value for key, value in document.items() if key in _OWNED}
@@ -117,85 +151,21 @@ def _preserved(folder: Folder) -> dict[str, Any]:
     return kept | {FOREIGN_KEY: source}
 
 
-def _contract(role: Role, folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
-    d_model = facts["d_model"]
-    is_av = role == "av"
-    return {
-        "kind": "nla_model",
-        "schema_version": 2,
-        "role": role,
-        "stage": facts[f"{role}.stage"],
-        "d_model": d_model,
-        "extraction_layer_index": facts["layer"],
-        "extraction": {
-            "injection_scale": resolved(facts["av.injection_scale"], d_model) if is_av else None,
-            "mse_scale": resolved(facts["mse_scale"], d_model),
-        },
-        "tokens": {
-            "injection_char": facts["injection_char"],
-            "injection_token_id": facts["injection_token_id"],
-            "injection_left_neighbor_id": facts["left_neighbor_id"],
-            "injection_right_neighbor_id": facts["right_neighbor_id"],
-            "critic_suffix_ids": None if is_av else facts["ar.suffix_ids"],
-        },
-        "prompt_templates": {"av": facts["template_av"], "ar": facts["template_ar"]},
-        "critic": None if is_av else {"extraction_layer_index": facts["ar.read_block"]},
-        **{key: folder.text(key) or "unknown" for key in ("created_at", "created_by")},
-    }
-
-
-def _ours(role: Role, folder: Folder, facts: dict[str, Any], weights: ArWeights) -> dict[str, Any]:
-    is_av = role == "av"
-    return {
-        "schema": 1,
-        "base": {
-            "id": facts["base_model"],
-            "revision": facts["base_revision"],
-            "quantization": facts["base_quantization"],
-            "dtype": facts["base_dtype"],
-        },
-        "layer_convention": "block_output",
-        "injection": _injection(folder, facts) if is_av else None,
-        "adapters": [declared(folder.config)],
-        "ar_head": None if is_av else _head(facts, weights),
-        "norms": {
-            "activation_mean": facts["activation_mean"],
-            "embedding_mean": facts["embedding_mean"],
-        },
-    }
-
-
-def _injection(folder: Folder, facts: dict[str, Any]) -> dict[str, Any]:
-    ids: list[int] = facts["av.prompt_token_ids"]
-    marker = facts["injection_token_id"]
+def _injection(folder: Folder, document: dict[str, Any]) -> dict[str, Any]:
+    """What follows from an AV's facts: where the marker is, and how the vector replaces it."""
+    marker = document["tokens"]["injection_token_id"]
+    recorded = document["nla_release"]["injection"]
+    ids: list[int] = recorded["prompt_token_ids"]
     if ids.count(marker) != 1:
         raise SidecarError(
             f"{folder.where}: av.prompt_token_ids hold the marker id {marker} {ids.count(marker)}"
             " times, expected 1"
         )
+    is_chat = recorded["prompt_encoding"] == "chat"
     return {
         "site": "embedding",
         "op": "replace",
-        "scale": resolved(facts["av.injection_scale"], facts["d_model"]),
-        "prompt_encoding": facts["av.prompt_encoding"],
-        "chat_template": {
-            "sha256": facts["av.chat_template_sha256"],
-            "options": facts["av.chat_options"],
-        }
-        if facts["av.prompt_encoding"] == "chat"
-        else None,
-        "prompt_token_ids": ids,
+        "scale": document["extraction"]["injection_scale"],
+        "chat_template": recorded.get("chat_template") if is_chat else None,
         "marker_position": ids.index(marker),
-    }
-
-
-def _head(facts: dict[str, Any], weights: ArWeights) -> dict[str, Any]:
-    return {
-        "file": HEAD_FILE,
-        "key": "weight",
-        "shape": list(weights.shape),
-        "bias": weights.bias,
-        "dtype": weights.dtype,
-        "blocks": facts["ar.read_block"] + 1,
-        "final_norm": "identity",
     }

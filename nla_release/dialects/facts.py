@@ -10,10 +10,9 @@ from nla_release.dialects import values
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact by the name it is answered under; `spellings` are its places, canonical first.
+    """A fact by the name under which it is answered; `spellings` are its keys, canonical first.
 
-    `asks` is the question when no file says it. `null_speaks`: a null there is an answer, not a
-    gap.
+    `asks` is the question if no file has it. `null_speaks`: null is a value, not a gap.
     """
 
     name: str

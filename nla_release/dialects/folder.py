@@ -38,24 +38,24 @@ SIDECAR_NAMES = (SIDECAR_FILE, "nla_meta.json", "nla_config.json", "ar_meta.json
 DATASET_SUFFIX = ".nla_meta.yaml"
 INJECT_CONFIG = "inject_config.json"
 PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".pkl")
-# What PEFT wrote before it wrote safetensors.
+# What PEFT wrote before it used safetensors.
 PICKLED_ADAPTER = "adapter_model.bin"
 
 ROLE_NAMES: dict[str, Role] = {"av": "av", "actor": "av", "ar": "ar", "critic": "ar"}
 
 _RELEASED_HERE = (
-    "only pairs of LoRA adapters are released here whose AV reads one vector of one layer, in the"
-    " place of one marker's embedding; release this one with the tool that trained it"
+    "nla-release supports pairs of LoRA adapters whose AV reads one vector of one layer in place of"
+    " one marker's embedding; release this pair with the tool that trained it"
 )
 _IN_A_COPY = "correct it in a copy of the folder, and give the copy"
-_WHOSE = "other tools write heads under this file name too; is this the AR's?"
+_WHOSE = "other tools also write heads under this file name; check that this is the AR's head"
 _ORDER = "give the AV's folder first, then the AR's"
 
 _DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _BLOCK = re.compile(r"\.layers\.(\d{1,4})\.")
 
 
-# What an adapter's folder may hold that is read here; pickles are converted unexecuted.
+# The files of an adapter's folder that are downloaded; pickles are never executed.
 _FILES = (
     *SIDECAR_NAMES,
     f"*{DATASET_SUFFIX}",
@@ -78,7 +78,7 @@ _FOLDERS = ("", "adapter/", *(f"{role}/{inner}" for role in ROLES for inner in (
 
 @dataclass(frozen=True)
 class Source:
-    """An adapter's folder; `origin` is its place on the Hub, `namespace/name@COMMIT:FOLDER`."""
+    """An adapter's folder; `origin` is its address on the Hub, `namespace/name@COMMIT:FOLDER`."""
 
     folder: Path
     origin: str | None = None
@@ -100,7 +100,7 @@ def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Source]
         downloads: an empty folder for what comes from the Hub.
 
     Raises:
-        ConfigError: one place without `av/` and `ar/`, or neither a folder nor a Hub id.
+        ConfigError: a single place without `av/` and `ar/`, or neither a folder nor a Hub id.
         EnvironmentProblem: the Hub cannot be reached, or has no such repository or revision.
     """
     found = [_source(place, downloads / str(at)) for at, place in enumerate(places)]
@@ -108,7 +108,7 @@ def find_sources(places: tuple[str, ...], downloads: Path) -> dict[Role, Source]
         return {"av": found[0], "ar": found[1]}
     if not all((found[0].folder / role).is_dir() for role in ROLES):
         raise ConfigError(
-            f"{places[0]} holds no av/ and ar/", hint="give the AV's and the AR's folder"
+            f"{places[0]} does not contain av/ and ar/", hint="give the AV's and the AR's folder"
         )
     return {role: found[0].inside(role) for role in ROLES}
 
@@ -122,7 +122,7 @@ def _source(place: str, target: Path) -> Source:
     found = fetch(read_place(place), names, target)
     source = Source(target / found.inside, str(found))
     if not source.folder.is_dir():
-        raise ConfigError(f"{source.origin} is no folder with files of an adapter")
+        raise ConfigError(f"{source.origin} has no files of an adapter")
     return source
 
 
@@ -138,12 +138,12 @@ class Folder:
 
     @property
     def adapter(self) -> Path:
-        """Where the adapter's own files lie: here, or in `adapter/`."""
+        """The folder of the adapter's own files: this one, or `adapter/` in it."""
         return _adapter_folder(self.path)
 
     @property
     def weights(self) -> Path:
-        """The adapter's tensors: safetensors, or else a pickle that is still to be converted."""
+        """The file of the adapter's tensors: safetensors, or a pickle to be converted."""
         pickled = self.adapter / PICKLED_ADAPTER
         plain = self.adapter / ADAPTER_FILE
         return pickled if pickled.is_file() and not plain.is_file() else plain
@@ -195,12 +195,12 @@ def read_folder(path: Path) -> Folder:
         if found in REFERENCE_FORMATS:
             raise RefusedError(
                 f"{path} is in the format {found.name!r}: a fully fine-tuned model, with no"
-                f" {ADAPTER_CONFIG_FILE}, so it is no adapter",
+                f" {ADAPTER_CONFIG_FILE}, so it is not an adapter",
                 hint=_RELEASED_HERE,
             )
         raise InputError(
-            f"{path} ({found.name}) holds no {ADAPTER_CONFIG_FILE}, so it is no adapter",
-            hint="a fully fine-tuned model has none; only LoRA adapters are released here",
+            f"{path} ({found.name}) holds no {ADAPTER_CONFIG_FILE}, so it is not an adapter",
+            hint="a fully fine-tuned model has none; nla-release supports only LoRA adapters",
         )
     options = adapter / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, _document(options), options, hint=_IN_A_COPY)
@@ -214,7 +214,7 @@ def read_folder(path: Path) -> Folder:
 
 
 def check_roles(av: Folder, ar: Folder) -> None:
-    """Notice an AV and an AR that were given in the wrong order.
+    """Check that AV and AR were given in the right order.
 
     Raises:
         SidecarError: a sidecar is the other role's.
@@ -230,14 +230,14 @@ def check_roles(av: Folder, ar: Folder) -> None:
             )
     if _heads(av.path) and not _heads(ar.path):
         raise WeightsError(
-            f"{ar.path} holds no head and {av.path} does, and it is the AR that ends in one; are AV"
-            " and AR swapped?",
+            f"{ar.path} has no head and {av.path} has one, but only an AR has a head; are AV and"
+            " AR swapped?",
             hint=_ORDER,
         )
 
 
 def read_contract(path: Path) -> tuple[Context, dict[str, Any]]:
-    """The sidecar of a folder, and what lies around it; an empty document when it has none.
+    """The sidecar of a folder with its context; an empty document when it has none.
 
     Raises:
         InputError: no such folder, or a sidecar that cannot be read.
@@ -255,7 +255,7 @@ def head_source(path: Path) -> Path:
     """The AR's head file: `value_head.safetensors`, or the one file of tensors named `*head*`.
 
     Raises:
-        WeightsError: there is none, or several and no saying which.
+        WeightsError: there is none, or several.
     """
     heads = _heads(path)
     if len(heads) != 1:
@@ -322,7 +322,7 @@ def read_ar_weights(folder: Folder, converted: Path) -> ArWeights:
 
 
 def _deepest_block(weights: Path) -> int | None:
-    """The deepest block where the adapter changes anything: a LoRA whose B is zero does not."""
+    """The deepest block that the adapter changes; a LoRA whose B is zero changes nothing."""
     changing = [
         int(match[1])
         for name, value in largest_values(weights).items()
@@ -332,7 +332,7 @@ def _deepest_block(weights: Path) -> int | None:
 
 
 def _heads(path: Path) -> list[Path]:
-    """The head under its usual name, or else every file of tensors that is called one."""
+    """The head under its usual name, or every file of tensors with `head` in its name."""
     if (path / HEAD_FILE).is_file():
         return [path / HEAD_FILE]
     named = sorted(entry for entry in path.iterdir() if "head" in entry.name.casefold())

@@ -46,15 +46,15 @@ def read_pair(
         ar: the reconstructor's folder.
         weights: what the AR's files say of its head and depth.
         answers: by fact name.
-        tokenizer: the base's; when None, that of the pinned commit if it can be read.
-        base: a copy of the base; when None, the pinned commit's if it can be had.
+        tokenizer: the base's; when None, that of the pinned commit if it can be reached.
+        base: a copy of the base; when None, the pinned commit is read if it can be reached.
         data: the folder that `nla-release data` wrote, whose reference records activation_mean.
 
     Raises:
-        SidecarError: a value that cannot be what its key says.
-        PairError: two files of the pair disagree, or a file and the tokenizer.
-        RefusedError: the pair does something that the engine does not.
-        ConfigError: an answer that is impossible or that nobody needs.
+        SidecarError: a value has the wrong type or range for its key.
+        PairError: two files of the pair disagree, or a file disagrees with the tokenizer.
+        RefusedError: the pair needs something that the engine cannot do.
+        ConfigError: an answer is invalid, or a file has this fact already.
     """
     ledger = Ledger(weights.shape[0])
     _record(ledger, "av", av)
@@ -86,7 +86,7 @@ def read_pair(
     return Report(formats, ledger.known, tuple(missing), ledger.questions)
 
 
-# A trainer's local path or a branch is common here, and says nothing: the fact is asked for.
+# These often hold a local path or a branch, which identify nothing: the fact is then asked for.
 _NAMES_OF_THE_BASE = ("base_model", "base_revision")
 
 
@@ -130,20 +130,20 @@ def _infer_base(ledger: Ledger, av: Folder, ar: Folder) -> None:
                 raise PairError(
                     f"{name} is {shown(known.value)} by {known.source} but {shown(parsed)} by"
                     f" adapter_config.json of the {role}",
-                    hint=f"say which with --answer {name}=..., or correct a copy"
+                    hint=f"give the right one with --answer {name}=..., or correct a copy"
                     if known.how == "inferred"
-                    else "correct the one that is wrong in a copy; a pair has one",
+                    else "correct the wrong one in a copy; a pair has one base",
                 )
 
 
 def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, weights: ArWeights) -> None:
-    """Width, layer and read block: from the head, the other place, or as a question."""
+    """Width, layer and read block: from the head, from each other, or as a question."""
     ledger.infer("d_model", ledger.width, "the shape of the AR's head")
     if ledger["d_model"] != ledger.width:
         raise PairError(
             f"d_model is {ledger['d_model']} by {ledger.known['d_model'].source}, but the AR's head"
             f" has shape {list(weights.shape)}",
-            hint="the head or the sidecar is of another pair",
+            hint="the head or the sidecar belongs to another pair",
         )
     depth = _ambiguous_depth(ar, av)
     if "ar.read_block" in ledger and ar.format in (KITFT_PUBLISHED, KITFT_TRAINED):
@@ -154,13 +154,13 @@ def _infer_shape(ledger: Ledger, av: Folder, ar: Folder, weights: ArWeights) -> 
 
 
 def _ask_commit(ledger: Ledger, base: Path | None) -> None:
-    """Ask for the base's commit, with the one that the copy is of, or that main has today."""
+    """Ask for the base's commit; name the commit of the copy, or the one that main has today."""
     if "base_revision" in ledger:
         return
     if base is not None and base.parent.name == "snapshots" and _is_commit(base.name):
-        ledger.ask("base_revision", base.name, remedy="which the copy given of the base is at")
+        ledger.ask("base_revision", base.name, remedy="which is that of the copy")
     elif "base_model" in ledger and (commit := commit_on_hub(ledger["base_model"])):
-        ledger.ask("base_revision", remedy=f"as main moves and is {commit} today")
+        ledger.ask("base_revision", remedy=f"because main moves; today it is {commit}")
 
 
 def _is_commit(text: str) -> bool:
@@ -179,21 +179,21 @@ def _infer_norm(ledger: Ledger, data: Path) -> None:
 
 
 def _refuse_escapes(ledger: Ledger, *, literal: bool) -> None:
-    """Refuse a prompt with an escape sequence as characters, unless it was trained so.
+    """Refuse a prompt with a literal escape sequence, unless the pair was trained with it.
 
     Raises:
-        ConfigError: an answer holds one.
-        SidecarError: a file does.
+        ConfigError: an answer has one.
+        SidecarError: a file has one.
     """
     for name in ("template_av", "template_ar", "injection_char"):
         if literal or name not in ledger or not (found := literal_escapes(ledger[name])):
             continue
         known = ledger.known[name]
-        what = f"{name} by {known.source} holds {found[0]} as {len(found[0])} characters"
+        what = f"{name} by {known.source} contains {found[0]} as {len(found[0])} characters"
         trained = f"if the pair was trained with these characters: --answer {ESCAPES}=literal"
         if known.how == "answered":
             raise ConfigError(
-                f"{what}, which neither a shell nor YAML without double quotes reads as one",
+                f"{what}; a shell and YAML without double quotes do not read it as one",
                 hint=f"put the text into a file: --answer {name}=@FILE; {trained}",
             )
         raise SidecarError(
@@ -215,12 +215,12 @@ def _infer_embedding(ledger: Ledger, copy: Path | None) -> None:
         if copy is not None:
             raise
         return  # the base cannot be reached: the norm is asked for
-    where = "the copy given of the base" if copy else f"{base} at {commit}"
+    where = "the given copy of the base" if copy else f"{base} at {commit}"
     sampled = f"{facts.embedding.rows} sampled rows of {facts.embedding.vocabulary}"
     source = f"the embedding of {where}, {sampled}"
     if facts.hidden_size != ledger.width:
         raise PairError(
-            f"{source} is {facts.hidden_size} wide, the activations are {ledger.width}",
+            f"{source} has width {facts.hidden_size}, but the activations have {ledger.width}",
             hint="give the base that the pair was trained on",
         )
     ledger.infer("embedding_mean", facts.embedding.norm_mean, source)
@@ -240,7 +240,7 @@ def _ambiguous_depth(*folders: Folder) -> int | None:
 
 
 def _layer_in_name(*folders: Folder) -> int | None:
-    """The layer that a folder is named after, as in `gemma-4-E4B-nla-L24-av`."""
+    """The layer in a folder's name, such as `gemma-4-E4B-nla-L24-av`."""
     for folder in folders:
         for part in reversed(folder.path.parts):
             if match := _LAYER_IN_NAME.search(part):
@@ -249,14 +249,14 @@ def _layer_in_name(*folders: Folder) -> int | None:
 
 
 def _refuse(ledger: Ledger) -> None:
-    """Facts that are clear, and that the engine cannot act on."""
+    """Refuse pairs that the engine cannot run."""
     for name, unwanted, why in (
         ("av.injection_scale", None, "vectors are injected at their own norm, not at one scale"),
-        ("ar.final_norm", "kept", "the head here reads a block's output without the final norm"),
+        ("ar.final_norm", "kept", "the engine reads a block's output without the final norm"),
     ):
         if name in ledger and ledger[name] == unwanted:
             raise RefusedError(
                 f"{ledger.known[name].source}: {name} is {shown(unwanted)}: {why}",
-                hint="such a pair would load here and be wrong; release it with the tool that"
-                " trained it",
+                hint="the engine would load such a pair and give wrong results; release it with the"
+                " tool that trained it",
             )

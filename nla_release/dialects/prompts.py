@@ -1,4 +1,4 @@
-"""How a pair's prompts are made: from its files, the base's tokenizer, or as questions."""
+"""How a pair's prompts are rendered: inferred from its files and the base's tokenizer, or asked."""
 
 import re
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def commit_on_hub(base: str, revision: str | None = None) -> str | None:
 
 
 def of_base(base: str, commit: str) -> BaseTokenizer | None:
-    """The base's own at the commit it is pinned to, from the Hub or its cache; None if neither.
+    """The tokenizer of a base's pinned commit, from the Hub or its cache; None if neither has it.
 
     Raises:
         InputError: a file is not what its name promises.
@@ -99,10 +99,13 @@ def infer_encoding(ledger: Ledger, layout: SidecarFormat) -> None:
 
 
 def infer_av(ledger: Ledger, tokenizer: BaseTokenizer | None) -> bool:
-    """What an AV's prompt is made of; whether the tokenizer gives what follows from it.
+    """Infer or ask what an AV's prompt consists of.
+
+    Returns:
+        Whether the marker's id and neighbours will follow from a tokenizer.
 
     Raises:
-        PairError: what was recorded is not what the tokenizer gives.
+        PairError: a recorded value differs from what the tokenizer gives.
     """
     ledger.ask("av.stage")
     ledger.ask("av.injection_scale")
@@ -117,14 +120,14 @@ def infer_av(ledger: Ledger, tokenizer: BaseTokenizer | None) -> bool:
     wanted = ["template_av", "injection_char", "av.prompt_encoding"]
     if all(name in ledger for name in wanted) and (chat or not _is_chat(ledger)):
         _replay_prompt(ledger, tokenizer, chat)
-    return True  # what is still open is asked for; the rendered ids follow from the answers
+    return True  # what is still unknown is asked for, and the ids follow from the answers
 
 
 def infer_ar(ledger: Ledger, layout: SidecarFormat, tokenizer: BaseTokenizer | None) -> None:
-    """What an AR's prompt ends with, and what its head reads.
+    """Infer or ask what an AR's prompt ends with, and what its head reads.
 
     Raises:
-        PairError: what was recorded is not what the tokenizer gives.
+        PairError: a recorded value differs from what the tokenizer gives.
     """
     ledger.ask("ar.stage")
     if layout in REFERENCE_FORMATS:
@@ -150,16 +153,16 @@ def _infer_chat(ledger: Ledger, tokenizer: BaseTokenizer | None) -> Chat | None:
     chat = tokenizer.chat
     _replay(ledger, "av.chat_template_sha256", chat.sha256, tokenizer.source)
     if not _THINKING.search(chat.template):
-        ledger.infer("av.chat_options", {}, "the chat template, which knows nothing of thinking")
+        ledger.infer("av.chat_options", {}, "the chat template, which has no option about thinking")
     ledger.ask("av.chat_options")
     return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
 
 
 def _lacking(tokenizer: BaseTokenizer | None) -> str:
-    """Why something is asked for that a tokenizer or a chat template would give."""
+    """Why the question is asked, although a tokenizer or chat template could answer it."""
     if tokenizer is None:
         return "unless you give --tokenizer FILE or --base FOLDER"
-    return f"as no chat template lies beside {tokenizer.source}"
+    return f"because there is no chat template with {tokenizer.source}"
 
 
 def _replay_prompt(ledger: Ledger, tokenizer: BaseTokenizer, chat: Chat | None) -> None:
@@ -175,18 +178,18 @@ def _replay_prompt(ledger: Ledger, tokenizer: BaseTokenizer, chat: Chat | None) 
 
 
 def _infer_placeholder(ledger: Ledger) -> None:
-    """A template that holds the marker itself is one with the placeholder in its place."""
+    """Replace the marker in a template by the placeholder."""
     if "template_av" not in ledger or "injection_char" not in ledger:
         return
     template, marker = ledger["template_av"], ledger["injection_char"]
     if "{injection_char}" not in template and template.count(marker) == 1:
-        source = f"{ledger.known['template_av'].source}, its marker made the placeholder"
+        source = f"{ledger.known['template_av'].source}, with the placeholder for its marker"
         del ledger.known["template_av"]
         ledger.infer("template_av", template.replace(marker, "{injection_char}"), source)
 
 
 def _replay(ledger: Ledger, name: str, found: Any, source: str) -> None:
-    """Infer a fact from the tokenizer, or hold what was recorded against it.
+    """Infer a fact from the tokenizer, or compare a recorded one with it.
 
     A recorded suffix may be shorter than the longest ending that all prompts share.
     """
@@ -195,7 +198,7 @@ def _replay(ledger: Ledger, name: str, found: Any, source: str) -> None:
     agrees = found[-len(known) :] == known if name == "ar.suffix_ids" else found == known
     if not agrees:
         raise PairError(
-            f"{name} is {written(known)} by {ledger.known[name].source}, {source} gives"
+            f"{name} is {written(known)} by {ledger.known[name].source}, but {source} gives"
             f" {written(found)}",
             hint="use the tokenizer, the chat template and the prompts that the adapter was"
             " trained with",

@@ -1,4 +1,4 @@
-"""What is known of a pair, and how: recorded by its files, answered by a person, inferred, or not.
+"""What is known of a pair, and its source: recorded in its files, answered, inferred, or unknown.
 
 Nothing is filled in silently: a fact that no file records is inferred with its source named, or it
 is a question.
@@ -16,7 +16,7 @@ from nla_release.dialects.values import resolved, scale, shown, written
 from nla_release.errors import ConfigError, PairError, printable
 from nla_release.release.licences import LICENCE_KEYS
 
-# Answered with `literal` where prompts really hold escape sequences as characters.
+# Answered with `literal` if prompts were trained with escape sequences as characters.
 ESCAPES = "escapes"
 
 How = Literal["recorded", "answered", "inferred"]
@@ -24,7 +24,7 @@ How = Literal["recorded", "answered", "inferred"]
 
 @dataclass(frozen=True)
 class Known:
-    """A fact's value and where it is from."""
+    """A fact's value and its source."""
 
     value: Any
     how: How
@@ -33,7 +33,7 @@ class Known:
 
 @dataclass(frozen=True)
 class OpenQuestion:
-    """A fact that only a person can say, and the answer that is likely, if any."""
+    """A fact that only the user can supply, and a likely answer, if any."""
 
     name: str
     asks: str
@@ -48,10 +48,10 @@ class OpenQuestion:
 
 @dataclass(frozen=True)
 class Report:
-    """The sidecar formats of AV and AR, each fact with its source, and what is still to be said.
+    """The sidecar formats of AV and AR, each fact with its source, and the open questions.
 
-    `missing` are facts that no file records and a canonical sidecar can do without. `notes` say of
-    each adapter's copy where it is from, and how its files differ from the original's.
+    `missing` are facts that no file records and that a canonical sidecar does not need. `notes` say
+    where each adapter's copy is from, and how its files differ from the original.
     """
 
     formats: tuple[str, str]
@@ -62,7 +62,7 @@ class Report:
 
 
 class OpenQuestionsError(ConfigError):
-    """Facts are in no file; `report` is what is known of the pair nevertheless."""
+    """Some facts are in no file; `report` is what is known of the pair."""
 
     def __init__(self, message: str, report: Report, *, hint: str) -> None:
         super().__init__(message, hint=hint)
@@ -70,7 +70,7 @@ class OpenQuestionsError(ConfigError):
 
 
 class Ledger:
-    """The facts of one pair as they come in; `width` is the activation's, by the AR's head."""
+    """The facts of one pair so far; `width` is the activation's, according to the AR's head."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -89,7 +89,7 @@ class Ledger:
         return known.value if known else None
 
     def record(self, name: str, value: Any, source: str) -> None:
-        """Take over what a file says.
+        """Record what a file says.
 
         Raises:
             PairError: another file of the pair says otherwise.
@@ -100,14 +100,14 @@ class Ledger:
             raise PairError(
                 f"{name} is {written(before.value)} by {before.source} but {written(value)} by"
                 f" {source}",
-                hint="correct the one that is wrong; a pair has one",
+                hint="correct the wrong one in a copy; both adapters of a pair share this fact",
             )
 
     def answer(self, answers: Mapping[str, Any]) -> bool:
-        """Take over what a person says; gives whether escape sequences in prompts are meant so.
+        """Record the user's answers; returns whether escapes in prompts are meant literally.
 
         Raises:
-            ConfigError: no such fact, an impossible value, or a file already says it.
+            ConfigError: there is no such fact, the value is invalid, or a file has another value.
         """
         for name, text in answers.items():
             if name == ESCAPES:
@@ -139,20 +139,20 @@ class Ledger:
         return ESCAPES in answers
 
     def _says(self, name: str, text: Any) -> bool:
-        """Whether an answer is what is known already."""
+        """Whether an answer equals what is known already."""
         try:
             return bool(self._meant(name, FACTS[name].parse(text)) == self._meant(name, self[name]))
         except ValueError:
             return False
 
     def infer(self, name: str, value: Any, source: str) -> None:
-        """Conclude a fact that is not known yet."""
+        """Infer a fact that is not known yet."""
         self.known.setdefault(name, Known(value, "inferred", source))
 
     def ask(self, name: str, likely: Any = None, *, remedy: str | None = None) -> None:
-        """Ask for a fact unless it is known or was asked for with a better hint before.
+        """Ask for a fact, unless it is known or was asked for before.
 
-        `remedy` says why it has to be asked for, or what would save the question.
+        `remedy` says why the question is asked, or what would answer it.
         """
         if name not in self:
             answer = None if likely is None else str(likely)
@@ -160,10 +160,10 @@ class Ledger:
             self._questions.setdefault(name, OpenQuestion(name, asks, answer))
 
     def _meant(self, name: str, value: Any) -> Any:
-        """A value to compare by: a scale may be written as a number or as `sqrt_d_model`."""
+        """A value to compare: a scale may be written as a number or as `sqrt_d_model`."""
         return resolved(value, self.width) if FACTS[name].parse is scale else value
 
     @property
     def questions(self) -> tuple[OpenQuestion, ...]:
-        """What is open, in the order of the facts."""
+        """The open questions, in the order of the facts."""
         return tuple(self._questions[name] for name in FACTS if name in self._questions)

@@ -30,7 +30,7 @@ class SidecarFormat:
 
 _DATASET = "describes activations, not an adapter; give the folder of the adapter"
 _ADDED = "the activation is added to a block's output, matched to its norm, not put in a prompt"
-_UNIVERSAL = "one adapter reads many layers and is told which; a pair here has one layer"
+_UNIVERSAL = "one adapter reads many layers and is given the layer; a pair here has one layer"
 _SLOTS = "the prompt holds several concept slots; exactly one marker is replaced here"
 
 CANONICAL = SidecarFormat("nla_release")

@@ -1,6 +1,6 @@
-"""Values out of foreign documents: where they stand, and what they can be read as.
+"""Values in other projects' documents: how they are found and parsed.
 
-PyYAML follows YAML 1.1 and JSON tools YAML 1.2, so one number reaches us in several spellings:
+PyYAML follows YAML 1.1 and JSON tools YAML 1.2, so one number occurs in several spellings:
 `120_000_000` is a number in the one and text in the other, `1e-05` without a dot is text in PyYAML.
 """
 
@@ -15,7 +15,6 @@ from typing import Any
 from nla_release.errors import InputError, SidecarError
 from nla_release.io.documents import parse_json
 
-MAX_DEPTH = 64
 MAX_INT = 2**63
 MAX_COUNT = 2**31
 
@@ -24,7 +23,7 @@ _RAW = ("raw", "none", "null")
 
 
 class Missing(Enum):
-    """The key is not there, which is not the same as null."""
+    """The key is absent, which differs from null."""
 
     MISSING = "missing"
 
@@ -43,49 +42,52 @@ def dig(document: Mapping[str, Any], place: str) -> Any:
 
 
 def has(document: Mapping[str, Any], *places: str) -> bool:
-    """Whether any of the places is there, be it null."""
+    """Whether any of the places exists, even if it is null."""
     return any(dig(document, place) is not MISSING for place in places)
 
 
 def resolved(scale: float | str | None, d_model: int) -> float | None:
-    """A scale as a number: the sentinel `sqrt_d_model` is the square root of the width."""
+    """A scale as a number; `sqrt_d_model` means the square root of the width."""
     return math.sqrt(d_model) if isinstance(scale, str) else scale
 
 
 def written(value: Any) -> str:
-    """A value for people: text in quotes, anything else as YAML and JSON write it."""
+    """A value for messages: text in quotes, anything else as JSON."""
     if isinstance(value, str):
         return repr(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def shown(value: Any) -> str:
-    """A value for people, shortened."""
+    """A value for messages, shortened."""
     text = written(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def plain(value: Any, where: str, depth: int = 0) -> Any:
-    """The value as JSON and YAML can both carry it: dates become text, keys become text.
+def plain(value: Any, where: str) -> Any:
+    """A parsed value as both JSON and YAML can carry it: dates and keys become text.
 
     Raises:
-        SidecarError: bytes, sets, NaN, infinities, integers beyond 64 bits, or deep nesting.
+        SidecarError: bytes, a set, a pair, an integer above 2^63 - 1, or a key that appears twice.
     """
-    if depth > MAX_DEPTH:
-        raise SidecarError(f"{where} is nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
-        return _plain_mapping(value, where, depth)
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            name = key if isinstance(key, str) else str(plain(key, f"{where}: a key"))
+            if name in found:
+                raise SidecarError(f"{where} holds the key {name!r} twice, once as text")
+            found[name] = plain(item, f"{where}.{name}")
+        return found
     if isinstance(value, list):
-        return [plain(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
+        return [plain(item, f"{where}[{at}]") for at, item in enumerate(value)]
     if isinstance(value, date):
         return value.isoformat()
-    if value is None or isinstance(value, str | bool):
+    if isinstance(value, int) and value >= MAX_INT:
+        raise SidecarError(f"{where} holds an integer above 2^63 - 1")
+    if value is None or isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, int) and abs(value) < MAX_INT:
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    raise SidecarError(f"{where} holds {_kind(value)}, which a sidecar cannot carry")
+    kind = "binary data" if isinstance(value, bytes) else "a set or pair"
+    raise SidecarError(f"{where} holds {kind}, which a sidecar cannot carry")
 
 
 def count(value: Any) -> int:
@@ -129,7 +131,7 @@ def norm(value: Any) -> float:
 
 
 def scale(value: Any) -> float | str | None:
-    """A norm, `"sqrt_d_model"` as it stands, or None for the reference contract's raw spellings.
+    """A norm, `"sqrt_d_model"` unchanged, or None for the reference contract's raw spellings.
 
     Raises:
         ValueError: it is none of these.
@@ -199,24 +201,3 @@ def options(value: Any) -> dict[str, bool | int | str]:
     ):
         return value
     raise ValueError(f"{shown(value)} is not a mapping of names to plain values")
-
-
-def _plain_mapping(value: dict[Any, Any], where: str, depth: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = key if isinstance(key, str) else str(plain(key, f"{where}: a key", depth + 1))
-        if name in found:
-            raise SidecarError(f"{where} holds the key {name!r} twice, once as text")
-        found[name] = plain(item, f"{where}.{name}", depth + 1)
-    return found
-
-
-def _kind(value: Any) -> str:
-    """What PyYAML makes of YAML and JSON has no word for."""
-    if isinstance(value, int):
-        return "an integer of more than 64 bits"
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else "an infinite number"
-    if isinstance(value, bytes):
-        return "binary data"
-    return "a set" if isinstance(value, set) else "a pair"

@@ -11,7 +11,7 @@ from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text
 from nla_release.io.layout import BASE_FILE, CARD_FILE, LICENCE_FILE
 from nla_release.release.licences import OTHER, is_known, licence, licence_files, misfits
-from nla_release.text.bibtex import Entry, read_entries, same_words
+from nla_release.text.bibtex import BibtexEntry, read_entries, same_words
 
 _CITING = (CARD_FILE, "RELEASE_CALIBRATION.md")
 
@@ -144,7 +144,7 @@ def _file(adapter: AdapterFolder, name: str) -> str:
         return read_text(path)
 
 
-def _differences(entry: Entry) -> Iterator[str]:
+def _differences(entry: BibtexEntry) -> Iterator[str]:
     """Where an entry is not as published, when it is of a known work."""
     for known in known_citations().values():
         if entry.key == known.key or any(_same(entry, known, field) for field in _IDENTIFY):
@@ -155,6 +155,6 @@ def _differences(entry: Entry) -> Iterator[str]:
                     yield f"{field} of {entry.key} is {entry.fields[field]!r}, published {value!r}"
 
 
-def _same(one: Entry, other: Entry, field: str) -> bool:
+def _same(one: BibtexEntry, other: BibtexEntry, field: str) -> bool:
     values = one.fields.get(field), other.fields.get(field)
     return values[0] is not None and values[1] is not None and same_words(values[0], values[1])

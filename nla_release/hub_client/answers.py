@@ -8,18 +8,18 @@ raise pydantic's ValidationError, which `client_errors.translated` turns into an
 from json import JSONDecodeError
 from typing import Annotated, Any
 
-from huggingface_hub.hf_api import Collection, GitRefs
+from huggingface_hub.hf_api import Collection
 from huggingface_hub.utils import hf_raise_for_status, httpx
 from pydantic import Field, TypeAdapter
 
 from nla_release.errors import InputError
 from nla_release.hub_client.client_errors import DeniedError
-from nla_release.hub_client.remote_state import Oid, RemoteRefs
+from nla_release.hub_client.remote_state import Oid
 from nla_release.io.documents import parse_json
 from nla_release.io.schema import Open
 
 _Text = Annotated[str, Field(strict=True)]
-_OID, _TEXTS = TypeAdapter(Oid), TypeAdapter(list[_Text])
+_OID = TypeAdapter(Oid)
 
 
 class _Organization(Open):
@@ -71,15 +71,6 @@ def commit_id(value: object) -> str:
     return _OID.validate_python(value)
 
 
-def repository_ids(values: object) -> list[str]:
-    """The ids of listed repositories.
-
-    Raises:
-        ValidationError: one of them is not text.
-    """
-    return _TEXTS.validate_python(values)
-
-
 def listed(collection: Collection) -> Listed:
     """A collection of the client, validated.
 
@@ -87,19 +78,6 @@ def listed(collection: Collection) -> Listed:
         ValidationError: a value has another type.
     """
     return Listed(slug=collection.slug, items=[vars(each) for each in collection.items])
-
-
-def remote_refs(refs: GitRefs) -> RemoteRefs:
-    """The refs of a repository, validated.
-
-    Raises:
-        ValidationError: a value has another type.
-    """
-    return RemoteRefs(
-        branches={branch.name: branch.target_commit for branch in refs.branches},
-        tags={tag.name: tag.target_commit for tag in refs.tags},
-        others=[convert.name for convert in refs.converts],
-    )
 
 
 def answered(answer: httpx.Response, asked: str) -> Any:

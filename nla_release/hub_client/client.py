@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -34,6 +33,8 @@ from nla_release.io.log import log
 from nla_release.io.masking import known_secrets
 
 _CONNECT_SECONDS = 10
+# The longest silence of a server, and the longest wait for all rate limits together, by default.
+_SILENCE_SECONDS, _RATE_LIMIT_SECONDS = 300.0, 600.0
 _JOB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
 # The wait after a 429 without a duration.
 _DEFAULT_WAIT_SECONDS = 5
@@ -48,26 +49,6 @@ _FILES = "/api/resolve-cache/"
 # A page has up to a thousand entries, so a longer list is endless.
 _MOST_PAGES = 1000
 _NOT_A_HUB = "check HF_ENDPOINT: this server does not behave like a Hub"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The longest silence of a server, and the longest total wait for rate limits, in seconds."""
-
-    silence: float = 300
-    rate_limit: float = 600
-
-    @classmethod
-    def from_environment(cls) -> "Limits":
-        """From NLA_RELEASE_TIMEOUT and NLA_RELEASE_RATE_LIMIT_WAIT, or the defaults.
-
-        Raises:
-            ConfigError: one of them is not a number of seconds.
-        """
-        return cls(
-            _seconds("NLA_RELEASE_TIMEOUT", cls.silence),
-            _seconds("NLA_RELEASE_RATE_LIMIT_WAIT", cls.rate_limit),
-        )
 
 
 class RateLimitWaits:
@@ -180,7 +161,7 @@ _most: list[int] = []
 
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """Limit the size of every file downloaded in the block, whatever the Hub declares."""
+    """Limit the real size of every file that is downloaded in the block."""
     _most.append(size)
     try:
         yield
@@ -240,8 +221,9 @@ def quiet_client() -> None:
     Raises:
         ConfigError: a limit in the environment is not a number.
     """
-    limits = Limits.from_environment()
-    waits, guard = RateLimitWaits(limits.rate_limit), Guard()
+    silence = _seconds("NLA_RELEASE_TIMEOUT", _SILENCE_SECONDS)
+    waits = RateLimitWaits(_seconds("NLA_RELEASE_RATE_LIMIT_WAIT", _RATE_LIMIT_SECONDS))
+    guard = Guard()
     own_hooks = _own_request_hooks()
     _set_up.append(True)
     constants.HF_HUB_DISABLE_TELEMETRY = True
@@ -254,7 +236,7 @@ def quiet_client() -> None:
                 "response": [waits.after, guard.after],
             },
             follow_redirects=True,
-            timeout=httpx.Timeout(limits.silence, connect=min(_CONNECT_SECONDS, limits.silence)),
+            timeout=httpx.Timeout(silence, connect=min(_CONNECT_SECONDS, silence)),
         )
     )
 
@@ -280,6 +262,11 @@ def _asked(response: httpx.Response) -> float:
 
 
 def _seconds(name: str, default: float) -> float:
+    """The number of seconds in an environment variable.
+
+    Raises:
+        ConfigError: it is not a positive number.
+    """
     text = os.environ.get(name) or str(default)
     try:
         seconds = float(text)

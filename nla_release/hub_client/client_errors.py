@@ -166,7 +166,7 @@ def _translation(repo: str, error: BaseException) -> NlaReleaseError:
 def _answered(repo: str, error: HfHubHTTPError) -> NlaReleaseError:
     match error.response.status_code:
         case 412:
-            return ConflictError(f"{repo}: somebody committed meanwhile; nothing was overwritten")
+            return ConflictError(f"{repo}: there is a newer commit; nothing was overwritten")
         case 401 | 402 | 403:
             return _denied(repo, error)
         case 429:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import GitCommitInfo, RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, httpx
+from pydantic import Field, TypeAdapter
 
 from nla_release.errors import (
     ConfigError,
@@ -26,8 +27,6 @@ from nla_release.hub_client.answers import (
     answered,
     commit_id,
     json_of,
-    remote_refs,
-    repository_ids,
 )
 from nla_release.hub_client.client import allow_tokens, at_most, reading_client
 from nla_release.hub_client.client_errors import (
@@ -50,6 +49,7 @@ SERVER_FILES = frozenset({".gitattributes"})
 _TRIES = 3
 _LONG_SECONDS = 10.0
 _INFO_SECONDS = 20
+_TEXTS = TypeAdapter(list[Annotated[str, Field(strict=True)]])
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +60,7 @@ class HubReader:
     def __init__(self, endpoint: str | None = None, token: str | HubTokens | None = None) -> None:
         self.endpoint = endpoint or constants.ENDPOINT
         allow_tokens(self.endpoint)
-        self._tokens = token
+        self._tokens = token if isinstance(token, HubTokens) else HubTokens.same("the token", token)
         self._api = HfApi(endpoint=self.endpoint, token=False, library_name="nla_release")
 
     @classmethod
@@ -86,16 +86,11 @@ class HubReader:
         Raises:
             EnvironmentProblem: the token cannot be obtained.
         """
-        if self._tokens is None or isinstance(self._tokens, str):
-            return self._tokens or False
         return self._tokens.for_repo(repo) or False
 
     def reader(self) -> Self:
         """The same Hub, read anonymously where this CI job has no token."""
-        tokens = self._tokens
-        return type(self)(
-            self.endpoint, tokens.for_reading() if isinstance(tokens, HubTokens) else tokens
-        )
+        return type(self)(self.endpoint, self._tokens.for_reading())
 
     def state(self, repo: str, revision: str = BRANCH) -> RemoteState | None:
         """A repository at a revision, or None if there is no such repository."""
@@ -115,7 +110,7 @@ class HubReader:
 
         def ask(token: str | bool) -> list[str]:
             listed = self._api.list_models(author=namespace, search=text or None, token=token)
-            return repository_ids([model.id for model in listed])
+            return _TEXTS.validate_python([model.id for model in listed])
 
         return self._ask(asked_for, ask)
 
@@ -296,7 +291,12 @@ class HubReader:
         )
 
     def _refs(self, repo: str, token: str | bool) -> RemoteRefs:
-        return remote_refs(self._api.list_repo_refs(repo, token=token))
+        refs = self._api.list_repo_refs(repo, token=token)
+        return RemoteRefs(
+            branches={branch.name: branch.target_commit for branch in refs.branches},
+            tags={tag.name: tag.target_commit for tag in refs.tags},
+            others=[convert.name for convert in refs.converts],
+        )
 
     def _ask(self, repo: str, read: Callable[[str | bool], Answer]) -> Answer:
         return _repeated(lambda: self._do(repo, read))

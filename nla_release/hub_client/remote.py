@@ -21,7 +21,7 @@ from nla_release.release.manifest import FileRecord
 # Files to add to a commit, by their names in the repository.
 Payload = dict[str, FileRecord]
 
-_SAMPLE_BYTES = 512  # from which the Hub tells text from binary
+_SAMPLE_BYTES = 512  # from which the Hub decides whether a file is text
 
 
 class Hub(HubReader):

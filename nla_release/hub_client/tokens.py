@@ -8,7 +8,6 @@ create any. Sources: RFC 8693, and huggingface.co/docs/hub/trusted-publishers.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from huggingface_hub import constants, get_token
@@ -41,8 +40,10 @@ HOW_TO_SET_A_TOKEN = (
 _Token = Annotated[str, Field(pattern=r"^[!-~]+$")]
 
 
-class _Granted(Open):
-    access_token: _Token
+class RepoToken(Open):
+    """A token for one repository, valid for `expires_in` seconds: a Hub's answer."""
+
+    access_token: _Token = Field(repr=False)
     expires_in: Positive
 
 
@@ -52,14 +53,6 @@ class _Proof(Open):
 
 class UntrustedError(DeniedError):
     """The repository does not list this CI job as a trusted publisher."""
-
-
-@dataclass(frozen=True)
-class RepoToken:
-    """A token for one repository, valid for `seconds`."""
-
-    token: str = field(repr=False)
-    seconds: float
 
 
 def has_id_token() -> bool:
@@ -94,9 +87,9 @@ def repo_token(endpoint: str, repo: str) -> RepoToken:
                 " Publishers; the Hub repository must exist, because a job cannot create it;"
                 " or set HF_TOKEN",
             )
-        granted = _read(_Granted, answered(answer, repo), repo)
+        granted = _read(RepoToken, answered(answer, repo), repo)
     remember(granted.access_token)
-    return RepoToken(granted.access_token, granted.expires_in)
+    return granted
 
 
 def _id_token(audience: str) -> str:
@@ -252,12 +245,12 @@ class _Exchanged:
         """
         kept, until = self._kept.get(repo, (None, 0.0))
         if kept is not None and time.monotonic() < until:
-            return kept.token
+            return kept.access_token
         try:
             new = repo_token(self._endpoint, repo)
         except UntrustedError:
             if self._writing:
                 raise
             return None
-        self._kept[repo] = new, time.monotonic() + new.seconds - _MARGIN_SECONDS
-        return new.token
+        self._kept[repo] = new, time.monotonic() + new.expires_in - _MARGIN_SECONDS
+        return new.access_token

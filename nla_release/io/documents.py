@@ -1,9 +1,9 @@
-"""Parse JSON and YAML that a third party wrote, at a bounded cost.
+"""Parse untrusted JSON and YAML at a bounded cost.
 
-Every such text of the project is parsed here: files of a pair, logs, headers of weights, front
-matter, answers of a Hub. Refused are duplicate keys (readers disagree on which one counts), nesting
-that a recursive reader does not survive, more values than fit in memory, numbers that overflow, and
-text that cannot be encoded.
+Every such text is parsed here: files of a pair, logs, headers of weights, front matter, answers
+of a Hub. Duplicate keys are refused, because readers disagree on which one counts. So are nesting
+too deep for a recursive reader, too many values for memory, numbers that overflow, and text that
+cannot be encoded.
 """
 
 import json
@@ -22,13 +22,13 @@ except ImportError:
 
 from nla_release.errors import InputError, NlaReleaseError, one_line
 
-# A sidecar with every block known is under 20 kB, and a megabyte costs PyYAML half a minute.
+# The largest known sidecar is under 20 kB, and PyYAML needs half a minute for a megabyte.
 MAX_YAML_BYTES = 64 * 1024
-# People write five levels. A reader in Python gives up at about three hundred.
+# Hand-written files have five levels. A recursive reader in Python fails at about 300.
 MAX_DEPTH = 50
 # The header of 40 000 tensors holds 320 000 values; a value takes up to 100 bytes of memory.
 MAX_VALUES = 2_000_000
-# What a signed or an unsigned integer of 64 bits holds. Larger ones overflow in numpy and Rust.
+# The range of signed and unsigned 64-bit integers. Larger ones overflow in numpy and Rust.
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -48,7 +48,7 @@ def parse_json(
     Args:
         text: the JSON; bytes are UTF-8. The caller bounds its length.
         where: its source, for messages.
-        error: the class of what is raised.
+        error: the class of the exception.
         hint: for that error.
         any_integer: read integers beyond 64 bits too. tokenizer_config.json may hold 1e30, written
             out.
@@ -86,7 +86,7 @@ def parse_yaml(
     Args:
         text: the YAML, of at most `MAX_YAML_BYTES` characters.
         where: its source, for messages.
-        error: the class of what is raised.
+        error: the class of the exception.
 
     Raises:
         NlaReleaseError: of the class `error`: not YAML, not a mapping, with an alias (a few lines
@@ -106,7 +106,7 @@ def parse_any_yaml(
         _refuse_traps(text)
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader subclass
         _check_numbers(document)
-    # The library builds values of wrong tags, dates and numbers with whatever int() and dict raise.
+    # For wrong tags, dates and numbers, the library raises what int() and dict raise.
     except (
         yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
         RecursionError,
@@ -200,7 +200,7 @@ class _StrictLoader(_SafeLoader):
 
 
 def _check_numbers(value: Any, place: str = "") -> None:
-    """Raise ValueError for a number in a YAML document that does not fit in 64 bits, or is none."""
+    """Raise ValueError for a number that is not finite or does not fit in 64 bits."""
     if isinstance(value, dict):
         for key, inner in value.items():
             _check_numbers(key, f"a key of {place}" if place else "a key")

@@ -1,7 +1,7 @@
 """Read untrusted files within limits, and write files atomically.
 
-Readers bound the memory and time that a hostile file can cost. Writers leave the old content or the
-new. `package_folder` finds the data files of the package.
+Readers limit the memory and time that a hostile file can cost. After a crash a written file has its
+old or its new content. `package_folder` finds the data files of the package.
 """
 
 import hashlib
@@ -31,8 +31,21 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def unreadable(path: Path, error: OSError | ValueError) -> InputError:
+    """The error for a file that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{path} does not exist")
+    # A ValueError is about a name that holds a zero byte.
+    return InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def unwritable(path: Path, error: OSError) -> EnvironmentProblem:
+    """The error for a file or folder that cannot be written."""
+    return EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}")
+
+
 def check_regular(path: Path) -> None:
-    """Refuse to open what is no plain file: a pipe waits for ever, and a device never ends.
+    """Refuse to open anything but a regular file: a pipe never answers, and a device never ends.
 
     Raises:
         InputError: missing, or anything but a regular file or a link to one.
@@ -40,7 +53,7 @@ def check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(mode):
         raise InputError(f"{path} is not a regular file, and is not read")
 
@@ -56,7 +69,7 @@ def sha256_file(path: Path) -> str:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def files_digest(paths: Sequence[Path]) -> str:
@@ -89,7 +102,7 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = 
         refuse_lfs_pointer(text[:64].encode(), path)
         return text
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
@@ -97,10 +110,10 @@ def read_text(path: Path, *, limit: int = MAX_TEXT_BYTES, newline: str | None = 
 
 
 def refuse_links(*paths: Path) -> None:
-    """Refuse what is no plain file, in these places and below the folders among them.
+    """Refuse links and special files, at these paths and below the folders among them.
 
     Raises:
-        InputError: one is a symbolic link, or a pipe or device; one that is missing is none.
+        InputError: one is a symbolic link, a pipe or a device. A missing file is accepted.
     """
     for path in paths:
         for each in (path, *(sorted(path.rglob("*")) if path.is_dir() else ())):
@@ -113,17 +126,17 @@ def refuse_links(*paths: Path) -> None:
                 raise InputError(f"{each} is not a regular file, and is not read")
 
 
-# What Git LFS leaves in a checkout where `git lfs` was not run.
+# The start of a Git LFS pointer, which is in a checkout where `git lfs` was not run.
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 LFS_POINTER = "is a Git LFS pointer, and not the file itself"
 LFS_HINT = "run `git lfs pull` in the clone, or download the repository with `hf download`"
 
 
 def refuse_lfs_pointer(start: bytes, path: Path | str) -> None:
-    """Refuse a file that begins with `start` when it is a Git LFS pointer to the real one.
+    """Refuse a file whose first bytes are those of a Git LFS pointer.
 
     Raises:
-        InputError: it is.
+        InputError: it is one.
     """
     if start.startswith(_LFS_START):
         raise InputError(f"{path} {LFS_POINTER}", hint=LFS_HINT)
@@ -151,7 +164,7 @@ def read_json(path: Path, *, limit: int = 16 * MAX_TEXT_BYTES, any_integer: bool
 def read_json_lines(
     path: Path, *, limit: int = MAX_TEXT_BYTES, error: type[NlaReleaseError] = InputError
 ) -> Iterator[tuple[str, Any]]:
-    """The values of a JSONL file, one a line, each with its place such as `log.jsonl line 3`.
+    """The values of a JSONL file, each with its place, such as `log.jsonl line 3`.
 
     Raises:
         InputError: missing, unreadable, or larger than `limit` bytes.
@@ -198,9 +211,9 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a stream; what was written to it takes the place of `path` when the block ends well.
+    """A stream whose content replaces `path` at the end of the block.
 
-    When the block raises, `path` is as it was.
+    If the block raises, `path` stays unchanged.
 
     Raises:
         EnvironmentProblem: the disk is full or the folder cannot be written.
@@ -219,11 +232,11 @@ def replacing_file(path: Path) -> Iterator[BinaryIO]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that is missing, and find out now whether it can be written in.
+    """Create a folder if it is missing, and check that it is writable.
 
     Raises:
         EnvironmentProblem: it cannot.
@@ -233,14 +246,14 @@ def make_folder(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside `path`; when the block ends well it takes the place of `path`.
+    """An empty folder that replaces `path` at the end of the block.
 
-    When the block raises, `path` is as it was.
+    If the block raises, `path` stays unchanged.
 
     Raises:
         EnvironmentProblem: the disk is full or the parent cannot be written.
@@ -249,7 +262,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         yield staging
         staging.chmod(0o755)
@@ -261,20 +274,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         else:
             staging.replace(path)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
-    if isinstance(error, FileNotFoundError):
-        return InputError(f"{path} does not exist")
-    # A ValueError is about a name that holds a zero byte.
-    return InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
-
-
-def _unwritable(path: Path, error: OSError) -> EnvironmentProblem:
-    return EnvironmentProblem(f"{path} cannot be written: {error.strerror or error}")
 
 
 def package_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Keep secrets and control characters out of whatever leaves: on a terminal, or in a file."""
+"""Keep secrets and control characters out of output, on a terminal or in a file."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from nla_release.errors import EnvironmentProblem, one_line
 
-# What CI systems and people hand tokens over in.
+# Environment variables in which users and CI systems pass tokens.
 _VARIABLES = (
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
@@ -16,10 +16,10 @@ _VARIABLES = (
     "SIGSTORE_ID_TOKEN",
     "NLA_RELEASE_KEY_PASSWORD",
 )
-# A shorter one would blot out words.
+# Masking shorter ones would hide ordinary words.
 SHORTEST = 8
 _SENDABLE = re.compile(r"[!-~]+")
-# What comes along when a line of a shell, of .env or of a header is copied whole.
+# Copied along with a whole line of a shell script, .env file or header.
 _QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb")
 _COPIED_ALONG = re.compile(
     r"(?:export\s+)?(?:HF_TOKEN|HUGGING_FACE_HUB_TOKEN)\s*=|bearer\b", re.IGNORECASE
@@ -38,15 +38,15 @@ _known: set[str] = set()
 
 
 def remember(secret: str) -> None:
-    """Let `masked` know a secret that this process was given."""
+    """Add a secret to those that are masked."""
     _known.add(secret)
 
 
 def checked_token(token: str, source: str) -> str:
-    """A token that a header can carry: of any other, the client's error would tell a part.
+    """A token, if an HTTP header can carry it; the client's error for others would show a part.
 
     Raises:
-        EnvironmentProblem: it holds what no token has.
+        EnvironmentProblem: it has characters that no token has.
     """
     if token.startswith(_QUOTES) or token.endswith(_QUOTES):
         raise EnvironmentProblem(
@@ -56,27 +56,27 @@ def checked_token(token: str, source: str) -> str:
     if found := _COPIED_ALONG.match(token):
         raise EnvironmentProblem(
             f"{source} begins with {one_line(found[0])!r}, which is not part of a token",
-            hint="copy the token again, alone",
+            hint="copy the token again, without anything else",
         )
     if not _SENDABLE.fullmatch(token):
         raise EnvironmentProblem(
-            f"{source} holds what no token has: a space, a line break, or a letter beyond ASCII",
-            hint="copy the token again, alone",
+            f"{source} contains a space, a line break or a non-ASCII character, which no token has",
+            hint="copy the token again, without anything else",
         )
     remember(token)
     return token
 
 
 def known_secrets() -> set[str]:
-    """Every secret that this process was given, in its environment or later."""
+    """Every secret of this process, from its environment or added by `remember`."""
     return _known | {value for name in _VARIABLES if (value := os.environ.get(name, "").strip())}
 
 
 def shown(text: str) -> str:
-    """A text as it may leave: without secrets and without what steers a terminal.
+    """A text for output: without secrets and control characters.
 
     Everything for stdout and stderr passes through here. Line ends and tabs stay. The escapes are
-    those of JSON, so that a document stays what it is.
+    those of JSON, so that a JSON document stays valid.
     """
     return "".join(
         each if each.isprintable() or each in "\n\t" else json.dumps(each)[1:-1]
@@ -85,7 +85,7 @@ def shown(text: str) -> str:
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text with `***` for each of the secrets, and for whatever looks like one."""
+    """A text with `***` for each of the secrets, and for everything that looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST:
             text = text.replace(secret, "***")

@@ -1,8 +1,8 @@
-"""Read parquet files that a third party wrote, at a bounded cost. Needs pyarrow, of the extras.
+"""Read untrusted parquet files at a bounded cost. Needs pyarrow, from the extras.
 
-A file of 300 kB can stand for gigabytes: a value that repeats is stored once. What is read may
-therefore take a multiple of the file's own size, and no more: measured activations and texts take
-one to four times as much.
+A file of 300 kB can expand to gigabytes, because a repeated value is stored once. So its content
+may take only a fixed multiple of the file's size: measured activations and texts take one to four
+times as much.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from nla_release.errors import DataError, one_line
 from nla_release.io.files import LFS_HINT, LFS_POINTER, check_regular, is_lfs_pointer
 
-# What a file may take of memory: activations hardly compress, texts do by a factor of ten.
+# Memory that a file may take: activations hardly compress, texts by a factor of ten.
 SMALL_BYTES = 128 * 1024**2
 MAX_EXPANSION = 32
 
 _ROWS_AT_ONCE = 1024
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
-# What pyarrow writes a dictionary out as, before it makes these of it.
+# The types to which pyarrow expands a dictionary, and those that are wanted.
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 _TEXT = {"BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"}
 
@@ -81,14 +81,14 @@ def parquet_columns(path: Path) -> tuple[list[str], int]:
 
 
 def check_expansion(path: Path, size: int) -> None:
-    """Refuse a file that takes up far more memory than its own size.
+    """Refuse a file that would take far more memory than its own size.
 
     Args:
         path: of the file.
         size: in bytes, once it is read.
 
     Raises:
-        DataError: it takes up more than a file of its size may.
+        DataError: it takes more than a file of its size may.
     """
     if size > max(SMALL_BYTES, MAX_EXPANSION * path.stat().st_size):
         raise DataError(
@@ -111,7 +111,7 @@ def _whole(path: Path) -> Any:
 
 
 def _stated_bytes(file: Any, columns: Sequence[str] | None) -> int:
-    """What the columns take by the file's own metadata, texts left out that repeat."""
+    """Bytes of the columns according to the file's metadata, without repeated texts."""
     stated = 0
     for group in range(file.metadata.num_row_groups):
         for at in range(file.metadata.num_columns):
@@ -123,7 +123,7 @@ def _stated_bytes(file: Any, columns: Sequence[str] | None) -> int:
 
 
 def _bytes(values: Any) -> int:
-    """What an array takes once no text in it is held as an index."""
+    """Bytes of an array after texts in a dictionary are expanded."""
     if pa.types.is_dictionary(values.type):
         lengths = pc.binary_length(values.dictionary.cast(pa.large_binary()))
         return int(pc.sum(lengths.take(values.indices)).as_py() or 0) + 8 * len(values)

@@ -1,4 +1,4 @@
-"""From parsed YAML or JSON to typed models, with errors a person can act on."""
+"""Validate parsed YAML or JSON as typed models, with errors that name every wrong key."""
 
 import difflib
 import re
@@ -18,11 +18,11 @@ _EXPONENT = re.compile(r"[+-]?\d{1,20}[eE][+-]?\d{1,3}")
 
 
 def _read_exponent(value: Any) -> Any:
-    """YAML 1.1 takes a number with an exponent and without a point, such as 1e-05, for text."""
+    """YAML 1.1 reads a number with an exponent and without a point, such as 1e-05, as text."""
     return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
 
 
-# Numbers of a contract: "64" and yes are no numbers, and no width has three hundred digits.
+# Numbers of a contract: "64" and yes are not numbers, and no width has 300 digits.
 _MOST = 2**31 - 1
 Count = Annotated[int, Field(strict=True, ge=0, le=_MOST)]
 Size = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
@@ -32,7 +32,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 
 def holds(*names: str) -> AfterValidator:
-    """A condition on a mapping: it has these keys, whatever others it may have."""
+    """A condition on a mapping: it has at least these keys."""
 
     def check(found: dict[str, Any]) -> dict[str, Any]:
         if missing := [name for name in names if name not in found]:
@@ -43,7 +43,7 @@ def holds(*names: str) -> AfterValidator:
 
 
 class Strict(BaseModel):
-    """A block whose every key is ours: unknown keys are mistakes."""
+    """A block of this project: unknown keys are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True
@@ -51,7 +51,7 @@ class Strict(BaseModel):
 
 
 class Open(BaseModel):
-    """A block that others also write to: unknown keys are kept as they are."""
+    """A block that other programs also write to: unknown keys are kept."""
 
     model_config = ConfigDict(
         extra="allow", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True
@@ -80,9 +80,9 @@ def parse(
 def sentences(
     problem: ValidationError, model: type[BaseModel] | None = None, *, most: int | None = None
 ) -> str:
-    """What is wrong with a document, key by key, and of very many the first ones.
+    """What is wrong with a document, key by key; at most `most` problems.
 
-    With the `model` that it is not, keys that were likely meant are named.
+    With the `model`, messages suggest keys that were likely meant.
     """
     items = problem.errors(include_url=False)
     more = f"; and {len(items) - most} more" if most is not None and len(items) > most else ""
@@ -103,7 +103,7 @@ def _sentence(item: Any, model: type[BaseModel] | None) -> str:
 
 
 def _written(place: Sequence[Any], model: type[BaseModel] | None) -> list[Any]:
-    """A place as a person wrote it: without the names that pydantic gives to a union's cases."""
+    """A place in the document: without the names that pydantic gives to a union's cases."""
     written: list[Any] = []
     here: list[Any] = [model] if model else []
     of_a_case = False
@@ -150,13 +150,8 @@ def _keys(model: type[BaseModel] | None, place: Sequence[Any]) -> list[str]:
     """
     blocks = [model] if model else []
     for part in place:
-        inner = [
-            found
-            for block in blocks
-            if (field := block.model_fields.get(part))
-            for found in _blocks(field.annotation)
-        ]
-        blocks = inner or blocks
+        inside = [annotation for block in blocks for annotation in _inside(block, part)]
+        blocks = [found for annotation in inside for found in _blocks(annotation)] or blocks
     return [field.alias or name for block in blocks for name, field in block.model_fields.items()]
 
 

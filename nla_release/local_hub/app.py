@@ -28,8 +28,8 @@ def create_app(
     store: Store,
     *,
     token: str,
-    publishers: TrustedPublishers | None = None,
-    log: RequestLog | None = None,
+    publishers: TrustedPublishers,
+    log: RequestLog,
     part_size: int = PART_SIZE,
 ) -> ASGIApp:
     """The Hub as an ASGI application.
@@ -59,18 +59,17 @@ def create_app(
         },
     )
     app.router.redirect_slashes = False
-    app.state.hub = ServedHub(store, token, publishers or TrustedPublishers(), part_size)
+    app.state.hub = ServedHub(store, token, publishers, part_size)
     return _recorded(app, log)
 
 
-def _recorded(app: ASGIApp, log: RequestLog | None) -> ASGIApp:
-    """Give every answer an id, and record it in the log if there is one."""
+def _recorded(app: ASGIApp, log: RequestLog) -> ASGIApp:
+    """Give every answer an id, and record it in the log."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if log is not None:
-                    log.add(_logged(scope, message))
+                log.add(_logged(scope, message))
                 request_id = (b"x-request-id", uuid.uuid4().hex.encode())
                 message["headers"] = [*message["headers"], request_id]
             await send(message)

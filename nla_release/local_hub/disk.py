@@ -10,8 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from nla_release.errors import EnvironmentProblem, InputError
-from nla_release.io.files import write_atomic
+from nla_release.io.files import unreadable, unwritable, write_atomic
 from nla_release.local_hub.refusals import BrokenUploadError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -137,7 +136,7 @@ class Blobs:
         try:
             stream = source.open("rb")
         except OSError as error:
-            raise InputError(f"{source} cannot be read: {error.strerror}") from error
+            raise unreadable(source, error) from error
         with stream:
             return self._keep([stream])
 
@@ -179,6 +178,4 @@ class Blobs:
             finally:
                 temporary.unlink(missing_ok=True)
         except OSError as error:
-            raise EnvironmentProblem(
-                f"{self._objects} cannot be written: {error.strerror or error}"
-            ) from error
+            raise unwritable(self._objects, error) from error

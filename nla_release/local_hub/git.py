@@ -1,7 +1,7 @@
 """Rules from git and the Hub: valid names and paths, blob ids, LFS, attributes, ignore files.
 
-Repository ids and refs become file names in the store, and paths become files on the disk of
-whoever downloads them. So names are refused unless they are known to be safe.
+Repository ids and refs become file names in the store, and paths become files on the disk of every
+user who downloads them. So only names that are known to be safe are accepted.
 """
 
 import codecs
@@ -29,7 +29,7 @@ _LONGEST_SEGMENT = 255
 # The Hub stores any larger file in LFS.
 LARGEST_REGULAR_FILE = 10 * 1024 * 1024
 
-# Files that the Hub stores in LFS whatever their size.
+# Files that the Hub stores in LFS even if they are small.
 _LFS_KINDS = "7z arrow bin gguf gz h5 npy npz onnx parquet pkl png pt pth safetensors tar zip"
 LFS_SUFFIXES = tuple(f".{kind}" for kind in _LFS_KINDS.split())
 _TRACKED = "filter=lfs diff=lfs merge=lfs -text"

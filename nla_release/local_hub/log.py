@@ -1,7 +1,11 @@
 """The requests that a Hub answered, for tests and dry runs. Headers and bodies are not kept."""
 
 import re
+from collections import deque
 from typing import NamedTuple
+
+# What a Hub that runs for weeks keeps.
+_MOST = 100_000
 
 # Read-only requests that the client sends by POST.
 _QUESTIONS = re.compile(
@@ -24,10 +28,10 @@ class LoggedRequest(NamedTuple):
 
 
 class RequestLog:
-    """The requests so far, in the order in which they were answered."""
+    """The latest requests, in the order in which they were answered."""
 
     def __init__(self) -> None:
-        self._requests: list[LoggedRequest] = []
+        self._requests: deque[LoggedRequest] = deque(maxlen=_MOST)
 
     def add(self, request: LoggedRequest) -> None:
         """Append one."""

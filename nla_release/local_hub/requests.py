@@ -28,7 +28,7 @@ from nla_release.local_hub.refusals import (
 from nla_release.local_hub.repository import OWNER, Repository
 from nla_release.local_hub.store import Store
 
-# The real Hub's words. By the second the client tells a wrong token from a missing repository.
+# The real Hub's words. The second one shows the client that the token is wrong.
 _ANONYMOUS = "Invalid username or password."
 _WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a message
 

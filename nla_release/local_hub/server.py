@@ -1,4 +1,4 @@
-"""Run the local Hub: in a thread for rehearsals and tests, blocking for the command line.
+"""Run the local Hub in a thread of this process.
 
 It binds to 127.0.0.1 only. starlette and uvicorn belong to the `hub` extra, and are imported when a
 Hub starts.
@@ -11,12 +11,11 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from nla_release.errors import EnvironmentProblem, InputError, install_hint
-from nla_release.io.files import read_text
+from nla_release.io.files import read_text, unwritable
 from nla_release.local_hub.log import RequestLog
 from nla_release.local_hub.publishers import TrustedPublishers
 from nla_release.local_hub.store import Store
@@ -83,8 +82,8 @@ class LocalHub:
         """
         listener = _bind(self._port)
         self._port = listener.getsockname()[1]
-        self.endpoint = _address(listener)
-        self._server = _uvicorn(self.application())
+        self.endpoint = f"http://{HOST}:{self._port}"
+        self._server = self._make_server()
         self._thread = threading.Thread(
             target=self._server.run, args=([listener],), name="local-hub", daemon=True
         )
@@ -95,51 +94,32 @@ class LocalHub:
                 raise EnvironmentProblem(f"the local Hub did not start on {self.endpoint}")
             time.sleep(0.01)
 
+    def wait(self) -> None:
+        """Serve until something interrupts this thread, such as Ctrl-C."""
+        while self._thread.is_alive():
+            self._thread.join(1)  # without a limit, Windows would not notice Ctrl-C
+
     def stop(self) -> None:
         """Finish the requests that are running, and accept no more."""
         self._server.should_exit = True
         self._thread.join()
 
+    def _make_server(self) -> "uvicorn.Server":
+        import uvicorn
 
-def serve(store: Store, *, port: int, token: str, ready: Callable[[str], None]) -> None:
-    """Run a Hub until it is interrupted; `ready` is called with its address when it is up.
-
-    Raises:
-        EnvironmentProblem: the `hub` extra is missing, or the port is taken.
-        KeyboardInterrupt: it was interrupted.
-    """
-    _require_extra()
-    from nla_release.local_hub.app import create_app
-
-    server = _uvicorn(create_app(store, token=token))
-    listener = _bind(port)
-    start = server.startup
-
-    async def announced(sockets: list[socket.socket] | None = None) -> None:
-        await start(sockets)
-        # From now on a signal stops the server; earlier it would interrupt the start.
-        ready(_address(listener))
-
-    server.startup = announced  # type: ignore[method-assign]
-    server.run([listener])
-
-
-def _uvicorn(application: "ASGIApp") -> "uvicorn.Server":
-    import uvicorn
-
-    return uvicorn.Server(
-        uvicorn.Config(
-            application,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_STOP_SECONDS,
+        return uvicorn.Server(
+            uvicorn.Config(
+                self.application(),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_STOP_SECONDS,
+            )
         )
-    )
 
 
 def _require_extra() -> None:
@@ -185,10 +165,6 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _address(listener: socket.socket) -> str:
-    return f"http://{HOST}:{listener.getsockname()[1]}"
-
-
 def token_file(root: Path) -> Path:
     """The file with the owner's token of the Hub in `root`. Only its user may read it."""
     return root.absolute() / _TOKEN_FILE_NAME
@@ -219,4 +195,4 @@ def _write_new(path: Path, text: str) -> None:
         with os.fdopen(handle, "w") as stream:
             stream.write(text)
     except OSError as error:
-        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}") from error
+        raise unwritable(path, error) from error

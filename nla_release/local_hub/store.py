@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from nla_release.errors import EnvironmentProblem, InputError
+from nla_release.io.files import unreadable
 from nla_release.local_hub import git
 from nla_release.local_hub.disk import Blobs, make_private, sync_folder
 from nla_release.local_hub.git import check_repo_id
@@ -153,7 +154,7 @@ class Store:
                 if not git.belongs_in_lfs(path.name, size, sample):
                     return self.regular(sample + stream.read())
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            raise unreadable(path, error) from error
         return self.large(self.blobs.add_file(path))
 
     def _at(self, repo_id: str) -> Repository:

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
@@ -15,7 +14,7 @@ from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.schema import Model, Open, parse
 from nla_release.local_hub import discussions, git
 from nla_release.local_hub.git import check_path
-from nla_release.local_hub.records import Change, Commit, Put, Remove
+from nla_release.local_hub.records import Change, Put, Remove
 from nla_release.local_hub.refusals import BadRequestError, HubError
 from nla_release.local_hub.repository import Repository
 from nla_release.local_hub.requests import (
@@ -125,26 +124,24 @@ async def commit(request: Request) -> Response:
             changes.append(await run_in_threadpool(_change, line, store))
     if header is None:
         raise BadRequestError("the commit has no header")
-    make = partial(
-        discussions.propose if "create_pr" in request.query_params else _commit,
-        repository,
-        part(request, "revision"),
-        changes,
-        title=header.summary,
-        description=header.description,
-        parent=header.parentCommit,
-        author=author(request),
-    )
-    made, number = await run_in_threadpool(make)
+    branch, number = part(request, "revision"), None
+    options: dict[str, Any] = {
+        "title": header.summary,
+        "description": header.description,
+        "parent": header.parentCommit,
+        "author": author(request),
+    }
+    if "create_pr" in request.query_params:
+        made, number = await run_in_threadpool(
+            discussions.propose, repository, branch, changes, **options
+        )
+    else:
+        made = await run_in_threadpool(repository.commit, branch, changes, **options)
     url = f"{request.base_url}{repository.id}"
     answer = {"success": True, "commitOid": made.id, "commitUrl": f"{url}/commit/{made.id}"}
     if number is not None:
         answer["pullRequestUrl"] = f"{url}/discussions/{number}"
     return JSONResponse(answer)
-
-
-def _commit(repository: Repository, *arguments: Any, **options: Any) -> tuple[Commit, None]:
-    return repository.commit(*arguments, **options), None
 
 
 def _change(line: _Line, store: Store) -> Change:

@@ -1,4 +1,4 @@
-"""BibTeX entries in any text, read well enough to compare citations with each other."""
+"""BibTeX entries in any text, parsed far enough to compare citations."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _DIGITS_AND_LETTERS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
-class Entry:
+class BibtexEntry:
     """One entry: its key, its fields by lower-case name, and the text it was read from.
 
     Values are without their delimiters and inner braces, on one line.
@@ -24,28 +24,28 @@ class Entry:
     source: str
 
 
-def read_entries(text: str) -> list[Entry]:
-    """The entries of a text, in order; other text between them is passed over.
+def read_entries(text: str) -> list[BibtexEntry]:
+    """The entries of a text, in order; other text between them is ignored.
 
-    The time it takes grows with the length of the text and no faster.
+    The time is linear in the length of the text.
 
     Raises:
         InputError: an entry is never closed.
     """
-    entries: list[Entry] = []
+    entries: list[BibtexEntry] = []
     start = _START.search(text)
     while start is not None:
         end = _closing(text, start.end(), "}")
         if end is None:
             raise InputError(f"the BibTeX entry {start[2]!r} is never closed")
         fields = _fields(text[start.end() : end])
-        entries.append(Entry(start[2], fields, text[start.start() : end + 1]))
+        entries.append(BibtexEntry(start[2], fields, text[start.start() : end + 1]))
         start = _START.search(text, end)
     return entries
 
 
 def same_words(one: str, other: str) -> bool:
-    """Whether two values differ in nothing but case, spaces and punctuation."""
+    """Whether two values differ only in case, spaces and punctuation."""
     return _plain(one) == _plain(other)
 
 
@@ -66,7 +66,7 @@ def _fields(body: str) -> dict[str, str]:
 
 
 def _value(body: str, at: int) -> tuple[str, int]:
-    """The value that begins here, and where it ends."""
+    """The value that begins at this position, and its end."""
     opening = body[at : at + 1]
     if opening not in ("{", '"'):
         bare = _BARE.match(body, at)
@@ -80,7 +80,7 @@ def _value(body: str, at: int) -> tuple[str, int]:
 
 
 def _closing(text: str, at: int, closing: str) -> int | None:
-    """Where the delimiter stands that closes what was opened before `at`, braces counted."""
+    """The position of the delimiter that closes what was opened before `at`; braces are counted."""
     depth = 0
     for match in _DELIMITER.finditer(text, at):
         if depth == 0 and match[0] == closing:

@@ -1,4 +1,4 @@
-"""Numbers as somebody wrote them into a sentence, with the precision that they claim."""
+"""Numbers in sentences, with the precision in which they are written."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Literal
 
 Kind = Literal["value", "percent", "factor", "fraction", "count", "words", "version", "integer"]
 
-# Of more digits than this nothing is measured, and converting a million of them costs time.
+# No measurement has more digits, and converting a million of them costs time.
 _MAX_DIGITS = 40
 
 # calibration.json is rounded to six decimals.
@@ -49,7 +49,7 @@ _LITERAL = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-# What makes a whole number a count of what was measured.
+# Contexts in which a whole number counts what was measured.
 _IS_N = re.compile(r"\b[nN]\s?(?:=|:|of)\s?$")
 _COUNTED = re.compile(
     r"\s(?:[\w-]{1,20}\s)?(?:rows|activations|documents|samples|explanations)\b", re.IGNORECASE
@@ -66,8 +66,8 @@ _LONGEST_NAME = 40
 class LiteralNumber:
     """One number of a text.
 
-    `value` is what it says, to `decimals` places: 0.438 for 43.8%, the quotient for a fraction, not
-    a number for one in words.
+    `value` is accurate to `decimals` places: 0.438 for 43.8%, the quotient for a fraction, NaN for
+    a number in words.
     """
 
     start: int
@@ -80,16 +80,16 @@ class LiteralNumber:
 
     @property
     def measured(self) -> bool:
-        """Whether it has the form of a measurement; other whole numbers may be of anything."""
+        """Whether it has the form of a measurement, unlike a plain whole number."""
         return self.kind not in ("integer", "version")
 
     def means(self, number: float) -> bool:
-        """Whether `number`, rounded to the digits that are written, is what is written."""
+        """Whether `number`, rounded to the written digits, is this number."""
         return abs(number - self.value) <= 10.0**-self.decimals / 2 + _SLACK * max(1, abs(number))
 
 
 def literals(text: str) -> Iterator[LiteralNumber]:
-    """The numbers of a text in order, but not those that are part of a name, date or version."""
+    """The numbers of a text in order, without those in names, dates and versions."""
     for found in _LITERAL.finditer(text):
         if found["words"]:
             shown = " ".join(found["words"].split())

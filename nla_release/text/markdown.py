@@ -1,7 +1,7 @@
-"""Untrusted text, made harmless in Markdown, Python and BibTeX.
+"""Escape untrusted text for Markdown, Python and BibTeX.
 
-Explanations come out of a model and titles out of a form. Either may hold a pipe that breaks a
-table, an HTML tag, a link, a fence, or characters that reorder what a reader sees.
+Explanations come from a model and titles from a form. Both may contain a pipe that breaks a table,
+an HTML tag, a link, a fence, or characters that reorder the text on the screen.
 """
 
 import html
@@ -34,9 +34,9 @@ _LITERAL_PIECE = re.compile(rf"[^\n]{{1,{_LITERAL_WIDTH}}}(?: |\n|\Z)|[^\n]{{{_L
 
 
 def unseen(text: str) -> Iterator[tuple[int, str]]:
-    """Every character that no reader sees: its line, counted from 1, and its name.
+    """Every invisible character: its line, counted from 1, and its name.
 
-    It may be written as an entity, such as `&#8203;` or `&shy;`.
+    Entities such as `&#8203;` or `&shy;` count too.
     """
     for found in _INVISIBLE.finditer(text):
         yield text.count("\n", 0, found.start()) + 1, _named(found[0])
@@ -63,13 +63,13 @@ def code_cell(text: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """A blockquote that shows the text as it is, line by line."""
+    """A blockquote that shows the text unchanged, line by line."""
     paragraphs = re.split(r"\n\s*\n", text.strip())
     return "\n>\n".join(_quoted_lines(paragraph) for paragraph in paragraphs)
 
 
 def python_literal(text: str) -> str:
-    """A double-quoted Python string literal on one line; what cannot be seen is escaped."""
+    """A double-quoted Python string literal on one line, with invisible characters escaped."""
     return '"' + "".join('\\"' if char == '"' else repr(char)[1:-1] for char in text) + '"'
 
 

@@ -1,4 +1,4 @@
-"""How numbers are written, in every document and on the terminal."""
+"""How numbers are formatted, in every document and on the terminal."""
 
 import math
 

@@ -1,7 +1,7 @@
 """The sandbox for templates and hand-written notes, within limits of time and memory.
 
-It is given plain data only (strings, numbers, lists, mappings): a sandbox stops `__class__`, but a
-`pathlib.Path` in the context would still hand out `read_text`.
+Templates get plain data only (strings, numbers, lists, mappings): the sandbox blocks `__class__`,
+but a `pathlib.Path` in the context would still offer `read_text`.
 """
 
 import signal
@@ -44,11 +44,11 @@ BYTES = 512 * 1024**2
 def bounded() -> Iterator[None]:
     """Run a block within `SECONDS` of processor time and `BYTES` of new memory.
 
-    Time is bounded in the main thread and not on Windows, memory on Linux.
+    Time is limited in the main thread, except on Windows; memory is limited on Linux.
 
     Raises:
         TimeoutError: it took longer.
-        MemoryError: it wanted more.
+        MemoryError: it needed more.
     """
     with ExitStack() as stack:
         if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
@@ -65,7 +65,7 @@ if sys.platform != "win32":
 
     @contextmanager
     def _bounded_time() -> Iterator[None]:
-        """By the processor's time and not the clock's, so that a busy machine refuses nothing."""
+        """Limit processor time, which does not depend on how busy the machine is."""
         before = signal.signal(signal.SIGVTALRM, _too_long)
         try:
             # Again and again: Jinja's optimizer swallows what is raised while it folds constants.
@@ -80,7 +80,7 @@ if sys.platform == "linux":
 
     @contextmanager
     def _bounded_memory() -> Iterator[None]:
-        """By address space, of which a process with torch in it may have much already."""
+        """Limit new address space; a process with torch may have much of it already."""
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
         wanted = int(pages) * resource.getpagesize() + BYTES
@@ -101,22 +101,22 @@ MAX_NOTE = 32 * 1024
 
 
 def render_template(name: str, context: Mapping[str, Any]) -> str:
-    """A document from one of our templates in `model_cards/`."""
+    """A document from a template in `model_cards/`."""
     return _ours().get_template(name).render(context)
 
 
 def render_note(path: Path, context: Mapping[str, Any], text: str | None = None) -> str:
-    """A hand-written note, in which `{{ ... }}` may quote the context but reach nothing else.
+    """A hand-written note, in which `{{ ... }}` can insert values of the context and nothing else.
 
     Args:
         path: of the note.
-        context: what it may quote.
+        context: the values.
         text: the part of the file that is the note; all of it by default.
 
     Raises:
         InputError: it cannot be read.
-        ConfigError: it is not a valid template, asks for something that is not there or not
-            allowed, or does not come to an end; names the file and the line.
+        ConfigError: it is not a valid template, uses a name that is missing or not allowed, or
+            takes too long; names the file and the line.
     """
     sandbox = _sandbox({path.name: read_text(path) if text is None else text})
     try:
@@ -131,8 +131,8 @@ def render_note(path: Path, context: Mapping[str, Any], text: str | None = None)
         ) from error
     for line, name in unseen(note):
         raise ConfigError(
-            f"{path} line {line}: {name}, which no reader sees",
-            hint="remove it; a text that is about it can name it in words",
+            f"{path} line {line}: {name}, which is invisible",
+            hint="remove it; a text about this character can name it in words",
         )
     return note
 
@@ -153,13 +153,13 @@ def tokens(text: str) -> list[tuple[int, str, str]]:
 
 @cache
 def _ours() -> "ImmutableSandboxedEnvironment":
-    """The environment of `model_cards/`, which keeps what it has compiled."""
+    """The environment of `model_cards/`, which caches compiled templates."""
     return _sandbox(TEMPLATES)
 
 
 def _sandbox(templates: Path | dict[str, str]) -> "ImmutableSandboxedEnvironment":
     """The environment for the templates of a folder, or for these by name."""
-    # Loaded here because a check of a trained pair renders nothing, and should not wait for it.
+    # Imported here because a check of a trained pair renders nothing.
     from jinja2 import DictLoader, FileSystemLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

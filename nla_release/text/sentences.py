@@ -1,8 +1,8 @@
-"""The sentences of a Markdown document, as the reader of the rendered page sees them.
+"""The sentences of a Markdown document, as they appear on the rendered page.
 
-markdown-it parses the Markdown. Front matter, fenced code, code spans, HTML comments and link
-targets are no text of a sentence; a code span is one backtick in it. A code span that holds only a
-number is text, because a reader takes it for one.
+markdown-it parses the Markdown. Front matter, fenced code, HTML comments and link targets are left
+out, and a code span becomes one backtick. A code span with only a number is text, because readers
+see it as a number.
 
 A paragraph, heading or list item is split after `.`, `!` or `?` (and closing quotes or brackets)
 where white space and anything but a lower-case letter follow. The abbreviations in `_SPLIT` end no
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nla_release.text.visible import without_front_matter
+
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-_FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?---(?:\n|\Z)")
 _SPLIT = re.compile(
     r"(?<=[.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?<!cf\.)(?<!ca\.)(?<!al\.)(?<!approx\.)"
     r"[\"'”’)\]*]{0,3}\s+(?=[^\sa-z])"
@@ -36,7 +37,7 @@ _WITHIN_A_WORD = re.compile(
     r"</?(?:a|abbr|b|cite|code|del|em|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|u|var|wbr)\b",
     re.IGNORECASE,
 )
-# What a tag shows: a description in place of an image, or words next to the pointer.
+# Text that a tag shows: the description of an image, or a tooltip.
 _SHOWN_BY_A_TAG = re.compile(
     r"""\s(?:alt|title|aria-label)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE
 )
@@ -54,7 +55,7 @@ _MATH = re.compile(r"\$\$?(?=\S)([^$]{1,2000})\$|\\[(\[]([^$]{1,2000})\\[)\]]")
 _FRACTION = re.compile(r"\\[cdt]?frac\s*\{?\s*(\d+)\s*\}?\s*\{?\s*(\d+)\s*\}?")
 _TYPESETTING = re.compile(r"\\[A-Za-z]+|[{}\\!,;:]|[^\S\n]")
 
-# A label says what a cell is about; one of thousands of words would only cost time.
+# A longer label would only cost time.
 _LABEL_LENGTH = 200
 
 
@@ -89,14 +90,11 @@ class _Inline:
 @lru_cache(maxsize=8)  # more than one rule reads each document
 def sentences(markdown: str) -> tuple[Sentence, ...]:
     """The sentences and table cells of a document in order, with or without front matter."""
-    # Imported here: a check of a trained pair has no document and needs no Markdown parser.
+    # Imported here because a check of a trained pair needs no Markdown parser.
     from markdown_it import MarkdownIt
 
-    front_matter = _FRONT_MATTER.match(markdown)
-    if front_matter:
-        markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
-    return tuple(_sentences(tokens))
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    return tuple(_sentences(parser.parse(without_front_matter(markdown))))
 
 
 def _sentences(tokens: list["Token"]) -> Iterator[Sentence]:
@@ -184,7 +182,7 @@ def _html(token: "Token") -> _Inline:
 
 
 def _title(child: "Token") -> str:
-    """What is shown next to the pointer over a link or an image."""
+    """The tooltip of a link or an image."""
     title = str(child.attrs.get("title", ""))
     return f"{_as_it_looks(title)}: " if title else ""
 

@@ -1,8 +1,8 @@
-"""A document as a Markdown reader of GitHub or the Hub shows it, and what hides parts of it.
+"""A document as GitHub and the Hub show it, and what hides parts of it.
 
-CommonMark decides what is a block: an open fence, comment or `<script>` swallows all that follows,
-`<details>` folds it away, and a link reference definition shows nothing itself and makes links of
-words elsewhere. Where raw HTML begins and ends is followed tag by tag over the whole document.
+CommonMark defines the blocks: an open fence, comment or `<script>` hides all that follows,
+`<details>` folds it, and a link reference definition shows nothing itself but turns words elsewhere
+into links. Raw HTML is followed tag by tag over the whole document.
 """
 
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 
-# A heading that no text has.
+# A heading that occurs in no text.
 _AFTER = "nla-release-ends-here"
 _FRONT_MATTER = re.compile(r"\A---\n(?:.*\n)*?---(?:\n|\Z)")
 _LINE_END = re.compile(r"\r\n?")
@@ -24,8 +24,8 @@ _OUR_COMMENT = re.compile(r"^[^\S\n]*<!--\s*nla-release:", re.MULTILINE)
 _COMMENT = re.compile(r"<!--(?!-?>)(?:(?!-->|--!>).)*-->", re.DOTALL)
 
 # Tags that show what is in them, and their harmless attributes. All others are refused: scripts and
-# styles, whatever a browser does not draw (template, title, noscript), and SVG and MathML, in which
-# other rules hold.
+# styles, tags that a browser does not draw (template, title, noscript), and SVG and MathML, which
+# have other rules.
 _TAGS = frozenset(
     re.findall(
         r"\w+",
@@ -44,10 +44,10 @@ _ATTRIBUTES = frozenset(
 )
 
 
-# GitHub and the Hub typeset as math what is between these.
+# What GitHub and the Hub typeset as math.
 _MATH = re.compile(r"\$.*\$|\\[(\[].*", re.DOTALL)
-# Its commands that colour text, give room to what is not drawn, move or shrink text, set the style
-# of a page, or define commands of other names.
+# LaTeX commands that colour text, reserve invisible space, move or shrink text, set a page's style,
+# or define other commands.
 _HIDING = re.compile(
     r"\\(?:(?:text|define)?color|f?colorbox|bbox|[hv]?phantom|[hmk]?space|[hmk]skip|[hm]?kern"
     r"|(?:math)?[clr]lap|smash|raisebox|rule|style|class|cssId|html[A-Z]\w*"
@@ -71,7 +71,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Hidden:
-    """What hides something, in words, and its line, counted from 1."""
+    """Something that hides text, described in words, and its line, counted from 1."""
 
     line: int
     what: str
@@ -85,15 +85,19 @@ class View:
     hidden: tuple[Hidden, ...]
 
 
+def without_front_matter(markdown: str) -> str:
+    """The document with empty lines in place of its front matter, so that lines keep numbers."""
+    return _FRONT_MATTER.sub(lambda found: "\n" * found[0].count("\n"), markdown, count=1)
+
+
 @lru_cache(maxsize=8)  # each document of a release is looked at by several rules
 def view(markdown: str) -> View:
-    """A document as a reader sees it; its front matter is no block."""
-    # Only here: whoever checks what is not rendered yet needs no Markdown parser.
+    """A document as readers see it, without its front matter."""
+    # Imported here because a check of a trained pair needs no Markdown parser.
     from markdown_it import MarkdownIt
 
     markdown = _LINE_END.sub("\n", markdown)  # as the parser counts lines
-    if front_matter := _FRONT_MATTER.match(markdown):
-        markdown = "\n" * front_matter[0].count("\n") + markdown[front_matter.end() :]
+    markdown = without_front_matter(markdown)
     lines, environment = markdown.split("\n"), dict[str, dict[str, dict[str, list[int]]]]()
     tokens = (
         MarkdownIt("commonmark")
@@ -126,10 +130,10 @@ def view(markdown: str) -> View:
 
 
 def misplaced(markdown: str) -> list[Hidden]:
-    """What a hand-written part of a document may not hold, because the rest depends on it.
+    """What a hand-written part of a document may not contain.
 
-    That is all that hides, headings of the levels that a document's own sections have (a line of
-    `---` below words makes one), and the comments that mark generated blocks.
+    That is everything that hides text, headings of the levels of a document's own sections (a line
+    of `---` below words makes one), and the comments that mark generated blocks.
     """
     seen = view(markdown)
     found = [
@@ -160,7 +164,7 @@ class _Elements(HTMLParser):
         return f"<{self._open[-1][0]}> of line {self._open[-1][1]}" if self._open else None
 
     def read(self, line: int, markup: str) -> list[Hidden]:
-        """What a piece of raw HTML holds that hides; its elements may stay open."""
+        """What hides text in a piece of raw HTML; its elements may stay open."""
         self._found, self._line = [], line
         markup = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), markup)
         if "<!" in markup or "<?" in markup:
@@ -253,11 +257,11 @@ def _first(markup: str) -> str:
 
 
 def hiding(markdown: str) -> str | None:
-    """What in a text could hide what follows it, in words; None when a heading after it is one.
+    """What in a text could hide a heading after it, in words; None if nothing does.
 
-    A fence that is not closed does, and raw HTML may: `<style>` and `<details>` swallow the rest.
+    A fence that is not closed does, and raw HTML may: `<style>` and `<details>` hide the rest.
     """
-    # Only here: whoever writes no fragment and checks no log needs no Markdown parser.
+    # Imported here because most commands need no Markdown parser.
     from markdown_it import MarkdownIt
 
     tokens = MarkdownIt("commonmark").enable("table").parse(f"{markdown}\n\n## {_AFTER}\n")

@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from nla_release.base_model.revision import folder_commit, is_commit, resolve_commit
+from nla_release.base_model.revision import folder_commit, resolve_commit
+from nla_release.base_model.source import is_commit
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import (
     ChatOptions,

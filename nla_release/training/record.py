@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nla_release.base_model.revision import is_commit
+from nla_release.base_model.source import is_commit
 from nla_release.errors import DataError
 from nla_release.io.files import dump_json, read_json, sha256_bytes, sha256_file, write_atomic
 from nla_release.io.schema import Strict, parse

@@ -400,7 +400,7 @@ def test_an_index_names_files_of_its_own_folder_only(base, name):
     (base / WEIGHTS).unlink()
     write_atomic(base / f"{WEIGHTS}.index.json", dump_json({"weight_map": {EMBEDDING: name}}))
 
-    with pytest.raises(InputError, match="a strange name"):
+    with pytest.raises(InputError, match="not a valid name"):
         measured(base)
 
 

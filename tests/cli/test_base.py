@@ -79,7 +79,7 @@ def test_without_base_and_network_it_says_what_to_do(tool, folder, tmp_path, env
 
     assert done.returncode == 4
     assert words in done.stderr
-    assert "copy base.json beside release.yaml" in done.stderr
+    assert "copy base.json next to release.yaml" in done.stderr
     assert not (folder / "base.json").exists()
 
 
@@ -89,7 +89,7 @@ def test_a_base_path_that_leads_nowhere_is_a_mistake(tool, folder):
     done = tool("base", folder)
 
     assert done.returncode == 2
-    assert f"base_path leads to {folder / '../typo'}, which is not a folder" in done.stderr
+    assert f"base_path {folder / '../typo'} is not a folder" in done.stderr
 
 
 def test_a_base_path_without_weights_is_named_when_nothing_else_has_them(tool, folder, tmp_path):

@@ -67,7 +67,7 @@ def test_open_questions_end_with_the_options_to_give(tool, tmp_path):
     done = tool("init", pair, "--out", tmp_path / "out")
 
     assert done.returncode == 2
-    assert "facts are in no file, and only you can say them:" in done.stderr
+    assert "questions that the files do not answer:" in done.stderr
     assert "none or nf4: --answer base_quantization=..." in done.stderr
     assert "--answer base_revision=..." in done.stderr
     assert "--namespace NAME" in done.stderr
@@ -81,7 +81,7 @@ def test_what_is_known_is_told_before_the_questions(tool, tmp_path):
 
     lines = done.stderr.splitlines()
     assert lines[0] == "read AV as kitft, published, AR as kitft, published"
-    questions = next(at for at, line in enumerate(lines) if "facts are in no file" in line)
+    questions = next(at for at, line in enumerate(lines) if "questions that the files" in line)
     known = lines[:questions]
     scale = "extraction.injection_scale of the AV's nla_meta.yaml"
     assert f"recorded  av.injection_scale = 150.0: {scale}" in known
@@ -116,10 +116,10 @@ def test_a_copy_of_the_base_answers_what_it_can(tool, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert (
-        "inferred  embedding_mean = 38.5: the embedding of the copy given of the base, 512 sampled"
+        "inferred  embedding_mean = 38.5: the embedding of the given copy of the base, 512 sampled"
         " rows of 512"
     ) in done.stderr.splitlines()
-    assert "of the copy given of the base" in done.stderr
+    assert "of the given copy of the base" in done.stderr
     sidecar = read_sidecar(tmp_path / "out" / "pair" / "av", "av")
     assert sidecar.nla_release.norms.embedding_mean == 38.5
 
@@ -156,9 +156,9 @@ def test_without_the_base_the_question_says_how_to_get_its_norm(tool, tmp_path):
     [
         (["--base", "pair/av"], 2, "--base pair/av holds no weights in safetensors"),
         (["--tokenizer", "pair"], 2, "give the file: pair/tokenizer.json"),
-        (["--name", "../x"], 2, "--name '../x' cannot stand in the name of a repository"),
-        (["--namespace", "a/b"], 2, "--namespace 'a/b' cannot stand in the name of a repository"),
-        (["--out", "pair/av/out"], 1, "pair/av/out lies in pair/av, which is only read"),
+        (["--name", "../x"], 2, "--name '../x' cannot be part of a repository name"),
+        (["--namespace", "a/b"], 2, "--namespace 'a/b' cannot be part of a repository name"),
+        (["--out", "pair/av/out"], 1, "pair/av/out is inside pair/av, which is not changed"),
     ],
 )
 def test_an_option_that_cannot_be_is_named(tool, tmp_path, monkeypatch, arguments, code, words):
@@ -391,4 +391,4 @@ def test_the_commit_that_main_of_the_base_has_today_is_named(tool, tmp_path):
             environment={"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home")},
         )  # fmt: skip
 
-    assert f"as main moves and is {commit} today: --answer base_revision=..." in done.stderr
+    assert f"because main moves; today it is {commit}: --answer base_revision=..." in done.stderr

@@ -246,8 +246,8 @@ def test_a_local_path_to_the_base_is_replaced_in_the_copy_and_said(tmp_path, pat
     assert tree(pair) == before
     copied = read_json(tmp_path / "out" / "pair" / "av" / "adapter_config.json")
     assert copied["base_model_name_or_path"] == "someone/tiny"
-    assert any("now someone/tiny" in note for note in report.notes["av"])
-    assert not any("now someone/tiny" in note for note in report.notes["ar"])
+    assert any("now names someone/tiny" in note for note in report.notes["av"])
+    assert not any("now names someone/tiny" in note for note in report.notes["ar"])
     sidecar = (tmp_path / "out" / "pair" / "av" / "nla_meta.yaml").read_text()
     assert "a path of its trainer's machine; now someone/tiny" in sidecar
 
@@ -276,7 +276,7 @@ def test_a_training_log_is_taken_along_only_when_it_can_be_read(tmp_path):
         pair / "av" / "training_log.jsonl"
     ).read_bytes()
     assert not (tmp_path / "out" / "pair" / "ar" / "training_log.jsonl").exists()
-    assert any("left out, it is in no known form" in note for note in report.notes["ar"])
+    assert any("left out because its format is unknown" in note for note in report.notes["ar"])
 
 
 def test_a_prompt_through_a_chat_template_is_rendered_and_recorded(tmp_path):
@@ -301,7 +301,7 @@ def test_a_chat_template_that_can_think_is_a_question_of_whether_it_did(tmp_path
     write_files(base, {"chat_template.jinja": CHATML})
     answers = {name: answer for name, answer in KITFT.items() if name != "av.prompt_encoding"}
 
-    with pytest.raises(ConfigError, match="1 fact is in no file") as caught:
+    with pytest.raises(ConfigError, match="1 question that the files") as caught:
         adopted(pair, tmp_path / "out", answers, tokenizer=base / "tokenizer.json")
     assert """such as {"enable_thinking": false}; {} for none""" in str(caught.value)
 
@@ -321,7 +321,7 @@ def test_without_the_chat_template_what_it_gives_is_asked_for(tmp_path):
 
     asked = re.findall(r"--answer '?([a-z_0-9.]+)=", caught.value.message)
     assert sorted(asked) == ["av.chat_options", "av.chat_template_sha256", "av.prompt_token_ids"]
-    assert "as no chat template lies beside the tokenizer given" in caught.value.message
+    assert "because there is no chat template with the tokenizer given" in caught.value.message
     assert "give --tokenizer" not in caught.value.message
 
 
@@ -426,7 +426,7 @@ def test_without_a_role_the_head_tells_which_is_the_reconstructor(tmp_path):
     write_atomic(sidecar, re.sub("role: .*\n", "", sidecar.read_text()))
     sources = {"av": Source(pair / "ar"), "ar": Source(pair / "av")}
 
-    with pytest.raises(WeightsError, match=r"av holds no head .* are AV and AR swapped\?"):
+    with pytest.raises(WeightsError, match=r"av has no head .* are AV and AR swapped\?"):
         adopt(sources, tmp_path / "out", answers={}, naming=NAMING)
 
 
@@ -466,7 +466,7 @@ def test_a_base_of_another_width_is_not_measured_for_the_pair(tmp_path):
     answers = {name: value for name, value in KITFT.items() if name != "embedding_mean"}
     sources = {role: Source(pair / role) for role in ("av", "ar")}
 
-    with pytest.raises(PairError, match="is 64 wide, the activations are 16"):
+    with pytest.raises(PairError, match="has width 64, but the activations have 16"):
         adopt(sources, tmp_path / "out", answers=answers, naming=NAMING, base=BASE)
 
 
@@ -477,7 +477,7 @@ def test_a_dialect_that_cannot_be_run_is_refused_before_anything_is_written(tmp_
     with pytest.raises(RefusedError, match="EasyNLA") as caught:
         adopted(pair, tmp_path / "out", {})
 
-    assert "release this one with the tool that trained it" in caught.value.hint
+    assert "release this pair with the tool that trained it" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 

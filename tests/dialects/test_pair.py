@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nla_release.contract.sidecar import dump_sidecar, read_sidecar
 from nla_release.dialects.canonical import canonical, original
-from nla_release.dialects.folder import check_roles, read_folder, read_ar_weights
+from nla_release.dialects.folder import check_roles, read_ar_weights, read_folder
 from nla_release.dialects.pair import read_pair
 from nla_release.dialects.prompts import given as given_tokenizer
 from nla_release.errors import (

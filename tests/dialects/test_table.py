@@ -66,14 +66,14 @@ def test_an_unknown_sidecar_is_an_error_that_shows_its_keys(document):
 def test_a_fully_fine_tuned_model_is_told_from_an_adapter(tmp_path):
     write_files(tmp_path, SAMPLES["kitft, published"])
 
-    with pytest.raises(RefusedError, match=r"'kitft, published': a fully fine-tuned .* no adapter"):
+    with pytest.raises(RefusedError, match=r"'kitft, published': a fully fine-tuned .* not an"):
         read_folder(tmp_path)
 
 
 def test_a_folder_without_an_adapter_is_an_error_whatever_its_dialect(tmp_path):
     write_files(tmp_path, SAMPLES["Solshine"])
 
-    with pytest.raises(InputError, match=r"Solshine.*adapter_config\.json.*no adapter"):
+    with pytest.raises(InputError, match=r"Solshine.*adapter_config\.json.*not an adapter"):
         read_folder(tmp_path)
 
 

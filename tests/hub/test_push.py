@@ -246,7 +246,7 @@ def test_a_stale_parent_is_the_servers_412_in_plain_words(release, server, clien
         client.commit(repo, files, [], **words)
     with (
         client.additions(release.dist / "av", {"README.md": records["README.md"]}) as files,
-        pytest.raises(ConflictError, match="somebody committed meanwhile"),
+        pytest.raises(ConflictError, match="there is a newer commit"),
     ):
         client.commit(repo, files, [], **words)
 

@@ -132,15 +132,23 @@ def test_a_token_that_is_for_writing_only_reads_nothing(monkeypatch, tmp_path, s
 def test_what_is_no_token_is_refused_and_no_part_of_it_repeated(monkeypatch, tmp_path, token):
     """The client would tell a part of it, with the header that cannot be sent."""
     monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(EnvironmentProblem, match="HF_TOKEN holds what no token has") as refusal:
+    with pytest.raises(
+        EnvironmentProblem, match="HF_TOKEN contains a space, a line break"
+    ) as refusal:
         HubTokens.from_environment()
     monkeypatch.delenv("HF_TOKEN")
     (tmp_path / "token").write_text("first second")  # of lines the client makes one
-    with pytest.raises(EnvironmentProblem, match="the login cache holds what no token has"):
+    with pytest.raises(
+        EnvironmentProblem,
+        match="the login cache contains a space, a line break",
+    ):
         HubTokens.from_environment(endpoint=CANONICAL_ENDPOINT)
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token)
-    with pytest.raises(EnvironmentProblem, match="REQUEST_TOKEN holds what no token has"):
+    with pytest.raises(
+        EnvironmentProblem,
+        match="REQUEST_TOKEN contains a space, a line break",
+    ):
         tokens.repo_token("http://127.0.0.1:9", "a/b")
 
     said = refusal.value.message + refusal.value.hint

@@ -1,11 +1,11 @@
-"""base.json beside release.yaml: measured when it is not there, and believed when it is."""
+"""base.json next to release.yaml: measured if it is missing, and used if it exists."""
 
 from pathlib import Path
 
 import pytest
 
-from nla_release.base_model.cache import base_facts
 from nla_release.base_model.facts import BaseFacts, read_base_facts
+from nla_release.base_model.measure import base_facts
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError
 from nla_release.io.files import write_atomic
