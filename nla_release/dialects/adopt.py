@@ -160,8 +160,11 @@ def adopt(
             write_atomic(targets[role] / SIDECAR_FILE, commented(sidecar, role, report))
         files = _copy_data(data, staging / "data") if data else []
         naming = _with_licence_file(naming, staging)
-        # Paths count from where the folder will be, not from where it is made.
-        text = _release_text(report, naming, stated=stated, base_path=_from(base, out), files=files)
+        # A path from the final folder, not from the temporary one.
+        base_path = (
+            Path(os.path.relpath(base.resolve(), out.resolve())).as_posix() if base else None
+        )
+        text = _release_text(report, naming, stated=stated, base_path=base_path, files=files)
         write_atomic(staging / RELEASE_FILE, text)
         read_release(staging)
     return report
@@ -329,11 +332,6 @@ def _copy_data(source: Path, target: Path) -> list[str]:
     for name in there:
         shutil.copyfile(source / name, target / name)
     return there
-
-
-def _from(base: Path | None, out: Path) -> str | None:
-    """The path of the base's copy, from the folder of release.yaml."""
-    return Path(os.path.relpath(base.resolve(), out.resolve())).as_posix() if base else None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.base_model.measure import measure_base
+from nla_release.base_model.source import is_commit
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import Role
 from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
@@ -157,17 +158,10 @@ def _ask_commit(ledger: Ledger, base: Path | None) -> None:
     """Ask for the base's commit; name the commit of the copy, or the one that main has today."""
     if "base_revision" in ledger:
         return
-    if base is not None and base.parent.name == "snapshots" and _is_commit(base.name):
+    if base is not None and base.parent.name == "snapshots" and is_commit(base.name):
         ledger.ask("base_revision", base.name, remedy="which is that of the copy")
     elif "base_model" in ledger and (commit := commit_on_hub(ledger["base_model"])):
         ledger.ask("base_revision", remedy=f"because main moves; today it is {commit}")
-
-
-def _is_commit(text: str) -> bool:
-    try:
-        return bool(FACTS["base_revision"].parse(text))
-    except ValueError:
-        return False
 
 
 def _infer_norm(ledger: Ledger, data: Path) -> None:

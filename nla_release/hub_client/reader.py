@@ -9,7 +9,7 @@ from typing import Annotated, Self, TypeVar
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.hf_api import GitCommitInfo, RepoFile
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, httpx
 from pydantic import Field, TypeAdapter
 
@@ -127,7 +127,7 @@ class HubReader:
                     id=commit.commit_id,
                     parent=parent,
                     title=commit.title,
-                    description=_description(commit),
+                    description=commit.message or "",  # null on some Hubs
                     authors=commit.authors,
                 )
                 for commit, parent in zip(listed, parents, strict=True)
@@ -363,11 +363,6 @@ def _repeated(read: Callable[[], Answer]) -> Answer:
 def _no_such_route(answer: httpx.Response) -> bool:
     """Whether a Hub lacks a route. When it refuses a request of a known route, it sends a code."""
     return answer.status_code in (404, 405, 501) and "x-error-code" not in answer.headers
-
-
-def _description(commit: GitCommitInfo) -> str:
-    message: str | None = commit.message  # null on some Hubs
-    return "" if message is None else message
 
 
 def _file(entry: RepoFile) -> RemoteFile:

@@ -54,8 +54,8 @@ def create_app(
         exception_handlers={
             NlaReleaseError: _refused,
             HTTPException: _no_such_route,
-            ClientDisconnect: _disconnected,
-            Exception: _internal_error,
+            ClientDisconnect: lambda *_: Response(status_code=400),
+            Exception: lambda *_: JSONResponse({"error": "Internal error of the local Hub"}, 500),
         },
     )
     app.router.redirect_slashes = False
@@ -116,7 +116,8 @@ def _route_on_raw_path(app: ASGIApp) -> ASGIApp:
 
 def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, NlaReleaseError)
-    headers = {"X-Error-Message": _header(error.message)}
+    # A header cannot carry other characters than ASCII.
+    headers = {"X-Error-Message": error.message.encode("unicode_escape").decode("ascii")}
     status = 507 if isinstance(error, EnvironmentProblem) else 500
     if isinstance(error, HubError):
         status = error.status
@@ -130,16 +131,3 @@ def _refused(_request: Request, error: Exception) -> Response:
 def _no_such_route(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-def _disconnected(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=400)
-
-
-def _internal_error(_request: Request, _error: Exception) -> Response:
-    return JSONResponse({"error": "Internal error of the local Hub"}, 500)
-
-
-def _header(text: str) -> str:
-    """The text with characters escaped that a header cannot carry."""
-    return text.encode("unicode_escape").decode("ascii")

@@ -68,7 +68,9 @@ class TrustedPublishers:
         signed, _, signature = id_token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(signed).encode()):
             raise InvalidGrantError("the ID token is not signed by a provider that this Hub knows")
-        return dict(parse_json(_decode(signed.rpartition(".")[2]), "the ID token"))
+        payload = signed.rpartition(".")[2]
+        text = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return dict(parse_json(text, "the ID token"))
 
     def _sign(self, text: str) -> str:
         return _encode(hmac.digest(self._key, text.encode(), "sha256"))
@@ -80,7 +82,3 @@ def _dump(document: dict[str, Any]) -> bytes:
 
 def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

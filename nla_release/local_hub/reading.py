@@ -82,7 +82,7 @@ def model_info(request: Request) -> Response:
     revision = part(request, "revision") if "revision" in request.path_params else MAIN
     commit = repository.resolve(revision)
     blobs = hub(request).store.blobs
-    card = _card(commit, blobs)
+    card = check_card(_small_text(commit, "README.md", blobs) or "").metadata
     answer = {
         **_summary(repository, commit),
         "disabled": False,
@@ -156,7 +156,8 @@ def resolve(request: Request) -> Response:
     headers = {"X-Repo-Commit": commit.id, "ETag": f'"{entry.sha256 if entry.lfs else entry.oid}"'}
     if entry.lfs:
         headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(entry.size)}
-    known = {tag.strip().removeprefix("W/") for tag in _list(request, "if-none-match")}
+    tags = ",".join(request.headers.getlist("if-none-match")).split(",")
+    known = {tag.strip().removeprefix("W/") for tag in tags}
     if known & {headers["ETag"], "*"}:
         return Response(status_code=304, headers=headers)
     return FileResponse(
@@ -171,10 +172,6 @@ def git_refs(_request: Request) -> Response:
     return PlainTextResponse(
         "This local Hub does not serve git. Use `hf download`, or snapshot_download.", 501
     )
-
-
-def _list(request: Request, header: str) -> list[str]:
-    return [each for text in request.headers.getlist(header) for each in text.split(",")]
 
 
 def _described(path: str, files: Tree) -> dict[str, Any]:
@@ -222,11 +219,6 @@ def _siblings(commit: Commit, *, detailed: bool) -> list[dict[str, Any]]:
 
 def _lfs_sizes(entry: TreeEntry) -> dict[str, int]:
     return {"size": entry.size, "pointerSize": len(git.pointer(entry.sha256, entry.size))}
-
-
-def _card(commit: Commit, blobs: Blobs) -> dict[str, Any]:
-    text = _small_text(commit, "README.md", blobs)
-    return {} if text is None else check_card(text).metadata
 
 
 def _config(commit: Commit, blobs: Blobs) -> dict[str, Any]:

@@ -152,8 +152,9 @@ def _change(line: _Line, store: Store) -> Change:
             content = _decode(file.content, file.path)
             if len(content) > git.LARGEST_REGULAR_FILE:
                 raise HubError(f"{file.path!r} must be uploaded through LFS", status=413)
-            if file.path == _CARD:
-                _require_valid_card(content)
+            card = check_card(content.decode("utf-8", "replace")) if file.path == _CARD else None
+            if card and card.errors:
+                raise BadRequestError(f"Invalid metadata in {_CARD}: {'; '.join(card.errors)}")
             return Put(file.path, store.regular(content))
         case "lfsFile":
             large = _read(_LfsFile, line)
@@ -162,11 +163,6 @@ def _change(line: _Line, store: Store) -> Change:
             return Remove(_read(_Path, line).path, folder=line.key == "deletedFolder")
         case other:
             raise BadRequestError(f"{other!r} is not an operation of a commit")
-
-
-def _require_valid_card(content: bytes) -> None:
-    if errors := check_card(content.decode("utf-8", "replace")).errors:
-        raise BadRequestError(f"Invalid metadata in {_CARD}: {'; '.join(errors)}")
 
 
 def _read(model: type[Model], line: _Line) -> Model:

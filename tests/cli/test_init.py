@@ -191,7 +191,7 @@ def test_a_folder_that_exists_is_refused(tool, tmp_path):
         (["somebody/av@main:../ar"], "is neither a folder nor a Hub id"),
         (["somebody/av@:x"], "is neither a folder nor a Hub id"),
         (["somebody/av:*"], "is neither a folder nor a Hub id"),
-        (["."], ". holds no av/ and ar/"),
+        (["."], ". does not contain av/ and ar/"),
         (["a", "b", "c"], "expected AV and AR, got 3 places"),
         (["a", "b", "--answer", "layer"], "'layer' is not KEY=VALUE"),
         (["a", "b", "--answer", "layer=1", "--answer", "layer=2"], "layer is answered twice"),
@@ -269,7 +269,7 @@ def test_a_place_on_the_hub_may_name_a_revision_and_a_folder(tool, tmp_path):
         tmp_path / "out" / "pair" / "av" / "nla_meta.yaml"
     ).read_text(encoding="utf-8")
     assert (today.returncode, elsewhere.returncode, never.returncode) == (2, 2, 4)
-    assert "is no folder with files of an adapter" in elsewhere.stderr
+    assert "has no files of an adapter" in elsewhere.stderr
 
 
 def test_the_tokenizer_of_a_pinned_base_is_fetched_when_none_is_given(tool, tmp_path):
@@ -322,7 +322,7 @@ def test_a_backslash_n_in_a_template_is_refused_with_the_way_to_give_a_line_brea
                  *line, "--answer", TYPED, "--answer", "escapes=literal")  # fmt: skip
 
     assert typed.returncode == 2
-    assert r"template_av by the answer given holds \n as 2 characters" in typed.stderr
+    assert r"template_av by the answer given contains \n as 2 characters" in typed.stderr
     assert "--answer template_av=@FILE" in typed.stderr
     assert meant.returncode == 0, meant.stderr
     assert r".\n<" in read_sidecar(tmp_path / "out" / "pair" / "av").prompt_templates.av
@@ -339,7 +339,7 @@ def test_a_sidecar_with_an_escape_as_characters_is_refused_too(tool, tmp_path, e
     done = tool("init", pair, "--out", tmp_path / "out", *options(KITFT))
 
     assert done.returncode == 2
-    assert f"holds {escape} as {len(escape)} characters" in done.stderr
+    assert f"contains {escape} as {len(escape)} characters" in done.stderr
     assert "--answer escapes=literal" in done.stderr
 
 
