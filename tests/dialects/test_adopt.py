@@ -249,7 +249,7 @@ def test_a_local_path_to_the_base_is_replaced_in_the_copy_and_said(tmp_path, pat
     assert any("now names someone/tiny" in note for note in report.notes["av"])
     assert not any("now names someone/tiny" in note for note in report.notes["ar"])
     sidecar = (tmp_path / "out" / "pair" / "av" / "nla_meta.yaml").read_text()
-    assert "a path of its trainer's machine; now someone/tiny" in sidecar
+    assert "a path on the trainer's machine; it now names someone/tiny" in sidecar
 
 
 def test_adapters_of_two_bases_are_an_error_unless_a_person_says_which(tmp_path):
