@@ -99,27 +99,33 @@ def _measured(release: Release, evidence: Evidence) -> Iterator[str]:
         used = record.settings.get("encoder")
         if record.skipped or used != asked.encoder:
             yield f"evaluation.encoder is {asked.encoder} {_RECORDED} {_shown(used)}"
-    lists = release.training_documents
-    if lists and (
-        run.training is None
-        or (all(path.is_file() for path in lists) and lists_digest(lists) != run.training.sha256)
+    for paths, digest, recorded, problem in (
+        (
+            release.training_documents,
+            lists_digest,
+            run.training and run.training.sha256,
+            "lists that the evidence was not compared with",
+        ),
+        (
+            release.training_shingles,
+            _sample_digest,
+            run.shingles_sha256,
+            "word sequences that the evidence was not compared with",
+        ),
+        (
+            release.training_rows,
+            files_digest,
+            run.lookup and run.lookup.sha256,
+            "labelled rows that no lookup table was made of",
+        ),
     ):
-        yield "evaluation.training names lists that the evidence was not compared with"
-    samples, rows = release.training_shingles, release.training_rows
-    if samples and (
-        run.shingles_sha256 is None
-        or (all(path.is_file() for path in samples) and _sample(samples) != run.shingles_sha256)
-    ):
-        yield "evaluation.training names word sequences that the evidence was not compared with"
-    if rows and (
-        run.lookup is None
-        or (all(path.is_file() for path in rows) and files_digest(rows) != run.lookup.sha256)
-    ):
-        yield "evaluation.training names labelled rows that no lookup table was made of"
+        known = recorded and not all(path.is_file() for path in paths)
+        if paths and not known and (recorded is None or digest(paths) != recorded):
+            yield f"evaluation.training names {problem}"
     yield from _reference(release, evidence)
 
 
-def _sample(paths: list[Path]) -> str | None:
+def _sample_digest(paths: list[Path]) -> str | None:
     merged = merged_shingles(paths)
     return merged.sha256 if merged else None
 

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Literal, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from nla_release import __version__
 from nla_release.calibration import headline
-from nla_release.calibration.contamination import contamination, contamination_format_2
+from nla_release.calibration.contamination import contamination
 from nla_release.calibration.label import label
 from nla_release.calibration.label_format_2 import label as label_format_2
-from nla_release.calibration.multiplicity import multiplicity, multiplicity_format_2
+from nla_release.calibration.multiplicity import multiplicity
 from nla_release.calibration.report import (
     CONTROL_NAMES,
     CURRENT,
@@ -33,14 +32,12 @@ from nla_release.calibration.report import (
     Retrieval,
 )
 from nla_release.diagnostics import registered
-from nla_release.diagnostics.retrieval import ActivationRetrieval
 from nla_release.evidence.controls import all_places, failures, has
 from nla_release.evidence.controls import cosines as cosines_of
 from nla_release.evidence.parts import Evidence
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
     NO_VARIANCE,
-    AgainstChance,
     Control,
     refuse_single,
 )
@@ -80,11 +77,12 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
     """
     refuse_single(evidence.documents)
     if format_ == 2:
-        found = _labelled_by_format_2(_common(evidence, FORMAT_2))
-        tried = multiplicity_format_2(evidence.run.attempts, found.model_dump(), BOOTSTRAP.level)
+        found = _common(evidence, FORMAT_2)
+        found = found.model_copy(update={"label": label_format_2(found)})
     else:
-        found = _labelled(headline.extended(_common(evidence, FORMAT_3), evidence))
-        tried = multiplicity(evidence, found.model_dump(), BOOTSTRAP.level)
+        current = headline.extended(_common(evidence, FORMAT_3), evidence)
+        found = current.model_copy(update={"label": label(current)})
+    tried = multiplicity(evidence, found.model_dump(), format_)
     return found.model_copy(update={"multiplicity": tried})
 
 
@@ -146,24 +144,8 @@ def _common(evidence: Evidence, measures: Measures) -> Calibration:
         injection=_injection(evidence),
         label=_UNDECIDED,
         probes=_probes(evidence, measures),
-        contamination=(
-            contamination(evidence) if measures.clustered else contamination_format_2(evidence)
-        ),
+        contamination=contamination(evidence, measures),
     )
-
-
-def _labelled(calibration: CurrentCalibration) -> Calibration:
-    return calibration.model_copy(update={"label": label(calibration)})
-
-
-def _labelled_by_format_2(calibration: Calibration) -> Calibration:
-    given = label_format_2(
-        calibration.denominators,
-        calibration.controls["shuffled"],
-        calibration.retrieval,
-        _percentile(calibration.probes),
-    )
-    return calibration.model_copy(update={"label": given})
 
 
 def _controls(evidence: Evidence, measures: Measures) -> dict[ControlName, Control]:
@@ -182,12 +164,6 @@ def _probes(evidence: Evidence, measures: Measures) -> Probes:
     return Probes.model_validate({key: each for key, each in reports.items() if each is not None})
 
 
-def _percentile(probes: Probes) -> AgainstChance | None:
-    """The percentile of the own activation among all, for the label of format 2."""
-    ranked = probes.of(ActivationRetrieval)
-    return ranked.all.percentile if ranked else None
-
-
 def _denominators(evidence: Evidence) -> Denominators:
     statuses = Counter(row.status for row in evidence.rows)
     return Denominators(
@@ -201,23 +177,19 @@ def _denominators(evidence: Evidence) -> Denominators:
 
 
 def _survivors(evidence: Evidence, cosines: Floats, measures: Measures) -> CosineSurvivors:
-    explained = ~evidence.failed("real")
-    n = int(explained.sum())
+    """Over the rows with an explanation: the mean, and the positive control where it was read."""
+    explained = np.flatnonzero(~evidence.failed("real"))
+    n = len(explained)
     survivors = CosineSurvivors(mean=cosines[explained].mean() if n else None, n=n)
     if n == 0 or not has(evidence, "gold_text"):
         return survivors
-    return survivors.model_copy(
-        update={"gold_text": _labels(evidence, cosines, np.flatnonzero(explained), measures)}
+    controls = measures.controls(
+        cosines[explained],
+        {"gold_text": cosines_of(evidence, "gold_text")[explained]},
+        [evidence.documents[row] for row in explained],
+        {"gold_text": 0},
     )
-
-
-def _labels(
-    evidence: Evidence, cosines: Floats, rows: npt.NDArray[np.intp], measures: Measures
-) -> Control:
-    """The positive control, over the rows with an explanation."""
-    gold_text = {"gold_text": cosines_of(evidence, "gold_text")[rows]}
-    documents = [evidence.documents[row] for row in rows]
-    return measures.controls(cosines[rows], gold_text, documents, {"gold_text": 0})["gold_text"]
+    return survivors.model_copy(update=controls)
 
 
 def _other_documents(evidence: Evidence) -> float:

@@ -22,7 +22,7 @@ from nla_release.calibration.report import (
 from nla_release.evidence.settings import Differing
 from nla_release.io.files import dump_json
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import Bootstrap, Control, Cosine, Interval, Number
+from nla_release.statistics.blocks import Bootstrap, Control, Cosine, Difference, Interval, Number
 
 
 class ReleaseFigures(Strict):
@@ -99,14 +99,13 @@ PValue = Annotated[
 ]
 
 
-class PairedFigure(Strict):
+class PairedFigure(Difference):
     """One figure of both releases over the common rows, and the mean paired difference."""
 
     name: str = Field(description="what is averaged")
     first: Number = Field(description="mean of the first release")
     second: Number = Field(description="mean of the second release")
     difference: Number = Field(description="second - first")
-    interval: Interval = Field(description="of the difference")
     n: PositiveInt = Field(
         description="common rows, failures included; for a claim left out, their claims, and for"
         " source texts, their documents"

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from nla_release.calibration.contamination import MIN_SHINGLES, NEAR
@@ -23,7 +22,7 @@ from nla_release.evidence.training_documents import word_sequences
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import mean_intervals
-from nla_release.statistics.formulas import unit_rows
+from nla_release.statistics.formulas import Floats, unit_rows
 from nla_release.statistics.places import retrieved
 
 # Texts of two documents may share a title or a greeting.
@@ -69,25 +68,29 @@ class DocumentsChecked(Strict):
 
 def documents_checked(evidence: Evidence) -> DocumentsChecked:
     """Whether every row has a source text, and every document a text of its own."""
-    withheld = sum(not (row.text or "").strip() for row in evidence.rows)
-    if withheld:
-        reason = f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld"
-        return DocumentsChecked(checked=False, reason=reason)
-    ordered = sorted(_longest(_texts(evidence)).values())
-    alike = sum(longer.startswith(text) for text, longer in pairwise(ordered))
-    if alike:
-        reason = (
-            f"the source texts of {alike} of {len(ordered)} documents are beginnings of other"
-            " documents too"
+    reason = _why_not_checked(evidence)
+    return DocumentsChecked(checked=False, reason=reason) if reason else _CHECKED
+
+
+_CHECKED = DocumentsChecked(checked=True)
+
+
+def _why_not_checked(evidence: Evidence) -> str | None:
+    if withheld := sum(not (row.text or "").strip() for row in evidence.rows):
+        return f"the source texts of {withheld} of {len(evidence.rows)} rows are withheld"
+    longest = _longest(_texts(evidence))
+    total = len(longest)
+    if alike := sum(longer.startswith(text) for text, longer in pairwise(sorted(longest.values()))):
+        return (
+            f"the source texts of {alike} of {total} documents are beginnings of other documents"
+            " too"
         )
-        return DocumentsChecked(checked=False, reason=reason)
-    if copied := copies(_longest(_texts(evidence))):
-        reason = (
-            f"half or more of the first word sequences in {copied} of {len(ordered)} documents are"
-            " in other documents too"
+    if copied := copies(longest):
+        return (
+            f"half or more of the first word sequences in {copied} of {total} documents are in"
+            " other documents too"
         )
-        return DocumentsChecked(checked=False, reason=reason)
-    return DocumentsChecked(checked=True)
+    return None
 
 
 def copies(texts: Mapping[str, str]) -> int:
@@ -143,15 +146,12 @@ def _longest(texts: Sequence[tuple[EvidenceRow, str]]) -> dict[str, str]:
 
 def read_differently(evidence: Evidence) -> list[tuple[str, str]]:
     """Tensors and rows whose reconstruction differs from that of the same text elsewhere."""
-    first: dict[str, npt.NDArray[np.float64]] = {}
-    found = []
-    for tensor, texts in _read(evidence):
-        for row, text, vector in zip(
-            evidence.rows, texts, unit_rows(evidence.vectors[tensor]), strict=True
-        ):
-            if text is not None and 1 - first.setdefault(text, vector) @ vector > SAME_TEXT:
-                found.append((tensor, row.id))
-    return found
+    first: dict[str, Floats] = {}
+    return [
+        (tensor, row)
+        for tensor, row, text, vector in _reconstructions(evidence)
+        if 1 - first.setdefault(text, vector) @ vector > SAME_TEXT
+    ]
 
 
 def look_alike(evidence: Evidence) -> list[tuple[str, str]]:
@@ -159,17 +159,12 @@ def look_alike(evidence: Evidence) -> list[tuple[str, str]]:
 
     Texts that differ in spaces or invisible characters look the same to a reader.
     """
-    first: dict[str, tuple[str, npt.NDArray[np.float64]]] = {}
+    first: dict[str, tuple[str, Floats]] = {}
     found = []
-    for tensor, texts in _read(evidence):
-        for row, text, vector in zip(
-            evidence.rows, texts, unit_rows(evidence.vectors[tensor]), strict=True
-        ):
-            if text is None:
-                continue
-            other, read = first.setdefault(looks(text), (text, vector))
-            if other != text and 1 - read @ vector > LOOKS_ALIKE:
-                found.append((tensor, row.id))
+    for tensor, row, text, vector in _reconstructions(evidence):
+        other, read = first.setdefault(looks(text), (text, vector))
+        if other != text and 1 - read @ vector > LOOKS_ALIKE:
+            found.append((tensor, row))
     return found
 
 
@@ -238,3 +233,12 @@ def _read(evidence: Evidence) -> Iterator[tuple[str, Texts]]:
     for tensor, texts in row_texts(evidence).items():
         if tensor in evidence.vectors:
             yield tensor, [text if text or tensor == "empty" else None for text in texts]
+
+
+def _reconstructions(evidence: Evidence) -> Iterator[tuple[str, str, str, Floats]]:
+    """Every recorded text with its tensor, its row and its reconstruction [d] at norm 1."""
+    for tensor, texts in _read(evidence):
+        units = unit_rows(evidence.vectors[tensor])
+        for row, text, vector in zip(evidence.rows, texts, units, strict=True):
+            if text is not None:
+                yield tensor, row.id, text, vector

@@ -21,7 +21,7 @@ from nla_release.evidence.training_documents import (
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
 from nla_release.statistics.formulas import cosine_rows, wilson
-from nla_release.statistics.measures import FORMAT_3
+from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.text.numbers import count, number
 
 # A text is compared when at least so many of its shingles could be in the sample; with fewer, a
@@ -102,38 +102,33 @@ class Contamination(Strict):
 
 
 _NO_LIST = Inconclusive(inconclusive="release.yaml names no list of training documents")
-_NO_SHINGLES = Inconclusive(
+_NO_SHINGLES: ShingleOverlap | Inconclusive = Inconclusive(
     inconclusive="no training_shingles.safetensors was given under evaluation.training"
 )
 
 
-def contamination(evidence: Evidence) -> Contamination:
-    """Every comparison with the training data, or the reason why it was not made."""
+def contamination(evidence: Evidence, measures: Measures = FORMAT_3) -> Contamination | None:
+    """Every comparison with the training data, or the reason why it was not made.
+
+    Before format 3 that is the list of training documents; None without one.
+    """
     training, sample = evidence.run.training, evidence.shingles
-    found, near = _shingles(evidence, sample) if sample else (_NO_SHINGLES, set[str]())
-    return Contamination(
+    if training is None and not measures.clustered:
+        return None
+    found, near = _NO_SHINGLES, set[str]()
+    if sample and measures.clustered:
+        found, near = _shingles(evidence, sample)
+    block = Contamination(
         training_sha256=training.sha256 if training else None,
         training_documents=training.documents if training else 0,
         documents=_ids(evidence, training) if training else _NO_LIST,
         texts=_texts(evidence, training) if training else _NO_LIST,
         clean=_clean(evidence, _listed(evidence, training) | near),
-        shingles=found,
-        repeated=_repeated(evidence, sample) if sample and len(sample.labels.hashes) else None,
     )
-
-
-def contamination_format_2(evidence: Evidence) -> Contamination | None:
-    """The block of format 2; None without a list of training documents."""
-    training = evidence.run.training
-    if training is None:
-        return None
-    return Contamination(
-        training_sha256=training.sha256,
-        training_documents=training.documents,
-        documents=_ids(evidence, training),
-        texts=_texts(evidence, training),
-        clean=_clean(evidence, _listed(evidence, training)),
-    )
+    if not measures.clustered:
+        return block
+    repeated = _repeated(evidence, sample) if sample and len(sample.labels.hashes) else None
+    return block.model_copy(update={"shingles": found, "repeated": repeated})
 
 
 def _shingles(evidence: Evidence, sample: TrainingShingles) -> tuple[ShingleOverlap, set[str]]:
@@ -220,15 +215,11 @@ def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusiv
     compared = training.texts_compared
     if compared is None:
         compared = sum(row.text is not None or row.id in overlapping for row in evidence.rows)
-    return _share(
-        len(overlapping),
-        compared,
-        "of no row is the whole document's text known, so none was compared",
-    )
-
-
-def _share(hits: int, n: int, otherwise: str) -> Ratio | Inconclusive:
-    return _counted(hits, n) if n else Inconclusive(inconclusive=otherwise)
+    if not compared:
+        return Inconclusive(
+            inconclusive="of no row is the whole document's text known, so none was compared"
+        )
+    return _counted(len(overlapping), compared)
 
 
 def _counted(hits: int, n: int) -> Ratio:

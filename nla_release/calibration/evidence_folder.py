@@ -250,14 +250,12 @@ def _check_parts(path: Path, evidence: Evidence) -> None:
         where = f"{path} line {number}"
         if evidence.run.schema_ == 1 and (unknown := row.parts_of_format_2):
             raise EvidenceError(f"{where}: {RUN_FILE} says schema 1, without {', '.join(unknown)}")
-        if row.texts.keys() != first.texts.keys():
-            raise EvidenceError(
-                f"{where}: texts holds {_keys(row.texts)}, not {_keys(first.texts)}"
-            )
-        if row.spoken.keys() != first.spoken.keys():
-            raise EvidenceError(
-                f"{where}: spoken holds {_keys(row.spoken)}, not {_keys(first.spoken)}"
-            )
+        for key, parts, wanted in (
+            ("texts", row.texts, first.texts),
+            ("spoken", row.spoken, first.spoken),
+        ):
+            if parts.keys() != wanted.keys():
+                raise EvidenceError(f"{where}: {key} holds {_keys(parts)}, not {_keys(wanted)}")
 
 
 def _check_diagnostics(path: Path, evidence: Evidence) -> None:

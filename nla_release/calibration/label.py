@@ -105,15 +105,8 @@ def label_name(calibration: CurrentCalibration) -> LabelName:
     asked = calibration.denominators
     if asked.rows < MIN_ROWS or asked.documents < MIN_DOCUMENTS or asked.ok == 0:
         return "inconclusive"
-    pairs, found = calibration.contrasts, calibration.retrieval
-    return level(
-        within=pairs.within,
-        between=pairs.between,
-        above_others=pairs.above_others,
-        above_token=pairs.above_token,
-        in_document=found.in_document,
-        nearness=found.percentile,
-    )
+    found = calibration.retrieval
+    return level(calibration.contrasts, found.in_document, found.percentile)
 
 
 def _inconclusive(calibration: CurrentCalibration) -> Clause:
@@ -156,11 +149,11 @@ def _row_level(calibration: CurrentCalibration) -> Clause:
 def _document_level(calibration: CurrentCalibration) -> Clause:
     between = calibration.contrasts.between
     assert between is not None  # or it would be another label
+    others = "texts of other documents"
     return Clause(
         "Document-level.",
         "Explanations tell documents apart, but are not shown to tell rows of one document apart."
-        f" Of centred cosines, texts of the same document score {number(between.first)}, texts of"
-        f" other documents {number(between.second)} ({_apart(calibration, between)})."
+        f" {_numbers(calibration, between, others, 'texts of the same document score')}"
         f" {_not_row_level(calibration)}",
     )
 
@@ -286,10 +279,15 @@ def _readable(calibration: CurrentCalibration) -> Grade:
     return "not measured" if found is None or of_tokens else "no"
 
 
-def _numbers(calibration: CurrentCalibration, found: PairContrast, others: str) -> str:
+def _numbers(
+    calibration: CurrentCalibration,
+    found: PairContrast,
+    others: str,
+    own: str = "the own text scores",
+) -> str:
     return (
-        f"Of centred cosines, the own text scores {number(found.first)}, {others}"
-        f" {number(found.second)} ({_apart(calibration, found)})."
+        f"Of centred cosines, {own} {number(found.first)}, {others} {number(found.second)}"
+        f" ({_apart(calibration, found)})."
     )
 
 

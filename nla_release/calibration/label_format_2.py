@@ -3,8 +3,9 @@
 Its sentences are published in calibration.json and must not be reworded.
 """
 
-from nla_release.calibration.report import Denominators, Label, LabelName, Retrieval
-from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, AgainstChance, Control
+from nla_release.calibration.report import Calibration, Denominators, Label, LabelName, Retrieval
+from nla_release.diagnostics.retrieval import ActivationRetrieval
+from nla_release.statistics.blocks import MIN_DOCUMENTS, MIN_ROWS, Control
 
 # The label is the first whose condition holds.
 CONDITIONS: dict[LabelName, str] = {
@@ -23,13 +24,8 @@ RULE = "the first that holds decides: " + "; ".join(
 )
 
 
-def label(
-    denominators: Denominators,
-    shuffled: Control,
-    retrieval: Retrieval,
-    percentile: AgainstChance | None,
-) -> Label:
-    """The label of a pair; `percentile` is that of retrieval among all rows, None with too few.
+def label(calibration: Calibration) -> Label:
+    """The label of a calibration that is otherwise complete.
 
     inconclusive: too little to tell. format-only: the row's own text is not shown to do better than
     another row's, or it does and yet the reconstruction is not shown to be nearer to its activation
@@ -40,6 +36,8 @@ def label(
     The difference alone would not do for format-only: an AR that ignores its text answers so much
     alike that a difference of 0.0001, there by accident, has an interval above 0.
     """
+    denominators, retrieval = calibration.denominators, calibration.retrieval
+    shuffled = calibration.controls["shuffled"]
     if reason := _why_inconclusive(denominators, shuffled):
         return _label("inconclusive", f"Inconclusive: {reason}.")
     assert shuffled.interval is not None  # there are documents enough, and texts
@@ -64,7 +62,9 @@ def label(
         "the row's own explanation reconstructs the activation better than another row's"
         f" ({difference})"
     )
-    assert percentile is not None  # as above
+    ranked = calibration.probes.of(ActivationRetrieval)
+    assert ranked is not None  # as above
+    percentile = ranked.all.percentile
     assert percentile.interval is not None
     if percentile.interval[0] <= 0:
         low, high = percentile.interval

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.runs import MeasuredCount, RunCounts, run_counts
 from nla_release.io.schema import Strict
+from nla_release.statistics.blocks import BOOTSTRAP
 
 
 class Multiplicity(Strict):
@@ -31,67 +32,57 @@ class Multiplicity(Strict):
     )
 
 
-def multiplicity(evidence: Evidence, report: Any, level: float) -> Multiplicity:
+def multiplicity(evidence: Evidence, report: Any, format_: int) -> Multiplicity:
     """Count what was tried, measured and reported.
 
     Args:
         evidence: with the log of runs, if any.
         report: the rest of the calibration, as JSON gives it.
-        level: of the intervals.
+        format_: of the calibration; before 3 only attempts, intervals and p values are counted.
     """
     run, log = evidence.run, evidence.runs
+    metrics, level = _tests(report), BOOTSTRAP.level
+    counted = Multiplicity(
+        attempts=run.attempts,
+        metrics=metrics,
+        note=f"{_tried(run.attempts, format_)} Of the {metrics} intervals and p values none is"
+        f" adjusted for the others: of as many at {level:.0%} confidence about"
+        f" {metrics * (1 - level):.0f} mislead by chance.",
+    )
+    if format_ < 3:
+        return counted
     started = next((it for it in log.started if it.run == run.run_id), None) if log else None
-    tried = (
+    return counted.model_copy(
+        update={
+            "rows": MeasuredCount(asked=run.evaluation.rows, available=run.evaluation.available),
+            "documents": MeasuredCount(
+                asked=run.evaluation.documents,
+                available=started.documents.available if started else None,
+            ),
+            "runs": run_counts(log, run.run_id, run.files) if log else None,
+        }
+    )
+
+
+def _tried(attempts: int | None, format_: int) -> str:
+    """The declared attempts, in the published words of a format."""
+    if format_ < 3:
+        return (
+            "How many checkpoints or settings were tried before is not recorded"
+            " (release.yaml, evaluation.attempts)."
+            if attempts is None
+            else "Nothing was tried before this pair."
+            if attempts == 1
+            else f"This pair is one of {attempts} that were tried; the best of many flatters."
+        )
+    return (
         "The author does not declare how many checkpoints or settings were tried before"
         " (release.yaml, evaluation.attempts)."
-        if run.attempts is None
-        else "The author declares that nothing was tried before this pair."
-        if run.attempts == 1
-        else f"The author declares that this pair is one of {run.attempts} that were tried; the"
-        " best of many looks better than it is."
-    )
-    counted = multiplicity_format_2(run.attempts, report, level)
-    return Multiplicity(
-        attempts=run.attempts,
-        metrics=counted.metrics,
-        note=f"{tried} {_chance(counted.metrics, level)}",
-        rows=MeasuredCount(asked=run.evaluation.rows, available=run.evaluation.available),
-        documents=MeasuredCount(
-            asked=run.evaluation.documents,
-            available=started.documents.available if started else None,
-        ),
-        runs=run_counts(log, run.run_id, run.files) if log else None,
-    )
-
-
-def multiplicity_format_2(attempts: int | None, report: Any, level: float) -> Multiplicity:
-    """The block of format 2: attempts, and the intervals and p values of a report.
-
-    Args:
-        attempts: as `run.json` records them.
-        report: the rest of the calibration.
-        level: of the intervals.
-    """
-    metrics = _tests(report)
-    tried = (
-        "How many checkpoints or settings were tried before is not recorded"
-        " (release.yaml, evaluation.attempts)."
         if attempts is None
-        else "Nothing was tried before this pair."
+        else "The author declares that nothing was tried before this pair."
         if attempts == 1
-        else f"This pair is one of {attempts} that were tried; the best of many flatters."
-    )
-    return Multiplicity(
-        attempts=attempts,
-        metrics=metrics,
-        note=f"{tried} {_chance(metrics, level)}",
-    )
-
-
-def _chance(metrics: int, level: float) -> str:
-    return (
-        f"Of the {metrics} intervals and p values none is adjusted for the others: of"
-        f" as many at {level:.0%} confidence about {metrics * (1 - level):.0f} mislead by chance."
+        else f"The author declares that this pair is one of {attempts} that were tried; the"
+        " best of many looks better than it is."
     )
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from nla_release.calibration.label import grades
 from nla_release.calibration.report import (
     CONTROL_NAMES,
+    Contrasts,
     ControlName,
     CurrentCalibration,
-    CurrentRetrieval,
     Fve,
     Grade,
     PairContrast,
@@ -20,8 +20,7 @@ from nla_release.diagnostics.model import control_row, first_row
 from nla_release.diagnostics.text_retrieval import TextRetrieval, rankings
 from nla_release.evidence.controls import CONTROLS
 from nla_release.statistics.blocks import AgainstChance
-from nla_release.statistics.row import Row, share_row
-from nla_release.text.numbers import number
+from nla_release.statistics.row import Row, difference_row, share_row
 
 # The controls that a card shows. The lookup table shows whether the pair is better than a table of
 # training labels.
@@ -71,76 +70,38 @@ def questions(calibration: CurrentCalibration) -> list[Question]:
 
 
 def _apart(calibration: CurrentCalibration) -> Iterator[Row]:
-    pairs, found = calibration.contrasts, calibration.retrieval
-    yield from _contrasts("Centred cosine", pairs.within, pairs.between, pairs.above_token)
+    found = calibration.retrieval
+    yield from _contrasts("Centred cosine", calibration.contrasts)
     if inside := found.in_document:
         name = "Own activation is found among those of its document"
         yield _against(name, inside, "knowing the document")
-    yield _retrieved(found)
+    yield first_row("Own activation is the nearest of all (top-1)", found)
 
 
 def _plainly_apart(calibration: CurrentCalibration) -> Iterator[Row]:
-    pairs, near = calibration.plain_contrasts, calibration.retrieval.percentile
-    yield from _contrasts("Plain cosine", pairs.within, pairs.between, pairs.above_token)
+    near = calibration.retrieval.percentile
+    yield from _contrasts("Plain cosine", calibration.plain_contrasts)
     yield _against("Other activations that are farther than the own one", near, "chance")
 
 
-def _contrasts(
-    score: str,
-    within: PairContrast | None,
-    between: PairContrast | None,
-    above_token: PairContrast | None,
-) -> Iterator[Row]:
-    if within:
+def _contrasts(score: str, pairs: Contrasts) -> Iterator[Row]:
+    if pairs.within:
         words = "texts of other rows of the document"
-        yield _contrast(f"{score}, own text", within, words)
-    if between:
+        yield _contrast(f"{score}, own text", pairs.within, words)
+    if pairs.between:
         name = f"{score}, texts of other rows of the document"
-        yield _contrast(name, between, "texts of other documents")
-    if above_token:
+        yield _contrast(name, pairs.between, "texts of other documents")
+    if pairs.above_token:
         words = "texts of other documents at the same token"
-        yield _contrast(f"{score}, own text", above_token, words)
+        yield _contrast(f"{score}, own text", pairs.above_token, words)
 
 
 def _contrast(name: str, found: PairContrast, control: str) -> Row:
-    return Row(
-        name,
-        found.first,
-        found.n,
-        control=control,
-        baseline=found.second,
-        difference=found.difference,
-        interval=found.interval,
-    )
+    return difference_row(name, found.first, control, found.second, found)
 
 
 def _against(name: str, found: AgainstChance, control: str) -> Row:
-    return Row(
-        name,
-        found.mean,
-        found.n,
-        control=control,
-        baseline=found.chance,
-        difference=found.difference,
-        interval=found.interval,
-    )
-
-
-def _retrieved(found: CurrentRetrieval) -> Row:
-    """Top-1 compared with knowing the document, or with chance given one row per document."""
-    chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
-    alone = found.document_alone < 1
-    baseline = found.document_alone if alone else found.chance
-    return Row(
-        "Own activation is the nearest of all (top-1)",
-        found.top1,
-        found.n,
-        found.hits,
-        f"knowing the document ({chance})" if alone else f"{chance}; one row per document",
-        baseline,
-        found.top1 - baseline,
-        (found.interval[0] - baseline, found.interval[1] - baseline),
-    )
+    return difference_row(name, found.mean, control, found.chance, found)
 
 
 def _read(calibration: CurrentCalibration) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nla_release.calibration.report import Contrasts
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
 from nla_release.statistics.clustered import best_as_ties, lower, mean_intervals
 from nla_release.statistics.contrasts import ArmContrasts, Contrast, centred, contrasts
@@ -64,13 +65,7 @@ def above_zero(found: Compared | None) -> bool:
 
 
 def level(
-    *,
-    within: Compared | None,
-    between: Compared | None,
-    above_others: Compared,
-    above_token: Compared | None,
-    in_document: Compared | None,
-    nearness: Compared,
+    pairs: ArmContrasts | Contrasts, in_document: Compared | None, nearness: Compared
 ) -> Level:
     """What the explanations tell apart; a comparison holds when its interval is above 0.
 
@@ -83,25 +78,18 @@ def level(
     * document-level: texts of its document do better than those of others.
     * token-level: none of these.
     """
-    if not (above_zero(above_others) and above_zero(nearness)):
+    if not (above_zero(pairs.above_others) and above_zero(nearness)):
         return "format-only"
-    if not above_zero(between):
+    if not above_zero(pairs.between):
         return "token-level"
-    more = map(above_zero, (within, above_token, in_document))
+    more = map(above_zero, (pairs.within, pairs.above_token, in_document))
     return "row-level" if all(more) else "document-level"
 
 
 def level_of(answers: MeasuredRows) -> Level:
     """The level, computed from arrays. A failed row is a tie in every comparison."""
-    pairs = pair_contrasts(answers)
-    return level(
-        within=pairs.within,
-        between=pairs.between,
-        above_others=pairs.above_others,
-        above_token=pairs.above_token,
-        in_document=in_document(answers),
-        nearness=nearness(answers, own_places(answers.real, answers.gold, answers.mean)),
-    )
+    found = own_places(answers.real, answers.gold, answers.mean)
+    return level(pair_contrasts(answers), in_document(answers), nearness(answers, found))
 
 
 def pair_contrasts(answers: MeasuredRows) -> ArmContrasts:

@@ -26,12 +26,14 @@ from nla_release.statistics.blocks import (
     Bootstrap,
     Control,
     Cosine,
+    Difference,
     Inconclusive,
     Interval,
     Number,
     Proportion,
     Ratio,
     Rows,
+    TopOne,
 )
 
 ControlName = Literal[
@@ -165,7 +167,7 @@ class Centred(Strict):
     )
 
 
-class PairContrast(Strict):
+class PairContrast(Difference):
     """Mean scores of two arms over the rows that have both; a failed row is a tie at 0.
 
     Failed rows must not make the others look better: the lower end of the interval is also computed
@@ -174,7 +176,6 @@ class PairContrast(Strict):
 
     first: Cosine = Field(description="mean score of the first arm")
     second: Cosine = Field(description="mean score of the second arm")
-    difference: Number = Field(description="first - second")
     interval: Interval = Field(
         description="of the difference, taking out whole documents and whole texts; null where they"
         " are too few"
@@ -223,18 +224,12 @@ class Fve(Strict):
     )
 
 
-class Retrieval(Strict):
+class Retrieval(TopOne):
     """How often a reconstruction is nearest to its own activation among all of them.
 
     By centred cosine in format 3, by plain cosine before.
     """
 
-    hits: NonNegativeInt = Field(description="failures and ties are misses")
-    n: Rows
-    candidates: PositiveInt = Field(description="activations to choose from")
-    top1: Proportion = Field(description="hits / n")
-    interval: tuple[Proportion, Proportion] = Field(description="Wilson, of top1")
-    chance: Proportion = Field(description="1 / candidates")
     above_chance_interval: Interval = Field(
         default=None, description="of hit - chance, by documents; absent in format 1"
     )
@@ -242,11 +237,6 @@ class Retrieval(Strict):
         default=None,
         description="of hit - 1 / rows of the row's document, which is what a text retrieves that"
         " tells the document and nothing more; by documents; absent in format 1",
-    )
-    document_alone: Proportion | None = Field(
-        default=None,
-        description="top1 of a text that says its document and nothing of the row: documents /"
-        " rows; absent before format 3",
     )
     in_document: AgainstChance | None = Field(
         default=None,

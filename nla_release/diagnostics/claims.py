@@ -32,6 +32,7 @@ from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict, holds
 from nla_release.statistics.blocks import (
     NO_VARIANCE,
+    Difference,
     Inconclusive,
     Interval,
     Number,
@@ -40,7 +41,7 @@ from nla_release.statistics.blocks import (
 )
 from nla_release.statistics.formulas import TIE, Floats, cosine_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
-from nla_release.statistics.row import Row
+from nla_release.statistics.row import Row, difference_row
 from nla_release.text.numbers import count, interval, signed
 
 ClaimControlName = Literal["unrelated_claim", "other_activation"]
@@ -55,14 +56,11 @@ _WORDS: dict[ClaimControlName, str] = {
 _WITHOUT, _ADDED, _JOINED = "claims_without", "claims_with_unrelated", "claims_joined"
 
 
-class ClaimControl(Strict):
+class ClaimControl(Difference):
     """The same where the statement should not be missed, paired claim by claim."""
 
     mean: Number = Field(description="mean change of the error")
-    difference: Number = Field(description="own change - this one")
-    interval: Interval = Field(description="of the difference")
     fve: Number | None = Field(description="difference / Var(u(v)); null when that does not vary")
-    n: PositiveInt = Field(description="claims left out, one at a time")
 
 
 class Claims(Strict):
@@ -178,15 +176,7 @@ def _rows(found: Claims) -> Iterator[Row]:
     )
     for control, words in _WORDS.items():
         missed = found.controls[control]
-        yield Row(
-            name,
-            found.change,
-            missed.n,
-            control=words,
-            baseline=missed.mean,
-            difference=missed.difference,
-            interval=missed.interval,
-        )
+        yield difference_row(name, found.change, words, missed.mean, missed)
 
 
 def missed_by_its_own(found: Claims) -> bool:

@@ -24,14 +24,13 @@ from nla_release.diagnostics.texts import gibberish as gibberish_like
 from nla_release.evidence.controls import CONTROLS, between, centre
 from nla_release.evidence.parts import Evidence, first_with_text
 from nla_release.evidence.records import EvidenceRow
-from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import (
     BOOTSTRAP,
     MIN_ROWS,
     Cosine,
+    Difference,
     Inconclusive,
     Interval,
-    Number,
     Proportion,
     Ranking,
 )
@@ -41,7 +40,7 @@ from nla_release.statistics.formulas import (
 )
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import own_places
-from nla_release.statistics.row import Row
+from nla_release.statistics.row import Row, difference_row
 from nla_release.text.numbers import number, unsigned
 
 # [documents, d] each.
@@ -49,13 +48,11 @@ _FACTUAL, _GIBBERISH = "discrimination_factual", "discrimination_gibberish"
 _FIRST = "Source text leads to its activation"
 
 
-class Discrimination(Strict):
+class Discrimination(Difference):
     """Factual texts against gibberish of the same length, one of each per document."""
 
     factual: Cosine = Field(description="mean cosine of factual texts to their activation")
     gibberish: Cosine = Field(description="mean cosine of gibberish to the same activation")
-    difference: Number = Field(description="factual - gibberish")
-    interval: Interval = Field(description="of the difference")
     n: PositiveInt = Field(description="documents with a source text, one pair of texts each")
     auc: Proportion = Field(description="how often a factual text outscores a gibberish one")
     auc_interval: Interval = Field(description="of auc; 0.5 is chance")
@@ -102,15 +99,9 @@ def report(
 
 
 def _rows(found: Discrimination) -> Iterator[Row]:
-    yield Row(
-        "Centred cosine of a source text, one per document",
-        found.factual,
-        found.n,
-        control=CONTROLS["gibberish"].words,
-        baseline=found.gibberish,
-        difference=found.difference,
-        interval=found.interval,
-    )
+    name = "Centred cosine of a source text, one per document"
+    words = CONTROLS["gibberish"].words
+    yield difference_row(name, found.factual, words, found.gibberish, found)
     yield from ranking_rows(_FIRST, found.cross_row)
 
 

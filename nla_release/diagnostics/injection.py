@@ -15,7 +15,7 @@ from pydantic import Field
 from nla_release.contract.explanation import Status
 from nla_release.diagnostics.model import Diagnostic, DiagnosticEvidence, DiagnosticInputs, Plan
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.records import EvidenceRow, VectorCondition
+from nla_release.evidence.records import VectorCondition
 from nla_release.io.schema import Strict, holds
 from nla_release.statistics.blocks import Inconclusive, Ratio, too_few
 from nla_release.statistics.measures import FORMAT_3, Measures
@@ -91,28 +91,20 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> InjectionContro
         "random_vector": [row.random_vector.raw for row in rows],
         **{name: [row.spoken[name].raw for row in rows] for name in scales},
     }
-    documents = evidence.documents
-    sources = [row for row in rows if row.text is not None]
 
     def share(pattern: re.Pattern[str], texts: Sequence[str], documents: Sequence[str]) -> Ratio:
         return measures.ratio([bool(pattern.search(text)) for text in texts], documents)
 
+    cjk: dict[OutputName | Literal["source"], Ratio] = {
+        name: share(CJK, texts, evidence.documents) for name, texts in outputs.items()
+    }
+    if sources := [(row.text, row.document) for row in rows if row.text is not None]:
+        cjk["source"] = share(CJK, *zip(*sources, strict=True))
     zero = evidence.run.zero_vector
     return InjectionControls(
         same_text=_same_text(evidence, scales, measures),
-        cjk={
-            **{name: share(CJK, texts, documents) for name, texts in outputs.items()},
-            **(
-                {
-                    "source": share(
-                        CJK, [row.text or "" for row in sources], [row.document for row in sources]
-                    )
-                }
-                if sources
-                else {}
-            ),
-        },
-        marker={name: share(_MARKER, texts, documents) for name, texts in outputs.items()},
+        cjk=cjk,
+        marker={name: share(_MARKER, texts, evidence.documents) for name, texts in outputs.items()},
         zero_vector=ZeroOutput(
             status=zero.status,
             cjk=bool(CJK.search(zero.raw)),
@@ -125,25 +117,20 @@ def _same_text(
     evidence: Evidence, scales: Iterable[VectorCondition], measures: Measures
 ) -> dict[VectorName, Ratio]:
     explained = [row for row in evidence.rows if row.status == "ok"]
+    if not explained:
+        return {}
     zero = evidence.run.zero_vector.explanation
-
-    def said(row: EvidenceRow, vector: VectorName) -> str:
-        match vector:
-            case "random_vector":
-                return row.random_vector.explanation
-            case "zero_vector":
-                return zero
-            case _:
-                return row.spoken[vector].explanation
-
-    names: tuple[VectorName, ...] = ("random_vector", "zero_vector", *scales)
+    others: dict[VectorName, list[str]] = {
+        "random_vector": [row.random_vector.explanation for row in explained],
+        "zero_vector": [zero] * len(explained),
+        **{name: [row.spoken[name].explanation for row in explained] for name in scales},
+    }
+    own, documents = ([row.explanation for row in explained], [row.document for row in explained])
     return {
         name: measures.ratio(
-            [said(row, name) == row.explanation for row in explained],
-            [row.document for row in explained],
+            [one == other for one, other in zip(own, texts, strict=True)], documents
         )
-        for name in names
-        if explained
+        for name, texts in others.items()
     }
 
 

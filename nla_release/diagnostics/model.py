@@ -12,9 +12,9 @@ from nla_release.contract.explanation import Explanation
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import EvidenceRow, Setting, TextCondition, VectorCondition
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import AgainstChance, Control, Inconclusive, Ranking
+from nla_release.statistics.blocks import AgainstChance, Control, Inconclusive, Ranking, TopOne
 from nla_release.statistics.measures import Measures
-from nla_release.statistics.row import Row
+from nla_release.statistics.row import Row, difference_row
 from nla_release.text.numbers import count, number
 
 # One text per row of a tensor; None is no text, and the row holds zeros.
@@ -111,15 +111,7 @@ Report = TypeVar("Report", bound=Strict)
 def control_row(name: str, value: float, control: Control, words: str) -> Row:
     """The cosine next to the same with the meaning taken out."""
     failed = f" ({count(control.failed, 'row')} failed)" if control.failed else ""
-    return Row(
-        name,
-        value,
-        control.n,
-        control=f"{words}{failed}",
-        baseline=control.mean,
-        difference=control.difference,
-        interval=control.interval,
-    )
+    return difference_row(name, value, f"{words}{failed}", control.mean, control)
 
 
 def mean_row(name: str, found: AgainstChance) -> Row:
@@ -141,17 +133,20 @@ def mean_row(name: str, found: AgainstChance) -> Row:
     )
 
 
-def first_row(name: str, found: Ranking) -> Row:
+def first_row(name: str, found: TopOne) -> Row:
     """How often the own candidate is first, against knowing the document or against chance."""
     chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
     alone, (low, high) = found.document_alone, found.interval
-    baseline = found.chance if alone is None else alone
+    if alone is None or alone == 1:  # each document has one candidate
+        control, baseline = f"chance, 1 in {found.candidates}", found.chance
+    else:
+        control, baseline = f"knowing the document ({chance})", alone
     return Row(
         name,
         found.top1,
         found.n,
         found.hits,
-        f"chance, 1 in {found.candidates}" if alone is None else f"knowing the document ({chance})",
+        control,
         baseline,
         found.top1 - baseline,
         (low - baseline, high - baseline),

@@ -33,6 +33,7 @@ from nla_release.evidence.records import EvidenceRow
 from nla_release.io.schema import Strict
 from nla_release.statistics.blocks import (
     Cosine,
+    Difference,
     Inconclusive,
     Interval,
     Number,
@@ -41,7 +42,7 @@ from nla_release.statistics.blocks import (
     too_few,
 )
 from nla_release.statistics.measures import FORMAT_3, Measures
-from nla_release.statistics.row import Row
+from nla_release.statistics.row import Row, difference_row
 from nla_release.text.numbers import count, number, unsigned
 
 RewordingName = Literal["paraphrase", "sentence_shuffled"]
@@ -63,15 +64,13 @@ _WORD = re.compile(r"\w+")
 _CONTENT_CONTROLS: tuple[controls.Answer, ...] = ("shuffled", "empty", "gibberish")
 
 
-class Rewording(Strict):
+class Rewording(Difference):
     """What it costs to say the same otherwise, over rows whose text the rule changed.
 
     Cosines are centred; plain before format 3.
     """
 
     mean: Cosine = Field(description="cosine of the reworded text")
-    difference: Number = Field(description="mean of real - reworded")
-    interval: Interval = Field(description="of the difference")
     n: Rows = Field(description="rows whose text changed, in more than case and white space")
     unchanged: NonNegativeInt = Field(description="rows whose text no rule changed, left out")
     failed: NonNegativeInt = Field(
@@ -262,15 +261,9 @@ def _cost(mean: float, measures: Measures) -> str:
 def _rows(found: Paraphrase) -> Iterator[Row]:
     for name, cost in found.rewordings.items():
         if isinstance(cost, Rewording):
-            yield Row(
-                "Cosine, where rewording changed the text",
-                cost.mean + cost.difference,
-                cost.n,
-                control=CONTROLS[name].words,
-                baseline=cost.mean,
-                difference=cost.difference,
-                interval=cost.interval,
-            )
+            words, own = CONTROLS[name].words, cost.mean + cost.difference
+            changed = "Cosine, where rewording changed the text"
+            yield difference_row(changed, own, words, cost.mean, cost)
 
 
 def _sentences(found: Paraphrase) -> Iterator[str]:

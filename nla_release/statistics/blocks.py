@@ -47,13 +47,18 @@ class Inconclusive(Strict):
     inconclusive: str = Field(description="the reason")
 
 
-class Control(Strict):
+class Difference(Strict):
+    """The mean of paired differences over n rows."""
+
+    difference: Number = Field(description="mean of value - control")
+    interval: Interval = Field(description="of the difference")
+    n: Rows
+
+
+class Control(Difference):
     """The cosine with the meaning taken out, paired with the real one row by row."""
 
     mean: Cosine = Field(description="cosine of the control over all rows")
-    difference: Number = Field(description="mean of real - control")
-    interval: Interval = Field(description="of the difference; null when it decides nothing")
-    n: Rows
     failed: NonNegativeInt = Field(
         description="rows where the control had no text: the empty text stands in for another"
         " row's and for what the AV says of other vectors; a text made of the row's own explanation"
@@ -75,14 +80,11 @@ class Ratio(Strict):
     )
 
 
-class AgainstChance(Strict):
+class AgainstChance(Difference):
     """A mean beside what guessing gives."""
 
     mean: Number = Field(description="over all n")
     chance: Number = Field(description="what guessing gives, the mean over all n")
-    difference: Number = Field(description="mean - chance")
-    interval: Interval = Field(description="of the difference")
-    n: Rows
     document_alone: Number | None = Field(
         default=None,
         description="what a text gives that says its document and nothing of the row; absent before"
@@ -104,8 +106,8 @@ class Permutation(Strict):
     draws: PositiveInt = Field(description="permutations of the documents")
 
 
-class Ranking(Strict):
-    """Where the own candidate stands among all of them."""
+class TopOne(Strict):
+    """How often the own candidate is the first among all of them."""
 
     hits: NonNegativeInt = Field(description="own candidate first; failures and ties are misses")
     n: Rows
@@ -118,6 +120,11 @@ class Ranking(Strict):
         description="top1 of a text that says its document and nothing of the row; absent before"
         " format 3",
     )
+
+
+class Ranking(TopOne):
+    """The rank of the own candidate among all of them."""
+
     permutation: Permutation | Inconclusive = Field(description="of the hits")
     mrr: AgainstChance = Field(description="mean of 1 / rank; a failure ranks last")
     percentile: AgainstChance = Field(

@@ -11,6 +11,7 @@ often each covers the true value.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,11 @@ def effective_documents(clusters: Sequence[str]) -> float:
 
     Source: Carter, Schnepel and Steigerwald, Review of Economics and Statistics 99 (2017).
     """
-    sizes = np.unique(np.asarray(clusters), return_counts=True)[1]
+    return effective_number(np.unique(np.asarray(clusters), return_counts=True)[1])
+
+
+def effective_number(sizes: npt.NDArray[Any]) -> float:
+    """The same for the sizes [D] of any groups."""
     return float(sizes.sum() ** 2 / np.sum(sizes.astype(np.float64) ** 2))
 
 

@@ -26,7 +26,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release.statistics.blocks import MIN_DOCUMENTS_OF_INTERVAL
-from nla_release.statistics.clustered import best_as_ties, jackknife_variance, lower, t_quantile
+from nla_release.statistics.clustered import (
+    best_as_ties,
+    effective_number,
+    jackknife_variance,
+    lower,
+    t_quantile,
+)
 from nla_release.statistics.formulas import Floats, Interval, dots, group_sums, unit_rows
 
 
@@ -284,7 +290,8 @@ class _Arms:
         sizes = [np.bincount(each.label[both]) for each in self._groupings]
         if np.count_nonzero(sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
             return None
-        freedom = min(map(_effective, (*sizes, *(each.sizes for each in self._groupings)))) - 1
+        sizes += [each.sizes for each in self._groupings]
+        freedom = min(map(effective_number, sizes)) - 1
         if freedom < 1:
             return None
         whole = summed[0].differences(signs, 1)
@@ -384,8 +391,3 @@ def _products(
         found.append((rows + start, others + first, (a[start:end] @ b[first:last].T).ravel()))
     rows, others, products = (np.concatenate(each) for each in zip(*found, strict=True))
     return rows, others, products
-
-
-def _effective(sizes: npt.NDArray[Any]) -> float:
-    """`D / (1 + CV^2)` of the sizes of D groups, as `clustered.effective_documents`."""
-    return float(sizes.sum() ** 2 / np.sum(sizes.astype(np.float64) ** 2))

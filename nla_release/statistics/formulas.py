@@ -174,15 +174,8 @@ def clustered_bootstrap(
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3; clusters as
     in Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
     """
-    names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    if len(names) < 2:
-        return [None] * len(values)
-    counts = np.bincount(index)
-    sums = np.stack([np.bincount(index, weights=statistic) for statistic in values])
-    times_drawn = _times_drawn(len(names), draws, seed)
-    means = (times_drawn @ sums.T) / (times_drawn @ counts)[:, np.newaxis]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
+    ones = np.ones(values.shape[1])
+    return bootstrap_ratio(values, ones, clusters, draws=draws, seed=seed, level=level)
 
 
 def bootstrap_ratio(

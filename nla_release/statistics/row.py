@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nla_release.statistics.blocks import Ratio
+from nla_release.statistics.blocks import Difference, Ratio
 from nla_release.text.numbers import interval, number, signed, unsigned
 
 HEADER = ("measured", "value", "control", "difference", "95% CI of the difference", "n")
@@ -57,6 +57,21 @@ class Row:
         return (
             self.name, self.shown, control, signed(self.difference), self.bounds, str(self.n),
         )  # fmt: skip
+
+
+def difference_row(
+    name: str, value: float, control: str, baseline: float, found: Difference
+) -> Row:
+    """A value next to that of its control, with their difference as it was computed."""
+    return Row(
+        name,
+        value,
+        found.n,
+        control=control,
+        baseline=baseline,
+        difference=found.difference,
+        interval=found.interval,
+    )
 
 
 def share_row(name: str, found: Ratio, baseline: float | None = None, control: str = "") -> Row:

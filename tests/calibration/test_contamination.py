@@ -3,7 +3,6 @@ import pytest
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.contamination import (
     contamination,
-    contamination_format_2,
     contamination_sentence,
 )
 from nla_release.calibration.evidence_folder import read_evidence, write_evidence
@@ -43,7 +42,7 @@ def test_nothing_compared_is_said_with_the_reason(tmp_path):
     assert isinstance(found.shingles, Inconclusive)
     assert "The rows' own texts were not compared" in contamination_sentence(found)
     assert calibrate(evidence).contamination == found
-    assert calibrate(evidence, 2).contamination is contamination_format_2(evidence) is None
+    assert calibrate(evidence, 2).contamination is None
 
 
 def test_a_clean_evaluation_is_counted(overlapping):
