@@ -370,21 +370,18 @@ def _in_both(name: controls.Answer, first: _Side, second: _Side, *, frozen: bool
 def _retrieval(first: _Side, second: _Side, measures: Measures) -> PairedRetrieval:
     before, after = first.retrieved, second.retrieved
     only_first, only_second = int((before & ~after).sum()), int((after & ~before).sum())
+    if measures.clustered:
+        p = sign_flip_p(after.astype(np.float64) - before, first.documents)
+    else:
+        p = mcnemar(only_first, only_second)
     return PairedRetrieval(
         first_hits=int(before.sum()),
         second_hits=int(after.sum()),
         only_first=only_first,
         only_second=only_second,
         n=len(before),
-        p=_sign_flip(first, second) if measures.clustered else mcnemar(only_first, only_second),
+        p=1.0 if p is None else p,  # they differ in too few documents to reject anything
     )
-
-
-def _sign_flip(first: _Side, second: _Side) -> float:
-    """The p value; 1 where the releases differ in too few documents to reject anything."""
-    differences = second.retrieved.astype(np.float64) - first.retrieved
-    p = sign_flip_p(differences, first.documents, draws=BOOTSTRAP.draws, seed=BOOTSTRAP.seed)
-    return 1.0 if p is None else p
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

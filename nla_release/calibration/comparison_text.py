@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from nla_release.calibration.comparison import (
-    ClaimsRead,
     Comparison,
     Paired,
     PairedVerdict,
     ReleaseFigures,
 )
-from nla_release.calibration.report import PairContrast
 from nla_release.evidence.settings import Differing, what_differs
+from nla_release.statistics.blocks import Difference
 from nla_release.text.markdown import inline
 from nla_release.text.numbers import interval, number, signed
 
@@ -35,15 +34,6 @@ _OF_CLAIMS = (
     " lowers the FVE by that. An AR that any change of its text disturbs loses as much against"
     " another document's activation. Needing every claim is not telling rows apart, which top-1"
     " shows."
-)
-
-_OF_PLAIN_COSINES = ("cosine", "mean vector", "- shuffled", "95% CI")
-_OF_CENTRED_COSINES = (
-    "centred cosine",
-    "- same document",
-    "95% CI",
-    "- other documents",
-    "95% CI",
 )
 
 _Line = tuple[str, ...]
@@ -94,100 +84,79 @@ def comparison_parts(comparison: Comparison) -> Iterator[str | ComparisonTable]:
     yield f"{comparison.multiplicity}."
 
 
+def _table(lines: Sequence[Sequence[tuple[str, str]]], words: int) -> ComparisonTable:
+    """A table of lines whose cells each come with the name of their column."""
+    header = tuple(name for name, _ in lines[0])
+    return ComparisonTable(header, [tuple(cell for _, cell in line) for line in lines], words)
+
+
 def _releases(comparison: Comparison, letters: str) -> ComparisonTable:
     """Each release on its own rows, with the settings in which it differs from the first."""
-    return ComparisonTable(
-        (
-            "",
-            "release",
-            "differs from A in",
-            "label",
-            "rows",
-            "documents",
-            *(_OF_PLAIN_COSINES if comparison.schema_ == 1 else _OF_CENTRED_COSINES),
-            "FVE",
-            "top-1",
-            "chance",
-        ),
+    return _table(
         [
-            (
-                letter,
-                each.name,
-                what_differs(comparison.differing, at) if at else "-",
-                each.label,
-                str(each.rows),
-                str(each.documents),
-                *_cosines(each),
-                number(each.fve.value),
-                f"{each.retrieval.hits}/{each.retrieval.n}",
-                f"1/{each.retrieval.candidates}",
-            )
+            [
+                ("", letter),
+                ("release", each.name),
+                ("differs from A in", what_differs(comparison.differing, at) if at else "-"),
+                ("label", each.label),
+                ("rows", str(each.rows)),
+                ("documents", str(each.documents)),
+                *_cosines(each, comparison.schema_),
+                ("FVE", number(each.fve.value)),
+                *_top1(each),
+            ]
             for at, (letter, each) in enumerate(zip(letters, comparison.releases, strict=True))
         ],
         words=4,
     )
 
 
-def _cosines(release: ReleaseFigures) -> _Line:
-    """The figures that decide the label, in format 3 of calibration.json and before."""
-    others, within = release.above_others, release.within
-    if others is None:
-        return (
-            number(release.cosine.mean),
-            number(release.predict_mean),
-            signed(release.shuffled.difference),
-            interval(release.shuffled.interval),
-        )
-    return number(others.first), *_above(within), *_above(others)
+def _cosines(release: ReleaseFigures, format_: int) -> list[tuple[str, str]]:
+    """The figures that decide the label, in format 2 of comparison.json and in format 1."""
+    others = release.above_others
+    if format_ == 1 or others is None:
+        return [
+            ("cosine", number(release.cosine.mean)),
+            ("mean vector", number(release.predict_mean)),
+            *_difference("- shuffled", release.shuffled),
+        ]
+    return [
+        ("centred cosine", number(others.first)),
+        *_difference("- same document", release.within),
+        *_difference("- other documents", others),
+    ]
 
 
-def _above(found: PairContrast | None) -> _Line:
-    return (signed(found.difference), interval(found.interval)) if found else ("-", "-")
+def _difference(name: str, found: Difference | None) -> list[tuple[str, str]]:
+    shown = (signed(found.difference), interval(found.interval)) if found else ("-", "-")
+    return list(zip((name, "95% CI"), shown, strict=True))
+
+
+def _top1(release: ReleaseFigures) -> list[tuple[str, str]]:
+    found = release.retrieval
+    return [("top-1", f"{found.hits}/{found.n}"), ("chance", f"1/{found.candidates}")]
 
 
 def _claims(comparison: Comparison, letters: str) -> ComparisonTable:
     """Each release's AR on explanations without one of their claims, and its top-1 retrieval."""
-    return ComparisonTable(
-        (
-            "a claim left out",
-            "release",
-            "claims",
-            "mse",
-            "95% CI",
-            "FVE",
-            "95% CI",
-            "mse - another activation",
-            "95% CI",
-            "top-1",
-            "chance",
-        ),
+    releases = zip(letters, comparison.releases, comparison.claims, strict=True)
+    return _table(
         [
-            (
-                letter,
-                each.name,
-                *_claims_cells(found),
-                f"{each.retrieval.hits}/{each.retrieval.n}",
-                f"1/{each.retrieval.candidates}",
-            )
-            for letter, each, found in zip(
-                letters, comparison.releases, comparison.claims, strict=True
-            )
+            [
+                ("a claim left out", letter),
+                ("release", each.name),
+                ("claims", str(found.n) if found else "-"),
+                ("mse", signed(found.mse) if found else "-"),
+                ("95% CI", interval(found.mse_interval) if found else "-"),
+                ("FVE", signed(found.fve) if found else "-"),
+                ("95% CI", interval(found.fve_interval) if found else "-"),
+                ("mse - another activation", signed(found.above_other) if found else "-"),
+                ("95% CI", interval(found.above_other_interval) if found else "-"),
+                *_top1(each),
+            ]
+            for letter, each, found in releases
         ],
         words=2,
-    )
-
-
-def _claims_cells(found: ClaimsRead | None) -> _Line:
-    if found is None:
-        return ("-",) * 7
-    return (
-        str(found.n),
-        signed(found.mse),
-        interval(found.mse_interval),
-        signed(found.fve),
-        interval(found.fve_interval),
-        signed(found.above_other),
-        interval(found.above_other_interval),
     )
 
 
@@ -215,19 +184,18 @@ def _opening(letter: str, paired: Paired) -> str:
 
 
 def _differences(letter: str, paired: Paired) -> ComparisonTable:
-    return ComparisonTable(
-        ("", "A", letter, f"{letter} - A", "95% CI", "n"),
+    return _table(
         [
-            (
-                "mse (less is better)" if each.name == "mse" else each.name,
-                number(each.first),
-                number(each.second),
-                signed(each.difference),
-                interval(each.interval),
-                str(each.n),
-            )
+            [
+                ("", "mse (less is better)" if each.name == "mse" else each.name),
+                ("A", number(each.first)),
+                (letter, number(each.second)),
+                *_difference(f"{letter} - A", each),
+                ("n", str(each.n)),
+            ]
             for each in paired.figures
         ],
+        words=1,
     )
 
 

@@ -19,7 +19,7 @@ from nla_release.evidence.training_documents import (
     label_hash,
 )
 from nla_release.io.schema import Strict
-from nla_release.statistics.blocks import BOOTSTRAP, Cosine, Inconclusive, Proportion, Ratio
+from nla_release.statistics.blocks import Cosine, Inconclusive, Proportion, Ratio
 from nla_release.statistics.formulas import cosine_rows, wilson
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.text.numbers import count, number
@@ -224,7 +224,7 @@ def _texts(evidence: Evidence, training: TrainingOverlap) -> Ratio | Inconclusiv
 
 def _counted(hits: int, n: int) -> Ratio:
     """A share of documents, which are independent, or of rows whose documents are not recorded."""
-    return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n, level=BOOTSTRAP.level))
+    return Ratio(hits=hits, n=n, share=hits / n, interval=wilson(hits, n))
 
 
 def contamination_sentence(found: Contamination | None) -> str:

@@ -5,7 +5,6 @@ repeat the decision. docs/calibration.md has a table of how often it is wrong on
 pairs of known truth, which `benchmarks/labels.py` makes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nla_release.calibration.reading import above_zero, level
@@ -72,7 +71,7 @@ def clauses(calibration: CurrentCalibration) -> list[Clause]:
         return [_inconclusive(calibration)]
     said = [
         _not_above_the_mean(calibration, name),
-        _CLAUSES[name](calibration),
+        _verdict(calibration, name),
         _failures(calibration),
         _code(calibration, name),
         _documents(calibration),
@@ -114,67 +113,53 @@ def _inconclusive(calibration: CurrentCalibration) -> Clause:
     measured = f"{asked.rows} activations from {asked.documents} documents"
     if asked.ok == 0:
         return Clause("Inconclusive.", f"None of {measured} has an explanation.")
-    least = f"{MIN_ROWS} from {MIN_DOCUMENTS}"
-    return Clause("Inconclusive.", f"{measured} are too few: a label takes {least}.")
+    return Clause(
+        "Inconclusive.",
+        f"{measured} are too few: a label takes {MIN_ROWS} from {MIN_DOCUMENTS}.",
+    )
 
 
-def _format_only(calibration: CurrentCalibration) -> Clause:
-    others = calibration.contrasts.above_others
+def _verdict(calibration: CurrentCalibration, name: LabelName) -> Clause:
+    """The label, and the numbers that decide it."""
+    pairs, others = calibration.contrasts, "texts of other documents"
+    if name == "format-only":
+        reason = _format_only(calibration)
+    elif name == "row-level":
+        assert pairs.within is not None  # or it would be another label
+        numbers = _numbers(calibration, pairs.within, "texts of the same document")
+        reason = f"Explanations tell rows of one document apart. {numbers}"
+    elif name == "document-level":
+        assert pairs.between is not None  # or it would be another label
+        numbers = _numbers(
+            calibration, pairs.between, others, own="texts of the same document score"
+        )
+        reason = (
+            "Explanations tell documents apart, but are not shown to tell rows of one document"
+            f" apart. {numbers} {_not_row_level(calibration)}"
+        )
+    else:
+        single = " With one row per document, rows of a document cannot be compared."
+        reason = (
+            "Explanations tell rows apart, but are not shown to tell documents apart."
+            f"{single if pairs.within is None else ''}"
+            f" {_numbers(calibration, pairs.above_others, others)}"
+        )
+    return Clause(f"{name.capitalize()}.", reason)
+
+
+def _format_only(calibration: CurrentCalibration) -> str:
+    others, near = calibration.contrasts.above_others, calibration.retrieval.percentile
     numbers = _numbers(calibration, others, "texts of other documents")
     if not above_zero(others):
-        return Clause(
-            "Format-only.",
+        return (
             "The own explanation is not shown to reconstruct its activation better than"
-            f" explanations of other documents. {numbers}",
+            f" explanations of other documents. {numbers}"
         )
-    near = calibration.retrieval.percentile
-    return Clause(
-        "Format-only.",
+    return (
         "Reconstructions are not shown to be nearer to their own activation than to others. They"
         f" are nearer than to {near.mean:.1%} of the others, chance is {near.chance:.0%}"
-        f" (difference {_interval(near.interval)}; {near.n} rows). {numbers}",
+        f" (difference {_interval(near.interval)}; {near.n} rows). {numbers}"
     )
-
-
-def _row_level(calibration: CurrentCalibration) -> Clause:
-    within = calibration.contrasts.within
-    assert within is not None  # or it would be another label
-    return Clause(
-        "Row-level.",
-        "Explanations tell rows of one document apart."
-        f" {_numbers(calibration, within, 'texts of the same document')}",
-    )
-
-
-def _document_level(calibration: CurrentCalibration) -> Clause:
-    between = calibration.contrasts.between
-    assert between is not None  # or it would be another label
-    others = "texts of other documents"
-    return Clause(
-        "Document-level.",
-        "Explanations tell documents apart, but are not shown to tell rows of one document apart."
-        f" {_numbers(calibration, between, others, 'texts of the same document score')}"
-        f" {_not_row_level(calibration)}",
-    )
-
-
-def _token_level(calibration: CurrentCalibration) -> Clause:
-    pairs = calibration.contrasts
-    single = " With one row per document, rows of a document cannot be compared."
-    return Clause(
-        "Token-level.",
-        "Explanations tell rows apart, but are not shown to tell documents apart."
-        f"{single if pairs.within is None else ''}"
-        f" {_numbers(calibration, pairs.above_others, 'texts of other documents')}",
-    )
-
-
-_CLAUSES: dict[LabelName, Callable[[CurrentCalibration], Clause]] = {
-    "format-only": _format_only,
-    "row-level": _row_level,
-    "document-level": _document_level,
-    "token-level": _token_level,
-}
 
 
 def _not_row_level(calibration: CurrentCalibration) -> str:
@@ -250,33 +235,21 @@ def _code(calibration: CurrentCalibration, name: LabelName) -> Clause | None:
 
 def grades(calibration: CurrentCalibration) -> Grades:
     """The three grades of the pair."""
-    name = label_name(calibration)
+    name, within = label_name(calibration), calibration.contrasts.within
     if name == "inconclusive":
         nothing: Grade = "not measured"
         return Grades(reads_text=nothing, tells_rows_apart=nothing, readable=nothing)
-    within = calibration.contrasts.within
-    apart: dict[LabelName, Grade] = {
-        "row-level": "yes" if within and within.difference >= SMALL_EFFECT else "partly",
-        "document-level": "partly",
-        "token-level": "partly",
-    }
-    reads: Grade = "partly"
+    reads: Grade = "yes" if beats_the_mean(calibration) else "partly"
+    large = name == "row-level" and within and within.difference >= SMALL_EFFECT
+    apart: Grade = "yes" if large else "partly"
     if name == "format-only":
-        reads = "no"
-    elif beats_the_mean(calibration):
-        reads = "yes"
-    return Grades(
-        reads_text=reads, tells_rows_apart=apart.get(name, "no"), readable=_readable(calibration)
-    )
-
-
-def _readable(calibration: CurrentCalibration) -> Grade:
-    """Whether the words lead to the source document; words about a token need not."""
+        reads = apart = "no"
     found = found_by_words(calibration)
-    if found:
-        return "yes"
-    of_tokens = label_name(calibration) == "token-level"
-    return "not measured" if found is None or of_tokens else "no"
+    readable: Grade = "yes" if found else "no"
+    # Words about a token need not lead to the document.
+    if found is None or (not found and name == "token-level"):
+        readable = "not measured"
+    return Grades(reads_text=reads, tells_rows_apart=apart, readable=readable)
 
 
 def _numbers(

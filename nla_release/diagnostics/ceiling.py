@@ -158,9 +158,8 @@ def _rows(found: Ceiling) -> Iterator[Row]:
 
 def _sentences(found: Ceiling) -> Iterator[str]:
     """Whom to blame for a low score."""
-    if _told_above(found.nearest, found.nearest_chance, found.documents) or _told_above(
-        found.probe, found.probe_chance, found.documents
-    ):
+    told = ((found.nearest, found.nearest_chance), (found.probe, found.probe_chance))
+    if any(_told_above(share, chance, found.documents) for share, chance in told):
         yield (
             "Raw activations tell their document better than chance, so a score at chance would not"
             " be the layer's alone."

@@ -25,7 +25,6 @@ from nla_release.evidence.controls import CONTROLS, between, centre
 from nla_release.evidence.parts import Evidence, first_with_text
 from nla_release.evidence.records import EvidenceRow
 from nla_release.statistics.blocks import (
-    BOOTSTRAP,
     MIN_ROWS,
     Cosine,
     Difference,
@@ -85,13 +84,7 @@ def report(
         interval=interval,
         n=len(rows),
         auc=area_under_curve(factual, gibberish),
-        auc_interval=bootstrap_area(
-            factual,
-            gibberish,
-            draws=BOOTSTRAP.draws,
-            seed=BOOTSTRAP.seed,
-            level=BOOTSTRAP.level,
-        ),
+        auc_interval=bootstrap_area(factual, gibberish),
         cross_row=measures.ranking(
             own_places(read, gold, centre(evidence, measures)), documents, documents
         ),

@@ -136,18 +136,16 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | In
     if few := too_few(evidence.documents):
         return few
     separates = _separates(evidence, measures)
+    kept = None
     words: dict[str, Any] = {}
     if measures.clustered and "paraphrase" in names:
-        words = {"given": _given(evidence), "kept_words": _kept_words(evidence, measures)}
+        kept = _kept_words(evidence, measures)
+        words = {"given": _given(evidence), "kept_words": kept}
     return Paraphrase(
         separates=separates,
         rewordings={
             name: _rewording(
-                evidence,
-                name,
-                separates,
-                measures,
-                words.get("kept_words") if name == "paraphrase" else None,
+                evidence, name, separates, measures, kept if name == "paraphrase" else None
             )
             for name in names
         },
@@ -233,11 +231,9 @@ def _rewording(
 
 def _changed(rows: Sequence[EvidenceRow], name: RewordingName) -> npt.NDArray[np.bool_]:
     """[N] whether another word is said, or in another place."""
-    return np.array([_words(row.texts[name]) != _words(row.explanation) for row in rows])
-
-
-def _words(text: str) -> list[str]:
-    return text.casefold().split()
+    return np.array(
+        [row.texts[name].casefold().split() != row.explanation.casefold().split() for row in rows]
+    )
 
 
 def _meaning(share: tuple[float, float] | None, separates: bool, kept: KeptWords | None) -> str:
@@ -286,15 +282,15 @@ def rewording_sentence(found: Paraphrase) -> str | None:
     """Whether a small cost of other words can count for anything, where there is one."""
     if not any(_is_small(each) for each in found.rewordings.values()):
         return None
-    if found.separates and not found.counts:
-        return (
-            "A small cost of the paraphrase does not count here, since it keeps most of the content"
-            " words."
-        )
-    if found.separates:
+    if found.counts:
         return (
             "A small cost of rewording counts here, since the texts without the content all score"
             " below the explanation."
+        )
+    if found.separates:
+        return (
+            "A small cost of the paraphrase does not count here, since it keeps most of the content"
+            " words."
         )
     return (
         "A small cost of rewording does not count here, since not all texts without the content"

@@ -85,18 +85,12 @@ def _rows(found: Structural) -> Iterator[Row]:
 
 def _sentences(found: Structural) -> Iterator[str]:
     """How little of the cosine is left for the content."""
-    shares: dict[StructuralName, float] = {
-        name: given.share for name, given in found.shares.items()
-    }
-    name, most = max(shares.items(), key=lambda each: each[1])
-    added = (
-        f"the row's own explanation adds {number(1 - most)} of it"
-        if most < 1
-        else "the row's own explanation adds nothing to it"
-    )
+    name, given = max(found.shares.items(), key=lambda each: each[1].share)
+    left = number(1 - given.share) if given.share < 1 else "nothing"
+    of = "of it" if given.share < 1 else "to it"
     yield (
         f"Of the plain cosine {number(found.real)} {CONTROLS[name].words} gives a share of"
-        f" {number(most)} already: {added}."
+        f" {number(given.share)} already: the row's own explanation adds {left} {of}."
     )
 
 

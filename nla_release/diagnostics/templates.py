@@ -149,9 +149,7 @@ def _skeletons(
     return Skeletons(
         distinct=len(ranked),
         shares={
-            k: measures.ratio(
-                [skeleton in dict(ranked[: int(k)]) for skeleton in skeletons], documents
-            )
+            k: measures.ratio([each in dict(ranked[: int(k)]) for each in skeletons], documents)
             for k in get_args(K)
         },
         source_shares=_shares(sources) if len(sources) >= MIN_DOCUMENTS else None,

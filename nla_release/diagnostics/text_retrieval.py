@@ -8,7 +8,7 @@ share their candidate, so the permutation test moves whole documents.
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -70,26 +70,25 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> TextRetrieval |
     )
     return TextRetrieval(
         lexical=measures.ranking(places(lexical, own), documents, names),
-        encoder=_encoder(evidence, rows, source, own, documents, measures),
+        encoder=_encoder(evidence, measures, rows, [source[name] for name in names], own),
     )
 
 
 def _encoder(
     evidence: Evidence,
-    rows: npt.NDArray[np.intp],
-    source: Mapping[str, int],
-    own: npt.NDArray[np.intp],
-    documents: Sequence[str],
     measures: Measures,
+    rows: npt.NDArray[np.intp],
+    sources: Sequence[int],
+    own: npt.NDArray[np.intp],
 ) -> Ranking | Skipped:
+    """The ranking of the longest sources, by position, for each explained row."""
     if _EXPLANATION not in evidence.vectors:
         return Skipped(skipped=_why_not(evidence))
-    said = np.where(
-        evidence.failed("real")[rows][:, np.newaxis], 0, evidence.vectors[_EXPLANATION][rows]
-    )
-    names = sorted(source)
-    meant = evidence.vectors[_SOURCE][[source[name] for name in names]]
-    return measures.ranking(places(cosine_blocks(said, meant), own), documents, names)
+    failed = evidence.failed("real")[rows][:, np.newaxis]
+    said = np.where(failed, 0, evidence.vectors[_EXPLANATION][rows])
+    found = places(cosine_blocks(said, evidence.vectors[_SOURCE][sources]), own)
+    documents, names = ([evidence.documents[at] for at in some] for some in (rows, sources))
+    return measures.ranking(found, documents, names)
 
 
 def _why_not(evidence: Evidence) -> str:

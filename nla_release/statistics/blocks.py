@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, Positiv
 
 from nla_release.errors import NothingCheckedError
 from nla_release.io.schema import Strict
+from nla_release.statistics.formulas import DRAWS, LEVEL, SEED
 
 
 def _rounded(value: float) -> float:
@@ -38,7 +39,7 @@ class Bootstrap(Strict):
     level: Proportion = Field(description="of every interval in this report")
 
 
-BOOTSTRAP = Bootstrap(draws=2000, seed=0, cluster="document", level=0.95)
+BOOTSTRAP = Bootstrap(draws=DRAWS, seed=SEED, cluster="document", level=LEVEL)
 
 
 class Inconclusive(Strict):

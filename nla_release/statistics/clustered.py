@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nla_release.statistics.formulas import Floats, Interval
+from nla_release.statistics.formulas import DRAWS, LEVEL, SEED, Floats, Interval
 
 
 def effective_documents(clusters: Sequence[str]) -> float:
@@ -36,7 +36,7 @@ def effective_number(sizes: npt.NDArray[Any]) -> float:
 
 
 def mean_intervals(
-    values: Floats, clusters: Sequence[str], *, level: float = 0.95
+    values: Floats, clusters: Sequence[str], *, level: float = LEVEL
 ) -> list[Interval | None]:
     """Intervals by t of the means of K statistics, with a variance that is clustered by document.
 
@@ -66,7 +66,7 @@ def mean_intervals(
 
 
 def ratio_intervals_of_means(
-    numerators: Floats, denominator: Floats, clusters: Sequence[str], *, level: float = 0.95
+    numerators: Floats, denominator: Floats, clusters: Sequence[str], *, level: float = LEVEL
 ) -> list[Interval | None]:
     """Intervals by t of K ratios of means, by deleting one document at a time (jackknife).
 
@@ -98,7 +98,7 @@ def ratio_intervals_of_means(
 
 
 def share_interval(
-    hits: npt.NDArray[np.bool_], clusters: Sequence[str], *, level: float = 0.95
+    hits: npt.NDArray[np.bool_], clusters: Sequence[str], *, level: float = LEVEL
 ) -> Interval:
     """Wilson's score interval of a share at the effective number of rows, `N / design effect`.
 
@@ -166,7 +166,7 @@ def lower(intervals: Sequence[Interval | None]) -> Interval | None:
 
 
 def jackknife_interval(
-    value: float, without: Floats, freedom: float, *, level: float = 0.95
+    value: float, without: Floats, freedom: float, *, level: float = LEVEL
 ) -> Interval | None:
     """Interval by t of a statistic from its values without one document each, `without` [D]."""
     if len(without) < 2 or freedom < 1:
@@ -185,7 +185,7 @@ def jackknife_variance(without: Floats) -> float:
 
 
 def sign_flip_p(
-    differences: Floats, clusters: Sequence[str], *, draws: int, seed: int
+    differences: Floats, clusters: Sequence[str], *, draws: int = DRAWS, seed: int = SEED
 ) -> float | None:
     """Two-sided p of a mean of paired differences, flipping the signs of whole documents.
 
@@ -196,7 +196,7 @@ def sign_flip_p(
         differences: [N].
         clusters: [N], the document of each row.
         draws: number of random flips.
-        seed: the same seed gives the same flips on every machine.
+        seed: of the flips.
 
     Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010);
     sign flips as in Winkler et al., NeuroImage 92 (2014), with documents as exchangeability blocks.
@@ -210,7 +210,6 @@ def sign_flip_p(
     if 2 ** len(sums) <= draws:
         codes = np.arange(2 ** len(sums))[:, np.newaxis] >> np.arange(len(sums)) & 1
         return float(np.mean(np.abs((1 - 2 * codes) @ sums) >= observed))
-    # numpy promises never to change the legacy generator's stream (NEP 19).
     flips = 1 - 2 * np.random.RandomState(seed).randint(2, size=(draws, len(sums)))
     return float((np.sum(np.abs(flips @ sums) >= observed) + 1) / (draws + 1))
 

@@ -33,7 +33,7 @@ from nla_release.statistics.clustered import (
     lower,
     t_quantile,
 )
-from nla_release.statistics.formulas import Floats, Interval, dots, group_sums, unit_rows
+from nla_release.statistics.formulas import LEVEL, Floats, Interval, dots, group_sums, unit_rows
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def contrasts(
     failed: npt.NDArray[np.bool_],
     tokens: Sequence[str] | None = None,
     *,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> ArmContrasts:
     """All four contrasts.
 

@@ -13,6 +13,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
+# Random draws where a function is not told otherwise. The same seed gives the same draws on every
+# machine: numpy promises never to change the legacy generator's stream (NEP 19).
+DRAWS, SEED = 2000, 0
+LEVEL = 0.95  # of intervals
+
 # Inputs are float32, whose rounding (6e-8) moves a cosine by about as much: what is closer than
 # this may be the same.
 TIE = 1e-7
@@ -152,7 +157,12 @@ def normalised_mse(cosine: float) -> float:
 
 
 def clustered_bootstrap(
-    values: Floats, clusters: Sequence[str], *, draws: int, seed: int, level: float = 0.95
+    values: Floats,
+    clusters: Sequence[str],
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    level: float = LEVEL,
 ) -> list[Interval | None]:
     """Percentile intervals of the means of K statistics, resampling whole clusters.
 
@@ -163,8 +173,8 @@ def clustered_bootstrap(
         values: [K, N], one statistic per row of the array.
         clusters: [N], the cluster of each column.
         draws: number of resamples.
-        seed: the same seed gives the same draws on every machine.
-        level: of the interval.
+        seed: of the draws.
+        level: of the intervals.
 
     Returns:
         K intervals, or K times None with fewer than two clusters, where nothing can be resampled.
@@ -183,9 +193,9 @@ def bootstrap_ratio(
     denominator: Floats,
     clusters: Sequence[str],
     *,
-    draws: int,
-    seed: int,
-    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    level: float = LEVEL,
 ) -> list[Interval | None]:
     """Percentile intervals of K ratios of means, `mean(numerator) / mean(denominator)`, paired.
 
@@ -196,8 +206,8 @@ def bootstrap_ratio(
         denominator: [N].
         clusters: [N], the cluster of each column.
         draws: number of resamples.
-        seed: the same seed gives the same draws on every machine.
-        level: of the interval.
+        seed: of the draws.
+        level: of the intervals.
 
     Returns:
         K intervals, or K times None with fewer than two clusters, or when any draw's denominator
@@ -225,7 +235,12 @@ def area_under_curve(positive: Floats, negative: Floats) -> float:
 
 
 def bootstrap_area(
-    positive: Floats, negative: Floats, *, draws: int, seed: int, level: float = 0.95
+    positive: Floats,
+    negative: Floats,
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+    level: float = LEVEL,
 ) -> Interval | None:
     """Percentile interval of the area under the curve of [M] positives and [M] negatives.
 
@@ -245,8 +260,8 @@ def permuted_hits(
     own: npt.NDArray[np.intp],
     documents: Sequence[str],
     *,
-    draws: int,
-    seed: int,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> npt.NDArray[np.int64]:
     """[draws] hits when documents with equally many candidates change places at random.
 
@@ -258,7 +273,7 @@ def permuted_hits(
         own: [N], the candidate that it should find.
         documents: [M], the document of each candidate.
         draws: number of permutations.
-        seed: the same seed gives the same permutations on every machine.
+        seed: of the permutations.
     """
     blocks = _blocks(documents)
     orders = _permutations(tuple(map(len, blocks)), draws, seed)
@@ -281,7 +296,7 @@ def permutation_p(null: npt.NDArray[Any], observed: float) -> float:
     return float((np.sum(null >= observed) + 1) / (len(null) + 1))
 
 
-def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson(hits: int, n: int, *, level: float = LEVEL) -> Interval:
     """Wilson score interval of the proportion `hits / n`.
 
     Source: Wilson (1927); written out as method 3 of Newcombe, Statistics in Medicine 17 (1998),
@@ -299,8 +314,6 @@ def wilson(hits: int, n: int, *, level: float = 0.95) -> Interval:
 @lru_cache(maxsize=4)
 def _times_drawn(size: int, draws: int, seed: int) -> npt.NDArray[np.int64]:
     """[draws, size] how often each of `size` things is drawn in `size` draws with replacement."""
-    # The legacy generator is the one whose stream numpy promises never to change (NEP 19): whoever
-    # recomputes a calibration with another numpy must get the same bytes.
     drawn = np.random.RandomState(seed).randint(size, size=(draws, size), dtype=np.int64)
     offsets = size * np.arange(draws)[:, np.newaxis]
     times = np.bincount((drawn + offsets).ravel(), minlength=draws * size).reshape(draws, size)
@@ -313,7 +326,7 @@ def _permutations(
     sizes: tuple[int, ...], draws: int, seed: int
 ) -> tuple[npt.NDArray[np.int32], ...]:
     """For each size [draws, size], permutations; drawn for all sizes in turn, draw after draw."""
-    random = np.random.RandomState(seed)  # the legacy generator, as above
+    random = np.random.RandomState(seed)
     found = tuple(np.empty((draws, size), np.int32) for size in sizes)
     for draw in range(draws):
         for size, orders in zip(sizes, found, strict=True):

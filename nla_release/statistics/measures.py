@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nla_release.statistics.blocks import (
-    BOOTSTRAP,
     MIN_DOCUMENTS_OF_INTERVAL,
     AgainstChance,
     Control,
@@ -29,6 +28,7 @@ from nla_release.statistics.clustered import (
     share_interval,
 )
 from nla_release.statistics.formulas import (
+    DRAWS,
     Floats,
     Interval,
     bootstrap_ratio,
@@ -62,10 +62,8 @@ class Measures:
         if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
             return [None] * len(values)
         if self.clustered:
-            return mean_intervals(values, documents, level=BOOTSTRAP.level)
-        return clustered_bootstrap(
-            values, documents, draws=BOOTSTRAP.draws, seed=BOOTSTRAP.seed, level=BOOTSTRAP.level
-        )
+            return mean_intervals(values, documents)
+        return clustered_bootstrap(values, documents)
 
     def ratio_intervals(
         self, numerators: Floats, denominator: Floats, documents: Sequence[str]
@@ -74,23 +72,14 @@ class Measures:
         if len(set(documents)) < MIN_DOCUMENTS_OF_INTERVAL:
             return [None] * len(numerators)
         if self.clustered:
-            return ratio_intervals_of_means(
-                numerators, denominator, documents, level=BOOTSTRAP.level
-            )
-        return bootstrap_ratio(
-            numerators,
-            denominator,
-            documents,
-            draws=BOOTSTRAP.draws,
-            seed=BOOTSTRAP.seed,
-            level=BOOTSTRAP.level,
-        )
+            return ratio_intervals_of_means(numerators, denominator, documents)
+        return bootstrap_ratio(numerators, denominator, documents)
 
     def share_interval(self, hits: npt.NDArray[np.bool_], documents: Sequence[str]) -> Interval:
         """Of the share of rows that hit."""
         if self.clustered:
-            return share_interval(hits, documents, level=BOOTSTRAP.level)
-        return wilson(int(hits.sum()), len(hits), level=BOOTSTRAP.level)
+            return share_interval(hits, documents)
+        return wilson(int(hits.sum()), len(hits))
 
     def ratio(
         self, hits: Sequence[bool] | npt.NDArray[np.bool_], documents: Sequence[str]
@@ -249,11 +238,10 @@ def _permutation(places: Places, documents: Sequence[str], hits: int) -> Permuta
     sizes = Counter(documents).values()
     if len(set(sizes)) == len(sizes):
         return UNEQUAL
-    draws = BOOTSTRAP.draws
-    null = permuted_hits(places.first, places.own, documents, draws=draws, seed=BOOTSTRAP.seed)
+    null = permuted_hits(places.first, places.own, documents)
     if null.min() == null.max():
         return Inconclusive(
             inconclusive=f"every chance assignment gives the same {int(null[0])} hits, so that hits"
             " decide nothing"
         )
-    return Permutation(p=permutation_p(null, hits), floor=1 / (draws + 1), draws=draws)
+    return Permutation(p=permutation_p(null, hits), floor=1 / (DRAWS + 1), draws=DRAWS)
