@@ -1,6 +1,5 @@
 """Reading a measured release to compare: its evidence, and its sidecars where present."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,17 +107,15 @@ def _parts(folder: Path) -> tuple[Path, list[Path]]:
 
 def sidecar_facts(sidecar: Sidecar) -> Settings:
     """The layer and the training settings of an adapter."""
-    training = dict(_trained(sidecar))
-    return {"layer": str(sidecar.extraction_layer_index)} | training
-
-
-def _trained(sidecar: Sidecar) -> Iterator[tuple[str, str]]:
     training, role = sidecar.nla_release.training, sidecar.role.upper()
     chain = training_chain(training)
+    several = len(chain.runs) > 1
+    facts = {"layer": str(sidecar.extraction_layer_index)}
     for key, value in sorted(training.items()):
         if isinstance(value, str | int | float) and key not in _OUTCOMES:
-            said = chain.steps_in_words if key == "steps" and len(chain.runs) > 1 else str(value)
-            yield f"{role} training: {key.replace('_', ' ')}", said
+            shown = chain.steps_in_words if key == "steps" and several else str(value)
+            facts[f"{role} training: {key.replace('_', ' ')}"] = shown
     if training:
         earlier = chain.runs[-1].continued_from or "not recorded"
-        yield f"{role} training: continued from", earlier if len(chain.runs) > 1 else "nothing"
+        facts[f"{role} training: continued from"] = earlier if several else "nothing"
+    return facts

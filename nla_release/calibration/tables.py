@@ -90,15 +90,12 @@ def calibration_table(calibration: CurrentCalibration) -> str:
         parts.append("\n".join([f"{table.title}: {table.meaning}", *lines, *table.sentences]))
     if without := without_numbers(calibration.probes):
         parts.append("\n".join(without))
-    parts.append("\n".join(_known_and_tried(calibration)))
+    known = [contamination_sentence(calibration.contamination)]
+    if tried := calibration.multiplicity:
+        known.append(tried_sentence(tried))
+    parts.append("\n".join(known))
     parts.append(calibration.label.sentence)
     return "\n\n".join(parts)
-
-
-def _known_and_tried(calibration: CurrentCalibration) -> list[str]:
-    """The comparison with the training texts, and how often the pair was measured."""
-    said = [contamination_sentence(calibration.contamination)]
-    return said + ([tried_sentence(it)] if (it := calibration.multiplicity) else [])
 
 
 def denominators_line(denominators: Denominators) -> str:

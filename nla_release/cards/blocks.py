@@ -26,7 +26,7 @@ from nla_release.diagnostics.ceiling import Ceiling
 from nla_release.diagnostics.text_controls import TextControls
 from nla_release.errors import InputError
 from nla_release.evidence.parts import Evidence
-from nla_release.evidence.runs import Headline, RunLog, Started, shown_runs
+from nla_release.evidence.runs import Headline, RunLog, Started
 from nla_release.history.addenda import Addendum, addenda_block, addendum_block
 from nla_release.history.log import Entry
 from nla_release.history.retractions import retracted_block, withdrawn_block
@@ -183,7 +183,7 @@ def recorded_runs(evidence: Evidence) -> list[tuple[str, ...]]:
     if evidence.runs is None:
         return []
     log, files = evidence.runs, evidence.run.files
-    shown = shown_runs(log, MOST_RUNS)
+    shown = log.started[-MOST_RUNS:]
     first = len(log.started) - len(shown) + 1
     return [_cells(log, position, run, files) for position, run in enumerate(shown, start=first)]
 

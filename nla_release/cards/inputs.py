@@ -8,9 +8,9 @@ from pydantic import NonNegativeFloat
 
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.training_log import Step, read_log
-from nla_release.calibration.asked import check_asked
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.calibration.measured_settings import check_measured_settings
 from nla_release.calibration.report import Calibration, CurrentCalibration
 from nla_release.contract.sidecar import Role, Sidecar, contract_digest, disagreements, read_sidecar
 from nla_release.errors import EvidenceError, InputError, PairError
@@ -81,7 +81,7 @@ def read_inputs(release: Release) -> Inputs:
     _check_pair(release, adapters)
     evidence = read_evidence(release.evidence)
     _check_measured(release, adapters, evidence)
-    check_asked(release, evidence)
+    check_measured_settings(release, evidence)
     calibration = _computed(release, evidence)
     return Inputs(release, adapters, evidence, calibration)
 

@@ -6,7 +6,7 @@ AR reads. The results are recorded in the evidence, and its report is computed f
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, get_args
+from typing import Generic, Protocol, TypeVar, get_args
 
 from nla_release.contract.explanation import Explanation
 from nla_release.evidence.parts import Evidence
@@ -172,14 +172,6 @@ def permutation_sentence(name: str, found: Ranking) -> str:
     )
 
 
-def _nothing(*_: Any) -> tuple[Any, ...]:
-    return ()
-
-
-def _fits(*_: Any) -> None:
-    return None
-
-
 @dataclass(frozen=True)
 class DiagnosticEvidence:
     """The evidence that a diagnostic leaves when it ran, and only then.
@@ -197,7 +189,7 @@ class DiagnosticEvidence:
     sometimes: Mapping[str, Callable[[Sequence[EvidenceRow]], int]] = field(default_factory=dict)
     spoken: tuple[str, ...] = ()
     free_width: bool = False
-    misfit: Callable[[Sequence[EvidenceRow], Collection[str]], str | None] = _fits
+    misfit: Callable[[Sequence[EvidenceRow], Collection[str]], str | None] = lambda *_: None
 
     @property
     def always(self) -> set[str]:
@@ -233,7 +225,7 @@ class Diagnostic(Generic[Report]):
     records: type[Report]
     report: Callable[[Evidence, Measures], Report | Inconclusive | None]
     rows: Callable[[Report], Iterable[Row]]
-    sentences: Callable[[Report], Iterable[str]] = _nothing
+    sentences: Callable[[Report], Iterable[str]] = lambda _: ()
     ask: Callable[[DiagnosticInputs], Plan] | None = None
     recorded: DiagnosticEvidence = DiagnosticEvidence()
     rankings: Callable[[Report], Mapping[str, Ranking]] = lambda _: {}

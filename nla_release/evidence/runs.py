@@ -7,7 +7,6 @@ complete.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -252,16 +251,8 @@ def disagreement(log: RunLog, run: str | None, rows: str, vectors: str) -> str |
     if last is None:
         return "it has no finished run, but there is evidence"
     if last.run != run:
-        return f"its last evidence is of run {last.run}, but the folder holds {_named(run)}"
+        held = f"that of run {run}" if run else "evidence of a run that is not in it"
+        return f"its last evidence is of run {last.run}, but the folder holds {held}"
     if (last.rows_sha256, last.vectors_sha256) != (rows, vectors):
         return f"the hashes that it records for run {last.run} are not those of the evidence"
     return None
-
-
-def _named(run: str | None) -> str:
-    return f"that of run {run}" if run else "evidence of a run that is not in it"
-
-
-def shown_runs(log: RunLog, most: int) -> Sequence[Started]:
-    """The last runs, at most so many."""
-    return log.started[-most:]

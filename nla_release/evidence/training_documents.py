@@ -226,7 +226,9 @@ class _Growing:
     def add(self, hashes: Iterable[int]) -> None:
         one_in = self._one_in
         self._kept.update(it for it in hashes if it % one_in == 0)
-        self._thin()
+        while len(self._kept) > self._most:
+            self._one_in *= 2
+            self._kept = {it for it in self._kept if it % self._one_in == 0}
 
     def add_sample(self, sample: Sample) -> None:
         self._one_in = max(self._one_in, sample.one_in)
@@ -235,11 +237,6 @@ class _Growing:
 
     def sample(self) -> Sample:
         return Sample(np.array(sorted(self._kept), dtype=np.uint64), self._one_in)
-
-    def _thin(self) -> None:
-        while len(self._kept) > self._most:
-            self._one_in *= 2
-            self._kept = {it for it in self._kept if it % self._one_in == 0}
 
 
 def words_of(text: str) -> list[str]:

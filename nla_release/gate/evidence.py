@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from nla_release.calibration.asked import unlike
+from nla_release.calibration.measured_settings import setting_mismatches
 from nla_release.calibration.report import Calibration
 from nla_release.evidence.runs import disagreement
 from nla_release.gate.adapter_folder import AdapterFolder, reading
@@ -133,7 +133,7 @@ def evidence_as_asked(subject: Subject) -> Iterator[Problem | Skip]:
     else:
         evidence = own[0].evidence
         with reading(release.folder / RELEASE_FILE, "NLA620"):
-            found = unlike(release, evidence)
+            found = setting_mismatches(release, evidence)
         for each in found:
             yield Problem(release.folder / RELEASE_FILE, f"{each.message}: run {each.command}")
 

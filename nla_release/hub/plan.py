@@ -145,7 +145,7 @@ def make_plan(dist: Path, version: str, hub: Hub, options: PushOptions | None = 
     options = options or PushOptions()
     manifests = {role: _checked_manifest(dist / role, version) for role in ROLES}
     for manifest in manifests.values():
-        _check_asked_for(dist, manifest, options)
+        _check_measured_settings_for(dist, manifest, options)
     identity = release_id(manifests.values())
     repos = [
         plan_repo(dist / role, manifest, identity, hub, options)
@@ -249,7 +249,7 @@ def _kept(files: list[FileChange]) -> list[FileChange]:
     return [replace(file, change="keep") for file in files if file.sha256]
 
 
-def _check_asked_for(dist: Path, manifest: Manifest, options: PushOptions) -> None:
+def _check_measured_settings_for(dist: Path, manifest: Manifest, options: PushOptions) -> None:
     if manifest.addendum and not options.addendum:
         raise ConfigError(
             f"{dist} contains {manifest.published_tag}, an evidence update of a published version",

@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from nla_release.calibration.asked import CALIBRATE, ROUNDTRIP, check_asked, unlike
 from nla_release.calibration.evidence_folder import read_evidence
+from nla_release.calibration.measured_settings import (
+    CALIBRATE,
+    ROUNDTRIP,
+    check_measured_settings,
+    setting_mismatches,
+)
 from nla_release.errors import ConfigError
 from nla_release.evidence.reference import write_reference
 from nla_release.evidence.training_documents import lists_digest, write_training_documents
@@ -26,9 +31,8 @@ def asks(release: Release, **settings) -> Release:
 
 
 def found(release: Release) -> list[tuple[str, str]]:
-    return [
-        (each.message, each.command) for each in unlike(release, read_evidence(release.evidence))
-    ]
+    mismatches = setting_mismatches(release, read_evidence(release.evidence))
+    return [(each.message, each.command) for each in mismatches]
 
 
 def test_nothing_is_unlike_as_measured(release):
@@ -154,7 +158,7 @@ def test_several_differences_are_counted(tool, release):
 
 def test_it_is_a_mistake_in_release_yaml(release):
     with pytest.raises(ConfigError):
-        check_asked(asks(release, seed=7), read_evidence(release.evidence))
+        check_measured_settings(asks(release, seed=7), read_evidence(release.evidence))
 
 
 def test_a_list_of_training_documents_that_was_replaced_is_found(release):

@@ -30,7 +30,7 @@ class SettingMismatch:
     command: str
 
 
-def unlike(release: Release, evidence: Evidence) -> list[SettingMismatch]:
+def setting_mismatches(release: Release, evidence: Evidence) -> list[SettingMismatch]:
     """The settings that differ between release.yaml and the evidence.
 
     Raises:
@@ -39,24 +39,27 @@ def unlike(release: Release, evidence: Evidence) -> list[SettingMismatch]:
     # Another check reports evidence that was measured on another base.
     base = read_sidecar(release.adapter("av"), "av").nla_release.base
     of_the_pair = (evidence.run.base.id, evidence.run.base.revision) == (base.id, base.revision)
-    return [
-        *(
-            SettingMismatch(each, ROUNDTRIP)
-            for each in (_base(release, evidence) if of_the_pair else ())
-        ),
-        *(SettingMismatch(message, ROUNDTRIP) for message in _measured(release, evidence)),
-        *_stated(release, evidence),
-    ]
+    measured = [*(_base(release, evidence) if of_the_pair else ()), *_measured(release, evidence)]
+    found = [SettingMismatch(message, ROUNDTRIP) for message in measured]
+    # The attempts are declared by the author and need no measurement.
+    asked, run = release.config.evaluation.attempts, evidence.run
+    if asked is not None and asked != run.attempts:
+        message = (
+            f"evaluation.attempts is {asked} in release.yaml, the evidence records"
+            f" {_shown(run.attempts)}"
+        )
+        found.append(SettingMismatch(message, CALIBRATE if run.schema_ > 1 else ROUNDTRIP))
+    return found
 
 
-def check_asked(release: Release, evidence: Evidence) -> None:
+def check_measured_settings(release: Release, evidence: Evidence) -> None:
     """Refuse evidence that was measured with other settings than those in release.yaml.
 
     Raises:
         ConfigError: names the first difference, and the command to run.
         InputError: a file that release.yaml names cannot be read.
     """
-    if not (found := unlike(release, evidence)):
+    if not (found := setting_mismatches(release, evidence)):
         return
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     again = "measure again with" if found[0].command == ROUNDTRIP else "record it with"
@@ -158,17 +161,6 @@ def _reference(release: Release, evidence: Evidence) -> Iterator[str]:
     ):
         named = release.config.evaluation.reference
         yield f"evaluation.reference, {named}, is not the file that was measured with"
-
-
-def _stated(release: Release, evidence: Evidence) -> Iterator[SettingMismatch]:
-    """Differences in what the author declares, which need no measurement."""
-    asked, run = release.config.evaluation.attempts, evidence.run
-    if asked is not None and asked != run.attempts:
-        yield SettingMismatch(
-            f"evaluation.attempts is {asked} in release.yaml, the evidence records"
-            f" {_shown(run.attempts)}",
-            CALIBRATE if run.schema_ > 1 else ROUNDTRIP,
-        )
 
 
 def _shown(value: object) -> str:
