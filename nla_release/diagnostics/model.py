@@ -1,7 +1,7 @@
-"""What a diagnostic is: what it asks of the pair, what it records, what it reports and shows.
+"""What a diagnostic is: what it asks of the pair, records, reports and shows.
 
-A diagnostic asks with a `Plan`: which vectors the AV explains at other scales, and which texts the
-AR reads. The results are recorded in the evidence, and its report is computed from that alone.
+It asks with a `Plan`: the scales at which the AV explains the activations again, and the texts that
+the AR reads. The results are recorded in the evidence, and its report is computed from that alone.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ Texts = list[str | None]
 
 
 class Data(Protocol):
-    """The held-out activations as a diagnostic needs them: N of each."""
+    """The held-out data as a diagnostic needs it, [N] each; None where the data has none."""
 
     @property
     def ids(self) -> list[str]:
@@ -30,27 +30,27 @@ class Data(Protocol):
 
     @property
     def documents(self) -> list[str]:
-        """That the rows are from."""
+        """Of the rows."""
 
     @property
     def texts(self) -> list[str | None]:
-        """The sources up to the position, where the data has them."""
+        """Source texts up to the position."""
 
     @property
     def paraphrases(self) -> list[str | None]:
-        """Of the explanations, where the data has them."""
+        """Of the labelled explanations."""
 
     @property
     def claims(self) -> list[list[str] | None]:
-        """The explanations in parts, where the data has them."""
+        """The explanations in parts."""
 
 
 @dataclass(frozen=True)
 class DiagnosticInputs:
-    """What the base run knows: the data, what the AV said of it, and each row's other row.
+    """The data, its explanations, and the row used for each row's shuffled control.
 
-    `encoder` says who embeds texts and in which version, for the record; `no_encoder` why nobody
-    does.
+    `encoder` names the encoder and its version for the record; `no_encoder` is the reason why there
+    is none.
     """
 
     data: Data
@@ -70,12 +70,12 @@ class Plan:
     """What a diagnostic asks for, and its settings for the record.
 
     Attributes:
-        settings: what another person needs to ask for the same.
-        scales: conditions under which the AV explains the activations again, with scale factors.
-        texts: what the AR reads, by tensor.
-        encoded: what the encoder embeds, by tensor.
+        settings: those that are needed to repeat it.
+        scales: the scale factors at which the AV explains the activations again, by condition.
+        texts: the texts for the AR, by tensor.
+        encoded: the texts for the encoder, by tensor.
         claims: each row's explanation in parts.
-        skipped: why nothing is asked.
+        skipped: the reason when nothing is asked.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Plan:
 
 
 def text_or_none(explanations: Iterable[Explanation]) -> Texts:
-    """What the AR can read of explanations."""
+    """The texts of explanations, None for those that failed."""
     return [said.text if said.status == "ok" else None for said in explanations]
 
 
@@ -109,13 +109,13 @@ Report = TypeVar("Report", bound=Strict)
 
 
 def control_row(name: str, value: float, control: Control, words: str) -> Row:
-    """The cosine next to the same with the meaning taken out."""
+    """A cosine compared with that of a control."""
     failed = f" ({count(control.failed, 'row')} failed)" if control.failed else ""
     return difference_row(name, value, f"{words}{failed}", control.mean, control)
 
 
 def mean_row(name: str, found: AgainstChance) -> Row:
-    """A mean against what knowing the document gives where that is known, else against chance."""
+    """A mean compared with knowing the document where that is known, otherwise with chance."""
     alone = found.document_alone
     if alone is None:
         control, baseline, bounds = "chance", found.chance, found.interval
@@ -134,7 +134,7 @@ def mean_row(name: str, found: AgainstChance) -> Row:
 
 
 def first_row(name: str, found: TopOne) -> Row:
-    """How often the own candidate is first, against knowing the document or against chance."""
+    """How often the own candidate is first, compared with knowing the document or with chance."""
     chance = f"chance {number(found.chance)}, 1 in {found.candidates}"
     alone, (low, high) = found.document_alone, found.interval
     if alone is None or alone == 1:  # each document has one candidate
@@ -154,35 +154,34 @@ def first_row(name: str, found: TopOne) -> Row:
 
 
 def ranking_rows(name: str, found: Ranking) -> Iterator[Row]:
-    """First places, reciprocal ranks and percentiles."""
+    """The shares of first places, mean reciprocal rank and mean percentile."""
     yield first_row(name, found)
     yield mean_row(f"{name}: mean of 1 / rank", found.mrr)
     yield mean_row(f"{name}: share of the others that are farther", found.percentile)
 
 
 def permutation_sentence(name: str, found: Ranking) -> str:
-    """How often a chance assignment hits as often, and the least that could be shown."""
-    told = found.permutation
-    if isinstance(told, Inconclusive):
-        return f"{name}: no p, inconclusive, {told.inconclusive}."
+    """The p value of the permutation test, and the smallest possible one."""
+    tested = found.permutation
+    if isinstance(tested, Inconclusive):
+        return f"{name}: no p, inconclusive, {tested.inconclusive}."
     # Four decimals: the floor of 2000 permutations would be rounded up to twice itself.
     return (
-        f"{name}: p = {told.p:.4f} by {told.draws} permutations, which cannot show less than"
-        f" {told.floor:.4f}."
+        f"{name}: p = {tested.p:.4f} by {tested.draws} permutations, which cannot show less than"
+        f" {tested.floor:.4f}."
     )
 
 
 @dataclass(frozen=True)
 class DiagnosticEvidence:
-    """The evidence that a diagnostic leaves when it ran, and only then.
+    """The evidence that a diagnostic records when it ran, and only then.
 
     Attributes:
-        tensors: those that it always leaves, each with how many rows it has.
-        sometimes: those that it leaves where the data allows.
-        spoken: what the AV said of each row under another condition.
-        free_width: whether its tensors are as wide as they like, all alike, instead of as wide as
-            the activations.
-        misfit: what is wrong with rows and tensors taken together, or None; for messages.
+        tensors: those that it always records, each with its number of rows.
+        sometimes: those that it records where the data allows it.
+        spoken: the conditions under which the AV explained each row again.
+        free_width: whether its tensors have a width of their own instead of the activations'.
+        misfit: how rows and tensors contradict each other, for a message; None where they do not.
     """
 
     tensors: Mapping[str, Callable[[Sequence[EvidenceRow]], int]] = field(default_factory=dict)
@@ -193,30 +192,30 @@ class DiagnosticEvidence:
 
     @property
     def always(self) -> set[str]:
-        """Names of what is there whenever it ran."""
+        """The names of what exists whenever it ran."""
         return {*self.tensors, *self.spoken}
 
     @property
     def names(self) -> set[str]:
-        """Names of all that it may leave."""
+        """The names of all that it may record."""
         return {*self.always, *self.sometimes}
 
 
 @dataclass(frozen=True)
 class Diagnostic(Generic[Report]):
-    """All that is known of one diagnostic.
+    """The definition of one diagnostic.
 
     Attributes:
         name: in release.yaml and run.json.
-        title: in words.
-        meaning: what it measures, in a line.
-        records: its report in calibration.json.
-        report: from evidence to its report; None when it did not run.
-        rows: what it measured, each number next to its control.
-        sentences: what follows, as plain text.
-        ask: what it asks of the pair; None when all evidence allows it.
-        leaves: the evidence that it recorded.
-        rankings: the rankings in its report, by what is retrieved.
+        title: as shown.
+        meaning: what it measures, in a few words.
+        records: the type of its report in calibration.json.
+        report: computes the report from evidence; None when the diagnostic did not run.
+        rows: the numbers of a report, each with its control.
+        sentences: the conclusions from a report, as plain text.
+        ask: what it asks of the pair; None when it needs no run of the pair.
+        recorded: the evidence that it records.
+        rankings: the rankings in a report, by what is retrieved.
     """
 
     name: str

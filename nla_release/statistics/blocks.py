@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, NonNegativeInt, Positiv
 from nla_release.errors import NothingCheckedError
 from nla_release.io.schema import Strict
 from nla_release.statistics.formulas import DRAWS, LEVEL, SEED
+from nla_release.text.numbers import count
 
 
 def _rounded(value: float) -> float:
@@ -29,12 +30,12 @@ Rows = Annotated[PositiveInt, Field(description="rows it was computed over, fail
 
 
 class Bootstrap(Strict):
-    """Random draws: of permutations, sign flips and areas; before format 3 of means as well."""
+    """Random draws: for permutations, sign flips and areas; before format 3 also for means."""
 
     draws: PositiveInt = Field(description="how many")
     seed: NonNegativeInt = Field(description="of the draws")
     cluster: Literal["document"] = Field(
-        description="what is drawn, with all of its rows, and what every interval takes whole"
+        description="what is drawn with all of its rows; every interval is clustered by it"
     )
     level: Proportion = Field(description="of every interval in this report")
 
@@ -57,13 +58,13 @@ class Difference(Strict):
 
 
 class Control(Difference):
-    """The cosine with the meaning taken out, paired with the real one row by row."""
+    """The cosine of a control, compared with the real one row by row."""
 
     mean: Cosine = Field(description="cosine of the control over all rows")
     failed: NonNegativeInt = Field(
-        description="rows where the control had no text: the empty text stands in for another"
-        " row's and for what the AV says of other vectors; a text made of the row's own explanation"
-        " counts 0, as the explanation does"
+        description="rows where the control had no text: the empty text replaces another row's text"
+        " and the explanation of another vector; a text made from the row's own explanation counts"
+        " 0, as the explanation does"
     )
     inconclusive: str | None = Field(
         default=None, description="why the control decides nothing; absent when it does"
@@ -77,19 +78,20 @@ class Ratio(Strict):
     n: PositiveInt = Field(description="of how many")
     share: Proportion = Field(description="hits / n")
     interval: tuple[Proportion, Proportion] = Field(
-        description="Wilson, of the share, at the effective number of rows; before format 3 at all"
+        description="Wilson, of the share, at the effective number of rows; before format 3 at"
+        " their number"
     )
 
 
 class AgainstChance(Difference):
-    """A mean beside what guessing gives."""
+    """A mean compared with chance."""
 
     mean: Number = Field(description="over all n")
-    chance: Number = Field(description="what guessing gives, the mean over all n")
+    chance: Number = Field(description="mean of chance over all n")
     document_alone: Number | None = Field(
         default=None,
-        description="what a text gives that says its document and nothing of the row; absent before"
-        " format 3, and where nothing is known of documents",
+        description="the same of a text that names its document and nothing more; absent before"
+        " format 3, and where documents are not known",
     )
     above_document_interval: Interval = Field(
         default=None, description="of mean - document_alone; absent before format 3"
@@ -97,9 +99,9 @@ class AgainstChance(Difference):
 
 
 class Permutation(Strict):
-    """How often a chance assignment does as well: (#{null >= observed} + 1) / (draws + 1).
+    """Permutation test of documents: p = (#{null >= observed} + 1) / (draws + 1).
 
-    Documents with equally many candidates change places, each with all of its candidates.
+    Documents with equally many candidates are exchanged, each with all of its candidates.
     """
 
     p: Proportion = Field(description="one-sided")
@@ -118,7 +120,7 @@ class TopOne(Strict):
     chance: Proportion = Field(description="of top1: 1 / candidates")
     document_alone: Proportion | None = Field(
         default=None,
-        description="top1 of a text that says its document and nothing of the row; absent before"
+        description="top1 of a text that names its document and nothing more; absent before"
         " format 3",
     )
 
@@ -133,26 +135,24 @@ class Ranking(TopOne):
     )
 
 
-# What a label and a diagnostic take. A Wilson interval of 20 rows is up to 0.4 wide. The t of 10
-# equal documents makes an interval 1.15 times as wide as that of many, of 5 documents 1.42 times,
-# and uneven ones count as fewer.
+# The minimum for a label and a diagnostic. A Wilson interval of 20 rows is up to 0.4 wide. The t
+# quantile of 10 equal documents makes an interval 1.15 times as wide as that of many, of 5
+# documents 1.42 times. Documents of unequal sizes count as fewer.
 MIN_ROWS = 20
 MIN_DOCUMENTS = 10
 
-# With fewer documents there is no interval: what it would cover was not measured.
+# With fewer documents there is no interval: its coverage was not measured.
 MIN_DOCUMENTS_OF_INTERVAL = 5
 
-# Fraction of variance explained divides by a variance, which is 0 when all training activations
-# point one way. Six decimals are published.
+# FVE divides by a variance, which is 0 when all training activations have one direction. Six
+# decimals are published.
 NO_VARIANCE = 1e-6
 
 
 def too_few(documents: Sequence[str], what: str = "rows") -> Inconclusive | None:
-    """Why observations of these documents decide nothing, or None when they are enough.
+    """Why observations of these documents [n] are too few; None when they are enough.
 
-    Args:
-        documents: [n] the document of every observation.
-        what: the observations are.
+    `what` names the observations.
     """
     found = len(set(documents))
     if len(documents) >= MIN_ROWS and found >= MIN_DOCUMENTS:
@@ -164,18 +164,15 @@ def too_few(documents: Sequence[str], what: str = "rows") -> Inconclusive | None
 
 
 def refuse_single(documents: Sequence[str]) -> None:
-    """Two rows of two documents are the least that have a spread, and another row's text.
-
-    Args:
-        documents: [N] the document of every row.
+    """Refuse rows of these documents [N] that have no spread, or no text of another document.
 
     Raises:
-        NothingCheckedError: there are fewer.
+        NothingCheckedError: there are fewer than two rows or documents.
     """
     rows, found = len(documents), len(set(documents))
     if rows < 2 or found < 2:
         raise NothingCheckedError(
-            f"{rows} row{'s' * (rows != 1)} of {found} document{'s' * (found != 1)}: nothing can"
-            " be said, and no number is given",
+            f"{count(rows, 'row')} of {count(found, 'document')}: a calibration needs two or more"
+            " of each",
             hint="hold out activations of more documents, and run `nla-release roundtrip`",
         )

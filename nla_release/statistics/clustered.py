@@ -1,11 +1,11 @@
-"""Intervals that take documents whole: of means, of shares, and of contrasts over pairs of rows.
+"""Intervals clustered by document, of means, ratios and shares; and a sign-flip test.
 
-Rows of one document resemble each other, so that N rows hold less than N independent observations.
-Each function works with what documents contribute, and takes its degrees of freedom from the
-effective number of documents, which is smaller than their number when their sizes differ.
+Rows of one document resemble each other, so N rows hold fewer than N independent observations. Each
+function sums by document, and takes its degrees of freedom from the effective number of documents,
+which is smaller than their number when their sizes differ. `clusters` [N] is the document of each
+row, and `level` that of the intervals.
 
-No interval here is random: there are no draws and no seed. `benchmarks/coverage.py` measures how
-often each covers the true value.
+No interval here is random. `benchmarks/coverage.py` measures how often each covers the true value.
 """
 
 import math
@@ -38,18 +38,10 @@ def effective_number(sizes: npt.NDArray[Any]) -> float:
 def mean_intervals(
     values: Floats, clusters: Sequence[str], *, level: float = LEVEL
 ) -> list[Interval | None]:
-    """Intervals by t of the means of K statistics, with a variance that is clustered by document.
+    """Intervals by t of the means of K statistics [K, N], with a variance clustered by document.
 
     The variance is CR1: `D / (D - 1) * sum_d (sum of residuals of document d)^2 / N^2`. The degrees
-    of freedom are `effective_documents - 1`.
-
-    Args:
-        values: [K, N], one statistic per row of the array.
-        clusters: [N], the document of each column.
-        level: of the intervals.
-
-    Returns:
-        K intervals, or K times None where fewer than two documents are left in effect.
+    of freedom are `effective_documents - 1`. With fewer than two effective documents all are None.
 
     Source: Cameron and Miller, Journal of Human Resources 50 (2015), sections II and VI.
     """
@@ -68,17 +60,10 @@ def mean_intervals(
 def ratio_intervals_of_means(
     numerators: Floats, denominator: Floats, clusters: Sequence[str], *, level: float = LEVEL
 ) -> list[Interval | None]:
-    """Intervals by t of K ratios of means, by deleting one document at a time (jackknife).
+    """Intervals by t of K ratios of means, [K, N] over [N], by the jackknife over documents.
 
-    Args:
-        numerators: [K, N], one statistic per row of the array.
-        denominator: [N].
-        clusters: [N], the document of each column.
-        level: of the intervals.
-
-    Returns:
-        K intervals, or K times None where fewer than two documents are left in effect, or where the
-        denominator's own interval reaches 0: the ratio has no finite interval then.
+    All are None with fewer than two effective documents, and where the interval of the denominator
+    contains 0: the ratio then has no finite interval.
 
     Source: Efron and Stein, Annals of Statistics 9 (1981).
     """
@@ -100,20 +85,12 @@ def ratio_intervals_of_means(
 def share_interval(
     hits: npt.NDArray[np.bool_], clusters: Sequence[str], *, level: float = LEVEL
 ) -> Interval:
-    """Wilson's score interval of a share at the effective number of rows, `N / design effect`.
+    """Wilson's score interval of the share of hits [N] at the effective number of rows.
 
-    The design effect is the clustered variance of the share over the binomial one, at least 1. The
-    quantile is t's, with `effective_documents - 1` degrees of freedom, or 1 where that is less.
-    Where all rows hit or all miss, no design effect can be measured and rows of a document are
-    taken to agree: the effective number is that of the documents.
-
-    Args:
-        hits: [N].
-        clusters: [N], the document of each row.
-        level: of the interval.
-
-    Returns:
-        The interval, within [0, 1].
+    That number is `N / design effect`. The design effect is the clustered variance of the share
+    divided by the binomial one, at least 1. The quantile is that of t, with at least 1 and up to
+    `effective_documents - 1` degrees of freedom. Where all rows hit or all miss, no design effect
+    can be measured, and the effective number of documents is used. The interval is within [0, 1].
 
     Source: Wilson (1927); the effective number of rows as in Kish, Survey Sampling (1965), section
     8.2, and Dean and Pagano, Journal of Survey Statistics and Methodology 3 (2015).
@@ -138,12 +115,12 @@ def share_interval(
 
 
 def best_as_ties(differences: Floats, failed: npt.NDArray[np.bool_]) -> Floats:
-    """[N] how much each difference counts with as many of the best rows as ties as `failed` marks.
+    """[N] weights of differences [N]: 0 for a failed row, and for as many of the best rows.
 
-    A failed row is a tie itself, 0. Where the rows that would have done worst are those that
-    failed, the others' mean flatters: taking out as much at the other end is the answer to that.
-    Only what is above 0 is taken out. Rows that are equally good share what falls on them, so that
-    their order decides nothing.
+    The rows that failed may be those that would have scored worst, which makes the mean of the
+    others too high. Counting as many of the best rows as ties compensates for that. Only
+    differences above 0 are removed. Equal differences share the weights, so the order of the rows
+    does not matter.
     """
     weights: Floats = np.where(failed, 0.0, 1.0)
     values = np.where(failed, -np.inf, np.round(differences, 9))
@@ -158,7 +135,7 @@ def best_as_ties(differences: Floats, failed: npt.NDArray[np.bool_]) -> Floats:
 
 
 def lower(intervals: Sequence[Interval | None]) -> Interval | None:
-    """The first interval, reaching down as far as any of them; None where one is missing."""
+    """The first interval with the lowest lower end of all; None where one is missing."""
     known = [each for each in intervals if each is not None]
     if len(known) < len(intervals):
         return None
@@ -189,14 +166,8 @@ def sign_flip_p(
 ) -> float | None:
     """Two-sided p of a mean of paired differences, flipping the signs of whole documents.
 
-    All `2^D` flips are used where they are no more than `draws`. None with fewer than two
-    documents that differ.
-
-    Args:
-        differences: [N].
-        clusters: [N], the document of each row.
-        draws: number of random flips.
-        seed: of the flips.
+    The differences are [N]. All `2^D` flips are used where they are no more than `draws`. None with
+    fewer than two documents that differ.
 
     Source: Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9 (2010);
     sign flips as in Winkler et al., NeuroImage 92 (2014), with documents as exchangeability blocks.

@@ -1,20 +1,19 @@
-"""How well a row's own text fits its activation, against the texts of other rows.
+"""How well a row's own text fits its activation, compared with the texts of other rows.
 
-The AR is a function of its text, so what it makes of every text is known from one run, and each
-activation can be compared with every text: N^2 scores for N answers. An arm is a rule that says
-which texts stand in for a row's own one. No text is drawn at random: an arm's score of a row is the
-mean over all texts that its rule names.
+The AR is a function of its text, so its reconstruction of every text is known from one run. Each
+activation can be compared with every text: N^2 scores from N reconstructions. An arm is a rule that
+names the texts used in place of a row's own one. No text is drawn at random: the score of a row in
+an arm is the mean over all of these texts.
 
 * `own`: the row's own text.
-* `same_document`: the other rows of its document. What they score, the document gives away.
-* `other_documents`: the rows of all other documents. What they score, any text gives away.
-* `same_token`: the rows of other documents that end in the same token. What they score, the token
-  gives away.
+* `same_document`: the other rows of its document, which share what the document gives away.
+* `other_documents`: the rows of all other documents, which share what any text gives away.
+* `same_token`: the rows of other documents that end in the same token.
 
-A row whose explanation failed reads nothing, so it decides nothing: it counts as a tie, in all arms
-alike. Rows that would have done worst may be the ones that fail, which would flatter the others: so
-an interval reaches down to where it lies with as many of the best rows as ties. As a text that
-stands in for others it is the empty text, which is what the AR was given.
+A row whose explanation failed counts as a tie in all arms. The rows that fail may be those that
+would have scored worst. So each interval is also computed with as many of the best rows as ties,
+and its lower end is the lower one of both. In place of other texts, a failed explanation is the
+empty text, which the AR was given.
 """
 
 import math
@@ -40,7 +39,7 @@ from nla_release.statistics.formulas import LEVEL, Floats, Interval, dots, group
 class Contrast:
     """The mean difference of two arms over the rows that have both.
 
-    `interval` is None where the rows are of too few documents, or say too few different things.
+    `interval` is None where there are too few documents or too few different texts.
     """
 
     first: float
@@ -72,24 +71,24 @@ def contrasts(
 ) -> ArmContrasts:
     """All four contrasts.
 
-    The interval of a contrast takes whole documents out, one at a time, with their rows and with
-    their texts (jackknife). Texts that several documents share are not independent either, so the
-    same is done with whole texts, and the variance that texts add to that of documents is added.
-    The degrees of freedom are the effective number of documents or texts, whichever is smaller,
-    less 1. Documents and texts without a row that has both arms do not count for that.
+    The interval of a contrast is a jackknife over documents: each is removed with its rows and its
+    texts. Documents that share texts are not independent, so the same is done with texts, and the
+    variance that they add to that of documents is added. The degrees of freedom are the effective
+    number of documents or texts, whichever is smaller, minus 1. Documents and texts without a row
+    that has both arms do not count.
 
-    Scores are linear in what is read and in the activations. So rows that have equally many texts
-    to compare with are summed into one vector, and texts that are taken out together into another:
-    no pair of two rows is scored.
+    Scores are linear in reconstructions and activations. So rows with equally many texts to compare
+    with are summed into one vector, and texts that are removed together into another: no pair of
+    rows is scored.
 
     Args:
         activations: [N, d].
-        read: [N, d] what the AR made of each row's text. Row i's score with the text of row j is
-            `activations[i] @ read[j]`: a cosine where both are unit vectors.
+        read: [N, d] the reconstructions of each row's text. The score of row i with the text of row
+            j is `activations[i] @ read[j]`: a cosine where both are unit vectors.
         documents: [N].
-        texts: [N] what the AV said of each row.
-        failed: [N] whether it said nothing.
-        tokens: [N] the token that each activation was read at, where it is known.
+        texts: [N] the explanations.
+        failed: [N] whether the explanation failed.
+        tokens: [N] the token of each activation, where it is known.
         level: of the intervals.
 
     Source: Efron and Stein, Annals of Statistics 9 (1981), for the jackknife; Cameron, Gelbach and
@@ -111,12 +110,10 @@ def contrasts(
 
 
 def centred(vectors: npt.NDArray[np.floating[Any]], mean: npt.NDArray[np.floating[Any]]) -> Floats:
-    """[N, d] unit vectors of `vectors` [N, d] as unit vectors less `mean` [d].
+    """[N, d] the unit vectors of `vectors` [N, d] minus `mean` [d], at norm 1 again.
 
-    `mean` is the mean of the reference set's unit vectors. Where one direction holds most of every
-    activation's energy, plain cosines are near 1 whatever is read, and only centred ones tell rows
-    apart. With `mean` zero these are the plain unit vectors. A zero row, which is a failure, stays
-    zero.
+    `mean` is the mean of the reference set's unit vectors; with zero these are the plain unit
+    vectors. A zero row, which is a failure, stays zero.
     """
     return unit_rows(vectors, mean.astype(np.float64))
 
@@ -128,7 +125,7 @@ _OWN_LESS_NEAR, _NEAR_LESS_FAR, _OWN_LESS_FAR = (1, -1, 0), (0, 1, -1), (1, 0, -
 
 
 class _Cells:
-    """One way to take N things together, by labels [N]."""
+    """A grouping of N things by labels [N]."""
 
     def __init__(self, labels: _Positions) -> None:
         _, self.first, self.label, self.sizes = np.unique(
@@ -139,7 +136,7 @@ class _Cells:
         return len(self.sizes)
 
     def and_by(self, other: "_Cells") -> "_Cells":
-        """By both: each cell lies in one of these and in one of the others."""
+        """The grouping by both."""
         return _Cells(self.label * len(other) + other.label)
 
     def sums(self, values: npt.NDArray[Any]) -> Floats:
@@ -162,7 +159,7 @@ def _groupings(
 ) -> tuple[_Cells, ...]:
     """By document; and by text and by both, unless no two documents share a text.
 
-    A failed row says nothing, which is shared with nobody.
+    A failed row shares its text with no other.
     """
     by_text = _numbered(at if failed[at] else text for at, text in enumerate(texts))
     both = documents.and_by(by_text)
@@ -174,10 +171,10 @@ class _Sums:
     """Scores summed over rows that have equally many texts in each arm: M such sums.
 
     Attributes:
-        group: [M] which group these rows and texts are without.
+        group: [M] the group that was removed from these rows and texts.
         totals: [3, M] by arm, over all texts of all rows.
         counts: [3, M] texts of one row.
-        rows: [M] how many. What other sums stand for instead has negative totals and rows.
+        rows: [M] their number. Sums that others replace have negative totals and rows.
     """
 
     group: _Positions
@@ -197,7 +194,7 @@ class _Sums:
         return _Sums(self.group, -self.totals, self.counts, -self.rows)
 
     def at(self, positions: _Positions, group: _Positions) -> "_Sums":
-        """Some of them, for the groups that are taken out of each."""
+        """Some of the sums, each for the group that is removed from it."""
         return _Sums(
             group, self.totals[:, positions], self.counts[:, positions], self.rows[positions]
         )
@@ -210,7 +207,7 @@ class _Sums:
         far: Floats,
         far_texts: npt.NDArray[Any],
     ) -> "_Sums":
-        """Less these scores, of so many texts of each row, in the second and third arm."""
+        """Without these scores, of so many texts per row, in the second and third arm."""
         own, *totals = self.totals
         one, *counts = self.counts
         return replace(
@@ -263,7 +260,7 @@ class _Arms:
         self._summed = self._sums(self._explained)
 
     def contrast(self, signs: Sequence[int], level: float) -> Contrast:
-        """The arm with sign 1 against the arm with sign -1."""
+        """The arm with sign 1 compared with the arm with sign -1."""
         counts = self._counts[:, self._inside.label]
         both = np.all(counts[np.flatnonzero(signs)] > 0, axis=0)
         if not both.any():
@@ -286,7 +283,7 @@ class _Arms:
         summed: Sequence[_Sums],
         level: float,
     ) -> Interval | None:
-        """Of the mean; None where there are too few documents, or too few different texts."""
+        """The interval of the mean; None with too few documents or too few different texts."""
         sizes = [np.bincount(each.label[both]) for each in self._groupings]
         if np.count_nonzero(sizes[0]) < MIN_DOCUMENTS_OF_INTERVAL:
             return None
@@ -309,7 +306,7 @@ class _Arms:
         return difference - margin, difference + margin
 
     def _sums(self, weights: Floats) -> list[_Sums]:
-        """Of all rows with their weights [N]; and what changes without a group, by grouping."""
+        """Sums of all rows with weights [N]; then the changes without each group, by grouping."""
         inside = self._inside
         totals = inside.sums(self._totals * weights)
         whole = _Sums(
@@ -319,13 +316,10 @@ class _Arms:
         return [whole, *(self._changes(each, weights, whole, asked) for each in self._groupings)]
 
     def _changes(self, grouping: _Cells, weights: Floats, whole: _Sums, asked: Floats) -> _Sums:
-        """What changes in the sums, by group, when one is taken out.
+        """The changes of the sums `whole` of the inner cells without each group.
 
-        Args:
-            grouping: the groups.
-            weights: [N] of rows.
-            whole: sums of the inner cells.
-            asked: [cells, d] activations summed by inner cell, with their weights.
+        `weights` [N] are those of rows, `asked` [cells, d] the weighted activations summed by inner
+        cell.
         """
         inner, outer = self._inside.and_by(grouping), self._around.and_by(grouping)
         read = outer.vectors(self._read)
@@ -374,13 +368,9 @@ class _Arms:
 def _products(
     a: Floats, cells: _Positions, b: Floats, other_cells: _Positions
 ) -> tuple[_Positions, _Positions, Floats]:
-    """All pairs of a row of `a` and one of `b` that are of one cell, and their products.
+    """All pairs of a row of `a` [., d] and one of `b` [., d] in one cell, and their products.
 
-    Args:
-        a: [., d].
-        cells: the cell of each row, in order.
-        b: [., d].
-        other_cells: the same of `b`.
+    `cells` and `other_cells` are the cells of their rows, in order.
     """
     found = []
     for cell in range(cells[-1] + 1):

@@ -1,8 +1,8 @@
 """Statistics as the blocks of a report, each with the intervals of its format.
 
-Format 3 of calibration.json takes its intervals from the clustered variance of documents. Formats 1
-and 2 resampled documents, and took rows as independent in shares. Published releases of those
-formats are still recomputed, so their method stays, and is used for nothing else.
+Intervals of format 3 of calibration.json use the variance clustered by document. Formats 1 and 2
+resampled documents, and treated rows as independent in shares. That method is kept only to
+recompute published releases.
 """
 
 from collections import Counter
@@ -48,11 +48,10 @@ UNEQUAL = Inconclusive(
 
 @dataclass(frozen=True)
 class Measures:
-    """How a report is computed.
+    """How the intervals of a report are computed.
 
-    Attributes:
-        clustered: intervals from the clustered variance, as format 3 has them; otherwise from
-            resampled documents and, of shares, independent rows, as formats 1 and 2 had them.
+    `clustered`: by the clustered variance, as in format 3. Otherwise by resampling documents and,
+    for shares, with independent rows, as in formats 1 and 2.
     """
 
     clustered: bool = True
@@ -129,13 +128,9 @@ class Measures:
         documents: Sequence[str],
         document_alone: Floats | None = None,
     ) -> AgainstChance:
-        """The mean of [N] next to what guessing gives: everywhere the same, or [N].
+        """The mean of values [N] compared with chance, a number or [N].
 
-        Args:
-            values: [N].
-            chance: what guessing gives.
-            documents: [N].
-            document_alone: [N] what a text gives that says only its document, if that is known.
+        `document_alone` [N] is the value of a text that names only its document, where known.
         """
         differences = [values - chance]
         if document_alone is not None:
@@ -160,14 +155,10 @@ class Measures:
     def ranking(
         self, places: Places, documents: Sequence[str], candidate_documents: Sequence[str]
     ) -> Ranking:
-        """How well N rows find their own candidates among M >= 2.
+        """How well N rows of `documents` [N] find their own candidates among M >= 2.
 
-        A row of zeros found nothing: it is a miss and ranks last. Ties count against the own one.
-
-        Args:
-            places: of the own candidates.
-            documents: [N] of the rows, for the intervals.
-            candidate_documents: [M], for the permutation.
+        A row of zeros is a miss and ranks last. Ties count against the own candidate. The
+        permutation exchanges `candidate_documents` [M].
         """
         n, candidates, rank, found = len(documents), places.candidates, places.rank, places.found
         hits = int(found.sum())
@@ -207,7 +198,7 @@ def rounded(interval: Interval | None) -> Interval | None:
 
 @dataclass(frozen=True)
 class _DocumentAlone:
-    """What a text is expected to reach, [N] each, that says its document and nothing of the row."""
+    """The expected scores, [N] each, of a text that names its document and nothing more."""
 
     top1: Floats
     mrr: Floats
@@ -217,9 +208,9 @@ class _DocumentAlone:
 def _document_alone(
     own: npt.NDArray[np.intp], candidate_documents: Sequence[str]
 ) -> _DocumentAlone | None:
-    """With k candidates of its document, the own one takes each of the first k places as often.
+    """With k candidates in its document, the own one is equally likely at each of k places.
 
-    None where every document has a single candidate: who says it says the candidate.
+    None where every document has a single candidate: naming it names the candidate.
     """
     sizes = Counter(candidate_documents)
     if len(sizes) == len(candidate_documents):

@@ -1,4 +1,4 @@
-"""Where rows place their own candidate among all, some rows at a time: no [N, M] is ever held."""
+"""The rank of each row's own candidate among all, in blocks of rows: no [N, M] is ever held."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from nla_release.statistics.formulas import (
     unit_rows,
 )
 
-# Cosines in float32 are off by about 1e-6. Where more candidates of a row than a few are as near as
-# this to what is asked, all of its candidates are scored in float64.
+# Cosines in float32 have an error of about 1e-6. Where more than a few candidates of a row are this
+# close to the score in question, all of its candidates are scored in float64.
 ROUNDING = 1e-5
 _FEW = 16
 
@@ -27,17 +27,16 @@ Positions = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Places:
-    """How N rows score M >= 2 candidates.
+    """How N rows score M >= 2 candidates, [N] each.
 
     Attributes:
         candidates: M.
-        own: [N] the candidate that each row should find.
-        score: [N] of the own candidate.
-        rank: [N] its place, 1 for the best. A tie counts against it, so that a row of equal scores
-            ranks it last.
-        best: [N] the candidate with the highest score.
-        highest: [N] its score.
-        second: [N] the highest score of all others.
+        own: the candidate that each row should find.
+        score: of the own candidate.
+        rank: of the own candidate, 1 for the best; last among equal scores.
+        best: the candidate with the highest score.
+        highest: its score.
+        second: the highest score of all others.
     """
 
     candidates: int
@@ -61,11 +60,11 @@ class Places:
 
     @property
     def nearest_other(self) -> Floats:
-        """[N] the highest score but for the own candidate's."""
+        """[N] the highest score of another candidate than the own one."""
         return np.where(self.best == self.own, self.second, self.highest)
 
     def in_order(self, order: Positions) -> "Places":
-        """Of rows whose candidates are the rows themselves, both in another order."""
+        """The same with the rows in another order, where the candidates are the rows themselves."""
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
         return Places(
@@ -80,11 +79,9 @@ class Places:
 
 
 def places(scores: Iterable[Floats], own: Positions) -> Places:
-    """From the scores [some, M] of some rows after others, which are changed.
+    """The places of the candidates `own` [N], from scores in blocks [rows, M] of all rows in order.
 
-    Args:
-        scores: of all rows in order.
-        own: [N] the candidate that each row should find.
+    The blocks are changed.
     """
     parts = []
     start = candidates = 0
@@ -102,7 +99,7 @@ def places(scores: Iterable[Floats], own: Positions) -> Places:
 
 
 def cosine_blocks(queries: Vectors, candidates: Vectors) -> Iterator[Floats]:
-    """Cosines [some, M] of some rows of queries [N, d] after others with candidates [M, d].
+    """Cosines of queries [N, d] with candidates [M, d], in blocks [rows, M].
 
     A row of zeros has cosine 0 with all.
     """
@@ -117,14 +114,14 @@ def narrow_blocks(
     close: Callable[[slice, npt.NDArray[np.float32]], npt.NDArray[np.bool_]],
     less: Vectors | None = None,
 ) -> Iterator[Floats]:
-    """The same by float32 in half the time, but for cosines that it is too coarse to decide.
+    """The same in float32, which takes half the time, with float64 where float32 is too imprecise.
 
     Args:
         queries: [N, d].
         candidates: [M, d].
-        close: of some rows and their cosines [some, M] in float32, which are within `ROUNDING` of
-            what is asked. Float64 gives these.
-        less: [d] what is taken off unit vectors first, as centred cosines have it.
+        close: for some rows and their float32 cosines [rows, M], which ones float64 must compute:
+            those within `ROUNDING` of the score in question.
+        less: [d] subtracted from unit vectors first, for centred cosines.
     """
     units = unit_rows(candidates, less)
     narrow = units.astype(np.float32).T
@@ -141,16 +138,16 @@ def narrow_blocks(
 
 
 def own_places(reconstructed: Vectors, gold: Vectors, mean: Vectors | None = None) -> Places:
-    """Where row i of `reconstructed` places row i of `gold` among all rows of it, by cosine.
+    """The place of row i of `gold` among all its rows for row i of `reconstructed`, by cosine.
 
-    With the reference `mean` [d] by centred cosine. A row of zeros has cosine 0 with all.
+    By centred cosine with the reference `mean` [d]. A row of zeros has cosine 0 with all.
     """
     blocks = narrow_blocks(reconstructed, gold, _own_and_first_two, mean)
     return places(blocks, np.arange(len(gold)))
 
 
 def _own_and_first_two(rows: slice, found: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Where row i of all asks for candidate i: what is near its score, or to the first two."""
+    """Where row i asks for candidate i: the scores near to its own, or to the first two."""
     at = np.arange(len(found))
     best = found.argmax(axis=1)
     highest, own = found[at, best], found[at, at + rows.start][:, np.newaxis]
@@ -167,8 +164,7 @@ def retrieved(
 ) -> npt.NDArray[np.bool_]:
     """[N] whether row i of `reconstructed` is closer to row i of `gold` than to any other row.
 
-    Closeness is cosine, or centred cosine with the reference `mean` [d]; candidates are all N gold
-    rows. A tie is a miss: a reconstruction that is as close to another activation has not told them
-    apart. A zero row retrieves nothing.
+    By cosine, or by centred cosine with the reference `mean` [d]. A tie is a miss. A zero row
+    retrieves nothing.
     """
     return own_places(reconstructed, gold, mean).found & reconstructed.any(axis=1)

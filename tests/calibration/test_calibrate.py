@@ -366,7 +366,7 @@ def test_the_least_that_can_be_told_from(measured):
 
 @pytest.mark.parametrize("options", [{"rows": 1, "documents": 1}, {"rows": 30, "documents": 1}])
 def test_a_single_row_or_document_gives_no_number(measured, options):
-    with pytest.raises(NothingCheckedError, match="no number is given"):
+    with pytest.raises(NothingCheckedError, match="needs two or more of each"):
         measured(**options)
 
 

@@ -107,7 +107,7 @@ def test_of_a_single_row_or_document_nothing_is_said_and_nothing_written(
 
     assert isinstance(result.exception, NothingCheckedError)
     assert result.exception.exit_code == 3
-    assert result.exception.message.startswith(f"{asked}: nothing can be said, and no number")
+    assert result.exception.message.startswith(f"{asked}: a calibration needs two or more of each")
     assert not (tmp_path / "calibration.json").exists()
 
 

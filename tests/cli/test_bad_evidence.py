@@ -185,7 +185,7 @@ def test_of_a_single_row_or_document_no_verb_says_a_number(release, tmp_path, op
 
     for done in (calibrated, compared):
         assert (done.code, done.out) == (3, "")
-        assert "nothing can be said, and no number is given" in done.said
+        assert "a calibration needs two or more of each" in done.said
     assert checked.code != 0
     assert "NLA608" in checked.out
     assert written.code == 0

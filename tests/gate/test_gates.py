@@ -140,7 +140,7 @@ def test_a_single_row_or_document_is_inconclusive_and_no_rule_gives_a_number(
     assert found.verdict == "inconclusive"
     (finding,) = [each for each in found.findings if each.code.startswith("NLA6")]
     assert finding.code == "NLA608"
-    assert finding.message.endswith("nothing can be said, and no number is given")
+    assert finding.message.endswith("a calibration needs two or more of each")
 
 
 def as_format_2(release):
