@@ -194,8 +194,8 @@ def calibrate(
 
 def _evidence(folder: Path) -> "Evidence":
     """The evidence of a folder, measured as its release.yaml says, if there is one."""
-    from nla_release.calibration.asked import check_asked
     from nla_release.calibration.evidence_folder import read_evidence, record_attempts
+    from nla_release.calibration.measured_settings import check_measured_settings
     from nla_release.io.layout import RELEASE_FILE
     from nla_release.release.folder import read_release
 
@@ -208,7 +208,7 @@ def _evidence(folder: Path) -> "Evidence":
         record_attempts(release.evidence, attempts)
         log.info(f"recorded in {release.evidence}: evaluation.attempts is {attempts}")
         evidence = read_evidence(release.evidence)
-    check_asked(release, evidence)
+    check_measured_settings(release, evidence)
     return evidence
 
 
