@@ -324,13 +324,13 @@ def plan(
         InputError: `dist/` is missing, of another version, or differs from release.json.
         EnvironmentProblem: the Hub cannot be reached.
     """
-    from nla_release.hub.plan import foreseen, make_plan
+    from nla_release.hub.plan import checked_plan, make_plan
     from nla_release.release.folder import read_release
 
     _check_signer(signer, hub)
     release = read_release(Path(path))
     with _opened(hub, writing=False) as opened:
-        return foreseen(make_plan(release.dist, version, opened, options), opened)
+        return checked_plan(make_plan(release.dist, version, opened, options), opened)
 
 
 @dataclass(frozen=True)
@@ -395,7 +395,7 @@ def push(
     from nla_release.hub.collection import collect
     from nla_release.hub.journal import Journal
     from nla_release.hub.kept_history import keep_history
-    from nla_release.hub.plan import make_plan, take_over
+    from nla_release.hub.plan import make_plan, merge_hand_written
     from nla_release.hub.push import push as execute
     from nla_release.io.files import read_text
     from nla_release.release.folder import read_release
@@ -404,9 +404,7 @@ def push(
     release = read_release(Path(path))
     with _opened(hub, writing=True) as opened:
         plan = make_plan(release.dist, version, opened, options)
-        if not plan.blockers and (taken := take_over(plan)):
-            for line in taken:
-                log.info(line)
+        if not plan.blockers and merge_hand_written(plan):
             plan = make_plan(release.dist, version, opened, options)
         done = execute(
             plan,
@@ -509,7 +507,7 @@ def retract(
         PartlyPublishedError: one of these, after one repository was changed: call it again.
     """
     from nla_release.history.log import read_history
-    from nla_release.hub.kept_history import keep_history, say_what_lacks_it
+    from nla_release.hub.kept_history import keep_history, note_older_copies
     from nla_release.hub.retract import Retraction, examine, plan_retraction, retraction_lines
     from nla_release.hub.retract import retract as execute
     from nla_release.release.folder import ROLES, check_version, read_release
@@ -534,7 +532,7 @@ def retract(
         commits = execute(plan, opened)
     if not isinstance(hub, Rehearsal):
         keep_history(release, plan.history, plan.repos[0].repo)
-        say_what_lacks_it(release, plan.history)
+        note_older_copies(release, plan.history)
     return RetractResult(plan, commits)
 
 

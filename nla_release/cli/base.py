@@ -18,9 +18,9 @@ from nla_release.release.folder import read_release
 def command(path: Path) -> None:
     """Measure the base model that release.yaml names; write base.json next to it.
 
-    Shapes and module names come from the headers of its weights, the norm of its embeddings from a
-    sample of rows: out of base_path, the Hub client's cache, or the Hub, which then sends a few
-    megabytes at most. Afterwards `render` and `check` know the base without a network.
+    Shapes and module names come from the headers of its weights, and the norm of its embeddings
+    from a sample of rows. They are read from base_path, the Hub client's cache, or the Hub, which
+    sends at most a few megabytes. Afterwards `render` and `check` need no network for the base.
     """
     before, now = measure_again(read_release(path))
     output(_summary(now))

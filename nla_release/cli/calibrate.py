@@ -45,12 +45,12 @@ def command(
     with other settings than those in release.yaml is refused. evaluation.attempts, which needs no
     measurement, is first copied from release.yaml into the evidence.
 
-    --addendum is for new evidence of a published version: its weights must be exactly those in
-    dist/. The superseded evidence and calibration are kept in addenda/. The next `render` of the
-    same version writes both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. The
-    same command with another TEXT changes the text, until the addendum is published. --restore puts
-    back what the version in dist/ was rendered with. Exits with 3 when the evidence says nothing
-    new, or is inconclusive where the superseded evidence was not.
+    --addendum is for new evidence of a published version: the weights must be those in dist/. The
+    superseded evidence and calibration are kept in addenda/. The next `render` of the same version
+    writes both numbers into RELEASE_CALIBRATION.md and an entry into HISTORY.md. Until the addendum
+    is published, the same command with another TEXT changes the text. --restore puts back what the
+    version in dist/ was rendered with. Exits with 3 if the evidence is not new, or if it is
+    inconclusive and the superseded evidence was not.
     """
     if restore:
         if addendum is not None or day is not None or form != "text":

@@ -40,7 +40,7 @@ _TEXTS = {".md", ".json"}
     help="A local copy of the base for --measure; that of release.yaml, or the Hub's, by default.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
-@click.option("--fix", is_flag=True, help="Fix what the files decide, then check.")
+@click.option("--fix", is_flag=True, help="Fix what the files determine, then check.")
 @click.option(
     "--diff",
     is_flag=True,
@@ -85,7 +85,7 @@ def command(
         for line in skipped_lines(verdict):
             log.info(line)
     if form in ("text", "github") and os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(verdict, path, annotated=form == "text")
+        _write_for_github(verdict, path, annotated=form == "text")
     for hint in _hints(path, verdict):
         log.hint(hint)
     click.get_current_context().exit(verdict.exit_code)
@@ -127,8 +127,8 @@ def _fixes(subject: Subject) -> list[Fix]:
     return fixes
 
 
-def _tell_github(verdict: Verdict, folder: Path, *, annotated: bool) -> None:
-    """Annotations on stderr, which the runner reads too, and the summary in the runner's file."""
+def _write_for_github(verdict: Verdict, folder: Path, *, annotated: bool) -> None:
+    """Write annotations to stderr, and the summary to the file that the runner names."""
     for command in annotations(verdict, folder) if annotated else ():
         annotate(command)
     if not (name := os.environ.get("GITHUB_STEP_SUMMARY")):

@@ -31,9 +31,9 @@ def command(first: str, others: tuple[str, ...], form: str) -> None:
     """Compare releases with the FIRST on the rows that they have in common.
 
     Each is the folder of release.yaml, a rendered dist/ or repository, an evidence/ folder, or a
-    place on the Hub, namespace/name@v0.0.1, of which evidence and sidecar are downloaded. Rows are
-    matched by id and activation, and differences are paired by row. Releases without a common row
-    are shown next to each other with what differs; nothing is subtracted.
+    repository on the Hub, such as namespace/name@v0.0.1. Rows are matched by id and activation, and
+    differences are paired by row. Releases without a common row are shown next to each other,
+    without differences.
 
     Exits with 3 when no release has a row in common with the first, or too few to decide.
     """
@@ -61,8 +61,8 @@ def show(comparison: Comparison, form: str) -> None:
         )
     if all(each.verdict == "inconclusive" for each in comparison.paired):
         raise NothingCheckedError(
-            "nothing was decided: too few rows are common to compare",
-            hint=f"it takes {MIN_ROWS} common rows of {MIN_DOCUMENTS} documents",
+            "nothing was decided: the releases have too few rows in common",
+            hint=f"the minimum is {MIN_ROWS} common rows of {MIN_DOCUMENTS} documents",
         )
 
 

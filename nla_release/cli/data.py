@@ -59,8 +59,8 @@ def command(
     """Make eval.parquet and reference.safetensors from your own activations.
 
     HELD_OUT are activations that the pair was not trained on: floats [N, d_model] of raw norm, in
-    .parquet (a column of lists), .npy, .npz or .safetensors. Each row needs the document that it is
-    from; text and explanation may be missing. docs/how-to/own-data.md describes every file.
+    .parquet (a column of lists), .npy, .npz or .safetensors. Each row needs the name of its
+    document; text and explanation may be missing. docs/how-to/own-data.md describes every file.
     """
     from nla_release.engine.own_data import make_data
 

@@ -44,7 +44,10 @@ def _superseded(number: Superseded) -> str:
 
 
 _DATE = click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Of the entry; today (UTC) by default."
+    "--date",
+    "day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Date of the entry; today (UTC) by default.",
 )
 
 
@@ -57,8 +60,8 @@ _DATE = click.option(
 def command() -> None:
     """Write fragments of HISTORY.md, which the next `render` appends to it.
 
-    A fragment is a small file in history/, next to release.yaml: it may be edited until it is
-    published, and never after.
+    A fragment is a small file in history/, next to release.yaml. Edit it until it is published, and
+    not afterwards.
     """
 
 
@@ -75,9 +78,9 @@ def command() -> None:
 @click.option(
     "--supersedes",
     metavar="METRIC=VALUE",
-    help="Of a correction: the number of that version that does not stand, such as fve.value=0.31.",
+    help="For a correction: the published number that it replaces, such as fve.value=0.31.",
 )
-@click.option("--reason", help="Of --supersedes, one line: why it does not stand.")
+@click.option("--reason", help="With --supersedes, in one line: why that number is wrong.")
 @_DATE
 @path_argument
 def add(
@@ -90,7 +93,7 @@ def add(
     day: datetime | None,
     path: Path,
 ) -> None:
-    """Write an entry of a KIND: what was released, found, corrected, or done otherwise.
+    """Write an entry of a KIND: a release, a finding, a correction, or a change of process.
 
     PATH is the folder of release.yaml. To withdraw a number, use `history retract`; to put another
     in its place, a correction that --supersedes it.
@@ -120,7 +123,7 @@ def add(
     "--metric", required=True, help="Its name in calibration.json (cosine.mean), or any other."
 )
 @click.option("--value", type=float, required=True, help="The number as it was published.")
-@click.option("--reason", required=True, help="One line: why it does not stand.")
+@click.option("--reason", required=True, help="One line: why the number is wrong.")
 @click.option("--title", help="One line; the metric and version by default.")
 @_DATE
 @path_argument
@@ -135,8 +138,8 @@ def retract(
 ) -> None:
     """Retract a number that a version published.
 
-    PATH is the folder of release.yaml. Once it is rendered, cards list the number as retracted, and
-    `check` finds every text that goes on showing it.
+    PATH is the folder of release.yaml. After the next `render` the cards list the number as
+    retracted, and `check` reports every text that still shows it.
     """
     release = read_release(path)
     matter = _front_matter(
@@ -173,9 +176,9 @@ def _front_matter(day: datetime | None, **keys: Any) -> FrontMatter:
 
 
 def _number(version: str | None, supersedes: str | None, reason: str | None) -> dict[str, Any]:
-    """What a correction supersedes, out of its options."""
+    """The number that a correction supersedes, from its options."""
     if not (version and supersedes and reason):
-        raise ConfigError("a number is superseded by --version, --supersedes and --reason")
+        raise ConfigError("to supersede a number, give --version, --supersedes and --reason")
     metric, _, value = supersedes.partition("=")
     try:
         return {"version": version, "metric": metric, "value": float(value), "reason": reason}
@@ -184,7 +187,7 @@ def _number(version: str | None, supersedes: str | None, reason: str | None) -> 
 
 
 def _checked(release: Release, matter: FrontMatter) -> FrontMatter:
-    """The front matter, with the number that it supersedes as it was published."""
+    """The front matter, with the superseded number as it was published."""
     if matter.supersedes is None:
         return matter
     found = retractable(release, matter.supersedes)

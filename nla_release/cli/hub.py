@@ -38,9 +38,9 @@ from nla_release.local_hub.store import Store
 def command(root: Path, port: int, imports: list[tuple[str, str]]) -> None:
     """Run a Hub on 127.0.0.1 until Ctrl-C.
 
-    It prints what points a Hub client at it. Every program on this machine may ask it for its
-    public repositories; web pages may not. Writing takes its own token, which is in ROOT/token and
-    is never shown; only you may read ROOT.
+    It prints the environment variables for Hub clients. Every program on this machine can read its
+    public repositories; web pages cannot. Writing needs the token in ROOT/token, which is never
+    printed; only you can read ROOT.
 
     It serves models to huggingface_hub (0.23 and later), `hf` and what builds on them. It does not
     serve git clone, Xet, datasets, Spaces or web pages.
@@ -62,5 +62,4 @@ def command(root: Path, port: int, imports: list[tuple[str, str]]) -> None:
             )
             hub.wait()
     except KeyboardInterrupt:
-        # The way to end a server, not the interruption of one.
         log.info("Stopped")

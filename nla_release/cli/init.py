@@ -115,9 +115,9 @@ def command(
 ) -> None:
     """Begin a release with a trained pair, in any known sidecar format.
 
-    AV and AR are folders or Hub ids; one alone must hold av/ and ar/. A Hub id may have a revision
-    and a folder: user/pair@v0.0.1:weights. Both are copied and left as they are. The command asks
-    for what no file says, and never guesses it.
+    AV and AR are folders or Hub ids; one alone must contain av/ and ar/. A Hub id may have a
+    revision and a folder: user/pair@v0.0.1:weights. Both are copied and stay unchanged. The command
+    lists the facts that no file records, and never guesses them.
     """
     if len(places) > 2:
         raise click.UsageError(f"expected AV and AR, got {len(places)} places")
@@ -137,13 +137,13 @@ def command(
                 data=data,
             )
         except OpenQuestionsError as questions:
-            _tell(questions.report)
+            _log_report(questions.report)
             raise
-    _tell(report)
+    _log_report(report)
     log.info(f"wrote {out}: next, read {out / 'release.yaml'}")
 
 
-def _tell(report: Report) -> None:
+def _log_report(report: Report) -> None:
     for line in _lines(report):
         log.info(line)
 

@@ -68,12 +68,12 @@ def command(
     """Publish both rendered repositories of PATH as one unit.
 
     Both are uploaded, committed once each and verified before either is tagged. The same command
-    continues a push that was cut off, and changes nothing that is published already. The token is
-    taken from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
+    continues a push that was interrupted, and changes nothing that is published already. The token
+    comes from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
 
-    With --addendum the version is published already: cards, numbers, HISTORY and evidence are
-    brought up to date by one commit each, tagged vX+cal.N. Weights, configuration and sidecar have
-    to be those that the tag vX has on the Hub, and vX stays where it is.
+    --addendum adds new measurements to a published version. One commit per repository updates
+    cards, numbers, HISTORY and evidence, and is tagged vX+cal.N. Weights, configuration and sidecar
+    must be those of the tag vX on the Hub, and vX stays where it is.
 
     With --sign the commit carries release.sigstore.json, a signature over both release.json that
     `verify --key` or `verify --identity` checks. Without --key a CI job signs by its own identity
@@ -81,7 +81,7 @@ def command(
     """
     signer = _signer(sign, key, trust)
     if form != "text" and not dry_run:
-        raise ConfigError("--format is of the plan that --dry-run shows", hint="add --dry-run")
+        raise ConfigError("--format applies to --dry-run only", hint="add --dry-run")
     options = replace(options, rebase=rebase)
     if not dry_run:
         api.push(

@@ -13,7 +13,7 @@ from nla_release.io.files import write_atomic
 from nla_release.io.log import log
 from nla_release.report.render import render_report
 
-# What the head of every report holds, and how long a head is.
+# Every report has this within its first bytes.
 _MARK = (
     """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-"""
 )
@@ -34,18 +34,17 @@ _HEAD = 4096
     help="The file to write.",
 )
 def command(path: Path, target: Path) -> None:
-    """Write what is known of PATH into one HTML file to look at and to send.
+    """Write verdict, numbers and rows of PATH into one HTML file, to read or to send.
 
     PATH is the folder of release.yaml, a rendered dist/, or one adapter's folder. The file begins
-    with two verdicts, whether the release is complete and honest and how good the pair is, and with
-    three questions and their answers. Then come the numbers with their controls, every rule, and
-    all rows with what each control read and scored. It needs no network. Without a script it shows
-    the 50 worst rows, without evidence the gate alone. An older report is replaced, and nothing
-    else.
+    with two verdicts: whether the release is complete and honest, and how good the pair is. Three
+    questions and their answers follow, the numbers with their controls, every rule, and all rows
+    with the text and score of each control. It needs no network. Without scripts it shows the 50
+    worst rows; without evidence, only the gate. Only an older report is replaced.
 
-    Its path goes to stdout. Exits with 0 whatever the verdict is; `check` is what fails.
+    Prints the file's path on stdout. Exits with 0 for any verdict; use `check` to fail on one.
     """
-    # Resolved, so that the same release gives the same bytes however its folder was named.
+    # Resolved, so that the same release gives the same bytes for every name of its folder.
     _check_replaceable(target)
     subject = find_subject(path.resolve())
     verdict = apply_rules(subject)
@@ -55,11 +54,7 @@ def command(path: Path, target: Path) -> None:
 
 
 def _check_replaceable(target: Path) -> None:
-    """Refuse to write over anything but an older report.
-
-    Raises:
-        ConfigError: there is something else.
-    """
+    """Refuse to replace anything but an older report."""
     if not target.exists():
         return
     if target.is_file():
@@ -67,6 +62,6 @@ def _check_replaceable(target: Path) -> None:
             if _MARK in file.read(_HEAD):
                 return
     raise ConfigError(
-        f"{target} exists and is no report of nla-release, so it is not replaced",
+        f"{target} exists and is not a report of nla-release",
         hint="give another file as --output",
     )

@@ -35,8 +35,9 @@ def command(
     PATH is the folder of release.yaml, which names the repositories; dist/ is not needed. Each
     repository gets one commit: a notice at the top of the card, an entry in HISTORY.md and, with
     --successor, the link by which the Hub points to the newer version. Nothing is deleted, and the
-    tag stays where it is. The same command continues what was cut off. Repeated with --successor,
-    it adds the successor. To retract one number, use `nla-release history retract`.
+    tag stays where it is. The same command continues a retraction that was interrupted. Repeated
+    with --successor, it adds the successor. To retract one number, use `nla-release history
+    retract`.
     """
     result = api.retract(
         path, version=version, reason=reason, successor=successor, dry_run=dry_run, hub=hub

@@ -20,7 +20,7 @@ from nla_release.release.folder import Release, read_release
 )
 @path_argument
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
-@click.option("--fresh", is_flag=True, help="Measure from the beginning, whatever is there.")
+@click.option("--fresh", is_flag=True, help="Measure everything again; ignore evidence/.")
 @click.option(
     "--probe",
     "probes",
@@ -31,11 +31,11 @@ from nla_release.release.folder import Release, read_release
     " several times. quick is text-controls and injection.",
 )
 def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoice, ...]) -> None:
-    """Run held-out activations through AV and AR, with controls, and leave evidence/.
+    """Run held-out activations through AV and AR, with controls; write evidence/.
 
-    PATH is the folder of release.yaml. An interrupted run continues where it was, and what was
-    measured is not measured again, as long as the pair, the data and the settings are the same: a
-    diagnostic that is asked for later is added to the evidence.
+    PATH is the folder of release.yaml. An interrupted run continues. Nothing is measured twice as
+    long as the pair, the data and the settings are the same: a diagnostic that is asked for later
+    is added to the evidence.
 
     \b
     Diagnostics, and what each asks of the pair:
@@ -43,12 +43,12 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
       injection       the activations at half and at double scale, through the AV
       text-retrieval  texts embedded by evaluation.encoder, when one is named
       claims          the explanation without each of its claims, and with an unrelated one
-      paraphrase      the explanation said otherwise, and its sentences shuffled
+      paraphrase      the explanation in other words, and with its sentences shuffled
       discrimination  source texts and gibberish of the same length, through the AR
       all             these six
       quick           text-controls and injection
-    retrieval, templates, ceiling, structural and contamination ask nothing of the pair, and are
-    recorded by every run.
+    retrieval, templates, ceiling, structural and contamination need no answers of the pair; every
+    run records them.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
     from nla_release.engine.roundtrip import roundtrip
@@ -75,7 +75,7 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
 
 
 def _keep_base_facts(release: Release) -> None:
-    """Leave base.json for `render`. A machine without a network can measure all the same."""
+    """Write base.json for `render`; a machine without a network can measure without it."""
     try:
         base_facts(release)
     except EnvironmentProblem as problem:

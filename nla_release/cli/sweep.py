@@ -45,7 +45,7 @@ from nla_release.release.folder import read_release
     help="A local copy of the base; that of release.yaml, or the Hub's, by default.",
 )
 @click.option("--device", help="Torch device; CUDA when there is one, by default.")
-@format_option("Of the comparison, on stdout.", FORMATS)
+@format_option("Format of the comparison on stdout.", FORMATS)
 def command(
     path: Path,
     folders: tuple[Path, ...],
@@ -57,13 +57,13 @@ def command(
     """Let other ARs read the texts of the evidence in PATH, and compare them.
 
     PATH is the folder of release.yaml, a rendered repository, or evidence/. The AV does not run:
-    its texts are taken from there, and so are those of the controls. Every AR gets an evidence
-    folder in --out, which `compare` takes too; nothing but evidence of a sweep is replaced there.
+    its texts and those of the controls come from the evidence. Every AR gets an evidence folder in
+    --out, which `compare` takes too; only evidence of an earlier sweep is replaced there.
 
-    Texts of diagnostics are read again as well: claims left out, source texts, paraphrases. With
-    `roundtrip --probe claims` in the evidence, a table shows what each AR loses per claim, with how
-    many rows it retrieves; below it are the paired differences. Name the folders in --out under
-    compared_with in release.yaml to have them on the cards.
+    The texts of diagnostics are read again too: claims left out, source texts, paraphrases. With
+    `roundtrip --probe claims` in the evidence, a table shows what each AR loses per claim and how
+    many rows it retrieves. The paired differences follow. To show the results on the cards, name
+    the folders in --out under compared_with in release.yaml.
     """
     source = read_measured(path, str(path))
     readers = dict(zip(names(folders), folders, strict=True))
@@ -81,24 +81,20 @@ def command(
 
 
 def check_apart(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write where something is read from, around it or inside of it.
-
-    Raises:
-        ConfigError: it would replace what the sweep is made of.
-    """
+    """Refuse targets that are an input, or contain one, or are inside one."""
     sources = [(folder, folder.resolve()) for folder in inputs]
     for target in targets:
         place = target.resolve()
         for folder, source in sources:
             if place.is_relative_to(source) or source.is_relative_to(place):
                 raise ConfigError(
-                    f"{target}, where evidence would be written, is in the way of {folder}",
+                    f"evidence cannot be written to {target}: it overlaps with the input {folder}",
                     hint="give a folder of its own as --out, such as sweep/",
                 )
 
 
 def names(folders: tuple[Path, ...]) -> list[str]:
-    """A name per folder: as many of its last parts as tell all of them apart.
+    """A name per folder: its last parts, as many as make the names unique.
 
     Raises:
         ConfigError: a folder is given twice.

@@ -49,23 +49,9 @@ _allow_ood = click.option(
 _card = click.option("--card", help="The card's memory to plan for, such as 4GB.")
 
 
-class _Steps(ExampleGroup):
-    """The group, with its commands in the order of a training."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the commands, each with its first sentence."""
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, each.get_short_help_str(200)) for name, each in self.commands.items()]
-            )
-
-
 @click.group(
     "train",
-    cls=_Steps,
+    cls=ExampleGroup,
     example="nla-release train recipe gemma-3-1b --out recipe.yaml\n"
     "nla-release train run recipe.yaml --folder my-pair",
 )

@@ -76,15 +76,14 @@ def command(
     figures are rendered again and compared. Every rule of `check` is applied, with the default
     gates and without waivers. Public repositories need no token. HF_ENDPOINT names the Hub.
 
-    With --key or --identity the release must carry a valid signature of that publisher, which
-    nobody else who may write to the repositories can make. A signature that is there and is over
-    other files fails without them, too.
+    With --key or --identity the release must have a valid signature of that publisher, which
+    nobody else who may write to the repositories can make. Without them, a signature over other
+    files fails too.
 
-    With --measure N the pair is downloaded, too, and N rows of its evidence, chosen by a new seed,
-    are measured again: the base gives the activations of their texts, the AV explains the published
-    ones, and the AR reads the published texts and the new ones. Evidence that base and pair do not
-    give fails (NLA711). Needs the base, from the Hub
-    or as --base, and the engine extra.
+    --measure N downloads the pair and measures N rows of its evidence again. The base gives the
+    activations of their texts, the AV explains the published activations, and the AR reads the
+    published and the new texts. Evidence that they do not reproduce fails (NLA711). This needs the
+    base, from the Hub or as --base, and the engine extra.
     """
     if expect is not None:
         api.check_release_id(expect, "--expect")
@@ -103,7 +102,7 @@ def command(
     if result.loaded:
         log.info(f"loaded with PEFT: {result.loaded}")
     elif load:
-        log.note("what does not pass is not loaded")
+        log.note("the release does not pass, and was not loaded")
     if form == "json":
         output(verdict_json(verdict), nl=False)
         for line in skipped_lines(verdict):

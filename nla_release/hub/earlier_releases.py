@@ -58,12 +58,20 @@ def released(hub: Hub, repo: str, state: RemoteState) -> Manifest | None:
     if MANIFEST_FILE not in state.files:
         return None
     try:
-        return parse(Manifest, parse_json(hub.read(repo, MANIFEST_FILE, state), repo), repo)
-    except InputError:  # an unrelated file with this name
+        return manifest_in(hub.read(repo, MANIFEST_FILE, state))
+    except InputError:  # not a text
         return None
 
 
-def intruder(
+def manifest_in(text: str) -> Manifest | None:
+    """The manifest in a file of that name, or None if it is an unrelated or damaged file."""
+    try:
+        return parse(Manifest, parse_json(text, MANIFEST_FILE), MANIFEST_FILE)
+    except InputError:
+        return None
+
+
+def unexpected_parent(
     listed: Sequence[RemoteCommit], commit: str, parent: str | None
 ) -> RemoteCommit | None:
     """The parent of a release's commit, if it is not the intended one.

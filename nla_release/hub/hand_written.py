@@ -33,28 +33,28 @@ _COMMENT = re.compile(
 class HandWritten:
     """What a card on the Hub contains and the rendered one does not.
 
-    `parts` are the sections to merge, by name, with their comments. `edits` counts edited places
+    `sections` are those to merge, by name, with their comments. `edits` counts edited places
     outside of sections. `unreadable` is the reason why the card cannot be compared.
     """
 
-    parts: dict[str, str]
+    sections: dict[str, str]
     edits: int = 0
     unreadable: str | None = None
 
 
-NOTHING = HandWritten({})
+NO_EDITS = HandWritten({})
 
 
-def kept_parts(card: str) -> dict[str, str]:
+def hand_written_sections(card: str) -> dict[str, str]:
     """The hand-written sections of a card, by name; the last one if a name occurs twice."""
     return {name: card[place] for name, place in _places(card)}
 
 
-def merged(card: str, parts: dict[str, str]) -> str:
+def merged(card: str, sections: dict[str, str]) -> str:
     """The card with these sections, which replace those of the same name or are appended."""
-    present = kept_parts(card)
-    card = _rewritten(card, parts.get)
-    missing = [text for name, text in parts.items() if name not in present]
+    present = hand_written_sections(card)
+    card = _rewritten(card, sections.get)
+    missing = [text for name, text in sections.items() if name not in present]
     return "\n\n".join([card.rstrip("\n"), *missing]) + "\n" if missing else card
 
 
@@ -66,11 +66,12 @@ def hand_written(rendered: str, remote: str, released: str | None) -> HandWritte
         remote: the card on main.
         released: the card of the last push; None if there was none.
     """
-    mine = kept_parts(rendered)
-    parts = {name: text for name, text in kept_parts(remote).items() if mine.get(name) != text}
+    mine = hand_written_sections(rendered)
+    theirs = hand_written_sections(remote)
+    sections = {name: text for name, text in theirs.items() if mine.get(name) != text}
     if remote in (rendered, released):
-        return HandWritten(parts)
-    return HandWritten(parts, _edits(_generated(released or ""), _generated(remote)))
+        return HandWritten(sections)
+    return HandWritten(sections, _edits(_generated(released or ""), _generated(remote)))
 
 
 def _places(card: str) -> Iterator[tuple[str, slice]]:
@@ -112,7 +113,7 @@ def _edits(old: list[str], new: list[str]) -> int:
     return sum(kind != "equal" for kind, *_ in opcodes)
 
 
-def drift(
+def user_edits(
     hub: Hub, repo: str, folder: Path, state: RemoteState, earlier: Manifest | None
 ) -> HandWritten:
     """User edits of the card on main since the last push.
@@ -136,13 +137,13 @@ def drift(
     return hand_written(_rendered(folder), remote, _card_of_last_push(hub, repo, state, record))
 
 
-def parts_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str, str]:
+def sections_at(hub: Hub, repo: str, folder: Path, state: RemoteState) -> dict[str, str]:
     """The sections of a published card that the rendered one lacks."""
     try:
         card = hub.read(repo, CARD_FILE, state)
     except InputError:  # not the card of a push
         return {}
-    return hand_written(_rendered(folder), card, released=card).parts
+    return hand_written(_rendered(folder), card, released=card).sections
 
 
 def _card_of_last_push(hub: Hub, repo: str, state: RemoteState, record: FileRecord) -> str | None:
@@ -165,13 +166,13 @@ def _rendered(folder: Path) -> str:
     return (folder / CARD_FILE).read_bytes().decode()
 
 
-def merge_sections(folder: Path, manifest: Manifest, parts: dict[str, str]) -> None:
+def merge_sections(folder: Path, manifest: Manifest, sections: dict[str, str]) -> None:
     """Write hand-written sections into a rendered card and its entry in release.json.
 
     Raises:
         EnvironmentProblem: the files cannot be written.
     """
-    card = merged(_rendered(folder), parts).encode()
+    card = merged(_rendered(folder), sections).encode()
     record = FileRecord(sha256=sha256_bytes(card), size=len(card))
     files = {**manifest.files, CARD_FILE: record}
     write_atomic(folder / CARD_FILE, card)

@@ -42,7 +42,7 @@ def keep_history(release: Release, published: str, repo: str) -> None:
         ) from error
 
 
-def say_what_lacks_it(release: Release, published: str) -> None:
+def note_older_copies(release: Release, published: str) -> None:
     """Name the folders of other versions whose log lacks what was published now, with a command.
 
     Args:

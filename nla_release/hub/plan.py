@@ -1,6 +1,6 @@
 """What a push would do, as data: the rendered release compared with the Hub.
 
-`make_plan` only reads. `foreseen` also asks what a push checks before its first write: token,
+`make_plan` only reads. `checked_plan` also asks what a push checks before its first write: token,
 namespace and cards.
 """
 
@@ -13,14 +13,21 @@ from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.hub import blockers
 from nla_release.hub.blockers import Blocker
 from nla_release.hub.earlier_releases import look_back, own_commit, released
-from nla_release.hub.hand_written import NOTHING, HandWritten, drift, merge_sections, parts_at
-from nla_release.hub.staging import small_differences
+from nla_release.hub.hand_written import (
+    NO_EDITS,
+    HandWritten,
+    merge_sections,
+    sections_at,
+    user_edits,
+)
+from nla_release.hub.staging import check_small_files
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import SYMBOLS, Change, FileChange, RemoteState, compare
 from nla_release.hub_client.tokens import HOW_TO_SET_A_TOKEN
 from nla_release.io.files import read_text
 from nla_release.io.layout import CARD_FILE
+from nla_release.io.log import log
 from nla_release.release.folder import ROLES, check_version
 from nla_release.release.manifest import Manifest, read_manifest, release_id
 
@@ -58,8 +65,8 @@ class RepoPlan:
         parent: the parent of that commit, if this push sent it.
         tagged: the commit of the release's tag.
         files: compared with `tagged`, else `committed`, else `head`.
-        card: user edits of the card on main; for a published version its `parts` are those of the
-            published card.
+        card: user edits of the card on main; for a published version its `sections` are those
+            of the published card.
         original: for an evidence update, the commit of the version's own tag, once its weights were
             found to be the same.
         notes: what could not be determined.
@@ -76,7 +83,7 @@ class RepoPlan:
     parent: str | None = None
     tagged: str | None = None
     original: str | None = None
-    card: HandWritten = NOTHING
+    card: HandWritten = NO_EDITS
     blockers: list[Blocker] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -194,8 +201,8 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
     card = _edited_since(plan, state, hub)
     plan = replace(plan, tagged=tagged, files=compare(plan.folder, plan.manifest, published))
     edited = CARD_FILE in plan.named("change")
-    if edited and (parts := parts_at(hub, plan.repo, plan.folder, published)):
-        return replace(plan, card=replace(card, parts=parts))
+    if edited and (sections := sections_at(hub, plan.repo, plan.folder, published)):
+        return replace(plan, card=replace(card, sections=sections))
     found = blockers.other_bytes(plan.repo, plan.manifest.published_tag, plan.files)
     return replace(plan, card=card, blockers=[*plan.blockers, *found])
 
@@ -203,16 +210,16 @@ def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -
 def _edited_since(plan: RepoPlan, state: RemoteState, hub: Hub) -> HandWritten:
     """Edits of the card on main since the release; its sections are for the next version."""
     if CARD_FILE not in plan.named("change"):
-        return NOTHING
+        return NO_EDITS
     earlier = released(hub, plan.repo, state)
-    return replace(drift(hub, plan.repo, plan.folder, state, earlier), parts={})
+    return replace(user_edits(hub, plan.repo, plan.folder, state, earlier), sections={})
 
 
 def _plan_change(plan: RepoPlan, state: RemoteState, hub: Hub, options: PushOptions) -> RepoPlan:
     """The plan for a commit on top of main, with its blockers."""
-    earlier, card = released(hub, plan.repo, state), NOTHING
+    earlier, card = released(hub, plan.repo, state), NO_EDITS
     if CARD_FILE in plan.named("change"):
-        card = drift(hub, plan.repo, plan.folder, state, earlier)
+        card = user_edits(hub, plan.repo, plan.folder, state, earlier)
     found = [
         *plan.blockers,
         *blockers.nothing_to_commit(hub, plan.manifest, state, plan.files),
@@ -270,11 +277,7 @@ def _checked_manifest(folder: Path, version: str) -> Manifest:
             f"{folder} was rendered as version {manifest.version}, not {version}",
             hint=f"run `nla-release render --version {version}` first",
         )
-    if wrong := small_differences(folder, manifest):
-        raise InputError(
-            f"{folder} differs from release.json: {'; '.join(wrong[:4])}",
-            hint=f"run `nla-release render --version {version}` again",
-        )
+    check_small_files(folder, manifest)
     return manifest
 
 
@@ -304,8 +307,8 @@ def check_card(hub: Hub, repo: RepoPlan) -> None:
         hub.check_card(repo.repo, read_text(repo.folder / CARD_FILE))
 
 
-def take_over(plan: PushPlan) -> list[str]:
-    """Merge hand-written sections from the Hub into `dist/`; returns a line per repository.
+def merge_hand_written(plan: PushPlan) -> bool:
+    """Merge hand-written sections from the Hub into `dist/`, and return whether there are any.
 
     So the card that is checked, listed in release.json and pushed is the same. The plan has to be
     made again afterwards.
@@ -313,24 +316,24 @@ def take_over(plan: PushPlan) -> list[str]:
     Raises:
         EnvironmentProblem: `dist/` cannot be written.
     """
-    edited = [repo for repo in plan.repos if repo.card.parts]
+    edited = [repo for repo in plan.repos if repo.card.sections]
     for repo in edited:
-        merge_sections(repo.folder, repo.manifest, repo.card.parts)
-    return [
-        f"kept hand-written sections of {repo.repo} in {repo.folder / CARD_FILE}:"
-        f" {', '.join(sorted(repo.card.parts))}"
-        for repo in edited
-    ]
+        merge_sections(repo.folder, repo.manifest, repo.card.sections)
+        log.info(
+            f"kept hand-written sections of {repo.repo} in {repo.folder / CARD_FILE}:"
+            f" {', '.join(sorted(repo.card.sections))}"
+        )
+    return bool(edited)
 
 
-def foreseen(plan: PushPlan, hub: Hub) -> PushPlan:
+def checked_plan(plan: PushPlan, hub: Hub) -> PushPlan:
     """The plan with the blockers that a push would find before its first write. Only reads."""
     return replace(
-        plan, repos=[repo if repo.tagged else _foreseen(hub, repo) for repo in plan.repos]
+        plan, repos=[repo if repo.tagged else _checked(hub, repo) for repo in plan.repos]
     )
 
 
-def _foreseen(hub: Hub, repo: RepoPlan) -> RepoPlan:
+def _checked(hub: Hub, repo: RepoPlan) -> RepoPlan:
     notes: list[str] = []
     if not hub.token(repo.repo):
         found = [Blocker(f"{repo.repo}: there is no Hub token to publish with", HOW_TO_SET_A_TOKEN)]

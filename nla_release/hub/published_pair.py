@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,12 +16,14 @@ from nla_release.errors import (
 from nla_release.gate.subject import RemoteHistory, Tagged
 from nla_release.history.log import read_log
 from nla_release.hub.blockers import altering_attributes
+from nla_release.hub.earlier_releases import manifest_in
+from nla_release.hub.staging import check_space
 from nla_release.hub_client.client import at_most
 from nla_release.hub_client.client_errors import DeniedError
 from nla_release.hub_client.place import HubPlace, read_place
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import RemoteState, unlisted
-from nla_release.io.files import sha256_bytes, write_atomic
+from nla_release.io.files import sha256_bytes
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
@@ -32,14 +33,13 @@ from nla_release.io.layout import (
     SIDECAR_FILE,
     SIGNATURE_FILE,
 )
-from nla_release.release.manifest import Manifest, read_manifest
+from nla_release.release.manifest import Manifest
 
 _MARKS_A_RELEASE = {MANIFEST_FILE, SIDECAR_FILE, ADAPTER_FILE, ADAPTER_CONFIG_FILE}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # The client's bookkeeping in every download folder.
 _BOOKKEEPING = ".cache"
 _SHOWN = 6
-_MARGIN_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _published_repo(
     hub: Hub, place: HubPlace, state: RemoteState, main: RemoteState
 ) -> PublishedRepo:
     released = _bytes(hub, place.repo, MANIFEST_FILE, state)
-    manifest = _manifest(released)
+    manifest = manifest_in(released.decode()) if released else None
     own, *earlier = hub.commits(place.repo, state.head)
     tagged = Tagged(
         place.repo,
@@ -174,17 +174,6 @@ def _bytes(hub: Hub, repo: str, name: str, state: RemoteState) -> bytes | None:
         return None
 
 
-def _manifest(released: bytes | None) -> Manifest | None:
-    if released is None:
-        return None
-    with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
-        try:
-            write_atomic(Path(name) / MANIFEST_FILE, released)
-            return read_manifest(Path(name))
-        except InputError:  # NLA701 reports it
-            return None
-
-
 def download(hub: Hub, repo: PublishedRepo, folder: Path) -> None:
     """Download every file of the commit, without files that the client or the Hub adds.
 
@@ -203,11 +192,7 @@ def download(hub: Hub, repo: PublishedRepo, folder: Path) -> None:
             hint="nothing was downloaded; do not load it, and ask the publisher",
         )
     needed = sum(file.size for file in repo.state.files.values())
-    if shutil.disk_usage(folder.parent).free < needed + _MARGIN_BYTES:
-        raise EnvironmentProblem(
-            f"{repo.place} has {needed:,} bytes, and {folder.parent} has no space for them",
-            hint="make room there, or name another folder in TMPDIR",
-        )
+    check_space(folder.parent, needed, str(repo.place))
     with at_most(needed):
         hub.download(repo.tagged.repo, repo.state.head, folder)
     shutil.rmtree(folder / _BOOKKEEPING, ignore_errors=True)

@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd
 from nla_release.contract.sidecar import Role
 from nla_release.errors import RefusedError
 from nla_release.hub.blockers import long_ids
-from nla_release.hub.earlier_releases import described, intruder
+from nla_release.hub.earlier_releases import described, unexpected_parent
 from nla_release.hub.journal import Journal
 from nla_release.hub.plan import PushPlan, RepoPlan, check_access, check_card
 from nla_release.hub.push_run import PushRun, changed_files, refuse_blockers
@@ -76,7 +76,7 @@ def push(
         return plan
     try:
         refuse_blockers(plan.repos)
-        run.say_what_is_left()
+        run.report_resumption()
         if signer is not None:
             _drop_stale_signature(run)
         check()
@@ -91,7 +91,7 @@ def push(
             tag(run)
             final_verify(run)
     except KeyboardInterrupt:
-        log.info(f"interrupted. Public so far: {run.known}")
+        log.info(f"interrupted. Public so far: {run.public_summary}")
         if run.begun and run.untagged:
             names = " and ".join(repo.repo for repo in run.untagged)
             log.note(
@@ -100,11 +100,11 @@ def push(
             )
         raise
     except Exception as error:  # of any kind: what is public must be reported
-        run.look_again()
+        run.refresh()
         if run.public:
-            raise run.broken_off(error) from error
+            raise run.partly_published(error) from error
         if run.empty or run.unseen:
-            log.info(f"Public so far: {run.known}")
+            log.info(f"Public so far: {run.public_summary}")
         raise
     return run.plan
 
@@ -138,7 +138,7 @@ def sign(run: PushRun, signer: Signer) -> None:
             write_signature(folders, signer.sign(released))
             log.info(f"signed both release.json with {signer.named}")
     for repo in run.uncommitted:
-        run.now(run.planned_again(repo))
+        run.update(run.planned_again(repo))
     run.journal.finished("sign")
 
 
@@ -191,7 +191,7 @@ def create(run: PushRun) -> None:
         if repo.head is not None:
             continue
         state = run.create(repo)
-        run.now(replace(repo, head=state.head))
+        run.update(replace(repo, head=state.head))
         if state.private != repo.private:
             raise RefusedError(
                 f"{repo.repo} was to be {repo.visibility}, and the Hub created it otherwise",
@@ -203,7 +203,7 @@ def create(run: PushRun) -> None:
         if note := run.hub.check_write(repo.repo):
             log.note(note)
         if state.files:
-            run.now(run.planned_again(repo))
+            run.update(run.planned_again(repo))
         run.journal.finished("create", repo=repo.repo, commit=state.head)
         log.info(f"created {repo.repo} ({repo.visibility})")
 
@@ -216,7 +216,7 @@ def staged(run: PushRun) -> Iterator[None]:
         for repo in run.uncommitted:
             stage(repo.folder, repo.manifest, Path(name) / repo.role)
             checked_payload(Path(name) / repo.role, repo.role, run.waived)
-            run.now(replace(repo, folder=Path(name) / repo.role))
+            run.update(replace(repo, folder=Path(name) / repo.role))
             run.journal.finished("stage", repo=repo.repo)
         if run.plan != before:
             log.info("staged a copy: hashes match release.json, no secrets, no unlisted files")
@@ -245,7 +245,7 @@ def commit(run: PushRun, uploaded: dict[str, list[CommitOperationAdd]]) -> None:
     for repo in run.uncommitted:
         done = run.commit(repo, uploaded[repo.repo])
         assert done.committed is not None, "committed"
-        run.now(done)
+        run.update(done)
         run.journal.finished("commit", repo=repo.repo, commit=done.committed)
         log.info(f"committed {repo.repo} ({done.committed[:12]})")
 
@@ -271,7 +271,7 @@ def tag(run: PushRun) -> None:
                 f"{repo.repo}: tag {name} points at {found or 'nothing'}, not at {repo.committed}",
                 hint="tags are never moved; find out who set it",
             )
-        run.now(replace(repo, tagged=found))
+        run.update(replace(repo, tagged=found))
         run.journal.finished("tag", repo=repo.repo, commit=found)
         log.info(f"tagged {repo.repo} {name}")
 
@@ -297,7 +297,7 @@ def final_verify(run: PushRun) -> None:
 def _refuse_misplaced(run: PushRun, repo: RepoPlan, commit: str) -> None:
     """Refuse a commit that overwrote another, or whose message the Hub changed."""
     listed = run.listed(repo.repo, commit)
-    below = intruder(listed, commit, repo.parent)
+    below = unexpected_parent(listed, commit, repo.parent)
     if below is not None and read_id(below.description) == run.plan.release_id:
         raise RefusedError(
             f"{repo.repo}: another push of this release committed it at the same time, as"

@@ -69,14 +69,14 @@ class PushRun(HubRun):
                 clauses.append(f"{repo.repo} is committed ({repo.committed[:12]}) and not tagged")
             elif head := self.held.get(repo.repo):
                 clauses.append(f"main of {repo.repo} holds the release ({head[:12]}), not tagged")
-        if self.unsure is not None:
-            clauses.append(f"whether {self.unsure} is committed is not known")
+        if self.uncertain is not None:
+            clauses.append(f"whether {self.uncertain} is committed is not known")
         return clauses
 
     @property
-    def known(self) -> str:
+    def public_summary(self) -> str:
         """What is public, what could not be read, and otherwise which repositories are empty."""
-        unseen = [repo for repo in self.unseen if repo != self.unsure]
+        unseen = [repo for repo in self.unseen if repo != self.uncertain]
         clauses = self.public
         if unseen:
             clauses.append(f"{' and '.join(unseen)} could not be read")
@@ -84,7 +84,7 @@ class PushRun(HubRun):
             clauses.insert(0, f"only {' and '.join(self.empty)}, without files")
         return "; ".join(clauses) or "nothing"
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Read the repositories whose state is unknown after a failure.
 
         A commit may have arrived without its answer, or come from a push that was killed.
@@ -92,24 +92,24 @@ class PushRun(HubRun):
         if not self.begun:  # everything is as it was when the plan was made
             return
         for repo in self.uncommitted:
-            if self.unseen or not self._looked_at(repo):
+            if self.unseen or not self._refreshed(repo):
                 self.unseen.append(repo.repo)
 
-    def _looked_at(self, repo: RepoPlan) -> bool:
+    def _refreshed(self, repo: RepoPlan) -> bool:
         """Update the plan with what main of a repository contains; whether it could be read."""
         try:
             state = self.hub.state(repo.repo)
             files = compare(self._rendered[repo.role], repo.manifest, state)
         except (NlaReleaseError, OSError):
             return False
-        self.now(replace(repo, head=state.head if state else None, files=files))
+        self.update(replace(repo, head=state.head if state else None, files=files))
         if state and all(file.change == "keep" for file in files):
             self.held[repo.repo] = state.head
-        if self.unsure == repo.repo:
-            self.unsure = None
+        if self.uncertain == repo.repo:
+            self.uncertain = None
         return True
 
-    def now(self, repo: RepoPlan) -> None:
+    def update(self, repo: RepoPlan) -> None:
         """Update the plan of one repository."""
         repos = [repo if each.role == repo.role else each for each in self.plan.repos]
         self.plan = replace(self.plan, repos=repos)
@@ -126,7 +126,7 @@ class PushRun(HubRun):
         refuse_blockers([plan])
         return plan
 
-    def say_what_is_left(self) -> None:
+    def report_resumption(self) -> None:
         """Report what an earlier run of this push has done, if there was one."""
         done = [
             f"{repo.role} {word} ({commit[:12]})"
@@ -212,7 +212,7 @@ class PushRun(HubRun):
         made = self._own(repo, None)
         if made is None:
             return False
-        self.now(replace(repo, committed=made, parent=None))
+        self.update(replace(repo, committed=made, parent=None))
         self.journal.finished("commit", repo=repo.repo, commit=made)
         log.info(f"an earlier push committed {repo.repo} ({made[:12]}); continuing with it")
         return True
@@ -259,7 +259,7 @@ def refuse_blockers(repos: list[RepoPlan]) -> None:
     found = [blocker for repo in repos for blocker in repo.blockers]
     if found:
         raise RefusedError("; ".join(each.message for each in found), hint=found[0].hint)
-    if any(repo.card.parts for repo in repos):
+    if any(repo.card.sections for repo in repos):
         raise RefusedError(
             "the card on the Hub was edited while this ran",
             hint="run the same command again: it keeps the text",

@@ -26,7 +26,7 @@ from nla_release.history.retractions import (
     withdrawing,
     withdrawn_block,
 )
-from nla_release.hub.earlier_releases import described, intruder, other_logs, released
+from nla_release.hub.earlier_releases import described, other_logs, released, unexpected_parent
 from nla_release.hub.run import HubRun
 from nla_release.hub.staging import checked_payload
 from nla_release.hub_client.card_metadata import FRONT_MATTER
@@ -316,12 +316,12 @@ def retract(plan: RetractionPlan, hub: Hub) -> dict[Role, str]:
                 commits[repo.role] = run.change(repo, folders[repo.role])
                 log.info(f"retracted {its_tag} in {run.public[-1]}")
         except KeyboardInterrupt:
-            log.info(f"interrupted. Public so far: {run.known}")
+            log.info(f"interrupted. Public so far: {run.public_summary}")
             raise
         except Exception as error:  # of any kind: what is public must be reported
-            if not (run.public or run.unsure):
+            if not (run.public or run.uncertain):
                 raise
-            raise run.broken_off(error) from error
+            raise run.partly_published(error) from error
     return commits
 
 
@@ -348,9 +348,9 @@ class _RetractRun(HubRun):
     public: list[str] = field(default_factory=list)
 
     @property
-    def known(self) -> str:
+    def public_summary(self) -> str:
         """What anyone can see already."""
-        left = [f"whether {self.unsure} is changed is not known"] if self.unsure else []
+        left = [f"whether {self.uncertain} is changed is not known"] if self.uncertain else []
         return "; ".join([*self.public, *left]) or "nothing"
 
     def change(self, repo: RepoRetraction, folder: Path) -> str:
@@ -374,7 +374,7 @@ class _RetractRun(HubRun):
                 f"{repo.repo}: main ({state.head[:12]}) differs from what was sent",
                 hint="look at its last commits; the tags are unchanged",
             )
-        below = intruder(self.hub.commits(repo.repo), made, parent)
+        below = unexpected_parent(self.hub.commits(repo.repo), made, parent)
         if below is not None:
             raise RefusedError(
                 f"{repo.repo}: the Hub put the retraction on top of a commit that it should have"

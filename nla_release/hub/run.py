@@ -25,7 +25,7 @@ from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
 from nla_release.io.log import log
 
 RUN_AGAIN = "run the same command again; it continues where this one stopped"
-_DEFECT = "this is a defect of nla-release: report it with the traceback that --debug shows"
+_BUG = "this is a bug in nla-release: report it with the traceback that --debug shows"
 
 # How often a write is tried when its answer is lost.
 TRIES = 3
@@ -46,11 +46,11 @@ class HubRun(ABC):
 
     hub: Hub
     # The repository of a commit whose outcome is unknown.
-    unsure: str | None = field(default=None, init=False)
+    uncertain: str | None = field(default=None, init=False)
 
     @property
     @abstractmethod
-    def known(self) -> str:
+    def public_summary(self) -> str:
         """What is public by now, as a sentence."""
 
     def commit_once(
@@ -78,12 +78,12 @@ class HubRun(ABC):
                 whether the commit was made.
         """
         for left in reversed(range(TRIES)):
-            self.unsure = repo
+            self.uncertain = repo
             try:
                 made = send()
             except NlaReleaseError as error:  # of any kind: the commit may have been made
                 found = arrived()
-                self.unsure = None
+                self.uncertain = None
                 if found:
                     log.info(f"{repo}: the commit succeeded although its response was lost")
                     return found
@@ -94,7 +94,7 @@ class HubRun(ABC):
                 if not left:
                     raise
             else:
-                self.unsure = None
+                self.uncertain = None
                 return made
             log.info(f"{repo}: the commit did not arrive; trying again")
             time.sleep(_PAUSE_SECONDS)
@@ -167,11 +167,11 @@ class HubRun(ABC):
                 break
         return found
 
-    def broken_off(self, error: Exception) -> PartlyPublishedError:
+    def partly_published(self, error: Exception) -> PartlyPublishedError:
         """The error for a run that failed after a part of it became public."""
         what, hint = one_line(error), RUN_AGAIN
         if isinstance(error, NlaReleaseError):
             what, hint = error.message, error.hint or RUN_AGAIN
         elif not isinstance(error, OSError):
-            what, hint = f"{type(error).__name__}: {what}", f"{RUN_AGAIN}; {_DEFECT}"
-        return PartlyPublishedError(f"{what}. Public so far: {self.known}", hint=hint)
+            what, hint = f"{type(error).__name__}: {what}", f"{RUN_AGAIN}; {_BUG}"
+        return PartlyPublishedError(f"{what}. Public so far: {self.public_summary}", hint=hint)

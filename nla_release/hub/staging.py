@@ -30,13 +30,14 @@ from nla_release.release.manifest import UNLISTED, FileRecord, Manifest, differe
 _LARGE_BYTES = 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _MARGIN_BYTES = 16 * 1024 * 1024
+_MAKE_ROOM = "make room there, or name another folder in TMPDIR"
 
 
-def small_differences(folder: Path, manifest: Manifest) -> list[str]:
-    """Differences between a folder and release.json, as sentences; large files by size only.
+def check_small_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with release.json; large files by size only.
 
     Raises:
-        InputError: the folder contains a link or a special file.
+        InputError: one differs, or the folder contains a link or a special file.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -49,7 +50,7 @@ def small_differences(folder: Path, manifest: Manifest) -> list[str]:
                 found[name] = record
             else:
                 found[name] = FileRecord(sha256=sha256_file(path), size=size)
-    return differences(manifest.files, found)
+    _refuse(folder, manifest, found)
 
 
 def check_bytes(folder: Path, manifest: Manifest) -> None:
@@ -71,16 +72,21 @@ def check_room(folders: list[tuple[Path, Manifest]], target: Path) -> None:
     Raises:
         EnvironmentProblem: there is not.
     """
-    needed = sum(
-        record.size
-        for folder, manifest in folders
-        for record in all_records(folder, manifest).values()
-    )
-    free = shutil.disk_usage(target).free
+    records = (all_records(folder, manifest) for folder, manifest in folders)
+    needed = sum(record.size for each in records for record in each.values())
+    check_space(target, needed, "a copy of both repositories")
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Check that there is disk space for `needed` bytes, which `what` takes.
+
+    Raises:
+        EnvironmentProblem: there is not.
+    """
+    free = shutil.disk_usage(folder).free
     if free < needed + _MARGIN_BYTES:
         raise EnvironmentProblem(
-            f"{target} has {free:,} bytes left, and a copy of both repositories takes {needed:,}",
-            hint="make room there, or name another folder in TMPDIR",
+            f"{folder} has {free:,} bytes left, and {what} takes {needed:,}", hint=_MAKE_ROOM
         )
 
 
@@ -99,8 +105,7 @@ def stage(folder: Path, manifest: Manifest, target: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentProblem(
-                f"{target} is full: {folder} could not be copied there",
-                hint="make room there, or name another folder in TMPDIR",
+                f"{target} is full: {folder} could not be copied there", hint=_MAKE_ROOM
             ) from error
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
     listed = {name: record for name, record in found.items() if name not in UNLISTED}

@@ -27,7 +27,7 @@ from nla_release.release.signature import Publisher
 
 # Rules that must not be skipped: every file is listed and free of secrets, the card shows the
 # recomputed numbers, and both repositories come from one push. Other rules may need local files.
-_INDISPENSABLE = frozenset(
+_REQUIRED = frozenset(
     {
         "NLA501",
         "NLA502",
@@ -128,7 +128,7 @@ def verify(
     subject = _subject(target, repos, here, partner, options)
     verdict = apply_rules(subject, waived=options.waivers, measure=measure)
     names = {str(target / role): str(repo.place) for role, repo in repos.items()}
-    outcomes = tuple(_renamed(_insisted(each, here), names) for each in verdict.outcomes)
+    outcomes = tuple(_renamed(_required(each, here), names) for each in verdict.outcomes)
     folders = {role: target / role for role in repos}
     return VerifyResult(replace(verdict, outcomes=outcomes), here.tagged.release_id, folders)
 
@@ -187,9 +187,9 @@ def _subject(
     )
 
 
-def _insisted(outcome: Outcome, here: PublishedRepo) -> Outcome:
-    """The outcome, with a finding if an indispensable rule was skipped."""
-    if outcome.rule.code not in _INDISPENSABLE or outcome.state != "skipped":
+def _required(outcome: Outcome, here: PublishedRepo) -> Outcome:
+    """The outcome, with a finding if an required rule was skipped."""
+    if outcome.rule.code not in _REQUIRED or outcome.state != "skipped":
         return outcome
     missing = Finding(
         outcome.rule.code, "error", str(here.place), f"not verified: {'; '.join(outcome.skipped)}"

@@ -22,7 +22,7 @@ def _repo(plan: PushPlan, repo: RepoPlan) -> str:
     if files and repo.left_alone:
         head += f"\n  {repo.left_alone}"
     notes = [f"  note: {note}" for note in repo.notes]
-    return "\n".join([head, *files, *_drift(repo), *notes])
+    return "\n".join([head, *files, *_user_edits(repo), *notes])
 
 
 def _state(plan: PushPlan, repo: RepoPlan) -> str:
@@ -40,19 +40,19 @@ def _line(file: FileChange) -> str:
     return f"{SYMBOLS[file.change]} {name:<34} {file.size:>12,} B  {digest}".rstrip()
 
 
-def _drift(repo: RepoPlan) -> list[str]:
+def _user_edits(repo: RepoPlan) -> list[str]:
     """What people wrote into the card on the Hub."""
     lines = []
-    if repo.card.parts:
-        parts = printable(", ".join(sorted(repo.card.parts)))
-        lines.append(f"  your text on the card is kept: {parts}")
+    if repo.card.sections:
+        sections = printable(", ".join(sorted(repo.card.sections)))
+        lines.append(f"  hand-written sections are kept: {sections}")
     if repo.card.edits:
         lines.append(
-            f"  drift: README.md on the Hub was edited in {repo.card.edits} places since the last"
-            " release"
+            f"  user edits: README.md on the Hub was edited in {repo.card.edits} places since the"
+            " last release"
         )
     if repo.card.unreadable:
-        lines.append(f"  drift: {printable(repo.card.unreadable)}")
+        lines.append(f"  user edits: {printable(repo.card.unreadable)}")
     return lines
 
 
@@ -112,7 +112,7 @@ def _repo_json(repo: RepoPlan) -> dict[str, Any]:
         "original": repo.original,
         "files": [asdict(file) for file in repo.files],
         "drift": {
-            "kept": sorted(repo.card.parts),
+            "kept": sorted(repo.card.sections),
             "edits": repo.card.edits,
             "unreadable": repo.card.unreadable,
         },

@@ -107,7 +107,7 @@ def test_too_few_common_rows_decide_nothing(tool, tmp_path):
 
     assert done.returncode == 3
     assert "B against A: " in done.stdout
-    assert "error: nothing was decided: too few rows are common to compare\n" in done.stderr
+    assert "error: nothing was decided: the releases have too few rows in common\n" in done.stderr
 
 
 def test_a_folder_that_was_not_measured_is_named(tool, release):

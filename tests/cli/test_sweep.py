@@ -16,10 +16,10 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("reader", "out", "words"),
     [
-        ("pair/ar", "pair", "pair/ar, where evidence would be written, is in the way of"),
-        ("pair/ar", "pair/ar", "pair/ar/ar, where evidence would be written, is in the way of"),
-        ("evidence.ar/evidence", ".", "is in the way of"),
-        ("pair/ar", "evidence", "evidence/ar, where evidence would be written, is in the way of"),
+        ("pair/ar", "pair", "pair/ar: it overlaps with"),
+        ("pair/ar", "pair/ar", "pair/ar/ar: it overlaps with"),
+        ("evidence.ar/evidence", ".", "overlaps with the input"),
+        ("pair/ar", "evidence", "evidence/ar: it overlaps with"),
         ("elsewhere/pair", ".", "pair holds ar, which writing evidence there would delete"),
         ("elsewhere/corpus.jsonl", ".", "corpus.jsonl is a file, where a folder of evidence"),
         ("pair/ar", "release.yaml", "'--out'"),
@@ -42,7 +42,7 @@ def test_a_link_to_what_is_read_is_known(tool, folder, tmp_path):
     before = snapshot(folder)
     done = tool("sweep", folder, "--ar", folder / "pair" / "ar", "--out", tmp_path / "out")
 
-    complains(done, 2, "is in the way of")
+    complains(done, 2, "overlaps with the input")
     assert snapshot(folder) == before
 
 

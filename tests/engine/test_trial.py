@@ -75,5 +75,5 @@ def test_what_does_not_verify_is_not_loaded(good_release, hub, verify):
     done = verify(f"{repo}@v0.0.1-again")
 
     assert done.returncode == 1
-    assert "note: what does not pass is not loaded\n" in done.stderr
+    assert "note: the release does not pass, and was not loaded\n" in done.stderr
     assert "loaded with PEFT" not in done.stderr

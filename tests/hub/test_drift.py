@@ -14,7 +14,7 @@ from tests.hub.publishing import VERSION, api_of, publish, repos, text_of
 pytestmark = pytest.mark.wire
 
 KEPT = "<!-- nla-release:keep thanks -->\nThank you.\n<!-- nla-release:end-keep thanks -->\n"
-DRIFT = "  drift: README.md on the Hub was edited in 1 places since the last release\n"
+DRIFT = "  user edits: README.md on the Hub was edited in 1 places since the last release\n"
 
 
 def edit(server, client, repo, text):
@@ -44,7 +44,7 @@ def test_what_is_kept_is_for_the_next_version_and_leaves_this_one_done(release, 
     plan = make_plan(release.dist, VERSION, client)
 
     assert plan.done
-    assert plan.repos[0].card.parts == {}
+    assert plan.repos[0].card.sections == {}
     assert plan.repos[0].card.edits == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.hub.hand_written import hand_written, kept_parts, merged
+from nla_release.hub.hand_written import hand_written, hand_written_sections, merged
 
 
 def part(name, text):
@@ -17,10 +17,10 @@ CARD = "---\nlicense: mit\n---\n# Pair\n\nWhat it is.\n\nNumbers.\n"
 def test_a_part_is_put_where_the_new_card_has_it_and_else_at_the_end():
     old = f"# Pair\n{part('thanks', 'Ada')}\n{part('see-also', 'my blog')}\n"
     new = f"# Pair 2\n{part('thanks', 'nobody yet')}\nNumbers.\n"
-    card = merged(new, kept_parts(old))
+    card = merged(new, hand_written_sections(old))
 
     assert card == f"# Pair 2\n{part('thanks', 'Ada')}\nNumbers.\n\n{part('see-also', 'my blog')}\n"
-    assert merged(card, kept_parts(old)) == card
+    assert merged(card, hand_written_sections(old)) == card
 
 
 @pytest.mark.parametrize(
@@ -34,28 +34,28 @@ def test_a_part_is_put_where_the_new_card_has_it_and_else_at_the_end():
 )
 def test_what_is_no_part_is_an_edit_like_any_other(text):
     written = hand_written(CARD, CARD + text, released=CARD + "\n")
-    assert written.parts == {}
+    assert written.sections == {}
     assert written.edits == 1
 
 
 def test_a_part_in_another_is_text_of_it():
     inner = part("inner", "x")
     card = part("outer", f"{inner}\n<!-- nla-release:keep outer -->") + f"\n{inner}\n"
-    assert list(kept_parts(card)) == ["outer", "inner"]
-    assert inner in kept_parts(card)["outer"]
+    assert list(hand_written_sections(card)) == ["outer", "inner"]
+    assert inner in hand_written_sections(card)["outer"]
 
 
 def test_comments_that_nothing_ends_are_looked_at_once_each():
     """By whoever may write to the repository; a push reads cards of up to 4 MB."""
     begins = "<!-- nla-release:keep a -->\n" * 100_000
     written = hand_written(CARD, begins + part("b", "x"), released=None)
-    assert written.parts == {"b": part("b", "x")}
+    assert written.sections == {"b": part("b", "x")}
     assert written.edits == 1
 
 
 def test_a_part_alone_is_no_edit():
     written = hand_written("# New\n", f"{CARD}\n{part('thanks', 'Ada')}\n", released=CARD)
-    assert written.parts == {"thanks": part("thanks", "Ada")}
+    assert written.sections == {"thanks": part("thanks", "Ada")}
     assert written.edits == 0
 
 

@@ -6,12 +6,13 @@ import pytest
 
 from nla_release.cards.render import render
 from nla_release.errors import EnvironmentProblem, InputError, RefusedError
-from nla_release.hub.plan import PushOptions, make_plan, take_over
+from nla_release.hub.plan import PushOptions, make_plan, merge_hand_written
 from nla_release.hub_client.remote import Hub
 from nla_release.output.plan import plan_json, plan_text
 from nla_release.release.folder import read_release
 from nla_release.release.manifest import differences, read_manifest, record_files
 from tests.hub.publishing import VERSION, api_of, commits, publish, repos, tags, text_of
+from tests.messages import heard
 
 KEPT = "<!-- nla-release:keep thanks -->\nThank you, Ada.\n<!-- nla-release:end-keep thanks -->"
 
@@ -189,7 +190,7 @@ def test_a_card_edited_on_the_hub_is_drift_and_is_not_overwritten(one_repo, serv
 
     plan = make_plan(one_repo.dist, "0.0.2", client)
     assert plan.repos[0].card.edits == 1
-    assert "drift: README.md on the Hub was edited in 1 places" in plan_text(plan)
+    assert "user edits: README.md on the Hub was edited in 1 places" in plan_text(plan)
     with pytest.raises(RefusedError, match="was edited in 1 places"):
         publish(one_repo, client, "0.0.2")
     assert text_of(client, repo, "README.md") == edited
@@ -215,9 +216,10 @@ def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo
 
     plan = make_plan(one_repo.dist, "0.0.2", client)
     assert plan.blockers == []
-    assert "your text on the card is kept: thanks" in plan_text(plan)
-    (line,) = take_over(plan)
-    assert "thanks" in line
+    assert "hand-written sections are kept: thanks" in plan_text(plan)
+    with heard() as said:
+        assert merge_hand_written(plan)
+    assert "thanks" in said[0]
     folder = one_repo.dist / "av"
     assert differences(read_manifest(folder).files, record_files(folder)) == []
     publish(one_repo, client, "0.0.2")
@@ -228,7 +230,7 @@ def test_what_is_written_between_the_comments_outlives_the_next_version(one_repo
     render(one_repo, "0.0.2")
     again = make_plan(one_repo.dist, "0.0.2", client)
     assert not again.done
-    take_over(again)
+    merge_hand_written(again)
     assert make_plan(one_repo.dist, "0.0.2", client).done
 
 

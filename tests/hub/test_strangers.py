@@ -87,7 +87,7 @@ def test_a_card_that_is_no_text_is_no_more_than_a_card_that_somebody_wrote(
     (blocker,) = plan.blockers
     assert "README.md is not UTF-8 text (at " in blocker.message
     assert "--overwrite-card" in blocker.hint
-    assert f"  drift: {plan.repos[0].card.unreadable}\n" in plan_text(plan)
+    assert f"  user edits: {plan.repos[0].card.unreadable}\n" in plan_text(plan)
     with pytest.raises(RefusedError, match="README.md is not UTF-8 text"):
         publish(release, client)
 
@@ -120,5 +120,5 @@ def test_a_card_that_became_no_text_is_told_of_what_is_published(release, server
     plan = make_plan(release.dist, VERSION, client)
     assert plan.done
     assert plan.blockers == []
-    assert "  drift: " in plan_text(plan)
+    assert "  user edits: " in plan_text(plan)
     assert "README.md is not UTF-8 text" in plan_text(plan)
