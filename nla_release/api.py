@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nla_release.gate import Measure
     from nla_release.gate.model import Verdict
     from nla_release.gate.subject import Subject
-    from nla_release.history.evidence_update import Added
+    from nla_release.history.add_evidence import AddedEvidence
     from nla_release.hub.plan import PushOptions, PushPlan
     from nla_release.hub.retract import RetractionPlan
     from nla_release.hub.verify import VerifyResult
@@ -149,7 +149,7 @@ class CalibrationResult:
 
     path: Path
     calibration: "CurrentCalibration"
-    update: "Added | None" = None
+    update: "AddedEvidence | None" = None
 
 
 def calibrate(
@@ -175,7 +175,7 @@ def calibrate(
         EnvironmentProblem: calibration.json cannot be written.
     """
     from nla_release.calibration.calibrate import calibrate as compute
-    from nla_release.history.evidence_update import add_evidence
+    from nla_release.history.add_evidence import add_evidence
     from nla_release.io.files import write_atomic
     from nla_release.io.layout import CALIBRATION_FILE
     from nla_release.release.folder import read_release

@@ -17,9 +17,9 @@ from typing import Any
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import expected_blocks, generated_blocks, regenerated
 from nla_release.cards.front_matter import (
+    corrected_front_matter,
+    corrected_index,
     determined,
-    mended_front_matter,
-    mended_index,
     model_index,
     read_front_matter,
 )
@@ -226,7 +226,7 @@ def card_fixes(adapter: AdapterFolder, *, measured: bool) -> list[Fix]:
             before = path.read_bytes()
             card = adapter.text(CARD_FILE)
             found = read_front_matter(card)
-            mended, said = mended_front_matter(card, _fields(adapter, found, measured=measured))
+            mended, said = corrected_front_matter(card, _fields(adapter, found, measured=measured))
         told = _stale_blocks(adapter, mended) if measured else []
         if told:
             mended = regenerated(mended, _blocks(adapter))
@@ -248,7 +248,7 @@ def _fields(adapter: AdapterFolder, found: dict[str, Any], *, measured: bool) ->
         del fields["base_model"]
         return fields
     computed = model_index(_name(adapter.manifest), adapter.sidecar, adapter.calibration)
-    return fields | {"model-index": mended_index(found.get("model-index"), computed)}
+    return fields | {"model-index": corrected_index(found.get("model-index"), computed)}
 
 
 def _name(manifest: Manifest) -> str:

@@ -27,9 +27,9 @@ from nla_release.diagnostics.text_controls import TextControls
 from nla_release.errors import InputError
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.runs import Headline, RunLog, Started
-from nla_release.history.addenda import Addendum, addenda_block, addendum_block
-from nla_release.history.log import Entry
-from nla_release.history.retractions import retracted_block, withdrawn_block
+from nla_release.history.log import HistoryEntry
+from nla_release.history.retractions import retracted_block, retracted_version_block
+from nla_release.history.updates import EvidenceUpdate, last_update_block, updates_block
 from nla_release.release.config import Gates, Waiver
 from nla_release.statistics.row import HEADER
 from nla_release.text.markdown import code_cell, inline
@@ -81,8 +81,8 @@ class Gap:
 
 def expected_blocks(
     calibration: CurrentCalibration,
-    log: Sequence[Entry] = (),
-    addenda: Sequence[Addendum] = (),
+    log: Sequence[HistoryEntry] = (),
+    updates: Sequence[EvidenceUpdate] = (),
     version: str | None = None,
     comparison: Comparison | None = None,
 ) -> dict[str, str]:
@@ -91,7 +91,7 @@ def expected_blocks(
     Args:
         calibration: which the numbers are from.
         log: HISTORY.md; when it retracts anything, there is a block that says so.
-        addenda: to this version; when there is one, a block names the last.
+        updates: to this version; when there is one, a block names the last.
         version: of the card; when the log withdraws it, there is a block for the top.
         comparison: with other releases; when several ARs read its claims, a block says what.
     """
@@ -104,14 +104,16 @@ def expected_blocks(
                 "tried": tried_sentence(calibration.multiplicity),
             },
         )
-    later = retracted_block(log) | withdrawn_block(log, version) | addendum_block(addenda)
+    later = (
+        retracted_block(log) | retracted_version_block(log, version) | last_update_block(updates)
+    )
     return blocks | later | readers_block(comparison)
 
 
 def expected_page_blocks(
     calibration: CurrentCalibration,
-    log: Sequence[Entry] = (),
-    addenda: Sequence[Addendum] = (),
+    log: Sequence[HistoryEntry] = (),
+    updates: Sequence[EvidenceUpdate] = (),
     comparison: Comparison | None = None,
     evidence: Evidence | None = None,
 ) -> dict[str, str]:
@@ -120,7 +122,7 @@ def expected_page_blocks(
     Args:
         calibration: with the numbers.
         log: HISTORY.md, for the list of what was retracted.
-        addenda: the evidence updates of this version, oldest first.
+        updates: the evidence updates of this version, oldest first.
         comparison: with other releases.
         evidence: for the table of recorded runs; without it there is no such block.
     """
@@ -136,7 +138,7 @@ def expected_page_blocks(
             inline(calibration.multiplicity.note),
         ]
         blocks |= _block(TABLES, {"header": HEADER, "tables": found, "remarks": remarks})
-    later = retracted_block(log) | addenda_block(addenda) | comparison_block(comparison)
+    later = retracted_block(log) | updates_block(updates) | comparison_block(comparison)
     return blocks | later | (runs_block(evidence) if evidence else {})
 
 

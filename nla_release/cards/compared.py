@@ -1,9 +1,8 @@
 """This release next to others: the previous version, and those that `compared_with` names.
 
-`Released` holds two versions of one pair, for a table and a figure. `comparison.json` holds every
-figure of the releases in `compared_with`, the hashes of what it was computed from, and what differs
-between the releases. The block of RELEASE_CALIBRATION.md shows the same figures together with these
-differences.
+`VersionComparison` has two versions of a pair, for a table and a figure. `comparison.json` has the
+numbers of the releases in `compared_with`, the hashes of what they were computed from, and how the
+releases differ. RELEASE_CALIBRATION.md shows the same numbers and differences.
 """
 
 import json
@@ -130,7 +129,7 @@ def _name(folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Released:
+class VersionComparison:
     """Two versions, each on its own rows, and on the rows that they share."""
 
     versions: list[ReleaseFigures]
@@ -146,7 +145,7 @@ class Released:
         }
 
 
-def released(inputs: Inputs, version: str) -> Released | None:
+def compared_with_previous(inputs: Inputs, version: str) -> VersionComparison | None:
     """The previous version and this one; None without a previous one that was published.
 
     Evidence alone, such as that of a checkpoint, is no version, and neither is this one itself.
@@ -170,22 +169,22 @@ def released(inputs: Inputs, version: str) -> Released | None:
     before = read_measured(folder, manifest.tag)
     now = Measured(tag(version), inputs.evidence)
     found = compare_two(before, now)
-    return Released(
+    return VersionComparison(
         side_by_side([(now.name, inputs.calibration), (before.name, calibrate(before.evidence))]),
         f"https://huggingface.co/{manifest.repo}/tree/{manifest.published_tag}",
         *((found, None) if isinstance(found, Paired) else (None, found.reason)),
     )
 
 
-def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> Released:
-    """The same from `Released.plain`, with this version's own figures computed again.
+def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> VersionComparison:
+    """The same from `VersionComparison.plain`, with this version's own figures computed again.
 
     Raises:
         InputError: it is not what `plain` gives.
     """
     try:
         _, *others = plain["versions"]
-        return Released(
+        return VersionComparison(
             [*side_by_side([(name, calibration)]), *map(_version, others)],
             str(plain["link"]),
             Paired.model_validate_json(json.dumps(plain["paired"])) if plain["paired"] else None,

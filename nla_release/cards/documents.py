@@ -23,7 +23,7 @@ from nla_release.cards.blocks import (
     marked,
     waivers_section,
 )
-from nla_release.cards.compared import Released
+from nla_release.cards.compared import VersionComparison
 from nla_release.cards.figures import (
     cosine_distributions,
     retrieval_vs_chance,
@@ -32,7 +32,7 @@ from nla_release.cards.figures import (
     versions_side_by_side,
 )
 from nla_release.cards.front_matter import front_matter
-from nla_release.cards.inputs import Adapter, Inputs
+from nla_release.cards.inputs import Inputs, TrainedAdapter
 from nla_release.cards.method import alignment, citations, dataset_facts
 from nla_release.cards.notes import NAMES, Note
 from nla_release.cards.plot import Plot, drawn_with
@@ -40,9 +40,9 @@ from nla_release.cards.snippet import examples, snippet
 from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.contract.training_chain import TrainingChain, chains_below, training_chain
 from nla_release.errors import InputError
-from nla_release.history.addenda import Addendum
-from nla_release.history.log import Entry
+from nla_release.history.log import HistoryEntry
 from nla_release.history.retractions import new_version
+from nla_release.history.updates import EvidenceUpdate
 from nla_release.io.layout import ADAPTER_FILE, CALIBRATION_PAGE_FILE, CARD_FILE
 from nla_release.release.config import ReleaseConfig
 from nla_release.release.folder import ROLES, Release, tag
@@ -79,9 +79,9 @@ class Sources:
     inputs: Inputs
     version: str
     stated: Stated
-    before: Released | None
-    log: Sequence[Entry]
-    addenda: Sequence[Addendum]
+    before: VersionComparison | None
+    log: Sequence[HistoryEntry]
+    updates: Sequence[EvidenceUpdate]
     comparison: Comparison | None
 
 
@@ -104,8 +104,8 @@ def own_entry(sources: Sources) -> str:
     """
     inputs, version = sources.inputs, sources.version
     context = quotable(inputs, version) | _measured(sources)
-    if sources.addenda:
-        first = sources.addenda[0]
+    if sources.updates:
+        first = sources.updates[0]
         then = first.former.calibration.model_dump(mode="json", by_alias=True)
         context |= {"calibration": then, "date": first.record.supersedes.measured}
     return render_template("history_entry.md.jinja", context)
@@ -119,7 +119,7 @@ def shared_context(sources: Sources) -> Context:
         WeightsError: an adapter is damaged.
     """
     inputs, version, log = sources.inputs, sources.version, sources.log
-    addenda, comparison, stated = sources.addenda, sources.comparison, sources.stated
+    updates, comparison, stated = sources.updates, sources.comparison, sources.stated
     config, calibration = inputs.release.config, inputs.calibration
     shared = quotable(inputs, version)
     return {
@@ -131,9 +131,9 @@ def shared_context(sources: Sources) -> Context:
             for role, repo in shared["release"]["repos"].items()
         },
         "evidence": inputs.evidence.run.model_dump(mode="json", by_alias=True),
-        "blocks": _marked(expected_blocks(calibration, log, addenda, version, comparison)),
+        "blocks": _marked(expected_blocks(calibration, log, updates, version, comparison)),
         "page_blocks": _marked(
-            expected_page_blocks(calibration, log, addenda, comparison, inputs.evidence)
+            expected_page_blocks(calibration, log, updates, comparison, inputs.evidence)
         ),
         "loosened": loosened_section(config.gates),
         "waivers": waivers_section(config.waivers),
@@ -166,7 +166,7 @@ def _measured(sources: Sources) -> Context:
     }
 
 
-def plots_of_pair(inputs: Inputs, before: Released | None) -> list[Plot]:
+def plots_of_pair(inputs: Inputs, before: VersionComparison | None) -> list[Plot]:
     """The figures of both repositories."""
     evidence, calibration = inputs.evidence, inputs.calibration
     plots = [
@@ -189,7 +189,7 @@ def plots_of_role(inputs: Inputs, role: Role) -> list[Plot]:
 def state(
     inputs: Inputs,
     notes: Mapping[str, Note],
-    before: Released | None,
+    before: VersionComparison | None,
     files: Mapping[str, str],
 ) -> Stated:
     """What `release.json` records for those who have a repository and not release.yaml.
@@ -330,7 +330,7 @@ def _chain(chain: TrainingChain) -> Context:
     }
 
 
-def _lora(adapter: Adapter) -> Context:
+def _lora(adapter: TrainedAdapter) -> Context:
     """From PEFT's configuration and the tensors themselves, never from prose."""
     peft, path = adapter.peft, adapter.folder / ADAPTER_FILE
     modules = lora_modules(path, dora=peft.use_dora, saved=peft.saved)

@@ -173,7 +173,7 @@ def read_front_matter(card: str) -> dict[str, Any]:
     return parse_yaml(card[matter], "the metadata")
 
 
-def mended_front_matter(card: str, fields: Mapping[str, Any]) -> tuple[str, list[str]]:
+def corrected_front_matter(card: str, fields: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The card with these fields in its metadata, and its keys in our order; what was done to it.
 
     Keys that are not ours stand behind ours. The card comes back as it is when its keys cannot be
@@ -195,7 +195,7 @@ def mended_front_matter(card: str, fields: Mapping[str, Any]) -> tuple[str, list
     return mended, [*reasons, *(["keys in order"] if moved else [])]
 
 
-def mended_index(found: Any, computed: list[dict[str, Any]]) -> Any:
+def corrected_index(found: Any, computed: list[dict[str, Any]]) -> Any:
     """A model-index with the computed metrics in its result of our measurement.
 
     Results of other data and metrics of other names are the author's, and stay. An absent index
@@ -207,12 +207,12 @@ def mended_index(found: Any, computed: list[dict[str, Any]]) -> Any:
         return found
     (ours,) = computed[0]["results"]
     return [
-        {**model, "results": [_mended_result(result, ours) for result in model["results"]]}
+        {**model, "results": [_corrected_result(result, ours) for result in model["results"]]}
         for model in found
     ]
 
 
-def _mended_result(found: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+def _corrected_result(found: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     if any(found[key] != ours[key] for key in ("task", "dataset")):
         return found
     names = {metric["name"] for metric in ours["metrics"]}

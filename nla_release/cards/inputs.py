@@ -12,7 +12,7 @@ from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.calibration.measured_settings import check_measured_settings
 from nla_release.calibration.report import Calibration, CurrentCalibration
-from nla_release.contract.sidecar import Role, Sidecar, contract_digest, disagreements, read_sidecar
+from nla_release.contract.sidecar import Role, Sidecar, adapter_digests, disagreements, read_sidecar
 from nla_release.errors import EvidenceError, InputError, PairError
 from nla_release.evidence.parts import Evidence
 from nla_release.io.files import read_json, refuse_links, sha256_file
@@ -40,7 +40,7 @@ class PeftConfig(AdapterConfig):
 
 
 @dataclass(frozen=True, eq=False)
-class Adapter:
+class TrainedAdapter:
     """One trained adapter: its folder, sidecar, PEFT configuration and loss log.
 
     `config` is `adapter_config.json` as it lies there, `peft` the part that a card speaks of. `log`
@@ -60,7 +60,7 @@ class Inputs:
     """A whole release as it lies on disk before rendering."""
 
     release: Release
-    adapters: dict[Role, Adapter]
+    adapters: dict[Role, TrainedAdapter]
     evidence: Evidence
     calibration: CurrentCalibration
 
@@ -100,7 +100,7 @@ def _refuse_links(release: Release) -> None:
     )
 
 
-def read_adapter(folder: Path, role: Role) -> Adapter:
+def read_adapter(folder: Path, role: Role) -> TrainedAdapter:
     """One adapter, as it was trained or as it is in a rendered repository.
 
     Raises:
@@ -108,7 +108,7 @@ def read_adapter(folder: Path, role: Role) -> Adapter:
     """
     config = read_json(folder / ADAPTER_CONFIG_FILE)
     peft = parse(PeftConfig, config, folder / ADAPTER_CONFIG_FILE)
-    return Adapter(
+    return TrainedAdapter(
         folder,
         read_sidecar(folder, role),
         config,
@@ -129,20 +129,20 @@ def _read_log(folder: Path) -> list[Step] | None:
     return log
 
 
-def _check_pair(release: Release, adapters: dict[Role, Adapter]) -> None:
+def _check_pair(release: Release, adapters: dict[Role, TrainedAdapter]) -> None:
     av, ar = (adapters[role].sidecar for role in ROLES)
     if differences := disagreements(av, ar):
         raise PairError(f"AV and AR are not one pair: {'; '.join(differences)}")
     release.check_base("av", av.nla_release.base)
 
 
-def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: Evidence) -> None:
+def _check_measured(
+    release: Release, adapters: dict[Role, TrainedAdapter], evidence: Evidence
+) -> None:
     run, again = evidence.run, "measure this pair with `nla-release roundtrip`"
-    found = {
-        f"{role}/{name}": digest
-        for role, adapter in adapters.items()
-        for name, digest in _digests(adapter).items()
-    }
+    found: dict[str, str] = {}
+    for adapter in adapters.values():
+        found |= adapter_digests(adapter.folder, adapter.sidecar)
     names = sorted(found.keys() | run.files.keys())
     if changed := [name for name in names if found.get(name) != run.files.get(name)]:
         raise EvidenceError(
@@ -157,18 +157,6 @@ def _check_measured(release: Release, adapters: dict[Role, Adapter], evidence: E
             f" release.yaml names {config.base_model} at {config.base_revision}",
             hint=again,
         )
-
-
-def _digests(adapter: Adapter) -> dict[str, str]:
-    """What `run.json` records of an adapter: file hashes, and the contract of the sidecar."""
-    names = [ADAPTER_CONFIG_FILE]
-    if adapter.sidecar.role == "ar":
-        names.append(HEAD_FILE)
-    return {
-        ADAPTER_FILE: adapter.sha256,
-        **{name: sha256_file(adapter.folder / name) for name in names},
-        SIDECAR_FILE: contract_digest(adapter.sidecar),
-    }
 
 
 def _computed(release: Release, evidence: Evidence) -> CurrentCalibration:

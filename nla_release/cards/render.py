@@ -8,7 +8,7 @@ from pathlib import Path
 from nla_release.adapter.stack import files as stacked_files
 from nla_release.base_model.facts import BaseFacts, dump_base_facts
 from nla_release.base_model.measure import base_facts
-from nla_release.cards.compared import compared, released
+from nla_release.cards.compared import compared, compared_with_previous
 from nla_release.cards.documents import (
     PARTNERS,
     Context,
@@ -28,17 +28,17 @@ from nla_release.cards.snippet import round_trip
 from nla_release.contract.sidecar import Partner, Role, dump_sidecar
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.evidence.parts import evidence_files
-from nla_release.history.addenda import (
-    Addendum,
-    addendum_entry,
+from nla_release.history.fragments import fragment_entry, pending, read_fragments
+from nla_release.history.log import append, entries, read_history, read_log
+from nla_release.history.updates import (
+    EvidenceUpdate,
     changed_files,
     contradictions,
     missing_from,
     not_added,
-    read_addenda,
+    read_updates,
+    update_entry,
 )
-from nla_release.history.fragments import fragment_entry, pending, read_fragments
-from nla_release.history.log import append, entries, read_history, read_log
 from nla_release.io.files import (
     dump_json,
     replacing_folder,
@@ -103,14 +103,14 @@ def render(release: Release, version: str) -> RenderedRelease:
     inputs = read_inputs(release)
     base = base_facts(release)
     _check_licence(release, base, version)
-    addenda = read_addenda(release.addenda(version), release.folder)
-    if why := not_added(addenda, version, inputs.calibration.evidence):
+    updates = read_updates(release.addenda(version), release.folder)
+    if why := not_added(updates, version, inputs.calibration.evidence):
         raise RefusedError(
             why, hint='add the new measurement: nla-release calibrate --addendum "why"'
         )
     sidecars = [inputs.adapters[role].sidecar for role in ROLES]
     comparison = compared(release, version, inputs.evidence, sidecars)
-    before = released(inputs, version)
+    before = compared_with_previous(inputs, version)
     notes = read_notes(release.notes, quotable(inputs, version))
     own = {role: _own_files(inputs, version, role) for role in ROLES}
     example = round_trip(
@@ -121,7 +121,7 @@ def render(release: Release, version: str) -> RenderedRelease:
     )
     files = _digests(inputs, base, own) | {ROUND_TRIP_FILE: sha256_bytes(example.encode())}
     stated = state(inputs, notes, before, files)
-    sources = Sources(inputs, version, stated, before, (), addenda, comparison)
+    sources = Sources(inputs, version, stated, before, (), updates, comparison)
     history = _history(sources)
     sources = replace(sources, log=read_log(history))
     shared = shared_context(sources)
@@ -137,17 +137,17 @@ def render(release: Release, version: str) -> RenderedRelease:
     with replacing_folder(release.dist) as dist:
         for role in ROLES:
             _copy_measured(inputs, role, dist / role)
-            if addenda:
+            if updates:
                 shutil.copytree(release.addenda(version), dist / role / ADDENDA_FOLDER)
             figures = _files(plots_of_role(inputs, role))
             texts = documents(sources, shared, role)
             for name, content in (pair | own[role] | figures | texts).items():
                 write_atomic(dist / role / name, content)
             manifest = _manifest(sources, shared, role, dist / role)
-            _check_unchanged(addenda, manifest)
+            _check_unchanged(updates, manifest)
             write_atomic(dist / role / MANIFEST_FILE, dump_manifest(manifest))
     return RenderedRelease(
-        addenda[-1].record.tag if addenda else tag(version),
+        updates[-1].record.tag if updates else tag(version),
         shared["release"]["repos"],
         {role: release.dist / role for role in ROLES},
     )
@@ -170,9 +170,9 @@ def _copy_measured(inputs: Inputs, role: Role, folder: Path) -> None:
     shutil.copyfile(release.calibration, folder / CALIBRATION_FILE)
 
 
-def _check_unchanged(addenda: list[Addendum], manifest: Manifest) -> None:
+def _check_unchanged(updates: list[EvidenceUpdate], manifest: Manifest) -> None:
     """Refuse a repository whose weights or sidecar are not those that an addendum is to."""
-    if changed := changed_files(addenda, manifest):
+    if changed := changed_files(updates, manifest):
         raise RefusedError(
             f"{', '.join(changed)} differs from the published {manifest.tag}",
             hint="restore the published pair; other weights need a new version",
@@ -195,19 +195,19 @@ def _check_licence(release: Release, base: BaseFacts, version: str) -> None:
 
 def _history(sources: Sources) -> str:
     """The log as last published, with the entries of this version, its updates and fragments."""
-    release, addenda, version = sources.inputs.release, sources.addenda, sources.version
+    release, updates, version = sources.inputs.release, sources.updates, sources.version
     published = read_history(release.history)
     own = own_entry(sources)
-    if addenda and (entry := entries(published or "").get(tag(version))):
+    if updates and (entry := entries(published or "").get(tag(version))):
         own = entry  # as it was published
     log = [*read_log(published or ""), *read_log(own)]
-    if wrong := contradictions(log, version, addenda):
+    if wrong := contradictions(log, version, updates):
         raise RefusedError(wrong[0], hint=f"restore {release.addenda(version)} as it was published")
     new = pending(read_fragments(release.fragments), log)
     quoted = quotable(sources.inputs, version)
     additions = [
         own,
-        *map(addendum_entry, missing_from(log, addenda)),
+        *map(update_entry, missing_from(log, updates)),
         *(fragment_entry(fragment, quoted, log) for fragment in new),
     ]
     return append(published, release.config.title, additions)

@@ -10,7 +10,7 @@ from nla_release.calibration.tables import calibration_table
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import format_option, path_argument
 from nla_release.errors import ConfigError
-from nla_release.history.evidence_update import Added, restore_evidence
+from nla_release.history.add_evidence import AddedEvidence, restore_evidence
 from nla_release.io.log import log
 from nla_release.release.folder import read_release
 from nla_release.text.numbers import count
@@ -70,7 +70,7 @@ def command(
         output(result.calibration.dump(), nl=False)
 
 
-def _show_addendum(added: Added) -> None:
+def _show_addendum(added: AddedEvidence) -> None:
     record, before = added.record, added.former.denominators
     asked = added.calibration.denominators
     fewer = ": fewer rows than before" if asked.rows < before.rows else ""

@@ -18,14 +18,14 @@ from nla_release.history.fragments import (
     read_fragments,
     write_fragment,
 )
-from nla_release.history.log import Entry, Superseded, read_history, read_log
+from nla_release.history.log import HistoryEntry, SupersededNumber, read_history, read_log
 from nla_release.history.retractions import check_version_known, retractable
 from nla_release.io.log import log
 from nla_release.io.schema import parse
 from nla_release.release.folder import Release, read_release, tag
 
 
-def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator[str]:
+def history_lines(log: Sequence[HistoryEntry], pending: Sequence[Fragment]) -> Iterator[str]:
     """Every entry of the log, then the fragments that the next `render` appends to it."""
     for entry in log:
         yield printable(entry.heading)
@@ -38,7 +38,7 @@ def history_lines(log: Sequence[Entry], pending: Sequence[Fragment]) -> Iterator
             yield _superseded(matter.supersedes)
 
 
-def _superseded(number: Superseded) -> str:
+def _superseded(number: SupersededNumber) -> str:
     published = f"{number.metric} = {number.shown} of {tag(number.version)}"
     return f"  supersedes {published}: {number.reason}"
 
@@ -95,7 +95,7 @@ def add(
 ) -> None:
     """Write an entry of a KIND: a release, a finding, a correction, or a change of process.
 
-    PATH is the folder of release.yaml. To withdraw a number, use `history retract`; to put another
+    PATH is the folder of release.yaml. To retract a number, use `history retract`; to put another
     in its place, a correction that --supersedes it.
     """
     release = read_release(path)
@@ -190,10 +190,10 @@ def _checked(release: Release, matter: FrontMatter) -> FrontMatter:
     """The front matter, with the superseded number as it was published."""
     if matter.supersedes is None:
         return matter
-    found = retractable(release, matter.supersedes)
-    if found.note:
-        log.note(found.note)
-    return matter.model_copy(update={"supersedes": found.superseded})
+    superseded, note = retractable(release, matter.supersedes)
+    if note:
+        log.note(note)
+    return matter.model_copy(update={"supersedes": superseded})
 
 
 def _say_written(path: Path) -> None:

@@ -52,7 +52,7 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
     from nla_release.engine.roundtrip import roundtrip
-    from nla_release.history.evidence_update import replaced_version
+    from nla_release.history.add_evidence import replaced_version
     from nla_release.history.log import RESTORE
     from nla_release.statistics.formulas import norm_summary
 

@@ -24,8 +24,8 @@ from pydantic import (
 )
 
 from nla_release.errors import InputError, SidecarError
-from nla_release.io.files import dump_json, dump_yaml, read_yaml, sha256_bytes
-from nla_release.io.layout import SIDECAR_FILE
+from nla_release.io.files import dump_json, dump_yaml, read_yaml, sha256_bytes, sha256_file
+from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 from nla_release.io.schema import Count, Flag, Open, Positive, Size, Strict, parse
 
 Role = Literal["av", "ar"]
@@ -342,6 +342,18 @@ def contract_digest(sidecar: Sidecar) -> str:
     del promised["nla_release"]["partner"]
     del promised["nla_release"]["norms"]["scale_evaluated"]
     return sha256_bytes(dump_json(promised).encode())
+
+
+def adapter_digests(folder: Path, sidecar: Sidecar) -> dict[str, str]:
+    """What evidence records of an adapter: hashes of its files, and its `contract_digest`.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    names = [ADAPTER_FILE, ADAPTER_CONFIG_FILE, *([HEAD_FILE] if sidecar.role == "ar" else [])]
+    return {f"{sidecar.role}/{name}": sha256_file(folder / name) for name in names} | {
+        f"{sidecar.role}/{SIDECAR_FILE}": contract_digest(sidecar)
+    }
 
 
 def _document(sidecar: Sidecar) -> dict[str, Any]:

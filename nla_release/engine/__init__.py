@@ -8,7 +8,7 @@
 * `sweep` lets other ARs read texts that are there.
 * `trial` loads what was published, to see that it loads.
 * `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
-  for `controls` and `asking`, through `memory`, which keeps answers in a `checkpoint`.
+  for `controls` and `diagnostic_run`, through `memory`, which keeps answers in a `checkpoint`.
 """
 
 import logging

@@ -21,7 +21,7 @@ from nla_release.adapter.pattern import UntriedError
 from nla_release.adapter.weights import non_finite_tensors, read_header
 from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import module_tree
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.errors import InputError, PairError, WeightsError, one_line
 from nla_release.io.files import read_json
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE
@@ -41,7 +41,7 @@ def calm() -> Iterator[None]:
         yield
 
 
-def attach(base: Base, stacks: Mapping[Role, Sequence[Path]]) -> Any:
+def attach(base: LoadedBase, stacks: Mapping[Role, Sequence[Path]]) -> Any:
     """Both adapters on one base: a PEFT model with the adapters "av" and "ar", see `use`.
 
     Args:

@@ -30,7 +30,7 @@ DTYPES: dict[Dtype, torch.dtype] = {
 
 
 @dataclass
-class Base:
+class LoadedBase:
     """A base model in memory, with its tokenizer and where both came from.
 
     `revision` is the commit that was loaded from the Hub; for a folder, the one asked for. `device`
@@ -90,7 +90,7 @@ def load_base(
     device: str | None,
     device_map: DeviceMap | None = None,
     **options: Unpack[HubOptions],
-) -> Base:
+) -> LoadedBase:
     """Load a base model and its tokenizer from a folder or the Hub.
 
     Where a base would crowd its card, the parts that the card can do without stay on the host: see
@@ -151,7 +151,7 @@ def load_base(
     elif host or not config:
         place(model, device, host)
     model.eval().requires_grad_(False)
-    return Base(
+    return LoadedBase(
         model,
         tokenizer,
         sha256_file(tokenizer_file),

@@ -20,7 +20,7 @@ from nla_release.evidence.records import EvidenceRow, Verbalization
 
 
 @dataclass(frozen=True)
-class Said:
+class RunExplanations:
     """What the AV said: for each activation `[N]`, for N random directions, for the zero vector."""
 
     real: list[Explanation]
@@ -28,12 +28,12 @@ class Said:
     zero: Explanation
 
 
-def explain(memory: Memory, data: Activations, seed: int) -> Said:
+def explain(memory: Memory, data: Activations, seed: int) -> RunExplanations:
     """Have the AV explain the activations and what stands in for them."""
     real = memory.say(data.vectors, "AV explains the activations")
     random = memory.say(_random_vectors(data, seed), "AV explains random directions")
     (zero,) = memory.say(_zero_vector(data), "AV explains the zero vector")
-    return Said(real, random, zero)
+    return RunExplanations(real, random, zero)
 
 
 def recall(memory: Memory, evidence: Evidence, data: Activations, seed: int) -> None:
@@ -44,7 +44,9 @@ def recall(memory: Memory, evidence: Evidence, data: Activations, seed: int) -> 
     memory.recall_said(_zero_vector(data), [explanation(evidence.run.zero_vector)])
 
 
-def control_texts(said: Said, data: Activations, other: Sequence[int]) -> dict[str, Texts]:
+def control_texts(
+    said: RunExplanations, data: Activations, other: Sequence[int]
+) -> dict[str, Texts]:
     """What the AR reads for each tensor of the evidence."""
     texts: dict[str, Texts] = {
         "real": text_or_none(said.real),

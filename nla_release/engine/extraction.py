@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from nla_release.engine.architecture import block_output, context_of, width_of
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import by_length, halving, pad_right
 from nla_release.errors import DataError
 from nla_release.statistics.formulas import Floats, cosine_rows
@@ -46,7 +46,7 @@ class TokenActivations:
         return len(self.positions)
 
 
-def encode_text(base: Base, text: str, *, max_tokens: int | None = None) -> Any:
+def encode_text(base: LoadedBase, text: str, *, max_tokens: int | None = None) -> Any:
     """A text's `input_ids`, with special tokens, and the `offset_mapping` of their characters."""
     return base.tokenizer(
         text,
@@ -58,7 +58,7 @@ def encode_text(base: Base, text: str, *, max_tokens: int | None = None) -> Any:
 
 @torch.inference_mode()
 def activations_at(
-    base: Base, layer: int, ids: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
+    base: LoadedBase, layer: int, ids: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
 ) -> list[npt.NDArray[np.float32]]:
     """The output of block `layer` at chosen positions of texts, which run as one batch.
 
@@ -84,7 +84,7 @@ def activations_at(
 
 
 def token_activations(
-    base: Base, layer: int, texts: Sequence[str], positions: Positions, *, batch_size: int
+    base: LoadedBase, layer: int, texts: Sequence[str], positions: Positions, *, batch_size: int
 ) -> TokenActivations:
     """The activations of texts at positions: see `Pair.activations`.
 
@@ -123,7 +123,7 @@ def token_activations(
 
 
 def activations_at_the_end(
-    base: Base, layer: int, texts: Sequence[str | None], near: Floats, *, batch_size: int
+    base: LoadedBase, layer: int, texts: Sequence[str | None], near: Floats, *, batch_size: int
 ) -> Floats:
     """[N, d] the base's activations at the last token of N texts.
 
@@ -148,7 +148,7 @@ def activations_at_the_end(
     return found
 
 
-def _endings(base: Base, text: str, special: bool) -> Iterator[tuple[list[int], list[int]]]:
+def _endings(base: LoadedBase, text: str, special: bool) -> Iterator[tuple[list[int], list[int]]]:
     """A text's ids, and the positions of the tokens that end with it; nothing if it is too long."""
     encoded = base.tokenizer(text, return_offsets_mapping=True, add_special_tokens=special)
     ids, ends = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
@@ -157,7 +157,7 @@ def _endings(base: Base, text: str, special: bool) -> Iterator[tuple[list[int], 
         yield ids, [at for at, end in enumerate(ends) if end == longest]
 
 
-def _check_length(base: Base, row: int, length: int) -> None:
+def _check_length(base: LoadedBase, row: int, length: int) -> None:
     if length == 0:
         raise DataError(f"text {row} has no token")
     if (most := context_of(base.model)) is not None and length > most:

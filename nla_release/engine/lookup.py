@@ -23,7 +23,7 @@ _COLUMNS = ("activation", "explanation")
 
 
 @dataclass(frozen=True)
-class LookedUp:
+class NearestLabels:
     """A label for every activation, and which training rows they are of."""
 
     labels: list[str]
@@ -32,7 +32,7 @@ class LookedUp:
 
 def look_up(
     files: list[Path], vectors: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]
-) -> LookedUp | None:
+) -> NearestLabels | None:
     """The label of the nearest labelled training row of each of `[N, d]`; None without rows.
 
     Nearest is by the cosine of unit vectors less the reference mean. At most `MAX_ROWS` rows are
@@ -80,7 +80,7 @@ def look_up(
             rows += len(labelled)
     if not rows:
         raise DataError(f"{', '.join(map(str, files))}: no training row has an explanation")
-    return LookedUp(labels, Lookup(sha256=files_digest(files), rows=rows))
+    return NearestLabels(labels, Lookup(sha256=files_digest(files), rows=rows))
 
 
 def _at(batch: object, name: str) -> int:

@@ -12,7 +12,7 @@ from nla_release.contract.prompt import check_replay, check_suffix
 from nla_release.contract.sidecar import Dtype, Quantization, Role, Sidecar, read_sidecar
 from nla_release.engine.adapters import attach
 from nla_release.engine.architecture import block_count, width_of
-from nla_release.engine.base import Base, DeviceMap, load_base
+from nla_release.engine.base import DeviceMap, LoadedBase, load_base
 from nla_release.engine.extraction import Positions, TokenActivations, token_activations
 from nla_release.engine.folders import adapter_folder
 from nla_release.errors import PairError
@@ -25,7 +25,7 @@ class OnBase:
         base: the model, its tokenizer, and where both came from.
     """
 
-    def __init__(self, base: Base, model: Any, sidecars: Mapping[Role, Sidecar]) -> None:
+    def __init__(self, base: LoadedBase, model: Any, sidecars: Mapping[Role, Sidecar]) -> None:
         self.base = base
         self._model = model
         self._sidecars = sidecars
@@ -61,7 +61,7 @@ class OnBase:
             return token_activations(self.base, self.layer, texts, positions, batch_size=batch_size)
 
     @contextmanager
-    def base_alone(self) -> Iterator[Base]:
+    def base_alone(self) -> Iterator[LoadedBase]:
         """The base, whose adapters have no effect inside."""
         with self._model.disable_adapter():
             yield self.base
@@ -147,7 +147,7 @@ class OneAdapter(OnBase, ABC):
 
     @classmethod
     @abstractmethod
-    def _of(cls, base: Base, model: Any, sidecar: Sidecar, folder: Path) -> Self:
+    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, folder: Path) -> Self:
         """The object, with whatever else is in the adapter's folder."""
 
 
@@ -160,7 +160,7 @@ def load_for(
     device: str | None,
     device_map: DeviceMap | None,
     options: HubOptions,
-) -> Base:
+) -> LoadedBase:
     """The base that one or both adapters were trained on, and not another.
 
     Raises:

@@ -65,7 +65,7 @@ _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
 @dataclass(frozen=True)
-class Vectors:
+class VectorFile:
     """Activations in a file: how many, how wide, and `pieces()` of `[n, d]` float32."""
 
     path: Path
@@ -75,7 +75,7 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class Made:
+class WrittenData:
     """What was written: rows and documents held out, rows of the reference, width, mean norm."""
 
     rows: int
@@ -95,7 +95,7 @@ def make_data(
     texts: Path | None = None,
     training_texts: Path | None = None,
     columns: Mapping[str, str] | None = None,
-) -> Made:
+) -> WrittenData:
     """Write `eval.parquet`, `reference.safetensors` and, when it can be, what was trained on.
 
     That is the list of documents, and the sample of their word sequences.
@@ -170,7 +170,7 @@ def make_data(
             f"no {TRAINING_SHINGLES_FILE}, which shows that no text was trained on: it needs a"
             " column text or document_text of the training rows"
         )
-    return Made(
+    return WrittenData(
         rows.rows, len(documents), others.rows, rows.width, norms / others.rows, tuple(files),
         tuple(notes),
     )  # fmt: skip
@@ -191,7 +191,7 @@ def _sample(trained: Mapping[str, list[str | None] | None]) -> TrainingShingles 
     return builder.build()
 
 
-def open_vectors(path: Path, columns: Mapping[str, str]) -> Vectors:
+def open_vectors(path: Path, columns: Mapping[str, str]) -> VectorFile:
     """The activations of a file; only its header is read here.
 
     Raises:
@@ -215,7 +215,7 @@ def open_vectors(path: Path, columns: Mapping[str, str]) -> Vectors:
     )
 
 
-def _of_parquet(path: Path, name: str) -> Vectors:
+def _of_parquet(path: Path, name: str) -> VectorFile:
     names, rows = parquet_columns(path)
     _check_has(path, name, names)
 
@@ -232,10 +232,10 @@ def _of_parquet(path: Path, name: str) -> Vectors:
             first += len(piece)
 
     first = next(pieces(), np.zeros((0, 0), np.float32))
-    return Vectors(path, rows, first.shape[1], pieces)
+    return VectorFile(path, rows, first.shape[1], pieces)
 
 
-def _of_array(path: Path, array: npt.NDArray[Any]) -> Vectors:
+def _of_array(path: Path, array: npt.NDArray[Any]) -> VectorFile:
     if array.ndim != 2 or array.dtype.kind != "f":
         raise DataError(
             f"{path} holds {array.dtype} of shape {list(array.shape)}, expected floats [N, d_model]"
@@ -246,7 +246,7 @@ def _of_array(path: Path, array: npt.NDArray[Any]) -> Vectors:
             with np.errstate(over="ignore"):  # what is too large is then infinite, and refused
                 yield np.asarray(array[start : start + _PIECE_ROWS], np.float32)
 
-    return Vectors(path, array.shape[0], array.shape[1], pieces)
+    return VectorFile(path, array.shape[0], array.shape[1], pieces)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
@@ -258,7 +258,7 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
     return found
 
 
-def _of_npz(path: Path, key: str | None) -> Vectors:
+def _of_npz(path: Path, key: str | None) -> VectorFile:
     try:
         with zipfile.ZipFile(path) as archive:
             check_expansion(path, sum(entry.file_size for entry in archive.infolist()))
@@ -271,7 +271,7 @@ def _of_npz(path: Path, key: str | None) -> Vectors:
     return _of_array(path, array)
 
 
-def _of_safetensors(path: Path, key: str | None) -> Vectors:
+def _of_safetensors(path: Path, key: str | None) -> VectorFile:
     tensors = read_header(path)
     tensor = tensors[_which(path, list(tensors), key)]
     if len(tensor.shape) != 2 or tensor.dtype not in (*_FLOATS, "BF16"):
@@ -292,7 +292,7 @@ def _of_safetensors(path: Path, key: str | None) -> Vectors:
             upper = array[start : start + _PIECE_ROWS].astype(np.uint32) << 16
             yield upper.view(np.float32)
 
-    return Vectors(path, tensor.shape[0], tensor.shape[1], pieces)
+    return VectorFile(path, tensor.shape[0], tensor.shape[1], pieces)
 
 
 def _which(path: Path, names: Sequence[str], key: str | None) -> str:
@@ -420,7 +420,7 @@ def _check_apart(
 
 
 def _sums(
-    training: Vectors, held_out: set[bytes], rows: Vectors
+    training: VectorFile, held_out: set[bytes], rows: VectorFile
 ) -> tuple[npt.NDArray[np.float64], float]:
     """The sum of unit vectors `[d]` and of L2 norms; refuses rows that are held out too."""
     total, norms, first, seen = np.zeros(training.width), 0.0, 0, 0
@@ -444,7 +444,7 @@ def _digest(row: npt.NDArray[np.float32]) -> bytes:
     return sha256(row.tobytes()).digest()
 
 
-def _write_eval(path: Path, rows: Vectors, fields: dict[str, list[str | None] | None]) -> None:
+def _write_eval(path: Path, rows: VectorFile, fields: dict[str, list[str | None] | None]) -> None:
     """Write the held-out rows with the columns that `read_activations` reads."""
     documents = named(rows.path, "document", fields["document"] or [None])
     ids = fields["id"] or [f"row-{at}" for at in range(rows.rows)]

@@ -22,7 +22,7 @@ from nla_release.contract.sidecar import (
     read_sidecar,
 )
 from nla_release.engine.adapters import attach, load_head
-from nla_release.engine.base import Base, DeviceMap
+from nla_release.engine.base import DeviceMap, LoadedBase
 from nla_release.engine.folders import pair_folders, read_reference_mean
 from nla_release.engine.on_base import OnBase, load_for
 from nla_release.engine.reconstructor import Reconstructor, Texts
@@ -66,7 +66,7 @@ class Pair(OnBase):
 
     def __init__(
         self,
-        base: Base,
+        base: LoadedBase,
         model: Any,
         head: torch.nn.Linear,
         av: Sidecar,

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 
 import nla_release
-from nla_release.contract.sidecar import Sidecar, contract_digest
+from nla_release.contract.sidecar import adapter_digests
 from nla_release.engine.activations import Activations
 from nla_release.engine.pair import Pair
 from nla_release.errors import ConfigError
 from nla_release.evidence.reference import Reference
 from nla_release.io.files import sha256_file
-from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 from nla_release.release.folder import Release
 
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "numpy")
@@ -47,9 +46,8 @@ def run_inputs(
         },
         "tokenizer_sha256": pair.base.tokenizer_sha256,
         "files": {
-            name: digest
-            for sidecar in (pair.av, pair.ar)
-            for name, digest in adapter_files(release.adapter(sidecar.role), sidecar).items()
+            **adapter_digests(release.adapter("av"), pair.av),
+            **adapter_digests(release.adapter("ar"), pair.ar),
         },
         "evaluation": {
             "sha256": data.sha256,
@@ -75,14 +73,6 @@ def run_inputs(
     }
 
 
-def adapter_files(folder: Path, sidecar: Sidecar) -> dict[str, str]:
-    """Hashes of an adapter's files; of its sidecar, of what survives rendering."""
-    names = [ADAPTER_FILE, ADAPTER_CONFIG_FILE, *([HEAD_FILE] * (sidecar.role == "ar"))]
-    return {f"{sidecar.role}/{name}": sha256_file(folder / name) for name in names} | {
-        f"{sidecar.role}/{SIDECAR_FILE}": contract_digest(sidecar)
-    }
-
-
 def library_versions() -> dict[str, str]:
     """Of the libraries that decide what a model computes, and on what."""
     return {name: version(name) for name in _LIBRARIES}
@@ -97,7 +87,7 @@ def base_files(folder: Path | None) -> dict[str, str]:
 
 
 def device_name(device: str) -> str:
-    """The device as a person would name it."""
+    """The name of the device: of a CUDA card its model, otherwise its kind and the machine's."""
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
     return f"{device} ({platform.machine()})"

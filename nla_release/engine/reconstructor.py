@@ -11,7 +11,7 @@ from nla_release.contract.prompt import ar_prompt
 from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.adapters import load_head, use
 from nla_release.engine.architecture import stopping_after
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import by_length, halving, pad_right
 from nla_release.engine.on_base import OneAdapter
 from nla_release.engine.prefix import for_rows, run_prefix, shared_length, with_cache
@@ -73,13 +73,15 @@ class Reconstructor(OneAdapter):
 
     role = "ar"
 
-    def __init__(self, base: Base, model: Any, head: torch.nn.Linear, sidecar: Sidecar) -> None:
+    def __init__(
+        self, base: LoadedBase, model: Any, head: torch.nn.Linear, sidecar: Sidecar
+    ) -> None:
         super().__init__(base, model, {"ar": sidecar})
         self.sidecar = sidecar
         self._head = head
 
     @classmethod
-    def _of(cls, base: Base, model: Any, sidecar: Sidecar, folder: Path) -> Self:
+    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, folder: Path) -> Self:
         return cls(base, model, load_head(folder, sidecar), sidecar)
 
     def reconstruct(self, texts: Texts, *, batch_size: int = 16) -> torch.Tensor:

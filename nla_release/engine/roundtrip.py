@@ -13,22 +13,22 @@ from nla_release.contract.sidecar import read_sidecar
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import DiagnosticInputs, Plan
 from nla_release.engine.activations import Activations, read_activations
-from nla_release.engine.asking import Answers, Asking
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import (
-    Said,
+    RunExplanations,
     control_texts,
     explain,
     recall,
     verbalization,
 )
+from nla_release.engine.diagnostic_run import DiagnosticAnswers, DiagnosticRun
 from nla_release.engine.encoder import (
     Encoder,
     encoder_version,
     load_encoder,
     why_no_encoder,
 )
-from nla_release.engine.lookup import LookedUp, look_up
+from nla_release.engine.lookup import NearestLabels, look_up
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
 from nla_release.engine.provenance import now, run_inputs
@@ -88,7 +88,7 @@ def roundtrip(
     reference = read_reference(release.reference, sidecar.d_model)
     training = _training(release, data)
     shingles = merged_shingles(release.training_shingles)
-    looked_up = look_up(release.training_rows, data.vectors, reference.mean)
+    nearest = look_up(release.training_rows, data.vectors, reference.mean)
     pair = Pair.from_pretrained(
         release.adapter("av"),
         release.adapter("ar"),
@@ -101,20 +101,20 @@ def roundtrip(
     work = Checkpoint(release.folder / PARTIAL_FOLDER_NAME, inputs, fresh=fresh)
     before = _begun_with(release, work, inputs, fresh=fresh)
     recording = Recording(release.evidence, work, inputs, data, before)
-    given = Given(data, reference, training, shingles, looked_up)
+    given = RunData(data, reference, training, shingles, nearest)
     with recording.ending():
         return _measure(release, pair, work, inputs, before, recording, given, probes)
 
 
 @dataclass(frozen=True)
-class Given:
+class RunData:
     """What a run is about: held-out activations, and what is known of the training's."""
 
     data: Activations
     reference: Reference
     training: TrainingOverlap | None
     shingles: TrainingShingles | None
-    looked_up: LookedUp | None
+    nearest: NearestLabels | None
 
 
 def _measure(
@@ -124,11 +124,11 @@ def _measure(
     inputs: dict[str, Any],
     before: Evidence | None,
     recording: Recording,
-    given: Given,
+    given: RunData,
     probes: Collection[ProbeChoice],
 ) -> Evidence:
     """Ask the pair what `before` does not answer, and write the evidence of a run."""
-    settings, data, looked_up = release.config.evaluation, given.data, given.looked_up
+    settings, data, nearest = release.config.evaluation, given.data, given.nearest
     started_at = work.document("started", lambda: before.run.started_at if before else now())
     memory = Memory(pair, work, max_new_tokens=settings.max_new_tokens, batch=settings.batch_size)
     if before:
@@ -143,8 +143,8 @@ def _measure(
         if "lookup_table" in before.vectors:
             column = [row.texts["lookup_table"] for row in before.rows]
             memory.recall_read(column, before.vectors["lookup_table"])
-    if looked_up:
-        texts["lookup_table"] = list(looked_up.labels)
+    if nearest:
+        texts["lookup_table"] = list(nearest.labels)
     memory.read((text for column in texts.values() for text in column), "AR reconstructs")
 
     recorded = [record.name for record in before.run.probes] if before else []
@@ -152,7 +152,7 @@ def _measure(
     free = [each.name for each in registered() if each.ask is None]
     wanted = chosen_probes([*settings.probes, *probes, *free, "contamination", *recorded])
     plans = _plans(release, wanted, DiagnosticInputs(data, said.real, other, settings.seed))
-    answers = Asking(plans, memory, work, data, _encoder(release, plans)).run(before)
+    answers = DiagnosticRun(plans, memory, work, data, _encoder(release, plans)).run(before)
 
     more = {
         "probes": answers.records,
@@ -160,7 +160,7 @@ def _measure(
         "attempts": settings.attempts or (before.run.attempts if before else None),
         "layer": pair.av.extraction_layer_index,
         "shuffle": SHUFFLE,
-        "lookup": looked_up.record if looked_up else None,
+        "lookup": nearest.record if nearest else None,
     }
     sample = given.shingles.sha256 if given.shingles else None
     if (
@@ -175,7 +175,7 @@ def _measure(
         return before
     evidence = write_evidence(
         release.evidence,
-        _rows(data, said, other, plans, answers, looked_up),
+        _rows(data, said, other, plans, answers, nearest),
         {
             "gold": data.vectors,
             "reference_mean": given.reference.mean,
@@ -260,15 +260,15 @@ def _encoder(release: Release, plans: dict[ProbeName, Plan]) -> Encoder | None:
 
 def _rows(
     data: Activations,
-    said: Said,
+    said: RunExplanations,
     other: Sequence[int],
     plans: dict[ProbeName, Plan],
-    answers: Answers,
-    looked_up: LookedUp | None,
+    answers: DiagnosticAnswers,
+    nearest: NearestLabels | None,
 ) -> list[EvidenceRow]:
     texts = {name: column for it in plans.values() for name, column in it.row_texts.items()}
-    if looked_up:
-        texts["lookup_table"] = looked_up.labels
+    if nearest:
+        texts["lookup_table"] = nearest.labels
     (claims,) = [it.claims for it in plans.values() if it.claims] or [[[] for _ in data.ids]]
     return [
         EvidenceRow(

@@ -17,14 +17,13 @@ from nla_release.adapter.stack import stack
 from nla_release.calibration.evidence_folder import check_replaceable, read_evidence, write_evidence
 from nla_release.contract.explanation import Explanation
 from nla_release.contract.prompt import check_suffix
-from nla_release.contract.sidecar import Sidecar, read_sidecar
+from nla_release.contract.sidecar import Sidecar, adapter_digests, read_sidecar
 from nla_release.diagnostics import registered
 from nla_release.diagnostics.model import DiagnosticInputs, Texts
 from nla_release.engine.adapters import attach, load_head
 from nla_release.engine.architecture import block_count
-from nla_release.engine.base import Base, load_base
+from nla_release.engine.base import LoadedBase, load_base
 from nla_release.engine.provenance import (
-    adapter_files,
     base_files,
     device_name,
     library_versions,
@@ -115,7 +114,12 @@ def _fitting(source: Evidence, folder: Path) -> Sidecar:
 
 
 def _evidence(
-    source: Evidence, base: Base, folder: Path, sidecar: Sidecar, out: Path, copies: dict[str, str]
+    source: Evidence,
+    base: LoadedBase,
+    folder: Path,
+    sidecar: Sidecar,
+    out: Path,
+    copies: dict[str, str],
 ) -> Evidence:
     inputs = _inputs(source, base, folder, sidecar, copies)
     if (done := _done(out, inputs)) is not None:
@@ -127,7 +131,7 @@ def _evidence(
 
 
 def _inputs(
-    source: Evidence, base: Base, folder: Path, sidecar: Sidecar, copies: dict[str, str]
+    source: Evidence, base: LoadedBase, folder: Path, sidecar: Sidecar, copies: dict[str, str]
 ) -> dict[str, Any]:
     """What the evidence was made with, and what is another now."""
     kept = source.run.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -143,7 +147,7 @@ def _inputs(
         "tool_version": nla_release.__version__,
         "base": kept["base"] | {"local_files": copies},
         "tokenizer_sha256": base.tokenizer_sha256,
-        "files": files | adapter_files(folder, sidecar),
+        "files": files | adapter_digests(folder, sidecar),
         "device": device_name(base.device),
         "libraries": library_versions(),
     }
@@ -159,7 +163,7 @@ def _done(folder: Path, inputs: dict[str, Any]) -> Evidence | None:
     return evidence if all(run.get(name) == value for name, value in inputs.items()) else None
 
 
-def _vectors(source: Evidence, base: Base, folder: Path, sidecar: Sidecar) -> Vectors:
+def _vectors(source: Evidence, base: LoadedBase, folder: Path, sidecar: Sidecar) -> Vectors:
     columns = all_texts(source)
     texts = sorted({text for column in columns.values() for text in column if text is not None})
     read = dict(zip(texts, _read(base, folder, sidecar, texts, source), strict=True))
@@ -213,7 +217,7 @@ class _Recorded:
 
 # The training documents are another AR's, and nobody compared its own.
 def _read(
-    base: Base, folder: Path, sidecar: Sidecar, texts: Sequence[str], source: Evidence
+    base: LoadedBase, folder: Path, sidecar: Sidecar, texts: Sequence[str], source: Evidence
 ) -> npt.NDArray[np.float32]:
     if sidecar.head.blocks > (blocks := block_count(base.model)):
         raise PairError(f"{folder} reads after {sidecar.head.blocks} blocks, the base has {blocks}")

@@ -11,7 +11,7 @@ import torch
 from nla_release.contract.explanation import Explanation, read_explanation
 from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.adapters import use
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import halving
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
@@ -31,12 +31,12 @@ class Verbalizer(OneAdapter):
 
     role = "av"
 
-    def __init__(self, base: Base, model: Any, sidecar: Sidecar) -> None:
+    def __init__(self, base: LoadedBase, model: Any, sidecar: Sidecar) -> None:
         super().__init__(base, model, {"av": sidecar})
         self.sidecar = sidecar
 
     @classmethod
-    def _of(cls, base: Base, model: Any, sidecar: Sidecar, _folder: Path) -> Self:
+    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, _folder: Path) -> Self:
         return cls(base, model, sidecar)
 
     def explain(

@@ -28,8 +28,8 @@ from nla_release.cards.compared import read_comparison
 from nla_release.contract.sidecar import Role, Sidecar, contract_digest, read_sidecar
 from nla_release.errors import InputError, NothingCheckedError, one_line
 from nla_release.gate.findings import Skip, UnreadableError, read_once
-from nla_release.history.addenda import Addendum, read_addenda
-from nla_release.history.log import Entry, read_log
+from nla_release.history.log import HistoryEntry, read_log
+from nla_release.history.updates import EvidenceUpdate, read_updates
 from nla_release.io.files import read_json, read_text, sha256_file
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
@@ -192,21 +192,21 @@ class AdapterFolder:
         return read_calibration(self.folder / CALIBRATION_FILE)
 
     @read_once
-    def log(self) -> list[Entry]:
+    def log(self) -> list[HistoryEntry]:
         """The entries of the HISTORY.md of a rendered repository."""
         text = self.text(HISTORY_FILE)
         with reading(self.folder / HISTORY_FILE, "NLA505"):
             return read_log(text)
 
     @read_once
-    def addenda(self) -> list[Addendum]:
+    def addenda(self) -> list[EvidenceUpdate]:
         """The addenda of a rendered repository."""
         folder = self.folder / ADDENDA_FOLDER
         for path in self.files:
             if path.is_relative_to(folder):
                 regular_file(path, "NLA617")
         with reading(folder, "NLA617"):
-            return read_addenda(folder, self.folder)
+            return read_updates(folder, self.folder)
 
     @read_once
     def comparison(self) -> Comparison | None:

@@ -21,7 +21,7 @@ from nla_release.errors import InputError, NlaReleaseError, one_line
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
 from nla_release.gate.findings import Skip, UnreadableError
 from nla_release.gate.subject import ExpectedDocuments, Subject
-from nla_release.history.log import Entry, entries, read_history, read_log
+from nla_release.history.log import HistoryEntry, entries, read_history, read_log
 from nla_release.io.files import read_text
 from nla_release.io.layout import (
     CALIBRATION_FILE,
@@ -68,7 +68,7 @@ class Authored:
     before: int = 0
     key: str | None = None
     source: str | None = None
-    entry: Entry | None = None
+    entry: HistoryEntry | None = None
 
     def at(self, line: int) -> str:
         """The place of a line of the text."""
@@ -137,7 +137,7 @@ def has_source(sentence: Sentence, own: tuple[str, ...]) -> bool:
     )
 
 
-def lines_before(adapter: AdapterFolder, entry: Entry) -> int:
+def lines_before(adapter: AdapterFolder, entry: HistoryEntry) -> int:
     """How many lines of the log come before an entry of it."""
     history = adapter.text(HISTORY_FILE)
     return history.count("\n", 0, history.find(entry.text))
@@ -330,7 +330,7 @@ def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sourc
     )
 
 
-def new_entries(adapter: AdapterFolder, release: Release | None) -> Iterator[Entry]:
+def new_entries(adapter: AdapterFolder, release: Release | None) -> Iterator[HistoryEntry]:
     """The entries from fragments that the log as last published does not have.
 
     Those about this version are among them for ever, and so are all that stand after its own:

@@ -13,8 +13,8 @@ from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading
 from nla_release.gate.findings import Page, Problem, Skip, listed
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
-from nla_release.history.addenda import ADDENDA, ADDENDUM
-from nla_release.history.retractions import RETRACTING, WITHDRAWN, new_version
+from nla_release.history.retractions import RETRACTED, RETRACTED_VERSION, new_version
+from nla_release.history.updates import LAST_UPDATE, UPDATES
 from nla_release.hub_client.card_metadata import check_card
 from nla_release.io.files import read_text
 from nla_release.io.layout import (
@@ -31,15 +31,15 @@ from nla_release.release.licences import LICENSES, instead_of
 
 # What a generated block is made from, when that is not calibration.json.
 _SOURCES = {
-    RETRACTING: HISTORY_FILE,
-    WITHDRAWN: HISTORY_FILE,
-    ADDENDUM: ADDENDA_FOLDER,
-    ADDENDA: ADDENDA_FOLDER,
+    RETRACTED: HISTORY_FILE,
+    RETRACTED_VERSION: HISTORY_FILE,
+    LAST_UPDATE: ADDENDA_FOLDER,
+    UPDATES: ADDENDA_FOLDER,
     COMPARISON: COMPARISON_FILE,
 }
 
 # NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md, NLA514 its table to runs.jsonl.
-_OF_OTHER_RULES = frozenset({RETRACTING, RUNS})
+_OF_OTHER_RULES = frozenset({RETRACTED, RUNS})
 
 
 @rule(
@@ -139,7 +139,7 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
     with reading(page, "NLA502"):
         text = read_text(page)
     expected = expected_page_blocks(
-        calibration, addenda=adapter.addenda, comparison=adapter.comparison
+        calibration, updates=adapter.addenda, comparison=adapter.comparison
     )
     yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
 

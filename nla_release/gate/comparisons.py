@@ -15,8 +15,8 @@ from nla_release.gate.evidence import not_as_computed
 from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
 from nla_release.gate.model import RENDERED, SUBJECT, rule
 from nla_release.gate.subject import Subject
-from nla_release.history.addenda import (
-    Addendum,
+from nla_release.history.updates import (
+    EvidenceUpdate,
     changed_files,
     contradictions,
     missing_from,
@@ -148,9 +148,9 @@ def _in_itself(adapter: AdapterFolder) -> Iterator[Problem]:
         yield Problem(adapter.folder / MANIFEST_FILE, f"{name} is not what the addenda are to")
 
 
-def _not_recomputed(adapter: AdapterFolder, addendum: Addendum) -> Iterator[Problem]:
-    folder = adapter.folder / ADDENDA_FOLDER / addendum.record.former_name
-    former = addendum.former.calibration
+def _not_recomputed(adapter: AdapterFolder, update: EvidenceUpdate) -> Iterator[Problem]:
+    folder = adapter.folder / ADDENDA_FOLDER / update.record.former_name
+    former = update.former.calibration
     with reading(folder, "NLA617"):
         recomputed = calibrate(read_evidence(folder / "evidence"), format_of(former.schema_))
     if differing := not_as_computed(former, recomputed):

@@ -22,8 +22,8 @@ from nla_release.gate.model import RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.gate.typed_numbers import numbers_of
 from nla_release.history.fragments import Fragment, fragment_files, read_fragment
-from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
-from nla_release.history.retractions import RETRACTING, retracted_block
+from nla_release.history.log import HistoryEntry, SupersededNumber, entries, read_history, read_log
+from nla_release.history.retractions import RETRACTED, retracted_block
 from nla_release.io.files import read_text
 from nla_release.io.layout import (
     CALIBRATION_FILE,
@@ -130,7 +130,7 @@ def _not_continued(
         yield Problem(path, f"has no entry for {its_tag}, the previous release")
 
 
-def _pointing_nowhere(path: Path, log: Sequence[Entry]) -> Iterator[Problem]:
+def _pointing_nowhere(path: Path, log: Sequence[HistoryEntry]) -> Iterator[Problem]:
     """Entries that supersede a number of a version that the log does not know."""
     tags = {entry.tag for entry in log}
     for entry in log:
@@ -152,7 +152,7 @@ def _hiding(adapter: AdapterFolder, path: Path) -> Iterator[Problem]:
 
 
 def _fragments_left_out(
-    release: Release, path: Path, log: Sequence[Entry], published: str
+    release: Release, path: Path, log: Sequence[HistoryEntry], published: str
 ) -> Iterator[Problem]:
     rendered = {entry.record.id: entry.record.source for entry in log if entry.record}
     last = {entry.record.id for entry in read_log(published) if entry.record}
@@ -218,8 +218,8 @@ def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
     for adapter in subject.rendered:
         page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
         with reading(page, "NLA510"):
-            listed = generated_blocks(read_text(page)).get(RETRACTING)
-        if listed != retracted_block(adapter.log).get(RETRACTING):
+            listed = generated_blocks(read_text(page)).get(RETRACTED)
+        if listed != retracted_block(adapter.log).get(RETRACTED):
             yield Problem(page, f"does not list the retracted numbers of {HISTORY_FILE}")
         if _retracted(adapter):
             yield from _own(adapter)
@@ -240,7 +240,7 @@ def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
             )
 
 
-def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[Superseded]:
+def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[SupersededNumber]:
     """The numbers that the log retracts, but for those of an entry that is read itself."""
     own = but.entry if but else None
     return [
@@ -250,7 +250,7 @@ def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[Supe
     ]
 
 
-def _is_own(superseded: Superseded, adapter: AdapterFolder) -> bool:
+def _is_own(superseded: SupersededNumber, adapter: AdapterFolder) -> bool:
     """Whether a number was retracted of this version, or of the evidence that it is made of."""
     version, run = adapter.manifest.version, adapter.calibration.evidence.run_sha256
     return superseded.version == version or superseded.run_sha256 == run
@@ -285,7 +285,7 @@ def _in(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:
 def _shows(
     sentence: Sentence,
     literal: LiteralNumber,
-    superseded: Superseded,
+    superseded: SupersededNumber,
     own: Sequence[float],
     adapter: AdapterFolder,
 ) -> bool:
@@ -311,16 +311,16 @@ def _reports(sentence: Sentence) -> bool:
     return bool(_REPORTS.search(sentence.text)) and not _DENIES.search(sentence.text)
 
 
-def _names_version(sentence: Sentence, superseded: Superseded) -> bool:
+def _names_version(sentence: Sentence, superseded: SupersededNumber) -> bool:
     named = rf"(?<![\w.]){re.escape(tag(superseded.version))}(?!\w|[.+]\w)"
     return re.search(named, f"{sentence.label} {sentence.text}") is not None
 
 
-def _names_metric(sentence: Sentence, superseded: Superseded) -> bool:
+def _names_metric(sentence: Sentence, superseded: SupersededNumber) -> bool:
     words = set(_WORD.findall(f"{sentence.label} {sentence.text}".lower()))
     return not words.isdisjoint(_WORD.findall(superseded.metric.lower()))
 
 
-def _message(shown: str, superseded: Superseded) -> str:
+def _message(shown: str, superseded: SupersededNumber) -> str:
     number = f"{shown}, the {superseded.metric} of {tag(superseded.version)}"
     return f"shows {number} that {HISTORY_FILE} retracts"

@@ -9,7 +9,7 @@ from nla_release.calibration.remeasured import Remeasured
 from nla_release.gate.findings import Page, Problem, Skip
 from nla_release.gate.model import Scope, rule
 from nla_release.gate.subject import Published, Remeasurement, Tagged
-from nla_release.history.retractions import withdrawing
+from nla_release.history.retractions import retraction_of
 from nla_release.hub_client.remote_state import unlike
 from nla_release.io.layout import (
     HISTORY_FILE,
@@ -152,11 +152,11 @@ def not_retracted(published: Published) -> Iterator[Problem | Skip]:
     for tagged in filter(None, (here, published.partner)):
         if tagged.log.problem:
             yield Problem(path, tagged.log.problem, "warning")
-        entry = withdrawing(tagged.log.entries, here.manifest.version)
-        if entry and entry.record and (withdrawn := entry.record.withdraws):
-            instead = f"; use {tag(withdrawn.successor)}" if withdrawn.successor else ""
+        entry = retraction_of(tagged.log.entries, here.manifest.version)
+        if entry and (retracted := entry.retracted_version):
+            instead = f"; use {tag(retracted.successor)}" if retracted.successor else ""
             said.add(
-                f"{here.manifest.tag} was retracted on {entry.day}: {withdrawn.reason}{instead}"
+                f"{here.manifest.tag} was retracted on {entry.day}: {retracted.reason}{instead}"
             )
     for message in sorted(said):
         yield Problem(path, message)

@@ -228,7 +228,7 @@ def _not_as_logged(
     history = adapter.text(HISTORY_FILE).replace("\r\n", "\n")
     found = entries(history)
     # The title may have changed since the log was begun.
-    begun_now = next(iter(found), own) == own and not sources.addenda
+    begun_now = next(iter(found), own) == own and not sources.updates
     title = sources.inputs.release.config.title if begun_now else None
     if line := changed_above(history, title):
         yield Problem(f"{path}:{line}", "is not what a log has above its first entry")

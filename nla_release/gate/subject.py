@@ -19,7 +19,7 @@ from nla_release.evidence.parts import NAMES, Evidence
 from nla_release.evidence.runs import read_runs
 from nla_release.gate.adapter_folder import AdapterFolder, read_calibration, reading, regular_file
 from nla_release.gate.findings import UnreadableError, read_once
-from nla_release.history.log import Entry
+from nla_release.history.log import HistoryEntry
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
@@ -49,7 +49,7 @@ class RemoteHistory:
     `problem` is what is wrong with it, as the end of a sentence.
     """
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HistoryEntry, ...] = ()
     problem: str | None = None
 
 

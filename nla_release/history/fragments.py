@@ -17,12 +17,12 @@ from pydantic import AfterValidator, model_validator
 from nla_release.errors import ConfigError, InputError, RefusedError
 from nla_release.history.log import (
     Day,
-    Entry,
+    HistoryEntry,
     Kind,
     Line,
     NormalVersion,
     Record,
-    Superseded,
+    SupersededNumber,
 )
 from nla_release.io.documents import MAX_YAML_BYTES, parse_yaml
 from nla_release.io.files import (
@@ -57,7 +57,7 @@ class FrontMatter(Strict):
     kind: Kind
     title: Line
     version: NormalVersion | None = None
-    supersedes: Superseded | None = None
+    supersedes: SupersededNumber | None = None
 
     @model_validator(mode="after")
     def _supersedes_what_it_retracts(self) -> "FrontMatter":
@@ -143,7 +143,7 @@ def write_fragment(folder: Path, matter: FrontMatter, body: str = "") -> Path:
     return path
 
 
-def pending(fragments: Sequence[Fragment], log: Sequence[Entry]) -> list[Fragment]:
+def pending(fragments: Sequence[Fragment], log: Sequence[HistoryEntry]) -> list[Fragment]:
     """The fragments that the log does not have yet.
 
     Raises:
@@ -161,7 +161,9 @@ def pending(fragments: Sequence[Fragment], log: Sequence[Entry]) -> list[Fragmen
     return [fragment for fragment in fragments if fragment.record.id not in published]
 
 
-def fragment_entry(fragment: Fragment, context: Mapping[str, Any], log: Sequence[Entry]) -> str:
+def fragment_entry(
+    fragment: Fragment, context: Mapping[str, Any], log: Sequence[HistoryEntry]
+) -> str:
     """The text of a fragment's entry.
 
     Args:
@@ -200,7 +202,7 @@ def fragment_entry(fragment: Fragment, context: Mapping[str, Any], log: Sequence
     )
 
 
-def _superseded(fragment: Fragment, log: Sequence[Entry]) -> dict[str, Any] | None:
+def _superseded(fragment: Fragment, log: Sequence[HistoryEntry]) -> dict[str, Any] | None:
     """What the entry supersedes, with the anchor of the entry that it was published in."""
     if (superseded := fragment.matter.supersedes) is None:
         return None

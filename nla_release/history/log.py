@@ -31,16 +31,16 @@ from nla_release.evidence.records import Sha256
 from nla_release.io.documents import parse_json
 from nla_release.io.files import read_text
 from nla_release.io.schema import Strict, parse
-from nla_release.release.config import NAME
+from nla_release.release.config import NAME, plain_line
 from nla_release.release.folder import ROLES, check_version
 from nla_release.text.markdown import inline
 
 Kind = Literal["release", "finding", "correction", "retraction", "process"]
 
-# What begins an entry: the heading of a version, or the comment before any other entry.
 # The way back from evidence that was replaced after its version was published.
 RESTORE = "`nla-release calibrate --restore`"
 
+# What begins an entry: the heading of a version, or the comment before any other entry.
 _START = re.compile(r"^(?:## (?P<tag>v\S+), |<!-- nla-release:)", re.MULTILINE)
 _RECORD = re.compile(r"<!-- nla-release:entry (?P<record>\{.*\}) -->\r?\n## (?P<heading>.*)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -50,13 +50,6 @@ _EVIDENCE = re.compile(r"^\* Evidence: `evidence/run\.json` with sha256 `\w+`\.\
 # Bounds for untrusted input, far above any log that a person writes.
 _MAX_RECORDS = 200
 _MAX_VALUE = 1e9
-
-
-def _is_line(text: str) -> str:
-    line = " ".join(text.split())
-    if not line or not line.isprintable():
-        raise ValueError("must be plain text")
-    return line
 
 
 def _is_version(version: str) -> str:
@@ -73,13 +66,13 @@ def _is_repo_id(text: str) -> str:
     return text
 
 
-Line = Annotated[str, Field(max_length=300), AfterValidator(_is_line)]
+Line = Annotated[str, Field(max_length=300), AfterValidator(plain_line)]
 NormalVersion = Annotated[str, Field(max_length=60), AfterValidator(_is_version)]
 Day = Annotated[date, Field(strict=True)]
 RepoId = Annotated[str, AfterValidator(_is_repo_id)]
 
 
-class Superseded(Strict):
+class SupersededNumber(Strict):
     """A number that was retracted or corrected.
 
     `metric` is its dotted name in calibration.json, or any name for what is not in there.
@@ -108,7 +101,7 @@ class Superseded(Strict):
         return abs(number - self.value) <= 10.0**-self.decimals / 2 + 1e-9
 
 
-class Withdrawn(Strict):
+class RetractedVersion(Strict):
     """A version that was retracted as a whole.
 
     `successor` is the version to use instead, and `repos` are its repositories by role.
@@ -118,13 +111,8 @@ class Withdrawn(Strict):
     successor: NormalVersion | None = None
     repos: dict[Role, RepoId] = Field(default_factory=dict)
 
-    @property
-    def sentence(self) -> str:
-        """The reason with a full stop."""
-        return self.reason if self.reason.endswith((".", "!", "?")) else f"{self.reason}."
-
     @model_validator(mode="after")
-    def _says_where_the_successor_is(self) -> "Withdrawn":
+    def _says_where_the_successor_is(self) -> "RetractedVersion":
         if self.repos.keys() != (set(ROLES) if self.successor else set()):
             raise ValueError(
                 "repos must name one repository per role if there is a successor, else none"
@@ -135,21 +123,21 @@ class Withdrawn(Strict):
 class Record(Strict):
     """What the comment before an entry says of it.
 
-    `source` is the sha256 of its fragment; of an entry that withdraws a version, of its reason.
+    `source` is the sha256 of the entry's fragment, or of its `RetractedVersion` as JSON.
     """
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     date: Day
     kind: Kind
     version: NormalVersion | None = None
-    supersedes: Superseded | None = None
-    withdraws: Withdrawn | None = None
+    supersedes: SupersededNumber | None = None
+    withdraws: RetractedVersion | None = None
     source: str = Field(pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
-    def _withdraws_a_version(self) -> "Record":
+    def _retracts_a_version(self) -> "Record":
         if self.withdraws and (self.version is None or self.kind != "retraction"):
-            raise ValueError("only a retraction withdraws, and it names the version")
+            raise ValueError("withdraws needs kind: retraction, and the version")
         return self
 
     @property
@@ -165,7 +153,7 @@ class Record(Strict):
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """An entry of the log: its heading without `## `, and all of its text.
 
     A release's own entry has a `tag`, one made from a fragment a `record`.
@@ -175,6 +163,11 @@ class Entry:
     text: str
     tag: str | None = None
     record: Record | None = None
+
+    @property
+    def retracted_version(self) -> RetractedVersion | None:
+        """What the entry says of the version that it retracts as a whole, if it retracts one."""
+        return self.record.withdraws if self.record else None
 
     @property
     def day(self) -> str:
@@ -187,6 +180,11 @@ class Entry:
         """Its heading's id on the rendered page, by the rule that GitHub and the Hub share."""
         plain = html.unescape(self.heading).lower()
         return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+def sentence(text: str) -> str:
+    """A line of text with a full stop, unless it ends as a sentence already."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def read_history(path: Path) -> str | None:
@@ -206,7 +204,7 @@ def read_history(path: Path) -> str | None:
     return history
 
 
-def read_log(history: str) -> list[Entry]:
+def read_log(history: str) -> list[HistoryEntry]:
     """Every entry in order.
 
     Raises:
@@ -250,7 +248,8 @@ def append(history: str | None, title: str, additions: Sequence[str]) -> str:
     new = [entry for text in additions for entry in read_log(text)]
     for entry in sorted(new, key=lambda entry: entry.day):
         if not _is_in(published, entry):
-            log = f"{log}{_gap(log)}{entry.text}"
+            line_ends = len(log) - len(log.rstrip("\n"))
+            log += "\n" * (2 - line_ends) + entry.text  # one empty line before the heading
     return log
 
 
@@ -262,10 +261,10 @@ def _parts(history: str) -> Iterator[tuple[re.Match[str], str]]:
         yield start, history[start.start() : end]
 
 
-def _entry(start: re.Match[str], text: str) -> Entry:
+def _entry(start: re.Match[str], text: str) -> HistoryEntry:
     if start["tag"]:
         heading = text.partition("\n")[0].removeprefix("## ").rstrip()
-        return Entry(heading, text, tag=start["tag"])
+        return HistoryEntry(heading, text, tag=start["tag"])
     where = f"the log's comment {text.partition(chr(10))[0].rstrip()[:80]!r}"
     found = _RECORD.match(text)
     if found is None:
@@ -276,10 +275,10 @@ def _entry(start: re.Match[str], text: str) -> Entry:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{where} cannot be read: {error}") from error
     record = parse(Record, document, where)
-    return Entry(found["heading"].rstrip(), text, record=record)
+    return HistoryEntry(found["heading"].rstrip(), text, record=record)
 
 
-def _is_in(published: list[Entry], entry: Entry) -> bool:
+def _is_in(published: list[HistoryEntry], entry: HistoryEntry) -> bool:
     """Whether the log has an entry already, as it is.
 
     Raises:
@@ -327,8 +326,3 @@ def changed_above(history: str, title: str | None) -> int | None:
         expected[0] = found[0]
     lines = itertools.zip_longest(expected, found)
     return next((at for at, (ours, theirs) in enumerate(lines, 1) if ours != theirs), None)
-
-
-def _gap(history: str) -> str:
-    """What it takes for the next heading to stand after one empty line."""
-    return "\n" * (2 - min(2, len(history) - len(history.rstrip("\n"))))

@@ -7,25 +7,31 @@ notice at the top as well.
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.history.fragments import read_fragments
-from nla_release.history.log import Entry, Superseded, entries, read_history, read_log
+from nla_release.history.log import (
+    HistoryEntry,
+    SupersededNumber,
+    entries,
+    read_history,
+    read_log,
+    sentence,
+)
 from nla_release.io.layout import CALIBRATION_FILE, HISTORY_FILE, MANIFEST_FILE
 from nla_release.release.folder import ROLES, Release, tag
 from nla_release.release.manifest import Manifest, read_manifest
 from nla_release.text.literals import literals
 from nla_release.text.sandbox import render_template
 
-# The generated block in which a document tells what was retracted.
-RETRACTING = "retracted"
+# The generated block that lists everything that was retracted.
+RETRACTED = "retracted"
 
 # The generated block at the top of a card whose version was retracted.
-WITHDRAWN = "withdrawn"
+RETRACTED_VERSION = "withdrawn"
 
 # A name of calibration.json; any other is a metric that it does not have.
 _DOTTED = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+")
@@ -34,7 +40,7 @@ _DOTTED = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)+")
 _DECIMALS = 2
 
 
-def retracted_block(log: Sequence[Entry]) -> dict[str, str]:
+def retracted_block(log: Sequence[HistoryEntry]) -> dict[str, str]:
     """The generated block by its name; nothing when the log retracts nothing."""
     numbers = [
         {
@@ -48,65 +54,61 @@ def retracted_block(log: Sequence[Entry]) -> dict[str, str]:
         for entry in log
         if entry.record and (superseded := entry.record.supersedes)
     ]
-    versions = [_withdrawal(entry) for entry in log if entry.record and entry.record.withdraws]
+    versions = [_for_template(entry) for entry in log if entry.retracted_version]
     if not (numbers or versions):
         return {}
     context = {"retracted": numbers, "versions": versions}
-    return {RETRACTING: render_template("blocks/retracted.md.jinja", context).strip()}
+    return {RETRACTED: render_template("blocks/retracted.md.jinja", context).strip()}
 
 
-def withdrawn_block(log: Sequence[Entry], version: str | None) -> dict[str, str]:
-    """The generated block by its name; nothing when the log does not withdraw the version."""
-    entry = withdrawing(log, version)
-    if entry is None:
+def retracted_version_block(log: Sequence[HistoryEntry], version: str | None) -> dict[str, str]:
+    """The generated block by its name; nothing when the log does not retract the version."""
+    if (entry := retraction_of(log, version)) is None:
         return {}
-    return {WITHDRAWN: render_template("blocks/withdrawn.md.jinja", _withdrawal(entry)).strip()}
+    text = render_template("blocks/retracted_version.md.jinja", _for_template(entry))
+    return {RETRACTED_VERSION: text.strip()}
 
 
-def withdrawing(log: Sequence[Entry], version: str | None) -> Entry | None:
-    """The entry that withdraws a version as a whole: the last one, which may name a successor."""
-    found = [
+def retraction_of(log: Sequence[HistoryEntry], version: str | None) -> HistoryEntry | None:
+    """The last entry that retracts a version as a whole."""
+    retractions = retractions_of(log, version)
+    return retractions[-1] if retractions else None
+
+
+def retractions_of(log: Sequence[HistoryEntry], version: str | None) -> list[HistoryEntry]:
+    """The entries that retract a version as a whole; a later one may name a successor."""
+    return [
         entry
         for entry in log
-        if entry.record and entry.record.withdraws and entry.record.version == version
+        if entry.record and entry.retracted_version and entry.record.version == version
     ]
-    return found[-1] if found else None
 
 
-def new_version(log: Sequence[Entry], version: str, role: Role, repo: str) -> str | None:
+def new_version(log: Sequence[HistoryEntry], version: str, role: Role, repo: str) -> str | None:
     """The repository of the version to use instead, which the Hub links to from the old one.
 
     None when that is the same repository, `repo`: names need not hold the version.
     """
-    entry = withdrawing(log, version)
-    withdrawn = entry.record.withdraws if entry and entry.record else None
-    named = withdrawn.repos.get(role) if withdrawn else None
+    entry = retraction_of(log, version)
+    retracted = entry.retracted_version if entry else None
+    named = retracted.repos.get(role) if retracted else None
     return None if named == repo else named
 
 
-def _withdrawal(entry: Entry) -> dict[str, object]:
-    """An entry that withdraws a version, for a template."""
-    record = entry.record
-    assert record is not None, "it withdraws"
-    assert record.withdraws is not None, "it withdraws"
+def _for_template(entry: HistoryEntry) -> dict[str, object]:
+    """An entry that retracts a version."""
+    record, retracted = entry.record, entry.retracted_version
+    assert record is not None
     assert record.version is not None, "Record makes sure of it"
-    successor = record.withdraws.successor
+    assert retracted is not None
     return {
         "tag": tag(record.version),
-        "reason": record.withdraws.sentence,
-        "successor": tag(successor) if successor else None,
-        "repos": record.withdraws.repos,
+        "reason": sentence(retracted.reason),
+        "successor": tag(retracted.successor) if retracted.successor else None,
+        "repos": retracted.repos,
         "date": record.date.isoformat(),
         "anchor": entry.anchor,
     }
-
-
-@dataclass(frozen=True)
-class Retractable:
-    """A number as it is to be recorded, and what could not be looked up, in words."""
-
-    superseded: Superseded
-    note: str | None = None
 
 
 def check_version_known(release: Release, version: str) -> None:
@@ -129,8 +131,10 @@ def check_version_known(release: Release, version: str) -> None:
         )
 
 
-def retractable(release: Release, superseded: Superseded) -> Retractable:
-    """A number that was published and stands until now, as its calibration has it.
+def retractable(
+    release: Release, superseded: SupersededNumber
+) -> tuple[SupersededNumber, str | None]:
+    """A published number as its calibration has it, and a note where that was not checked.
 
     Where dist/ does not hold its version, the version's entry in HISTORY.md may name it.
 
@@ -155,14 +159,14 @@ def retractable(release: Release, superseded: Superseded) -> Retractable:
         superseded = superseded.model_copy(update={"value": value})
     elif _DOTTED.fullmatch(metric):
         _check_precise(superseded)
-        if not _is_told(release, superseded):
+        if not _is_in_its_entry(release, superseded):
             holds = tag(rendered.version) if rendered else "no version"
             note = f"{superseded.shown} is not checked: dist/ holds {holds}"
     if calibration:
         run = calibration.evidence.run_sha256
         superseded = superseded.model_copy(update={"run_sha256": run})
     _check_news(release, superseded)
-    return Retractable(superseded, note)
+    return superseded, note
 
 
 def _rendered(release: Release) -> Manifest | None:
@@ -182,7 +186,7 @@ def _check_name(metric: str, leaves: Mapping[str, Any]) -> None:
         )
 
 
-def _found(superseded: Superseded, leaves: Mapping[str, Any]) -> float:
+def _found(superseded: SupersededNumber, leaves: Mapping[str, Any]) -> float:
     """The number as calibration.json has it; of an interval, the end that is meant."""
     metric = superseded.metric
     if metric not in leaves:
@@ -210,7 +214,7 @@ def _numbers(found: Any) -> Iterator[float]:
             yield float(each)
 
 
-def _check_precise(superseded: Superseded) -> None:
+def _check_precise(superseded: SupersededNumber) -> None:
     if superseded.decimals < _DECIMALS and not superseded.metric.startswith("denominators."):
         raise ConfigError(
             f"{superseded.shown} does not identify one number",
@@ -218,7 +222,7 @@ def _check_precise(superseded: Superseded) -> None:
         )
 
 
-def _is_told(release: Release, superseded: Superseded) -> bool:
+def _is_in_its_entry(release: Release, superseded: SupersededNumber) -> bool:
     """Whether the entry of a version in HISTORY.md holds the number."""
     entry = entries(read_history(release.history) or "").get(tag(superseded.version), "")
     return any(
@@ -228,8 +232,11 @@ def _is_told(release: Release, superseded: Superseded) -> bool:
     )
 
 
-def _check_news(release: Release, superseded: Superseded) -> None:
-    """A number is retracted once: of an interval, or after an addendum, there are several."""
+def _check_news(release: Release, superseded: SupersededNumber) -> None:
+    """Refuse to retract a number twice.
+
+    One metric may have several: the ends of an interval, and those that updates superseded.
+    """
     records = [
         *(entry.record for entry in read_log(read_history(release.history) or "")),
         *(fragment.record for fragment in read_fragments(release.fragments)),

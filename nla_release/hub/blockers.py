@@ -8,8 +8,8 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from nla_release.errors import InputError, printable
-from nla_release.history.addenda import UNCHANGED
 from nla_release.history.log import read_log
+from nla_release.history.updates import UNCHANGED
 from nla_release.hub.hand_written import HandWritten
 from nla_release.hub_client.remote import Hub
 from nla_release.hub_client.remote_state import (

@@ -14,17 +14,25 @@ from datetime import date
 from pathlib import Path
 
 from nla_release.cards.blocks import block_places, marked, regenerated
-from nla_release.cards.front_matter import mended_front_matter, read_front_matter
+from nla_release.cards.front_matter import corrected_front_matter, read_front_matter
 from nla_release.contract.sidecar import Role
 from nla_release.errors import ConfigError, InputError, RefusedError
-from nla_release.history.log import Entry, Record, Withdrawn, append, read_log
+from nla_release.history.log import (
+    HistoryEntry,
+    Record,
+    RetractedVersion,
+    append,
+    read_log,
+    sentence,
+)
 from nla_release.history.retractions import (
-    RETRACTING,
-    WITHDRAWN,
+    RETRACTED,
+    RETRACTED_VERSION,
     new_version,
     retracted_block,
-    withdrawing,
-    withdrawn_block,
+    retracted_version_block,
+    retraction_of,
+    retractions_of,
 )
 from nla_release.hub.earlier_releases import described, other_logs, released, unexpected_parent
 from nla_release.hub.run import HubRun
@@ -65,14 +73,14 @@ class Retraction:
     repos: Mapping[Role, str] = field(default_factory=dict)
 
     @property
-    def withdrawn(self) -> Withdrawn:
+    def retracted_version(self) -> RetractedVersion:
         """The record for HISTORY.md.
 
         Raises:
             ConfigError: the reason is not one line of plain text, or a repository name is invalid.
         """
         record = {"reason": self.reason, "successor": self.successor, "repos": dict(self.repos)}
-        return parse(Withdrawn, record, "the retraction", error=ConfigError)
+        return parse(RetractedVersion, record, "the retraction", error=ConfigError)
 
 
 @dataclass(frozen=True)
@@ -144,17 +152,17 @@ def plan_retraction(
     here = {f"{HISTORY_FILE} here": history} if history is not None else {}
     longest = _longest({**others, **logs, **here})
     log = read_log(longest)
-    if retraction.successor and withdrawing(log, retraction.successor):
+    if retraction.successor and retraction_of(log, retraction.successor):
         raise RefusedError(
             f"{tag(retraction.successor)} is retracted itself, and cannot be the successor",
             hint="name a version that is not retracted, or none",
         )
     entry = retraction_entry(retraction, log)
     history = append(longest, "", [entry]) if entry else longest
-    last = withdrawing(read_log(history), retraction.version)
+    last = retraction_of(read_log(history), retraction.version)
     plans = []
     for role, each in found.items():
-        own = withdrawing(read_log(logs[each.repo]), retraction.version)
+        own = retraction_of(read_log(logs[each.repo]), retraction.version)
         has_it = own is not None and last is not None and own.record == last.record
         plans.append(_repo_retraction(hub, role, each, logs[each.repo] if has_it else history))
     return RetractionPlan(retraction, history, plans, note)
@@ -423,32 +431,28 @@ def _is_changed(repo: RepoRetraction, folder: Path, state: RemoteState) -> bool:
     )
 
 
-def retraction_entry(retraction: Retraction, log: Sequence[Entry]) -> str | None:
+def retraction_entry(retraction: Retraction, log: Sequence[HistoryEntry]) -> str | None:
     """The new entry for the log; None if its last entry for the version says the same.
 
     A retraction without a successor keeps the successor of an earlier entry.
     """
-    withdrawn = retraction.withdrawn
-    last = withdrawing(log, retraction.version)
-    earlier = last.record.withdraws if last and last.record else None
-    if earlier and withdrawn.successor is None:
+    retracted = retraction.retracted_version
+    entries = retractions_of(log, retraction.version)
+    earlier = entries[-1].retracted_version if entries else None
+    if earlier and retracted.successor is None:
         named = {"successor": earlier.successor, "repos": earlier.repos}
-        withdrawn = withdrawn.model_copy(update=named)
-    if earlier == withdrawn:
+        retracted = retracted.model_copy(update=named)
+    if earlier == retracted:
         return None
-    number = 1 + sum(
-        1
-        for entry in log
-        if entry.record and entry.record.withdraws and entry.record.version == retraction.version
-    )
+    number = len(entries) + 1
     its_tag = tag(retraction.version)
     record = Record(
         id=f"{_NOT_IN_AN_ID.sub('_', its_tag)}-retracted.{number}",
         date=retraction.day,
         kind="retraction",
         version=retraction.version,
-        withdraws=withdrawn,
-        source=sha256_bytes(withdrawn.model_dump_json().encode()),
+        withdraws=retracted,
+        source=sha256_bytes(retracted.model_dump_json().encode()),
     )
     return render_template(
         "history_fragment.md.jinja",
@@ -461,14 +465,14 @@ def retraction_entry(retraction: Retraction, log: Sequence[Entry]) -> str | None
             # Headings must differ, because cards link to them.
             "title": f"{its_tag} is not to be used" + (f" ({number})" if number > 1 else ""),
             "prose": render_template(
-                "withdrawn_prose.md.jinja",
-                {"tag": its_tag, "sentence": withdrawn.sentence, **withdrawn.model_dump()},
+                "retracted_version_entry.md.jinja",
+                {"tag": its_tag, "sentence": sentence(retracted.reason), **retracted.model_dump()},
             ).strip(),
         },
     )
 
 
-def retracted_card(card: str, log: Sequence[Entry], manifest: Manifest) -> str:
+def retracted_card(card: str, log: Sequence[HistoryEntry], manifest: Manifest) -> str:
     """A published card, updated with all retractions in the log.
 
     Args:
@@ -480,12 +484,12 @@ def retracted_card(card: str, log: Sequence[Entry], manifest: Manifest) -> str:
         RefusedError: the card cannot be updated.
     """
     card = retracted_page(card, log)
-    if notice := withdrawn_block(log, manifest.version).get(WITHDRAWN):
-        card = _with_block(card, WITHDRAWN, notice, _top(card))
+    if notice := retracted_version_block(log, manifest.version).get(RETRACTED_VERSION):
+        card = _with_block(card, RETRACTED_VERSION, notice, _top(card))
     repo = new_version(log, manifest.version, manifest.role, manifest.repo)
     if repo is None:
         return card
-    mended, _ = mended_front_matter(card, {"new_version": repo})
+    mended, _ = corrected_front_matter(card, {"new_version": repo})
     if read_front_matter(mended).get("new_version") != repo:
         raise RefusedError(
             "README.md: new_version cannot be added to the metadata",
@@ -494,21 +498,21 @@ def retracted_card(card: str, log: Sequence[Entry], manifest: Manifest) -> str:
     return mended
 
 
-def retracted_page(document: str, log: Sequence[Entry]) -> str:
+def retracted_page(document: str, log: Sequence[HistoryEntry]) -> str:
     """A card or calibration page with the list of retractions under its history.
 
     Raises:
         RefusedError: the document cannot be updated.
     """
-    text = retracted_block(log).get(RETRACTING)
+    text = retracted_block(log).get(RETRACTED)
     if text is None:
         return document
-    headings = [] if RETRACTING in _places(document) else [*_HISTORY.finditer(document)]
-    if headings or RETRACTING in _places(document):
-        return _with_block(document, RETRACTING, text, headings[-1].end() if headings else 0)
+    headings = [] if RETRACTED in _places(document) else [*_HISTORY.finditer(document)]
+    if headings or RETRACTED in _places(document):
+        return _with_block(document, RETRACTED, text, headings[-1].end() if headings else 0)
     following = document.rfind(_AFTER_THE_HISTORY)
     at = len(document) if following < 0 else following
-    return f"{document[:at]}\n## History\n\n{marked(RETRACTING, text)}\n{document[at:]}"
+    return f"{document[:at]}\n## History\n\n{marked(RETRACTED, text)}\n{document[at:]}"
 
 
 def _with_block(document: str, name: str, text: str, at: int) -> str:

@@ -31,6 +31,20 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 # A comparison letters its releases, this one first.
 MAX_COMPARED = 25
 
+
+def plain_line(text: str) -> str:
+    """The text on one line, its spaces and line breaks as single spaces.
+
+    Raises:
+        ValueError: it is empty, or has control characters.
+    """
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise ValueError("must be plain text")
+    return line
+
+
+PlainLine = Annotated[str, Field(min_length=1, max_length=600), AfterValidator(plain_line)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(strict=True)]
 
@@ -178,31 +192,12 @@ class Waiver(Strict):
     The reason is one line of plain text: it is shown beside every finding, and on the card.
     """
 
-    code: str = Field(min_length=1, max_length=20, description="the rule, such as NLA605")
-    reason: str = Field(
-        min_length=1,
+    code: PlainLine = Field(max_length=20, description="the rule, such as NLA605")
+    reason: PlainLine = Field(
         max_length=300,
         description="one line of plain text, shown next to every finding and on both cards",
     )
     until: date = Field(description="the last day (UTC) on which the waiver counts")
-
-    @field_validator("code", "reason")
-    @classmethod
-    def _is_one_printable_line(cls, text: str) -> str:
-        line = " ".join(text.split())
-        if not line or not line.isprintable():
-            raise ValueError("must be plain text")
-        return line
-
-
-def _plain_line(text: str) -> str:
-    line = " ".join(text.split())
-    if not line or not line.isprintable():
-        raise ValueError("must be one line of plain text")
-    return line
-
-
-PlainLine = Annotated[str, Field(min_length=1, max_length=600), AfterValidator(_plain_line)]
 
 
 def _language(code: str) -> str:

@@ -45,7 +45,7 @@ _AUDIENCE = "sigstore"
 _NEW_KEY = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE"
 
 # The bytes of release.json, by role.
-Released = Mapping[Role, bytes]
+ManifestBytes = Mapping[Role, bytes]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Publisher:
         """The publisher, for messages."""
         return f"the key {self.key}" if self.key else f"{self.identity} ({self.issuer})"
 
-    def problem(self, signature: bytes, released: Released) -> str | None:
+    def problem(self, signature: bytes, released: ManifestBytes) -> str | None:
         """Why a signature is not this publisher's over these release.json, or None: it is.
 
         Raises:
@@ -126,7 +126,7 @@ class Signer:
         """
         self._signing()
 
-    def sign(self, released: Released) -> bytes:
+    def sign(self, released: ManifestBytes) -> bytes:
         """A signature over both release.json.
 
         Raises:
@@ -137,7 +137,7 @@ class Signer:
             signing.sign(model, path)
             return path.read_bytes()
 
-    def made(self, signature: bytes, released: Released) -> bool:
+    def made(self, signature: bytes, released: ManifestBytes) -> bool:
         """Whether a signature is over these release.json and may be this signer's own.
 
         A key's signature is verified. Of a job's only the statement is: who signed it is found out
@@ -210,7 +210,7 @@ def write_signature(folders: Mapping[Role, Path], signature: bytes) -> None:
         write_atomic(folder / SIGNATURE_FILE, signature)
 
 
-def mismatch(signature: bytes, released: Released) -> str | None:
+def mismatch(signature: bytes, released: ManifestBytes) -> str | None:
     """Why a signature is not over these release.json, as a clause, or None: it names their bytes.
 
     Whether it is valid, and whose, is for `Publisher` to say. With one release.json of the two only
@@ -267,7 +267,7 @@ def _name(role: Role) -> str:
 
 
 @contextlib.contextmanager
-def _model(released: Released) -> Iterator[tuple[Path, Path]]:
+def _model(released: ManifestBytes) -> Iterator[tuple[Path, Path]]:
     """Both release.json as the files of one model, and where its signature is."""
     with tempfile.TemporaryDirectory(prefix="nla-release-") as name:
         model = Path(name) / _MODEL

@@ -13,7 +13,7 @@ from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import ProbeRecord
 from nla_release.text.numbers import count, number
 
-Entry = dict[str, str]
+NamedValue = dict[str, str]
 
 
 def environment(evidence: Evidence, chains: Mapping[Role, TrainingChain]) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def _run_hashes(evidence: Evidence) -> Sequence[tuple[str, str]]:
     ]
 
 
-def described(block: BaseModel) -> list[Entry]:
+def described(block: BaseModel) -> list[NamedValue]:
     """Every value in a block, in order, under names such as `controls, shuffled, mean`."""
     return list(_of_fields(block, ()))
 
@@ -114,13 +114,13 @@ def shown(value: Any) -> str:
             return str(value)
 
 
-def _of_fields(block: BaseModel, names: tuple[str, ...]) -> Iterator[Entry]:
+def _of_fields(block: BaseModel, names: tuple[str, ...]) -> Iterator[NamedValue]:
     for name, field in type(block).model_fields.items():
         value = getattr(block, name)
         yield from _of_value(value, (*names, name), field.description or "")
 
 
-def _of_value(value: Any, names: tuple[str, ...], meaning: str) -> Iterator[Entry]:
+def _of_value(value: Any, names: tuple[str, ...], meaning: str) -> Iterator[NamedValue]:
     if isinstance(value, BaseModel):
         yield from _of_fields(value, names)
     elif isinstance(value, dict):

@@ -34,7 +34,7 @@ from nla_release.io.files import package_folder, read_text
 from nla_release.output.verdict import totals_line, verdict_json
 from nla_release.report import verdicts
 from nla_release.report.figure import lowest, rows_figure
-from nla_release.report.provenance import Entry, described, environment, provenance
+from nla_release.report.provenance import NamedValue, described, environment, provenance
 from nla_release.report.rows import browsed, everywhere, json_in_html, placeless, visible
 from nla_release.statistics.row import HEADER
 from nla_release.statistics.row import Row as CalibrationRow
@@ -265,7 +265,7 @@ def _energy(calibration: Calibration) -> Context | None:
     }
 
 
-def _others(calibration: Calibration) -> Iterator[Entry]:
+def _others(calibration: Calibration) -> Iterator[NamedValue]:
     for name in type(calibration).model_fields:
         block = getattr(calibration, name)
         if name not in _ELSEWHERE and block is not None:

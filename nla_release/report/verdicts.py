@@ -14,11 +14,11 @@ from nla_release.report.figure import drawable, lowest, rows_figure
 from nla_release.text.numbers import count
 
 # Green, amber and red; open is amber too, and plain has no colour.
-State = Literal["good", "partly", "bad", "open"]
-SYMBOLS: dict[State, str] = {"good": "✓", "partly": "◐", "bad": "✗", "open": "?"}
+Rating = Literal["good", "partly", "bad", "open"]
+SYMBOLS: dict[Rating, str] = {"good": "✓", "partly": "◐", "bad": "✗", "open": "?"}
 
-_GATE: dict[Decision, State] = {"pass": "good", "fail": "bad", "inconclusive": "open"}
-_GRADES: dict[Grade, State] = {"yes": "good", "partly": "partly", "no": "bad"}
+_GATE: dict[Decision, Rating] = {"pass": "good", "fail": "bad", "inconclusive": "open"}
+_GRADES: dict[Grade, Rating] = {"yes": "good", "partly": "partly", "no": "bad"}
 
 _APART: dict[LabelName, str] = {
     "row-level": "Explanations tell rows of one document apart.",
@@ -73,7 +73,7 @@ def pair(verdict: Verdict, calibration: Calibration | None) -> dict[str, Any]:
     }
 
 
-def quality(calibration: Calibration) -> State:
+def quality(calibration: Calibration) -> Rating:
     """The state of a label. One of an older format is open unless it is format-only."""
     if calibration.label.name == "format-only":
         return "bad"
@@ -115,6 +115,6 @@ def _answer(question: str, grade: Grade, calibration: CurrentCalibration) -> str
     return (_READS if question == "reads_text" else _USED)[grade]
 
 
-def _shown(state: State, other: State, words: str) -> dict[str, str]:
+def _shown(state: Rating, other: Rating, words: str) -> dict[str, str]:
     colour = "plain" if state == "good" and other == "bad" else state
     return {"state": colour, "symbol": SYMBOLS[state], "words": words}

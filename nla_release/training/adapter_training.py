@@ -13,7 +13,7 @@ from nla_release.adapter.training_log import RULE, loss_trend
 from nla_release.contract.prompt import suffix_ids
 from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import width_of
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.errors import ConfigError
 from nla_release.io.files import sha256_file
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE
@@ -44,7 +44,7 @@ class Training:
     role: Role
     recipe: Recipe
     folder: Path
-    base: Base
+    base: LoadedBase
     rows: TrainingRows
     learner: Learner
     sidecar: Sidecar
@@ -139,7 +139,7 @@ class Training:
 
 
 def sidecar_common(
-    role: Role, recipe: Recipe, base: Base, rows: TrainingRows, embedding_norm: float
+    role: Role, recipe: Recipe, base: LoadedBase, rows: TrainingRows, embedding_norm: float
 ) -> dict[str, Any]:
     """The part of a sidecar that AV and AR share; each adds its own keys."""
     d_model, prompt = width_of(base.model), marked_prompt(base, recipe)

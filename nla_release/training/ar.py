@@ -15,7 +15,7 @@ from nla_release.contract.prompt import ar_prompt
 from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import block_count, block_output, embedding_norm
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import pad_right
 from nla_release.errors import ConfigError
 from nla_release.io.layout import HEAD_FILE
@@ -82,7 +82,7 @@ class ReconstructorTask:
     """Reading rows' vectors out of their labels: the AR's task, in the recipe's variant."""
 
     def __init__(
-        self, base: Base, model: Any, head: torch.nn.Linear, data: Activations, recipe: Recipe
+        self, base: LoadedBase, model: Any, head: torch.nn.Linear, data: Activations, recipe: Recipe
     ) -> None:
         """Encode the labels, and find the second texts of the variant.
 
@@ -209,7 +209,7 @@ def _watch(task: ReconstructorTask, folder: Path, recipe: Recipe, d_model: int) 
     return watch_ar(data, task.read_all, settings, recipe.ar.seed, path)
 
 
-def _sidecar(recipe: Recipe, base: Base, rows: TrainingRows, norm: float) -> Sidecar:
+def _sidecar(recipe: Recipe, base: LoadedBase, rows: TrainingRows, norm: float) -> Sidecar:
     document = sidecar_common("ar", recipe, base, rows, norm)
     document["critic"] = {"extraction_layer_index": recipe.read_block}
     d_model = document["d_model"]

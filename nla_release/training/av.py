@@ -16,7 +16,7 @@ from nla_release.contract.prompt import MarkedPrompt
 from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.activations import Activations, read_activations
 from nla_release.engine.architecture import embedding_norm
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import pad_right
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
@@ -66,7 +66,7 @@ class VerbalizerTask:
     """Saying the labels of rows, given their vectors: the AV's task."""
 
     def __init__(
-        self, base: Base, model: Any, data: Activations, sidecar: Sidecar, max_tokens: int
+        self, base: LoadedBase, model: Any, data: Activations, sidecar: Sidecar, max_tokens: int
     ) -> None:
         """Encode the labels, where there are any.
 
@@ -199,7 +199,7 @@ def _watch(task: VerbalizerTask, folder: Path, recipe: Recipe, d_model: int) -> 
 
 
 def _sidecar(
-    recipe: Recipe, base: Base, rows: TrainingRows, prompt: MarkedPrompt, norm: float
+    recipe: Recipe, base: LoadedBase, rows: TrainingRows, prompt: MarkedPrompt, norm: float
 ) -> Sidecar:
     document = sidecar_common("av", recipe, base, rows, norm)
     document["extraction"]["injection_scale"] = recipe.av.injection_scale

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from nla_release.contract.explanation import CLOSE_TAG, OPEN_TAG, wrap
 from nla_release.contract.prompt import ar_prompt
 from nla_release.diagnostics.injection import CJK
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.errors import DataError
 from nla_release.evidence.reference import write_reference
 from nla_release.evidence.training_documents import ShinglesBuilder, write_shingles
@@ -225,7 +225,7 @@ def build(recipe: Recipe, folder: Path) -> dict[DataName, SideReport]:
     return {task.file: report for task, report in written.items()}
 
 
-def _tasks(recipe: Recipe, base: Base) -> list[RowsFile]:
+def _tasks(recipe: Recipe, base: LoadedBase) -> list[RowsFile]:
     prompt = len(marked_prompt(base, recipe).ids)
     tasks = [
         RowsFile("av", "av", av_length(base.encode, prompt), recipe.av.max_tokens),
@@ -241,7 +241,7 @@ def _tasks(recipe: Recipe, base: Base) -> list[RowsFile]:
 
 
 def _write(
-    stack: ExitStack, task: RowsFile, recipe: Recipe, base: Base, folder: Path
+    stack: ExitStack, task: RowsFile, recipe: Recipe, base: LoadedBase, folder: Path
 ) -> SideReport:
     """Write a file's rows; they take their place when the stack is left without an error."""
     report = SideReport(task.limit)
@@ -334,7 +334,7 @@ def _refuse(task: RowsFile, report: SideReport, recipe: Recipe, where: Path) -> 
 def _describe(
     task: RowsFile,
     recipe: Recipe,
-    base: Base,
+    base: LoadedBase,
     folder: Path,
     inputs: dict[str, str],
     extraction: dict[str, Any],

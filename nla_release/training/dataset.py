@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from nla_release.contract.sidecar import Role
 from nla_release.engine.activations import Activations, read_activations
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.errors import DataError
 from nla_release.io.layout import REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE
 from nla_release.training.corpus import Side
@@ -67,7 +67,7 @@ def training_files(folder: Path) -> list[Path]:
     return [training_list_path(folder), *(it for it in (sample, rows) if it.exists())]
 
 
-def read_training_rows(folder: Path, recipe: Recipe, base: Base, role: Role) -> TrainingRows:
+def read_training_rows(folder: Path, recipe: Recipe, base: LoadedBase, role: Role) -> TrainingRows:
     """The rows of `data/av_sft.parquet` or `data/ar_sft.parquet`.
 
     Raises:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nla_release.engine.architecture import block_count, embedding_norm, width_of
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.engine.extraction import activations_at, encode_text
 from nla_release.errors import (
     ConfigError,
@@ -119,7 +119,7 @@ def extract(
     wait_for_all()
 
 
-def _check_layer(base: Base, layer: int) -> None:
+def _check_layer(base: LoadedBase, layer: int) -> None:
     blocks = block_count(base.model)
     if layer > blocks - 2:
         raise ConfigError(
@@ -128,7 +128,7 @@ def _check_layer(base: Base, layer: int) -> None:
         )
 
 
-def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: CorpusSurvey) -> int:
+def _take(base: LoadedBase, recipe: Recipe, path: Path, parts: Path, found: CorpusSurvey) -> int:
     """Write the chunks of this process that are missing; gives how many there are in all."""
     count = -(-found.documents // DOCUMENTS)
     missing = [number for number in range(count) if not chunk_path(parts, number).exists()]
@@ -148,7 +148,9 @@ def _take(base: Base, recipe: Recipe, path: Path, parts: Path, found: CorpusSurv
     return count
 
 
-def _chunk(base: Base, recipe: Recipe, chunk: Sequence[Document]) -> tuple[pa.Table, Counter[str]]:
+def _chunk(
+    base: LoadedBase, recipe: Recipe, chunk: Sequence[Document]
+) -> tuple[pa.Table, Counter[str]]:
     columns: dict[str, list[Any]] = {
         name: [] for name in row_schema(1).names if name != "activation"
     }
@@ -354,7 +356,7 @@ def join_chunks(parts: Path, chunks: int, target: Path, schema: pa.Schema) -> Ex
 def _describe(
     path: Path,
     recipe: Recipe,
-    base: Base,
+    base: LoadedBase,
     inputs: dict[str, str],
     found: CorpusSurvey,
     taken: ExtractionTotals,

@@ -13,7 +13,7 @@ from nla_release.adapter.module_names import ModuleTree, Targets, block_of
 from nla_release.contract.prompt import check_replay, check_suffix
 from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.architecture import decoder_of
-from nla_release.engine.base import Base
+from nla_release.engine.base import LoadedBase
 from nla_release.errors import ConfigError
 
 # Outside this band around the base's own embedding norm an AV trains on inputs the base has never
@@ -37,7 +37,7 @@ def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
         )
 
 
-def check_prompts(sidecar: Sidecar, base: Base) -> None:
+def check_prompts(sidecar: Sidecar, base: LoadedBase) -> None:
     """Replay the prompt that the sidecar will promise, as every reader of the adapter will.
 
     Raises:

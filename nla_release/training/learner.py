@@ -18,7 +18,7 @@ from nla_release.contract.prompt import suffix_ids
 from nla_release.contract.sidecar import Sidecar, dump_sidecar, read_sidecar
 from nla_release.contract.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
 from nla_release.engine.adapters import calm, check_lands, load_head
-from nla_release.engine.base import Base, load_base
+from nla_release.engine.base import LoadedBase, load_base
 from nla_release.errors import ConfigError
 from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
 from nla_release.io.layout import (
@@ -64,7 +64,7 @@ def without_dropout(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def load(recipe: Recipe, device: str | None) -> Base:
+def load(recipe: Recipe, device: str | None) -> LoadedBase:
     """The recipe's base, as `nla_release.engine.base.load_base` gives it.
 
     Raises:
@@ -84,7 +84,7 @@ def load(recipe: Recipe, device: str | None) -> Base:
     return base
 
 
-def add_lora(base: Base, settings: AdapterSettings) -> Any:
+def add_lora(base: LoadedBase, settings: AdapterSettings) -> Any:
     """The base wrapped in PEFT with a fresh LoRA.
 
     Raises:

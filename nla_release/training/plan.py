@@ -17,7 +17,7 @@ import transformers
 from nla_release.base_model.revision import check_source
 from nla_release.contract.sidecar import Role
 from nla_release.engine.architecture import width_of
-from nla_release.engine.base import DTYPES, Base, quiet_libraries
+from nla_release.engine.base import DTYPES, LoadedBase, quiet_libraries
 from nla_release.engine.footprint import (
     Group,
     Weights,
@@ -89,7 +89,7 @@ class Planner:
         bare = skeleton(config, dtype)
         self.base = weights_of(bare, quantization)
         self._dequantized = _largest(bare, in_4_bits(bare)) if quantization else 0
-        base = Base(bare, None, "", None, quantization, recipe.base.dtype, "meta")
+        base = LoadedBase(bare, None, "", None, quantization, recipe.base.dtype, "meta")
         head = None
         if role == "ar":
             with torch.device("meta"):

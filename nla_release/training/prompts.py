@@ -5,7 +5,7 @@ from typing import Any
 from nla_release.base_model.revision import check_source
 from nla_release.contract.chat import Chat
 from nla_release.contract.prompt import MarkedPrompt, av_prompt, mark, suffix_ids
-from nla_release.engine.base import Base, load_base_tokenizer, quiet_libraries
+from nla_release.engine.base import LoadedBase, load_base_tokenizer, quiet_libraries
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem
 from nla_release.io.files import sha256_file
 from nla_release.training.recipe import Recipe
@@ -14,7 +14,7 @@ from nla_release.training.recipe import Recipe
 PLACEHOLDER = "<INJECT>"
 
 
-def chat_of(base: Base, recipe: Recipe) -> Chat | None:
+def chat_of(base: LoadedBase, recipe: Recipe) -> Chat | None:
     """The base's chat template with the recipe's options, when the AV's prompt is a chat.
 
     Raises:
@@ -30,7 +30,7 @@ def chat_of(base: Base, recipe: Recipe) -> Chat | None:
     return base.chat.given(recipe.chat_options)
 
 
-def marked_prompt(base: Base, recipe: Recipe) -> MarkedPrompt:
+def marked_prompt(base: LoadedBase, recipe: Recipe) -> MarkedPrompt:
     """The AV's prompt as the recipe has it encoded.
 
     Raises:
@@ -40,14 +40,14 @@ def marked_prompt(base: Base, recipe: Recipe) -> MarkedPrompt:
     return mark(base.encode, recipe.templates.av, recipe.marker, chat_of(base, recipe))
 
 
-def placeheld_prompt(base: Base, recipe: Recipe) -> str:
+def placeheld_prompt(base: LoadedBase, recipe: Recipe) -> str:
     """The AV's prompt as it is encoded, with the placeholder in the marker's place."""
     chat = chat_of(base, recipe)
     prompt = av_prompt(recipe.templates.av, PLACEHOLDER)
     return prompt if chat is None else chat.render(prompt)
 
 
-def contract_of(base: Base, recipe: Recipe) -> dict[str, Any]:
+def contract_of(base: LoadedBase, recipe: Recipe) -> dict[str, Any]:
     """Tokens and templates in the reference contract's words, for dataset sidecars.
 
     Raises:
@@ -67,7 +67,7 @@ def contract_of(base: Base, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def pins_of(base: Base, recipe: Recipe) -> dict[str, Any]:
+def pins_of(base: LoadedBase, recipe: Recipe) -> dict[str, Any]:
     """What must not drift between building the rows and training on them."""
     chat, prompt = chat_of(base, recipe), marked_prompt(base, recipe)
     return {
@@ -81,7 +81,7 @@ def pins_of(base: Base, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def check_pins(pinned: dict[str, Any], base: Base, recipe: Recipe, where: str) -> None:
+def check_pins(pinned: dict[str, Any], base: LoadedBase, recipe: Recipe, where: str) -> None:
     """Compare what `build` pinned with what this base's tokenizer gives.
 
     Raises:
@@ -97,7 +97,7 @@ def check_pins(pinned: dict[str, Any], base: Base, recipe: Recipe, where: str) -
 
 def base_without_weights(
     recipe: Recipe, revision: str | None, *, source: str | None = None
-) -> Base:
+) -> LoadedBase:
     """The recipe's base, for what only needs its tokenizer.
 
     Args:
@@ -123,7 +123,7 @@ def base_without_weights(
             f" {reason}",
             hint="check the id, HF_ENDPOINT and HF_HUB_OFFLINE, and log in if it is gated",
         ) from error
-    return Base(
+    return LoadedBase(
         model=None,
         tokenizer=tokenizer,
         tokenizer_sha256=sha256_file(file),

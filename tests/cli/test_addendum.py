@@ -11,7 +11,7 @@ import safetensors.numpy
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import read_evidence
 from nla_release.cards.render import render
-from nla_release.history.evidence_update import replaced_version
+from nla_release.history.add_evidence import replaced_version
 from nla_release.io.files import read_json, sha256_file, write_atomic
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.manifest import read_manifest

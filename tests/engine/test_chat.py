@@ -15,7 +15,7 @@ from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.chat_rendering import rendered
 from nla_release.contract.prompt import encoder, load_tokenizer
 from nla_release.engine.activations import read_activations
-from nla_release.engine.base import Base, load_base
+from nla_release.engine.base import LoadedBase, load_base
 from nla_release.errors import PairError
 from tests.chats import CHATML, GEMMA, STYLES, TURNS, through_chat
 from tests.sidecars import TINY_BASE
@@ -61,7 +61,7 @@ def test_the_whole_way_gives_the_ids_of_transformers(base, theirs, text):
 
 def test_the_engine_takes_the_template_from_the_tokenizer(base, theirs):
     def loaded(tokenizer):
-        return Base(None, tokenizer, "", None, None, "float32", "cpu").chat
+        return LoadedBase(None, tokenizer, "", None, None, "float32", "cpu").chat
 
     assert loaded(theirs).template == read_chat(base).template
     assert loaded(theirs).special_tokens.items() >= {"bos_token": "<bos>"}.items()
@@ -88,7 +88,7 @@ def test_the_engine_and_the_gate_read_the_same_template_of_a_processor(tmp_path)
 def test_a_tokenizer_without_a_pad_token_pads_with_its_end_of_text(pad, eos, expected):
     tokenizer = SimpleNamespace(pad_token_id=pad, eos_token_id=eos)
 
-    assert Base(None, tokenizer, "", None, None, "float32", "cpu").pad_id == expected
+    assert LoadedBase(None, tokenizer, "", None, None, "float32", "cpu").pad_id == expected
 
 
 # -- a pair --

@@ -8,7 +8,7 @@ from nla_release.gate.priority_claims import claims_have_sources
 from nla_release.gate.rendered_documents import rendered_again
 from nla_release.gate.subject import find_subject
 from nla_release.gate.typed_numbers import numbers_are_quoted
-from nla_release.history.log import Record, Superseded
+from nla_release.history.log import Record, SupersededNumber
 from nla_release.io.files import write_atomic
 from nla_release.release.folder import read_release
 from tests.builders_pair import make_release
@@ -347,7 +347,7 @@ def test_an_entry_of_the_history_states_numbers_exactly(release, decimals, found
 
 
 def test_the_reason_of_a_retraction_may_hold_numbers(release):
-    superseded = Superseded(
+    superseded = SupersededNumber(
         version="0.0.1", metric="x", value=0.5, reason="at scale 39.25 instead of 8.5"
     )
     told_in_history(

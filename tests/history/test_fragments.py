@@ -19,7 +19,7 @@ from nla_release.history.fragments import (
     read_fragments,
     write_fragment,
 )
-from nla_release.history.log import Record, Superseded, entries, read_log
+from nla_release.history.log import Record, SupersededNumber, entries, read_log
 from nla_release.io.files import write_atomic
 from nla_release.release.folder import Release
 from tests.builders_pair import make_release, measure
@@ -139,7 +139,7 @@ def test_a_retraction_points_to_what_it_supersedes_and_every_card_points_back(
     assert grown.startswith(log)
     entry = read_log(grown)[-1]
     assert entry.record is not None
-    assert entry.record.supersedes == Superseded.model_validate(RETRACTION["supersedes"])
+    assert entry.record.supersedes == SupersededNumber.model_validate(RETRACTION["supersedes"])
     assert (
         "Supersedes `cosine.mean` = 0.438 of [v0.0.1](#v001-2026-11-22):"
         " measured at the wrong injection scale\n\nThe scale was 80000.\n" in entry.text
@@ -342,7 +342,7 @@ def test_a_record_is_read_back_whatever_is_in_it(metric: str, reason: str, value
         id="one",
         date=date(2026, 12, 1),
         kind="retraction",
-        supersedes=Superseded(version="0.0.1", metric=metric, value=value, reason=reason),
+        supersedes=SupersededNumber(version="0.0.1", metric=metric, value=value, reason=reason),
         source="0" * 64,
     )
 

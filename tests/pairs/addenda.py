@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nla_release.cards.render import render
-from nla_release.history.evidence_update import add_evidence
+from nla_release.history.add_evidence import add_evidence
 from nla_release.io.files import sha256_file, write_atomic
 from nla_release.release.folder import ROLES, Release, read_release
 from tests.builders_pair import measure

@@ -1,8 +1,8 @@
-"""Evidence updates (addenda): new measurements of a published version, and what they supersede.
+"""Evidence updates: new measurements of a published version, and what they supersede.
 
 The folder `addenda/v0.0.1` next to release.yaml, or `addenda` in a repository, has for one version:
 
-* `cal.1.json`, `cal.2.json`, ...: an `AddendumRecord` each: what was added, when and why;
+* `cal.1.json`, `cal.2.json`, ...: an `EvidenceUpdateRecord` each: what was added, when and why;
 * `cal.0/`, `cal.1/`, ...: the superseded calibration.json and evidence, complete, so that every
   superseded number can be computed again.
 
@@ -36,7 +36,7 @@ from nla_release.errors import InputError
 from nla_release.evidence.controls import CONTROLS
 from nla_release.evidence.records import Run, Sha256
 from nla_release.evidence.settings import differing, run_settings
-from nla_release.history.log import Entry, Line, NormalVersion, Record
+from nla_release.history.log import HistoryEntry, Line, NormalVersion, Record, sentence
 from nla_release.io.files import dump_json, read_json, sha256_file
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
@@ -56,11 +56,11 @@ from nla_release.text.markdown import inline
 from nla_release.text.numbers import interval, number, signed
 from nla_release.text.sandbox import render_template
 
-# The files of a repository that an addendum leaves as they are.
+# The files of a repository that an evidence update leaves as they are.
 UNCHANGED = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, HEAD_FILE, SIDECAR_FILE)
 
-# A bound for untrusted input; no version is measured again so often.
-MAX_ADDENDA = 99
+# A bound for untrusted input; no version is measured so often.
+MAX_UPDATES = 99
 
 _RECORD_NAME = re.compile(r"cal\.([1-9]\d?)\.json")
 
@@ -68,11 +68,12 @@ _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9._-]")
 
 _ENTRY_ID = re.compile(r"v.*-cal\.[1-9]\d?")
 
-ADDENDUM = "addendum"
+# The generated blocks: on a card the last update, in RELEASE_CALIBRATION.md all of them.
+LAST_UPDATE = "addendum"
 
-ADDENDA = "addenda"
+UPDATES = "addenda"
 
-# A shortened hash tells that something is another, and run.json which.
+# A hash is shortened: it shows that two files differ, and run.json has the whole.
 _SHOWN_OF_A_HASH = 12
 
 _Cells = tuple[str, str, str, str, str]
@@ -86,28 +87,28 @@ def _is_day(text: str) -> str:
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_is_day)]
 
 
-class Former(Strict):
-    """What an addendum superseded: a calibration, its evidence, and the day it was measured."""
+class SupersededEvidence(Strict):
+    """What an update superseded: a calibration, its evidence, and the day it was measured."""
 
     measured: Day
     calibration_sha256: Sha256
     evidence: EvidenceHashes
 
 
-class AddendumRecord(Strict):
+class EvidenceUpdateRecord(Strict):
     """The keys of `cal.N.json`.
 
-    `evidence` is what was added. `weights` are the sha256 of the published files that no addendum
+    `evidence` is what was added. `weights` are the sha256 of the published files that no update
     changes, such as `av/adapter_model.safetensors`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
     tool_version: str = nla_release.__version__
-    number: int = Field(ge=1, le=MAX_ADDENDA)
+    number: int = Field(ge=1, le=MAX_UPDATES)
     version: NormalVersion
     date: Day
     text: Line
-    supersedes: Former
+    supersedes: SupersededEvidence
     evidence: EvidenceHashes
     weights: dict[str, Sha256]
 
@@ -137,25 +138,25 @@ class AddendumRecord(Strict):
 
 
 @dataclass(frozen=True, eq=False)
-class Measurement:
-    """The numbers of a version at one time, and the run that they are from."""
+class EvidenceState:
+    """The calibration of a version at one time, and the run that it was computed from."""
 
     calibration: Calibration
     run: Run
 
 
 @dataclass(frozen=True, eq=False)
-class Addendum:
-    """A record, the hash of its file, and the measurements before and after it."""
+class EvidenceUpdate:
+    """A record, the hash of its file, and the state of the evidence before and after it."""
 
-    record: AddendumRecord
+    record: EvidenceUpdateRecord
     sha256: str
-    former: Measurement
-    added: Measurement
+    former: EvidenceState
+    added: EvidenceState
 
 
 def unchanged_files(*manifests: Manifest) -> dict[str, str]:
-    """The sha256 of every published file that an addendum leaves as it is."""
+    """The sha256 of every published file that an update leaves as it is, by role and name."""
     return {
         f"{manifest.role}/{name}": manifest.files[name].sha256
         for manifest in manifests
@@ -164,25 +165,25 @@ def unchanged_files(*manifests: Manifest) -> dict[str, str]:
     }
 
 
-def changed_files(addenda: Sequence[Addendum], manifest: Manifest) -> list[str]:
-    """The files of one repository that are not those which an addendum was to leave as they are."""
+def changed_files(updates: Sequence[EvidenceUpdate], manifest: Manifest) -> list[str]:
+    """The files of one repository that changed although an update must leave them as they are."""
     found = unchanged_files(manifest)
     return sorted(
         {
             name
-            for addendum in addenda
-            for name, digest in addendum.record.weights.items()
+            for update in updates
+            for name, digest in update.record.weights.items()
             if name.startswith(f"{manifest.role}/") and found.get(name) != digest
         }
     )
 
 
-def read_addenda(folder: Path, now: Path) -> list[Addendum]:
-    """The addenda in a folder, in order and seen to be whole; none when there is no folder.
+def read_updates(folder: Path, now: Path) -> list[EvidenceUpdate]:
+    """The evidence updates in a folder, in order and checked; none when there is no folder.
 
     Args:
-        folder: of the addenda.
-        now: where the version's calibration.json and evidence/ are, which the last one added.
+        folder: of the updates.
+        now: where the version's current calibration.json and evidence/ are.
 
     Raises:
         InputError: a file is missing, damaged, changed or foreign; says which.
@@ -204,19 +205,21 @@ def read_addenda(folder: Path, now: Path) -> list[Addendum]:
     records = [_read_record(folder, number) for number in range(1, amount + 1)]
     for before, after in itertools.pairwise(records):
         _check_follows(folder, before, after)
-    states = [_read_measurement(folder / record.former_name) for record in records]
-    states.append(_read_measurement(now))
+    states = [_read_state(folder / record.former_name) for record in records]
+    states.append(_read_state(now))
     return [
-        Addendum(record, sha256_file(folder / f"{record.name}.json"), *measured)
-        for record, measured in zip(records, itertools.pairwise(states), strict=True)
+        EvidenceUpdate(record, sha256_file(folder / f"{record.name}.json"), *before_and_after)
+        for record, before_and_after in zip(records, itertools.pairwise(states), strict=True)
     ]
 
 
-def not_added(addenda: Sequence[Addendum], version: str, evidence: EvidenceHashes) -> str | None:
-    """Why the evidence that a version has now is not what its last addendum added."""
-    if not addenda:
+def not_added(
+    updates: Sequence[EvidenceUpdate], version: str, evidence: EvidenceHashes
+) -> str | None:
+    """Why the current evidence of a version is not what its last update added, if it is not."""
+    if not updates:
         return None
-    last = addenda[-1].record
+    last = updates[-1].record
     if last.version != version:
         return (
             f"{last.name}.json is an evidence update of {tag(last.version)}, not of {tag(version)}"
@@ -226,46 +229,50 @@ def not_added(addenda: Sequence[Addendum], version: str, evidence: EvidenceHashe
     return None
 
 
-def missing_from(log: Sequence[Entry], addenda: Sequence[Addendum]) -> list[Addendum]:
+def missing_from(
+    log: Sequence[HistoryEntry], updates: Sequence[EvidenceUpdate]
+) -> list[EvidenceUpdate]:
     """The evidence updates that have no entry in the log yet."""
-    told = {entry.record.id for entry in log if entry.record}
-    return [each for each in addenda if each.record.entry_id not in told]
+    logged = {entry.record.id for entry in log if entry.record}
+    return [each for each in updates if each.record.entry_id not in logged]
 
 
-def contradictions(log: Sequence[Entry], version: str, addenda: Sequence[Addendum]) -> list[str]:
+def contradictions(
+    log: Sequence[HistoryEntry], version: str, updates: Sequence[EvidenceUpdate]
+) -> list[str]:
     """Contradictions between the log and the evidence updates of a version, as sentences."""
-    found = {each.record.entry_id: each for each in addenda}
+    found = {each.record.entry_id: each for each in updates}
     sentences = []
     for record in (entry.record for entry in log if entry.record):
         if record.version != version or not _ENTRY_ID.fullmatch(record.id):
             continue
-        if (addendum := found.get(record.id)) is None:
+        if (update := found.get(record.id)) is None:
             sentences.append(
                 f"{HISTORY_FILE} has the evidence update {record.id}, which is missing"
             )
-        elif addendum.sha256 != record.source:
-            sentences.append(f"{addendum.record.name}.json differs from the hash in {HISTORY_FILE}")
+        elif update.sha256 != record.source:
+            sentences.append(f"{update.record.name}.json differs from the hash in {HISTORY_FILE}")
     return sentences
 
 
-def addendum_entry(addendum: Addendum) -> str:
-    """The text of an addendum's entry in HISTORY.md."""
-    record = addendum.record
-    told = Record(
+def update_entry(update: EvidenceUpdate) -> str:
+    """The text of an update's entry in HISTORY.md."""
+    record = update.record
+    logged = Record(
         id=record.entry_id,
         date=date.fromisoformat(record.date),
         kind="finding",
         version=record.version,
-        source=addendum.sha256,
+        source=update.sha256,
     )
     return render_template(
         "history_fragment.md.jinja",
         {
-            "comment": told.comment(),
+            "comment": logged.comment(),
             "about": tag(record.version),
             "supersedes": None,
             "date": record.date,
-            "kind": told.kind,
+            "kind": logged.kind,
             "title": f"new evidence, {record.tag}",
             "prose": f"{inline(record.text)}\n\nThe weights are the same. RELEASE_CALIBRATION.md"
             " compares the numbers before and after, under Addenda.",
@@ -273,9 +280,9 @@ def addendum_entry(addendum: Addendum) -> str:
     )
 
 
-def _read_record(folder: Path, number: int) -> AddendumRecord:
+def _read_record(folder: Path, number: int) -> EvidenceUpdateRecord:
     path, former = folder / f"cal.{number}.json", folder / f"cal.{number - 1}"
-    record = parse(AddendumRecord, read_json(path), path)
+    record = parse(EvidenceUpdateRecord, read_json(path), path)
     if record.number != number:
         raise InputError(f"{path} says number {record.number}")
     superseded, evidence = record.supersedes, former / "evidence"
@@ -290,14 +297,14 @@ def _read_record(folder: Path, number: int) -> AddendumRecord:
     return record
 
 
-def _read_measurement(folder: Path) -> Measurement:
+def _read_state(folder: Path) -> EvidenceState:
     path = folder / "evidence" / RUN_FILE
-    return Measurement(
+    return EvidenceState(
         Calibration.read(folder / CALIBRATION_FILE), parse(Run, read_json(path), path)
     )
 
 
-def _check_follows(folder: Path, before: AddendumRecord, after: AddendumRecord) -> None:
+def _check_follows(folder: Path, before: EvidenceUpdateRecord, after: EvidenceUpdateRecord) -> None:
     path = folder / f"{after.name}.json"
     if after.version != before.version:
         raise InputError(f"{path} belongs to {tag(after.version)}, not to v{before.version}")
@@ -307,29 +314,33 @@ def _check_follows(folder: Path, before: AddendumRecord, after: AddendumRecord) 
         raise InputError(f"{path} is of {after.date}, before {before.name}.json of {before.date}")
 
 
-def addendum_block(addenda: Sequence[Addendum]) -> dict[str, str]:
-    """The block of a card by its name; nothing when nothing was added."""
-    if not addenda:
+def last_update_block(updates: Sequence[EvidenceUpdate]) -> dict[str, str]:
+    """The block of a card on the last update, by its name; nothing without an update."""
+    if not updates:
         return {}
-    text = render_template("blocks/addendum.md.jinja", _told(addenda[-1]))
-    return {ADDENDUM: text.strip()}
+    text = render_template("blocks/update.md.jinja", _for_template(updates[-1]))
+    return {LAST_UPDATE: text.strip()}
 
 
-def addenda_block(addenda: Sequence[Addendum]) -> dict[str, str]:
-    """The block of RELEASE_CALIBRATION.md by its name; nothing when nothing was added."""
-    if not addenda:
+def updates_block(updates: Sequence[EvidenceUpdate]) -> dict[str, str]:
+    """The block of RELEASE_CALIBRATION.md, by its name; nothing without an update."""
+    if not updates:
         return {}
-    told = [_told(each) | {"stands": each is addenda[-1]} for each in addenda]
-    return {ADDENDA: render_template("blocks/addenda.md.jinja", {"addenda": told}).strip()}
+    shown = [_for_template(each) | {"stands": each is updates[-1]} for each in updates]
+    return {UPDATES: render_template("blocks/addenda.md.jinja", {"updates": shown}).strip()}
 
 
-def _told(addendum: Addendum) -> dict[str, Any]:
-    """One addendum, for a template."""
-    former, added = addendum.former.calibration, addendum.added.calibration
-    runs = addendum.former.run, addendum.added.run
+def _for_template(update: EvidenceUpdate) -> dict[str, Any]:
+    record, former, added = update.record, update.former.calibration, update.added.calibration
+    runs = update.former.run, update.added.run
     asked, asked_before = added.denominators, former.denominators
     return {
-        "record": _named(addendum),
+        "record": record.model_dump(mode="json")
+        | {
+            "name": record.name,
+            "former_name": record.former_name,
+            "sentence": sentence(record.text),
+        },
         "former": asked_before.model_dump(),
         "added": asked.model_dump(),
         "fewer": asked.rows < asked_before.rows,
@@ -344,18 +355,8 @@ def _told(addendum: Addendum) -> dict[str, Any]:
     }
 
 
-def _named(addendum: Addendum) -> dict[str, Any]:
-    """A record with the names that follow from it."""
-    record = addendum.record
-    return record.model_dump(mode="json") | {
-        "name": record.name,
-        "former_name": record.former_name,
-        "sentence": record.text if record.text.endswith((".", "!", "?")) else f"{record.text}.",
-    }
-
-
 def _figures(former: Calibration, added: Calibration) -> Iterator[tuple[str, _Cells, _Cells]]:
-    """Every metric beside its control: its name, the cells that are superseded, and the new."""
+    """Every metric with its control: its name, the superseded cells, and the new ones."""
     before, after = dict(_cells(former)), dict(_cells(added))
     absent = ("not measured", "-", "-", "-", "-")
     for key in dict.fromkeys([*after, *before]):

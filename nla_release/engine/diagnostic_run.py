@@ -25,7 +25,7 @@ _TEXTS_PER_PIECE = 256
 
 
 @dataclass(frozen=True)
-class Answers:
+class DiagnosticAnswers:
     """What diagnostics found: a record of each, what the AV said at other scales, and tensors."""
 
     records: list[ProbeRecord] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Answers:
     vectors: dict[str, Floats] = field(default_factory=dict)
 
 
-class Asking:
+class DiagnosticRun:
     """Plans of diagnostics on one pair and its data.
 
     Args:
@@ -58,11 +58,11 @@ class Asking:
         self._data = data
         self._encoder = encoder
 
-    def run(self, before: Evidence | None) -> Answers:
+    def run(self, before: Evidence | None) -> DiagnosticAnswers:
         """Ask what `before`, evidence of the same inputs, does not answer."""
         kept = self._recall(before) if before else {}
         costs = self._costs()
-        answers = Answers()
+        answers = DiagnosticAnswers()
         paid = self._work.seconds
         self._announce(costs)
         for name, plan in self._plans.items():

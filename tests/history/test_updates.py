@@ -11,9 +11,9 @@ import pytest
 from nla_release.cards.blocks import generated_blocks
 from nla_release.cards.render import render
 from nla_release.errors import InputError
-from nla_release.history import evidence_update
-from nla_release.history.addenda import read_addenda
-from nla_release.history.evidence_update import add_evidence
+from nla_release.history import add_evidence as adding
+from nla_release.history.add_evidence import add_evidence
+from nla_release.history.updates import read_updates
 from nla_release.io.files import read_json, sha256_file, write_atomic
 from nla_release.release.folder import Release, read_release
 from tests.builders_pair import make_release, measure
@@ -73,7 +73,7 @@ def test_numbers_that_an_addendum_did_not_change_are_shown_once(tmp_path: Path) 
 
 
 def test_every_record_is_read_with_what_was_before_and_after_it(twice: Release) -> None:
-    first, second = read_addenda(twice.addenda("0.0.1"), twice.folder)
+    first, second = read_updates(twice.addenda("0.0.1"), twice.folder)
 
     assert [each.record.tag for each in (first, second)] == ["v0.0.1+cal.1", "v0.0.1+cal.2"]
     assert first.former.calibration.denominators.rows == 10
@@ -82,7 +82,7 @@ def test_every_record_is_read_with_what_was_before_and_after_it(twice: Release) 
 
 
 def test_no_folder_is_no_addendum(tmp_path: Path) -> None:
-    assert read_addenda(tmp_path / "addenda", tmp_path) == []
+    assert read_updates(tmp_path / "addenda", tmp_path) == []
 
 
 def _without(name: str) -> Callable[[Path], None]:
@@ -146,7 +146,7 @@ def test_what_is_not_whole_is_named(
     break_it(addenda)
 
     with pytest.raises(InputError) as problem:
-        read_addenda(addenda, addenda.parent)
+        read_updates(addenda, addenda.parent)
     assert words in problem.value.message
 
 
@@ -154,7 +154,7 @@ def test_a_folder_without_any_addendum_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "addenda").mkdir()
 
     with pytest.raises(InputError, match="is empty"):
-        read_addenda(tmp_path / "addenda", tmp_path)
+        read_updates(tmp_path / "addenda", tmp_path)
 
 
 @pytest.mark.parametrize("at", [0, 1])
@@ -175,7 +175,7 @@ def test_killed_in_between_the_old_state_is_whole(
         written.append(path)
         write_atomic(path, content)
 
-    monkeypatch.setattr(evidence_update, "write_atomic", killed)
+    monkeypatch.setattr(adding, "write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         add_evidence(release, "More", date(2026, 11, 23))
     monkeypatch.undo()
@@ -186,7 +186,7 @@ def test_killed_in_between_the_old_state_is_whole(
     add_evidence(release, "More", date(2026, 11, 23))
     render(release, "0.0.1")
 
-    assert len(read_addenda(release.dist / "av" / "addenda", release.dist / "av")) == 3
+    assert len(read_updates(release.dist / "av" / "addenda", release.dist / "av")) == 3
 
 
 def test_the_record_names_every_file_that_stays(twice: Release) -> None:

@@ -10,20 +10,20 @@ from typing import Any
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.evidence_folder import check_replaceable, read_evidence
 from nla_release.calibration.report import Calibration, CurrentCalibration, EvidenceHashes
-from nla_release.contract.sidecar import Role, contract_digest, read_sidecar
+from nla_release.contract.sidecar import Role, adapter_digests, read_sidecar
 from nla_release.errors import ConfigError, EvidenceError, InputError, NothingCheckedError
 from nla_release.evidence.parts import evidence_files
 from nla_release.evidence.records import Run
 from nla_release.evidence.runs import Ended, RunLog, disagreement, read_runs
-from nla_release.history.addenda import (
-    MAX_ADDENDA,
-    Addendum,
-    AddendumRecord,
+from nla_release.history.log import RESTORE, entries, read_history, read_log
+from nla_release.history.updates import (
+    MAX_UPDATES,
+    EvidenceUpdate,
+    EvidenceUpdateRecord,
     missing_from,
-    read_addenda,
+    read_updates,
     unchanged_files,
 )
-from nla_release.history.log import RESTORE, entries, read_history, read_log
 from nla_release.io.files import replacing_folder, sha256_file, write_atomic
 from nla_release.io.layout import (
     ADDENDA_FOLDER,
@@ -31,7 +31,6 @@ from nla_release.io.layout import (
     MANIFEST_FILE,
     RUN_FILE,
     RUNS_FILE,
-    SIDECAR_FILE,
 )
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES, Release, tag
@@ -39,17 +38,17 @@ from nla_release.release.manifest import Manifest, differences, read_manifest, r
 
 
 @dataclass(frozen=True)
-class Added:
-    """An addendum as it was written, and the numbers before and after it."""
+class AddedEvidence:
+    """The record of a new evidence update, and the numbers before and after it."""
 
-    record: AddendumRecord
+    record: EvidenceUpdateRecord
     former: Calibration
     calibration: CurrentCalibration
 
 
 @dataclass(frozen=True, eq=False)
 class _Published:
-    """A version as it lies in dist/: its manifests, evidence, calibration and addenda.
+    """The version in dist/: its manifests, evidence, calibration and updates.
 
     `measured` is the folder that holds calibration.json and evidence/.
     """
@@ -59,7 +58,7 @@ class _Published:
     manifests: Mapping[Role, Manifest]
     run: Run
     calibration: Calibration
-    addenda: list[Addendum]
+    updates: list[EvidenceUpdate]
 
     @property
     def version(self) -> str:
@@ -71,11 +70,11 @@ class _Published:
 
     @property
     def name(self) -> str:
-        """Of its numbers, such as `cal.0`."""
-        return f"cal.{len(self.addenda)}"
+        """The name of its current evidence, such as `cal.0`."""
+        return f"cal.{len(self.updates)}"
 
 
-def add_evidence(release: Release, text: str, day: date) -> Added:
+def add_evidence(release: Release, text: str, day: date) -> AddedEvidence:
     """Add the evidence here to the version in dist/, and keep the evidence that it supersedes.
 
     Writes calibration.json and the folder of the version's evidence updates. dist/ is unchanged
@@ -85,13 +84,13 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
     Args:
         release: whose dist/ is the published version, and whose evidence/ is new.
         text: why evidence was added, in a sentence.
-        day: of the addendum.
+        day: of the update.
 
     Raises:
         ConfigError: there is no published version, or text or day are wrong.
-        InputError: dist/ is not as it was rendered, or the log cannot be read.
+        InputError: dist/ is not as it was rendered, or HISTORY.md cannot be read.
         EvidenceError: the new evidence is damaged, or of other weights, base or scale.
-        NothingCheckedError: it says nothing new, or is too small to replace what there is.
+        NothingCheckedError: it has no new number, or is inconclusive where the old is not.
         EnvironmentProblem: the folder cannot be written.
     """
     published = _published(
@@ -103,13 +102,13 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
     calibration = calibrate(evidence)
     published = _before(release, published, calibration.evidence)
     _check_news(release, published, calibration)
-    number = len(published.addenda) + 1
-    if number > MAX_ADDENDA:
+    number = len(published.updates) + 1
+    if number > MAX_UPDATES:
         raise ConfigError(
-            f"{tag(published.version)} already has {MAX_ADDENDA} evidence updates, the maximum"
+            f"{tag(published.version)} already has {MAX_UPDATES} evidence updates, the maximum"
         )
     record = parse(
-        AddendumRecord,
+        EvidenceUpdateRecord,
         {
             "number": number,
             "version": published.version,
@@ -131,11 +130,11 @@ def add_evidence(release: Release, text: str, day: date) -> Added:
         _keep(published, folder)
         write_atomic(folder / f"{record.name}.json", record.dump())
     write_atomic(release.calibration, calibration.dump())
-    return Added(record, published.calibration, calibration)
+    return AddedEvidence(record, published.calibration, calibration)
 
 
 def restore_evidence(release: Release) -> str:
-    """Put back the evidence and the calibration of the version in dist/; gives its tag.
+    """Restore the evidence and the calibration of the version in dist/; returns its tag.
 
     Raises:
         ConfigError: there is no version in dist/, or evidence/ holds other files.
@@ -160,7 +159,7 @@ def restore_evidence(release: Release) -> str:
 
 
 def _log_of_restoring(log: RunLog | None, published: Path) -> RunLog | None:
-    """The log that is here with a line more, where it goes on from the published one."""
+    """The local log of runs with one more line, if it continues the published one."""
     before = read_runs(published)
     if log is None or (before and log.lines[: len(before.lines)] != before.lines):
         return before
@@ -179,18 +178,18 @@ def _log_of_restoring(log: RunLog | None, published: Path) -> RunLog | None:
 
 
 def replaced_version(release: Release) -> str | None:
-    """The tag of the version in dist/ when it is published with other evidence than there is now.
+    """The tag of the version in dist/ if it was published with other evidence than the current.
 
-    Only a version that the log in the release's folder has was published.
+    A version counts as published if HISTORY.md next to release.yaml has its entry.
     """
     try:
         manifest = read_manifest(release.dist / ROLES[0])
         known = Calibration.read(release.dist / ROLES[0] / CALIBRATION_FILE).evidence
         now = sha256_file(release.evidence / RUN_FILE)
-        told = entries(read_history(release.history) or "")
+        published = entries(read_history(release.history) or "")
     except InputError:
         return None
-    return manifest.tag if tag(manifest.version) in told and known.run_sha256 != now else None
+    return manifest.tag if tag(manifest.version) in published and known.run_sha256 != now else None
 
 
 def _published(release: Release, *, hint: str) -> _Published:
@@ -214,15 +213,15 @@ def _published(release: Release, *, hint: str) -> _Published:
         manifests,
         read_evidence(folder / "evidence").run,
         Calibration.read(folder / CALIBRATION_FILE),
-        read_addenda(folder / ADDENDA_FOLDER, folder),
+        read_updates(folder / ADDENDA_FOLDER, folder),
     )
 
 
 def _before(release: Release, published: _Published, evidence: EvidenceHashes) -> _Published:
-    """The version without an addendum of this evidence that is not public yet."""
-    if not published.addenda:
+    """The version without an update of the same evidence that was not published yet."""
+    if not published.updates:
         return published
-    *earlier, last = published.addenda
+    *earlier, last = published.updates
     log = read_log(read_history(release.history) or "")
     if last.record.evidence != evidence or not missing_from(log, [last]):
         return published
@@ -231,20 +230,15 @@ def _before(release: Release, published: _Published, evidence: EvidenceHashes) -
         measured=published.folder / ADDENDA_FOLDER / last.record.former_name,
         run=last.former.run,
         calibration=last.former.calibration,
-        addenda=earlier,
+        updates=earlier,
     )
 
 
 def _check_same_weights(release: Release, published: _Published, run: Run) -> None:
-    """Against the published files themselves, which the new evidence must be of."""
-    found = {
-        name: digest
-        for name, digest in unchanged_files(*published.manifests.values()).items()
-        if not name.endswith(SIDECAR_FILE)
-    }
+    """Refuse evidence that was not measured on the published files."""
+    found: dict[str, str] = {}
     for role in ROLES:
-        sidecar = read_sidecar(release.dist / role, role)
-        found[f"{role}/{SIDECAR_FILE}"] = contract_digest(sidecar)
+        found |= adapter_digests(release.dist / role, read_sidecar(release.dist / role, role))
     names = sorted(found.keys() | run.files.keys())
     different = [name for name in names if found.get(name) != run.files.get(name)]
     for setting, before, now in (
@@ -268,7 +262,7 @@ def _check_news(release: Release, published: _Published, calibration: Calibratio
     """Refuse an update without new numbers, and an inconclusive one that supersedes a label."""
     here = [
         (published.name, published.calibration),
-        *((each.record.former_name, each.former.calibration) for each in published.addenda),
+        *((each.record.former_name, each.former.calibration) for each in published.updates),
     ]
     for name, known in here:
         if _numbers(known) == _numbers(calibration):
@@ -276,7 +270,7 @@ def _check_news(release: Release, published: _Published, calibration: Calibratio
                 f"nothing to add: {release.evidence} gives the numbers of"
                 f" {tag(published.version)}, {name}, again",
                 hint=f"{RESTORE} puts the published evidence back; to add evidence, measure more"
-                " rows, other probes or other activations with `nla-release roundtrip`",
+                " rows, other diagnostics or other activations with `nla-release roundtrip`",
             )
     before, now = published.calibration.label.name, calibration.label.name
     if now == "inconclusive" and before != now:
@@ -297,10 +291,10 @@ def _numbers(calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def _check_day(published: _Published, record: AddendumRecord, run: Run) -> None:
+def _check_day(published: _Published, record: EvidenceUpdateRecord, run: Run) -> None:
     earliest = [("the evidence was measured", run.finished_at[:10])]
-    if published.addenda:
-        last = published.addenda[-1].record
+    if published.updates:
+        last = published.updates[-1].record
         earliest.append((f"{last.name} was added", last.date))
     for what, day in earliest:
         if record.date < day:
@@ -311,9 +305,9 @@ def _check_day(published: _Published, record: AddendumRecord, run: Run) -> None:
 
 
 def _keep(published: _Published, folder: Path) -> None:
-    """The addenda so far, and what the version has now."""
+    """Copy the updates so far into a folder, and the current evidence as superseded."""
     kept = published.folder / ADDENDA_FOLDER
-    for each in (addendum.record for addendum in published.addenda):
+    for each in (update.record for update in published.updates):
         shutil.copyfile(kept / f"{each.name}.json", folder / f"{each.name}.json")
         shutil.copytree(kept / each.former_name, folder / each.former_name)
     former = folder / published.name
