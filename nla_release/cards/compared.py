@@ -39,11 +39,11 @@ COMPARISON = "comparison"
 
 READERS = "readers"
 
-_SAID_FIRST = (
-    "A is this release. A cosine depends on what the activations of a layer share, and FVE on its"
-    " denominator. Where base, layer, precision or activations differ, only the numbers under"
-    " common rows can be compared. [comparison.json](comparison.json) has every number and the"
-    " hashes of the evidence; `nla-release compare` computes them again."
+_INTRODUCTION = (
+    "A is this release. A cosine depends on what the activations of a layer have in common, and FVE"
+    " on its denominator. Where base, layer, precision or activations differ, compare only the"
+    " numbers under common rows. [comparison.json](comparison.json) has every number and the hashes"
+    " of the evidence; `nla-release compare` computes them again."
 )
 
 
@@ -54,7 +54,7 @@ def compared(
     sidecars: list[Sidecar],
     format_: ComparisonFormat = 2,
 ) -> Comparison | None:
-    """This release against those that release.yaml names; None when it names none.
+    """This release against those in `compared_with` of release.yaml; None if it has none.
 
     Args:
         release: whose release.yaml it is.
@@ -75,14 +75,14 @@ def compared(
 
 
 def comparison_block(comparison: Comparison | None) -> dict[str, str]:
-    """The block of RELEASE_CALIBRATION.md by its name; nothing when nothing is compared."""
+    """The block of RELEASE_CALIBRATION.md by its name; nothing without a comparison."""
     if comparison is None:
         return {}
-    return {COMPARISON: f"{_SAID_FIRST}\n\n{comparison_markdown(comparison)}"}
+    return {COMPARISON: f"{_INTRODUCTION}\n\n{comparison_markdown(comparison)}"}
 
 
 def readers_block(comparison: Comparison | None) -> dict[str, str]:
-    """The block of the cards: what each AR makes of the claims; nothing unless two were asked."""
+    """The block of the cards on what each AR reads from the claims; nothing for fewer than two."""
     read = [
         (release, claims)
         for release, claims in zip(
@@ -120,17 +120,23 @@ def read_comparison(folder: Path) -> Comparison | None:
 
 
 def _name(folder: Path) -> str:
-    """The repository and tag of what was published, the folder's name of anything else."""
-    for place in (folder, folder / ROLES[0], folder / "dist" / ROLES[0]):
-        if (place / MANIFEST_FILE).is_file():
-            manifest = read_manifest(place)
-            return f"{manifest.repo}@{manifest.published_tag}"
-    return folder.resolve().name
+    """The repository and tag of a rendered release; otherwise the folder's name."""
+    if (repository := _repository(folder)) is None:
+        return folder.resolve().name
+    manifest = read_manifest(repository)
+    return f"{manifest.repo}@{manifest.published_tag}"
 
 
 @dataclass(frozen=True)
 class VersionComparison:
-    """Two versions, each on its own rows, and on the rows that they share."""
+    """Two versions, each on its own rows, and both on the rows that they share.
+
+    Attributes:
+        versions: this version, then the previous one.
+        link: address of the previous one on the Hub.
+        paired: both on their common rows; None where they cannot be paired.
+        reason: why they cannot.
+    """
 
     versions: list[ReleaseFigures]
     link: str
@@ -146,15 +152,16 @@ class VersionComparison:
 
 
 def compared_with_previous(inputs: Inputs, version: str) -> VersionComparison | None:
-    """The previous version and this one; None without a previous one that was published.
+    """This version and the previous one; None without a previous version that was published.
 
-    Evidence alone, such as that of a checkpoint, is no version, and neither is this one itself.
+    Evidence alone, such as that of a checkpoint, is not a version, nor is this one itself.
 
     Raises:
-        ConfigError: the log does not know the previous version.
+        ConfigError: HISTORY.md has no entry of the previous version.
         NothingCheckedError, InputError: the previous release cannot be read.
     """
-    if (folder := _repository(inputs.release.previous)) is None:
+    previous = inputs.release.previous
+    if previous is None or (folder := _repository(previous)) is None:
         return None
     manifest = read_manifest(folder)
     if manifest.version == version:
@@ -177,10 +184,10 @@ def compared_with_previous(inputs: Inputs, version: str) -> VersionComparison | 
 
 
 def restated(plain: dict[str, Any], name: str, calibration: Calibration) -> VersionComparison:
-    """The same from `VersionComparison.plain`, with this version's own figures computed again.
+    """The comparison from `VersionComparison.plain`, with this version's numbers computed again.
 
     Raises:
-        InputError: it is not what `plain` gives.
+        InputError: `plain` is not such a comparison.
     """
     try:
         _, *others = plain["versions"]
@@ -198,9 +205,7 @@ def _version(document: Any) -> ReleaseFigures:
     return ReleaseFigures.model_validate_json(json.dumps(document))
 
 
-def _repository(folder: Path | None) -> Path | None:
-    """The folder itself, or the one in it, in a rendered dist/ or beside release.yaml."""
-    if folder is None:
-        return None
+def _repository(folder: Path) -> Path | None:
+    """The folder of a rendered AV: the folder itself, or one in it."""
     places = (folder, folder / ROLES[0], folder / "dist" / ROLES[0])
     return next((each for each in places if (each / MANIFEST_FILE).is_file()), None)

@@ -6,7 +6,6 @@ The same inputs give the same bytes.
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,12 +32,12 @@ from nla_release.evidence.parts import Condition, Evidence
 from nla_release.statistics.blocks import Ranking
 from nla_release.statistics.formulas import Floats
 from nla_release.statistics.row import Row
-from nla_release.text.numbers import count, number, signed
+from nla_release.text.numbers import count, number, signed, unsigned
 
-# What lies below is drawn at the edge, as an arrow; its value is in the line above it.
+# A lower value is drawn at the edge, as an arrow; the line above it has the number.
 _LOWEST = -0.25
 
-# So many characters of this size fit into a line of the picture.
+# How many characters of this size fit into a line of the picture.
 _LINE_WIDTH = 110
 
 _SHOWN: tuple[Condition, ...] = ("shuffled", "random_vector", "empty")
@@ -198,42 +197,17 @@ def _strip(axes: Axes, height: float, values: Floats, color: str) -> None:
     axes.vlines(values.mean(), height - 0.36, height + 0.36, color="black", linewidth=3)
 
 
-@dataclass(frozen=True)
-class _Rate:
-    """How often a row's own item ranks first.
-
-    `document_alone` is the same of a text that says its document and nothing of the row; None where
-    it says the item.
-    """
-
-    words: str
-    hits: int
-    n: int
-    share: float
-    interval: tuple[float, float]
-    document_alone: float | None
-    chance: float
-
-    @property
-    def baselines(self) -> str:
-        """In words."""
-        chance = f"chance {number(self.chance)}"
-        if self.document_alone is None:
-            return chance
-        return f"knowing the document alone {number(self.document_alone)}, {chance}"
-
-
 def retrieval_vs_chance(calibration: Calibration) -> Plot:
     """Shares retrieved with their Wilson intervals, each with its baselines."""
     rates = _rates(calibration)
-    told = "; ".join(
-        f"{rate.words}: {rate.hits} of {rate.n}, {number(rate.share)} (95% interval"
-        f" {number(rate.interval[0])} to {number(rate.interval[1])}), {rate.baselines}"
-        for rate in rates
+    listed = "; ".join(
+        f"{words}: {found.hits} of {found.n}, {number(found.top1)} (95% interval"
+        f" {unsigned(found.interval)}), {_baselines(found)}"
+        for words, found in rates.items()
     )
     return Plot(
         "retrieval_vs_chance",
-        f"Share retrieved against baselines: {told}.",
+        f"Share retrieved against baselines: {listed}.",
         (
             "retrieved",
             "hits",
@@ -246,46 +220,54 @@ def retrieval_vs_chance(calibration: Calibration) -> Plot:
         ),
         [
             (
-                rate.words,
-                rate.hits,
-                rate.n,
-                rate.share,
-                *rate.interval,
-                "" if rate.document_alone is None else rate.document_alone,
-                rate.chance,
+                words,
+                found.hits,
+                found.n,
+                found.top1,
+                *found.interval,
+                "" if (alone := _document_alone(found)) is None else alone,
+                found.chance,
             )
-            for rate in rates
+            for words, found in rates.items()
         ],
         lambda: _drawn_retrieval(rates),
     )
 
 
-def _rates(calibration: Calibration) -> list[_Rate]:
-    """What was retrieved, as far as it was measured; the headline first."""
-    headline = _rate("Own activation is the nearest of all (top-1)", calibration.retrieval)
-    found = (_rate(words, each) for words, each in rankings(calibration.probes).items())
-    return [headline, *(each for each in found if each.words != headline.words)]
+def _rates(calibration: Calibration) -> dict[str, Retrieval | Ranking]:
+    """Each measured retrieval by what is retrieved; the headline first."""
+    headline = "Own activation is the nearest of all (top-1)"
+    found: dict[str, Retrieval | Ranking] = {headline: calibration.retrieval}
+    return found | {
+        words: each for words, each in rankings(calibration.probes).items() if words != headline
+    }
 
 
-def _rate(words: str, found: Retrieval | Ranking) -> _Rate:
-    alone = None if found.document_alone == 1 else found.document_alone
-    return _Rate(words, found.hits, found.n, found.top1, found.interval, alone, found.chance)
+def _document_alone(found: Retrieval | Ranking) -> float | None:
+    """What a text retrieves that says only its document; None where the document is the item."""
+    return None if found.document_alone == 1 else found.document_alone
 
 
-def _drawn_retrieval(rates: list[_Rate]) -> Figure:
+def _baselines(found: Retrieval | Ranking) -> str:
+    chance, alone = f"chance {number(found.chance)}", _document_alone(found)
+    return chance if alone is None else f"knowing the document alone {number(alone)}, {chance}"
+
+
+def _drawn_retrieval(rates: Mapping[str, Retrieval | Ranking]) -> Figure:
     figure, axes = canvas(1.4 + 0.75 * len(rates))
-    for place, rate in enumerate(rates):
-        low, high = rate.interval
+    for place, found in enumerate(rates.values()):
+        low, high = found.interval
         axes.hlines(-place, low, high, color=BLUE, linewidth=3)
-        axes.plot(rate.share, -place, "o", color=BLUE, markersize=8)
-        axes.vlines(rate.chance, -place - 0.3, -place + 0.3, color=GREY, linewidth=3)
-        if rate.document_alone is not None:
-            axes.vlines(
-                rate.document_alone, -place - 0.3, -place + 0.3, color=VERMILION, linewidth=3
-            )
+        axes.plot(found.top1, -place, "o", color=BLUE, markersize=8)
+        for baseline, color in ((found.chance, GREY), (_document_alone(found), VERMILION)):
+            if baseline is not None:
+                axes.vlines(baseline, -place - 0.3, -place + 0.3, color=color, linewidth=3)
     named_rows(
         axes,
-        [f"{rate.words}\n{rate.hits}/{rate.n} = {number(rate.share)}" for rate in rates],
+        [
+            f"{words}\n{found.hits}/{found.n} = {number(found.top1)}"
+            for words, found in rates.items()
+        ],
     )
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])  # a mark at 0 is whole
     axes.set_xlabel(

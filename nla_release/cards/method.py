@@ -59,9 +59,9 @@ def alignment(
 
     Args:
         sidecars: of both adapters.
-        adapted: how much of the base each adapts, in words.
+        adapted: rank and number of modules of each, in words.
         run: the measurement.
-        calibration: the numbers, which tell what was asked.
+        calibration: the numbers, which show what was measured.
     """
     return [
         *_trained(sidecars, adapted),
@@ -73,10 +73,10 @@ def alignment(
 def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterator[Component]:
     head = sidecars["ar"].head
     yield Component(
-        "Verbalizer (AV): the model, fine-tuned in full", "adapted", f"LoRA, {adapted['av']}"
+        "Verbalizer (AV): the whole model, fine-tuned", "adapted", f"LoRA, {adapted['av']}"
     )
     yield Component(
-        "Reconstructor (AR): the first blocks with a linear head, fine-tuned in full",
+        "Reconstructor (AR): the first blocks and a linear head, fine-tuned",
         "adapted",
         f"{count(head.blocks, 'block')} with LoRA, {adapted['ar']}, and a linear head"
         f" {'with' if head.bias else 'without'} bias",
@@ -84,10 +84,10 @@ def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterato
     yield from _precision(sidecars)
     for role, sidecar in sidecars.items():
         warm, reinforced = _stages(sidecar.stage)
-        told = f"last stage of training: {code_cell(sidecar.stage)}"
-        yield Component(f"Supervised warm start of the {role.upper()}", warm, told)
+        last = f"last stage of training: {code_cell(sidecar.stage)}"
+        yield Component(f"Supervised warm start of the {role.upper()}", warm, last)
         yield Component(
-            f"Reinforcement learning of the {role.upper()} on reconstruction", reinforced, told
+            f"Reinforcement learning of the {role.upper()} on reconstruction", reinforced, last
         )
 
 
@@ -105,7 +105,7 @@ def _precision(sidecars: dict[Role, Sidecar]) -> Iterator[Component]:
 
 
 def _stages(last: str) -> tuple[Status, Status]:
-    """What the last stage tells of the warm start, and of reinforcement learning after it."""
+    """Status of the warm start and of reinforcement learning, by the name of the last stage."""
     words = set(re.findall("[a-z]+", last.casefold()))
     if words & _BY_REINFORCEMENT:
         return "implemented" if words & _SUPERVISED else "not recorded", "implemented"
@@ -139,10 +139,10 @@ def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
     yield Component(
         "Failed explanations count against the pair",
         "implemented",
-        "at cosine 0, in every mean",
+        "as cosine 0 in every mean",
     )
     yield Component(
-        "Precision and decoding of a measurement",
+        "Precision and decoding of the measurement",
         "extension",
         "recorded with hashes of every file: "
         f"{'NF4, ' if run.precision.quantization else ''}{run.precision.dtype},"
@@ -151,13 +151,13 @@ def _measured(run: RunFacts, calibration: Calibration) -> Iterator[Component]:
     yield Component(
         "Controls: another row's text, no text, a random direction, the mean direction",
         "extension",
-        f"paired by row, intervals over {calibration.bootstrap.cluster}s",
+        f"paired by row, intervals clustered by {calibration.bootstrap.cluster}",
     )
     yield Component(
         "Retrieval of the own activation among all", "extension", "with Wilson interval and chance"
     )
     yield _diagnostic(
-        "Weight of single claims", calibration, "claims", "split by rules, not by a model"
+        "Contribution of single claims", calibration, "claims", "split by rules, not by a model"
     )
     yield _diagnostic(
         "Paraphrase and sentence order, against hidden codes",
@@ -178,7 +178,7 @@ def _diagnostic(name: str, calibration: Calibration, key: str, how: str) -> Comp
     if report is None:
         return Component(name, "out of scope", "the diagnostic was not run")
     if isinstance(report, Inconclusive):
-        return Component(name, "adapted", f"{how}; too few rows to tell")
+        return Component(name, "adapted", f"{how}; too few rows")
     return Component(name, "adapted", how)
 
 
@@ -187,7 +187,7 @@ def dataset_facts(
     stated: Mapping[str, str | None] = MappingProxyType({}),
     languages: Sequence[str] = (),
 ) -> list[tuple[str, str]]:
-    """Rows of a table: what it is, and what is known of it, in Markdown.
+    """Rows of a table on the training data: the name of a fact, and the fact in Markdown.
 
     Args:
         training: what the sidecar records.
@@ -195,20 +195,20 @@ def dataset_facts(
         languages: of the texts, as release.yaml says.
     """
     facts = [
-        (words, said)
+        (words, fact)
         for key, words in _FACTS.items()
-        if (said := _said(training.get(key), stated.get(key)))
+        if (fact := _fact(training.get(key), stated.get(key)))
     ]
     if languages:
         facts.append(("Languages", inline(", ".join(languages))))
     datasets = training.get("datasets")
-    if isinstance(datasets, list) and (told := [_dataset(each) for each in datasets]):
-        facts.append(("Datasets", "; ".join(told)))
+    if isinstance(datasets, list) and datasets:
+        facts.append(("Datasets", "; ".join(map(_dataset, datasets))))
     return facts
 
 
-def _said(recorded: Any, stated: str | None) -> str:
-    """What release.yaml states, and what the sidecar records where that is another."""
+def _fact(recorded: Any, stated: str | None) -> str:
+    """What release.yaml states, and also what the sidecar records if it differs."""
     known = inline(recorded) if isinstance(recorded, str | int | float) else ""
     if stated is None or inline(stated) == known:
         return known

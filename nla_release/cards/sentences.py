@@ -24,7 +24,7 @@ from nla_release.diagnostics.paraphrase import Paraphrase, wording_cost
 from nla_release.diagnostics.templates import Templates
 from nla_release.diagnostics.text_retrieval import TextRetrieval
 from nla_release.release.config import Gates
-from nla_release.statistics.blocks import Permutation, Ranking, Ratio
+from nla_release.statistics.blocks import Control, Permutation, Ranking, Ratio
 from nla_release.text.markdown import code_cell
 from nla_release.text.numbers import count, interval, number, signed, unsigned
 
@@ -50,25 +50,25 @@ _NO_DETAIL = (
 )
 
 _NO_WORD = (
-    "Whether a specific word, name or example in an explanation is in the activation: it may be the"
-    " topic and no more."
+    "Whether a specific word, name or example in an explanation is in the activation: only the"
+    " topic may be."
 )
 
 _NO_DOCUMENT = (
-    "Whether an explanation says anything about its document: what tells rows apart may be the"
-    " token, the position or the length."
+    "Whether an explanation says anything about its document: it may tell rows apart by the token,"
+    " the position or the length."
 )
 
 _NO_CONTENT = "Whether an explanation says anything about its own activation"
 
 _NO_UNDERSTANDING = (
-    "Whether a high round-trip cosine is a sign of content: it is not shown to be lower without"
-    " content."
+    "Whether a high round-trip cosine is a sign of content: it is not shown to be lower for"
+    " explanations without content."
 )
 
 _NO_ACCIDENT = (
-    "Whether a difference from other explanations is a sign of content: an AR that answers nearly"
-    " alike for all texts shows a small difference by accident."
+    "Whether a difference from other explanations is a sign of content: an AR that gives nearly the"
+    " same output for every text can show a small difference by chance."
 )
 
 
@@ -95,7 +95,10 @@ def shown(calibration: CurrentCalibration) -> Shown:
             )
         case "token-level":
             return Shown(
-                [_texts_apart(calibration), *_besides(calibration)],
+                [
+                    f"Explanations tell rows apart{_small(calibration.contrasts.above_others)}.",
+                    *_besides(calibration),
+                ],
                 [_NO_DOCUMENT, _NO_WORD, *_in_general(calibration)],
             )
         case "format-only":
@@ -108,22 +111,17 @@ def _rows_apart(calibration: CurrentCalibration) -> Iterator[str]:
     pairs, found = calibration.contrasts, calibration.retrieval
     yield f"Explanations tell rows of one document apart{_small(pairs.within)}."
     yield _documents_apart(calibration)
-    yield f"They carry more than the last token{_small(pairs.above_token)}."
+    yield f"Explanations carry more than the last token{_small(pairs.above_token)}."
     if inside := found.in_document:
         yield (
             "Among the activations of its document, the reconstruction finds its own in"
-            f" {inside.mean:.1%} of {count(inside.n, 'row')}; knowing the document alone gives"
-            f" {inside.chance:.1%}."
+            f" {inside.mean:.1%} of {count(inside.n, 'row')}; a text that says only the document"
+            f" would find {inside.chance:.1%}."
         )
 
 
 def _documents_apart(calibration: CurrentCalibration) -> str:
     return f"Explanations tell documents apart{_small(calibration.contrasts.between)}."
-
-
-def _texts_apart(calibration: CurrentCalibration) -> str:
-    others = calibration.contrasts.above_others
-    return f"Explanations tell rows apart{_small(others)}."
 
 
 def _small(found: PairContrast | None) -> str:
@@ -143,34 +141,24 @@ def _besides(calibration: CurrentCalibration) -> Iterator[str]:
     if above_zero(random):
         yield "The injected activation matters: a random direction in its place does worse."
     found = calibration.probes.of(TextRetrieval)
-    by_words = found and above_chance(found.lexical)
-    if found and by_words:
+    if found and above_chance(found.lexical):
+        yield f"The words are informative without the AR. By shared words, {_led(found.lexical)}."
+    elif found and isinstance(found.encoder, Ranking) and above_chance(found.encoder):
         yield (
-            "The words are informative without the AR: by words in common"
-            f" {_led(found.lexical, 'source document')}."
-        )
-    if (
-        found
-        and not by_words
-        and isinstance(found.encoder, Ranking)
-        and above_chance(found.encoder)
-    ):
-        yield (
-            "The words are informative without the AR: by an encoder"
-            f" {_led(found.encoder, 'source document')}."
+            f"The words are informative without the AR. By a text encoder, {_led(found.encoder)}."
         )
     claims = calibration.probes.of(Claims)
     if claims and missed_by_its_own(claims):
         control = claims.controls["other_activation"]
         yield (
-            "Leaving out a single claim costs its own activation more than another's (error"
-            f" {signed(control.difference)}, 95% CI {interval(control.interval)},"
+            "Leaving out a single claim raises the error for its own activation more than for"
+            f" another's (by {signed(control.difference)}, 95% CI {interval(control.interval)},"
             f" n = {count(claims.n, 'claim')})."
         )
 
 
 def _in_general(calibration: CurrentCalibration) -> Iterator[str]:
-    """What no label lets a reader conclude."""
+    """What the numbers do not show under any label."""
     yield from _in_words(calibration)
     if cost := wording_cost(calibration.probes.of(Paraphrase)):
         yield f"Whether meaning rather than wording carries the content: {cost}."
@@ -182,8 +170,8 @@ def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
     found = calibration.probes.of(TextRetrieval)
     if found is None:
         yield (
-            "Whether a reader finds the content in the words: only this AR, which was trained for"
-            " it, has read them."
+            "Whether a reader finds the content in the words: only this AR has read them, and it"
+            " was trained for it."
         )
     elif not found_by_words(calibration):
         yield (
@@ -192,23 +180,27 @@ def _in_words(calibration: CurrentCalibration) -> Iterator[str]:
 
 
 def _not_by_words(calibration: CurrentCalibration, found: TextRetrieval) -> str:
-    led = _led(found.lexical, "source document")
+    led = _led(found.lexical)
     if label_name(calibration) == "token-level":
         return (
             "an explanation of the token or the position need not lead to the source document, and"
             f" nothing else was measured without the AR ({led})."
         )
-    return f"by words in common {led}. The AR may read them in a way of its own."
+    return f"by shared words, {led}. The AR may read them in a way of its own."
 
 
-def _led(found: Ranking, whereto: str) -> str:
-    told = found.permutation
-    p = f", p = {told.p:.4f} by permuting documents" if isinstance(told, Permutation) else ""
+def _led(found: Ranking) -> str:
+    test = found.permutation
+    p = f", p = {test.p:.4f} by permuting documents" if isinstance(test, Permutation) else ""
     return (
-        f"{found.hits} of {found.n} explanations lead to their {whereto} (95% CI"
-        f" {number(found.interval[0])} to {number(found.interval[1])}, chance"
-        f" {number(found.chance)}{p})"
+        f"{found.hits} of {found.n} explanations lead to their source document (95% CI"
+        f" {unsigned(found.interval)}, chance {number(found.chance)}{p})"
     )
+
+
+def _difference(found: PairContrast | Control) -> str:
+    bounds = f"95% CI {interval(found.interval)}" if found.interval else "no 95% CI"
+    return f"(difference {signed(found.difference)}, {bounds}, n = {found.n})"
 
 
 def _elsewhere(calibration: CurrentCalibration) -> Iterator[str]:
@@ -225,13 +217,14 @@ def _elsewhere(calibration: CurrentCalibration) -> Iterator[str]:
 
 def _not_rows_apart(calibration: CurrentCalibration) -> str:
     within = calibration.contrasts.within
-    said = "Whether an explanation distinguishes its activation from others of the same document"
+    open_question = (
+        "Whether an explanation distinguishes its activation from others of the same document"
+    )
     if within is None:
-        return f"{said}. {ONE_ROW_EACH}"
+        return f"{open_question}. {ONE_ROW_EACH}"
     return (
-        f"{said}: the own text scores centred cosine {number(within.first)}, texts of other rows of"
-        f" the document {number(within.second)} (difference {signed(within.difference)}, 95% CI"
-        f" {interval(within.interval)}, n = {within.n})."
+        f"{open_question}: the own text scores centred cosine {number(within.first)}, texts of"
+        f" other rows of the document {number(within.second)} {_difference(within)}."
     )
 
 
@@ -240,14 +233,13 @@ def _without_content(calibration: CurrentCalibration) -> str:
     return (
         "How much of the score needs no content: the row's own explanation scores centred cosine"
         f" {number(others.first)}, explanations of other documents {number(others.second)}"
-        f" (difference {signed(others.difference)}, 95% CI {interval(others.interval)},"
-        f" n = {others.n}). Of plain cosines, the pair scores {number(calibration.cosine.mean)} and"
-        f" the mean training direction {number(mean.mean)}."
+        f" {_difference(others)}. By plain cosine, the pair scores"
+        f" {number(calibration.cosine.mean)} and the mean training direction {number(mean.mean)}."
     )
 
 
 def _no_content(calibration: CurrentCalibration) -> list[str]:
-    """Never says "equal": a difference that was not shown may still exist."""
+    """Sentences that never say "equal": a difference that was not shown may still exist."""
     others, near = calibration.contrasts.above_others, calibration.retrieval.percentile
     low, high = others.interval or (0, 0)
     if high < 0:
@@ -286,7 +278,7 @@ def _undecided(calibration: CurrentCalibration) -> str:
 
 def limitations(calibration: CurrentCalibration) -> list[str]:
     """Markdown sentences, the most serious first; `ALWAYS` is first in every release."""
-    said = [
+    sentences = [
         ALWAYS,
         _format_only(calibration),
         _below_the_mean(calibration),
@@ -299,7 +291,7 @@ def limitations(calibration: CurrentCalibration) -> list[str]:
         _repetition(calibration),
         _not_compared(calibration),
     ]
-    return [sentence for sentence in said if sentence is not None]
+    return [sentence for sentence in sentences if sentence is not None]
 
 
 def _format_only(calibration: CurrentCalibration) -> str | None:
@@ -309,9 +301,8 @@ def _format_only(calibration: CurrentCalibration) -> str | None:
     return (
         "**The explanations are not shown to carry content.** The row's own explanation"
         f" reconstructs an activation at centred cosine {number(others.first)}, those of other"
-        f" documents at {number(others.second)} (difference {signed(others.difference)}, 95% CI"
-        f" {interval(others.interval)}, n = {others.n}). Do not read these explanations as"
-        " statements about an activation."
+        f" documents at {number(others.second)} {_difference(others)}. Do not read these"
+        " explanations as statements about an activation."
     )
 
 
@@ -323,14 +314,12 @@ def _below_the_mean(calibration: CurrentCalibration) -> str | None:
     return (
         f"**{verdict} predicting the mean.** The round trip scores plain"
         f" cosine {number(calibration.cosine.mean)}; the mean training direction, which uses no"
-        f" explanation, scores {number(mean.mean)}"
-        f" (difference {signed(mean.difference)}, 95% CI {interval(mean.interval)},"
-        f" n = {mean.n})."
+        f" explanation, scores {number(mean.mean)} {_difference(mean)}."
     )
 
 
 def _explains_no_more_than_the_mean(calibration: CurrentCalibration) -> str | None:
-    """By FVE: predicting the mean as it is, shorter than 1, is better than its direction."""
+    """By FVE, where the mean itself, which is shorter than 1, does better than its direction."""
     fve = calibration.fve
     if fve.above_mean is None or beats_the_mean(calibration):
         return None
@@ -345,7 +334,7 @@ def _explains_no_more_than_the_mean(calibration: CurrentCalibration) -> str | No
 
 
 def _injection(calibration: CurrentCalibration) -> str | None:
-    """When a random direction, put in the activation's place, makes no difference."""
+    """Where a random direction in the activation's place makes no difference."""
     random, counts = calibration.centred.controls["random_vector"], calibration.injection
     no_gain = random.interval is not None and random.interval[0] <= 0
     same_text = counts.random_vector_same_text >= _OFTEN * counts.n
@@ -355,8 +344,7 @@ def _injection(calibration: CurrentCalibration) -> str | None:
         "**The injected activation made no measurable difference.** A random direction in its"
         f" place got word for word the same explanation in {counts.random_vector_same_text} of"
         f" {counts.n} rows, and its explanation reconstructs the activation at centred cosine"
-        f" {number(random.mean)} (difference {signed(random.difference)}, 95% CI"
-        f" {interval(random.interval)}, n = {random.n})."
+        f" {number(random.mean)} {_difference(random)}."
     )
 
 
@@ -365,14 +353,14 @@ def _failures(calibration: CurrentCalibration) -> str | None:
     failed = asked.rows - asked.ok
     if failed == 0:
         return None
-    others = (
+    without_them = (
         f" For reference only, without them: plain cosine {number(survivors.mean)} over"
         f" {count(survivors.n, 'row')}."
     )
     return (
         f"**{failed} of {count(asked.rows, 'activation')} got no explanation** ({asked.empty}"
         f" empty, {asked.truncated} truncated, {asked.unparsed} without tags). They count as cosine"
-        f" 0 in every mean.{others if survivors.n else ''}"
+        f" 0 in every mean.{without_them if survivors.n else ''}"
     )
 
 
@@ -388,7 +376,7 @@ def _few(calibration: CurrentCalibration) -> str | None:
 
 
 def _not_told_apart(calibration: CurrentCalibration) -> str | None:
-    """What retrieval does not show, where the label does not say it."""
+    """Where retrieval does not tell the activations apart."""
     found, pairs = calibration.retrieval, calibration.contrasts
     if pairs.within is None:
         return f"**Rows of one document were not told apart.** {ONE_ROW_EACH}"
@@ -423,7 +411,7 @@ def _shared_part(calibration: CurrentCalibration) -> str:
 
 
 def _template(calibration: CurrentCalibration) -> str | None:
-    """When most explanations are one text with a few words changed."""
+    """Where most explanations are one text with a few words changed."""
     found = calibration.probes.of(Templates)
     if found is None or found.skeletons is None or not found.skeletons.most_common:
         return None
@@ -431,13 +419,13 @@ def _template(calibration: CurrentCalibration) -> str | None:
     if one.share <= 0.5:
         return None
     return (
-        f"**Explanations follow one template.** {one.hits} of {one.n} are"
-        f" {code_cell(common.skeleton)}, with other words in the gaps only."
+        f"**Explanations follow one template.** {one.hits} of {one.n} have the form"
+        f" {code_cell(common.skeleton)}; only the words in the gaps differ."
     )
 
 
 def _not_compared(calibration: CurrentCalibration) -> str | None:
-    """When nothing tells whether the pair was measured on what it was trained on."""
+    """Where it is not known whether the pair was trained on the texts that it was measured on."""
     found = calibration.contamination
     shingles = found.shingles if found else None
     if isinstance(shingles, ShingleOverlap) and not shingles.uncompared_documents:

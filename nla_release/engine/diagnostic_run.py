@@ -1,6 +1,6 @@
-"""Running the plans of diagnostics: what is missing is asked, in their order, and paid for.
+"""Run the plans of diagnostics, in order, and record what each one costs.
 
-What a run of the same inputs left is taken over. The rest is announced before it starts.
+Answers in evidence of the same inputs are reused. The cost of the rest is announced first.
 """
 
 from collections.abc import Mapping
@@ -26,54 +26,47 @@ _TEXTS_PER_PIECE = 256
 
 @dataclass(frozen=True)
 class DiagnosticAnswers:
-    """What diagnostics found: a record of each, what the AV said at other scales, and tensors."""
+    """A record of each diagnostic, the explanations at other scales, and the tensors."""
 
     records: list[ProbeRecord] = field(default_factory=list)
     spoken: dict[VectorCondition, list[Explanation]] = field(default_factory=dict)
     vectors: dict[str, Floats] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class DiagnosticRun:
     """Plans of diagnostics on one pair and its data.
 
-    Args:
+    Attributes:
         plans: by diagnostic, in the order in which they run.
         memory: the pair, after the base run.
         work: where pieces are kept.
         data: the held-out activations.
-        encoder: embeds texts, for the plans that ask for it.
+        encoder: embeds texts, for the plans that need it.
     """
 
-    def __init__(
-        self,
-        plans: Mapping[ProbeName, Plan],
-        memory: Memory,
-        work: Checkpoint,
-        data: Activations,
-        encoder: Encoder | None,
-    ) -> None:
-        self._plans = plans
-        self._memory = memory
-        self._work = work
-        self._data = data
-        self._encoder = encoder
+    plans: Mapping[ProbeName, Plan]
+    memory: Memory
+    work: Checkpoint
+    data: Activations
+    encoder: Encoder | None
 
     def run(self, before: Evidence | None) -> DiagnosticAnswers:
-        """Ask what `before`, evidence of the same inputs, does not answer."""
+        """Measure what `before`, evidence of the same inputs, does not have."""
         kept = self._recall(before) if before else {}
         costs = self._costs()
         answers = DiagnosticAnswers()
-        paid = self._work.seconds
+        paid = self.work.seconds
         self._announce(costs)
-        for name, plan in self._plans.items():
+        for name, plan in self.plans.items():
             vectors, texts = costs[name]
             for condition, factor in plan.scales.items():
                 title = f"diagnostic {name}: AV explains"
-                said = self._memory.say(self._data.vectors, title, factor=factor)
+                said = self.memory.say(self.data.vectors, title, factor=factor)
                 answers.spoken[condition] = said
-            self._memory.read(plan.read, f"diagnostic {name}: AR reconstructs")
+            self.memory.read(plan.read, f"diagnostic {name}: AR reconstructs")
             for tensor, column in plan.texts.items():
-                answers.vectors[tensor] = self._memory.vectors(column)
+                answers.vectors[tensor] = self.memory.vectors(column)
             for tensor, column in plan.encoded.items():
                 answers.vectors[tensor] = (
                     before.vectors[tensor]
@@ -85,55 +78,55 @@ class DiagnosticRun:
                 settings=plan.settings,
                 av_vectors=vectors,
                 ar_texts=texts,
-                seconds=round(self._work.seconds - paid, 3),
+                seconds=round(self.work.seconds - paid, 3),
                 skipped=plan.skipped,
             )
-            paid = self._work.seconds
+            paid = self.work.seconds
             answers.records.append(kept.get(name, record))
         return answers
 
     def _recall(self, before: Evidence) -> dict[ProbeName, ProbeRecord]:
-        """The diagnostics that `before` answers, asked as they are now; their answers are known."""
+        """The records of `before` whose plan is the same now; their answers are put into memory."""
         records = {record.name: record for record in before.run.probes if not record.skipped}
         kept = {
             name: records[name]
-            for name, plan in self._plans.items()
+            for name, plan in self.plans.items()
             if name in records and records[name].settings == plan.settings and _left(plan, before)
         }
         for name in kept:
-            plan = self._plans[name]
+            plan = self.plans[name]
             for condition, factor in plan.scales.items():
                 said = (explanation(row.spoken[condition]) for row in before.rows)
-                self._memory.recall_said(self._data.vectors, said, factor=factor)
+                self.memory.recall_said(self.data.vectors, said, factor=factor)
             for tensor, column in plan.texts.items():
-                self._memory.recall_read(column, before.vectors[tensor])
+                self.memory.recall_read(column, before.vectors[tensor])
         return kept
 
     def _costs(self) -> dict[ProbeName, tuple[int, int]]:
-        """Vectors for the AV and texts for the AR that each plan needs after those before it."""
+        """How many AV vectors and AR texts each plan needs that no earlier plan has asked for."""
         costs, asked = {}, set[str]()
-        for name, plan in self._plans.items():
+        for name, plan in self.plans.items():
             unsaid = (
-                self._memory.unsaid(self._data.vectors, factor=factor)
+                self.memory.unsaid(self.data.vectors, factor=factor)
                 for factor in plan.scales.values()
             )
-            texts = set(self._memory.unread(plan.read)) - asked
+            texts = set(self.memory.unread(plan.read)) - asked
             costs[name] = sum(map(len, unsaid)), len(texts)
             asked |= texts
         return costs
 
     def _announce(self, costs: Mapping[ProbeName, tuple[int, int]]) -> None:
-        """Say what is to come. Where nothing tells the pair's pace, the first pieces do."""
+        """Log cost and expected time; where the speed is unknown, the first pieces measure it."""
         vectors, texts = map(sum, zip(*costs.values(), strict=True))
         if not vectors and not texts:
             return
-        if self._memory.time_for(vectors, texts) is None:
-            self._memory.first_pieces(
-                self._data.vectors,
-                factors=[it for plan in self._plans.values() for it in plan.scales.values()],
-                texts=[plan.read for plan in self._plans.values()],
+        if self.memory.time_for(vectors, texts) is None:
+            self.memory.first_pieces(
+                self.data.vectors,
+                factors=[it for plan in self.plans.values() for it in plan.scales.values()],
+                texts=[plan.read for plan in self.plans.values()],
             )
-        seconds = self._memory.time_for(vectors, texts) or 0.0
+        seconds = self.memory.time_for(vectors, texts) or 0.0
         log.info(
             f"diagnostics: {vectors} AV vectors, {texts} AR texts more;"
             f" about {max(seconds, 1):.0f} s on this device"
@@ -141,15 +134,15 @@ class DiagnosticRun:
 
     def _encode(self, column: Texts, encoder: Mapping[str, Setting]) -> Floats:
         """The column's embeddings `[N, e]`; zeros where there is no text."""
-        assert self._encoder is not None
+        assert self.encoder is not None
         texts = sorted({text for text in column if text is not None})
         pieces = []
         with log.progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
             for at in range(0, len(texts), _TEXTS_PER_PIECE):
                 piece = texts[at : at + _TEXTS_PER_PIECE]
                 asked = sha256_bytes(dump_json([encoder, *piece]).encode())
-                compute = partial(self._encoder, piece)
-                pieces.append(self._work.tensor(f"encoder-{asked[:32]}", compute).numpy())
+                compute = partial(self.encoder, piece)
+                pieces.append(self.work.tensor(f"encoder-{asked[:32]}", compute).numpy())
                 advance(at + len(piece))
         embedded = dict(zip(texts, np.concatenate(pieces), strict=True))
         nothing = np.zeros_like(next(iter(embedded.values())))

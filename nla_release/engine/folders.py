@@ -1,20 +1,20 @@
 """Where adapters are: in a folder, or downloaded from the Hub; and which AR belongs to an AV."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-import huggingface_hub
 import numpy as np
 import numpy.typing as npt
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
 from nla_release.adapter.weights import read_header
 from nla_release.base_model.source import HubOptions
 from nla_release.contract.sidecar import Role, read_sidecar
-from nla_release.errors import DataError, EnvironmentProblem, PairError, one_line
+from nla_release.errors import ConfigError, DataError, PairError, one_line
 from nla_release.hub_client.client import reading_client
+from nla_release.hub_client.client_errors import translated
 from nla_release.io.layout import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
@@ -45,7 +45,7 @@ def adapter_folder(source: str | Path, revision: str | None, **options: Unpack[H
     """
     if (path := Path(source)).is_dir():
         return path
-    return _downloaded(str(source), revision, options)
+    return _downloaded(str(source), revision, _ADAPTER_FILES, options)
 
 
 def pair_folders(
@@ -58,7 +58,7 @@ def pair_folders(
 
     Args:
         source: the AV's folder or Hub id, or a folder with `av` and `ar` in it.
-        ar: the AR's; by default the one beside the AV, or the partner that the AV's sidecar names.
+        ar: the AR's; by default the one next to the AV, or the partner that the AV's sidecar names.
         revision: tag or commit of what comes from the Hub; a partner comes by its own tag.
         options: of the downloads.
 
@@ -78,8 +78,11 @@ def pair_folders(
             f"{av / SIDECAR_FILE} names no partner: the AV was never released",
             hint="give the AR's folder or Hub id too: Pair.from_pretrained(AV, AR)",
         )
-    # Never a folder: what a sidecar names is not the user's word.
-    return {"av": av, "ar": _downloaded(partner.repo, f"v{partner.version}", options)}
+    # Never a folder: the sidecar is not the user's own.
+    return {
+        "av": av,
+        "ar": _downloaded(partner.repo, f"v{partner.version}", _ADAPTER_FILES, options),
+    }
 
 
 def read_reference_mean(
@@ -94,13 +97,7 @@ def read_reference_mean(
     if (folder := Path(av)).is_dir():
         path = folder / _VECTORS
     else:
-        path = _from_hub(
-            str(av),
-            revision,
-            lambda: huggingface_hub.hf_hub_download(
-                str(av), _VECTORS, revision=revision, **options
-            ),
-        )
+        path = _downloaded(str(av), revision, [_VECTORS], options) / _VECTORS
     if not path.is_file():
         raise DataError(
             f"{path} does not exist, so the mean to centre cosines with is not known",
@@ -117,24 +114,12 @@ def read_reference_mean(
     return mean
 
 
-def _downloaded(repo: str, revision: str | None, options: HubOptions) -> Path:
-    return _from_hub(
-        repo,
-        revision,
-        lambda: huggingface_hub.snapshot_download(
-            repo, revision=revision, allow_patterns=_ADAPTER_FILES, **options
-        ),
-    )
-
-
-def _from_hub(repo: str, revision: str | None, download: Callable[[], str]) -> Path:
+def _downloaded(repo: str, revision: str | None, files: Sequence[str], options: HubOptions) -> Path:
     reading_client()
     try:
-        return Path(download())
-    except HFValidationError as error:
+        with translated(repo):
+            return Path(
+                snapshot_download(repo, revision=revision, allow_patterns=[*files], **options)
+            )
+    except ConfigError as error:
         raise PairError(f"{repo} is neither a folder nor a Hub id") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise EnvironmentProblem(
-            f"{repo} (revision {revision or 'main'}) cannot be downloaded: {one_line(error)}",
-            hint="check the id, the revision, HF_ENDPOINT and your login",
-        ) from error

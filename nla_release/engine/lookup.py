@@ -1,7 +1,7 @@
-"""The lookup table: for each activation the label of the training activation nearest to it.
+"""The lookup table: for each activation, the label of the nearest training activation.
 
-Who keeps the training rows and looks labels up has explained nothing, however well the AR reads
-what is found. A pair that is not better than that has learned no more than its training rows.
+It is a control. A table of training rows explains nothing, however well the AR reads its labels. A
+pair that does no better has learned no more than its training rows.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _COLUMNS = ("activation", "explanation")
 
 @dataclass(frozen=True)
 class NearestLabels:
-    """A label for every activation, and which training rows they are of."""
+    """A label for every activation, and a record of the training rows."""
 
     labels: list[str]
     record: Lookup
@@ -60,12 +60,12 @@ def look_up(
                 hint="a parquet file under evaluation.training holds training rows with labels",
             )
         for batch in parquet_batches(path, _COLUMNS):
-            said = texts_of(path, "explanation", batch.column(_at(batch, "explanation")))
+            said = texts_of(path, "explanation", batch.column("explanation"))
             labelled = [at for at, text in enumerate(said) if text and text.strip()]
             labelled = labelled[: MAX_ROWS - rows]
             if not labelled:
                 continue
-            found = vectors_of(path, "activation", batch.column(_at(batch, "activation")), rows)
+            found = vectors_of(path, "activation", batch.column("activation"), rows)
             if found.shape[1] != vectors.shape[1]:
                 raise DataError(
                     f"{path} is {found.shape[1]} wide, the held-out activations are"
@@ -81,7 +81,3 @@ def look_up(
     if not rows:
         raise DataError(f"{', '.join(map(str, files))}: no training row has an explanation")
     return NearestLabels(labels, Lookup(sha256=files_digest(files), rows=rows))
-
-
-def _at(batch: object, name: str) -> int:
-    return int(batch.schema.get_field_index(name))  # type: ignore[attr-defined]

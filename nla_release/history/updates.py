@@ -318,7 +318,7 @@ def last_update_block(updates: Sequence[EvidenceUpdate]) -> dict[str, str]:
     """The block of a card on the last update, by its name; nothing without an update."""
     if not updates:
         return {}
-    text = render_template("blocks/update.md.jinja", _for_template(updates[-1]))
+    text = render_template("blocks/last_update.md.jinja", _for_template(updates[-1]))
     return {LAST_UPDATE: text.strip()}
 
 
@@ -327,7 +327,7 @@ def updates_block(updates: Sequence[EvidenceUpdate]) -> dict[str, str]:
     if not updates:
         return {}
     shown = [_for_template(each) | {"stands": each is updates[-1]} for each in updates]
-    return {UPDATES: render_template("blocks/addenda.md.jinja", {"updates": shown}).strip()}
+    return {UPDATES: render_template("blocks/updates.md.jinja", {"updates": shown}).strip()}
 
 
 def _for_template(update: EvidenceUpdate) -> dict[str, Any]:

@@ -370,7 +370,7 @@ def _measure_saying(release: Release, text: str) -> None:
     ("reads", "label", "use"),
     [
         ("document", "document-level", "telling apart activations of different documents"),
-        ("token", "token-level", "hypotheses on the token or position of activations"),
+        ("token", "token-level", "hypotheses about the token or position of activations"),
     ],
 )
 def test_a_use_is_no_more_than_the_label_allows(

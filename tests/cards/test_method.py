@@ -27,7 +27,7 @@ def test_what_was_not_done_is_out_of_scope_and_not_left_out(tmp_path: Path) -> N
 
     for name in (
         "Reinforcement learning of the AV on reconstruction",
-        "Weight of single claims",
+        "Contribution of single claims",
         "Truth of single claims, judged by a model",
     ):
         assert found[name].status == "out of scope"
@@ -49,7 +49,7 @@ def test_the_files_decide(tmp_path: Path) -> None:
         "adapted",
         "NF4 (4 bits), computing in bfloat16",
     )
-    assert found["Weight of single claims"].status == "adapted"
+    assert found["Contribution of single claims"].status == "adapted"
 
 
 def test_adapters_trained_at_two_precisions_are_told_apart(tmp_path: Path) -> None:
@@ -98,5 +98,5 @@ def test_the_card_has_what_differs_and_the_page_has_all(tmp_path: Path) -> None:
 
     for name, component in found.items():
         assert f"\n| {name} | " in page
-        listed = f"\n- {name}; here: " in card(release, "av")
+        listed = f"\n- {name}. Here: " in card(release, "av")
         assert listed == (component.status == "adapted")

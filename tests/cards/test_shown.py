@@ -143,7 +143,7 @@ def test_words_about_a_token_are_not_blamed_for_not_leading_to_the_document(
 def test_that_it_is_more_than_the_token_is_shown_or_not_said(tmp_path: Path) -> None:
     rows = shown(measured(tmp_path, **OPTIONS["row-level"]))
 
-    assert any("They carry more than the last token" in sentence for sentence in rows.shows)
+    assert any("Explanations carry more than the last token" in sentence for sentence in rows.shows)
     for label in ("document-level", "token-level"):
         assert "more than the last token" not in " ".join(
             shown(measured(tmp_path, **OPTIONS[label])).shows
@@ -220,5 +220,5 @@ def test_words_that_an_encoder_reads_are_not_said_to_be_lost(tmp_path: Path) -> 
     changed = calibration.model_copy(update={"probes": probes})
 
     assert grades(changed).readable == "yes"
-    assert "without the AR: by an encoder" in words(changed)
+    assert "without the AR. By a text encoder" in words(changed)
     assert "in a way of its own" not in words(changed)
