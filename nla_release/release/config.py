@@ -192,12 +192,15 @@ class Waiver(Strict):
     The reason is one line of plain text: it is shown beside every finding, and on the card.
     """
 
-    code: PlainLine = Field(max_length=20, description="the rule, such as NLA605")
-    reason: PlainLine = Field(
+    code: str = Field(min_length=1, max_length=20, description="the rule, such as NLA605")
+    reason: str = Field(
+        min_length=1,
         max_length=300,
         description="one line of plain text, shown next to every finding and on both cards",
     )
     until: date = Field(description="the last day (UTC) on which the waiver counts")
+
+    _are_plain = field_validator("code", "reason")(plain_line)
 
 
 def _language(code: str) -> str:
