@@ -9,7 +9,7 @@ trained on top of nothing is a list of one.
 from collections.abc import Iterator
 from pathlib import Path
 
-from nla_release.contract.sidecar import Adapter, Sidecar
+from nla_release.contract.sidecar import AdapterRecord, Sidecar
 from nla_release.contract.training_chain import STACKED_ON
 from nla_release.errors import PairError
 from nla_release.io.files import sha256_file
@@ -21,7 +21,7 @@ FILE_NAMES = (ADAPTER_FILE, ADAPTER_CONFIG_FILE)
 MAX_HEIGHT = 9
 
 
-def below(sidecar: Sidecar) -> list[Adapter]:
+def below(sidecar: Sidecar) -> list[AdapterRecord]:
     """What the sidecar records of the adapters below the folder's own, in order."""
     return sidecar.nla_release.adapters[:-1]
 

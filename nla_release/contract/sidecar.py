@@ -100,7 +100,7 @@ class Critic(Open):
     extraction_layer_index: Count = Field(description="the block whose output the AR reads")
 
 
-class Base(Strict):
+class BaseRecord(Strict):
     """The base model an adapter was trained on, and the precision it was trained under."""
 
     id: str = Field(min_length=1, description="Hub id")
@@ -154,7 +154,7 @@ class Injection(Strict):
         return self
 
 
-class Adapter(Strict):
+class AdapterRecord(Strict):
     """One LoRA adapter, in the order of application; `path` is relative to the sidecar.
 
     The rest are PEFT's options of the same meaning: `rslora` is use_rslora (the product of the
@@ -221,18 +221,18 @@ class Norms(Strict):
     )
 
 
-class Ours(Strict):
+class NlaReleaseBlock(Strict):
     """What the reference contract does not record."""
 
     schema_: Literal[1] = Field(alias="schema", description="format of this block")
-    base: Base = Field(description="the base model")
+    base: BaseRecord = Field(description="the base model")
     layer_convention: Literal["block_output"] = Field(
         description="activations are outputs of a block"
     )
     injection: Injection | None = Field(
         description="how the AV gets its activation; null for an AR"
     )
-    adapters: list[Adapter] = Field(
+    adapters: list[AdapterRecord] = Field(
         min_length=1, description="LoRA adapters in the order of application"
     )
     ar_head: ArHead | None = Field(description="the AR's head; null for an AV")
@@ -260,7 +260,7 @@ class Sidecar(Open):
     )
     created_at: str = Field(description="time of writing")
     created_by: str = Field(description="program that wrote it")
-    nla_release: Ours = Field(description="what the reference contract does not record")
+    nla_release: NlaReleaseBlock = Field(description="what the reference contract does not record")
 
     @model_validator(mode="after")
     def _role_has_its_parts(self) -> "Sidecar":

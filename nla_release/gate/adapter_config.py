@@ -23,7 +23,7 @@ from nla_release.adapter.module_names import (
 )
 from nla_release.adapter.pattern import UntriedError
 from nla_release.adapter.stack import below, disorder
-from nla_release.contract.sidecar import Adapter as Recorded
+from nla_release.contract.sidecar import AdapterRecord
 from nla_release.errors import InputError
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import AdapterOnBase
@@ -359,7 +359,7 @@ def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
             yield Problem(path, "lies among the stacked adapters, and the sidecar lists none here")
 
 
-def _not_as_recorded(adapter: AdapterFolder, entry: Recorded) -> Iterator[Problem]:
+def _not_as_recorded(adapter: AdapterFolder, entry: AdapterRecord) -> Iterator[Problem]:
     one = AdapterFolder(adapter.role, adapter.folder / entry.path, rendered=False)
     if (found := one.sha256(ADAPTER_FILE)) != entry.sha256:
         yield Problem(

@@ -7,7 +7,7 @@ from typing import Any
 from nla_release.contract import chat
 from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.prompt import load_tokenizer
-from nla_release.contract.sidecar import Base
+from nla_release.contract.sidecar import BaseRecord
 from nla_release.errors import EnvironmentProblem
 from nla_release.gate.adapter_folder import reading
 from nla_release.gate.findings import Skip
@@ -80,7 +80,7 @@ def _find(subject: Subject, name: str) -> Path | Skip | None:
     return folder / name if (folder / name).is_file() else None
 
 
-def _base(subject: Subject) -> Base:
+def _base(subject: Subject) -> BaseRecord:
     return subject.adapters[0].sidecar.nla_release.base
 
 
@@ -98,7 +98,7 @@ def _passed_over(subject: Subject) -> str:
     return f"base_path {base} {why}, and "
 
 
-def _from_hub(base: Base, name: str) -> Path | Skip | None:
+def _from_hub(base: BaseRecord, name: str) -> Path | Skip | None:
     """The pinned commit's file, from the client's cache or else the Hub; None when it has none."""
     if base.revision is None:
         return Skip(f"the base's revision is not pinned, and its tokenizer may change; {_GIVE_ONE}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from nla_release.contract.sidecar import Base, Role, read_sidecar
+from nla_release.contract.sidecar import BaseRecord, Role, read_sidecar
 from nla_release.errors import ConfigError, InputError
 from nla_release.io.files import read_yaml
 from nla_release.io.layout import CALIBRATION_FILE, HISTORY_FILE, RELEASE_FILE
@@ -32,7 +32,7 @@ class Release:
         """The trained adapter's folder."""
         return self.folder / (self.config.av if role == "av" else self.config.ar)
 
-    def check_base(self, role: Role, base: Base) -> None:
+    def check_base(self, role: Role, base: BaseRecord) -> None:
         """Compare the base that an adapter was trained on with the one named here.
 
         Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.base_model.measure import measure_base
-from nla_release.contract.sidecar import Base, Role, read_sidecar
+from nla_release.contract.sidecar import BaseRecord, Role, read_sidecar
 from nla_release.errors import NlaReleaseError
 from nla_release.evidence.runs import read_runs
 from nla_release.io.files import write_atomic
@@ -103,7 +103,7 @@ def write_skeleton(recipe: Recipe, folder: Path) -> Path | None:
     return target
 
 
-def _license_of(base: Base, recipe: Recipe) -> str | None:
+def _license_of(base: BaseRecord, recipe: Recipe) -> str | None:
     """What the base's own card names as its licence, if it can be read."""
     path = Path(recipe.base.path) if recipe.base.path else None
     try:

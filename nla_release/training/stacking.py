@@ -11,7 +11,7 @@ import torch
 
 from nla_release.adapter.config import AdapterConfig, declared
 from nla_release.adapter.stack import FILE_NAMES, MAX_HEIGHT, place, stack
-from nla_release.contract.sidecar import Adapter, Role, Sidecar, read_sidecar
+from nla_release.contract.sidecar import AdapterRecord, Role, Sidecar, read_sidecar
 from nla_release.contract.training_chain import STACKED_ON
 from nla_release.engine.adapters import (
     check_complete,
@@ -124,8 +124,8 @@ def _lay(
     return found
 
 
-def _entry(number: int, folder: Path) -> Adapter:
+def _entry(number: int, folder: Path) -> AdapterRecord:
     path = folder / ADAPTER_CONFIG_FILE
     config = parse(AdapterConfig, read_json(path), path)
     facts = {"path": place(number), "sha256": sha256_file(folder / ADAPTER_FILE)}
-    return Adapter.model_validate(declared(config) | facts)
+    return AdapterRecord.model_validate(declared(config) | facts)

@@ -21,7 +21,7 @@ def test_the_schema_requires_the_contract_and_leaves_room_for_other_blocks():
         schema["required"]
     )
     assert schema["additionalProperties"] is True
-    assert schema["$defs"]["Ours"]["additionalProperties"] is False
+    assert schema["$defs"]["NlaReleaseBlock"]["additionalProperties"] is False
     assert "injection_scale" in schema["$defs"]["Extraction"]["required"]
 
 
