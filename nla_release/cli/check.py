@@ -168,20 +168,12 @@ def _diff(fix: Fix) -> list[str]:
         before, after = (_lines(content) for content in (fix.before, fix.after))
         name = str(fix.path)
         return list(difflib.unified_diff(before, after, name, name, lineterm=""))
-    return [f"{fix.path}: {_size(fix.after)}{fix.reason}"]
+    size = f"{len(fix.after):,} bytes, " if fix.after is not None else ""
+    return [f"{fix.path}: {size}{fix.reason}"]
 
 
 def _lines(content: bytes) -> list[str]:
     return content.decode().removesuffix("\n").split("\n")
-
-
-def _size(content: bytes | None) -> str:
-    if content is None:
-        return ""
-    size = len(content)
-    if size < 1000:
-        return f"{size} bytes, "
-    return f"{size / 1e6:.1f} MB, " if size >= 1e6 else f"{size / 1e3:.1f} kB, "
 
 
 def _visible(line: str) -> str:

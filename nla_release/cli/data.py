@@ -6,11 +6,9 @@ from pathlib import Path
 import click
 
 from nla_release.cli.edge import ExampleCommand, output
-from nla_release.cli.options import pairs
+from nla_release.cli.options import FILE, pairs
 from nla_release.io.layout import RELEASE_FILE
 from nla_release.io.log import log
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -18,21 +16,21 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     cls=ExampleCommand,
     example="nla-release data held_out.parquet --training trained_on.parquet --out data",
 )
-@click.argument("held_out", metavar="HELD_OUT", type=_FILE)
+@click.argument("held_out", metavar="HELD_OUT", type=FILE)
 @click.option(
     "--training",
     required=True,
-    type=_FILE,
+    type=FILE,
     help="Activations that the pair was trained on, or others of the same base and layer: their"
     " mean direction is the baseline, their mean norm is activation_mean.",
 )
 @click.option(
     "--texts",
-    type=_FILE,
+    type=FILE,
     help="The rows' id, document, text and explanation: parquet, jsonl or csv, one row per"
     " activation, in the same order. A parquet file of activations may hold them itself.",
 )
-@click.option("--training-texts", type=_FILE, help="The same for the training activations.")
+@click.option("--training-texts", type=FILE, help="The same for the training activations.")
 @click.option(
     "--column",
     "columns",

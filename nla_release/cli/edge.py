@@ -20,7 +20,7 @@ from nla_release.io.masking import shown
 INTERRUPTED = 130
 TERMINATED = 143
 # click keeps a command's help option once it is made: each command says so itself, so that it has
-# both names whoever calls it first.
+# both names for every caller.
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 # A line of a third party's text that GitHub's runner would take for a workflow command.

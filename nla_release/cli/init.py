@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nla_release.cli.edge import ExampleCommand
-from nla_release.cli.options import FOLDER, pairs
+from nla_release.cli.options import FILE, FOLDER, pairs
 from nla_release.dialects.adopt import Naming, adopt
 from nla_release.dialects.folder import find_sources
 from nla_release.dialects.report import Known, OpenQuestionsError, Report
@@ -78,7 +78,7 @@ def _answered(
 @click.option(
     "--answers",
     "file_answers",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE.yaml",
     callback=_answered,
     help="The same facts as a YAML mapping of keys to values; --answer overrides them.",

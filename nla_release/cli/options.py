@@ -19,8 +19,12 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Decorator = Callable[[_Command], _Command]
 
 FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 path_argument = click.argument("path", type=click.Path(path_type=Path), default=".")
+
+
+device_option = click.option("--device", help="Torch device; CUDA when there is one, by default.")
 
 
 class _Version(click.ParamType[str]):

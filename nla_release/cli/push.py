@@ -8,6 +8,7 @@ import click
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import (
+    FILE,
     format_option,
     path_argument,
     push_options,
@@ -43,7 +44,7 @@ from nla_release.release.signature import Signer
 @click.option(
     "--trust-config",
     "trust",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=FILE,
     help="Trust configuration of an own Sigstore, for --sign without --key.",
 )
 @click.option(

@@ -7,7 +7,7 @@ import click
 
 from nla_release.base_model.measure import base_facts
 from nla_release.cli.edge import ExampleCommand
-from nla_release.cli.options import path_argument
+from nla_release.cli.options import device_option, path_argument
 from nla_release.errors import EnvironmentProblem
 from nla_release.evidence.records import ProbeName
 from nla_release.io.log import log
@@ -19,7 +19,7 @@ from nla_release.release.folder import Release, read_release
     "roundtrip", cls=ExampleCommand, example="nla-release roundtrip my-release --probe quick"
 )
 @path_argument
-@click.option("--device", help="Torch device; CUDA when there is one, by default.")
+@device_option
 @click.option("--fresh", is_flag=True, help="Measure everything again; ignore evidence/.")
 @click.option(
     "--probe",

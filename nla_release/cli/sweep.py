@@ -14,7 +14,7 @@ from nla_release.calibration.measured import (
 )
 from nla_release.cli.compare import FORMATS, show
 from nla_release.cli.edge import ExampleCommand
-from nla_release.cli.options import FOLDER, format_option
+from nla_release.cli.options import FOLDER, device_option, format_option
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.errors import ConfigError
 from nla_release.io.layout import RELEASE_FILE
@@ -44,7 +44,7 @@ from nla_release.release.folder import read_release
     type=FOLDER,
     help="A local copy of the base; that of release.yaml, or the Hub's, by default.",
 )
-@click.option("--device", help="Torch device; CUDA when there is one, by default.")
+@device_option
 @format_option("Format of the comparison on stdout.", FORMATS)
 def command(
     path: Path,

@@ -6,7 +6,7 @@ import click
 
 from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
-from nla_release.cli.options import FOLDER, format_option, measure_options
+from nla_release.cli.options import FILE, FOLDER, format_option, measure_options
 from nla_release.errors import ConfigError
 from nla_release.hub_client.client import quiet_client
 from nla_release.io.log import log
@@ -38,7 +38,7 @@ from nla_release.release.signature import GITHUB, Publisher
 @click.option(
     "--trust-config",
     "trust",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=FILE,
     help="Trust configuration of an own Sigstore, for --identity.",
 )
 @click.option("--load", is_flag=True, help="Also load it with PEFT; needs the engine extra.")

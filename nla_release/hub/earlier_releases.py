@@ -126,7 +126,7 @@ def look_back(hub: Hub, folder: Path, manifest: Manifest) -> tuple[list[Blocker]
     Without a version in the repository's name no request is sent; without earlier versions, one.
 
     Returns:
-        Blockers, and notes on what the Hub does not tell.
+        Blockers, and notes on what the Hub does not say.
     """
     try:
         return list(_lost_history(hub, folder, manifest)), []

@@ -1,6 +1,6 @@
 """Hand-written sections and other user edits of a card on the Hub.
 
-The text between two invisible comments of a card belongs to whoever edits it on the Hub:
+The text between two invisible comments of a card belongs to those who edit it on the Hub:
 
     <!-- nla-release:keep thanks -->
     We thank everybody who lent us a GPU.

@@ -5,7 +5,7 @@ It is for people. The push itself reads the state from the Hub, never from the j
 
 import json
 import os
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,19 +70,13 @@ class Journal:
 
     def lines(self) -> list[Line]:
         """The finished steps of earlier runs of this release on this Hub, oldest first."""
-        return [
-            line
-            for line in self._readable()
-            if (line.release_id, line.endpoint) == (self._release_id, self._endpoint)
-        ]
-
-    def _readable(self) -> Iterator[Line]:
         try:
-            lines = read_text(self.path).split("\n")
+            texts = read_text(self.path).split("\n")
         except InputError:  # missing or unreadable: it is only information
-            return
-        for line in lines:
-            try:
-                yield _LINE.validate_python(parse_json(line, self.path))
-            except (InputError, ValidationError):  # an incomplete line
-                continue
+            return []
+        found = []
+        for text in texts:
+            with suppress(InputError, ValidationError):  # an incomplete line
+                found.append(_LINE.validate_python(parse_json(text, self.path)))
+        here = (self._release_id, self._endpoint)
+        return [line for line in found if (line.release_id, line.endpoint) == here]

@@ -1,7 +1,6 @@
 """Keep the published HISTORY.md next to release.yaml; the next version appends to it."""
 
 import shlex
-from pathlib import Path
 
 from nla_release.errors import EnvironmentProblem, InputError, NlaReleaseError
 from nla_release.history.log import read_history
@@ -43,39 +42,27 @@ def keep_history(release: Release, published: str, repo: str) -> None:
 
 
 def note_older_copies(release: Release, published: str) -> None:
-    """Name the folders of other versions whose log lacks what was published now, with a command.
+    """Name the folders of other versions whose log lacks the published entries, with a command.
 
-    Args:
-        release: whose log has it. The folders next to its own, and its previous release, may be of
-            other versions of the same name.
-        published: the log.
+    They are next to the release's folder, or named by its `previous`, and have the same name.
     """
-    folders = {
-        path.parent.resolve() for path in release.folder.resolve().parent.glob("*/release.yaml")
-    }
+    own = release.folder.resolve()
+    folders = {path.parent for path in own.parent.glob("*/release.yaml")}
     if release.previous:
         folders.add(release.previous.resolve())
-    for folder in sorted(folders - {release.folder.resolve()}):
-        other = _same_name(release, folder)
-        if other is None:
-            continue
+    for folder in sorted(folders - {own}):
         try:
+            other = read_release(folder)
             kept = read_history(other.history) or ""
-        except InputError:
+        except NlaReleaseError:
             continue
-        if published != kept and published.startswith(kept):
+        is_same = (other.config.namespace, other.config.name) == (
+            release.config.namespace,
+            release.config.name,
+        )
+        if is_same and published != kept and published.startswith(kept):
             command = f"cp {shlex.quote(str(release.history))} {shlex.quote(str(other.history))}"
             log.note(
                 f"{other.history} lacks the entry: run `{command}`, then render its unpublished"
                 " version again"
             )
-
-
-def _same_name(release: Release, folder: Path) -> Release | None:
-    """The release of a folder, when it is another one of the same name."""
-    try:
-        other = read_release(folder)
-    except NlaReleaseError:
-        return None
-    same = (release.config.namespace, release.config.name)
-    return other if (other.config.namespace, other.config.name) == same else None

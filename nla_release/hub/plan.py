@@ -195,7 +195,7 @@ def plan_repo(
 
 
 def _plan_published(plan: RepoPlan, tagged: str, state: RemoteState, hub: Hub) -> RepoPlan:
-    """The plan for a version with a tag: it stays as it is, and only sections are taken over."""
+    """The plan for a version with a tag: it stays as it is, and only sections are merged."""
     published = state if tagged == state.head else hub.state(plan.repo, tagged)
     assert published is not None, "a repository with a tag exists"
     card = _edited_since(plan, state, hub)
@@ -285,7 +285,7 @@ def check_access(hub: Hub, repo: RepoPlan) -> list[str]:
     """Check that the token may write to a repository, or create it.
 
     Returns:
-        Notes on what the Hub does not tell.
+        Notes on what the Hub does not say.
 
     Raises:
         EnvironmentProblem: it may not, or the Hub cannot be reached.

@@ -1,7 +1,8 @@
 """Create, commit and tag once on a Hub whose answers may be lost.
 
-After a lost answer nobody knows whether the Hub did what it was asked. So the Hub is read again:
-what arrived is taken over, and what did not is sent again. `push` and `retract` both work this way.
+After a lost answer nobody knows whether the Hub did what it was asked. So the Hub is read again: a
+write that arrived counts, and one that did not is sent again. `push` and `retract` both work this
+way.
 """
 
 import time
@@ -116,7 +117,7 @@ class HubRun(ABC):
         for left in reversed(range(TRIES)):
             try:
                 do()
-            except NlaReleaseError as error:  # of any kind: it may exist, whoever created it
+            except NlaReleaseError as error:  # of any kind: it may exist, created by anyone
                 if (found := find()) is not None:
                     return found
                 if not left or not isinstance(error, OutcomeUnknownError):
