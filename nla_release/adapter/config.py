@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nla_release.adapter.pattern import Pattern
+from nla_release.adapter.pattern import fully_matching
 from nla_release.errors import InputError
 from nla_release.io.schema import Open, Positive, Size
 
@@ -207,9 +207,9 @@ def _has_no_effect(
 
 
 def _names_any(pattern: str, modules: Collection[str]) -> bool:
-    """Whether a key of alpha_pattern or rank_pattern is of any module, as PEFT matches it."""
+    """Whether PEFT may find a module by a name or pattern; True if that cannot be tried."""
     try:
-        return bool(Pattern(f"(.*\\.)?(?:{pattern})").matching(modules))
+        return bool(fully_matching(f"(.*\\.)?(?:{pattern})", tuple(sorted(modules))))
     except InputError:
         return True
 
@@ -217,15 +217,9 @@ def _names_any(pattern: str, modules: Collection[str]) -> bool:
 def _may_name_tied(names: Any) -> bool:
     """Whether a list of modules or a regular expression may reach a tied one."""
     if isinstance(names, str):
-        if names.lower() == "all-linear":  # leaves the output layer out
-            return False
-        try:
-            return bool(Pattern(f"(.*\\.)?(?:{names})").matching(_TIED_NAMES))
-        except InputError:
-            return True
-    if not isinstance(names, list):
-        return False
-    return any(str(name).endswith(_TIED) for name in names)
+        # all-linear leaves the output layer out
+        return names.lower() != "all-linear" and _names_any(names, _TIED_NAMES)
+    return isinstance(names, list) and any(str(name).endswith(_TIED) for name in names)
 
 
 def _is_unused(key: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.module_names import ModuleTree, Targets, is_saved_whole
 from nla_release.adapter.weights import Tensor, read_header
 from nla_release.errors import WeightsError
+from nla_release.text.numbers import listed
 
 _PART = re.compile(
     r"^base_model\.model\.(?P<module>.+)\.lora_(?P<part>[AB]\.weight|magnitude_vector)$"
@@ -136,11 +137,6 @@ def _unlike_saved(
         if shape is not None and held[name] != shape:
             yield f"{name} has the shape {list(held[name])}, the base's has {list(shape)}"
             return
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of many names, for a message."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _module(path: Path, name: str, parts: dict[str, Tensor], *, dora: bool) -> LoraModule:

@@ -10,11 +10,11 @@ adapter's modules by these names, and only warns when it finds none (huggingface
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TypeVar
 
 from nla_release.adapter.config import AdapterConfig
-from nla_release.adapter.pattern import Pattern, UntriedError
+from nla_release.adapter.pattern import UntriedError, fully_matching
 from nla_release.errors import InputError
 
 Shape = tuple[int, int] | None
@@ -272,7 +272,7 @@ def _renamed(name: str) -> str:
 def _matching(option: str, targets: str | Sequence[str], names: tuple[str, ...]) -> set[str]:
     if isinstance(targets, str):
         try:
-            return set(_fully_matching(targets, names))
+            return set(fully_matching(targets, names))
         except UntriedError:
             raise
         except InputError as error:
@@ -280,11 +280,6 @@ def _matching(option: str, targets: str | Sequence[str], names: tuple[str, ...])
     wanted = set(targets)
     # A name ends with ".target" for a target of any depth: try each of its endings.
     return {name for name in names if not wanted.isdisjoint(_endings(name))}
-
-
-@lru_cache(maxsize=8)  # a release has each adapter twice, as trained and as rendered
-def _fully_matching(pattern: str, names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(Pattern(pattern).matching(names))
 
 
 def _endings(name: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""How numbers are formatted, in every document and on the terminal."""
+"""How numbers and lists are formatted, in every document and on the terminal."""
 
 import math
+from collections.abc import Sequence
 
 _DECIMALS = 3
 # calibration.json holds six decimals; the slope of a loss may be finer.
@@ -36,3 +37,8 @@ def unsigned(bounds: tuple[float, float] | None) -> str:
 def count(amount: int, noun: str) -> str:
     """`1 document`, `2 documents`."""
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first three of many names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

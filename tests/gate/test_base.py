@@ -66,7 +66,7 @@ class TestWhereTheFactsAreFrom:
         assert states(verdict) == {"skipped"}
         for code in NEED_FACTS:
             (reason,) = [r for r in outcomes(verdict)[code].skipped if "base.json" in r]
-            assert reason.startswith("the base's facts are not here: run nla-release base")
+            assert reason.startswith("there is no base.json: run nla-release base")
         assert verdict.verdict == "pass"
 
     def test_a_local_base_without_weights_is_nowhere(self, release):
@@ -112,7 +112,7 @@ def test_facts_of_another_base_are_used_by_no_other_rule(release):
 
     assert {finding.code for finding in verdict.findings} == {"NLA106"}
     assert outcomes(verdict)["NLA307"].skipped == (
-        f"{release / FACTS} is not of the adapter's base, see NLA106",
+        f"{release / FACTS} belongs to another base, see NLA106",
     )
 
 
@@ -263,7 +263,7 @@ class TestModules:
 
         assert verdict.findings == []
         assert outcomes(verdict)["NLA307"].skipped == (
-            "the modules of someone/tiny are laid out in no way that is known here",
+            "this version does not know how someone/tiny names its modules",
         )
 
     def test_shapes_are_compared(self, release):
@@ -293,10 +293,7 @@ class TestModules:
         )
 
     def test_a_pattern_that_would_take_years_is_a_skip(self, release):
-        pattern = ".*"
-        for _ in range(5):
-            pattern = f"(?:(?={pattern}).)*"  # looks ahead from every place, at every level
-        configured(release, target_modules=pattern)
+        configured(release, target_modules=r"(\w+\.?)+!")
 
         verdict = judged(release)
 
@@ -305,7 +302,7 @@ class TestModules:
             (reason,) = outcomes(verdict)[code].skipped
             assert reason == (
                 "target_modules is not matched with the base's modules: the pattern takes more than"
-                " 2000000 steps"
+                " 2 seconds or 512 MB to match"
             )
 
     @pytest.mark.parametrize(
