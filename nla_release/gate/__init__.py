@@ -1,7 +1,7 @@
 """The gate: rules with codes over files and evidence, and one verdict.
 
-Each rule is a code, a page and a function, together in the module of its family. Rules read a
-`Subject`, which finds what there is to check and reads each file once. `apply_rules` returns the
+Each rule is a function with a code, in the module of its family; its docstring is its page. Rules
+read a `Subject`, which finds what there is to check and reads each file once. `apply_rules` returns the
 verdict that `output` shows. Files of third parties are untrusted: a file that cannot be read is a
 finding of one rule, and the other rules that need it are skipped. Nothing here needs torch.
 """

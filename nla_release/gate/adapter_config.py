@@ -27,10 +27,11 @@ from nla_release.contract.sidecar import AdapterRecord
 from nla_release.errors import InputError
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import AdapterOnBase
-from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, listed
+from nla_release.gate.findings import Problem, Skip, UnreadableError
 from nla_release.gate.model import ADAPTERS, ON_BASE, rule
 from nla_release.gate.weights import leaves
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, SIDECAR_FILE, STACK_FOLDER
+from nla_release.text.numbers import listed
 
 # The families of which a base.json from before kv_shared_layers leaves it open.
 _MAY_SHARE_KEYS = ("gemma3n", "gemma4")
@@ -38,30 +39,23 @@ _MAY_SHARE_KEYS = ("gemma3n", "gemma4")
 _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers"}
 
 
-@rule(
-    "NLA306",
-    "error",
-    "only the language model is adapted",
-    each=ON_BASE,
-    page=Page(
-        checks="No adapted module is in a vision, audio or other tower. target_modules and"
-        " modules_to_save of adapter_config.json, read as PEFT reads them, match nothing"
-        " outside of the base's language model. The second part needs the base's facts.",
-        why="A list of module names also matches the projections of Gemma-4's towers, which are"
-        " Gemma4ClippableLinear. PEFT cannot adapt these and refuses to load"
-        " (huggingface/peft#3129). On a base whose towers it can adapt, it does so without a"
-        " warning.",
-        fix="Write target_modules as a regular expression over the language model only, such as"
-        " `.*language_model\\.layers\\.\\d+\\.(self_attn|mlp)\\.\\w+_proj`. If the adapter"
-        " file holds no other modules, changing adapter_config.json is enough; otherwise"
-        " train again.",
-        example="target_modules matches 12 modules outside of the language model, such as"
-        " model.audio_tower.layers.0.self_attn.q_proj",
-        waive="Never: readers run the language model alone.",
-    ),
-)
+@rule("NLA306", "error", "only the language model is adapted", each=ON_BASE)
 def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
-    """Names of the adapted modules, then what the configuration would match."""
+    r"""Names of the adapted modules, then what the configuration would match.
+
+    Checks: No adapted module is in a vision, audio or other tower. target_modules and
+        modules_to_save of adapter_config.json, read as PEFT reads them, match nothing outside of
+        the base's language model. The second part needs the base's facts.
+    Why: A list of module names also matches the projections of Gemma-4's towers, which are
+        Gemma4ClippableLinear. PEFT cannot adapt these and refuses to load (huggingface/peft#3129).
+        On a base whose towers it can adapt, it does so without a warning.
+    Fix: Write target_modules as a regular expression over the language model only, such as
+        `.*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj`. If the adapter file holds no
+        other modules, changing adapter_config.json is enough; otherwise train again.
+    Example: target_modules matches 12 modules outside of the language model, such as
+        model.audio_tower.layers.0.self_attn.q_proj
+    Waive: Never: readers run the language model alone.
+    """
     adapter = on_base.adapter
     adapted = [module.name for module in adapter.modules]
     saved = [name for name in adapter.tensors if ".lora_" not in name]
@@ -99,37 +93,32 @@ def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
         )
 
 
-@rule(
-    "NLA307",
-    "error",
-    "the adapted modules exist in the base, and none is missing",
-    each=ON_BASE,
-    page=Page(
-        checks="Every module in the adapter file exists in the base's language model, with the"
-        " name and shape that it has once AutoModelForCausalLM has loaded the base. All names"
-        " have one prefix. The file holds every module that target_modules matches in the"
-        " base and every tensor of the modules that modules_to_save matches, and no other."
-        " Blocks that reuse keys and values of earlier blocks (num_kv_shared_layers of the"
-        " base's config.json) have no k_proj and v_proj. `nla-release roundtrip` makes the"
-        " same comparison with the loaded base. NLA306 checks modules of towers.",
-        why="The same block is `model.layers.N` in a model of text alone,"
-        " `model.language_model.layers.N` in a wrapper, and was `language_model.model.layers.N`"
-        " in one before transformers 4.52 (huggingface/transformers#38927). PEFT finds modules by"
-        " name. Newer versions rename some as they load; otherwise it only warns, and the base"
-        " answers as if there were no adapter (huggingface/peft#2566, huggingface/peft#2699);"
-        " vLLM served the base in silence (vllm-project/vllm#34186).",
-        fix="Save the adapter from a model that AutoModelForCausalLM loaded, or rename the"
-        " tensors in the file and target_modules to match. A file without some modules was"
-        " saved before its weights were gathered, or from a part of them: save it again.",
-        example="8 of 8 modules are named language_model.model.layers..., the loaded base has"
-        " model.language_model.layers...: where PEFT does not rename them, it only warns, and runs"
-        " the base without them",
-        waive="If the base's class uses module names that this version does not know, and the"
-        " evidence shows that the adapter is applied.",
-    ),
-)
+@rule("NLA307", "error", "the adapted modules exist in the base, and none is missing", each=ON_BASE)
 def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
-    """The file's modules against the base's, then against the configuration."""
+    """The file's modules against the base's, then against the configuration.
+
+    Checks: Every module in the adapter file exists in the base's language model, with the name and
+        shape that it has once AutoModelForCausalLM has loaded the base. All names have one prefix.
+        The file holds every module that target_modules matches in the base and every tensor of the
+        modules that modules_to_save matches, and no other. Blocks that reuse keys and values of
+        earlier blocks (num_kv_shared_layers of the base's config.json) have no k_proj and v_proj.
+        `nla-release roundtrip` makes the same comparison with the loaded base. NLA306 checks
+        modules of towers.
+    Why: The same block is `model.layers.N` in a model of text alone,
+        `model.language_model.layers.N` in a wrapper, and was `language_model.model.layers.N` in one
+        before transformers 4.52 (huggingface/transformers#38927). PEFT finds modules by name. Newer
+        versions rename some as they load; otherwise it only warns, and the base answers as if there
+        were no adapter (huggingface/peft#2566, huggingface/peft#2699); vLLM served the base in
+        silence (vllm-project/vllm#34186).
+    Fix: Save the adapter from a model that AutoModelForCausalLM loaded, or rename the tensors in
+        the file and target_modules to match. A file without some modules was saved before its
+        weights were gathered, or from a part of them: save it again.
+    Example: 8 of 8 modules are named language_model.model.layers..., the loaded base has
+        model.language_model.layers...: where PEFT does not rename them, it only warns, and runs the
+        base without them
+    Waive: If the base's class uses module names that this version does not know, and the evidence
+        shows that the adapter is applied.
+    """
     path = on_base.adapter.folder / ADAPTER_FILE
     modules = [each for each in on_base.adapter.modules if not is_of_a_tower(each.name)]
     prefixes = sorted(decoders(module.name for module in modules))
@@ -217,35 +206,28 @@ _TASKS = {"av": ("CAUSAL_LM",), "ar": ("CAUSAL_LM", "FEATURE_EXTRACTION")}
 _OPTIONS = {"rslora": "use_rslora", "dora": "use_dora", "modules_to_save": "modules_to_save"}
 
 
-@rule(
-    "NLA308",
-    "error",
-    "variants of LoRA are declared and supported",
-    each=ADAPTERS,
-    page=Page(
-        checks="use_rslora, use_dora and modules_to_save of adapter_config.json are recorded in"
-        " the sidecar as rslora, dora and modules_to_save. Any other option that changes what"
-        " this adapter computes is an error: bias, lora_bias, rank_pattern, alpha_pattern,"
-        " trainable_token_indices, layer_replication, target_parameters and the like, and"
-        " initialisations that change the base's weights (pissa, olora, corda, loftq,"
-        " lora_ga). Options without an effect are accepted, such as ensure_weight_tying where"
-        " no embedding is trained, or an alpha_pattern that repeats lora_alpha or names"
-        " modules that the adapter does not have.",
-        why="With rank 64 and alpha 128, LoRA scales the product of the factors by 2 and the"
-        " rank-stabilised variant by 16. Only one flag tells which, and readers that merge"
-        " adapters themselves do not all read it. An adapter initialised with PiSSA changes"
-        " the weights of the base, so the other adapter of the pair gives garbage on the same"
-        " base (huggingface/peft#2184).",
-        fix="Record the options of adapter_config.json in the sidecar; `nla-release init` does"
-        " this. An adapter initialised with pissa, olora or corda becomes a plain one if it"
-        " is saved with path_initial_model_for_weight_conversion. For the others, train a"
-        " plain LoRA.",
-        example="use_rslora is true, the sidecar records false",
-        waive="Never: readers would run another adapter than the one described.",
-    ),
-)
+@rule("NLA308", "error", "variants of LoRA are declared and supported", each=ADAPTERS)
 def variants_declared(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Each option in use, against the sidecar and against what can be declared at all."""
+    """Each option in use, against the sidecar and against what can be declared at all.
+
+    Checks: use_rslora, use_dora and modules_to_save of adapter_config.json are recorded in the
+        sidecar as rslora, dora and modules_to_save. Any other option that changes what this adapter
+        computes is an error: bias, lora_bias, rank_pattern, alpha_pattern, trainable_token_indices,
+        layer_replication, target_parameters and the like, and initialisations that change the
+        base's weights (pissa, olora, corda, loftq, lora_ga). Options without an effect are
+        accepted, such as ensure_weight_tying where no embedding is trained, or an alpha_pattern
+        that repeats lora_alpha or names modules that the adapter does not have.
+    Why: With rank 64 and alpha 128, LoRA scales the product of the factors by 2 and the
+        rank-stabilised variant by 16. Only one flag tells which, and readers that merge adapters
+        themselves do not all read it. An adapter initialised with PiSSA changes the weights of the
+        base, so the other adapter of the pair gives garbage on the same base
+        (huggingface/peft#2184).
+    Fix: Record the options of adapter_config.json in the sidecar; `nla-release init` does this. An
+        adapter initialised with pissa, olora or corda becomes a plain one if it is saved with
+        path_initial_model_for_weight_conversion. For the others, train a plain LoRA.
+    Example: use_rslora is true, the sidecar records false
+    Waive: Never: readers would run another adapter than the one described.
+    """
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
         options = [f"{key} = {_shown(value)}" for key, value in undeclarable.items()]
@@ -264,24 +246,24 @@ def variants_declared(adapter: AdapterFolder) -> Iterator[Problem]:
     "warning",
     "adapter_config.json loads in every PEFT version that supports LoRA",
     each=ADAPTERS,
-    page=Page(
-        checks="adapter_config.json has no option without an effect that some PEFT versions do"
-        " not know (null, false, empty, or the default). It has task_type and peft_version."
-        " The task is CAUSAL_LM, or FEATURE_EXTRACTION for an AR. inference_mode is true, and"
-        " auto_mapping names no class that exists only on the author's machine.",
-        why="PEFT writes all options that it knows. A version that did not know one of them"
-        " stopped with `got an unexpected keyword argument 'eva_config'`"
-        " (huggingface/peft#2275, #1979, #2340) until PEFT learned to drop them. Other"
-        " readers of the file still stop, and the file did not record which version wrote it.",
-        fix="Remove these options and add what is missing before the pair is measured, because"
-        " the evidence records the file's hash. `nla-release init` writes such a file.",
-        example="not every PEFT knows these options, which change nothing:"
-        " alora_invocation_tokens, alpha_pattern, arrow_config, ...",
-        waive="If the pair is already measured and is read with one version of PEFT.",
-    ),
 )
 def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The options of the file, and what a reader looks for in vain."""
+    """The options of the file, and what a reader looks for in vain.
+
+    Checks: adapter_config.json has no option without an effect that some PEFT versions do not know
+        (null, false, empty, or the default). It has task_type and peft_version. The task is
+        CAUSAL_LM, or FEATURE_EXTRACTION for an AR. inference_mode is true, and auto_mapping names
+        no class that exists only on the author's machine.
+    Why: PEFT writes all options that it knows. A version that did not know one of them stopped with
+        `got an unexpected keyword argument 'eva_config'` (huggingface/peft#2275, #1979, #2340)
+        until PEFT learned to drop them. Other readers of the file still stop, and the file did not
+        record which version wrote it.
+    Fix: Remove these options and add what is missing before the pair is measured, because the
+        evidence records the file's hash. `nla-release init` writes such a file.
+    Example: not every PEFT knows these options, which change nothing: alora_invocation_tokens,
+        alpha_pattern, arrow_config, ...
+    Waive: If the pair is already measured and is read with one version of PEFT.
+    """
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if unused := config.unused:
         yield Problem(
@@ -317,30 +299,24 @@ def _shown(value: Any) -> str:
     return json.dumps(value)
 
 
-@rule(
-    "NLA310",
-    "error",
-    "every adapter of a stack is present and in order",
-    each=ADAPTERS,
-    page=Page(
-        checks="The sidecar lists the adapters in the order of application. The adapters that"
-        " this one was trained on top of are adapters/1, adapters/2 and so on, each with the"
-        " sha256 of its weights; the folder's own adapter, `.`, is last. Each one is present,"
-        " complete and finite, has the recorded hash and the recorded configuration."
-        " adapters/ holds no other.",
-        why="ceselder's EasyNLA release is two LoRAs: a warm start, and one from reinforcement"
-        " learning on top of it. Both must be active, but its card describes the second as a"
-        " replacement of the first. PEFT activates one adapter at a time by default, and"
-        " loads the second without a warning if the first is missing.",
-        fix="Restore the lower adapters as they were when this one was trained, and list them in"
-        " that order; `nla-release train av` with stack_on does this. List an adapter that"
-        " needs no others alone.",
-        example="adapters/1/adapter_model.safetensors does not exist",
-        waive="Never: a part of a stack behaves differently from the whole that was measured.",
-    ),
-)
+@rule("NLA310", "error", "every adapter of a stack is present and in order", each=ADAPTERS)
 def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The recorded order, each adapter below, and what is there besides."""
+    """The recorded order, each adapter below, and what is there besides.
+
+    Checks: The sidecar lists the adapters in the order of application. The adapters that this one
+        was trained on top of are adapters/1, adapters/2 and so on, each with the sha256 of its
+        weights; the folder's own adapter, `.`, is last. Each one is present, complete and finite,
+        has the recorded hash and the recorded configuration. adapters/ holds no other.
+    Why: ceselder's EasyNLA release is two LoRAs: a warm start, and one from reinforcement learning
+        on top of it. Both must be active, but its card describes the second as a replacement of the
+        first. PEFT activates one adapter at a time by default, and loads the second without a
+        warning if the first is missing.
+    Fix: Restore the lower adapters as they were when this one was trained, and list them in that
+        order; `nla-release train av` with stack_on does this. List an adapter that needs no others
+        alone.
+    Example: adapters/1/adapter_model.safetensors does not exist
+    Waive: Never: a part of a stack behaves differently from the whole that was measured.
+    """
     recorded = adapter.sidecar.nla_release.adapters
     if any(leaves(entry.path) for entry in recorded):
         return  # NLA301 says so

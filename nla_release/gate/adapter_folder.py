@@ -6,10 +6,11 @@ one defect is one finding.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.lora import LoraModule, lora_modules
@@ -59,6 +60,8 @@ REPORTED_BY = {
     MANIFEST_FILE: "NLA701",
 }
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class AdapterFolder:
@@ -83,15 +86,28 @@ class AdapterFolder:
             )
         return regular_file(path, REPORTED_BY.get(name, "NLA301"))
 
+    def read(self, name: str, reader: Callable[[Path], Value], rule: str | None = None) -> Value:
+        """What a reader makes of a file of the folder.
+
+        Args:
+            name: the file.
+            reader: reads it, and may fail as third parties' files make it fail.
+            rule: reports that it does; by default the rule of the file.
+
+        Raises:
+            UnreadableError: the file is missing or damaged.
+        """
+        path = self.path(name)
+        with reading(path, rule or REPORTED_BY.get(name, "NLA301")):
+            return reader(path)
+
     def text(self, name: str) -> str:
         """A text file of the folder.
 
         Raises:
             UnreadableError: missing, too large, or not UTF-8.
         """
-        path = self.path(name)
-        with reading(path, REPORTED_BY.get(name, "NLA301")):
-            return read_text(path)
+        return self.read(name, read_text)
 
     def digest(self, name: str) -> str:
         """What evidence records of a file: its sha256, or the sidecar's contract digest.
@@ -112,9 +128,7 @@ class AdapterFolder:
             UnreadableError: the file is missing.
         """
         if name not in self._sha256:
-            path = self.path(name)
-            with reading(path, REPORTED_BY.get(name, "NLA301")):
-                self._sha256[name] = sha256_file(path)
+            self._sha256[name] = self.read(name, sha256_file)
         return self._sha256[name]
 
     @read_once
@@ -127,76 +141,66 @@ class AdapterFolder:
     @read_once
     def sidecar(self) -> Sidecar:
         """The sidecar, of this role."""
-        path = self.path(SIDECAR_FILE)
-        with reading(path, "NLA101"):
-            return read_sidecar(self.folder, self.role)
+        return self.read(SIDECAR_FILE, lambda _: read_sidecar(self.folder, self.role))
 
     @read_once
     def config(self) -> AdapterConfig:
         """PEFT's configuration of the adapter."""
-        path = self.path(ADAPTER_CONFIG_FILE)
-        with reading(path, "NLA302"):
-            return parse(AdapterConfig, read_json(path), path)
+        return self.read(
+            ADAPTER_CONFIG_FILE, lambda path: parse(AdapterConfig, read_json(path), path)
+        )
 
     @read_once
     def modules(self) -> list[LoraModule]:
         """The modules that the adapter adapts."""
-        path, config = self.path(ADAPTER_FILE), self.config
-        with reading(path, "NLA302"):
-            return lora_modules(path, dora=config.use_dora, saved=config.saved)
+        self.path(ADAPTER_FILE)  # a missing file is reported before a damaged configuration
+        dora, saved = self.config.use_dora, self.config.saved
+        return self.read(ADAPTER_FILE, lambda path: lora_modules(path, dora=dora, saved=saved))
 
     @read_once
     def tensors(self) -> dict[str, Tensor]:
-        """The adapter's tensors."""
-        path = self.path(ADAPTER_FILE)
-        with reading(path, "NLA302"):
-            return read_header(path)
+        """The header of the adapter's weights."""
+        return self.read(ADAPTER_FILE, read_header)
 
     @read_once
     def largest(self) -> dict[str, float]:
-        """The size of the largest value in each of the adapter's tensors."""
-        return self._largest(ADAPTER_FILE) if self.tensors else {}
+        """The largest magnitude in each of the adapter's tensors."""
+        return self.read(ADAPTER_FILE, largest_values, "NLA303") if self.tensors else {}
 
     @read_once
     def zero_bands(self) -> dict[str, ZeroBands]:
-        """Where each matrix of the adapter holds nothing but zeros."""
-        return self._zero_bands(ADAPTER_FILE) if self.tensors else {}
-
-    @read_once
-    def zero_bands_of_head(self) -> dict[str, ZeroBands]:
-        """Where each matrix of the head holds nothing but zeros."""
-        return self._zero_bands(HEAD_FILE) if self.head else {}
-
-    @read_once
-    def base_facts(self) -> BaseFacts:
-        """The facts of the base that lie beside the adapter, as rendered repositories have them."""
-        path = self.path(BASE_FILE)
-        with reading(path, "NLA106"):
-            return read_base_facts(self.folder)
+        """The bands of each matrix of the adapter that are all zero."""
+        return self.read(ADAPTER_FILE, zero_bands, "NLA303") if self.tensors else {}
 
     @read_once
     def head(self) -> dict[str, Tensor]:
-        """The tensors of the AR's head."""
-        path = self.path(HEAD_FILE)
-        with reading(path, "NLA305"):
-            return read_header(path)
+        """The header of the AR's head."""
+        return self.read(HEAD_FILE, read_header)
 
     @read_once
     def largest_of_head(self) -> dict[str, float]:
-        """The size of the largest value in each of the head's tensors."""
-        return self._largest(HEAD_FILE) if self.head else {}
+        """The largest magnitude in each of the head's tensors."""
+        return self.read(HEAD_FILE, largest_values, "NLA303") if self.head else {}
+
+    @read_once
+    def zero_bands_of_head(self) -> dict[str, ZeroBands]:
+        """The bands of each matrix of the head that are all zero."""
+        return self.read(HEAD_FILE, zero_bands, "NLA303") if self.head else {}
+
+    @read_once
+    def base_facts(self) -> BaseFacts:
+        """The facts of the base next to the adapter, which rendered repositories have."""
+        return self.read(BASE_FILE, lambda path: read_base_facts(path.parent))
 
     @read_once
     def calibration(self) -> Calibration:
         """The numbers as a rendered repository publishes them."""
-        return read_calibration(self.folder / CALIBRATION_FILE)
+        return read_file(self.folder / CALIBRATION_FILE, "NLA602", Calibration.read)
 
     @read_once
     def log(self) -> list[HistoryEntry]:
         """The entries of the HISTORY.md of a rendered repository."""
-        text = self.text(HISTORY_FILE)
-        with reading(self.folder / HISTORY_FILE, "NLA505"):
-            return read_log(text)
+        return self.read(HISTORY_FILE, lambda path: read_log(read_text(path)))
 
     @read_once
     def addenda(self) -> list[EvidenceUpdate]:
@@ -220,23 +224,11 @@ class AdapterFolder:
     @read_once
     def manifest(self) -> Manifest:
         """The release.json of a rendered repository."""
-        path = self.path(MANIFEST_FILE)
-        with reading(path, "NLA701"):
-            return read_manifest(self.folder)
+        return self.read(MANIFEST_FILE, lambda path: read_manifest(path.parent))
 
     @read_once
     def _sha256(self) -> dict[str, str]:
         return {}
-
-    def _largest(self, name: str) -> dict[str, float]:
-        path = self.path(name)
-        with reading(path, "NLA303"):
-            return largest_values(path)
-
-    def _zero_bands(self, name: str) -> dict[str, ZeroBands]:
-        path = self.path(name)
-        with reading(path, "NLA303"):
-            return zero_bands(path)
 
     def _exists(self) -> None:
         if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises when denied
@@ -245,7 +237,7 @@ class AdapterFolder:
 
 @contextmanager
 def reading(path: Path, rule: str) -> Iterator[None]:
-    """Turn every way in which reading a stranger's file can fail into `UnreadableError`."""
+    """Turn every way in which reading an untrusted file can fail into `UnreadableError`."""
     try:
         yield
     except (InputError, NothingCheckedError) as error:
@@ -284,15 +276,15 @@ def older_format(adapter: AdapterFolder) -> Skip:
     )
 
 
-def read_calibration(path: Path) -> Calibration:
-    """A calibration.json.
+def read_file(path: Path, rule: str, reader: Callable[[Path], Value]) -> Value:
+    """What a reader makes of a file.
 
     Raises:
-        UnreadableError: missing, or not a calibration.
+        UnreadableError: it is missing, not a regular file, or damaged; reported by `rule`.
     """
-    regular_file(path, "NLA602")
-    with reading(path, "NLA602"):
-        return Calibration.read(path)
+    regular_file(path, rule)
+    with reading(path, rule):
+        return reader(path)
 
 
 def _raise(error: OSError) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from nla_release.base_model.facts import BaseFacts
 from nla_release.contract.sidecar import Norms, Sidecar
 from nla_release.gate.base_facts import AdapterOnBase
-from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
 from nla_release.io.layout import SIDECAR_FILE
 
@@ -23,36 +23,30 @@ ACTIVATION_BAND = (0.8, 1.25)
 FAR_FROM_MEASURED = 2.0
 
 
-@rule(
-    "NLA105",
-    "error",
-    "the recorded norms match the measured norms",
-    each=ON_BASE,
-    page=Page(
-        checks="norms.embedding_mean is within 5% of the mean embedding norm in the base's facts,"
-        " or within four standard errors of that sample if these are larger, but never more"
-        " than 20% off. norms.activation_median is compared with the median norm of the"
-        " held-out activations in the evidence: outside of 0.8 to 1.25 times is a warning,"
-        " outside of 0.5 to 2 times an error. Without a recorded median,"
-        " norms.activation_mean is compared with their mean, with and without the rows of"
-        " more than ten times the median; the finding counts those rows. It is a warning if"
-        " norms.embedding_mean is exactly the square root of d_model and no measurement"
-        " confirms it.",
-        why="Four numbers are easily confused: the mean activation norm, the mean embedding norm,"
-        " the scale used for training and the scale used for evaluation. The audit and the"
-        " HISTORY of SolshineCode/nla-gemma-4-e2b print `sqrt(d_model) = 39.25`. In fact"
-        " 39.25 is the measured embedding norm, and sqrt(1536) is 39.19. A formula instead of"
-        " a measurement is right only by luck.",
-        fix="Run `nla-release base` and record the norm that it measures. Take the activation norm"
-        " from the training activations, at raw norm and from the layer that is recorded;"
-        " `nla-release train av` records both.",
-        example="norms.embedding_mean is 80, the base's embeddings measure 39.25 ± 0.02",
-        waive="The warnings may stand if the held-out activations come from other texts than the"
-        " training activations, or if the base's embeddings really have that norm.",
-    ),
-)
+@rule("NLA105", "error", "the recorded norms match the measured norms", each=ON_BASE)
 def norms_measured(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
-    """Both recorded means, each against its measurement."""
+    """Both recorded means, each against its measurement.
+
+    Checks: norms.embedding_mean is within 5% of the mean embedding norm in the base's facts, or
+        within four standard errors of that sample if these are larger, but never more than 20% off.
+        norms.activation_median is compared with the median norm of the held-out activations in the
+        evidence: outside of 0.8 to 1.25 times is a warning, outside of 0.5 to 2 times an error.
+        Without a recorded median, norms.activation_mean is compared with their mean, with and
+        without the rows of more than ten times the median; the finding counts those rows. It is a
+        warning if norms.embedding_mean is exactly the square root of d_model and no measurement
+        confirms it.
+    Why: Four numbers are easily confused: the mean activation norm, the mean embedding norm, the
+        scale used for training and the scale used for evaluation. The audit and the HISTORY of
+        SolshineCode/nla-gemma-4-e2b print `sqrt(d_model) = 39.25`. In fact 39.25 is the measured
+        embedding norm, and sqrt(1536) is 39.19. A formula instead of a measurement is right only by
+        luck.
+    Fix: Run `nla-release base` and record the norm that it measures. Take the activation norm from
+        the training activations, at raw norm and from the layer that is recorded; `nla-release
+        train av` records both.
+    Example: norms.embedding_mean is 80, the base's embeddings measure 39.25 ± 0.02
+    Waive: The warnings may stand if the held-out activations come from other texts than the
+        training activations, or if the base's embeddings really have that norm.
+    """
     path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     facts = on_base.facts
     if isinstance(facts, Skip):
@@ -61,31 +55,24 @@ def norms_measured(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     yield from _activation_norm(path, sidecar.nla_release.norms, on_base)
 
 
-@rule(
-    "NLA106",
-    "error",
-    "layers, widths and token ids fit the base",
-    each=ON_BASE,
-    page=Page(
-        checks="base.json is complete, names the base and commit of the sidecar, and is identical"
-        " next to release.yaml and in both repositories. It matches a measurement of the base"
-        " at base_path. d_model is the base's hidden_size, the activations come from a block"
-        " before the last, the AR keeps no more blocks than the base has, and every token id"
-        " is in the base's vocabulary.",
-        why="hidden_states of transformers ends with the last block's output after the final"
-        " norm, so readers never see that block's own output. Projects count blocks in three"
-        " ways: kitft's README calls hidden_states[20] block 20, which is block 19, and"
-        " Nano-NLA stores a depth of K+1 under a key that means K elsewhere. None of these"
-        " fails at load time.",
-        fix="Run `nla-release base` and render again. If the numbers still differ, the sidecar"
-        " belongs to another base: release the adapter with the base that it was trained on.",
-        example="extraction_layer_index is 34, the base has blocks 0 to 34, and the last is out:"
-        " readers see it through the final norm",
-        waive="Never: the pair and the base do not fit.",
-    ),
-)
+@rule("NLA106", "error", "layers, widths and token ids fit the base", each=ON_BASE)
 def base_fits(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
-    """The facts' own identity, then the sidecar's numbers against them."""
+    """The facts' own identity, then the sidecar's numbers against them.
+
+    Checks: base.json is complete, names the base and commit of the sidecar, and is identical next
+        to release.yaml and in both repositories. It matches a measurement of the base at base_path.
+        d_model is the base's hidden_size, the activations come from a block before the last, the AR
+        keeps no more blocks than the base has, and every token id is in the base's vocabulary.
+    Why: hidden_states of transformers ends with the last block's output after the final norm, so
+        readers never see that block's own output. Projects count blocks in three ways: kitft's
+        README calls hidden_states[20] block 20, which is block 19, and Nano-NLA stores a depth of
+        K+1 under a key that means K elsewhere. None of these fails at load time.
+    Fix: Run `nla-release base` and render again. If the numbers still differ, the sidecar belongs
+        to another base: release the adapter with the base that it was trained on.
+    Example: extraction_layer_index is 34, the base has blocks 0 to 34, and the last is out: readers
+        see it through the final norm
+    Waive: Never: the pair and the base do not fit.
+    """
     if on_base.found is None:
         yield on_base.absent
         return

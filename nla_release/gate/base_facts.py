@@ -1,4 +1,4 @@
-"""Finding the base's facts: beside the release, in a rendered repository, or in a local base."""
+"""The base's facts: next to the release, in a rendered repository, or from a local base."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,19 @@ from nla_release.gate.subject import Subject
 from nla_release.io.layout import BASE_FILE
 from nla_release.statistics.formulas import NormSummary, norm_summary
 
-_ABSENT = f"the base's facts are not here: run nla-release base, which writes {BASE_FILE}"
+_ABSENT = f"there is no {BASE_FILE}: run nla-release base to write it"
 
 
 @dataclass(frozen=True)
 class AdapterOnBase:
-    """An adapter, and what is known here of the base that it was trained on."""
+    """An adapter, with what is known of the base that it was trained on."""
 
     adapter: AdapterFolder
     subject: Subject
 
     @read_once
     def found(self) -> tuple[Path, BaseFacts] | None:
-        """The nearest facts, of whatever base, and where they are from.
+        """The nearest facts of any base, and their path.
 
         Raises:
             UnreadableError: they are damaged.
@@ -33,7 +33,7 @@ class AdapterOnBase:
 
     @read_once
     def facts(self) -> BaseFacts | Skip:
-        """The facts of the very base that the sidecar names, or why there are none.
+        """The facts of the base that the sidecar names, or why there are none.
 
         Raises:
             UnreadableError: they are damaged, or the sidecar is.
@@ -43,15 +43,15 @@ class AdapterOnBase:
         path, facts = self.found
         base = self.adapter.sidecar.nla_release.base
         if (facts.id, facts.revision) != (base.id, base.revision):
-            return Skip(f"{path} is not of the adapter's base, see NLA106")
+            return Skip(f"{path} belongs to another base, see NLA106")
         return facts
 
     @property
     def absent(self) -> Skip:
-        """That there are no facts; with a base_path that leads nowhere, that too."""
+        """The reason that there are no facts, and whether base_path is wrong."""
         base = self.subject.release.base_path if self.subject.release else None
-        astray = f"; base_path {base} is not a folder" if base and not base.is_dir() else ""
-        return Skip(_ABSENT + astray)
+        wrong = f"; base_path {base} is not a folder" if base and not base.is_dir() else ""
+        return Skip(_ABSENT + wrong)
 
     @read_once
     def activation_norms(self) -> NormSummary | None:
@@ -75,4 +75,4 @@ class AdapterOnBase:
         if isinstance(facts, Skip):
             return facts
         tree = loaded(facts.modules, facts.model_type, facts.tensors, facts.first_reusing)
-        return tree or Skip(f"the modules of {facts.id} are laid out in no way that is known here")
+        return tree or Skip(f"this version does not know how {facts.id} names its modules")

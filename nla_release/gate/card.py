@@ -10,7 +10,7 @@ from nla_release.cards.compared import COMPARISON
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.snippet import round_trip
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
-from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.retractions import RETRACTED, RETRACTED_VERSION, new_version
@@ -28,6 +28,7 @@ from nla_release.io.layout import (
 )
 from nla_release.release.folder import ROLES
 from nla_release.release.licences import LICENSES, instead_of
+from nla_release.text.numbers import listed
 
 # What a generated block is made from, when that is not calibration.json.
 _SOURCES = {
@@ -42,29 +43,23 @@ _SOURCES = {
 _OF_OTHER_RULES = frozenset({RETRACTED, RUNS})
 
 
-@rule(
-    "NLA501",
-    "error",
-    "the card's metadata is valid and matches the files",
-    each=REPOSITORIES,
-    page=Page(
-        checks="README.md begins with metadata that the Hub accepts: a known licence (or `other`"
-        " with a name and a link), Hub ids, and a valid model-index. base_model is the"
-        " sidecar's base, base_model_relation is adapter, library_name is peft, and"
-        " pipeline_tag is text-generation for an AV and feature-extraction for an AR."
-        " model-index holds exactly the metrics of calibration.json, with all controls.",
-        why="The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that"
-        " returns vectors. PEFT overwrites base_model with a local path"
-        " (huggingface/peft#2124). The Hub refuses invalid metadata only after everything is"
-        " uploaded.",
-        fix="Run `nla-release check --fix`, or `nla-release render` again. The licence and the"
-        " base come from release.yaml.",
-        example="pipeline_tag is 'text-generation', expected 'feature-extraction'",
-        waive="Never: the Hub indexes, counts and loads by these fields.",
-    ),
-)
+@rule("NLA501", "error", "the card's metadata is valid and matches the files", each=REPOSITORIES)
 def metadata_valid(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The front matter by the Hub's rules, then against sidecar and calibration."""
+    """The front matter by the Hub's rules, then against sidecar and calibration.
+
+    Checks: README.md begins with metadata that the Hub accepts: a known licence (or `other` with a
+        name and a link), Hub ids, and a valid model-index. base_model is the sidecar's base,
+        base_model_relation is adapter, library_name is peft, and pipeline_tag is text-generation
+        for an AV and feature-extraction for an AR. model-index holds exactly the metrics of
+        calibration.json, with all controls.
+    Why: The AR card of SolshineCode/nla-gemma-4-e2b says text-generation for a model that returns
+        vectors. PEFT overwrites base_model with a local path (huggingface/peft#2124). The Hub
+        refuses invalid metadata only after everything is uploaded.
+    Fix: Run `nla-release check --fix`, or `nla-release render` again. The licence and the base come
+        from release.yaml.
+    Example: pipeline_tag is 'text-generation', expected 'feature-extraction'
+    Waive: Never: the Hub indexes, counts and loads by these fields.
+    """
     path, text = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     with reading(path, "NLA501"):
         report = check_card(text)
@@ -99,23 +94,21 @@ def metadata_valid(adapter: AdapterFolder) -> Iterator[Problem]:
     "error",
     "the generated blocks of both documents match calibration.json",
     each=REPOSITORIES,
-    page=Page(
-        checks="README.md and RELEASE_CALIBRATION.md hold every generated block between its"
-        " markers, and each block is exactly what calibration.json renders to. The card's"
-        " list of retracted numbers matches HISTORY.md, as do the notice at the top and"
-        " new_version if this version was retracted. The card names the latest evidence"
-        " update.",
-        why="Copied numbers go stale: the cards, README and HISTORY of"
-        " SolshineCode/nla-gemma-4-e2b call the same share about 80, 95 and 97 per cent"
-        " structural.",
-        fix="Run `nla-release check --fix`, or `nla-release render` again. Write your own text"
-        " into the notes, where `{{ calibration... }}` inserts the current numbers.",
-        example="the block calibration is not what calibration.json gives",
-        waive="Never: outside of the markers you can write what you like.",
-    ),
 )
 def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
-    """ExpectedDocuments the blocks again."""
+    """Render the blocks again.
+
+    Checks: README.md and RELEASE_CALIBRATION.md hold every generated block between its markers, and
+        each block is exactly what calibration.json renders to. The card's list of retracted numbers
+        matches HISTORY.md, as do the notice at the top and new_version if this version was
+        retracted. The card names the latest evidence update.
+    Why: Copied numbers go stale: the cards, README and HISTORY of SolshineCode/nla-gemma-4-e2b call
+        the same share about 80, 95 and 97 per cent structural.
+    Fix: Run `nla-release check --fix`, or `nla-release render` again. Write your own text into the
+        notes, where `{{ calibration... }}` inserts the current numbers.
+    Example: the block calibration is not what calibration.json gives
+    Waive: Never: outside of the markers you can write what you like.
+    """
     text, calibration = adapter.text(CARD_FILE), adapter.calibration
     if not isinstance(calibration, CurrentCalibration):
         yield older_format(adapter)
@@ -144,25 +137,20 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
     yield from _stale(page, text, expected, but=_OF_OTHER_RULES)
 
 
-@rule(
-    "NLA511",
-    "error",
-    "examples/round_trip.py is the generated program",
-    each=RENDERED,
-    page=Page(
-        checks="The program in examples/ of both repositories is exactly the one generated from"
-        " both sidecars, the evidence and release.json. Releases from before this program"
-        " existed are not checked.",
-        why="Readers run it without reading it. An injection scale of 80000 instead of 39.25"
-        " gives fluent but wrong explanations, and any added line runs on their machine.",
-        fix="Run `nla-release render` again. Keep your own programs in your own repository, and"
-        " name it as `source` in release.yaml.",
-        example="is not the program that both sidecars give",
-        waive="Never: readers who trust the release run it.",
-    ),
-)
+@rule("NLA511", "error", "examples/round_trip.py is the generated program", each=RENDERED)
 def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
-    """ExpectedDocuments the program again."""
+    """Render the program again.
+
+    Checks: The program in examples/ of both repositories is exactly the one generated from both
+        sidecars, the evidence and release.json. Releases from before this program existed are not
+        checked.
+    Why: Readers run it without reading it. An injection scale of 80000 instead of 39.25 gives
+        fluent but wrong explanations, and any added line runs on their machine.
+    Fix: Run `nla-release render` again. Keep your own programs in your own repository, and name it
+        as `source` in release.yaml.
+    Example: is not the program that both sidecars give
+    Waive: Never: readers who trust the release run it.
+    """
     adapters = {adapter.role: adapter for adapter in subject.rendered}
     paths = [each.folder / ROUND_TRIP_FILE for each in adapters.values()]
     if not any(path in each.files for path, each in zip(paths, adapters.values(), strict=True)):

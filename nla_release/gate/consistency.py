@@ -10,142 +10,107 @@ from nla_release.calibration.consistency import (
     read_differently,
     unlike_documents,
 )
-from nla_release.gate.findings import Page, Problem, Severity, Skip
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import MeasurementFolder
 from nla_release.io.layout import ROWS_FILE, VECTORS_FILE
+from nla_release.text.numbers import count
 
 
-@rule(
-    "NLA622",
-    "error",
-    "rows of one document come from one text",
-    each=MEASURED,
-    page=Page(
-        checks="The source texts of one document's rows are prefixes of one text. No document's"
-        " text is a prefix of another document's, from 80 characters on. Nothing can be"
-        " checked if source texts are withheld, if several documents begin alike, or if they"
-        " share half of their sequences of 8 words with other documents.",
-        why="Intervals, retrieval and the label treat documents as independent. A pair that only"
-        " identifies its document is document-level. With its 60 documents renamed to 12"
-        " shards it was labelled content-reading, and every rule passed.",
-        fix="Give `document` one id for every text that was read as a whole: not a file, a shard"
-        " or a data set with several texts, and the same id for all copies of a text. Then"
-        " measure again.",
-        example="30 contradictions: the text of row 'r7' is not a prefix of document 'shard-3'",
-        waive="Never: every interval and the label depend on it.",
-    ),
-)
+@rule("NLA622", "error", "rows of one document come from one text", each=MEASURED)
 def documents_are_texts(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
-    """The rows' texts against the documents that they name."""
+    """The rows' texts against the documents that they name.
+
+    Checks: The source texts of one document's rows are prefixes of one text. No document's text of
+        80 characters or more is a prefix of another document's. Nothing can be checked if source
+        texts are withheld, if several documents begin alike, or if they share half of their
+        sequences of 8 words with other documents.
+    Why: Intervals, retrieval and the label treat documents as independent. A pair that only
+        identifies its document is document-level. With its 60 documents renamed to 12 shards it was
+        labelled content-reading, and every rule passed.
+    Fix: Give `document` one id for every text that was read as a whole: not a file, a shard or a
+        data set with several texts, and the same id for all copies of a text. Then measure again.
+    Example: 30 contradictions: the text of row 'r7' is not a prefix of document 'shard-3'
+    Waive: Never: every interval and the label depend on it.
+    """
     evidence = measurement.evidence
-    checked = documents_checked(evidence)
-    if checked.reason:
-        yield Skip(f"documents are the author's word: {checked.reason}")
+    if reason := documents_checked(evidence).reason:
+        yield Skip(f"documents cannot be checked: {reason}")
     if found := unlike_documents(evidence):
-        count = f"{len(found)} contradictions: " if len(found) > 1 else ""
-        yield Problem(measurement.evidence_folder / ROWS_FILE, f"{count}{found[0]}")
+        total = f"{len(found)} contradictions: " if len(found) > 1 else ""
+        yield Problem(measurement.evidence_folder / ROWS_FILE, f"{total}{found[0]}")
 
 
-@rule(
-    "NLA623",
-    "error",
-    "equal texts have equal reconstructions",
-    each=MEASURED,
-    page=Page(
-        checks="If the AR read the same text twice, in any row or control, it gave the same"
-        " vector: 1 - cosine is at most 0.001. This tool reads each text once, so it is 0 in"
-        " its evidence; bfloat16 and another batch change it by about 0.00001. For texts that"
-        " differ only in spaces or invisible characters it is at most 0.1; more is a warning.",
-        why="An AR is a function of its text. Forged evidence, with noisy activations in place of"
-        " reconstructions, passed every rule with 307 of 307 rows retrieved, although 247"
-        " rows with one explanation had different reconstructions.",
-        fix="Run `nla-release roundtrip` on the pair. Never edit vectors or combine several runs.",
-        example="247 reconstructions differ from another of the same text: tensor real in row 'r9'",
-        waive="Never: such vectors do not come from the AR.",
-    ),
-)
+@rule("NLA623", "error", "equal texts have equal reconstructions", each=MEASURED)
 def texts_read_alike(measurement: MeasurementFolder) -> Iterator[Problem]:
-    """Every reconstruction against the first of the same text."""
-    if found := read_differently(measurement.evidence):
-        yield _differ(measurement, found, "of the same text")
-    if found := look_alike(measurement.evidence):
-        yield _differ(
-            measurement,
-            found,
-            "of a text that looks the same, but for spaces or invisible characters",
-            severity="warning",
-        )
+    """Every reconstruction against the first of the same text.
+
+    Checks: If the AR read the same text twice, in any row or control, it gave the same vector: 1 -
+        cosine is at most 0.001. This tool reads each text once, so it is 0 in its evidence;
+        bfloat16 and another batch change it by about 0.00001. For texts that differ only in spaces
+        or invisible characters it is at most 0.1; more is a warning.
+    Why: An AR is a function of its text. Forged evidence, with noisy activations in place of
+        reconstructions, passed every rule with 307 of 307 rows retrieved, although 247 rows with
+        one explanation had different reconstructions.
+    Fix: Run `nla-release roundtrip` on the pair. Never edit vectors or combine several runs.
+    Example: 247 reconstructions differ from another of the same text: tensor real in row 'r9'
+    Waive: Never: such vectors do not come from the AR.
+    """
+    same, alike = read_differently(measurement.evidence), look_alike(measurement.evidence)
+    different_spaces = "of a text that differs only in spaces or invisible characters"
+    for found, which, severity in (
+        (same, "of the same text", None),
+        (alike, different_spaces, "warning"),
+    ):
+        if found:
+            tensor, row = found[0]
+            yield Problem(
+                measurement.evidence_folder / VECTORS_FILE,
+                f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from"
+                f" another {which}: tensor {tensor} in row {row!r}",
+                severity,
+            )
 
 
-def _differ(
-    measurement: MeasurementFolder,
-    found: list[tuple[str, str]],
-    which: str,
-    severity: Severity | None = None,
-) -> Problem:
-    tensor, row = found[0]
-    return Problem(
-        measurement.evidence_folder / VECTORS_FILE,
-        f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from another"
-        f" {which}: tensor {tensor} in row {row!r}",
-        severity,
-    )
-
-
-@rule(
-    "NLA624",
-    "error",
-    "no more rows are retrieved than there are different texts",
-    each=MEASURED,
-    page=Page(
-        checks="For each condition, at most as many reconstructions are nearest to their own"
-        " activation as there are different texts. Spaces and invisible characters do not"
-        " make texts different.",
-        why="One text has one reconstruction, which is nearest to one activation. A pair that"
-        " says 60 different things cannot retrieve 307 rows; only edited vectors can.",
-        fix="Run `nla-release roundtrip` on the pair. Never edit vectors.",
-        example="tensor real retrieves 307 rows with 60 different texts",
-        waive="Never: such vectors do not come from the AR.",
-    ),
-)
+@rule("NLA624", "error", "no more rows are retrieved than there are different texts", each=MEASURED)
 def hits_have_texts(measurement: MeasurementFolder) -> Iterator[Problem]:
-    """Hits of each condition against its texts."""
+    """The hits of each condition against its number of different texts.
+
+    Checks: For each condition, at most as many reconstructions are nearest to their own activation
+        as there are different texts. Spaces and invisible characters do not make texts different.
+    Why: One text has one reconstruction, which is nearest to one activation. A pair that says 60
+        different things cannot retrieve 307 rows; only edited vectors can.
+    Fix: Run `nla-release roundtrip` on the pair. Never edit vectors.
+    Example: tensor real retrieves 307 rows with 60 different texts
+    Waive: Never: such vectors do not come from the AR.
+    """
     for tensor, hits, texts in more_hits_than_texts(measurement.evidence):
         yield Problem(
             measurement.evidence_folder / VECTORS_FILE,
-            f"tensor {tensor} retrieves {hits} rows with {texts} different"
-            f" text{'s' * (texts != 1)}",
+            f"tensor {tensor} retrieves {hits} rows with {count(texts, 'different text')}",
         )
 
 
-@rule(
-    "NLA625",
-    "error",
-    "the reference mean fits the evaluation's activations",
-    each=MEASURED,
-    page=Page(
-        checks="The mean of unit vectors is as long as its mean cosine with them. So the variance"
-        " that the length of reference_mean implies is at most 1.1 times the variance that"
-        " its cosine with these activations implies, at the lower limit of the 95% CI. Its"
-        " cosine is at least 0.8 times its length, and at least 0.8 times the cosine of the"
-        " mean of the evaluation's other documents.",
-        why="FVE divides by the variance of the reference. A mean shortened to 2% of its length"
-        " raised an FVE from 0.636 to 0.750, and every rule passed. A mean of another layer"
-        " scores near zero, which makes everything compared with it look good. The implied"
-        " variance of honest references was 0.93 to 1.11 times that of the rows, even for"
-        " rows of one topic.",
-        fix="Take evaluation.reference from the training activations of this base and layer, with"
-        " `nla-release data` or `nla-release train build`, and measure again. If it already"
-        " is, hold out texts of the same kind.",
-        example="reference_mean is 0.011 long, and has cosine 0.559 with these activations, where"
-        " the mean of such activations is as long as that: FVE divides by a variance that is too"
-        " large",
-        waive="Never: FVE would not be a fraction of these activations' variance.",
-    ),
-)
+@rule("NLA625", "error", "the reference mean fits the evaluation's activations", each=MEASURED)
 def reference_fits(measurement: MeasurementFolder) -> Iterator[Problem]:
-    """Length and direction of the reference mean against the rows."""
+    """Length and direction of the reference mean against the rows.
+
+    Checks: The mean of unit vectors is as long as its mean cosine with them. So the variance that
+        the length of reference_mean implies is at most 1.1 times the variance that its cosine with
+        these activations implies, at the lower limit of the 95% CI. Its cosine is at least 0.8
+        times its length, and at least 0.8 times the cosine of the mean of the evaluation's other
+        documents.
+    Why: FVE divides by the variance of the reference. A mean shortened to 2% of its length raised
+        an FVE from 0.636 to 0.750, and every rule passed. A mean of another layer scores near zero,
+        which makes everything compared with it look good. The implied variance of honest references
+        was 0.93 to 1.11 times that of the rows, even for rows of one topic.
+    Fix: Take evaluation.reference from the training activations of this base and layer, with
+        `nla-release data` or `nla-release train build`, and measure again. If it already is, hold
+        out texts of the same kind.
+    Example: reference_mean is 0.011 long, and has cosine 0.559 with these activations, where the
+        mean of such activations is as long as that: FVE divides by a variance that is too large
+    Waive: Never: FVE would not be a fraction of these activations' variance.
+    """
     others = measurement.recomputed.reference.other_documents
     assert others is not None  # only published calibrations of format 1 lack it
     if misfit := misfit_of_reference(measurement.evidence, others):

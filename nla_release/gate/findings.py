@@ -1,8 +1,9 @@
 """What a rule finds: what is wrong and where, what it could not look at, and the page about it."""
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -23,6 +24,19 @@ class Page:
     example: str
     waive: str
     since: str = "0.1.0"
+
+    @classmethod
+    def of(cls, docstring: str | None) -> Self:
+        """The page in the docstring of a rule's function: `Checks: ...`, `Why: ...` and so on.
+
+        Raises:
+            TypeError: it lacks a section, or has one of another name.
+        """
+        if docstring is None:
+            raise TypeError("a rule has no docstring; python -OO removes them")
+        _, *parts = re.split(r"^([A-Z][a-z]+): ", cleandoc(docstring), flags=re.MULTILINE)
+        sections = zip(parts[::2], parts[1::2], strict=True)
+        return cls(**{name.lower(): " ".join(text.split()) for name, text in sections})
 
     @property
     def forbids_waivers(self) -> bool:
@@ -104,11 +118,6 @@ class Finding:
     severity: Severity
     path: str
     message: str
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of many names, for a message."""
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def bounded_line(text: str) -> str:

@@ -17,7 +17,7 @@ from nla_release.gate.authored import (
     lines_before,
     not_compared,
 )
-from nla_release.gate.findings import Page, Problem, Skip, UnreadableError
+from nla_release.gate.findings import Problem, Skip, UnreadableError
 from nla_release.gate.model import RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.gate.typed_numbers import numbers_of
@@ -44,27 +44,26 @@ from nla_release.text.visible import hiding
     "error",
     "HISTORY.md is only appended to, and has an entry for this version",
     each=RENDERED,
-    page=Page(
-        checks="HISTORY.md in both repositories begins, byte for byte, with the HISTORY.md that"
-        " was last published. If release.yaml names a `previous` release with more than its"
-        " evidence, the same holds for its HISTORY.md. If these already have an entry for"
-        " this version, it is published, and its log may be a prefix of theirs. HISTORY.md"
-        " has an entry for this version and for the previous one; if it has older entries,"
-        " the published log must be there. Each generated comment records the entry below it,"
-        " ids are unique, and an entry that supersedes a number names a version in the log."
-        " No entry holds raw HTML or an unclosed fence, which would hide later entries. Every"
-        " fragment in history/ is included unchanged.",
-        why="SolshineCode/nla-gemma-4-e2b corrected its injection scale with a new entry that"
-        " names the old one, so anyone can still follow what happened. A log that is edited"
-        " in place cannot be trusted with a retraction.",
-        fix="Restore the published text. Write the change as a new entry with `nla-release"
-        " history add` or `nla-release history retract`, then run `nla-release render`.",
-        example="does not begin with the history as last published",
-        waive="Never: not even for a typing mistake.",
-    ),
 )
 def history_appended(subject: Subject) -> Iterator[Problem]:
-    """Bytes against the logs before it, the log in itself, and fragments against both."""
+    """Bytes against the logs before it, the log in itself, and fragments against both.
+
+    Checks: HISTORY.md in both repositories begins, byte for byte, with the HISTORY.md that was last
+        published. If release.yaml names a `previous` release with more than its evidence, the same
+        holds for its HISTORY.md. If these already have an entry for this version, it is published,
+        and its log may be a prefix of theirs. HISTORY.md has an entry for this version and for the
+        previous one; if it has older entries, the published log must be there. Each generated
+        comment records the entry below it, ids are unique, and an entry that supersedes a number
+        names a version in the log. No entry holds raw HTML or an unclosed fence, which would hide
+        later entries. Every fragment in history/ is included unchanged.
+    Why: SolshineCode/nla-gemma-4-e2b corrected its injection scale with a new entry that names the
+        old one, so anyone can still follow what happened. A log that is edited in place cannot be
+        trusted with a retraction.
+    Fix: Restore the published text. Write the change as a new entry with `nla-release history add`
+        or `nla-release history retract`, then run `nla-release render`.
+    Example: does not begin with the history as last published
+    Waive: Never: not even for a typing mistake.
+    """
     release = subject.release
     published = _published(release.history) if release else None
     previous = _log_of(release.previous) if release and release.previous else None
@@ -185,36 +184,30 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 _DECIMALS = 2
 
 
-@rule(
-    "NLA510",
-    "error",
-    "no retracted number is shown",
-    each=RENDERED,
-    page=Page(
-        checks="RELEASE_CALIBRATION.md lists every number that HISTORY.md retracts."
-        " calibration.json holds no retracted number under the same name for its own version"
-        " or the same evidence. No text of the authors shows a retracted value, rounded to 2"
-        " decimals or more; with fewer decimals it counts only if the sentence names the"
-        " version or a word of the metric. The authors' texts are the notes, `title` and"
-        " `updates` of release.yaml, blocks added by hand, and the entries of HISTORY.md that"
-        " are about this version or not published yet. Exempt are the entry that retracts the"
-        " number, a sentence that links to HISTORY.md or says without a negation that a"
-        " number is retracted, superseded, withdrawn or corrected to another, and a number"
-        " that this version's calibration.json also has, unless the sentence names the other"
-        " version.",
-        why="A gain of 54 per cent in SolshineCode/nla-gemma-4-e2b came from evaluating at"
-        " another injection scale than was used for training, and was retracted by hand. A"
-        " number that is retracted in one document of that repository still appears in the"
-        " next, and most readers see only the card.",
-        fix="Remove the number from the note, or link to HISTORY.md in the same sentence. Then"
-        " run `nla-release render`. If it is this version's own number, measure again and"
-        " render the next version.",
-        example="shows 0.438, the cosine.mean of v0.0.1 that HISTORY.md retracts",
-        waive="If an unrelated number happens to be the same: name it in the reason.",
-    ),
-)
+@rule("NLA510", "error", "no retracted number is shown", each=RENDERED)
 def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
-    """The list, the calibration, and the texts of people in each repository, then the notes."""
+    """The list, the calibration, and the texts of people in each repository, then the notes.
+
+    Checks: RELEASE_CALIBRATION.md lists every number that HISTORY.md retracts. calibration.json
+        holds no retracted number under the same name for its own version or the same evidence. No
+        text of the authors shows a retracted value, rounded to 2 decimals or more; with fewer
+        decimals it counts only if the sentence names the version or a word of the metric. The
+        authors' texts are the notes, `title` and `updates` of release.yaml, blocks added by hand,
+        and the entries of HISTORY.md that are about this version or not published yet. Exempt are
+        the entry that retracts the number, a sentence that links to HISTORY.md or says without a
+        negation that a number is retracted, superseded, withdrawn or corrected to another, and a
+        number that this version's calibration.json also has, unless the sentence names the other
+        version.
+    Why: A gain of 54 per cent in SolshineCode/nla-gemma-4-e2b came from evaluating at another
+        injection scale than was used for training, and was retracted by hand. A number that is
+        retracted in one document of that repository still appears in the next, and most readers see
+        only the card.
+    Fix: Remove the number from the note, or link to HISTORY.md in the same sentence. Then run
+        `nla-release render`. If it is this version's own number, measure again and render the next
+        version.
+    Example: shows 0.438, the cosine.mean of v0.0.1 that HISTORY.md retracts
+    Waive: If an unrelated number happens to be the same: name it in the reason.
+    """
     for adapter in subject.rendered:
         page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
         with reading(page, "NLA510"):

@@ -6,7 +6,7 @@ from os import fsencode
 from pathlib import Path
 
 from nla_release.gate.adapter_folder import AdapterFolder, reading
-from nla_release.gate.findings import Page, Problem, Severity
+from nla_release.gate.findings import Problem, Severity
 from nla_release.gate.leaks import ACCOUNTS, MAX_BYTES, MOUNTS, PLACES, SECRETS, Leak, leaks, words
 from nla_release.gate.model import ADAPTERS, REPOSITORIES, rule
 
@@ -32,27 +32,20 @@ _DATA = {".json", ".jsonl", ".yaml", ".yml", ".safetensors"}
 _WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
 
 
-@rule(
-    "NLA503",
-    "error",
-    "no placeholder is left in a published text",
-    each=REPOSITORIES,
-    page=Page(
-        checks="No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More"
-        " Information Needed]`, `results pending`, `coming soon`, an open name or number, a"
-        " TODO outside of code, or a template expression that was not rendered. Quoted lines"
-        " (`>`) do not count.",
-        why="SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and"
-        " sidecars with `ablation_status: running (results pending)` that nothing will ever"
-        " update.",
-        fix="Fill in what is known, or remove the sentence, in the notes or in release.yaml. Then"
-        " run `nla-release render`.",
-        example="holds the placeholder '[More Information Needed]'",
-        waive="If the words are no placeholder but part of what the release is about.",
-    ),
-)
+@rule("NLA503", "error", "no placeholder is left in a published text", each=REPOSITORIES)
 def no_placeholders(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Prose and sidecar, line by line; quotes are what a model or a corpus said."""
+    """Prose and sidecar, line by line; quotes are what a model or a corpus said.
+
+    Checks: No Markdown or YAML file holds a placeholder: PEFT's stub card, `[More Information
+        Needed]`, `results pending`, `coming soon`, an open name or number, a TODO outside of code,
+        or a template expression that was not rendered. Quoted lines (`>`) do not count.
+    Why: SolshineCode/nla-gemma-4-e2b published PEFT's stub as the card of a checkpoint, and
+        sidecars with `ablation_status: running (results pending)` that nothing will ever update.
+    Fix: Fill in what is known, or remove the sentence, in the notes or in release.yaml. Then run
+        `nla-release render`.
+    Example: holds the placeholder '[More Information Needed]'
+    Waive: If the words are no placeholder but part of what the release is about.
+    """
     for path in adapter.files:
         if path.suffix in {".md", ".yaml"} and (text := _words(path)):
             code = False
@@ -63,30 +56,25 @@ def no_placeholders(adapter: AdapterFolder) -> Iterator[Problem]:
                     yield Problem(f"{path}:{number}", f"holds {found}")
 
 
-@rule(
-    "NLA504",
-    "error",
-    "no secrets or local paths in files",
-    each=ADAPTERS,
-    page=Page(
-        checks="No text, safetensors header, picture metadata or file name holds a secret (access"
-        " tokens, API and private keys, URLs with a password or a signature) or reveals where"
-        " the release was made: local paths, storage buckets, runs and checkpoints of a"
-        " private tracker, accounts and host names. rows.jsonl quotes a corpus, so only"
-        " secrets count there. /data, /opt and /var in Markdown may be instructions and are a"
-        " warning. The finding does not repeat the secret.",
-        why="`figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows"
-        " path. kitft's published sidecars still hold the rollout_id that its own script"
-        " forbids. The Hub refuses a commit with a valid token in it"
-        " (huggingface/autotrain-advanced#762), or notifies you afterwards.",
-        fix="Revoke the token first. Then remove the text from the file, and from the program"
-        " that wrote it.",
-        example="holds a path of one machine",
-        waive="If the text only looks like a secret or a path; say in the reason what it is.",
-    ),
-)
+@rule("NLA504", "error", "no secrets or local paths in files", each=ADAPTERS)
 def no_secrets_or_paths(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Every name and every text; one finding per file and kind."""
+    """Every name and every text; one finding per file and kind.
+
+    Checks: No text, safetensors header, picture metadata or file name holds a secret (access
+        tokens, API and private keys, URLs with a password or a signature) or reveals where the
+        release was made: local paths, storage buckets, runs and checkpoints of a private tracker,
+        accounts and host names. rows.jsonl quotes a corpus, so only secrets count there. /data,
+        /opt and /var in Markdown may be instructions and are a warning. The finding does not repeat
+        the secret.
+    Why: `figures/_release_stats.json` of SolshineCode/nla-gemma-4-e2b shows a user's Windows path.
+        kitft's published sidecars still hold the rollout_id that its own script forbids. The Hub
+        refuses a commit with a valid token in it (huggingface/autotrain-advanced#762), or notifies
+        you afterwards.
+    Fix: Revoke the token first. Then remove the text from the file, and from the program that wrote
+        it.
+    Example: holds a path of one machine
+    Waive: If the text only looks like a secret or a path; say in the reason what it is.
+    """
     for path in adapter.files:
         name = fsencode(path.relative_to(adapter.folder))
         for _, kind in leaks(name, (*SECRETS, *PLACES)):

@@ -92,10 +92,12 @@ def rule(
     title: str,
     *,
     each: Scope[Target],
-    page: Page,
     inconclusive: bool = False,
 ) -> Callable[[Callable[[Target], Iterable[Problem | Skip | Unverified]]], Rule]:
-    """Make a rule of a function that checks one target of a scope."""
+    """Make a rule of a function that checks one target of a scope.
+
+    The function's docstring holds the rule's page, see `Page.of`.
+    """
 
     def document(check: Callable[[Target], Iterable[Problem | Skip | Unverified]]) -> Rule:
         def apply(subject: Subject) -> Iterator[Problem | Skip | Unverified]:
@@ -108,7 +110,7 @@ def rule(
                 except UnreadableError as unreadable:
                     yield _told(unreadable, code)
 
-        return Rule(code, severity, title, page, apply, inconclusive)
+        return Rule(code, severity, title, Page.of(check.__doc__), apply, inconclusive)
 
     return document
 

@@ -5,34 +5,28 @@ from collections.abc import Iterator
 from nla_release.adapter.module_names import decoders
 from nla_release.contract.sidecar import disagreements
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.findings import Page, Problem
+from nla_release.gate.findings import Problem
 from nla_release.gate.model import ARS, PAIRS, RENDERED, rule
 from nla_release.gate.subject import Subject
 from nla_release.io.layout import ADAPTER_FILE, MANIFEST_FILE, SIDECAR_FILE
 from nla_release.release.folder import tag
 
 
-@rule(
-    "NLA401",
-    "error",
-    "AV and AR agree on base, layer, width, templates and marker",
-    each=PAIRS,
-    page=Page(
-        checks="Both sidecars name the same base and commit, layer, layer convention, d_model,"
-        " prompt templates and marker. Both weight files use the same names for the base's"
-        " blocks, so that one loaded base serves both.",
-        why="In most pairs no file says that the two belong together: the AR of an EasyNLA pair"
-        " (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an AR of"
-        " another layer still gives a vector of the right width. An adapter whose modules are"
-        " named for another class of the base is ignored with a warning"
-        " (huggingface/transformers#38927).",
-        fix="Release two adapters that were trained for each other, from one recipe.",
-        example="extraction_layer_index: AV says 23, AR says 17",
-        waive="Never: the round trip would combine two unrelated measurements.",
-    ),
-)
+@rule("NLA401", "error", "AV and AR agree on base, layer, width, templates and marker", each=PAIRS)
 def pair_agrees(pair: tuple[AdapterFolder, AdapterFolder]) -> Iterator[Problem]:
-    """What both sidecars say of the same facts, and what both files call the same blocks."""
+    """What both sidecars say of the same facts, and what both files call the same blocks.
+
+    Checks: Both sidecars name the same base and commit, layer, layer convention, d_model, prompt
+        templates and marker. Both weight files use the same names for the base's blocks, so that
+        one loaded base serves both.
+    Why: In most pairs no file says that the two belong together: the AR of an EasyNLA pair
+        (asherps/EasyNLA, ar_meta.json) records neither base nor revision, and an AR of another
+        layer still gives a vector of the right width. An adapter whose modules are named for
+        another class of the base is ignored with a warning (huggingface/transformers#38927).
+    Fix: Release two adapters that were trained for each other, from one recipe.
+    Example: extraction_layer_index: AV says 23, AR says 17
+    Waive: Never: the round trip would combine two unrelated measurements.
+    """
     av, ar = pair
     for sentence in disagreements(av.sidecar, ar.sidecar):
         yield Problem(ar.folder / SIDECAR_FILE, sentence)
@@ -46,27 +40,21 @@ def pair_agrees(pair: tuple[AdapterFolder, AdapterFolder]) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA402",
-    "warning",
-    "the AR reads the block whose output it reconstructs",
-    each=ARS,
-    page=Page(
-        checks="The AR's read block (critic.extraction_layer_index) is the layer that the"
-        " activations come from. NLA101 checks that the AR keeps one block more than it"
-        " reads.",
-        why="The AR of SolshineCode/nla-gemma-4-e2b reads block 17 for activations of layer 23,"
-        " which only its card says. A depth that is off by one trains without an error"
-        " (asherps/EasyNLA, nla/config.py).",
-        fix="Train the AR with the read block at the extraction layer, or keep the difference and"
-        " explain it on the card.",
-        example="the AR reads block 17, the activations are the output of block 23",
-        waive="The warning may stand if the lower read block was chosen on purpose, the sidecar"
-        " records it, and the evidence measures its cost.",
-    ),
-)
+@rule("NLA402", "warning", "the AR reads the block whose output it reconstructs", each=ARS)
 def read_block_is_layer(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The AR's two layer indices."""
+    """The AR's two layer indices.
+
+    Checks: The AR's read block (critic.extraction_layer_index) is the layer that the activations
+        come from. NLA101 checks that the AR keeps one block more than it reads.
+    Why: The AR of SolshineCode/nla-gemma-4-e2b reads block 17 for activations of layer 23, which
+        only its card says. A depth that is off by one trains without an error (asherps/EasyNLA,
+        nla/config.py).
+    Fix: Train the AR with the read block at the extraction layer, or keep the difference and
+        explain it on the card.
+    Example: the AR reads block 17, the activations are the output of block 23
+    Waive: The warning may stand if the lower read block was chosen on purpose, the sidecar records
+        it, and the evidence measures its cost.
+    """
     sidecar = adapter.sidecar
     read = sidecar.head.blocks - 1
     if read != sidecar.extraction_layer_index:
@@ -77,24 +65,19 @@ def read_block_is_layer(adapter: AdapterFolder) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA403",
-    "error",
-    "each repository records the partner it was measured with",
-    each=RENDERED,
-    page=Page(
-        checks="The partner in the sidecar and in release.json has the same repository, version"
-        " and adapter hash. If the partner is here too, these match the partner's own files.",
-        why="The two repositories of SolshineCode's pairs are linked by name only, so either can"
-        " be replaced unnoticed. SafeLens pins both revisions by hand.",
-        fix="Run `nla-release render` again: it records the partner's files as it copies them.",
-        example="partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), beside it lies"
-        " someone/tiny-nla-ar-v0_0_2 v0.0.2 (9a8b7c6d...)",
-        waive="Never: a pair is published as one unit.",
-    ),
-)
+@rule("NLA403", "error", "each repository records the partner it was measured with", each=RENDERED)
 def partner_recorded(subject: Subject) -> Iterator[Problem]:
-    """Both records of the partner against each other and against the partner."""
+    """Both records of the partner against each other and against the partner.
+
+    Checks: The partner in the sidecar and in release.json has the same repository, version and
+        adapter hash. If the partner is here too, these match the partner's own files.
+    Why: The two repositories of SolshineCode's pairs are linked by name only, so either can be
+        replaced unnoticed. SafeLens pins both revisions by hand.
+    Fix: Run `nla-release render` again: it records the partner's files as it copies them.
+    Example: partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), beside it lies
+        someone/tiny-nla-ar-v0_0_2 v0.0.2 (9a8b7c6d...)
+    Waive: Never: a pair is published as one unit.
+    """
     for adapter in subject.rendered:
         recorded = adapter.sidecar.nla_release.partner
         if recorded is None:

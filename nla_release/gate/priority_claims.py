@@ -16,7 +16,7 @@ from nla_release.gate.authored import (
     not_compared,
     own_addresses,
 )
-from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERINGS, rule
 from nla_release.gate.subject import Subject
 from nla_release.text.sentences import sentences
@@ -102,29 +102,24 @@ def claim(sentence: str) -> str | None:
     return None
 
 
-@rule(
-    "NLA507",
-    "warning",
-    "claims to be first or best name their source",
-    each=RENDERINGS,
-    page=Page(
-        checks="No sentence of the authors claims to be the first, the only one, the best or the"
-        " state of the art without a link or a citation key. The authors' texts are the"
-        " notes, `title` and `updates` of release.yaml, blocks added by hand to README.md or"
-        " RELEASE_CALIBRATION.md, and the entries of HISTORY.md that are about this version"
-        " or not published yet. A link to the repository itself, its partner or its base does"
-        " not count. A sentence that denies such a claim is no finding.",
-        why="The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA"
-        " and the only NLA that reads Gemma-4-E2B. Many public forks and ports of"
-        " kitft/natural_language_autoencoders existed at the time.",
-        fix="Link to evidence for the claim, such as a dated search of the Hub, or describe the"
-        " release without ranking it.",
-        example="claims 'first non-Anthropic-team open-source NLA' and names no source",
-        waive="The warning may stand for words that only look like a claim.",
-    ),
-)
+@rule("NLA507", "warning", "claims to be first or best name their source", each=RENDERINGS)
 def claims_have_sources(target: tuple[AdapterFolder, Subject]) -> Iterator[Problem | Skip]:
-    """Sentence by sentence; one finding each."""
+    """Sentence by sentence; one finding each.
+
+    Checks: No sentence of the authors claims to be the first, the only one, the best or the state
+        of the art without a link or a citation key. The authors' texts are the notes, `title` and
+        `updates` of release.yaml, blocks added by hand to README.md or RELEASE_CALIBRATION.md, and
+        the entries of HISTORY.md that are about this version or not published yet. A link to the
+        repository itself, its partner or its base does not count. A sentence that denies such a
+        claim is no finding.
+    Why: The cards of SolshineCode/nla-gemma-4-e2b call it the first non-Anthropic-team NLA and the
+        only NLA that reads Gemma-4-E2B. Many public forks and ports of
+        kitft/natural_language_autoencoders existed at the time.
+    Fix: Link to evidence for the claim, such as a dated search of the Hub, or describe the release
+        without ranking it.
+    Example: claims 'first non-Anthropic-team open-source NLA' and names no source
+    Waive: The warning may stand for words that only look like a claim.
+    """
     adapter, subject = target
     own = own_addresses(adapter)
     found = (

@@ -9,7 +9,7 @@ from nla_release.adapter.stack import FILE_NAMES as STACKED_FILE_NAMES
 from nla_release.errors import ConfigError
 from nla_release.evidence.parts import NAMES, OPTIONAL_NAMES
 from nla_release.gate.adapter_folder import AdapterFolder, regular_file
-from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.findings import Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.io.layout import (
@@ -78,25 +78,20 @@ _OF_THE_HUB = re.compile(
 )
 
 
-@rule(
-    "NLA701",
-    "error",
-    "release.json lists every file with its hash and size",
-    each=REPOSITORIES,
-    page=Page(
-        checks="The files of the repository are exactly those in release.json, with the recorded"
-        " sha256 and size, and the list includes every file that a release needs.",
-        why="SolshineCode's release was ten commits of one file each, and one of them put a card"
-        " into the wrong repository. kitft/natural_language_autoencoders writes its manifest"
-        " last, so that a complete manifest proves a complete upload.",
-        fix="Run `nla-release render` again and change nothing in dist/ by hand. Write your own"
-        " text into the notes.",
-        example="README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a",
-        waive="Never: what is published must be what was checked.",
-    ),
-)
+@rule("NLA701", "error", "release.json lists every file with its hash and size", each=REPOSITORIES)
 def files_listed(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The manifest against the folder, both ways."""
+    """The manifest against the folder, both ways.
+
+    Checks: The files of the repository are exactly those in release.json, with the recorded sha256
+        and size, and the list includes every file that a release needs.
+    Why: SolshineCode's release was ten commits of one file each, and one of them put a card into
+        the wrong repository. kitft/natural_language_autoencoders writes its manifest last, so that
+        a complete manifest proves a complete upload.
+    Fix: Run `nla-release render` again and change nothing in dist/ by hand. Write your own text
+        into the notes.
+    Example: README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a
+    Waive: Never: what is published must be what was checked.
+    """
     path, recorded = adapter.folder / MANIFEST_FILE, adapter.manifest.files
     names = (file.relative_to(adapter.folder).as_posix() for file in adapter.files)
     found = {
@@ -111,25 +106,19 @@ def files_listed(adapter: AdapterFolder) -> Iterator[Problem]:
         yield Problem(path, f"{name} belongs to every release and is missing")
 
 
-@rule(
-    "NLA702",
-    "error",
-    "version, tag and names of both repositories agree",
-    each=RENDERED,
-    page=Page(
-        checks="Each release.json has a normal version, the tag v{version}, the role of its"
-        " folder, and the base of the sidecar. Both have the same version and different"
-        " repositories. The names are those of release.yaml, if it is there.",
-        why="The v0.1 repository of SolshineCode/nla-gemma-4-e2b has a card titled v0.0.1, and"
-        " one release was titled `pair (v0.0.2)`, a version that neither repository has.",
-        fix="Run `nla-release render --version X` again; it writes both repositories for one"
-        " version.",
-        example="tag is 'v0.1.0', expected 'v0.2.0'",
-        waive="Never: readers find the pair by these names.",
-    ),
-)
+@rule("NLA702", "error", "version, tag and names of both repositories agree", each=RENDERED)
 def one_release(subject: Subject) -> Iterator[Problem]:
-    """Both manifests against themselves, each other and release.yaml."""
+    """Both manifests against themselves, each other and release.yaml.
+
+    Checks: Each release.json has a normal version, the tag v{version}, the role of its folder, and
+        the base of the sidecar. Both have the same version and different repositories. The names
+        are those of release.yaml, if it is there.
+    Why: The v0.1 repository of SolshineCode/nla-gemma-4-e2b has a card titled v0.0.1, and one
+        release was titled `pair (v0.0.2)`, a version that neither repository has.
+    Fix: Run `nla-release render --version X` again; it writes both repositories for one version.
+    Example: tag is 'v0.1.0', expected 'v0.2.0'
+    Waive: Never: readers find the pair by these names.
+    """
     for adapter in subject.rendered:
         manifest, path = adapter.manifest, adapter.folder / MANIFEST_FILE
         base = adapter.sidecar.nla_release.base
@@ -163,30 +152,23 @@ def _one_pair(adapters: tuple[AdapterFolder, ...]) -> Iterator[Problem]:
         yield Problem(path, f"AV and AR are both {ar.repo!r}")
 
 
-@rule(
-    "NLA703",
-    "error",
-    "the repository holds only files of a release",
-    each=REPOSITORIES,
-    page=Page(
-        checks="The repository holds nothing but the files of a release of its role, figures"
-        " (PNG, SVG, and their numbers as CSV), evidence updates (addenda/), the lower"
-        " adapters of a stack, the files that a licence requires, and what the Hub adds"
-        " (.gitattributes). Names are exact, and no two differ only in case.",
-        why="Everything in the folder is uploaded: training_args.bin and optimizer.pt, which the"
-        " Hub flags as unsafe (huggingface/transformers#28580), a .env whose token makes the"
-        " Hub refuse the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A"
-        " .gitignore silently keeps files of the release out"
-        " (huggingface/huggingface_hub#1826).",
-        fix="Delete the file from dist/, or run `nla-release render` again, which writes dist/"
-        " from scratch.",
-        example="training_args.bin is no file of a release",
-        waive="If readers need the file and it reveals nothing private; say in the reason what it"
-        " is.",
-    ),
-)
+@rule("NLA703", "error", "the repository holds only files of a release", each=REPOSITORIES)
 def files_allowed(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Every name against the list, and against all others in lower case."""
+    """Every name against the list, and against all others in lower case.
+
+    Checks: The repository holds nothing but the files of a release of its role, figures (PNG, SVG,
+        and their numbers as CSV), evidence updates (addenda/), the lower adapters of a stack, the
+        files that a licence requires, and what the Hub adds (.gitattributes). Names are exact, and
+        no two differ only in case.
+    Why: Everything in the folder is uploaded: training_args.bin and optimizer.pt, which the Hub
+        flags as unsafe (huggingface/transformers#28580), a .env whose token makes the Hub refuse
+        the commit (huggingface/autotrain-advanced#762), logs and checkpoints. A .gitignore silently
+        keeps files of the release out (huggingface/huggingface_hub#1826).
+    Fix: Delete the file from dist/, or run `nla-release render` again, which writes dist/ from
+        scratch.
+    Example: training_args.bin is no file of a release
+    Waive: If readers need the file and it reveals nothing private; say in the reason what it is.
+    """
     allowed = {*_ALLOWED, *([HEAD_FILE] if adapter.role == "ar" else [])}
     names = [path.relative_to(adapter.folder).as_posix() for path in adapter.files]
     figures = {name for name in names if _FIGURE.fullmatch(name)}
@@ -201,26 +183,21 @@ def files_allowed(adapter: AdapterFolder) -> Iterator[Problem]:
             yield Problem(path, "has a namesake that differs in case alone")
 
 
-@rule(
-    "NLA709",
-    "error",
-    "the signature belongs to this release.json",
-    each=RENDERED,
-    page=Page(
-        checks="If a repository holds release.sigstore.json, it is a signature in the Model"
-        " Signing format that names the sha256 of this release.json. If both repositories are"
-        " here, both hold the same signature. `nla-release verify` with --key or --identity"
-        " checks who signed and whether the signature is valid (NLA710).",
-        why="A signature of other bytes looks valid to people who do not verify it. Anyone who"
-        " holds the token can rewrite the release id in the commits, but not a signature.",
-        fix="Run `nla-release push --sign` again, which signs the current files, or delete"
-        " release.sigstore.json from dist/av and dist/ar. Readers: do not load the release.",
-        example="signs another release.json of the AV: sha256 1f2e3d4c5b6a, here 9a8b7c6d5e4f",
-        waive="Never: a wrong signature is worse than none.",
-    ),
-)
+@rule("NLA709", "error", "the signature belongs to this release.json", each=RENDERED)
 def signature_fits(subject: Subject) -> Iterator[Problem]:
-    """What each signature names against the files."""
+    """What each signature names against the files.
+
+    Checks: If a repository holds release.sigstore.json, it is a signature in the Model Signing
+        format that names the sha256 of this release.json. If both repositories are here, both hold
+        the same signature. `nla-release verify` with --key or --identity checks who signed and
+        whether the signature is valid (NLA710).
+    Why: A signature of other bytes looks valid to people who do not verify it. Anyone who holds the
+        token can rewrite the release id in the commits, but not a signature.
+    Fix: Run `nla-release push --sign` again, which signs the current files, or delete
+        release.sigstore.json from dist/av and dist/ar. Readers: do not load the release.
+    Example: signs another release.json of the AV: sha256 1f2e3d4c5b6a, here 9a8b7c6d5e4f
+    Waive: Never: a wrong signature is worse than none.
+    """
     found = {each.role: _signature(each) for each in subject.rendered}
     if all(each is None for each in found.values()):
         return

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nla_release.cards.method import known_citations
 from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
-from nla_release.gate.findings import Page, Problem, UnreadableError
+from nla_release.gate.findings import Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
 from nla_release.hub_client.card_metadata import check_card
@@ -24,31 +24,29 @@ _IDENTIFY = ("doi", "eprint", "title", "url")
     "error",
     "the licence is complete and compatible with the base's licence",
     each=REPOSITORIES,
-    page=Page(
-        checks="The card's licence is `other` or one whose terms this tool knows. A licence that"
-        " only the Hub knows is a warning, as is `other` over a base whose licence restricts"
-        " its adapters: a person has to read it. If the base's licence extends to adapters"
-        " (Gemma, Llama, ShareAlike), the licence is the base's own. It allows no commercial"
-        " use if the base's does not. The name begins with Llama if the base's licence"
-        " requires it. LICENSE, and NOTICE if the licence requires one, hold the required"
-        " text, and the card shows the notice. The base's licence is read from base.json; a"
-        " missing or unknown one is a warning.",
-        why="SolshineCode/nla-gemma-4-e2b releases under CC-BY-4.0 and tells readers to accept the"
-        " Gemma licence, although its base, Gemma 4, is Apache-2.0 and only Gemma 3 is not;"
-        " ceselder published `license: other` without a LICENSE; and kitft/"
-        "natural_language_autoencoders ships LICENSE, NOTICE and use policy with each pair because"
-        " the bases ask for them.",
-        fix="Set `license:` in release.yaml to one that the base allows and run `nla-release"
-        " render`, which writes the files and the notice. For a licence that the Hub does not list,"
-        " write `license: other` with `license_name` and `license_link`: an https address, or a"
-        " file next to release.yaml whose text becomes LICENSE. Full licence texts that do not"
-        " travel with this package stay with their publisher, linked from LICENSE.",
-        example="license is cc-by-4.0, expected gemma: the base's goes with its adapters",
-        waive="If the owner of the base gave you other terms in writing.",
-    ),
 )
 def licence_fits(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The card's licence against the base's, then against the files that it asks for."""
+    """The card's licence against the base's, then against the files that it asks for.
+
+    Checks: The card's licence is `other` or one whose terms this tool knows. A licence that only
+        the Hub knows is a warning, as is `other` over a base whose licence restricts its adapters:
+        a person has to read it. If the base's licence extends to adapters (Gemma, Llama,
+        ShareAlike), the licence is the base's own. It allows no commercial use if the base's does
+        not. The name begins with Llama if the base's licence requires it. LICENSE, and NOTICE if
+        the licence requires one, hold the required text, and the card shows the notice. The base's
+        licence is read from base.json; a missing or unknown one is a warning.
+    Why: SolshineCode/nla-gemma-4-e2b releases under CC-BY-4.0 and tells readers to accept the Gemma
+        licence, although its base, Gemma 4, is Apache-2.0 and only Gemma 3 is not; ceselder
+        published `license: other` without a LICENSE; and kitft/natural_language_autoencoders ships
+        LICENSE, NOTICE and use policy with each pair because the bases ask for them.
+    Fix: Set `license:` in release.yaml to one that the base allows and run `nla-release render`,
+        which writes the files and the notice. For a licence that the Hub does not list, write
+        `license: other` with `license_name` and `license_link`: an https address, or a file next to
+        release.yaml whose text becomes LICENSE. Full licence texts that do not travel with this
+        package stay with their publisher, linked from LICENSE.
+    Example: license is cc-by-4.0, expected gemma: the base's goes with its adapters
+    Waive: If the owner of the base gave you other terms in writing.
+    """
     path, card = adapter.folder / CARD_FILE, adapter.text(CARD_FILE)
     report = check_card(card)
     stated = report.metadata.get("license")
@@ -68,28 +66,22 @@ def licence_fits(adapter: AdapterFolder) -> Iterator[Problem]:
         yield Problem(adapter.folder / LICENCE_FILE, message)
 
 
-@rule(
-    "NLA509",
-    "error",
-    "citations match the published entries",
-    each=RENDERED,
-    page=Page(
-        checks="A BibTeX entry in README.md or RELEASE_CALIBRATION.md with the key, title,"
-        " address, DOI or eprint of an entry in model_cards/citations.bib also has its other"
-        " fields. Case, spaces and punctuation do not count. README.md has every entry that"
-        " release.yaml cites.",
-        why="The cards of SolshineCode/nla-gemma-4-e2b cite the method under a wrong title and"
-        " name two of its authors Kshitij Kantamneni and Antonia Ong; they are Subhash"
-        " Kantamneni and Euan Ong. Everyone who copies the entry copies the mistake.",
-        fix="Name the key under `citations:` in release.yaml and run `nla-release render`."
-        " Entries come from citations.bib; add a new entry there once and check it.",
-        example="author of frasertaliente2026nla is 'Fraser-Taliente, Kit and Kantamneni, Kshitij',"
-        " published 'Fraser-Taliente, Kit and Kantamneni, Subhash'",
-        waive="Never: if citations.bib is wrong, correct it.",
-    ),
-)
+@rule("NLA509", "error", "citations match the published entries", each=RENDERED)
 def citations_as_published(subject: Subject) -> Iterator[Problem]:
-    """Every entry that is a known one, field by field, and those that are not there."""
+    """Every entry that is a known one, field by field, and those that are not there.
+
+    Checks: A BibTeX entry in README.md or RELEASE_CALIBRATION.md with the key, title, address, DOI
+        or eprint of an entry in model_cards/citations.bib also has its other fields. Case, spaces
+        and punctuation do not count. README.md has every entry that release.yaml cites.
+    Why: The cards of SolshineCode/nla-gemma-4-e2b cite the method under a wrong title and name two
+        of its authors Kshitij Kantamneni and Antonia Ong; they are Subhash Kantamneni and Euan Ong.
+        Everyone who copies the entry copies the mistake.
+    Fix: Name the key under `citations:` in release.yaml and run `nla-release render`. Entries come
+        from citations.bib; add a new entry there once and check it.
+    Example: author of frasertaliente2026nla is 'Fraser-Taliente, Kit and Kantamneni, Kshitij',
+        published 'Fraser-Taliente, Kit and Kantamneni, Subhash'
+    Waive: Never: if citations.bib is wrong, correct it.
+    """
     asked = subject.release.config.citations if subject.release else []
     for adapter in subject.rendered:
         for name in _CITING:

@@ -12,7 +12,7 @@ from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import round_trip
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, regular_file
 from nla_release.gate.authored import MAX_PROSE, compared, expected_documents, restating
-from nla_release.gate.findings import Page, Problem, Skip, UnreadableError, Unverified, listed
+from nla_release.gate.findings import Problem, Skip, UnreadableError, Unverified
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import ExpectedDocuments, Subject
 from nla_release.history.log import begins_with, changed_above, entries
@@ -33,6 +33,7 @@ from nla_release.io.layout import (
 from nla_release.release.folder import ROLES
 from nla_release.release.manifest import Stated
 from nla_release.text.markdown import unseen
+from nla_release.text.numbers import listed
 from nla_release.text.visible import Block, view
 
 if TYPE_CHECKING:
@@ -63,28 +64,23 @@ _ELEMENT = re.compile(rb"<([!?\w][\w:.-]*)")
 _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)""", re.IGNORECASE)
 
 
-@rule(
-    "NLA513",
-    "error",
-    "nothing in the documents is hidden",
-    each=REPOSITORIES,
-    page=Page(
-        checks="README.md and RELEASE_CALIBRATION.md are parsed as a Markdown reader does. Each"
-        " generated block and section is visible at the top level. Nothing hides another"
-        " part: no unclosed fence, comment or HTML element; no `<script>`, `<style>`,"
-        " `<template>`, `<svg>`, `<math>` or `hidden`; no section inside `<details>`; no link"
-        " definition; no math with commands that colour or move text, such as `\\color` and"
-        " `\\phantom`; and no zero-width or bidirectional control character.",
-        why="A note that ended in an unclosed fence left 1 of 14 headings and none of 5 tables of"
-        " a card visible, and every tool that read the card as plain text found all of it.",
-        fix="Close the element in the note, and run `nla-release render`. The finding names the"
-        " line where the hidden part begins.",
-        example="a fence ``` that does not end",
-        waive="Never: readers cannot see what is hidden.",
-    ),
-)
+@rule("NLA513", "error", "nothing in the documents is hidden", each=REPOSITORIES)
 def nothing_hidden(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Both documents, taken apart by a Markdown parser."""
+    r"""Both documents, taken apart by a Markdown parser.
+
+    Checks: README.md and RELEASE_CALIBRATION.md are parsed as a Markdown reader does. Each
+        generated block and section is visible at the top level. Nothing hides another part: no
+        unclosed fence, comment or HTML element; no `<script>`, `<style>`, `<template>`, `<svg>`,
+        `<math>` or `hidden`; no section inside `<details>`; no link definition; no math with
+        commands that colour or move text, such as `\color` and `\phantom`; and no zero-width or
+        bidirectional control character.
+    Why: A note that ended in an unclosed fence left 1 of 14 headings and none of 5 tables of a card
+        visible, and every tool that read the card as plain text found all of it.
+    Fix: Close the element in the note, and run `nla-release render`. The finding names the line
+        where the hidden part begins.
+    Example: a fence ``` that does not end
+    Waive: Never: readers cannot see what is hidden.
+    """
     for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path, text = adapter.folder / name, adapter.text(name)
         if len(text) > MAX_PROSE:
@@ -111,33 +107,29 @@ def _hidden(path: Path, text: str) -> Iterator[Problem]:
 
 
 @rule(
-    "NLA514",
-    "error",
-    "cards, figures and texts match a new rendering of the files",
-    each=RENDERED,
-    page=Page(
-        checks="README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md"
-        " and its entry for this version, and every figure (PNG, SVG, CSV) are rendered again"
-        " and compared. The inputs are the repository's own files and `stated` in"
-        " release.json, which holds the choices of release.yaml and the notes. A note that"
-        " quotes numbers is rendered from its recorded source. Every part must match: usage"
-        " snippet, token ids, scale, revision, partner links, training facts, loss and alt"
-        " texts. base.json, training logs, sidecars and PEFT configurations have the sha256"
-        " that RELEASE_CALIBRATION.md lists. Paragraphs added by hand and other entries of"
-        " HISTORY.md are no finding; the verdict lists them, with the notes and choices, as"
-        " not computed. This version cannot render documents of calibration format 1 or 2,"
-        " which is a warning; if their evidence names its run, which those formats never"
-        " recorded, it is an error.",
-        why="A check that compared only numbers passed a release with `os.system(...)` in a"
-        " snippet, another injection scale, another partner repository and a swapped figure,"
-        " once release.json listed the new files.",
-        fix="Run `nla-release render` again. Write your own text into the notes.",
-        example="line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'",
-        waive="Never: readers must be able to compute every document from the release's files.",
-    ),
+    "NLA514", "error", "cards, figures and texts match a new rendering of the files", each=RENDERED
 )
 def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
-    """Each repository, with its partner where that is here too."""
+    """Each repository, with its partner where that is here too.
+
+    Checks: README.md, RELEASE_CALIBRATION.md, the metadata, the first lines of HISTORY.md and its
+        entry for this version, and every figure (PNG, SVG, CSV) are rendered again and compared.
+        The inputs are the repository's own files and `stated` in release.json, which holds the
+        choices of release.yaml and the notes. A note that quotes numbers is rendered from its
+        recorded source. Every part must match: usage snippet, token ids, scale, revision, partner
+        links, training facts, loss and alt texts. base.json, training logs, sidecars and PEFT
+        configurations have the sha256 that RELEASE_CALIBRATION.md lists. Paragraphs added by hand
+        and other entries of HISTORY.md are no finding; the verdict lists them, with the notes and
+        choices, as not computed. This version cannot render documents of calibration format 1 or 2,
+        which is a warning; if their evidence names its run, which those formats never recorded, it
+        is an error.
+    Why: A check that compared only numbers passed a release with `os.system(...)` in a snippet,
+        another injection scale, another partner repository and a swapped figure, once release.json
+        listed the new files.
+    Fix: Run `nla-release render` again. Write your own text into the notes.
+    Example: line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'
+    Waive: Never: readers must be able to compute every document from the release's files.
+    """
     drawn: dict[str, Mapping[str, bytes]] = {}
     for adapter in subject.rendered:
         if isinstance(adapter.calibration, CurrentCalibration):

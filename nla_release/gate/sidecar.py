@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from nla_release.contract.prompt import literal_escapes
 from nla_release.gate.adapter_folder import AdapterFolder
 from nla_release.gate.base_facts import AdapterOnBase
-from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import ADAPTERS, AVS_ON_BASE, rule
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, SIDECAR_FILE
 
@@ -17,58 +17,46 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@rule(
-    "NLA101",
-    "error",
-    "the sidecar is present, complete and consistent",
-    each=ADAPTERS,
-    page=Page(
-        checks="nla_meta.yaml is next to the adapter, names the adapter's role, and has every key"
-        " of the contract. It does not contradict itself: one injection scale, a square head,"
-        " and one block more than the block that is read.",
-        why="Readers cannot guess a missing value. Neuronpedia's loader refuses a pair without"
-        " extraction.injection_scale, and the reference's own documents name three different"
-        " defaults for it (kitft/natural_language_autoencoders).",
-        fix="Add the missing keys from the training configuration. `nla-release train av` and"
-        " `nla-release train ar` write complete sidecars. An AR's injection_scale is null.",
-        example="extraction.injection_scale is missing",
-        waive="Never: without its sidecar nobody can run the adapter.",
-    ),
-)
+@rule("NLA101", "error", "the sidecar is present, complete and consistent", each=ADAPTERS)
 def sidecar_complete(adapter: AdapterFolder) -> Iterable[Problem]:
-    """Reading the sidecar, down to what evidence records of it, finds everything."""
+    """Reading the sidecar, down to what evidence records of it, finds everything.
+
+    Checks: nla_meta.yaml is next to the adapter, names the adapter's role, and has every key of the
+        contract. It does not contradict itself: one injection scale, a square head, and one block
+        more than the block that is read.
+    Why: Readers cannot guess a missing value. Neuronpedia's loader refuses a pair without
+        extraction.injection_scale, and the reference's own documents name three different defaults
+        for it (kitft/natural_language_autoencoders).
+    Fix: Add the missing keys from the training configuration. `nla-release train av` and
+        `nla-release train ar` write complete sidecars. An AR's injection_scale is null.
+    Example: extraction.injection_scale is missing
+    Waive: Never: without its sidecar nobody can run the adapter.
+    """
     adapter.digest(SIDECAR_FILE)
     return ()
 
 
-@rule(
-    "NLA102",
-    "error",
-    "the injection scale fits the base",
-    each=AVS_ON_BASE,
-    page=Page(
-        checks="The injection scale is 0.5 to 3.0 times the mean embedding norm of the base. The"
-        " norm comes from the base's facts, or from the sidecar if there are none. Outside of"
-        " that range, a scale of 0.5 to 3.0 times the mean activation norm is a warning. That"
-        " norm comes from the evidence, or from the sidecar if there is none. The scale used"
-        " for evaluation is the scale used for training.",
-        why="SolshineCode/nla-gemma-4-e2b used scales of 20000 to 80000 from other bases on a"
-        " base with an embedding norm of 39.25. The loss fell cleanly, and eight days of"
-        " training were retracted. Its scripts then evaluated at yet another scale. The"
-        " reference (kitft/natural_language_autoencoders) uses a round number slightly above"
-        " the mean activation norm: 150 for Qwen2.5-7B, where that mean is about 125.",
-        fix="Measure the mean norm of the base's input embeddings (`nla-release base`), train the"
-        " AV with a scale near it, and evaluate with the same one. Never copy a scale from another"
-        " base.",
-        example="injection scale 80000 is 2038 times the mean embedding norm 39.25 and 1928 times"
-        " the mean activation norm 41.5",
-        waive="The warning may stand if the scale was chosen from the activation norm on purpose"
-        " and the evidence shows that the AV reads the injected vector (NLA607). The error"
-        " never.",
-    ),
-)
+@rule("NLA102", "error", "the injection scale fits the base", each=AVS_ON_BASE)
 def scale_fits(on_base: AdapterOnBase) -> Iterator[Problem]:
-    """The ratios to two norms, and the equality of two recorded scales."""
+    """The ratios to two norms, and the equality of two recorded scales.
+
+    Checks: The injection scale is 0.5 to 3.0 times the mean embedding norm of the base. The norm
+        comes from the base's facts, or from the sidecar if there are none. Outside of that range, a
+        scale of 0.5 to 3.0 times the mean activation norm is a warning. That norm comes from the
+        evidence, or from the sidecar if there is none. The scale used for evaluation is the scale
+        used for training.
+    Why: SolshineCode/nla-gemma-4-e2b used scales of 20000 to 80000 from other bases on a base with
+        an embedding norm of 39.25. The loss fell cleanly, and eight days of training were
+        retracted. Its scripts then evaluated at yet another scale. The reference
+        (kitft/natural_language_autoencoders) uses a round number slightly above the mean activation
+        norm: 150 for Qwen2.5-7B, where that mean is about 125.
+    Fix: Measure the mean norm of the base's input embeddings (`nla-release base`), train the AV
+        with a scale near it, and evaluate with the same one. Never copy a scale from another base.
+    Example: injection scale 80000 is 2038 times the mean embedding norm 39.25 and 1928 times the
+        mean activation norm 41.5
+    Waive: The warning may stand if the scale was chosen from the activation norm on purpose and the
+        evidence shows that the AV reads the injected vector (NLA607). The error never.
+    """
     path, sidecar = on_base.adapter.folder / SIDECAR_FILE, on_base.adapter.sidecar
     scale, norms, facts = sidecar.injection.scale, sidecar.nla_release.norms, on_base.facts
     embedding = norms.embedding_mean if isinstance(facts, Skip) else facts.embedding.norm_mean
@@ -92,25 +80,20 @@ def scale_fits(on_base: AdapterOnBase) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA103",
-    "error",
-    "the base is a Hub id, pinned to a commit",
-    each=ADAPTERS,
-    page=Page(
-        checks="nla_release.base names a repository on the Hub and one of its commits."
-        " adapter_config.json names the same base.",
-        why="PEFT writes the local path of the base into adapter_config.json and from there into"
-        " cards (huggingface/peft#2124, huggingface/transformers#33922). A branch can move,"
-        " and the adapter then runs on another base.",
-        fix="Write the base's `namespace/name` and the full hash of the commit that it was loaded"
-        " from into nla_meta.yaml. Write the same id into base_model_name_or_path.",
-        example="base_model_name_or_path is '/content/base', the sidecar says 'google/gemma-4-E2B'",
-        waive="Never: nobody else can load a path on your disk.",
-    ),
-)
+@rule("NLA103", "error", "the base is a Hub id, pinned to a commit", each=ADAPTERS)
 def base_pinned(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The sidecar's base, and PEFT's."""
+    """The sidecar's base, and PEFT's.
+
+    Checks: nla_release.base names a repository on the Hub and one of its commits.
+        adapter_config.json names the same base.
+    Why: PEFT writes the local path of the base into adapter_config.json and from there into cards
+        (huggingface/peft#2124, huggingface/transformers#33922). A branch can move, and the adapter
+        then runs on another base.
+    Fix: Write the base's `namespace/name` and the full hash of the commit that it was loaded from
+        into nla_meta.yaml. Write the same id into base_model_name_or_path.
+    Example: base_model_name_or_path is '/content/base', the sidecar says 'google/gemma-4-E2B'
+    Waive: Never: nobody else can load a path on your disk.
+    """
     path, base = adapter.folder / SIDECAR_FILE, adapter.sidecar.nla_release.base
     if not _HUB_ID.fullmatch(base.id):
         yield Problem(path, f"base id {base.id!r} is not a Hub id (namespace/name)")
@@ -131,29 +114,22 @@ def base_pinned(adapter: AdapterFolder) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA108",
-    "warning",
-    "the prompt has no escape sequence written as characters",
-    each=ADAPTERS,
-    page=Page(
-        checks="The template that the adapter reads (prompt_templates.av or prompt_templates.ar)"
-        " contains no \\n, \\r, \\t, \\x.., \\u.... or \\U........ as a backslash followed by"
-        " letters.",
-        why="A shell, and YAML without double quotes, keep a backslash and an n as two"
-        " characters. A pair that was trained with a line break then reads another prompt:"
-        " one pair scored 0.000 in its round trip for this reason.",
-        fix="Where training had a line break, write a line break: in double quotes, or as a block"
-        " after |. Both sidecars hold both templates, so correct both, and prompt_token_ids"
-        " with them; then measure again. `nla-release init` reads a template from a file:"
-        " --answer template_av=@FILE.",
-        example="prompt_templates.av holds \\n as 2 characters",
-        waive="If the pair was trained with exactly these characters, for example in a prompt"
-        " about code or LaTeX.",
-    ),
-)
+@rule("NLA108", "warning", "the prompt has no escape sequence written as characters", each=ADAPTERS)
 def prompt_without_escapes(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The adapter's own template; AV and AR share both."""
+    r"""The adapter's own template; AV and AR share both.
+
+    Checks: The template that the adapter reads (prompt_templates.av or prompt_templates.ar)
+        contains no \n, \r, \t, \x.., \u.... or \U........ as a backslash followed by letters.
+    Why: A shell, and YAML without double quotes, keep a backslash and an n as two characters. A
+        pair that was trained with a line break then reads another prompt: one pair scored 0.000 in
+        its round trip for this reason.
+    Fix: Where training had a line break, write a line break: in double quotes, or as a block after
+        |. Both sidecars hold both templates, so correct both, and prompt_token_ids with them; then
+        measure again. `nla-release init` reads a template from a file: --answer template_av=@FILE.
+    Example: prompt_templates.av holds \n as 2 characters
+    Waive: If the pair was trained with exactly these characters, for example in a prompt about code
+        or LaTeX.
+    """
     template = getattr(adapter.sidecar.prompt_templates, adapter.role)
     if found := literal_escapes(template):
         yield Problem(

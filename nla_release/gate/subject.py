@@ -17,7 +17,7 @@ from nla_release.contract.sidecar import Role, read_sidecar
 from nla_release.errors import ConfigError, NothingCheckedError
 from nla_release.evidence.parts import NAMES, Evidence
 from nla_release.evidence.runs import read_runs
-from nla_release.gate.adapter_folder import AdapterFolder, read_calibration, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, read_file, reading, regular_file
 from nla_release.gate.findings import UnreadableError, read_once
 from nla_release.history.log import HistoryEntry
 from nla_release.hub_client.remote_state import RemoteCommit, RemoteState
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RemoteHistory:
-    """HISTORY.md on main, which may tell more by now than that of a tag.
+    """HISTORY.md on main, which may have more entries than that of a tag.
 
-    `problem` is what is wrong with it, as the end of a sentence.
+    `problem` says what is wrong with it, as the end of a sentence.
     """
 
     entries: tuple[HistoryEntry, ...] = ()
@@ -55,11 +55,12 @@ class RemoteHistory:
 
 @dataclass(frozen=True)
 class Tagged:
-    """A repository at a commit, and what it says of itself there.
+    """A repository at a commit.
 
-    `earlier` are the commits before it, newest first. `manifest` is None without a sound
-    release.json. `alterations` say how git would give people other bytes than the Hub does.
-    `released` are the bytes of release.json and `signature` those over it, where they can be read.
+    `earlier` are the commits before it, newest first. `manifest` is None without a valid
+    release.json. `alterations` say how a git checkout would differ from the Hub's bytes.
+    `released` are the bytes of release.json, `signature` those of its signature; None where they
+    cannot be read.
     """
 
     repo: str
@@ -74,22 +75,22 @@ class Tagged:
 
     @property
     def release_id(self) -> str | None:
-        """What the commit's description carries."""
+        """The release id in the commit's description."""
         return read_id(self.commit.description)
 
     @property
     def adapter_sha256(self) -> str | None:
-        """What the Hub says of the weights' bytes."""
+        """The sha256 of the weights, from the Hub."""
         weights = self.state.files.get(ADAPTER_FILE)
         return weights.sha256 if weights else None
 
 
 @dataclass(frozen=True)
 class Published:
-    """A downloaded repository, and its partner as far as the Hub shows it.
+    """A downloaded repository, and its partner on the Hub.
 
-    `partner` is None when its release.json names none that is there. `expected` is the release id
-    that somebody who verifies knows from elsewhere, and `publisher` whose signature they demand.
+    `partner` is None when the partner that release.json names cannot be read. `expected` is the
+    release id given with --expect, and `publisher` whose signature is required.
     """
 
     adapter: AdapterFolder
@@ -107,31 +108,23 @@ _MARKS_A_REPOSITORY = (MANIFEST_FILE, CARD_FILE, CALIBRATION_FILE)
 Remeasurement = tuple[Path, Remeasured]
 
 
+@dataclass(frozen=True)
 class _ByHashes:
-    """Evidence that is the same when its files are."""
+    """Evidence, equal to other evidence when its files are equal."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
-        run = evidence.run
-        log = evidence.runs.sha256 if evidence.runs else None
-        self._hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256, log)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByHashes) and self._hashes == other._hashes
-
-    def __hash__(self) -> int:
-        return hash(self._hashes)
+    hashes: tuple[str | None, ...]
+    evidence: Evidence = field(compare=False)
 
 
 @lru_cache(maxsize=3)
 def _calibrated(same: _ByHashes, format_: Format) -> Calibration:
-    """The numbers of evidence that a release and both of its repositories hold alike."""
+    """The numbers of evidence, computed once for a release and both of its repositories."""
     return calibrate(same.evidence, format_)
 
 
 @dataclass(frozen=True)
 class MeasurementFolder:
-    """Evidence and calibration in one folder, and the adapters that they speak of."""
+    """Evidence and calibration in one folder, and the adapters that were measured."""
 
     folder: Path
     adapters: tuple[AdapterFolder, ...]
@@ -140,17 +133,17 @@ class MeasurementFolder:
 
     @property
     def evidence_folder(self) -> Path:
-        """Where the evidence lies."""
+        """The folder of the evidence."""
         return self.folder / "evidence"
 
     @property
     def calibration_path(self) -> Path:
-        """Where the numbers lie."""
+        """The path of calibration.json."""
         return self.folder / CALIBRATION_FILE
 
     @read_once
     def evidence(self) -> Evidence:
-        """The evidence, found whole."""
+        """The evidence, complete and valid."""
         for name in NAMES:
             regular_file(self.evidence_folder / name, "NLA601")
         with reading(self.evidence_folder / RUNS_FILE, "NLA621"):
@@ -160,21 +153,23 @@ class MeasurementFolder:
 
     @read_once
     def calibration(self) -> Calibration:
-        """The numbers as they were written."""
-        return read_calibration(self.calibration_path)
+        """The numbers of calibration.json."""
+        return read_file(self.calibration_path, "NLA602", Calibration.read)
 
     @read_once
     def recomputed(self) -> Calibration:
-        """The numbers as the evidence gives them, in the format in which they were written."""
-        evidence = self.evidence
+        """The numbers computed from the evidence, in the format of calibration.json."""
+        evidence, run = self.evidence, self.evidence.run
+        log = evidence.runs.sha256 if evidence.runs else None
+        hashes = (run.rows_sha256, run.vectors_sha256, evidence.run_sha256, log)
         try:
-            return _calibrated(_ByHashes(evidence), self._format)
+            return _calibrated(_ByHashes(hashes, evidence), self._format)
         except NothingCheckedError as error:
             raise UnreadableError("NLA608", self.evidence_folder, error.message) from error
 
     @property
     def _format(self) -> Format:
-        """The current one where no calibration is here yet, or none that can be read."""
+        """The current format if there is no readable calibration.json."""
         try:
             return format_of(self.calibration.schema_)
         except UnreadableError:
@@ -183,7 +178,7 @@ class MeasurementFolder:
 
 @dataclass(frozen=True)
 class ExpectedDocuments:
-    """What the files of a repository give: its documents by name, and its entry of HISTORY.md."""
+    """The documents of a repository, by name, and its HISTORY.md entry, rendered from its files."""
 
     sources: "Sources"
     documents: dict[str, str]
@@ -194,8 +189,8 @@ class ExpectedDocuments:
 class Subject:
     """A folder to check, and what was found in it.
 
-    `published` is what the Hub says of the repositories that were downloaded into it, `remeasured`
-    what measuring rows again found, where that was asked for.
+    `published` holds what the Hub says of repositories downloaded into it, `remeasured` the result
+    of measuring rows again, if that was requested.
     """
 
     folder: Path
@@ -214,7 +209,7 @@ class Subject:
 
     @property
     def pairs(self) -> list[tuple[AdapterFolder, AdapterFolder]]:
-        """AV and AR that lie side by side."""
+        """AV and AR in one folder: the trained pair, the rendered pair."""
         return [
             (adapters[0], adapters[1])
             for adapters in (self.trained, self.rendered)
@@ -223,7 +218,7 @@ class Subject:
 
     @property
     def pair_to_measure(self) -> tuple[dict[Role, Path], Path]:
-        """The pair that is published, or to be: where its adapters and its evidence lie.
+        """The adapters and the evidence of the pair that is, or will be, published.
 
         Raises:
             ConfigError: there is no pair with evidence.
@@ -233,7 +228,7 @@ class Subject:
             if evidence.is_dir():
                 return {av.role: av.folder, ar.role: ar.folder}, evidence
         raise ConfigError(
-            f"{self.folder} has no pair with evidence, whose rows could be measured again",
+            f"{self.folder} has no pair with evidence to measure again",
             hint="give a folder with release.yaml, or a dist/ with av/ and ar/",
         )
 
@@ -250,21 +245,19 @@ class Subject:
 
     @read_once
     def rendered_again(self) -> dict[Role, ExpectedDocuments]:
-        """The documents as their files give them, of the repositories that were asked for."""
+        """The expected documents of repositories, filled in when they are first needed."""
         return {}
 
     @read_once
     def base_facts(self) -> tuple[Path, BaseFacts] | None:
-        """The facts of the release's base, and where they are from: base.json, or the local base.
+        """The facts of the release's base and their source: base.json, or the local base.
 
         Raises:
             UnreadableError: base.json is damaged, or the local base is.
         """
         path = self.folder / BASE_FILE
         if path.exists():
-            regular_file(path, "NLA106")
-            with reading(path, "NLA106"):
-                return path, read_base_facts(self.folder)
+            return path, read_file(path, "NLA106", lambda _: read_base_facts(self.folder))
         return self.local_base
 
     @read_once
@@ -283,11 +276,11 @@ class Subject:
 
 
 def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
-    """What there is to check in a folder.
+    """Find what there is to check in a folder.
 
     Args:
         folder: it holds a release.yaml, both adapters as `av` and `ar`, or one adapter.
-        tokenizer: a tokenizer.json to replay prompts on, instead of the base's own.
+        tokenizer: a tokenizer.json to encode prompts with, instead of the base's own.
 
     Raises:
         ConfigError: the release.yaml is wrong.
@@ -321,7 +314,7 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
 
 
 def _found(folder: Path) -> Iterator[AdapterFolder]:
-    """Both adapters in a folder of two, or the folder itself when it is one."""
+    """Both adapters of a folder with av/ and ar/, or the folder itself if it is an adapter."""
     if all((folder / role).is_dir() for role in ROLES):
         rendered = any(_looks_rendered(folder / role) for role in ROLES)
         yield from (AdapterFolder(role, folder / role, rendered) for role in ROLES)
@@ -336,8 +329,6 @@ def _looks_rendered(folder: Path) -> bool:
 def _role(folder: Path) -> Role:
     """The role a lone adapter's sidecar gives; without one, only an AR has a head."""
     try:
-        regular_file(folder / SIDECAR_FILE, "NLA101")
-        with reading(folder / SIDECAR_FILE, "NLA101"):
-            return read_sidecar(folder).role
+        return read_file(folder / SIDECAR_FILE, "NLA101", lambda _: read_sidecar(folder)).role
     except UnreadableError:
         return "ar" if (folder / HEAD_FILE).exists() else "av"

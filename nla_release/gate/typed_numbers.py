@@ -16,7 +16,7 @@ from nla_release.gate.authored import (
     not_compared,
     own_addresses,
 )
-from nla_release.gate.findings import Page, Problem, Skip
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERINGS, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.log import entries
@@ -43,39 +43,32 @@ _LEAST_DECIMALS = 2  # to say which number is meant
 _ADVICE = "quote it with {{ ... }}, write it as code, or link to its source in the same sentence"
 
 
-@rule(
-    "NLA508",
-    "error",
-    "measurements in notes are quoted, not typed",
-    each=RENDERINGS,
-    page=Page(
-        checks="A measurement in a note comes from `{{ ... }}`, is part of code, or is in a"
-        " sentence with a link or a citation key. A measurement is a decimal (0.81, 1e-4), a"
-        " percentage (81%, eighty percent), a fraction (49/50, 12 of 60), a factor (3x,"
-        " 2-fold, 3 times), `n = 50`, or a whole number before rows, activations, documents,"
-        " samples or explanations. Other whole numbers, dates, and names such as v0.3, E2B,"
-        " top-1 and Llama 3.1 are not measurements. A code span with only a number is not"
-        " code, and a link to the repository, its partner or its base is no source. The same"
-        " holds for blocks added by hand to README.md or RELEASE_CALIBRATION.md, which cannot"
-        " quote. In an unpublished entry of HISTORY.md or one about this version, and in"
-        " `title` and `updates` of release.yaml, a measurement may be typed if"
-        " calibration.json has it, in full or to 3 decimals or more, under a name that shares"
-        " a word with the sentence; in HISTORY.md also if an entry supersedes it. Sentences"
-        " that name another version of HISTORY.md, and entries about one, are not checked."
-        " NLA514 checks that notes match their sources.",
-        why="SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 with the cosine of"
-        " v0.1, says n = 10 where 50 were measured, and calls one share about 80, 95 and 97"
-        " per cent structural. A typed number does not change when the pair is measured"
-        " again.",
-        fix="Write `{{ calibration.cosine.mean | number }}` into the note and run `nla-release"
-        " render`; the finding names the number to quote if it knows it. Write settings and"
-        " versions as code, such as `lr=1e-4`. Link to the source of other people's numbers.",
-        example="0.893 is typed: write {{ calibration.cosine.mean | number }}",
-        waive="For a measurement that this tool does not make, until it has a page to link to.",
-    ),
-)
+@rule("NLA508", "error", "measurements in notes are quoted, not typed", each=RENDERINGS)
 def numbers_are_quoted(target: tuple[AdapterFolder, Subject]) -> Iterator[Problem | Skip]:
-    """Every text of the authors, by what it may hold."""
+    """Every text of the authors, by what it may hold.
+
+    Checks: A measurement in a note comes from `{{ ... }}`, is part of code, or is in a sentence
+        with a link or a citation key. A measurement is a decimal (0.81, 1e-4), a percentage (81%,
+        eighty percent), a fraction (49/50, 12 of 60), a factor (3x, 2-fold, 3 times), `n = 50`, or
+        a whole number before rows, activations, documents, samples or explanations. Other whole
+        numbers, dates, and names such as v0.3, E2B, top-1 and Llama 3.1 are not measurements. A
+        code span with only a number is not code, and a link to the repository, its partner or its
+        base is no source. The same holds for blocks added by hand to README.md or
+        RELEASE_CALIBRATION.md, which cannot quote. In an unpublished entry of HISTORY.md or one
+        about this version, and in `title` and `updates` of release.yaml, a measurement may be typed
+        if calibration.json has it, in full or to 3 decimals or more, under a name that shares a
+        word with the sentence; in HISTORY.md also if an entry supersedes it. Sentences that name
+        another version of HISTORY.md, and entries about one, are not checked. NLA514 checks that
+        notes match their sources.
+    Why: SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 with the cosine of v0.1,
+        says n = 10 where 50 were measured, and calls one share about 80, 95 and 97 per cent
+        structural. A typed number does not change when the pair is measured again.
+    Fix: Write `{{ calibration.cosine.mean | number }}` into the note and run `nla-release render`;
+        the finding names the number to quote if it knows it. Write settings and versions as code,
+        such as `lr=1e-4`. Link to the source of other people's numbers.
+    Example: 0.893 is typed: write {{ calibration.cosine.mean | number }}
+    Waive: For a measurement that this tool does not make, until it has a page to link to.
+    """
     adapter, subject = target
     found = (problem for text in authored(adapter, subject) for problem in _typed(text, adapter))
     yield from itertools.islice(found, MAX_FINDINGS)

@@ -7,12 +7,13 @@ from pathlib import Path, PurePath, PureWindowsPath
 
 from nla_release.adapter.lora import never_saved
 from nla_release.adapter.weights import ZeroBands
-from nla_release.gate.adapter_folder import REPORTED_BY, AdapterFolder, reading
+from nla_release.gate.adapter_folder import REPORTED_BY, AdapterFolder, Value, reading
 from nla_release.gate.base_facts import AdapterOnBase
-from nla_release.gate.findings import Page, Problem, Skip, listed
+from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import ADAPTERS, ARS, ON_BASE, rule
 from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
+from nla_release.text.numbers import listed
 
 # No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
@@ -38,22 +39,22 @@ _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
     "error",
     "weights are safetensors, and no link or path leaves the folder",
     each=ADAPTERS,
-    page=Page(
-        checks="No file in the adapter's folder is a pickle, judged by its name and its first"
-        " bytes. No entry is a link or a Git LFS pointer. No path in the sidecar leaves the"
-        " folder. Files that a trainer leaves behind, such as optimizer.pt, are a warning in"
-        " the training folder and an error in dist/.",
-        why="Unpickling runs whatever code the file holds. The AR head of"
-        " SolshineCode/nla-gemma-4-e2b went up as linear_head.pt, and the Hub flags repositories"
-        " with such files as unsafe (huggingface/transformers#28580).",
-        fix="Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's"
-        " cache, which is made of links, download it with `hf download --local-dir`.",
-        example="linear_head.pt is or may hold a pickle, which runs code when it is read",
-        waive="Never: everyone who loads the release takes the risk.",
-    ),
 )
 def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Names, first bytes and links of all files, and the sidecar's paths."""
+    """Names, first bytes and links of all files, and the sidecar's paths.
+
+    Checks: No file in the adapter's folder is a pickle, judged by its name and its first bytes. No
+        entry is a link or a Git LFS pointer. No path in the sidecar leaves the folder. Files that a
+        trainer leaves behind, such as optimizer.pt, are a warning in the training folder and an
+        error in dist/.
+    Why: Unpickling runs whatever code the file holds. The AR head of SolshineCode/nla-gemma-4-e2b
+        went up as linear_head.pt, and the Hub flags repositories with such files as unsafe
+        (huggingface/transformers#28580).
+    Fix: Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's cache,
+        which is made of links, download it with `hf download --local-dir`.
+    Example: linear_head.pt is or may hold a pickle, which runs code when it is read
+    Waive: Never: everyone who loads the release takes the risk.
+    """
     if adapter.folder.is_symlink():
         yield Problem(adapter.folder, "is a link; a repository holds its files themselves")
     for path in adapter.files:
@@ -76,33 +77,26 @@ def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
             )
 
 
-@rule(
-    "NLA302",
-    "error",
-    "the adapter is complete and matches its configuration",
-    each=ON_BASE,
-    page=Page(
-        checks="adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B with"
-        " matching shapes, under the names that PEFT uses. It holds nothing else except what"
-        " adapter_config.json declares: DoRA's magnitudes and the modules of modules_to_save."
-        " Every rank is the r of adapter_config.json, and r and lora_alpha are what the"
-        " sidecar records for this adapter (the last of its list).",
-        why="PEFT only warns about keys that match no module and runs the base without them"
-        " (huggingface/peft#2699). It does the same if a key contains the adapter's name"
-        " (huggingface/peft#2118), and it saves files without tensors"
-        " (huggingface/peft#2892). If it believes that the vocabulary was resized, it saves"
-        " the whole embedding: 79 MB became a gigabyte (huggingface/trl#1287,"
-        " huggingface/peft#1300). A card of SolshineCode/nla-gemma-4-e2b says alpha 128 where"
-        " the sidecars say 160.",
-        fix="Save the adapter again with PEFT's save_pretrained, with save_embedding_layers=False"
-        " unless the embedding was trained. Copy rank and alpha from adapter_config.json into"
-        " the sidecar.",
-        example="lora_alpha is 160, the sidecar records 128",
-        waive="Never: such an adapter does not load, or is not the one that was measured.",
-    ),
-)
+@rule("NLA302", "error", "the adapter is complete and matches its configuration", each=ON_BASE)
 def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
-    """Keys and shapes of the file, and the three places that state rank and alpha."""
+    """Keys and shapes of the file, and the three places that state rank and alpha.
+
+    Checks: adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B with
+        matching shapes, under the names that PEFT uses. It holds nothing else except what
+        adapter_config.json declares: DoRA's magnitudes and the modules of modules_to_save. Every
+        rank is the r of adapter_config.json, and r and lora_alpha are what the sidecar records for
+        this adapter (the last of its list).
+    Why: PEFT only warns about keys that match no module and runs the base without them
+        (huggingface/peft#2699). It does the same if a key contains the adapter's name
+        (huggingface/peft#2118), and it saves files without tensors (huggingface/peft#2892). If it
+        believes that the vocabulary was resized, it saves the whole embedding: 79 MB became a
+        gigabyte (huggingface/trl#1287, huggingface/peft#1300). A card of
+        SolshineCode/nla-gemma-4-e2b says alpha 128 where the sidecars say 160.
+    Fix: Save the adapter again with PEFT's save_pretrained, with save_embedding_layers=False unless
+        the embedding was trained. Copy rank and alpha from adapter_config.json into the sidecar.
+    Example: lora_alpha is 160, the sidecar records 128
+    Waive: Never: such an adapter does not load, or is not the one that was measured.
+    """
     adapter = on_base.adapter
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if strays := [module for module in adapter.modules if module.rank != config.r]:
@@ -126,60 +120,44 @@ def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA303",
-    "error",
-    "every weight is finite and of plausible size",
-    each=ADAPTERS,
-    page=Page(
-        checks="No value of the adapter or the head is NaN, infinite, or larger than 1e6.",
-        why="The safetensors format does not check values. In syvb's fork of the reference, every"
-        " AR head after reinforcement learning held NaN or 3e38 in 12% of its values, and was"
-        " found only by accident.",
-        fix="The checkpoint is damaged. Release an earlier one, and find the step where the loss"
-        " became NaN.",
-        example="tensor weight holds NaN or infinity",
-        waive="Never: one such value corrupts every reconstruction.",
-    ),
-)
+@rule("NLA303", "error", "every weight is finite and of plausible size", each=ADAPTERS)
 def weights_finite(adapter: AdapterFolder) -> Iterator[Problem]:
-    """All values of all tensors."""
+    """All values of all tensors.
+
+    Checks: No value of the adapter or the head is NaN, infinite, or larger than 1e6.
+    Why: The safetensors format does not check values. In syvb's fork of the reference, every AR
+        head after reinforcement learning held NaN or 3e38 in 12% of its values, and was found only
+        by accident.
+    Fix: The checkpoint is damaged. Release an earlier one, and find the step where the loss became
+        NaN.
+    Example: tensor weight holds NaN or infinity
+    Waive: Never: one such value corrupts every reconstruction.
+    """
     yield from _damaged(adapter.folder / ADAPTER_FILE, adapter.largest)
     if adapter.role == "ar":
         yield from _damaged(adapter.folder / HEAD_FILE, adapter.largest_of_head)
 
 
-@rule(
-    "NLA304",
-    "error",
-    "the adapter was trained",
-    each=ADAPTERS,
-    page=Page(
-        checks="In every module, both factors (lora_A and lora_B) have a value of magnitude 1e-12"
-        " or more. A factor that is zero in all modules is an error, in some modules a"
-        " warning.",
-        why="LoRA initialises lora_B to zero. An adapter that was never trained, or was saved"
-        " before its weights were gathered (huggingface/peft#2892), behaves exactly like the"
-        " base, and nothing reports it.",
-        fix="Save the adapter after training and from the main process. If only some modules are"
-        " zero, remove them from target_modules: they received no gradient and have no"
-        " effect.",
-        example="a factor is zero in all 32 modules: the adapter does nothing",
-        waive="The warning may stand if untrained modules are expected, as in an AR whose blocks"
-        " above the read block never run.",
-    ),
-)
+@rule("NLA304", "error", "the adapter was trained", each=ADAPTERS)
 def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Factors of nothing but zeros, either of which makes the product zero."""
+    """Factors of nothing but zeros, either of which makes the product zero.
+
+    Checks: In every module, both factors (lora_A and lora_B) have a value of magnitude 1e-12 or
+        more. A factor that is zero in all modules is an error, in some modules a warning.
+    Why: LoRA initialises lora_B to zero. An adapter that was never trained, or was saved before its
+        weights were gathered (huggingface/peft#2892), behaves exactly like the base, and nothing
+        reports it.
+    Fix: Save the adapter after training and from the main process. If only some modules are zero,
+        remove them from target_modules: they received no gradient and have no effect.
+    Example: a factor is zero in all 32 modules: the adapter does nothing
+    Waive: The warning may stand if untrained modules are expected, as in an AR whose blocks above
+        the read block never run.
+    """
     modules, path = adapter.modules, adapter.folder / ADAPTER_FILE
     idle = [
         module.name
         for module in modules
-        if min(
-            adapter.largest[f"base_model.model.{module.name}.lora_{factor}.weight"]
-            for factor in "AB"
-        )
-        < MIN_MAGNITUDE
+        if min(_factors(adapter.largest, module.name).values()) < MIN_MAGNITUDE
     ]
     if len(idle) == len(modules):
         yield Problem(
@@ -193,31 +171,26 @@ def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "NLA312",
-    "error",
-    "no part of the weights is missing from the file",
-    each=ADAPTERS,
-    page=Page(
-        checks="Each factor is divided into 32 bands of rows and of columns. A band of lora_A or"
-        " lora_B that is zero in the same place in every module is an error; modules that are"
-        " zero as a whole do not count (NLA304). In half of the modules, or in the only"
-        " module of an adapter, it is a warning. A zero band of the AR's head is an error.",
-        why="A process that saves only its own shard, or gathers too early, writes the rest as"
-        " zeros. Every tensor then has its full shape, but a half or a quarter of it is"
-        " missing (huggingface/peft#2892, huggingface/trl#4416). The largest value of each"
-        " factor looks normal.",
-        fix="Gather the weights before saving: `accelerator.get_state_dict(model)`, or the"
-        " checkpoint's own script, such as zero_to_fp32.py of DeepSpeed. Then measure again.",
-        example="the rows from 50% to 100% of lora_B are zero in all 32 modules",
-        waive="Never: the released weights are not the trained weights. The warning may stand if"
-        " these parts were pruned on purpose.",
-    ),
-)
+@rule("NLA312", "error", "no part of the weights is missing from the file", each=ADAPTERS)
 def no_zero_bands(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The same band of a factor in all modules, then the head."""
+    """The same band of a factor in all modules, then the head.
+
+    Checks: Each factor is divided into 32 bands of rows and of columns. A band of lora_A or lora_B
+        that is zero in the same place in every module is an error; modules that are zero as a whole
+        do not count (NLA304). In half of the modules, or in the only module of an adapter, it is a
+        warning. A zero band of the AR's head is an error.
+    Why: A process that saves only its own shard, or gathers too early, writes the rest as zeros.
+        Every tensor then has its full shape, but a half or a quarter of it is missing
+        (huggingface/peft#2892, huggingface/trl#4416). The largest value of each factor looks
+        normal.
+    Fix: Gather the weights before saving: `accelerator.get_state_dict(model)`, or the checkpoint's
+        own script, such as zero_to_fp32.py of DeepSpeed. Then measure again.
+    Example: the rows from 50% to 100% of lora_B are zero in all 32 modules
+    Waive: Never: the released weights are not the trained weights. The warning may stand if these
+        parts were pruned on purpose.
+    """
     path = adapter.folder / ADAPTER_FILE
-    modules = [_factors(adapter, module.name) for module in adapter.modules]
+    modules = [_factors(adapter.zero_bands, module.name) for module in adapter.modules]
     trained = [
         factors for factors in modules if not any(all(each.rows) for each in factors.values())
     ]
@@ -235,11 +208,9 @@ def no_zero_bands(adapter: AdapterFolder) -> Iterator[Problem]:
                     )
 
 
-def _factors(adapter: AdapterFolder, module: str) -> dict[str, ZeroBands]:
-    return {
-        factor: adapter.zero_bands[f"base_model.model.{module}.lora_{factor}.weight"]
-        for factor in "AB"
-    }
+def _factors(values: Mapping[str, Value], module: str) -> dict[str, Value]:
+    """The values of a module's lora_A and lora_B, by "A" and "B"."""
+    return {factor: values[f"base_model.model.{module}.lora_{factor}.weight"] for factor in "AB"}
 
 
 def _cut(path: Path, name: str, axis: str, factors: list[ZeroBands]) -> Iterator[Problem]:
@@ -274,26 +245,21 @@ def _where(flags: Sequence[bool]) -> str:
     return f"from {100 * start / len(flags):.0f}% to {100 * stop / len(flags):.0f}%"
 
 
-@rule(
-    "NLA305",
-    "error",
-    "the AR's head matches its sidecar",
-    each=ARS,
-    page=Page(
-        checks="value_head.safetensors holds `weight` of shape d x d, and `bias` of shape d only"
-        " if the sidecar declares one. Both have the declared dtype and are not all zeros.",
-        why="PEFT does not save the head, so it is lost unless the training code saves it. A"
-        " reader that finds no head starts from a random one (a preflight check of"
-        " kitft/natural_language_autoencoders). LLaMA-Factory also uses the name"
-        " value_head.safetensors, with other keys.",
-        fix="Save the trained head with the keys and the dtype that nla_release.ar_head declares.",
-        example="tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32,"
-        " 'bias': (1536,) F32}",
-        waive="Never: without its head an AR gives no activation.",
-    ),
-)
+@rule("NLA305", "error", "the AR's head matches its sidecar", each=ARS)
 def head_declared(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The head file's header, and whether its weight says anything."""
+    """The head file's header, and whether its weight says anything.
+
+    Checks: value_head.safetensors holds `weight` of shape d x d, and `bias` of shape d only if the
+        sidecar declares one. Both have the declared dtype and are not all zeros.
+    Why: PEFT does not save the head, so it is lost unless the training code saves it. A reader that
+        finds no head starts from a random one (a preflight check of
+        kitft/natural_language_autoencoders). LLaMA-Factory also uses the name
+        value_head.safetensors, with other keys.
+    Fix: Save the trained head with the keys and the dtype that nla_release.ar_head declares.
+    Example: tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32, 'bias':
+        (1536,) F32}
+    Waive: Never: without its head an AR gives no activation.
+    """
     path, declared, width = (
         adapter.folder / HEAD_FILE,
         adapter.sidecar.head,

@@ -32,14 +32,16 @@ def test_this_release_is_not_the_one_before_it(release, place):
     (finding,) = outcome(release).findings
 
     assert finding.path == str(release / "release.yaml")
-    assert finding.message == f"previous, {place}, holds the evidence of this release"
+    assert finding.message == (
+        f"previous is {place}, which holds the evidence of this release itself"
+    )
 
 
 def test_a_first_release_has_nothing_before_it(release):
     with edited_yaml(release / "release.yaml") as document:
         del document["previous"]
 
-    assert outcome(release).skipped == ("no release.yaml here names a previous release",)
+    assert outcome(release).skipped == ("there is no release.yaml that names a previous release",)
     assert outcome(release, "dist").state == "skipped"
 
 
@@ -68,7 +70,7 @@ def test_too_few_common_rows_are_a_reason_and_no_finding(release):
     )
 
     assert outcome(release).skipped == (
-        f"{PREVIOUS} has 12 rows of 12 documents in common with this release, too few to compare",
+        f"only 12 rows of 12 documents are in {PREVIOUS} and this release, too few to compare",
     )
 
 

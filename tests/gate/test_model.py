@@ -2,16 +2,22 @@
 
 import pytest
 
-from nla_release.gate.findings import Page, Problem, Skip, UnreadableError
+from nla_release.gate.findings import Problem, Skip, UnreadableError
 from nla_release.gate.model import Scope, Verdict, rule
-
-PAGE = Page("checks", "why", "fix", "example", "waive")
 
 
 def outcome(*results, targets=("target",), strict=False, code="NLA999", **options):
     """The outcome of a rule whose function gives these results for every target."""
 
     def check(_target):
+        """Summary.
+
+        Checks: checks
+        Why: why
+        Fix: fix
+        Example: example
+        Waive: waive
+        """
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -19,7 +25,7 @@ def outcome(*results, targets=("target",), strict=False, code="NLA999", **option
 
     severity = options.pop("severity", "error")
     scope = Scope(lambda _: list(targets), "nothing of the kind")
-    made = rule(code, severity, "title", each=scope, page=PAGE, **options)(check)
+    made = rule(code, severity, "title", each=scope, **options)(check)
     return made.apply(None, strict=strict)
 
 

@@ -36,6 +36,30 @@ def test_a_rule_has_a_whole_page(rule):
     assert not rule.title.endswith(".")
 
 
+def test_a_page_is_read_from_a_docstring():
+    page = Page.of(
+        """Compare two numbers.
+
+        Checks: The first is
+            larger: by 2.
+        Why: It once was not.
+        Fix: Swap them.
+        Example: 1 is not larger
+        Waive: Never.
+        """
+    )
+
+    assert page == Page(
+        "The first is larger: by 2.", "It once was not.", "Swap them.", "1 is not larger", "Never."
+    )
+
+
+@pytest.mark.parametrize("docstring", [None, "Compare.", "Compare.\n\nChecks: a\nWho: b"])
+def test_a_page_without_its_sections_is_refused(docstring):
+    with pytest.raises(TypeError):
+        Page.of(docstring)
+
+
 def test_the_headings_are_those_of_every_page():
     page = Page("a", "b", "c", "d", "e", "f")
 

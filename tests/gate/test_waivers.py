@@ -78,7 +78,7 @@ def test_a_waiver_without_an_end_in_sight_is_none(failing, monkeypatch):
 
     assert states(verdict)["NLA609"] == "failed"
     assert verdict.findings[0].message == (
-        "the waiver of NLA609 lasts until 9999-12-31, more than a year"
+        "the waiver of NLA609 ends on 9999-12-31, more than a year ahead"
     )
 
 

@@ -130,7 +130,7 @@ def test_a_tag_that_was_moved_to_the_same_files_is_found(hub, av, tmp_path):
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert codes(verdict) == {"NLA704"}
-    assert f"{TAG} points at {made[:12]}, which was to be put on" in told(verdict)
+    assert f"{TAG} points at {made[:12]}, whose parent is" in told(verdict)
 
 
 def test_a_release_that_was_committed_once_more_is_found(hub, rendered, av, tmp_path):
@@ -140,7 +140,7 @@ def test_a_release_that_was_committed_once_more_is_found(hub, rendered, av, tmp_
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert codes(verdict) == {"NLA704"}
-    assert f"and the release was committed before as {released[:12]}" in told(verdict)
+    assert f"although the release was committed before as {released[:12]}" in told(verdict)
 
 
 def test_a_commit_that_no_push_has_titled_so_is_found(hub, av, tmp_path):
@@ -176,7 +176,7 @@ def test_a_branch_that_readers_may_get_for_the_tag_is_found(hub, av, ar, tmp_pat
     verdict = judged(hub, f"{av}@{TAG}", tmp_path, pair=pair)
 
     assert {"NLA704", "NLA705"} & codes(verdict)
-    assert f"there is a branch {TAG} too" in told(verdict)
+    assert f"there is also a branch {TAG}" in told(verdict)
 
 
 def test_a_tag_that_was_moved_to_a_commit_before_the_release_holds_none(hub, av, tmp_path):
@@ -192,7 +192,7 @@ def test_a_release_under_another_tag_than_its_own_is_found(hub, av, tmp_path):
     verdict = judged(hub, f"{av}@v9", tmp_path)
 
     assert codes(verdict) == {"NLA704"}
-    assert f"v0.0.1 points at {made[:12]}; what was downloaded is" in told(verdict)
+    assert f"v0.0.1 points at {made[:12]}; the downloaded commit is" in told(verdict)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_release_under_another_tag_than_its_own_is_found(hub, av, tmp_path):
         (0, ".gitattributes", ".gitattributes is larger than"),
         (1, "HISTORY.md", "NLA706"),
         (1, ".gitattributes", ".gitattributes is larger than"),
-        (1, MANIFEST_FILE, "has no sound release.json"),
+        (1, MANIFEST_FILE, "has no valid release.json"),
     ],
 )
 def test_a_text_that_is_too_large_is_not_downloaded_to_find_out(

@@ -45,7 +45,7 @@ def test_prose_rewritten_in_both_is_a_warning_and_contradicts_a_known_release_id
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert verdict.verdict == "pass"
-    assert "is another release that was to be v0.0.1; the tag may have been moved" in told(verdict)
+    assert "is another release of v0.0.1; the tag may have been moved" in told(verdict)
     assert judged(hub, f"{av}@{TAG}", tmp_path, expected=after).verdict == "pass"
     pinned = judged(hub, f"{av}@{TAG}", tmp_path, expected=before)
     assert codes(pinned) == {"NLA705"}
@@ -104,7 +104,7 @@ def test_a_copy_under_another_name_is_not_the_release(hub, rendered, tmp_path):
     verdict = judged(hub, f"stranger/mine@{TAG}", tmp_path)
 
     assert {"NLA704", "NLA705"} <= codes(verdict)
-    assert "and lies in stranger/mine" in told(verdict)
+    assert "and is in stranger/mine" in told(verdict)
 
 
 def test_gates_and_waivers_of_the_author_are_for_the_author_alone(hub, av, tmp_path):

@@ -72,7 +72,7 @@ def test_another_partner_than_the_one_that_it_was_released_with_is_found(
     hostile(hub, av, {MANIFEST_FILE: dump_manifest(swapped).encode()})
     verdict = judged(hub, f"{av}@{TAG}", tmp_path, pair=True)
 
-    assert "the partner someone/else at v0.0.1 cannot be seen" in told(verdict)
+    assert "the partner someone/else at v0.0.1 cannot be read" in told(verdict)
     assert f"{ar} names {av}" not in told(verdict)
     assert {"NLA403", "NLA704", "NLA705"} <= codes(verdict)
 
@@ -106,7 +106,7 @@ def test_a_partner_that_is_gone_is_found(hub, av, ar, tmp_path, gone):
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert codes(verdict) == {"NLA705"}
-    assert f"the partner {ar} at {TAG} cannot be seen" in told(verdict)
+    assert f"the partner {ar} at {TAG} cannot be read" in told(verdict)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_partner_that_no_repository_can_be_called_is_a_finding(hub, rendered, 
     verdict = judged(hub, f"{av}@{TAG}", tmp_path, pair=True)
 
     assert "NLA705" in codes(verdict)
-    assert "cannot be seen" in told(verdict)
+    assert "cannot be read" in told(verdict)
 
 
 def test_a_partner_that_shows_itself_to_nobody_is_a_finding(hub, rendered, av, tmp_path):
@@ -170,7 +170,7 @@ def test_a_partner_that_shows_itself_to_nobody_is_a_finding(hub, rendered, av, t
     verdict = judged(hub, f"{av}@{TAG}", tmp_path)
 
     assert "NLA705" in codes(verdict)
-    assert "the partner other/gated at v0.0.1 cannot be seen" in told(verdict)
+    assert "the partner other/gated at v0.0.1 cannot be read" in told(verdict)
 
 
 def names_another(hub, rendered, repo, partner):

@@ -6,20 +6,11 @@ from datetime import date
 from pathlib import Path
 
 from nla_release.calibration.report import Grades, Label
-from nla_release.gate.findings import Page, Problem, Skip, Unverified
+from nla_release.gate.findings import Problem, Skip, Unverified
 from nla_release.gate.model import Outcome, Scope, Verdict, rule
 from nla_release.release.config import Waiver
 
 FOLDER = Path("releases/tiny")
-
-PAGE = Page(
-    checks="The width of the file.",
-    why="A file <em>once</em> had another width & nobody saw it.",
-    fix="Save it again.",
-    example="width 8, expected 16",
-    waive="While the next release is trained.",
-    since="0.0.0",
-)
 
 
 def outcome(
@@ -32,6 +23,15 @@ def outcome(
     """What becomes of a rule whose function gives these results."""
 
     def check(_target: None) -> Iterable[Problem | Skip | Unverified]:
+        """What the rule does.
+
+        Checks: The width of the file.
+        Why: A file <em>once</em> had another width & nobody saw it.
+        Fix: Save it again.
+        Example: width 8, expected 16
+        Waive: While the next release is trained.
+        Since: 0.0.0
+        """
         return results
 
     scope = Scope(lambda _: [None], "nothing of the kind")
@@ -40,7 +40,6 @@ def outcome(
         severity,
         f"what {code} asks for is there",
         each=scope,
-        page=PAGE,
         inconclusive=inconclusive,
     )(check)
     applied = made.apply(None, strict=False)
@@ -57,7 +56,7 @@ FAILED = outcome(
 )
 WARNED = outcome(
     "NLA604",
-    Problem(FOLDER / "calibration.json", "cosine 0.438, the mean activation scores 0.480"),
+    Problem(FOLDER / "calibration.json", "cosine 0.438, of the mean activation 0.480"),
     severity="warning",
 )
 WAIVED = outcome(
@@ -70,7 +69,7 @@ WAIVED = outcome(
 )
 UNDECIDED = outcome(
     "NLA608",
-    Problem(FOLDER / "evidence/rows.jsonl", "10 rows of 2 documents; it takes 50 of 10"),
+    Problem(FOLDER / "evidence/rows.jsonl", "10 rows of 2 documents, at least 50 of 10 required"),
     severity="warning",
     inconclusive=True,
 )
