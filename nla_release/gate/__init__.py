@@ -1,9 +1,9 @@
 """The gate: rules with codes over files and evidence, and one verdict.
 
 Each rule is a function with a code, in the module of its family; its docstring is its page. Rules
-read a `Subject`, which finds what there is to check and reads each file once. `apply_rules` returns the
-verdict that `output` shows. Files of third parties are untrusted: a file that cannot be read is a
-finding of one rule, and the other rules that need it are skipped. Nothing here needs torch.
+read a `Subject`, which finds what there is to check and reads each file once. `apply_rules` returns
+the verdict that `output` shows. Files of third parties are untrusted: a file that cannot be read is
+a finding of one rule, and the other rules that need it are skipped. Nothing here needs torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ RULES: tuple[Rule, ...] = (
     publishing.signature_fits,
 )
 
-# Those that are asked of a release on a Hub besides: see nla_release.hub.verify.
+# Also for a release on a Hub: see nla_release.hub.verify.
 RULES_ON_THE_HUB: tuple[Rule, ...] = (
     on_hub.tag_points_at_commit,
     on_hub.one_push,
@@ -133,9 +133,9 @@ def apply_rules(
     Args:
         subject: what is checked.
         strict: whether warnings are errors.
-        waived: the findings to let stand; by default those that its release.yaml names.
-        measure: measures rows of the evidence again, when asked to; adapters or evidence that fail
-            a rule themselves are not loaded.
+        waived: the waivers; by default those of its release.yaml.
+        measure: measures rows of the evidence again; it is not called if adapters or evidence fail
+            a rule.
     """
     if waived is None:
         waived = subject.release.config.waivers if subject.release else ()
@@ -153,7 +153,7 @@ def apply_rules(
 
 
 def _label(subject: Subject) -> Label | None:
-    """How good the first measurement says the pair is; None when it cannot be read."""
+    """The label of the first measurement; None when it cannot be read."""
     if not subject.measurements:
         return None
     try:

@@ -1,12 +1,13 @@
-"""What people wrote on the documents of a release, and where each text can be edited.
+"""What people wrote in the documents of a release, and where each text can be edited.
 
-That is the notes, the lines of release.yaml that documents show, blocks added to a rendered
+These are the notes, the lines of release.yaml that documents show, blocks added to a rendered
 document, and the entries of HISTORY.md that are new in this version. To find added blocks, the
 documents are rendered again from the files of the repository and compared.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -18,8 +19,14 @@ from nla_release.calibration.report import CurrentCalibration
 from nla_release.cards.blocks import block_places
 from nla_release.cards.notes import QUOTED, without_comments
 from nla_release.errors import InputError, NlaReleaseError, one_line
-from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
-from nla_release.gate.findings import Skip, UnreadableError
+from nla_release.gate.adapter_folder import (
+    AdapterFolder,
+    older_format,
+    read_file,
+    reading,
+    regular_file,
+)
+from nla_release.gate.findings import Problem, Skip, UnreadableError
 from nla_release.gate.subject import ExpectedDocuments, Subject
 from nla_release.history.log import HistoryEntry, entries, read_history, read_log
 from nla_release.io.files import read_text
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 # Ten times the longest card known; parsing Markdown costs time and memory by the character.
 MAX_PROSE = 128 * 1024
 
-# Of a thousand wrong numbers, the first few say enough.
+# Of a thousand wrong numbers, the first few are enough.
 MAX_FINDINGS = 20
 
 _HUB = "https://huggingface.co/"
@@ -55,11 +62,11 @@ Kind = Literal["note", "line", "block", "entry"]
 
 @dataclass(frozen=True)
 class Authored:
-    """A text of a person's.
+    """A text that a person wrote.
 
-    `text` is what readers see, and begins after line `before` of `path`, or is the value `key` of
-    release.json. `source` is a note as it was written, None where nobody recorded it. `entry` is
-    that of HISTORY.md.
+    `text` is what readers see. It begins after line `before` of `path`, or is the value `key` of
+    release.json. `source` is a note as it was written, None where it was not recorded. `entry` is
+    the entry of HISTORY.md.
     """
 
     kind: Kind
@@ -78,15 +85,14 @@ class Authored:
 
 
 def authored(adapter: AdapterFolder, subject: Subject) -> Iterator[Authored]:
-    """The texts of people in one repository; what both have alike is given for the first alone.
+    """The texts of people in one repository; what both share is given for the first only.
 
     Raises:
         UnreadableError: a document is too long, or cannot be rendered again to find additions.
     """
     for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path = regular_file(adapter.folder / name, "NLA701")
-        with reading(path, "NLA508"):
-            check_length(path, read_text(path))
+        check_length(path, read_file(path, "NLA508", read_text))
     stated, first = adapter.manifest.stated, subject.rendered[0]
     if stated and (adapter is first or stated != first.manifest.stated):
         yield from _notes(adapter, subject, stated)
@@ -101,10 +107,14 @@ def authored(adapter: AdapterFolder, subject: Subject) -> Iterator[Authored]:
                     yield Authored("block", path, block.text, block.line - 1)
 
 
-def not_compared(adapter: AdapterFolder) -> Iterator[Skip]:
-    """Why nobody can say what was added to the documents of a repository."""
+def check_authored(
+    adapter: AdapterFolder, subject: Subject, check: Callable[[Authored], Iterable[Problem]]
+) -> Iterator[Problem | Skip]:
+    """What a check finds in the texts of people in one repository, up to `MAX_FINDINGS`."""
+    found = (problem for text in authored(adapter, subject) for problem in check(text))
+    yield from itertools.islice(found, MAX_FINDINGS)
     if not isinstance(adapter.calibration, CurrentCalibration):
-        yield older_format(adapter)
+        yield older_format(adapter)  # blocks that were added cannot be told apart
 
 
 def check_length(path: Path, text: str) -> None:
@@ -114,21 +124,21 @@ def check_length(path: Path, text: str) -> None:
         UnreadableError: it is.
     """
     if len(text) > MAX_PROSE:
-        raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
+        raise UnreadableError("NLA508", path, f"has more than {MAX_PROSE} characters of text")
 
 
 def own_addresses(adapter: AdapterFolder) -> tuple[str, ...]:
-    """Where this release and its base are: pages that prove nothing of what is said here."""
+    """The addresses of this release and its base, which are no source for its claims."""
     manifest = adapter.manifest
     names = (manifest.repo, manifest.partner.repo, manifest.base.id)
     return tuple(f"{_HUB}{name}/" for name in names)
 
 
 def has_source(sentence: Sentence, own: tuple[str, ...]) -> bool:
-    """Whether a sentence cites, or links to a page that is not of this release.
+    """Whether a sentence cites a source, or links to a page outside of this release.
 
     Args:
-        sentence: of a text of the authors.
+        sentence: from a text of the authors.
         own: the addresses of this release.
     """
     links = (link for link in sentence.links if link.startswith(("https://", "http://")))
@@ -138,13 +148,13 @@ def has_source(sentence: Sentence, own: tuple[str, ...]) -> bool:
 
 
 def lines_before(adapter: AdapterFolder, entry: HistoryEntry) -> int:
-    """How many lines of the log come before an entry of it."""
+    """The number of lines of HISTORY.md before an entry."""
     history = adapter.text(HISTORY_FILE)
     return history.count("\n", 0, history.find(entry.text))
 
 
 def _notes(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator[Authored]:
-    """The notes: at the files to edit where these are here, else in release.json."""
+    """The notes: in the files to edit if they are here, else in release.json."""
     folder = subject.release.notes if subject.release else None
     for name, text in stated.notes.items():
         source = None if stated.sources is None else stated.sources.get(name, text)
@@ -157,7 +167,7 @@ def _notes(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator
 
 
 def _written(path: Path, source: str) -> str | None:
-    """The file of a note, when it is still the note that was rendered."""
+    """The text of a note's file, if it is still the note that was rendered."""
     try:
         written = read_text(regular_file(path, "NLA508"))
         return written if without_comments(written) == source else None
@@ -166,7 +176,7 @@ def _written(path: Path, source: str) -> str | None:
 
 
 def _lines(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator[Authored]:
-    """What release.yaml says in words on the documents."""
+    """The texts of release.yaml that documents show."""
     from nla_release.cards.documents import stated_release
 
     path = adapter.folder / MANIFEST_FILE
@@ -180,7 +190,7 @@ def _lines(adapter: AdapterFolder, subject: Subject, stated: Stated) -> Iterator
 
 
 def _entries(adapter: AdapterFolder, subject: Subject, stated: Stated | None) -> Iterator[Authored]:
-    """What was added to the entry of this version, and the entries that are its word."""
+    """Text that was added to the entry of this version, and entries written for it."""
     path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
     history = adapter.text(HISTORY_FILE)
     found = entries(history).get(own, "")
@@ -198,9 +208,9 @@ def _entries(adapter: AdapterFolder, subject: Subject, stated: Stated | None) ->
 
 @dataclass(frozen=True)
 class Stretch:
-    """Blocks in a row that a document should have, and those that it has in their place.
+    """Consecutive blocks that a document should have, and those that it has in their place.
 
-    `line` is of the block before them.
+    `line` is the line of the block before them.
     """
 
     expected: list[Block]
@@ -210,21 +220,28 @@ class Stretch:
 
     @property
     def added(self) -> list[Block]:
-        """The blocks that are more than those they replace."""
+        """The blocks beyond those that they replace."""
         return self.found[len(self.expected) :]
 
 
 def expected_documents(
     adapter: AdapterFolder, subject: Subject, stated: Stated
 ) -> ExpectedDocuments:
-    """The documents of a repository as its files give them.
+    """The documents of a repository, rendered again from its files.
 
     Raises:
         UnreadableError: a file that they are computed from is damaged or not the one measured.
     """
+    from nla_release.cards.documents import documents, own_entry, shared_context
+
     if adapter.role not in subject.rendered_again:
         with restating(adapter.folder / MANIFEST_FILE):
-            subject.rendered_again[adapter.role] = _rendering(adapter, subject, stated)
+            sources = _sources(adapter, subject, stated)
+            subject.rendered_again[adapter.role] = ExpectedDocuments(
+                sources,
+                documents(sources, shared_context(sources), adapter.role),
+                own_entry(sources),
+            )
     return subject.rendered_again[adapter.role]
 
 
@@ -247,16 +264,16 @@ def restating(path: Path) -> Iterator[None]:
         ArithmeticError,
         TypeError,
     ) as error:
-        message = f"what it states cannot be rendered: {one_line(error)}"
+        message = f"its `stated` cannot be rendered: {one_line(error)}"
         raise UnreadableError("NLA514", path, message) from error
 
 
 def compared(expected: str, found: str) -> list[Stretch]:
-    """A document next to what its files give, without what NLA502 compares between markers."""
+    """A document against the expected one, without the generated blocks, which NLA502 compares."""
     try:
         ours, theirs = _blocks(expected), _blocks(found)
     except InputError:
-        return []  # NLA502 refuses a document whose markers are out of place
+        return []  # NLA502 reports misplaced markers
     matcher = SequenceMatcher(
         None, [each.text for each in ours], [each.text for each in theirs], autojunk=False
     )
@@ -272,23 +289,15 @@ def compared(expected: str, found: str) -> list[Stretch]:
 
 
 def _blocks(document: str) -> list[Block]:
-    """The blocks of a document, without what is in generated ones."""
+    """The blocks of a document that are not generated."""
     for place in sorted(block_places(document).values(), key=lambda it: it.start, reverse=True):
         blank = "\n" * document[place].count("\n")
         document = document[: place.start] + blank + document[place.stop :]
     return list(view(document).blocks)
 
 
-def _rendering(adapter: AdapterFolder, subject: Subject, stated: Stated) -> ExpectedDocuments:
-    from nla_release.cards.documents import documents, own_entry, shared_context
-
-    sources = _sources(adapter, subject, stated)
-    shared = shared_context(sources)
-    return ExpectedDocuments(sources, documents(sources, shared, adapter.role), own_entry(sources))
-
-
 def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sources":
-    """What a repository is rendered from again.
+    """What to render a repository from again.
 
     Raises:
         UnreadableError: a file that it is computed from is damaged or not the one measured.
@@ -306,14 +315,14 @@ def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sourc
         for name, digest in evidence.run.files.items():
             role, _, file = name.partition("/")
             if role == each.role and each.digest(file) != digest:
-                raise UnreadableError("NLA601", each.folder / file, "is not the one measured")
+                raise UnreadableError(
+                    "NLA601", each.folder / file, "is not the file that was measured"
+                )
     if calibration.model_dump(exclude={"tool_version"}) != measurement.recomputed.model_dump(
         exclude={"tool_version"}
     ):
-        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE, "is not computed")
-    adapters = {}
-    for each in subject.rendered:
-        adapters[each.role] = read_adapter(each.folder, each.role)
+        raise UnreadableError("NLA602", adapter.folder / CALIBRATION_FILE, "does not follow")
+    adapters = {each.role: read_adapter(each.folder, each.role) for each in subject.rendered}
     release = stated_release(adapter.folder, stated)
     inputs = Inputs(release, adapters, evidence, calibration)
     before = None
@@ -333,8 +342,8 @@ def _sources(adapter: AdapterFolder, subject: Subject, stated: Stated) -> "Sourc
 def new_entries(adapter: AdapterFolder, release: Release | None) -> Iterator[HistoryEntry]:
     """The entries from fragments that the log as last published does not have.
 
-    Those about this version are among them for ever, and so are all that stand after its own:
-    without a release that is what there is to go by.
+    Entries about this version always count, and so do all after its own entry, because without a
+    release.yaml the published log is not known.
     """
     published = None if release is None else _published(release)
     begun = False

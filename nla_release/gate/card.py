@@ -9,7 +9,13 @@ from nla_release.cards.blocks import RUNS, expected_blocks, expected_page_blocks
 from nla_release.cards.compared import COMPARISON
 from nla_release.cards.front_matter import PIPELINE_TAGS, metrics
 from nla_release.cards.snippet import round_trip
-from nla_release.gate.adapter_folder import AdapterFolder, older_format, reading, regular_file
+from nla_release.gate.adapter_folder import (
+    AdapterFolder,
+    older_format,
+    read_file,
+    reading,
+    regular_file,
+)
 from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
@@ -30,7 +36,7 @@ from nla_release.release.folder import ROLES
 from nla_release.release.licences import LICENSES, instead_of
 from nla_release.text.numbers import listed
 
-# What a generated block is made from, when that is not calibration.json.
+# The source of a generated block, if it is not calibration.json.
 _SOURCES = {
     RETRACTED: HISTORY_FILE,
     RETRACTED_VERSION: HISTORY_FILE,
@@ -39,7 +45,7 @@ _SOURCES = {
     COMPARISON: COMPARISON_FILE,
 }
 
-# NLA510 holds the list of RELEASE_CALIBRATION.md to HISTORY.md, NLA514 its table to runs.jsonl.
+# NLA510 compares the list of RELEASE_CALIBRATION.md, NLA514 its table of runs.
 _OF_OTHER_RULES = frozenset({RETRACTED, RUNS})
 
 
@@ -68,7 +74,7 @@ def metadata_valid(adapter: AdapterFolder) -> Iterator[Problem]:
     for name in unknown:
         yield Problem(path, f"license is {name!r}: {instead_of(name)}")
     for message in (*report.errors, *report.warnings):
-        # The Hub's own words are the list of all it knows.
+        # The Hub's message lists all known licences.
         if not (unknown and message.startswith('"license[')):
             yield Problem(path, message)
     if not metadata:
@@ -106,7 +112,7 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
         the same share about 80, 95 and 97 per cent structural.
     Fix: Run `nla-release check --fix`, or `nla-release render` again. Write your own text into the
         notes, where `{{ calibration... }}` inserts the current numbers.
-    Example: the block calibration is not what calibration.json gives
+    Example: the block calibration does not match calibration.json
     Waive: Never: outside of the markers you can write what you like.
     """
     text, calibration = adapter.text(CARD_FILE), adapter.calibration
@@ -126,11 +132,10 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
     if named and (found := check_card(text).metadata.get("new_version")) != named:
         yield Problem(
             adapter.folder / CARD_FILE,
-            f"new_version is {found!r}, and {HISTORY_FILE} says to use {named}",
+            f"new_version is {found!r}, but {HISTORY_FILE} says to use {named}",
         )
     page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
-    with reading(page, "NLA502"):
-        text = read_text(page)
+    text = read_file(page, "NLA502", read_text)
     expected = expected_page_blocks(
         calibration, updates=adapter.addenda, comparison=adapter.comparison
     )
@@ -148,7 +153,7 @@ def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
         fluent but wrong explanations, and any added line runs on their machine.
     Fix: Run `nla-release render` again. Keep your own programs in your own repository, and name it
         as `source` in release.yaml.
-    Example: is not the program that both sidecars give
+    Example: is not the generated program
     Waive: Never: readers who trust the release run it.
     """
     adapters = {adapter.role: adapter for adapter in subject.rendered}
@@ -157,7 +162,7 @@ def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
         yield Skip(f"this release has no {ROUND_TRIP_FILE}")
         return
     if len(adapters) < len(ROLES):
-        yield Skip(f"{ROUND_TRIP_FILE} follows from AV and AR, and only one of them is here")
+        yield Skip(f"{ROUND_TRIP_FILE} is generated from AV and AR, and only one of them is here")
         return
     measured = next(each for each in subject.measurements if each.rendered)
     manifests = {role: adapter.manifest for role, adapter in adapters.items()}
@@ -169,15 +174,15 @@ def example_generated(subject: Subject) -> Iterator[Problem | Skip]:
     )
     for path, adapter in zip(paths, adapters.values(), strict=True):
         if path not in adapter.files:
-            yield Problem(path, "is missing, and the other repository has one")
+            yield Problem(path, "is missing, although the other repository has it")
         elif adapter.text(ROUND_TRIP_FILE) != expected:
-            yield Problem(path, "is not the program that both sidecars give")
+            yield Problem(path, "is not the generated program")
 
 
 def _stale(
     path: Path, text: str, expected: Mapping[str, str], but: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
-    """The blocks of a document that are missing, or not what they should be."""
+    """The generated blocks of a document that are missing or stale."""
     with reading(path, "NLA502"):
         found = generated_blocks(text)
     for name in sorted({*expected, *found} - but):
@@ -185,15 +190,15 @@ def _stale(
             yield Problem(path, f"the block {name} is missing")
         elif found[name] != expected.get(name):
             source = _SOURCES.get(name, CALIBRATION_FILE)
-            yield Problem(path, f"the block {name} is not what {source} gives")
+            yield Problem(path, f"the block {name} does not match {source}")
 
 
 def _foreign_numbers(
     adapter: AdapterFolder, model_index: list[dict[str, Any]]
 ) -> Iterator[Problem]:
-    """The metrics of a valid model-index that are not those of the calibration, all of them.
+    """Metrics of a valid model-index that are missing, unknown, or not those of the calibration.
 
-    A control left out, or a number under a name of its own, makes the others say something else.
+    A control that is left out, or a number under another name, changes what the others mean.
     """
     path = adapter.folder / CARD_FILE
     computed = {metric["name"]: metric for metric in metrics(adapter.calibration)}
@@ -206,7 +211,7 @@ def _foreign_numbers(
     for metric in stated:
         name = metric.get("name", metric["type"])
         if (given := computed.pop(name, None)) is None:
-            yield Problem(path, f"model-index holds {name}, which is no metric of this release")
+            yield Problem(path, f"model-index has {name}, which is not a metric of this release")
         elif metric != given:
             yield Problem(
                 path,
@@ -218,6 +223,6 @@ def _foreign_numbers(
 
 
 def _listed(stated: Any) -> list[str]:
-    """The licences that a card states, as far as they are text."""
+    """The licences that a card states, as far as they are strings."""
     named = stated if isinstance(stated, list) else [stated]
     return [name for name in named if isinstance(name, str)]

@@ -10,7 +10,7 @@ from nla_release.calibration.consistency import (
     read_differently,
     unlike_documents,
 )
-from nla_release.gate.findings import Problem, Skip
+from nla_release.gate.findings import Problem, Severity, Skip
 from nla_release.gate.model import MEASURED, rule
 from nla_release.gate.subject import MeasurementFolder
 from nla_release.io.layout import ROWS_FILE, VECTORS_FILE
@@ -56,18 +56,21 @@ def texts_read_alike(measurement: MeasurementFolder) -> Iterator[Problem]:
     Example: 247 reconstructions differ from another of the same text: tensor real in row 'r9'
     Waive: Never: such vectors do not come from the AR.
     """
-    same, alike = read_differently(measurement.evidence), look_alike(measurement.evidence)
-    different_spaces = "of a text that differs only in spaces or invisible characters"
-    for found, which, severity in (
-        (same, "of the same text", None),
-        (alike, different_spaces, "warning"),
-    ):
+    cases: tuple[tuple[list[tuple[str, str]], str, Severity | None], ...] = (
+        (read_differently(measurement.evidence), "the same text", None),
+        (
+            look_alike(measurement.evidence),
+            "a text that differs only in spaces or invisible characters",
+            "warning",
+        ),
+    )
+    for found, which, severity in cases:
         if found:
             tensor, row = found[0]
             yield Problem(
                 measurement.evidence_folder / VECTORS_FILE,
                 f"{len(found)} reconstruction{'s differ' if len(found) > 1 else ' differs'} from"
-                f" another {which}: tensor {tensor} in row {row!r}",
+                f" another of {which}: tensor {tensor} in row {row!r}",
                 severity,
             )
 

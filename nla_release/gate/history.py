@@ -4,18 +4,18 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from nla_release.cards.blocks import generated_blocks
-from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, read_file, reading, regular_file
 from nla_release.gate.authored import (
     MAX_FINDINGS,
     MAX_PROSE,
     Authored,
-    authored,
+    check_authored,
     check_length,
     lines_before,
-    not_compared,
 )
 from nla_release.gate.findings import Problem, Skip, UnreadableError
 from nla_release.gate.model import RENDERED, rule
@@ -46,7 +46,7 @@ from nla_release.text.visible import hiding
     each=RENDERED,
 )
 def history_appended(subject: Subject) -> Iterator[Problem]:
-    """Bytes against the logs before it, the log in itself, and fragments against both.
+    """Compare with earlier logs, then the entries with each other and with the fragments.
 
     Checks: HISTORY.md in both repositories begins, byte for byte, with the HISTORY.md that was last
         published. If release.yaml names a `previous` release with more than its evidence, the same
@@ -71,20 +71,20 @@ def history_appended(subject: Subject) -> Iterator[Problem]:
         path, text = adapter.folder / HISTORY_FILE, adapter.text(HISTORY_FILE)
         with reading(path, "NLA505"):
             log = read_text(path, newline="")
-        if published and not (log.startswith(published) or _went_on(published, log, adapter)):
+        if published and not (log.startswith(published) or _continues(published, log, adapter)):
             yield Problem(path, "does not begin with the history as last published")
-        told = entries(text)
-        if adapter.manifest.tag not in told:
+        known = entries(text)
+        if adapter.manifest.tag not in known:
             yield Problem(path, f"has no entry for {adapter.manifest.tag}")
         elif previous:
             yield from _not_continued(adapter, log, previous, release)
-        elif release and published is None and (older := told.keys() - {adapter.manifest.tag}):
+        elif release and published is None and (older := known.keys() - {adapter.manifest.tag}):
             yield Problem(
                 path,
-                f"tells of {', '.join(sorted(older))}, and the {HISTORY_FILE} that was"
-                " published with it does not lie beside release.yaml to compare with",
+                f"has entries for {', '.join(sorted(older))}, but there is no published"
+                f" {HISTORY_FILE} next to release.yaml to compare with",
             )
-        yield from _pointing_nowhere(path, adapter.log)
+        yield from _unknown_versions(path, adapter.log)
         yield from _hiding(adapter, path)
         if release:
             yield from _fragments_left_out(release, path, adapter.log, published or "")
@@ -96,55 +96,59 @@ def _published(path: Path) -> str | None:
 
 
 def _log_of(previous: Path) -> Path | None:
-    """The log of the previous release, as it was rendered if it was; None where there is none."""
+    """The log of the previous release, preferably as rendered; None if there is none."""
     places = [previous / "dist" / ROLES[0], previous / ROLES[0], previous]
     if (previous / RUN_FILE).exists():
         places.append(previous.parent)
     return next((log for each in places if (log := each / HISTORY_FILE).exists()), None)
 
 
-def _went_on(published: str, log: str, adapter: AdapterFolder) -> bool:
-    """Whether a log is of a version that is published, and others were told of after it."""
+def _continues(published: str, log: str, adapter: AdapterFolder) -> bool:
+    """Whether the published log has this version and continues after it."""
     return published.startswith(log) and adapter.manifest.tag in entries(published)
 
 
 def _not_continued(
     adapter: AdapterFolder, log: str, previous: Path, release: Release | None
 ) -> Iterator[Problem]:
-    """Where a log does not go on from that of the previous release."""
+    """Where a log does not continue that of the previous release."""
     path = adapter.folder / HISTORY_FILE
     with reading(previous, "NLA505"):
         before = read_history(previous) or ""
         repository = (previous.parent / MANIFEST_FILE).exists()
         its_tag = read_manifest(previous.parent).tag if repository else None
-    if not (log.startswith(before) or _went_on(before, log, adapter)):
+    if not (log.startswith(before) or _continues(before, log, adapter)):
         here = f" {shlex.quote(str(release.history))}" if release else ""
         yield Problem(
             path,
-            f"does not begin with the history of the previous release, {previous}; if that was"
-            f" retracted or added to since: `cp {shlex.quote(str(previous))}{here}`, then render"
+            f"does not begin with the history of the previous release, {previous}; if that has new"
+            f" entries: `cp {shlex.quote(str(previous))}{here}`, then render"
             f" {adapter.manifest.tag} again",
         )
     elif its_tag and its_tag not in entries(log):
         yield Problem(path, f"has no entry for {its_tag}, the previous release")
 
 
-def _pointing_nowhere(path: Path, log: Sequence[HistoryEntry]) -> Iterator[Problem]:
-    """Entries that supersede a number of a version that the log does not know."""
+def _unknown_versions(path: Path, log: Sequence[HistoryEntry]) -> Iterator[Problem]:
+    """Entries that supersede a number of a version without an entry."""
     tags = {entry.tag for entry in log}
     for entry in log:
         superseded = entry.record.supersedes if entry.record else None
         if superseded and tag(superseded.version) not in tags:
             its_tag = tag(superseded.version)
-            yield Problem(path, f"the entry of {entry.day} supersedes {its_tag}, which has none")
+            yield Problem(
+                path, f"the entry of {entry.day} supersedes {its_tag}, which has no entry"
+            )
 
 
 def _hiding(adapter: AdapterFolder, path: Path) -> Iterator[Problem]:
-    """Entries that hide those after them from whoever reads the page."""
+    """Entries that hide later ones when the page is displayed."""
     for entry in adapter.log:
         prose = entry.text.partition("\n")[2] if entry.record else entry.text
         if len(prose) > MAX_PROSE:
-            raise UnreadableError("NLA505", path, f"has an entry of more than {MAX_PROSE} letters")
+            raise UnreadableError(
+                "NLA505", path, f"has an entry of more than {MAX_PROSE} characters"
+            )
         if what := hiding(prose):
             line = lines_before(adapter, entry) + 1
             yield Problem(f"{path}:{line}", f"has an entry with {what}, which hides what follows")
@@ -164,7 +168,7 @@ def _fragments_left_out(
         elif fragment.record.id in last:
             yield Problem(fragment.path, f"was edited after it was published in {path}")
         else:
-            yield Problem(fragment.path, f"was edited after it went into {path}: render again")
+            yield Problem(fragment.path, f"was edited after {path} was rendered: render again")
 
 
 def _fragments(release: Release) -> Iterator[Fragment]:
@@ -175,18 +179,18 @@ def _fragments(release: Release) -> Iterator[Fragment]:
             yield read_fragment(path)
 
 
-# A sentence that says so, and does not deny it.
+# A sentence that reports a retraction, and does not deny it.
 _REPORTS = re.compile(r"\b(?:retract|supersed|withdr[ae]w|corrected\s(?:to|from)\b)", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:not?|never|nor|neither|none|nothing)\b|n['’]t\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
-# With fewer decimals a number is equal to others by chance: 0.4 is no way to write 0.438.
+# With fewer decimals a number equals others by chance: 0.4 does not identify 0.438.
 _DECIMALS = 2
 
 
 @rule("NLA510", "error", "no retracted number is shown", each=RENDERED)
 def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
-    """The list, the calibration, and the texts of people in each repository, then the notes.
+    """The list, the calibration and the texts of people in each repository, then the notes.
 
     Checks: RELEASE_CALIBRATION.md lists every number that HISTORY.md retracts. calibration.json
         holds no retracted number under the same name for its own version or the same evidence. No
@@ -210,31 +214,26 @@ def nothing_retracted_shown(subject: Subject) -> Iterator[Problem | Skip]:
     """
     for adapter in subject.rendered:
         page = regular_file(adapter.folder / CALIBRATION_PAGE_FILE, "NLA701")
-        with reading(page, "NLA510"):
-            listed = generated_blocks(read_text(page)).get(RETRACTED)
-        if listed != retracted_block(adapter.log).get(RETRACTED):
+        blocks = read_file(page, "NLA510", lambda path: generated_blocks(read_text(path)))
+        if blocks.get(RETRACTED) != retracted_block(adapter.log).get(RETRACTED):
             yield Problem(page, f"does not list the retracted numbers of {HISTORY_FILE}")
         if _retracted(adapter):
             yield from _own(adapter)
-            shown = (each for text in authored(adapter, subject) for each in _in(text, adapter))
-            yield from itertools.islice(shown, MAX_FINDINGS)
-            yield from not_compared(adapter)
+            yield from check_authored(adapter, subject, partial(_in, adapter))
     notes = subject.release.notes if subject.release else None
     stated = subject.rendered[0].manifest.stated
     rendered = stated.notes if stated else {}
     for path in sorted(notes.glob("*.md")) if notes else ():
-        note = regular_file(path, "NLA510")
-        with reading(note, "NLA510"):
-            text = read_text(note)
-        check_length(note, text)
+        text = read_file(path, "NLA510", read_text)
+        check_length(path, text)
         if text.strip() != rendered.get(path.stem):  # it was edited since, or quotes numbers
             yield from itertools.islice(
-                _in(Authored("note", note, text), subject.rendered[0]), MAX_FINDINGS
+                _in(subject.rendered[0], Authored("note", path, text)), MAX_FINDINGS
             )
 
 
 def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[SupersededNumber]:
-    """The numbers that the log retracts, but for those of an entry that is read itself."""
+    """The numbers that the log retracts, without those of the entry that is being checked."""
     own = but.entry if but else None
     return [
         entry.record.supersedes
@@ -244,13 +243,13 @@ def _retracted(adapter: AdapterFolder, but: Authored | None = None) -> list[Supe
 
 
 def _is_own(superseded: SupersededNumber, adapter: AdapterFolder) -> bool:
-    """Whether a number was retracted of this version, or of the evidence that it is made of."""
+    """Whether the retracted number is one of this version or of its evidence."""
     version, run = adapter.manifest.version, adapter.calibration.evidence.run_sha256
     return superseded.version == version or superseded.run_sha256 == run
 
 
 def _own(adapter: AdapterFolder) -> Iterator[Problem]:
-    """Retracted numbers that calibration.json still holds, and every generated block shows."""
+    """Retracted numbers that calibration.json still has, and generated blocks show."""
     numbers = list(numbers_of(adapter.calibration))
     for each in _retracted(adapter):
         if _is_own(each, adapter) and any(
@@ -259,7 +258,7 @@ def _own(adapter: AdapterFolder) -> Iterator[Problem]:
             yield Problem(adapter.folder / CALIBRATION_FILE, _message(each.shown, each))
 
 
-def _in(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:
+def _in(adapter: AdapterFolder, text: Authored) -> Iterator[Problem]:
     """The retracted numbers that a text shows."""
     retracted = _retracted(adapter, but=text)
     own = [abs(value) for _, value in numbers_of(adapter.calibration)] if retracted else []
@@ -282,7 +281,7 @@ def _shows(
     own: Sequence[float],
     adapter: AdapterFolder,
 ) -> bool:
-    """Whether a literal is a retracted number, and not one that this version has itself."""
+    """Whether a literal is a retracted number that this version does not have itself."""
     decimals = min(literal.decimals, superseded.decimals)
     distance = abs(abs(literal.value) - abs(superseded.value))
     # Both are rounded decimals: a last digit of 5 may be on either side by the float's error.
@@ -298,7 +297,7 @@ def _shows(
 
 
 def _reports(sentence: Sentence) -> bool:
-    """Whether a sentence says that a number is retracted, or links to where that is said."""
+    """Whether a sentence says that a number is retracted, or links to HISTORY.md."""
     if any(HISTORY_FILE in link for link in sentence.links):
         return True
     return bool(_REPORTS.search(sentence.text)) and not _DENIES.search(sentence.text)

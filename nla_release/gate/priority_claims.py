@@ -1,21 +1,14 @@
-"""NLA507: claims to be the first, the only one or the best, and where they come from.
+"""NLA507: claims to be the first, the only one or the best, and their sources.
 
 Most "first", "only" and "best" claim nothing: the first token, only rows with an explanation, the
 best example. A claim is one of these words with the kind of thing that is published.
 """
 
-import itertools
 import re
 from collections.abc import Iterator
 
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.authored import (
-    MAX_FINDINGS,
-    authored,
-    has_source,
-    not_compared,
-    own_addresses,
-)
+from nla_release.gate.authored import Authored, check_authored, has_source, own_addresses
 from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERINGS, rule
 from nla_release.gate.subject import Subject
@@ -34,11 +27,11 @@ _PUBLIC = r"""(?:
     non-[\w-]{1,40} | open(?:-\w{1,20})? | public(?:ly)? | published | known | available | ever
   | independent | third-party | community
 )"""
-# Not "the first block of the NLA": what is claimed to be first is told by adjectives alone.
+# Not "the first block of the NLA": only adjectives say what is claimed to be first.
 _ADJECTIVES = rf"(?:(?!(?:of|in|on|at|from|for|to|by|with|and|or|the|an?)\b){_WORD}{_GAP}){{0,6}}"
 _PUBLISHED = rf"{_ADJECTIVES}{_PUBLIC}{_GAP}{_ADJECTIVES}"
 _PUBLISHED_THING = rf"{_PUBLISHED}{_THING}"
-# The first release of this pair is nothing to boast of; the first of an NLA is.
+# The first release of this pair is no claim of priority; the first release of an NLA is.
 _FIRST_THING = rf"(?!{_PUBLISHED}releases?\b(?!{_GAP}of{_GAP}(?:an?|any)\b)){_PUBLISHED_THING}"
 # "It outperforms the shuffled control" is measured here, and no claim of priority.
 _MEASURED_HERE = rf"""
@@ -122,11 +115,10 @@ def claims_have_sources(target: tuple[AdapterFolder, Subject]) -> Iterator[Probl
     """
     adapter, subject = target
     own = own_addresses(adapter)
-    found = (
-        Problem(text.at(sentence.line), f"claims {words!r} and names no source")
-        for text in authored(adapter, subject)
-        for sentence in sentences(text.text)
-        if (words := claim(sentence.text)) and not has_source(sentence, own)
-    )
-    yield from itertools.islice(found, MAX_FINDINGS)
-    yield from not_compared(adapter)
+
+    def unsourced(text: Authored) -> Iterator[Problem]:
+        for sentence in sentences(text.text):
+            if (words := claim(sentence.text)) and not has_source(sentence, own):
+                yield Problem(text.at(sentence.line), f"claims {words!r} and names no source")
+
+    yield from check_authored(adapter, subject, unsourced)

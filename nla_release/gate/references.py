@@ -1,9 +1,9 @@
-"""NLA506 and NLA509: the licence of a release, and its citations."""
+"""NLA506 and NLA509: licence and citations."""
 
 from collections.abc import Iterator
 
 from nla_release.cards.method import known_citations
-from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
+from nla_release.gate.adapter_folder import AdapterFolder, read_file, reading
 from nla_release.gate.findings import Problem, UnreadableError
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import Subject
@@ -51,19 +51,18 @@ def licence_fits(adapter: AdapterFolder) -> Iterator[Problem]:
     report = check_card(card)
     stated = report.metadata.get("license")
     if report.errors or stated is None:
-        raise UnreadableError("NLA501", path, "states no licence that the Hub knows")
+        raise UnreadableError("NLA501", path, "has no licence that the Hub knows")
     if not isinstance(stated, str):
         yield Problem(path, f"states {len(stated)} licences, expected one")
         return
     yield from _against_base(adapter, stated)
     if is_known(stated):
-        yield from _as_asked(adapter, stated, card)
+        yield from _as_required(adapter, stated, card)
         return
     if stated != OTHER:
-        yield Problem(path, f"license is {stated}, whose terms are not known here", "warning")
+        yield Problem(path, f"license is {stated}, whose terms this tool does not know", "warning")
     if not _file(adapter, LICENCE_FILE).strip():
-        message = f"license is {stated}, and this says nothing"
-        yield Problem(adapter.folder / LICENCE_FILE, message)
+        yield Problem(adapter.folder / LICENCE_FILE, f"is empty, although license is {stated}")
 
 
 @rule("NLA509", "error", "citations match the published entries", each=RENDERED)
@@ -98,46 +97,44 @@ def citations_as_published(subject: Subject) -> Iterator[Problem]:
 
 
 def _against_base(adapter: AdapterFolder, stated: str) -> Iterator[Problem]:
-    """What the licence of the base, when it is known, has against the adapter's."""
+    """The adapter's licence against the base's, if that is known."""
     path, base = adapter.folder / BASE_FILE, adapter.base_facts.license
     if base is None:
-        yield Problem(path, "names no licence of the base: nobody can tell what fits", "warning")
+        yield Problem(
+            path, "records no licence of the base, so compatibility is not checked", "warning"
+        )
     elif not is_known(base):
-        yield Problem(path, f"the licence {base} of the base is not known here", "warning")
+        yield Problem(path, f"the base's licence {base} is not known to this tool", "warning")
     elif stated == OTHER and licence(base).restricts:
-        message = f"license is other, over a base under {base} ({licence(base).link}): review that"
-        yield Problem(adapter.folder / CARD_FILE, f"{message} the base's allows it", "warning")
+        message = f"license is other: check that the base's {base} ({licence(base).link}) allows it"
+        yield Problem(adapter.folder / CARD_FILE, message, "warning")
     else:
         for message in misfits(stated, base, adapter.manifest.repo):
             yield Problem(adapter.folder / CARD_FILE, message)
 
 
-def _as_asked(adapter: AdapterFolder, stated: str, card: str) -> Iterator[Problem]:
-    """The files and the notice that a known licence asks for."""
+def _as_required(adapter: AdapterFolder, stated: str, card: str) -> Iterator[Problem]:
+    """The files and the notice that a known licence requires."""
     for name, expected in licence_files(licence(stated)).items():
         if _file(adapter, name) != expected:
-            yield Problem(adapter.folder / name, f"is not what the licence {stated} asks for")
+            yield Problem(
+                adapter.folder / name, f"is not the text that the licence {stated} requires"
+            )
     notice = licence(stated).notice
     if notice and " ".join(notice.split()) not in " ".join(card.split()):
         yield Problem(
             adapter.folder / CARD_FILE,
-            f"does not show the notice that the licence {stated} asks for: {notice}",
+            f"does not show the notice that the licence {stated} requires: {notice}",
         )
 
 
 def _file(adapter: AdapterFolder, name: str) -> str:
-    """A file that a licence asks for.
-
-    Raises:
-        UnreadableError: missing or not text; NLA506 itself reports it.
-    """
-    path = regular_file(adapter.folder / name, "NLA506")
-    with reading(path, "NLA506"):
-        return read_text(path)
+    """A file that a licence requires; NLA506 itself reports that it is missing or not text."""
+    return read_file(adapter.folder / name, "NLA506", read_text)
 
 
 def _differences(entry: BibtexEntry) -> Iterator[str]:
-    """Where an entry is not as published, when it is of a known work."""
+    """How an entry of a known work differs from the published one."""
     for known in known_citations().values():
         if entry.key == known.key or any(_same(entry, known, field) for field in _IDENTIFY):
             for field, value in known.fields.items():

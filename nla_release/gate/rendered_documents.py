@@ -11,8 +11,14 @@ from nla_release.calibration.report import CURRENT, CurrentCalibration
 from nla_release.cards.blocks import marker_lines
 from nla_release.cards.snippet import round_trip
 from nla_release.gate.adapter_folder import AdapterFolder, older_format, regular_file
-from nla_release.gate.authored import MAX_PROSE, compared, expected_documents, restating
-from nla_release.gate.findings import Problem, Skip, UnreadableError, Unverified
+from nla_release.gate.authored import (
+    MAX_FINDINGS,
+    check_length,
+    compared,
+    expected_documents,
+    restating,
+)
+from nla_release.gate.findings import Problem, Skip, Unverified
 from nla_release.gate.model import RENDERED, REPOSITORIES, rule
 from nla_release.gate.subject import ExpectedDocuments, Subject
 from nla_release.history.log import begins_with, changed_above, entries
@@ -39,12 +45,9 @@ from nla_release.text.visible import Block, view
 if TYPE_CHECKING:
     from nla_release.cards.documents import Sources
 
-# The first few tell enough of a document that hides more.
-_MAX_FINDINGS = 20
-
 _COMMENT_OF_A_BLOCK = re.compile(r"<!-- nla-release:(?:begin|end) [a-z]+ -->")
 
-# What NLA501 and NLA502 compare of the metadata, or NLA506 with LICENSE.
+# The metadata that NLA501, NLA502 and NLA506 compare.
 _METADATA_OF_OTHERS = {
     "license",
     "license_name",
@@ -56,10 +59,10 @@ _METADATA_OF_OTHERS = {
     "new_version",
 }
 
-# Pictures of other libraries differ in their bytes; of the same numbers, hardly in their tones.
+# Figures drawn by other library versions differ in their bytes, but hardly in their grey levels.
 _MAX_TONE, _MAX_PIXELS = 0.04, 4_000_000
 
-# The elements of an SVG, declarations among them, and attributes that run or load something.
+# The elements and declarations of an SVG, and attributes that run or load something.
 _ELEMENT = re.compile(rb"<([!?\w][\w:.-]*)")
 _ACTIVE = re.compile(rb"""\son\w+\s*=|href\s*=\s*(?!["']#)|@import|url\((?!#)""", re.IGNORECASE)
 
@@ -83,23 +86,22 @@ def nothing_hidden(adapter: AdapterFolder) -> Iterator[Problem]:
     """
     for name in (CARD_FILE, CALIBRATION_PAGE_FILE):
         path, text = adapter.folder / name, adapter.text(name)
-        if len(text) > MAX_PROSE:
-            raise UnreadableError("NLA508", path, f"holds more prose than {MAX_PROSE} characters")
-        yield from itertools.islice(_hidden(path, text), _MAX_FINDINGS)
+        check_length(path, text)
+        yield from itertools.islice(_hidden(path, text), MAX_FINDINGS)
 
 
 def _hidden(path: Path, text: str) -> Iterator[Problem]:
     seen = view(text)
     for hidden in seen.hidden:
-        yield Problem(f"{path}:{hidden.line}", f"{hidden.what}: it hides other parts")
+        yield Problem(f"{path}:{hidden.line}", f"{hidden.what}, which hides other parts")
     for line, char in unseen(text):
-        yield Problem(f"{path}:{line}", f"{char}, which no reader sees")
+        yield Problem(f"{path}:{line}", f"{char}, which is invisible")
     shown = {block.line: block for block in seen.blocks if block.kind == "html_block"}
     for line, name in marker_lines(text):
         if line not in shown:
             around = [block for block in seen.blocks if block.line < line]
             within = f", inside the {around[-1].kind} of line {around[-1].line}" if around else ""
-            yield Problem(f"{path}:{line}", f"the generated block {name} is no text here{within}")
+            yield Problem(f"{path}:{line}", f"the generated block {name} is not displayed{within}")
         elif shown[line].within:
             yield Problem(
                 f"{path}:{line}", f"the generated block {name} is inside {shown[line].within}"
@@ -127,7 +129,7 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
         another injection scale, another partner repository and a swapped figure, once release.json
         listed the new files.
     Fix: Run `nla-release render` again. Write your own text into the notes.
-    Example: line 121 is 'INJECTION_SCALE = 80000.0', its files give 'INJECTION_SCALE = 39.25'
+    Example: is 'INJECTION_SCALE = 80000.0', expected 'INJECTION_SCALE = 39.25'
     Waive: Never: readers must be able to compute every document from the release's files.
     """
     drawn: dict[str, Mapping[str, bytes]] = {}
@@ -139,14 +141,14 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
 
 
 def _of_an_older_format(adapter: AdapterFolder, subject: Subject) -> Problem:
-    """What an earlier version published is a warning; what this one measured cannot be older."""
+    """A warning for what an earlier version published, an error for what this version measured."""
     path = adapter.folder / CALIBRATION_FILE
     known = [each for each in subject.measurements if each.calibration_path == path]
     if any(each.evidence.run.run_id for each in known):
         return Problem(
             path,
-            f"is of format {adapter.calibration.schema_}, and its evidence was recorded by a"
-            f" version that writes format {CURRENT}: run calibrate and render again",
+            f"has format {adapter.calibration.schema_}, but its evidence is from a version that"
+            f" writes format {CURRENT}: run calibrate and render again",
         )
     return Problem(path, older_format(adapter).reason, "warning")
 
@@ -160,11 +162,11 @@ def _against_files(
         return
     again = expected_documents(adapter, subject, stated)
     with restating(path):
-        found = list(itertools.islice(_differences(adapter, again, drawn), 2 * _MAX_FINDINGS))
-    problems = [each for each in found if isinstance(each, Problem)][:_MAX_FINDINGS]
+        found = list(itertools.islice(_differences(adapter, again, drawn), 2 * MAX_FINDINGS))
+    problems = [each for each in found if isinstance(each, Problem)][:MAX_FINDINGS]
     if problems and (version := adapter.manifest.tool_version) != __version__:
-        message = f"nla-release {version} rendered this, {__version__} compares it"
-        yield Problem(path, f"{message}: compare with that version as well")
+        message = f"rendered by nla-release {version}, checked by {__version__}"
+        yield Problem(path, f"{message}: check with that version as well")
     yield from problems
     yield from _people(adapter, stated)
     yield from (each for each in found if isinstance(each, Unverified))
@@ -173,7 +175,7 @@ def _against_files(
 def _differences(
     adapter: AdapterFolder, again: ExpectedDocuments, drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
-    """Everything that is not as its files give it, and what was added by hand."""
+    """Everything that differs from a new rendering, and what was added by hand."""
     sources = again.sources
     yield from _notes(adapter, sources)
     for name, expected in again.documents.items():
@@ -186,7 +188,7 @@ def _differences(
 
 
 def _notes(adapter: AdapterFolder, sources: "Sources") -> Iterator[Problem]:
-    """The notes that are not what their sources render to."""
+    """The notes that differ from what their sources render to."""
     from nla_release.cards.documents import quotable
     from nla_release.text.sandbox import render_note
 
@@ -198,7 +200,7 @@ def _notes(adapter: AdapterFolder, sources: "Sources") -> Iterator[Problem]:
 
 
 def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem | Unverified]:
-    """Where a document lacks a block that it should have; whole blocks may be added to it."""
+    """Missing and changed blocks of a document; whole blocks may be added to it."""
     for stretch in compared(expected, found):
         if stretch.same:
             yield from _folded_away(path, stretch.found)
@@ -215,7 +217,7 @@ def _not_as_rendered(path: Path, expected: str, found: str) -> Iterator[Problem 
 def _not_as_logged(
     adapter: AdapterFolder, sources: "Sources", expected: str
 ) -> Iterator[Problem | Unverified]:
-    """Where HISTORY.md lacks its first lines or the entry of this version; the rest is people's."""
+    """Changes to HISTORY.md's first lines or this version's entry; people write the rest."""
     path, own = adapter.folder / HISTORY_FILE, adapter.manifest.tag
     history = adapter.text(HISTORY_FILE).replace("\r\n", "\n")
     found = entries(history)
@@ -223,11 +225,11 @@ def _not_as_logged(
     begun_now = next(iter(found), own) == own and not sources.updates
     title = sources.inputs.release.config.title if begun_now else None
     if line := changed_above(history, title):
-        yield Problem(f"{path}:{line}", "is not what a log has above its first entry")
+        yield Problem(f"{path}:{line}", "differs from the generated lines above the first entry")
     if not begins_with(found.get(own, ""), expected):
-        yield Problem(path, f"the entry of {own} is not what its files give")
+        yield Problem(path, f"the entry of {own} differs from a new rendering")
     elif found[own].strip() != expected.strip():
-        yield Unverified(f"{path}: what follows the results of {own} in its entry")
+        yield Unverified(f"{path}: text after the results in the entry of {own}")
     if others := [entry for entry in adapter.log if entry.tag != own]:
         yield Unverified(f"{path}: {listed([entry.heading for entry in others])}")
 
@@ -235,18 +237,16 @@ def _not_as_logged(
 def _folded_away(path: Path, blocks: list[Block]) -> Iterator[Problem]:
     for block in blocks:
         if block.within:
-            yield Problem(f"{path}:{block.line}", f"is inside {block.within}, where it is not seen")
+            yield Problem(f"{path}:{block.line}", f"is inside {block.within}, which hides it")
 
 
 def _changed(path: Path, block: Block, other: Block | None, near: int) -> Problem:
-    """A block that is not there, by the first of its lines that differs from what is."""
+    """A missing or changed block, by the first line that differs."""
     if other is None:
-        return Problem(f"{path}:{near}", f"lacks {_short(block.text)}, which its files give")
+        return Problem(f"{path}:{near}", f"lacks {_short(block.text)}")
     lines = itertools.zip_longest(block.text.split("\n"), other.text.split("\n"), fillvalue="")
     at, (ours, theirs) = next((at, pair) for at, pair in enumerate(lines) if pair[0] != pair[1])
-    return Problem(
-        f"{path}:{other.line + at}", f"is {_short(theirs)}, its files give {_short(ours)}"
-    )
+    return Problem(f"{path}:{other.line + at}", f"is {_short(theirs)}, expected {_short(ours)}")
 
 
 def _short(text: str) -> str:
@@ -255,22 +255,22 @@ def _short(text: str) -> str:
 
 
 def _metadata(adapter: AdapterFolder, expected: str) -> Iterator[Problem]:
-    """The keys that NLA501, NLA502 and NLA506 say nothing of; others may be added."""
+    """The keys that NLA501, NLA502 and NLA506 do not compare; others may be added."""
     path, found = adapter.folder / CARD_FILE, check_card(adapter.text(CARD_FILE))
     if found.errors or not found.metadata:
-        return  # NLA501 refuses it
+        return  # NLA501 reports it
     for name, value in check_card(expected).metadata.items():
         there = found.metadata.get(name)
         if name == "model-index":
             value, there = _without_metrics(value), _without_metrics(there)
         if name not in _METADATA_OF_OTHERS and there is not None and there != value:
-            yield Problem(path, f"{name} is {_short(str(there))}, its files give {value!r}")
+            yield Problem(path, f"{name} is {_short(str(there))}, expected {value!r}")
         elif there is None and name not in {*_METADATA_OF_OTHERS, "model-index"}:
-            yield Problem(path, f"{name} is missing, its files give {value!r}")
+            yield Problem(path, f"{name} is missing, expected {value!r}")
 
 
 def _without_metrics(index: Any) -> Any:
-    """What a valid model-index says of the measurement; None when there is no index."""
+    """A valid model-index without its metrics; None when there is no index."""
     return index and [
         each | {"results": [{**result, "metrics": None} for result in each["results"]]}
         for each in index
@@ -278,7 +278,7 @@ def _without_metrics(index: Any) -> Any:
 
 
 def _facts_of_the_pair(adapter: AdapterFolder, sources: "Sources") -> Iterator[Problem]:
-    """What release.json states for a repository whose partner is not here, as far as it is."""
+    """What release.json states of both adapters, against those that are here."""
     from nla_release.cards.documents import facts_by_role, pair_facts
 
     stated, adapters = sources.stated, sources.inputs.adapters
@@ -286,15 +286,15 @@ def _facts_of_the_pair(adapter: AdapterFolder, sources: "Sources") -> Iterator[P
     for name, each in facts_by_role(sources.inputs).items():
         for role, facts in each.items():
             if stated.pair[name].get(role) != facts:
-                yield Problem(path, f"stated.pair.{name}.{role} is not what the adapter gives")
+                yield Problem(path, f"stated.pair.{name}.{role} does not match the adapter")
     if len(adapters) == len(ROLES) and pair_facts(sources.inputs) != stated.pair:
-        yield Problem(path, "stated.pair is not what both adapters give")
+        yield Problem(path, "stated.pair does not match both adapters")
     if len(adapters) == len(ROLES):
         sidecars = {role: adapters[role].sidecar for role in ROLES}
         repos = {role: sources.inputs.release.repo_id(role, sources.version) for role in ROLES}
         example = round_trip(sidecars, sources.inputs.evidence, repos, adapter.manifest.tag)
         if adapter.text(ROUND_TRIP_FILE) != example:
-            yield Problem(adapter.folder / ROUND_TRIP_FILE, "is not what both sidecars give")
+            yield Problem(adapter.folder / ROUND_TRIP_FILE, "is not the generated program")
     files = {name: adapter.folder / name for name in (BASE_FILE, ROUND_TRIP_FILE)}
     for role, each in adapters.items():
         logs = [TRAINING_LOG_FILE] if each.log else []
@@ -310,7 +310,7 @@ def _facts_of_the_pair(adapter: AdapterFolder, sources: "Sources") -> Iterator[P
 def _figures(
     adapter: AdapterFolder, sources: "Sources", drawn: dict[str, Mapping[str, bytes]]
 ) -> Iterator[Problem | Unverified]:
-    """Every figure, drawn again; a figure of both repositories is drawn once."""
+    """Every figure, drawn again; a figure that both repositories have is drawn once."""
     from nla_release.cards.documents import plots_of_pair, plots_of_role
     from nla_release.cards.plot import drawn_with
 
@@ -329,18 +329,18 @@ def _figures(
     for name, content in expected.items():
         path = adapter.folder / name
         if path not in adapter.files:
-            yield Problem(path, "is missing: its files give this figure")
+            yield Problem(path, "is missing: a rendering has this figure")
         elif adapter.sha256(name) == sha256_bytes(content):
             continue
         elif with_ == here or name.endswith(".csv"):
-            yield Problem(path, "is not what its files give when it is drawn again")
+            yield Problem(path, "differs from the figure drawn again")
         elif not _alike(regular_file(path, "NLA514"), content):
-            yield Problem(path, "does not look like what its files give")
+            yield Problem(path, "does not look like the figure drawn again")
         else:
             alike.append(name)
     if alike:
         yield Unverified(
-            f"{adapter.folder}: bytes of {listed(alike)}, drawn with {with_}; here is {here}"
+            f"{adapter.folder}: bytes of {listed(alike)}, drawn with {with_}, not with {here}"
         )
     extra = {
         path.relative_to(adapter.folder).as_posix()
@@ -348,14 +348,14 @@ def _figures(
         if path.parent == adapter.folder / "figures"
     } - expected.keys()
     if extra:
-        yield Unverified(f"{adapter.folder}: {listed(sorted(extra))}, figures that were added")
+        yield Unverified(f"{adapter.folder}: added figures: {listed(sorted(extra))}")
 
 
 def _alike(path: Path, content: bytes) -> bool:
-    """Whether two figures of other libraries may show the same.
+    """Whether a figure drawn by other library versions may show the same.
 
-    Of a PNG the tones of small copies are compared, of an SVG which elements it has, so that none
-    of them runs or loads anything.
+    PNGs are compared by the grey levels of small copies. An SVG must have no other elements, and
+    none that run or load anything.
     """
     if path.suffix == ".svg":
         found = path.read_bytes() if path.stat().st_size <= 10 * len(content) else b"<!"
@@ -383,7 +383,7 @@ def _alike(path: Path, content: bytes) -> bool:
 
 
 def _people(adapter: AdapterFolder, stated: Stated) -> Iterator[Unverified]:
-    """What a reader has to take from the authors: their choices, their words, another release."""
+    """What readers have to believe: choices, texts, and figures of another release."""
     checked = {"base_model", "base_revision", "gates", "repo"}
     chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)
     yield Unverified(

@@ -1,6 +1,5 @@
 """NLA508: numbers typed into notes instead of quoted from the calibration."""
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -8,14 +7,7 @@ from nla_release.calibration.report import Calibration
 from nla_release.cards.notes import QUOTED, own_words
 from nla_release.errors import ConfigError
 from nla_release.gate.adapter_folder import AdapterFolder
-from nla_release.gate.authored import (
-    MAX_FINDINGS,
-    Authored,
-    authored,
-    has_source,
-    not_compared,
-    own_addresses,
-)
+from nla_release.gate.authored import Authored, check_authored, has_source, own_addresses
 from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import RENDERINGS, rule
 from nla_release.gate.subject import Subject
@@ -70,9 +62,7 @@ def numbers_are_quoted(target: tuple[AdapterFolder, Subject]) -> Iterator[Proble
     Waive: For a measurement that this tool does not make, until it has a page to link to.
     """
     adapter, subject = target
-    found = (problem for text in authored(adapter, subject) for problem in _typed(text, adapter))
-    yield from itertools.islice(found, MAX_FINDINGS)
-    yield from not_compared(adapter)
+    yield from check_authored(adapter, subject, lambda text: _typed(text, adapter))
 
 
 def _typed(text: Authored, adapter: AdapterFolder) -> Iterator[Problem]:

@@ -199,7 +199,7 @@ def test_a_calibration_of_format_2_is_computed_and_judged_by_its_own_rules(relea
     assert document["label"]["name"] == "content-reading"
     (finding,) = [f for f in judged(release).findings if f.code.startswith("NLA6")]
     assert (finding.code, finding.severity) == ("NLA612", "warning")
-    assert finding.message.endswith("training texts: the evidence is of an earlier format")
+    assert finding.message.endswith("training texts: the evidence has an earlier format")
 
 
 def test_a_number_of_format_2_is_held_to_the_evidence_still(release):

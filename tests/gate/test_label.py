@@ -19,4 +19,4 @@ def test_a_significant_difference_that_brings_nothing_nearer_fails(release):
     measured_as(release, all_but_ignore_the_text)
 
     (found,) = [each for each in judged(release).findings if each.code == "NLA603"]
-    assert found.message.startswith("format-only: reconstructions are nearer to their own")
+    assert found.message.startswith("format-only: a reconstruction is nearer to its own")

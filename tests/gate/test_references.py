@@ -26,7 +26,7 @@ def licensed(release, stated: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("stated", ["gpl-3.0", "openrail", "agpl-3.0"])
 def test_a_licence_that_only_the_hub_knows_is_a_warning(release, stated):
     assert licensed(release, stated) == [
-        ("warning", f"license is {stated}, whose terms are not known here")
+        ("warning", f"license is {stated}, whose terms this tool does not know")
     ]
 
 
@@ -37,8 +37,8 @@ def test_other_terms_than_those_of_a_base_that_restricts_are_to_be_reviewed(rele
     ((severity, message),) = licensed(release, "other")
 
     assert severity == "warning"
-    assert message.startswith(f"license is other, over a base under {base} (https://")
-    assert message.endswith("review that the base's allows it")
+    assert message.startswith(f"license is other: check that the base's {base} (https://")
+    assert message.endswith(") allows it")
 
 
 @pytest.mark.parametrize("base", ["apache-2.0", "mit", "cc-by-4.0"])

@@ -147,7 +147,9 @@ def test_a_swapped_figure_is_found(dist: Path) -> None:
     list_anew(dist / "av")
 
     (found,) = messages(dist)
-    assert found.startswith("av/figures/cosine_real_vs_controls.png is not what its files give")
+    assert found.startswith(
+        "av/figures/cosine_real_vs_controls.png differs from the figure drawn again"
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_a_figure_said_to_be_of_other_libraries_is_looked_at(
     else:
         path.write_bytes(content.replace(old, new) if old else b"")
 
-    assert f"figures/{name} does not look like what its files give" in messages(dist / "av")
+    assert f"figures/{name} does not look like the figure drawn again" in messages(dist / "av")
 
 
 def test_the_finding_names_line_and_both_texts(dist: Path) -> None:
@@ -187,7 +189,7 @@ def test_the_finding_names_line_and_both_texts(dist: Path) -> None:
     (found,) = messages(dist)
 
     assert found.startswith(f"av/README.md:{line + 1} is 'INJECTION_SCALE = 80000.0")
-    assert "its files give 'INJECTION_SCALE = 39.25" in found
+    assert "expected 'INJECTION_SCALE = 39.25" in found
 
 
 def test_peoples_words_are_marked_as_such(dist: Path) -> None:
@@ -234,7 +236,9 @@ def test_what_stands_above_a_log_is_compared(dist: Path) -> None:
     ):
         text = path.read_text()
         path.write_text(text.replace(old, new, 1))
-        assert f"HISTORY.md:{line} is not what a log has above" in " ".join(messages(dist / "av"))
+        assert f"HISTORY.md:{line} differs from the generated lines above" in " ".join(
+            messages(dist / "av")
+        )
         path.write_text(text)
 
 
@@ -243,7 +247,9 @@ def test_words_added_to_a_log_are_marked_as_such(dist: Path) -> None:
     path.write_text(f"{path.read_text()}\nEverybody was pleased.\n")
 
     assert messages(dist / "av") == []
-    assert "HISTORY.md: what follows the results of v0.0.1" in " ".join(unverified(dist / "av"))
+    assert "HISTORY.md: text after the results in the entry of v0.0.1" in " ".join(
+        unverified(dist / "av")
+    )
 
 
 @pytest.mark.parametrize("name", ["README.md", "RELEASE_CALIBRATION.md", "HISTORY.md"])
