@@ -64,7 +64,9 @@ def test_an_adapter_that_is_not_whole_is_refused(adapter, shapes, more, words):
     ],
 )
 def test_an_embedding_layer_saved_unasked_has_its_size_told(adapter, key):
-    with pytest.raises(WeightsError, match="embedding layer was saved unasked, 4.0 MB") as found:
+    with pytest.raises(
+        WeightsError, match="embedding was saved although .* does not name it, 4.0 MB"
+    ) as found:
         lora_modules(adapter(**{key: torch.ones(1000, 1000)}))
     assert key in found.value.message
 
@@ -73,7 +75,7 @@ def test_a_module_that_is_declared_is_saved(adapter):
     path = adapter(**{HEAD: torch.ones(5, 5)})
 
     assert len(lora_modules(path, saved=["lm_head"])) == 1
-    with pytest.raises(WeightsError, match="embedding layer was saved unasked"):
+    with pytest.raises(WeightsError, match="embedding was saved although"):
         lora_modules(path, saved=["norm"])
     assert never_saved(read_header(path), ["lm_head", "score"]) == ["score"]
 
@@ -113,5 +115,5 @@ def test_dora_has_a_magnitude_for_every_output(adapter):
 @pytest.mark.parametrize("more", [{}, {HEAD: torch.ones(2, 2)}])
 def test_a_file_without_factors_is_refused(tmp_path, more):
     save_file(more, tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match="holds no tensors of a LoRA"):
+    with pytest.raises(WeightsError, match="has no LoRA tensors"):
         lora_modules(tmp_path / "x.safetensors", saved=["lm_head"] if more else [])

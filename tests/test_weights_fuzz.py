@@ -146,7 +146,7 @@ def test_a_sound_file_with_bytes_changed(path, data):
 )
 def test_a_header_that_is_no_header_is_refused(path, text):
     write(path, text, bytes(8))
-    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file"):
         read_header(path)
 
 
@@ -171,7 +171,7 @@ def test_a_header_that_is_no_header_is_refused(path, text):
 )  # fmt: skip
 def test_tensors_that_do_not_fit_their_file_are_refused(path, tensors, data):
     write(path, json.dumps(tensors).encode(), bytes(data))
-    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file"):
         read_header(path)
 
 
@@ -205,6 +205,6 @@ def test_a_shape_beyond_all_arrays_without_values_is_a_tensor_of_zeros(path):
 @pytest.mark.parametrize("cut", [1, 4, 100])
 def test_a_truncated_file_is_named_as_such(path, cut):
     path.write_bytes(save({"a": np.ones(8, np.float32)})[:-cut])
-    with pytest.raises(WeightsError, match="is not a whole safetensors file") as refused:
+    with pytest.raises(WeightsError, match="is not a complete safetensors file") as refused:
         read_header(path)
     assert "a truncated download looks like this" in refused.value.hint

@@ -1,7 +1,7 @@
-"""PEFT's `adapter_config.json`: what it says of an adapter, and the form that any PEFT loads.
+"""PEFT's `adapter_config.json`: its options, and the form that any PEFT version loads.
 
 PEFT writes every option it knows, used or not, and a version that does not know one refuses the
-file (huggingface/peft#2275): what says nothing is therefore left out of what we write.
+file (huggingface/peft#2275). So options without an effect are left out when it is written here.
 """
 
 import difflib
@@ -34,7 +34,7 @@ _KNOWN_EVERYWHERE = {
     "task_type",
 }
 
-# Later options that say how an adapter was made: what came of it is in its tensors.
+# Later options that matter in training only: their result is in the tensors.
 _OF_THE_TRAINING = {
     "corda_config",
     "eva_config",
@@ -76,7 +76,7 @@ _PATTERN_OF = {"alpha_pattern": "lora_alpha", "rank_pattern": "r"}
 
 
 class AdapterConfig(Open):
-    """What is read of it. PEFT's other options are kept as extras."""
+    """The options that are read. PEFT's other options are kept as extras."""
 
     peft_type: Literal["LORA"]
     base_model_name_or_path: str | None = None
@@ -113,7 +113,7 @@ class AdapterConfig(Open):
         if task is not None and task not in TASKS:
             near = difflib.get_close_matches(task.upper(), TASKS, 1, 0.75)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"PEFT refuses it: it is none of {', '.join(TASKS)}{meant}")
+            raise ValueError(f"PEFT accepts only {', '.join(TASKS)}{meant}")
         return task
 
     @model_validator(mode="after")
@@ -125,7 +125,7 @@ class AdapterConfig(Open):
         given = [name for name, value in limits.items() if value is not None]
         if given and isinstance(self.target_modules, str):
             raise ValueError(
-                f"PEFT refuses {' and '.join(given)} with target_modules as a text: name the"
+                f"PEFT refuses {' and '.join(given)} with target_modules as a string: name the"
                 " blocks in its regular expression"
             )
         if self.layers_pattern and self.layers_to_transform is None:
@@ -134,12 +134,12 @@ class AdapterConfig(Open):
 
     @property
     def saved(self) -> tuple[str, ...]:
-        """Names of the modules that are saved whole beside the LoRA factors."""
+        """Names of the modules that are saved whole."""
         return tuple(self.modules_to_save or ())
 
     @property
     def unused(self) -> list[str]:
-        """Options in the file that say nothing, and that some PEFT does not know."""
+        """Options in the file without an effect, which some PEFT versions do not know."""
         given = self._given()
         return [key for key, value in given.items() if _has_no_effect(key, value, given)]
 
@@ -147,7 +147,7 @@ class AdapterConfig(Open):
         """Options that change what the adapter computes and that no sidecar can declare.
 
         Args:
-            modules: the adapted modules; a pattern that names none of them changes nothing.
+            modules: the adapted modules; a pattern that matches none of them has no effect.
         """
         harmless = _KNOWN_EVERYWHERE | _OF_THE_TRAINING | _DECLARED
         given = self._given()
@@ -167,7 +167,7 @@ class AdapterConfig(Open):
 
 
 def declared(config: AdapterConfig) -> dict[str, Any]:
-    """What a sidecar records of the one adapter beside it."""
+    """What a sidecar records of the adapter in its folder."""
     return {
         "path": ".",
         "rank": config.r,
@@ -179,7 +179,7 @@ def declared(config: AdapterConfig) -> dict[str, Any]:
 
 
 def portable(document: dict[str, Any]) -> dict[str, Any]:
-    """An `adapter_config.json` without the options that say nothing, and for inference."""
+    """An `adapter_config.json` for inference, without the options that have no effect."""
     used = {
         key: value for key, value in document.items() if not _has_no_effect(key, value, document)
     }
@@ -189,14 +189,14 @@ def portable(document: dict[str, Any]) -> dict[str, Any]:
 def _has_no_effect(
     key: str, value: Any, document: Mapping[str, Any], modules: Collection[str] | None = None
 ) -> bool:
-    """Whether the adapter is the same without an option, given the others of the document.
+    """Whether the adapter is the same without an option, given the other options.
 
-    Without `modules`, the names of the adapted ones, every pattern counts as one that names some.
+    Without `modules`, the names of the adapted ones, every pattern counts as one that matches some.
     """
     if _is_unused(key, value):
         return True
     if key == "ensure_weight_tying" and value is True:
-        # It ties what is trained of the embedding and of the output layer, and here neither is.
+        # It ties the embedding to the output layer, which has no effect if neither is trained.
         trained = (document.get("target_modules"), document.get("modules_to_save"))
         return not any(map(_may_name_tied, trained))
     if key in _PATTERN_OF and isinstance(value, dict):
@@ -215,7 +215,7 @@ def _names_any(pattern: str, modules: Collection[str]) -> bool:
 
 
 def _may_name_tied(names: Any) -> bool:
-    """Whether a list of modules or a regular expression may reach a tied one."""
+    """Whether a list of modules or a regular expression may name a tied one."""
     if isinstance(names, str):
         # all-linear leaves the output layer out
         return names.lower() != "all-linear" and _names_any(names, _TIED_NAMES)

@@ -1,4 +1,4 @@
-"""What PEFT saves of a LoRA: pairs of factors, and beside them only what its configuration says."""
+"""The tensors that PEFT saves of a LoRA: pairs of factors, and what its configuration declares."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ def lora_modules(path: Path, *, dora: bool = False, saved: Sequence[str] = ()) -
 
     Raises:
         WeightsError: no factors, an unpaired one, shapes that disagree, or tensors that the
-            configuration does not speak of.
+            configuration does not declare.
     """
     modules: dict[str, dict[str, Tensor]] = {}
     others = []
@@ -52,21 +52,22 @@ def lora_modules(path: Path, *, dora: bool = False, saved: Sequence[str] = ()) -
             modules.setdefault(match["module"], {})[match["part"]] = tensor
         else:
             others.append(tensor)
-    _check_others(path, others, saved)
+    if foreign := [tensor for tensor in others if not is_saved_whole(tensor.name, saved)]:
+        raise _foreign(path, foreign)
     if not modules:
         raise WeightsError(
-            f"{path} holds no tensors of a LoRA", hint="save the adapter again before releasing"
+            f"{path} has no LoRA tensors", hint="save the adapter again before releasing"
         )
     return [_module(path, name, parts, dora=dora) for name, parts in modules.items()]
 
 
 def adapted_names(tensors: Iterable[str]) -> set[str]:
-    """The modules of which a file holds any LoRA factor, by the names of its tensors."""
+    """The names of the modules of which a file has a LoRA factor."""
     return {match["module"] for match in map(_PART.match, tensors) if match}
 
 
 def never_saved(tensors: Iterable[str], saved: Sequence[str]) -> list[str]:
-    """The modules to save of which a file holds nothing; a base may have none of that name."""
+    """The modules to save of which a file has no tensor; the base may have no such module."""
     names = list(tensors)
     return [each for each in saved if not any(is_saved_whole(name, [each]) for name in names)]
 
@@ -77,7 +78,7 @@ def unlike_configuration(
     config: AdapterConfig,
     tree: ModuleTree,
 ) -> Iterator[str]:
-    """Where a file lacks what PEFT asks for, or holds what PEFT would drop; as sentences.
+    """Tensors that PEFT expects and a file lacks, or that PEFT would drop, as sentences.
 
     The gate calls this with the base's facts, the engine with the base in memory.
 
@@ -89,7 +90,7 @@ def unlike_configuration(
 
     Raises:
         InputError: target_modules or exclude_modules is not a valid regular expression.
-        UntriedError: it is one that is not tried here.
+        UntriedError: it is too expensive to match.
     """
     targeted = Targets.of(config).among(tree)
     inside = targeted - set(tree.outside(targeted))
@@ -116,7 +117,7 @@ def unlike_configuration(
 def _unlike_saved(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...] | None]
 ) -> Iterator[str]:
-    """The same of the modules that are saved whole."""
+    """The same for the modules that are saved whole."""
     held = {
         name.removeprefix(_PREFIX): tensor.shape
         for name, tensor in tensors.items()
@@ -135,7 +136,7 @@ def _unlike_saved(
     for name in sorted(held.keys() & wanted.keys()):
         shape = wanted[name]
         if shape is not None and held[name] != shape:
-            yield f"{name} has the shape {list(held[name])}, the base's has {list(shape)}"
+            yield f"{name} has shape {list(held[name])}, in the base {list(shape)}"
             return
 
 
@@ -158,25 +159,19 @@ def _module(path: Path, name: str, parts: dict[str, Tensor], *, dora: bool) -> L
     return LoraModule(name, rank=a[0], in_features=a[1], out_features=b[0])
 
 
-def _check_others(path: Path, tensors: Iterable[Tensor], saved: Sequence[str]) -> None:
-    """Next to the factors are modules to save, and nothing else."""
-    if foreign := [tensor for tensor in tensors if not is_saved_whole(tensor.name, saved)]:
-        raise _foreign(path, foreign)
-
-
 def _foreign(path: Path, tensors: list[Tensor]) -> WeightsError:
     if adapted := [tensor for tensor in tensors if _ADAPTED_EMBEDDING.search(tensor.name)]:
         return WeightsError(
-            f"{path}: tensor {adapted[0].name} is a LoRA factor of an embedding, which is not run"
-            " here",
+            f"{path}: tensor {adapted[0].name} is a LoRA factor of an embedding, which is not"
+            " supported",
             hint="take the embedding out of target_modules and train again; to train it whole, name"
             " it in modules_to_save",
         )
     if embeddings := [tensor for tensor in tensors if _EMBEDDING.search(tensor.name)]:
         size = sum(tensor.stop - tensor.start for tensor in embeddings) / 1e6
         return WeightsError(
-            f"{path}: the embedding layer was saved unasked, {size:.1f} MB in"
-            f" {', '.join(tensor.name for tensor in embeddings[:2])}",
+            f"{path}: the embedding was saved although modules_to_save does not name it,"
+            f" {size:.1f} MB in {', '.join(tensor.name for tensor in embeddings[:2])}",
             hint="save with save_embedding_layers=False: PEFT saves the embedding whole when"
             " target_modules names embed_tokens or lm_head; name it in modules_to_save if it was"
             " trained",

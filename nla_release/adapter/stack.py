@@ -1,9 +1,9 @@
 """Stacked adapters: one that was trained on top of others, all of which are active together.
 
 `nla_release.adapters` of a sidecar lists them in the order of application. The last one is the
-adapter of the folder itself, `.`; those below it lie in `adapters/1`, `adapters/2` and so on, each
-with its adapter_config.json, and the sidecar pins the sha256 of their weights. An adapter that was
-trained on top of nothing is a list of one.
+folder's own adapter, `.`. Those below it are in `adapters/1`, `adapters/2` and so on, each with its
+adapter_config.json, and the sidecar records the sha256 of their weights. An adapter that was not
+trained on top of another is a list of one.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, STACK_FOLDE
 
 FILE_NAMES = (ADAPTER_FILE, ADAPTER_CONFIG_FILE)
 
-# No chain of trainings is as long; reading an untrusted one must end.
+# No known stack is as high; reading an untrusted one must end.
 MAX_HEIGHT = 9
 
 
@@ -27,23 +27,23 @@ def below(sidecar: Sidecar) -> list[AdapterRecord]:
 
 
 def place(number: int) -> str:
-    """Where the adapter lies that is applied as number `number`, from 1, below another."""
+    """The folder of the adapter that is applied as number `number`, from 1."""
     return f"{STACK_FOLDER}/{number}"
 
 
 def disorder(sidecar: Sidecar) -> str | None:
-    """What is wrong with the recorded order, as a sentence; None when it is sound."""
+    """What is wrong with the recorded order, as a sentence; None when it is valid."""
     recorded = [adapter.path for adapter in sidecar.nla_release.adapters]
     if len(recorded) > MAX_HEIGHT:
-        return f"{len(recorded)} adapters are recorded, at most {MAX_HEIGHT} are stacked"
+        return f"{len(recorded)} adapters are recorded, at most {MAX_HEIGHT} are allowed"
     expected = [*(place(number) for number in range(1, len(recorded))), "."]
     if recorded != expected:
         return f"adapters are recorded at {', '.join(recorded)}, expected {', '.join(expected)}"
-    if bare := [adapter.path for adapter in below(sidecar) if adapter.sha256 is None]:
+    lower = below(sidecar)
+    if bare := [adapter.path for adapter in lower if adapter.sha256 is None]:
         return f"no sha256 is recorded of {', '.join(bare)}"
     stacked = sidecar.nla_release.training.get(STACKED_ON)
     trained_on = stacked.get("adapter_sha256") if isinstance(stacked, dict) else None
-    lower = below(sidecar)
     if trained_on is not None and (not lower or lower[-1].sha256 != trained_on):
         return f"training.stacked_on is {str(trained_on)[:12]}, which is not the adapter below"
     return None
@@ -53,7 +53,7 @@ def stack(folder: Path, sidecar: Sidecar) -> list[Path]:
     """The folders of all adapters of a stack, in the order of application; the last is `folder`.
 
     Raises:
-        PairError: the order is not sound, or one below is missing or not the recorded one.
+        PairError: the order is wrong, or an adapter below is missing or not the recorded one.
     """
     if wrong := disorder(sidecar):
         raise PairError(f"{folder}: {wrong}")
@@ -63,8 +63,8 @@ def stack(folder: Path, sidecar: Sidecar) -> list[Path]:
             if not (path / name).is_file():
                 raise PairError(
                     f"{path / name} is missing, and {folder} was trained on top of it",
-                    hint="fetch the whole release: without the adapters below, this one says"
-                    " something else",
+                    hint="download the whole release: without the adapters below, this one behaves"
+                    " differently",
                 )
         if (found := sha256_file(weights)) != adapter.sha256:
             raise PairError(

@@ -1,7 +1,7 @@
-"""The training log beside an adapter, and the verdict computed from it.
+"""The training log next to an adapter, and the loss trend computed from it.
 
-One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`. Where held-out rows were
-tried after a step, its line holds what they showed under `tripwire`.
+One JSON line per optimizer step: `{"step": 1, "loss": 2.31, "lr": 0.001}`. If held-out rows were
+tried after a step, its line has the results under `tripwire`.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from nla_release.io.files import read_json_lines
 from nla_release.io.layout import TRAINING_LOG_FILE
 from nla_release.io.schema import Strict, parse
 
-# The loss verdict of the release that this tool grew out of (SolshineCode/nla-gemma-4-e2b).
-# Collapsed runs pass it too: it tells that something was learned, not what.
+# The criterion of the release that this tool grew out of (SolshineCode/nla-gemma-4-e2b).
+# Collapsed runs pass it too: something was learned, but it may be the wrong thing.
 MAX_SLOPE = -0.002
 MIN_R2 = 0.10
 RULE = f"slope <= {MAX_SLOPE} per step and R2 >= {MIN_R2:.2f}"
@@ -27,12 +27,12 @@ _LARGEST = 3.5e38
 
 
 class Tripwire(Strict):
-    """What held-out rows showed of a half-trained adapter; null where it cannot be measured.
+    """Results of a half-trained adapter on held-out rows; null where it cannot be measured.
 
-    The differences are means over rows, in `unit`, and positive when the row's own input serves
-    best: of an AV, how much likelier the row's label is than with another row's vector, a random
-    one or zero; of an AR, how much nearer the row's vector is than with another row's label.
-    `distinct` and `same_as_random` count what an AV says. `failures` are what was wrong, in words.
+    The differences are means over rows, in `unit`, and positive if the row's own input is best.
+    For an AV: how much likelier the row's label is than with another row's vector, a random one or
+    zero. For an AR: how much nearer the row's vector is than with another row's label. `distinct`
+    and `same_as_random` count an AV's outputs. `failures` say what was wrong.
     """
 
     rows: PositiveInt
@@ -76,12 +76,12 @@ def read_log(folder: Path) -> list[Step]:
 
 
 def dump_log(steps: list[Step]) -> str:
-    """The text of a log, the same bytes for the same steps."""
+    """A log as text, always the same for the same steps."""
     return "".join(f"{step.model_dump_json(exclude_none=True)}\n" for step in steps)
 
 
 def loss_trend(steps: list[Step]) -> LossTrend:
-    """The loss verdict; fewer than three steps are never descending."""
+    """The trend of the loss; with fewer than three steps it is not descending."""
     x = np.array([step.step for step in steps], dtype=np.float64)
     y = np.array([step.loss for step in steps], dtype=np.float64)
     if len(steps) < 3 or y.std() == 0:

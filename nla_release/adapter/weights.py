@@ -1,4 +1,4 @@
-"""Safetensors files without torch: their headers, and how large their values are.
+"""Safetensors files without torch: their headers, largest magnitudes and zero bands.
 
 The library validates the format; the header is then read here for offsets, because numpy has no
 bfloat16 and the library therefore gives no values of that dtype without torch.
@@ -6,11 +6,14 @@ bfloat16 and the library therefore gives no values of that dtype without torch.
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from nla_release.errors import InputError, WeightsError
@@ -24,13 +27,13 @@ _AGAIN = "copy or save it again; a truncated download looks like this"
 # adapter has on all experts of a large mixture, is 6 MB.
 MAX_HEADER_BYTES = 8 * 1024 * 1024
 
-# What savers that split a checkpoint call its parts.
+# The names of the parts of a checkpoint that was saved in several files.
 _SHARD = re.compile(r"adapter_model-\d+-of-\d+\.safetensors")
 
 # Bits of each dtype that is a weight's, of which the first is the sign.
 _BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16}
 
-# A piece is looked at while it is still in the cache.
+# Small enough to stay in the processor's cache.
 _PIECE_BYTES = 256 * 1024
 
 
@@ -49,7 +52,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file by name.
 
     Raises:
-        WeightsError: missing, truncated, not safetensors, or with a header beyond all measure.
+        WeightsError: missing, truncated, not safetensors, or with too large a header.
     """
     try:
         if path.exists():
@@ -63,7 +66,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
             text = handle.read(length)
         header: dict[str, Any] = parse_json(
             text,
-            f"{path} is not a whole safetensors file: its header",
+            f"{path} is not a complete safetensors file: its header",
             error=WeightsError,
             hint=_AGAIN,
         )
@@ -77,7 +80,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
         raise WeightsError(error.message, hint=error.hint) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} is not a whole safetensors file: {error}",
+            f"{path} is not a complete safetensors file: {error}",
             hint=_AGAIN,
         ) from error
     return {
@@ -93,7 +96,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
 
 
 def absent_adapter(folder: Path) -> tuple[str, str | None]:
-    """Why a folder has no adapter_model.safetensors: words for a message, and a hint, if any."""
+    """Why a folder has no adapter_model.safetensors, as the end of a message, and a hint."""
     names = sorted(path.name for path in folder.glob("adapter*.safetensors"))
     if shards := [name for name in names if _SHARD.fullmatch(name)]:
         why = f"; the adapter is sharded, {len(shards)} files such as {shards[0]}"
@@ -108,7 +111,7 @@ def absent_adapter(folder: Path) -> tuple[str, str | None]:
 
 
 def largest_values(path: Path) -> dict[str, float]:
-    """The size of each tensor's largest value, by tensor, from one pass over the file.
+    """The largest magnitude in each tensor, from one pass over the file.
 
     NaN or infinity when a tensor holds any such value; 0 when all its values are zero, or it has
     none. Memory does not grow with the file.
@@ -116,13 +119,8 @@ def largest_values(path: Path) -> dict[str, float]:
     Raises:
         WeightsError: as `read_header`, or a tensor is not of a floating-point dtype.
     """
-    tensors = sorted(read_header(path).values(), key=lambda tensor: tensor.start)
-    for tensor in tensors:
-        if tensor.dtype not in _BITS:
-            raise _not_a_float(path, tensor)
-    piece = memoryview(bytearray(_PIECE_BYTES))
-    with path.open("rb") as handle:
-        return {tensor.name: _largest(handle, tensor, piece) for tensor in tensors}
+    with _floats(path) as (handle, tensors):
+        return {tensor.name: _largest(handle, tensor) for tensor in tensors}
 
 
 # Into how many bands a matrix is divided, by its rows and by its columns, fewer when it has fewer.
@@ -131,7 +129,7 @@ BANDS = 32
 
 @dataclass(frozen=True)
 class ZeroBands:
-    """Which bands of a matrix hold nothing but zeros: of its rows, and of its columns, in order.
+    """Which bands of a matrix are all zero, of its rows and of its columns, in order.
 
     Band i of n holds the rows from `rows * i // n` up to those of the next.
     """
@@ -143,25 +141,51 @@ class ZeroBands:
 def zero_bands(path: Path) -> dict[str, ZeroBands]:
     """The bands of each matrix of a file that are all zero; tensors of other ranks are left out.
 
-    What a sharded save leaves out is zero, or was never written, and a matrix's largest value does
-    not show it. Memory does not grow with the file.
+    The part that a sharded save leaves out is zero, which the largest value does not show. Memory
+    does not grow with the file.
+
+    Raises:
+        WeightsError: as `read_header`, or a tensor is not of a floating-point dtype.
+    """
+    with _floats(path) as (handle, tensors):
+        return {
+            tensor.name: _zero_bands(handle, tensor)
+            for tensor in tensors
+            if len(tensor.shape) == 2 and 0 not in tensor.shape
+        }
+
+
+@contextmanager
+def _floats(path: Path) -> Iterator[tuple[BinaryIO, list[Tensor]]]:
+    """The open file and its tensors, in the order of the file.
 
     Raises:
         WeightsError: as `read_header`, or a tensor is not of a floating-point dtype.
     """
     tensors = sorted(read_header(path).values(), key=lambda tensor: tensor.start)
-    piece = memoryview(bytearray(_PIECE_BYTES))
-    found = {}
+    for tensor in tensors:
+        if tensor.dtype not in _BITS:
+            hint = None
+            if tensor.dtype.startswith("F8"):
+                hint = "PEFT does not train in 8-bit floating point: save it in bfloat16"
+            raise WeightsError(
+                f"{path}: tensor {tensor.name} has dtype {tensor.dtype}, expected a float of 16"
+                " bits or more",
+                hint=hint,
+            )
     with path.open("rb") as handle:
-        for tensor in tensors:
-            if tensor.dtype not in _BITS:
-                raise _not_a_float(path, tensor)
-            if len(tensor.shape) == 2 and 0 not in tensor.shape:
-                found[tensor.name] = _zero_bands(handle, tensor, piece)
-    return found
+        yield handle, tensors
 
 
-def _zero_bands(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> ZeroBands:
+def _patterns(handle: BinaryIO, count: int, size: int) -> NDArray[np.unsignedinteger[Any]]:
+    """The bit patterns of the next `count` values of `size` bytes."""
+    data = handle.read(count * size)
+    if len(data) != count * size:
+        raise WeightsError(f"{handle.name} became shorter while it was read")
+    return np.frombuffer(data, f"<u{size}")
+
+
+def _zero_bands(handle: BinaryIO, tensor: Tensor) -> ZeroBands:
     size = _BITS[tensor.dtype] // 8
     no_sign = np.array((1 << (8 * size - 1)) - 1, f"<u{size}")
     height, width = tensor.shape
@@ -170,17 +194,14 @@ def _zero_bands(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> ZeroBand
     # The first row, and the first column, of each band.
     tops = [height * band // len(rows) for band in range(len(rows))]
     edges = [width * band // len(columns) for band in range(len(columns))]
-    at_once = max(1, len(piece) // (size * width)) * width
+    at_once = max(1, _PIECE_BYTES // (size * width)) * width
     handle.seek(tensor.start)
     at = 0
     while at < height * width:
         # Whole rows, or a part of one row that is longer than the piece.
         rest_of_row = width - at % width if at % width else at_once
-        count = min(at_once, rest_of_row, height * width - at, len(piece) // size)
-        part = piece[: count * size]
-        if handle.readinto(part) != len(part):  # type: ignore[attr-defined]
-            raise WeightsError(f"{handle.name} became shorter while it was read")
-        values = (np.frombuffer(part, f"<u{size}") & no_sign) != 0
+        count = min(at_once, rest_of_row, height * width - at, _PIECE_BYTES // size)
+        values = (_patterns(handle, count, size) & no_sign) != 0
         if count % width == 0:
             values = values.reshape(-1, width)
             first = at // width
@@ -195,37 +216,23 @@ def _zero_bands(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> ZeroBand
     return ZeroBands(tuple((~rows).tolist()), tuple((~columns).tolist()))
 
 
-def _not_a_float(path: Path, tensor: Tensor) -> WeightsError:
-    hint = None
-    if tensor.dtype.startswith("F8"):
-        hint = "it is 8-bit floating point, which PEFT does not train in: save it in bfloat16"
-    return WeightsError(
-        f"{path}: tensor {tensor.name} has dtype {tensor.dtype}, expected a float of 16 bits or"
-        " more",
-        hint=hint,
-    )
-
-
 def non_finite_tensors(path: Path) -> list[str]:
     """Names of the tensors that hold NaN or infinity."""
     return [name for name, value in largest_values(path).items() if not math.isfinite(value)]
 
 
-def _largest(handle: BinaryIO, tensor: Tensor, piece: memoryview) -> float:
-    """The largest value's size, found among bit patterns.
+def _largest(handle: BinaryIO, tensor: Tensor) -> float:
+    """The largest magnitude, found among bit patterns.
 
-    Without its sign bit, the pattern of a float is an integer that grows with its size, and those
-    of infinity and NaN are the largest of all.
+    Without its sign bit, the pattern of a float is an integer that grows with the magnitude, and
+    those of infinity and NaN are the largest of all.
     """
     size = _BITS[tensor.dtype] // 8
     sign = 1 << (8 * size - 1)
     largest = 0
     handle.seek(tensor.start)
-    for start in range(tensor.start, tensor.stop, len(piece)):
-        part = piece[: min(len(piece), tensor.stop - start)]
-        if handle.readinto(part) != len(part):  # type: ignore[attr-defined]
-            raise WeightsError(f"{handle.name} became shorter while it was read")
-        patterns = np.frombuffer(part, f"<u{size}")
+    for start in range(tensor.start, tensor.stop, _PIECE_BYTES):
+        patterns = _patterns(handle, min(_PIECE_BYTES, tensor.stop - start) // size, size)
         # Positive values are the largest of signed integers, negative ones of unsigned.
         positive = int(patterns.view(f"<i{size}").max())
         negative = int(patterns.max()) & (sign - 1)

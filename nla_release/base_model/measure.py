@@ -108,7 +108,7 @@ def _header(files: BaseFiles, file: str, size: int, limit: int) -> bytes:
     length = int.from_bytes(first[:8], "little")
     if len(first) < 8 or length > size - 8:
         raise WeightsError(
-            f"{files.place(file)} is not a whole safetensors file: {size} bytes, with a header of"
+            f"{files.place(file)} is not a complete safetensors file: {size} bytes, with a header of"
             f" {length}"
         )
     if length > limit:

@@ -316,7 +316,8 @@ def test_a_header_longer_than_the_file_is_not_waited_for(base, length):
     (base / WEIGHTS).write_bytes(struct.pack("<Q", length) + b"{}")
 
     with pytest.raises(
-        WeightsError, match=f"is not a whole safetensors file: 10 bytes, with a header of {length}"
+        WeightsError,
+        match=f"is not a complete safetensors file: 10 bytes, with a header of {length}",
     ):
         measured(base)
 
@@ -334,7 +335,7 @@ def test_a_header_of_a_hundred_megabytes_is_not_read(base):
 def test_a_file_too_short_for_a_header(base, content):
     (base / WEIGHTS).write_bytes(content)
 
-    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file"):
         measured(base)
 
 

@@ -81,7 +81,7 @@ def edited_run(folder: Path, **changes: object) -> None:
 
 BROKEN = {
     "rows cut short": (cut_short("rows.jsonl"), "rows.jsonl line 60 is not valid JSON"),
-    "vectors cut short": (cut_short("vectors.safetensors"), "is not a whole safetensors file"),
+    "vectors cut short": (cut_short("vectors.safetensors"), "is not a complete safetensors file"),
     "run cut short": (cut_short("run.json"), "run.json is not valid JSON"),
     "rows of another run": (of_another_run("rows.jsonl"), "belongs to another run"),
     "vectors of another run": (of_another_run("vectors.safetensors"), "belongs to another run"),

@@ -586,7 +586,7 @@ def test_truncated_weights_of_the_av_are_refused_too(tmp_path):
     path = pair / "av" / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
 
-    with pytest.raises(WeightsError, match="is not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="is not a complete safetensors file"):
         adopted(pair, tmp_path / "out", KITFT)
 
 

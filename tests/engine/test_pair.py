@@ -287,7 +287,7 @@ def test_damaged_weights_are_refused_by_name(good_release, copy_of, role, name):
     with pytest.raises(WeightsError, match=name):
         load(release)
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         load(release)
 
 

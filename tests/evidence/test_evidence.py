@@ -206,13 +206,13 @@ def test_a_row_that_breaks_the_format_is_named(folder, changes, mention):
 def test_a_truncated_vectors_file_is_refused(folder, keep):
     path = folder / "vectors.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    refused(folder, "vectors.safetensors is not a whole safetensors file")
+    refused(folder, "vectors.safetensors is not a complete safetensors file")
 
 
 def test_a_header_that_claims_more_than_the_file_holds_is_refused(folder):
     header = b'{"gold":{"dtype":"F32","shape":[4000000000,4096],"data_offsets":[0,65536000000000]}}'
     (folder / "vectors.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    refused(folder, "vectors.safetensors is not a whole safetensors file")
+    refused(folder, "vectors.safetensors is not a complete safetensors file")
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,10 @@ def test_an_earlier_adapter_of_another_scaling_is_not_gone_on_with(begun, tmp_pa
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "is not a whole safetensors file"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-9]),
+            "is not a complete safetensors file",
+        ),
         (lambda path: path.unlink(), "does not exist"),
         (spoiled, "tensors hold NaN or infinity"),
     ],
