@@ -108,8 +108,8 @@ def _header(files: BaseFiles, file: str, size: int, limit: int) -> bytes:
     length = int.from_bytes(first[:8], "little")
     if len(first) < 8 or length > size - 8:
         raise WeightsError(
-            f"{files.place(file)} is not a complete safetensors file: {size} bytes, with a header of"
-            f" {length}"
+            f"{files.place(file)} is not a complete safetensors file: {size} bytes, with a header"
+            f" of {length}"
         )
     if length > limit:
         raise WeightsError(

@@ -33,7 +33,7 @@ from nla_release.gate.weights import leaves
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, SIDECAR_FILE, STACK_FOLDER
 from nla_release.text.numbers import listed
 
-# The families of which a base.json from before kv_shared_layers leaves it open.
+# The families for which an old base.json, without kv_shared_layers, does not tell.
 _MAY_SHARE_KEYS = ("gemma3n", "gemma4")
 
 _ONLY_IN = {TEXT: "a model of text alone", WRAPPER: "a wrapper with other towers"}
@@ -62,7 +62,7 @@ def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     if foreign := [name for name in adapted + saved if is_of_a_tower(name)]:
         yield Problem(
             adapter.folder / ADAPTER_FILE,
-            f"{len(foreign)} of {len(adapted + saved)} modules lie outside of the language model:"
+            f"{len(foreign)} of {len(adapted + saved)} modules are outside of the language model:"
             f" {listed(foreign)}",
         )
     tree = on_base.tree
@@ -82,14 +82,14 @@ def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
         yield Problem(
             path,
             f"target_modules matches {len(outside)} modules outside of the language model, such as"
-            f" {outside[0]}; give it as a regular expression over {tree.decoder}layers alone",
+            f" {outside[0]}; write it as a regular expression over {tree.decoder}layers only",
         )
     whole = {name.rpartition(".")[0] for name in tree.saved_whole(adapter.config.saved)}
     if outside := tree.outside(whole):
         yield Problem(
             path,
             f"modules_to_save matches {len(outside)} modules outside of the language model, such as"
-            f" {outside[0]}; give a longer ending of the name",
+            f" {outside[0]}; use a longer ending of the name",
         )
 
 
@@ -114,8 +114,7 @@ def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
         the file and target_modules to match. A file without some modules was saved before its
         weights were gathered, or from a part of them: save it again.
     Example: 8 of 8 modules are named language_model.model.layers..., the loaded base has
-        model.language_model.layers...: where PEFT does not rename them, it only warns, and runs the
-        base without them
+        model.language_model.layers...: PEFT may only warn and run the base without them
     Waive: If the base's class uses module names that this version does not know, and the evidence
         shows that the adapter is applied.
     """
@@ -124,9 +123,8 @@ def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     prefixes = sorted(decoders(module.name for module in modules))
     if len(prefixes) > 1:
         shown = " and ".join(f"{prefix}layers" for prefix in prefixes[:3])
-        yield Problem(
-            path, f"modules are named in {len(prefixes)} ways, {shown}: no model has both"
-        )
+        message = f"modules are named in {len(prefixes)} ways, {shown}, and no model has both"
+        yield Problem(path, message)
         return
     tree = on_base.tree
     if isinstance(tree, Skip):
@@ -140,26 +138,24 @@ def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
 
 
 def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
-    """What finds no module of the base, or one of another shape."""
-    strangers = [each.name for each in modules if each.name not in tree.linear]
-    drifted: Counter[str] = Counter()
+    """Modules that the base does not have, or has in another shape."""
+    renamed: Counter[str] = Counter()
     unknown = []
-    for name in strangers:
+    for name in (each.name for each in modules if each.name not in tree.linear):
         block = block_of(name)
         known = block and f"{tree.decoder}layers.{block.number}.{block.place}" in tree.linear
         if block and known and block.decoder != tree.decoder:
-            drifted[block.decoder] += 1
+            renamed[block.decoder] += 1
         else:
             unknown.append(name)
-    for prefix, count in drifted.items():
+    for prefix, count in renamed.items():
         only = f", as in {_ONLY_IN[prefix]}" if prefix in _ONLY_IN else ""
         yield (
             f"{count} of {len(modules)} modules are named {prefix}layers...{only}, the loaded base"
-            f" has {tree.decoder}layers...: where PEFT does not rename them, it only warns, and"
-            " runs the base without them"
+            f" has {tree.decoder}layers...: PEFT may only warn and run the base without them"
         )
     if unknown:
-        yield f"{len(unknown)} of {len(modules)} modules are none of the base's: {listed(unknown)}"
+        yield f"the base lacks {len(unknown)} of {len(modules)} modules: {listed(unknown)}"
     for each in modules:
         shape = tree.linear.get(each.name)
         if shape is not None and shape != (each.out_features, each.in_features):
@@ -167,13 +163,13 @@ def _lost(modules: Sequence[LoraModule], tree: ModuleTree) -> Iterator[str]:
                 f"the factors of {each.name} map {each.in_features} to {each.out_features}"
                 f" features, the base's module {shape[1]} to {shape[0]}"
             )
-            return  # of another base, and so are the rest
+            return  # the rest are of another base too
 
 
 def _held_as_configured(
     on_base: AdapterOnBase, modules: Sequence[LoraModule], tree: ModuleTree
 ) -> Iterator[Problem | Skip]:
-    """The file against what PEFT makes of adapter_config.json on this base."""
+    """The file against the modules that PEFT would adapt on this base."""
     adapter = on_base.adapter
     path = adapter.folder / ADAPTER_FILE
     if isinstance(facts := on_base.facts, Skip):
@@ -185,7 +181,9 @@ def _held_as_configured(
         )
         return
     if adapter.config.saved and tree.tensors is None:
-        yield Skip("base.json does not record what modules_to_save can match: run nla-release base")
+        yield Skip(
+            "base.json does not record all tensors, for modules_to_save: run nla-release base"
+        )
     try:
         for sentence in unlike_configuration(modules, adapter.tensors, adapter.config, tree):
             yield Problem(path, sentence)
@@ -196,10 +194,10 @@ def _held_as_configured(
 
 
 def _untried(error: UntriedError) -> Skip:
-    return Skip(f"target_modules is not matched with the base's modules: {error.message}")
+    return Skip(f"target_modules cannot be compared with the base: {error.message}")
 
 
-# What the halves of a pair do, by PEFT's words: an AV writes, an AR is read at a block.
+# PEFT's task types: an AV writes text, an AR is read at a block.
 _TASKS = {"av": ("CAUSAL_LM",), "ar": ("CAUSAL_LM", "FEATURE_EXTRACTION")}
 
 # PEFT's names of what a sidecar declares.
@@ -231,7 +229,7 @@ def variants_declared(adapter: AdapterFolder) -> Iterator[Problem]:
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if undeclarable := config.undeclarable(adapted_names(adapter.tensors)):
         options = [f"{key} = {_shown(value)}" for key, value in undeclarable.items()]
-        yield Problem(path, f"{listed(options)}: no sidecar can declare it, and it is not run here")
+        yield Problem(path, f"{listed(options)} is not supported, and no sidecar can declare it")
     found, expected = declared(config), adapter.sidecar.nla_release.adapters[-1].model_dump()
     for name, option in _OPTIONS.items():
         if found[name] != expected[name]:
@@ -248,7 +246,7 @@ def variants_declared(adapter: AdapterFolder) -> Iterator[Problem]:
     each=ADAPTERS,
 )
 def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The options of the file, and what a reader looks for in vain.
+    """Options that should not be there, then options that are missing or wrong.
 
     Checks: adapter_config.json has no option without an effect that some PEFT versions do not know
         (null, false, empty, or the default). It has task_type and peft_version. The task is
@@ -260,15 +258,15 @@ def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
         record which version wrote it.
     Fix: Remove these options and add what is missing before the pair is measured, because the
         evidence records the file's hash. `nla-release init` writes such a file.
-    Example: not every PEFT knows these options, which change nothing: alora_invocation_tokens,
-        alpha_pattern, arrow_config, ...
+    Example: options without an effect, which some PEFT versions do not know:
+        alora_invocation_tokens, alpha_pattern, arrow_config, ...
     Waive: If the pair is already measured and is read with one version of PEFT.
     """
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
     if unused := config.unused:
         yield Problem(
             path,
-            f"not every PEFT knows these options, which change nothing: {listed(unused)}",
+            f"options without an effect, which some PEFT versions do not know: {listed(unused)}",
         )
     for name in ("task_type", "peft_version"):
         if not getattr(config, name):
@@ -277,8 +275,8 @@ def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
     if config.task_type and config.task_type not in fitting:
         yield Problem(
             path,
-            f"task_type is {config.task_type}, expected {' or '.join(fitting)} of an"
-            f" {adapter.role.upper()}: PEFT wraps the base as a model for another task",
+            f"task_type is {config.task_type}, expected {' or '.join(fitting)} for an"
+            f" {adapter.role.upper()}: PEFT would wrap the base for another task",
         )
     if config.inference_mode is not True:
         yield Problem(path, f"inference_mode is {_shown(config.inference_mode)}, expected true")
@@ -295,13 +293,13 @@ def _foreign_class(config: AdapterConfig) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    """As the file has it."""
+    """A value as JSON."""
     return json.dumps(value)
 
 
 @rule("NLA310", "error", "every adapter of a stack is present and in order", each=ADAPTERS)
 def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
-    """The recorded order, each adapter below, and what is there besides.
+    """The recorded order, each adapter below, then files that belong to none.
 
     Checks: The sidecar lists the adapters in the order of application. The adapters that this one
         was trained on top of are adapters/1, adapters/2 and so on, each with the sha256 of its
@@ -319,7 +317,7 @@ def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
     """
     recorded = adapter.sidecar.nla_release.adapters
     if any(leaves(entry.path) for entry in recorded):
-        return  # NLA301 says so
+        return  # NLA301 reports it
     if wrong := disorder(adapter.sidecar):
         yield Problem(adapter.folder / SIDECAR_FILE, wrong)
         return
@@ -332,7 +330,7 @@ def stack_whole(adapter: AdapterFolder) -> Iterator[Problem]:
     for path in adapter.files:
         parts = path.relative_to(adapter.folder).parts
         if parts[0] == STACK_FOLDER and "/".join(parts[:-1]) not in known:
-            yield Problem(path, "lies among the stacked adapters, and the sidecar lists none here")
+            yield Problem(path, "is in no stacked adapter that the sidecar lists")
 
 
 def _not_as_recorded(adapter: AdapterFolder, entry: AdapterRecord) -> Iterator[Problem]:
@@ -345,7 +343,7 @@ def _not_as_recorded(adapter: AdapterFolder, entry: AdapterRecord) -> Iterator[P
         return
     if options := one.config.undeclarable(adapted_names(one.tensors)):
         yield Problem(
-            one.folder / ADAPTER_CONFIG_FILE, f"{', '.join(sorted(options))}: it is not run here"
+            one.folder / ADAPTER_CONFIG_FILE, f"{', '.join(sorted(options))} is not supported"
         )
     expected = entry.model_dump()
     for name, value in declared(one.config).items():
@@ -354,7 +352,7 @@ def _not_as_recorded(adapter: AdapterFolder, entry: AdapterRecord) -> Iterator[P
                 one.folder / ADAPTER_CONFIG_FILE,
                 f"{name} is {value}, the sidecar records {expected[name]}",
             )
-    if strays := {module.rank for module in one.modules} - {entry.rank}:
-        yield Problem(one.folder / ADAPTER_FILE, f"has modules of rank {min(strays)}")
+    if others := {module.rank for module in one.modules} - {entry.rank}:
+        yield Problem(one.folder / ADAPTER_FILE, f"has modules of rank {min(others)}")
     if not all(map(math.isfinite, one.largest.values())):
-        yield Problem(one.folder / ADAPTER_FILE, "holds NaN or infinity")
+        yield Problem(one.folder / ADAPTER_FILE, "has NaN or infinity")

@@ -11,13 +11,13 @@ from nla_release.gate.findings import Problem, Skip
 from nla_release.gate.model import MEASUREMENTS, ON_BASE, rule
 from nla_release.io.layout import SIDECAR_FILE
 
-# What a mean norm may differ by for reasons of precision: bfloat16 weights, and a sample of rows.
+# Differences of a mean norm that precision explains: bfloat16 weights, and a sample of rows.
 NORM_TOLERANCE = 0.05
 NORM_ERRORS = 4.0
-# A sample that leaves more open than this decides nothing.
+# A sample with a larger error decides nothing.
 MAX_NORM_TOLERANCE = 0.2
 
-# Held-out activations are other rows than those whose mean norm was recorded.
+# Held-out activations are other rows than those of which the norm was recorded.
 ACTIVATION_BAND = (0.8, 1.25)
 # Texts of another kind do not double a mean norm; a mistake does.
 FAR_FROM_MEASURED = 2.0
@@ -69,8 +69,8 @@ def base_fits(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
         K+1 under a key that means K elsewhere. None of these fails at load time.
     Fix: Run `nla-release base` and render again. If the numbers still differ, the sidecar belongs
         to another base: release the adapter with the base that it was trained on.
-    Example: extraction_layer_index is 34, the base has blocks 0 to 34, and the last is out: readers
-        see it through the final norm
+    Example: extraction_layer_index is 34, the base has blocks 0 to 34, and the last is excluded:
+        readers see it through the final norm
     Waive: Never: the pair and the base do not fit.
     """
     if on_base.found is None:
@@ -80,8 +80,8 @@ def base_fits(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     if (facts.id, facts.revision) != (base.id, base.revision):
         yield Problem(
             path,
-            f"is of {facts.id} at {facts.revision}, the {on_base.adapter.role.upper()} was trained"
-            f" on {base.id} at {base.revision}",
+            f"describes {facts.id} at {facts.revision}, the {on_base.adapter.role.upper()} was"
+            f" trained on {base.id} at {base.revision}",
         )
         return
     yield from _same_everywhere(path, facts, on_base)
@@ -109,8 +109,8 @@ def _embedding_norm(path: Path, sidecar: Sidecar, facts: BaseFacts | Skip) -> It
         found = f"the base's embeddings measure {measured.norm_mean:g}" if measured else ""
         yield Problem(
             path,
-            f"norms.embedding_mean is {recorded:g}, which is sqrt(d_model), a formula in the place"
-            f" of a measurement{found and f'; {found}'}",
+            f"norms.embedding_mean is {recorded:g}, which is sqrt(d_model), a formula and not a"
+            f" measurement{found and f'; {found}'}",
             severity="warning",
         )
 
@@ -118,8 +118,8 @@ def _embedding_norm(path: Path, sidecar: Sidecar, facts: BaseFacts | Skip) -> It
 def _activation_norm(path: Path, norms: Norms, on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     """The recorded norm against the evidence's: the medians where both are known.
 
-    A mean is held to the evidence's mean with and without the rows that stand out: a few tokens of
-    a hundred times the usual norm are in one sample and not in the other.
+    A mean is compared with the evidence's mean with and without outliers: a few tokens of a hundred
+    times the usual norm may be in one sample only.
     """
     if (measured := on_base.activation_norms) is None:
         yield Skip(MEASUREMENTS.absent)
@@ -147,23 +147,23 @@ def _within(ratio: float, band: tuple[float, float]) -> bool:
 
 
 def _same_everywhere(path: Path, facts: BaseFacts, on_base: AdapterOnBase) -> Iterator[Problem]:
-    """An adapter's own copy against the one that stands for all."""
+    """An adapter's own copy against the release's."""
     subject = on_base.subject
     first = subject.base_facts or AdapterOnBase(subject.adapters[0], subject).found
     if first is None or not (differing := facts.differing(first[1])):
         return
-    yield Problem(path, f"says otherwise than {first[0]} of {', '.join(differing)}")
+    yield Problem(path, f"differs from {first[0]} in {', '.join(differing)}")
 
 
 def _as_measured(path: Path, facts: BaseFacts, on_base: AdapterOnBase) -> Iterator[Problem]:
-    """base.json against the base itself, where a copy of it is at hand."""
+    """base.json against the base at base_path, if there is one."""
     if (local := on_base.subject.local_base) is None or local[0] == path:
         return
     folder, measured = local
     if measured.license is None:  # a copy of the weights alone
         measured = measured.model_copy(update={"license": facts.license})
     if differing := facts.differing(measured):
-        yield Problem(path, f"says otherwise than the base in {folder} of {', '.join(differing)}")
+        yield Problem(path, f"differs from the base in {folder} in {', '.join(differing)}")
 
 
 def _misfits(sidecar: Sidecar, facts: BaseFacts) -> Iterator[str]:
@@ -171,7 +171,7 @@ def _misfits(sidecar: Sidecar, facts: BaseFacts) -> Iterator[str]:
     if sidecar.d_model != facts.hidden_size:
         yield f"d_model is {sidecar.d_model}, the base's hidden_size is {facts.hidden_size}"
     if layer > layers - 2:
-        out = ", and the last is out: readers see it through the final norm"
+        out = ", and the last is excluded: readers see it through the final norm"
         yield (
             f"extraction_layer_index is {layer}, the base has blocks 0 to {layers - 1}"
             f"{out if layer == layers - 1 else ''}"

@@ -1,4 +1,4 @@
-"""NLA301 to NLA305 and NLA312: the files of weights, read without running them."""
+"""NLA301 to NLA305 and NLA312: weight files, read without executing them."""
 
 import math
 import re
@@ -15,21 +15,23 @@ from nla_release.io.files import LFS_HINT, LFS_POINTER, is_lfs_pointer
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE, SIDECAR_FILE
 from nla_release.text.numbers import listed
 
-# No trained weight is near it; a damaged head held 3e38 (syvb's fork of the reference).
+# No trained weight is near it; a damaged head had 3e38 (syvb's fork of the reference).
 MAX_MAGNITUDE = 1e6
-# Nor is any as near to zero: what is smaller changes nothing in float32.
+# Smaller values change nothing in float32.
 MIN_MAGNITUDE = 1e-12
 
 _PICKLE_SUFFIXES = {".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 # A pickle of protocol 2 or later, and the zip archive that torch.save wraps one in.
 _PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
-# What transformers, accelerate and DeepSpeed write besides the adapter.
+# Other files that transformers, accelerate and DeepSpeed write.
 _LEFT_OVER = re.compile(
     r"(?:optim(?:izer)?\w*|(?:lr_)?scheduler\w*|scaler|training_args|recipe_state|rng_state\w*"
     r"|random_states_\d+|\w+_(?:optim|model)_states)\.(?:bin|pkl|pt|pth)"
 )
 _CHECKPOINT = re.compile(r"checkpoint-\d+|global_step\d+")
+
+_LINK = "is a link; a repository must hold the file itself"
 
 _DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 
@@ -52,24 +54,24 @@ def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
         (huggingface/transformers#28580).
     Fix: Save tensors with safetensors and delete the rest. To check a snapshot of the Hub's cache,
         which is made of links, download it with `hf download --local-dir`.
-    Example: linear_head.pt is or may hold a pickle, which runs code when it is read
+    Example: linear_head.pt is or may be a pickle, which runs code when it is loaded
     Waive: Never: everyone who loads the release takes the risk.
     """
     if adapter.folder.is_symlink():
-        yield Problem(adapter.folder, "is a link; a repository holds its files themselves")
+        yield Problem(adapter.folder, _LINK)
     for path in adapter.files:
         if path.is_symlink():
-            yield Problem(path, "is a link; a repository holds its files themselves")
+            yield Problem(path, _LINK)
         elif not path.is_file():
             yield Problem(path, "is not a regular file")
         elif path.name not in REPORTED_BY and _is_lfs_pointer(path):
             yield Problem(path, f"{LFS_POINTER}: {LFS_HINT}")
         elif path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_a_pickle(path):
             if not adapter.rendered and _is_left_over(path.relative_to(adapter.folder)):
-                words = "is left over by the trainer and is not released; it may be deleted"
+                words = "was left by the trainer and is not released; it may be deleted"
                 yield Problem(path, words, severity="warning")
             else:
-                yield Problem(path, "is or may hold a pickle, which runs code when it is read")
+                yield Problem(path, "is or may be a pickle, which runs code when it is loaded")
     for entry in adapter.sidecar.nla_release.adapters:
         if leaves(entry.path):
             yield Problem(
@@ -79,7 +81,7 @@ def safetensors_only(adapter: AdapterFolder) -> Iterator[Problem]:
 
 @rule("NLA302", "error", "the adapter is complete and matches its configuration", each=ON_BASE)
 def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
-    """Keys and shapes of the file, and the three places that state rank and alpha.
+    """Keys and shapes of the file, then rank and alpha in file, configuration and sidecar.
 
     Checks: adapter_model.safetensors is undamaged and holds pairs of lora_A and lora_B with
         matching shapes, under the names that PEFT uses. It holds nothing else except what
@@ -99,11 +101,11 @@ def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
     """
     adapter = on_base.adapter
     config, path = adapter.config, adapter.folder / ADAPTER_CONFIG_FILE
-    if strays := [module for module in adapter.modules if module.rank != config.r]:
+    if others := [module for module in adapter.modules if module.rank != config.r]:
         yield Problem(
             adapter.folder / ADAPTER_FILE,
-            f"{len(strays)} of {len(adapter.modules)} modules are of another rank than r ="
-            f" {config.r}, such as {strays[0].name} of rank {strays[0].rank}",
+            f"{len(others)} of {len(adapter.modules)} modules do not have rank r = {config.r}, such"
+            f" as {others[0].name} with rank {others[0].rank}",
         )
     recorded = adapter.sidecar.nla_release.adapters[-1]
     if config.r != recorded.rank:
@@ -116,7 +118,7 @@ def adapter_whole(on_base: AdapterOnBase) -> Iterator[Problem]:
     if (lacking := never_saved(adapter.tensors, config.saved)) and isinstance(on_base.tree, Skip):
         yield Problem(
             adapter.folder / ADAPTER_FILE,
-            f"holds no tensor of {listed(lacking)}, which modules_to_save names",
+            f"has no tensor of {listed(lacking)}, which modules_to_save names",
         )
 
 
@@ -130,7 +132,7 @@ def weights_finite(adapter: AdapterFolder) -> Iterator[Problem]:
         by accident.
     Fix: The checkpoint is damaged. Release an earlier one, and find the step where the loss became
         NaN.
-    Example: tensor weight holds NaN or infinity
+    Example: tensor weight has NaN or infinity
     Waive: Never: one such value corrupts every reconstruction.
     """
     yield from _damaged(adapter.folder / ADAPTER_FILE, adapter.largest)
@@ -149,7 +151,7 @@ def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
         reports it.
     Fix: Save the adapter after training and from the main process. If only some modules are zero,
         remove them from target_modules: they received no gradient and have no effect.
-    Example: a factor is zero in all 32 modules: the adapter does nothing
+    Example: a factor is zero in all 32 modules, so the adapter does nothing
     Waive: The warning may stand if untrained modules are expected, as in an AR whose blocks above
         the read block never run.
     """
@@ -161,7 +163,7 @@ def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
     ]
     if len(idle) == len(modules):
         yield Problem(
-            path, f"a factor is zero in all {len(idle)} modules: the adapter does nothing"
+            path, f"a factor is zero in all {len(idle)} modules, so the adapter does nothing"
         )
     elif idle:
         yield Problem(
@@ -214,7 +216,7 @@ def _factors(values: Mapping[str, Value], module: str) -> dict[str, Value]:
 
 
 def _cut(path: Path, name: str, axis: str, factors: list[ZeroBands]) -> Iterator[Problem]:
-    """The bands that are zero in the same place; of factors with as many bands."""
+    """The bands that are zero in the same place, among factors with equally many bands."""
     by_count: dict[int, list[tuple[bool, ...]]] = {}
     for bands in factors:
         flags = getattr(bands, axis)
@@ -256,34 +258,30 @@ def head_declared(adapter: AdapterFolder) -> Iterator[Problem]:
         kitft/natural_language_autoencoders). LLaMA-Factory also uses the name
         value_head.safetensors, with other keys.
     Fix: Save the trained head with the keys and the dtype that nla_release.ar_head declares.
-    Example: tensors {'weight': (1536, 1536) F32}, declared are {'weight': (1536, 1536) F32, 'bias':
-        (1536,) F32}
+    Example: has tensors {'weight': (1536, 1536) F32}, the sidecar declares {'weight': (1536, 1536)
+        F32, 'bias': (1536,) F32}
     Waive: Never: without its head an AR gives no activation.
     """
-    path, declared, width = (
-        adapter.folder / HEAD_FILE,
-        adapter.sidecar.head,
-        adapter.sidecar.d_model,
-    )
+    path, declared = adapter.folder / HEAD_FILE, adapter.sidecar.head
     dtype = _DTYPES[declared.dtype]
     expected: dict[str, tuple[tuple[int, ...], str]] = {declared.key: (declared.shape, dtype)}
     if declared.bias:
-        expected["bias"] = ((width,), dtype)
+        expected["bias"] = ((adapter.sidecar.d_model,), dtype)
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in adapter.head.items()}
     if found != expected:
-        yield Problem(path, f"tensors {_shown(found)}, declared are {_shown(expected)}")
+        yield Problem(path, f"has tensors {_shown(found)}, the sidecar declares {_shown(expected)}")
     elif adapter.largest_of_head[declared.key] < MIN_MAGNITUDE:
-        yield Problem(path, "weight is all zero: every reconstruction is the same vector")
+        yield Problem(path, "weight is all zero, so every reconstruction is the same vector")
 
 
 def leaves(path: str) -> bool:
-    """Whether a path leads out of the folder it is relative to, on any system."""
+    """Whether a path leads out of its folder, on any operating system."""
     given = PureWindowsPath(path)  # knows both separators
     return bool(given.anchor) or ".." in given.parts
 
 
 def _is_left_over(path: PurePath) -> bool:
-    """Whether a trainer wrote a pickle, by its place in the adapter's folder."""
+    """Whether a trainer left a pickle, by its place in the adapter's folder."""
     return bool(_LEFT_OVER.fullmatch(path.name)) or any(
         _CHECKPOINT.fullmatch(part) for part in path.parts[:-1]
     )
@@ -302,9 +300,9 @@ def _starts_like_a_pickle(path: Path) -> bool:
 def _damaged(path: Path, largest: Mapping[str, float]) -> Iterator[Problem]:
     for tensor, value in largest.items():
         if not math.isfinite(value):
-            yield Problem(path, f"tensor {tensor} holds NaN or infinity")
+            yield Problem(path, f"tensor {tensor} has NaN or infinity")
         elif value > MAX_MAGNITUDE:
-            yield Problem(path, f"tensor {tensor} holds a value of size {value:.1e}")
+            yield Problem(path, f"tensor {tensor} has a value of magnitude {value:.1e}")
 
 
 def _shown(tensors: dict[str, tuple[tuple[int, ...], str]]) -> str:

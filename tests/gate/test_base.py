@@ -24,9 +24,7 @@ from tests.pairs.zoo import (
 
 NEED_FACTS = ["NLA105", "NLA106", "NLA306", "NLA307"]
 
-FORMULA = (
-    "norms.embedding_mean is 4, which is sqrt(d_model), a formula in the place of a measurement"
-)
+FORMULA = "norms.embedding_mean is 4, which is sqrt(d_model), a formula and not a measurement"
 
 
 def outcomes(verdict) -> dict:
@@ -123,8 +121,8 @@ def test_the_rules_name_both_numbers(release):
 
     assert "d_model is 16, the base's hidden_size is 32" in found
     assert (
-        "extraction_layer_index is 3, the base has blocks 0 to 3, and the last is out: readers see"
-        " it through the final norm"
+        "extraction_layer_index is 3, the base has blocks 0 to 3, and the last is excluded: readers"
+        " see it through the final norm"
     ) in found
     assert any("the base's vocabulary has ids 0 to 19" in message for message in found)
 
@@ -231,8 +229,8 @@ class TestModules:
 
         assert first == (
             "8 of 8 modules are named model.layers..., as in a model of text alone, the loaded base"
-            " has model.language_model.layers...: where PEFT does not rename them, it only warns,"
-            " and runs the base without them"
+            " has model.language_model.layers...: PEFT may only warn and run the base without"
+            " them"
         )
 
     def test_a_base_whose_text_part_alone_is_loaded_wants_the_names_of_the_text_model(
@@ -301,7 +299,7 @@ class TestModules:
         for code in ("NLA306", "NLA307"):
             (reason,) = outcomes(verdict)[code].skipped
             assert reason == (
-                "target_modules is not matched with the base's modules: the pattern takes more than"
+                "target_modules cannot be compared with the base: the pattern takes more than"
                 " 2 seconds or 512 MB to match"
             )
 

@@ -173,7 +173,7 @@ def test_what_a_trainer_left_where_it_trained_is_a_warning(release, name):
     ((code, severity, message),) = findings(release)
 
     assert (code, severity) == ("NLA301", "warning")
-    assert message == "is left over by the trainer and is not released; it may be deleted"
+    assert message == "was left by the trainer and is not released; it may be deleted"
 
 
 @pytest.mark.parametrize("name", LEFT_OVER)
@@ -184,7 +184,7 @@ def test_the_same_in_a_repository_is_an_error(release, name):
 
     found = findings(release, "dist")
 
-    pickle = "is or may hold a pickle, which runs code when it is read"
+    pickle = "is or may be a pickle, which runs code when it is loaded"
     assert ("NLA301", "error", pickle) in found
 
 

@@ -103,7 +103,7 @@ def test_an_earlier_adapter_of_another_scaling_is_not_gone_on_with(begun, tmp_pa
     [
         (
             lambda path: path.write_bytes(path.read_bytes()[:-9]),
-            "is not a complete safetensors file",
+            "not a complete safetensors file",
         ),
         (lambda path: path.unlink(), "does not exist"),
         (spoiled, "tensors hold NaN or infinity"),
