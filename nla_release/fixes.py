@@ -24,7 +24,6 @@ from nla_release.cards.front_matter import (
     read_front_matter,
 )
 from nla_release.contract.sidecar import Sidecar, dump_sidecar
-from nla_release.dialects.folder import PICKLE_SUFFIXES
 from nla_release.errors import EnvironmentProblem, NlaReleaseError, RefusedError, WeightsError
 from nla_release.gate.adapter_folder import AdapterFolder, reading, regular_file
 from nla_release.gate.evidence import calibration_recomputed, evidence_of_these_files
@@ -34,6 +33,7 @@ from nla_release.gate.weights import head_declared
 from nla_release.io.files import dump_json, read_json, sha256_bytes, write_atomic
 from nla_release.io.layout import CARD_FILE, HEAD_FILE, MANIFEST_FILE, SIDECAR_FILE
 from nla_release.release.manifest import Manifest
+from nla_release.sidecar_formats.folder import PICKLE_SUFFIXES
 
 
 @dataclass(frozen=True)

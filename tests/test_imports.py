@@ -37,7 +37,7 @@ LIGHT = [
     "nla_release.hub.push",
     "nla_release.hub.verify",
     "nla_release.local_hub.store",
-    "nla_release.dialects.adopt",
+    "nla_release.sidecar_formats.adopt",
     "nla_release.calibration.json_schemas",
     "nla_release.cli.init",
     "nla_release.cli.train",

@@ -28,7 +28,7 @@ LAYERS = (
     "history",
     "cards",
     "gate",
-    "dialects",
+    "sidecar_formats",
     "fixes",
     "hub",
     "output",

@@ -9,14 +9,14 @@ import click
 
 from nla_release.cli.edge import ExampleCommand
 from nla_release.cli.options import FILE, FOLDER, pairs
-from nla_release.dialects.adopt import Naming, adopt
-from nla_release.dialects.folder import find_sources
-from nla_release.dialects.report import Known, OpenQuestionsError, Report
-from nla_release.dialects.values import resolved
 from nla_release.io.files import read_text, read_yaml
 from nla_release.io.log import log
 from nla_release.release.folder import ROLES
 from nla_release.release.licences import LICENCE_KEYS
+from nla_release.sidecar_formats.adopt import Naming, adopt
+from nla_release.sidecar_formats.folder import find_sources
+from nla_release.sidecar_formats.report import Known, OpenQuestionsError, Report
+from nla_release.sidecar_formats.values import resolved
 
 # Templates and token ids are longer; they are in the sidecar.
 _LONGEST = 48

@@ -14,7 +14,7 @@ from nla_release.local_hub.server import LocalHub
 from nla_release.local_hub.store import Store
 from nla_release.release.folder import ROLES
 from tests.builders_pair import make_base
-from tests.dialects.samples import (
+from tests.sidecar_formats.samples import (
     COMMON,
     STAGES,
     TEMPLATES,

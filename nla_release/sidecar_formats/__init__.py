@@ -4,6 +4,6 @@ The input is two adapter folders. Facts of the pair are read from their files, i
 for. The output is a release folder with canonical sidecars. No original file is changed.
 """
 
-from nla_release.dialects.table import Context, SidecarFormat, recognise
+from nla_release.sidecar_formats.table import Context, SidecarFormat, recognise
 
 __all__ = ["Context", "SidecarFormat", "recognise"]

@@ -1,4 +1,4 @@
-"""Sidecars in the shape of every dialect, with numbers of a tiny base, and pairs around them."""
+"""Sidecars in the shape of every format, with numbers of a tiny base, and pairs around them."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TOKENIZER = TINY_BASE / "tokenizer.json"
 COMMIT = "ab" * 20
 MARKER, LEFT, RIGHT = 498, 273, 272
 
-# dialect -> files of a folder; an empty text is a file whose name alone tells.
+# format -> files of a folder; an empty text is a file whose name alone tells.
 SAMPLES: dict[str, dict[str, str]] = {
     "kitft, published": {
         "nla_meta.yaml": f"""\
@@ -247,11 +247,11 @@ def write_files(folder: Path, files: dict[str, str]) -> Path:
 
 
 def make_foreign_pair(folder: Path, av: str, ar: str | None) -> Path:
-    """Real adapters in `av/` and `ar/`, with sidecars of a dialect; none at the AR for None."""
+    """Real adapters in `av/` and `ar/`, with sidecars of a format; none at the AR for None."""
     make_pair(folder)
-    for role, dialect in (("av", av), ("ar", ar)):
+    for role, name in (("av", av), ("ar", ar)):
         (folder / role / "nla_meta.yaml").unlink()
-        write_files(folder / role, SAMPLES[dialect] if dialect else {})
+        write_files(folder / role, SAMPLES[name] if name else {})
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Every dialect known to be in use is recognised by its name."""
+"""Every format known to be in use is recognised by its name."""
 
 from contextlib import suppress
 
@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.dialects import Context, recognise
-from nla_release.dialects.folder import read_contract, read_folder
 from nla_release.errors import InputError, NlaReleaseError, RefusedError, SidecarError
 from nla_release.io.files import dump_yaml, write_atomic
+from nla_release.sidecar_formats import Context, recognise
+from nla_release.sidecar_formats.folder import read_contract, read_folder
 from tests.builders_pair import make_pair
-from tests.dialects.samples import SAMPLES, write_files
+from tests.sidecar_formats.samples import SAMPLES, write_files
 
 REFUSED = {
     "Solshine, centered": "a mean activation is subtracted",
@@ -30,7 +30,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_dialect_is_recognised_by_name(tmp_path, name):
+def test_a_format_is_recognised_by_name(tmp_path, name):
     context, document = read_contract(write_files(tmp_path, SAMPLES[name]))
 
     assert recognise(document, context).name == name
@@ -70,7 +70,7 @@ def test_a_fully_fine_tuned_model_is_told_from_an_adapter(tmp_path):
         read_folder(tmp_path)
 
 
-def test_a_folder_without_an_adapter_is_an_error_whatever_its_dialect(tmp_path):
+def test_a_folder_without_an_adapter_is_an_error_whatever_its_format(tmp_path):
     write_files(tmp_path, SAMPLES["Solshine"])
 
     with pytest.raises(InputError, match=r"Solshine.*adapter_config\.json.*not an adapter"):

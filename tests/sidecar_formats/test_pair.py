@@ -12,10 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nla_release.contract.sidecar import dump_sidecar, read_sidecar
-from nla_release.dialects.canonical import canonical, original
-from nla_release.dialects.folder import check_roles, read_ar_weights, read_folder
-from nla_release.dialects.pair import read_pair
-from nla_release.dialects.prompts import given as given_tokenizer
 from nla_release.errors import (
     ConfigError,
     InputError,
@@ -25,8 +21,12 @@ from nla_release.errors import (
     SidecarError,
 )
 from nla_release.io.files import dump_yaml, read_yaml, write_atomic
+from nla_release.sidecar_formats.canonical import canonical, original
+from nla_release.sidecar_formats.folder import check_roles, read_ar_weights, read_folder
+from nla_release.sidecar_formats.pair import read_pair
+from nla_release.sidecar_formats.prompts import given as given_tokenizer
 from tests.builders_pair import make_pair
-from tests.dialects.samples import (
+from tests.sidecar_formats.samples import (
     COMMON,
     SAMPLES,
     STAGES,
@@ -36,7 +36,7 @@ from tests.dialects.samples import (
     make_kitft_pair,
     write_files,
 )
-from tests.dialects.test_table import KEYS, TREES
+from tests.sidecar_formats.test_table import KEYS, TREES
 
 SOLSHINE_ANSWERS = COMMON | TEMPLATES | STAGES | {"ar.read_block": "2"}
 
@@ -117,10 +117,10 @@ def test_an_absent_scale_is_a_question_and_never_a_default(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("dialect", "likely"), [("kitft, version 1", "3"), ("AlexWortega", "3"), ("Nano-NLA", "3")]
+    ("name", "likely"), [("kitft, version 1", "3"), ("AlexWortega", "3"), ("Nano-NLA", "3")]
 )
-def test_a_depth_that_is_k_here_and_k_plus_1_there_is_asked_for(tmp_path, dialect, likely):
-    pair = make_foreign_pair(tmp_path / "pair", "Neuronpedia", dialect)
+def test_a_depth_that_is_k_here_and_k_plus_1_there_is_asked_for(tmp_path, name, likely):
+    pair = make_foreign_pair(tmp_path / "pair", "Neuronpedia", name)
     text = (pair / "ar" / "nla_meta.yaml").read_text().replace("role: actor", "role: critic")
     write_files(pair / "ar", {"nla_meta.yaml": text})
 
@@ -282,7 +282,7 @@ def test_a_trainers_local_path_names_no_base(tmp_path, value):
 
 
 @pytest.mark.parametrize("spelling", ["4.5e0", "'4.5'", "45e-1", "+4.5"])
-def test_a_number_is_read_in_every_spelling_that_yaml_dialects_have(tmp_path, spelling):
+def test_a_number_is_read_in_every_spelling_that_versions_of_yaml_have(tmp_path, spelling):
     pair = solshine(tmp_path)
     path = pair / "av" / "nla_meta.yaml"
     text = path.read_text().replace("scale: sqrt_d_model", f"scale: {spelling}", 1)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nla_release.dialects.values import MISSING, dig, has
 from nla_release.errors import SidecarError
+from nla_release.sidecar_formats.values import MISSING, dig, has
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nla_release.contract.sidecar import Role
-from nla_release.dialects import values
+from nla_release.sidecar_formats import values
 
 
 @dataclass(frozen=True)

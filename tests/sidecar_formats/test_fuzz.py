@@ -12,13 +12,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nla_release.contract.sidecar import read_sidecar
-from nla_release.dialects.adopt import Naming, adopt
-from nla_release.dialects.folder import Source, read_contract
 from nla_release.errors import InputError, NlaReleaseError
 from nla_release.io.files import dump_yaml
 from nla_release.release.folder import ROLES, read_release
-from tests.dialects.samples import COMMON, SAMPLES, STAGES, TEMPLATES, TOKENIZER, make_kitft_pair
-from tests.dialects.test_table import TREES
+from nla_release.sidecar_formats.adopt import Naming, adopt
+from nla_release.sidecar_formats.folder import Source, read_contract
+from tests.sidecar_formats.samples import (
+    COMMON,
+    SAMPLES,
+    STAGES,
+    TEMPLATES,
+    TOKENIZER,
+    make_kitft_pair,
+)
+from tests.sidecar_formats.test_table import TREES
 
 SIDECAR = "nla_meta.yaml"
 NAMING = Naming(namespace="somebody", license="apache-2.0")

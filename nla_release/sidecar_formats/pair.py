@@ -9,9 +9,12 @@ from nla_release.base_model.measure import measure_base
 from nla_release.base_model.source import is_commit
 from nla_release.contract.prompt import literal_escapes
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.facts import FACTS, PAIR_FACTS, ROLE_FACTS
-from nla_release.dialects.folder import ArWeights, Folder
-from nla_release.dialects.prompts import (
+from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
+from nla_release.evidence.reference import read_reference
+from nla_release.io.layout import REFERENCE_FILE
+from nla_release.sidecar_formats.facts import FACTS, PAIR_FACTS, ROLE_FACTS
+from nla_release.sidecar_formats.folder import ArWeights, Folder
+from nla_release.sidecar_formats.prompts import (
     FROM_THE_TOKENIZER,
     BaseTokenizer,
     commit_on_hub,
@@ -20,12 +23,9 @@ from nla_release.dialects.prompts import (
     infer_encoding,
     of_base,
 )
-from nla_release.dialects.report import ESCAPES, Ledger, Report
-from nla_release.dialects.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
-from nla_release.dialects.values import MISSING, count, dig, shown
-from nla_release.errors import ConfigError, NlaReleaseError, PairError, RefusedError, SidecarError
-from nla_release.evidence.reference import read_reference
-from nla_release.io.layout import REFERENCE_FILE
+from nla_release.sidecar_formats.report import ESCAPES, Ledger, Report
+from nla_release.sidecar_formats.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
+from nla_release.sidecar_formats.values import MISSING, count, dig, shown
 
 _LAYER_IN_NAME = re.compile(r"(?:^|[-_])L(\d{1,3})(?=[-_.]|$)")
 _DEPTHS = ("critic.num_hidden_layers", "ar.num_hidden_layers")

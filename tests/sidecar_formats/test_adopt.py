@@ -16,16 +16,16 @@ import torch
 from nla_release.contract.chat import read_chat
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.contract.sidecar import disagreements, read_sidecar
-from nla_release.dialects.adopt import Naming, adopt
-from nla_release.dialects.folder import Source
 from nla_release.errors import ConfigError, InputError, PairError, RefusedError, WeightsError
 from nla_release.gate import apply_rules
 from nla_release.gate.subject import find_subject
 from nla_release.io.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.release.folder import read_release
+from nla_release.sidecar_formats.adopt import Naming, adopt
+from nla_release.sidecar_formats.folder import Source
 from tests.builders_pair import make_base, make_pair
 from tests.chats import CHATML, TURNS
-from tests.dialects.samples import (
+from tests.sidecar_formats.samples import (
     COMMON,
     STAGES,
     TEMPLATES,
@@ -470,7 +470,7 @@ def test_a_base_of_another_width_is_not_measured_for_the_pair(tmp_path):
         adopt(sources, tmp_path / "out", answers=answers, naming=NAMING, base=BASE)
 
 
-def test_a_dialect_that_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
+def test_a_format_that_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
     pair = make_foreign_pair(tmp_path / "theirs", "EasyNLA", None)
     write_files(pair / "ar", {"linear_head.pt": "x"})
 

@@ -15,19 +15,6 @@ from nla_release.adapter.training_log import read_log
 from nla_release.adapter.weights import Tensor, read_header
 from nla_release.base_model.source import has_weights
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.canonical import canonical, commented, without_leaks
-from nla_release.dialects.folder import (
-    Folder,
-    Source,
-    check_roles,
-    head_source,
-    head_tensors,
-    read_ar_weights,
-    read_folder,
-)
-from nla_release.dialects.pair import read_pair
-from nla_release.dialects.prompts import BaseTokenizer, given
-from nla_release.dialects.report import Known, OpenQuestionsError, Report
 from nla_release.errors import (
     ConfigError,
     DataError,
@@ -68,6 +55,19 @@ from nla_release.io.layout import (
 from nla_release.release.config import NAME
 from nla_release.release.folder import ROLES, read_release
 from nla_release.release.licences import LICENCE_KEYS, is_known, licence_problem
+from nla_release.sidecar_formats.canonical import canonical, commented, without_leaks
+from nla_release.sidecar_formats.folder import (
+    Folder,
+    Source,
+    check_roles,
+    head_source,
+    head_tensors,
+    read_ar_weights,
+    read_folder,
+)
+from nla_release.sidecar_formats.pair import read_pair
+from nla_release.sidecar_formats.prompts import BaseTokenizer, given
+from nla_release.sidecar_formats.report import Known, OpenQuestionsError, Report
 from nla_release.text.numbers import count
 
 LICENSE_ANSWER = "license"

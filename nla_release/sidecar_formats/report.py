@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.facts import FACTS
-from nla_release.dialects.values import resolved, scale, shown, written
 from nla_release.errors import ConfigError, PairError, printable
 from nla_release.release.licences import LICENCE_KEYS
+from nla_release.sidecar_formats.facts import FACTS
+from nla_release.sidecar_formats.values import resolved, scale, shown, written
 
 # Answered with `literal` if prompts were trained with escape sequences as characters.
 ESCAPES = "escapes"

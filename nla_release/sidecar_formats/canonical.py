@@ -5,16 +5,16 @@ from typing import Any
 
 from nla_release.adapter.config import declared
 from nla_release.contract.sidecar import Role, Sidecar, dump_sidecar
-from nla_release.dialects.facts import PAIR_FACTS, ROLE_FACTS
-from nla_release.dialects.folder import ArWeights, Folder
-from nla_release.dialects.report import Report
-from nla_release.dialects.table import CANONICAL
-from nla_release.dialects.values import resolved, scale
 from nla_release.errors import SidecarError, one_line
 from nla_release.gate.leaks import ACCOUNTS, MOUNTS, PLACES, SECRETS, leaks
 from nla_release.io.files import dump_yaml
 from nla_release.io.layout import HEAD_FILE, SIDECAR_FILE
 from nla_release.io.schema import parse
+from nla_release.sidecar_formats.facts import PAIR_FACTS, ROLE_FACTS
+from nla_release.sidecar_formats.folder import ArWeights, Folder
+from nla_release.sidecar_formats.report import Report
+from nla_release.sidecar_formats.table import CANONICAL
+from nla_release.sidecar_formats.values import resolved, scale
 
 # The one key for what the original sidecar had under keys that the contract uses itself.
 FOREIGN_KEY = "source_sidecar"

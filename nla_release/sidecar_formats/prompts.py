@@ -8,16 +8,16 @@ from typing import Any
 from nla_release.contract import chat
 from nla_release.contract.chat import Chat, read_chat
 from nla_release.contract.prompt import encoder, load_tokenizer, mark, suffix_ids
-from nla_release.dialects.report import Ledger
-from nla_release.dialects.table import (
+from nla_release.errors import PairError
+from nla_release.io.layout import TOKENIZER_FILE
+from nla_release.sidecar_formats.report import Ledger
+from nla_release.sidecar_formats.table import (
     NANO,
     NLA_AT_HOME,
     REFERENCE_FORMATS,
     SidecarFormat,
 )
-from nla_release.dialects.values import written
-from nla_release.errors import PairError
-from nla_release.io.layout import TOKENIZER_FILE
+from nla_release.sidecar_formats.values import written
 
 _FILES = [TOKENIZER_FILE, chat.CONFIG_FILE_NAME, chat.TEMPLATE_FILE_NAME, chat.LEGACY_FILE_NAME]
 _SECONDS = 10

@@ -8,8 +8,6 @@ from typing import Any
 from nla_release.adapter.config import AdapterConfig
 from nla_release.adapter.weights import Tensor, largest_values, read_header
 from nla_release.contract.sidecar import Role
-from nla_release.dialects.table import REFERENCE_FORMATS, Context, SidecarFormat, recognise
-from nla_release.dialects.values import dig, plain
 from nla_release.errors import (
     ConfigError,
     InputError,
@@ -32,6 +30,8 @@ from nla_release.io.layout import (
 )
 from nla_release.io.schema import parse
 from nla_release.release.folder import ROLES
+from nla_release.sidecar_formats.table import REFERENCE_FORMATS, Context, SidecarFormat, recognise
+from nla_release.sidecar_formats.values import dig, plain
 
 # Files in which a format keeps its contract, the most specific first.
 SIDECAR_NAMES = (SIDECAR_FILE, "nla_meta.json", "nla_config.json", "ar_meta.json")
