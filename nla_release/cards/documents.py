@@ -249,7 +249,10 @@ def pair_facts(inputs: Inputs) -> Context:
     adapters = inputs.adapters
     components = alignment(
         {role: adapter.sidecar for role, adapter in adapters.items()},
-        {role: _adapted(_lora(adapter)) for role, adapter in adapters.items()},
+        {
+            role: f"rank {(lora := _lora(adapter))['rank']}, on {count(lora['modules'], 'module')}"
+            for role, adapter in adapters.items()
+        },
         inputs.evidence.run,
         inputs.calibration,
     )
@@ -346,10 +349,6 @@ def _lora(adapter: TrainedAdapter) -> Context:
         "modules": len(names),
         "blocks": sorted({int(found[1]) for name in names if (found := _BLOCK.search(name))}),
     }
-
-
-def _adapted(lora: Context) -> str:
-    return f"rank {lora['rank']}, on {count(lora['modules'], 'module')}"
 
 
 def _figures(plots: Sequence[Plot]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """What `Pair`, `Verbalizer` and `Reconstructor` have in common: adapters on a base."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,10 +90,18 @@ class OnBase:
         return next(iter(self._sidecars.values()))
 
 
-class OneAdapter(OnBase, ABC):
-    """One adapter on its base."""
+class OneAdapter(OnBase):
+    """One adapter on its base.
+
+    Attributes:
+        sidecar: the adapter's.
+    """
 
     role: ClassVar[Role]
+
+    def __init__(self, base: LoadedBase, model: Any, sidecar: Sidecar) -> None:
+        super().__init__(base, model, {self.role: sidecar})
+        self.sidecar = sidecar
 
     @classmethod
     def from_pretrained(
@@ -146,9 +153,9 @@ class OneAdapter(OnBase, ABC):
         return cls._of(loaded, model, sidecars[cls.role], folder)
 
     @classmethod
-    @abstractmethod
-    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, folder: Path) -> Self:
-        """The object, with whatever else is in the adapter's folder."""
+    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, _folder: Path) -> Self:
+        """The object, with what else it needs from the adapter's folder."""
+        return cls(base, model, sidecar)
 
 
 def load_for(

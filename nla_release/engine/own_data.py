@@ -1,4 +1,4 @@
-"""Activations and texts of other tools, made into the files that `roundtrip` reads.
+"""Convert activations and texts of other tools into the files that `roundtrip` reads.
 
 Activations are `[N, d_model]` floats of raw norm, in parquet (a column of lists), npy, npz or
 safetensors. Texts are the rows' fields, in the same order, in parquet, JSON lines or CSV.
@@ -9,7 +9,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -46,13 +46,13 @@ from nla_release.io.layout import (
     TRAINING_SHINGLES_FILE,
 )
 from nla_release.io.parquet import check_expansion, parquet_batches, parquet_columns, read_parquet
+from nla_release.text.numbers import count
 
-# What a row may say of itself, and the column of activations.
+# The text fields of a row, and the column of activations.
 FIELDS = ("id", "document", "text", "explanation", "document_text")
 ACTIVATION = "activation"
 
 _ARRAYS = (".npy", ".npz", ".safetensors")
-_TEXTS = (".parquet", ".jsonl", ".csv")
 _PIECE_ROWS = 2048
 _MAX_TEXT_BYTES = 1024**3
 _MAX_CELL = 16 * 1024**2
@@ -61,12 +61,14 @@ _UNREADABLE = (
     OSError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, MemoryError,
     RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+# The names of a file's columns, and the texts of a column by the field that it is for and its name.
+_Columns = tuple[list[str], Callable[[str, str], list[str | None]]]
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
 @dataclass(frozen=True)
 class VectorFile:
-    """Activations in a file: how many, how wide, and `pieces()` of `[n, d]` float32."""
+    """Activations in a file: number, width, and `pieces()` of `[n, d]` float32."""
 
     path: Path
     rows: int
@@ -76,7 +78,17 @@ class VectorFile:
 
 @dataclass(frozen=True)
 class WrittenData:
-    """What was written: rows and documents held out, rows of the reference, width, mean norm."""
+    """What was written.
+
+    Attributes:
+        rows: held-out activations.
+        documents: documents that they are from.
+        training_rows: activations that the reference was computed from.
+        width: d_model.
+        activation_mean: mean L2 norm of the training activations.
+        files: paths of the files.
+        notes: what was not written or not compared, and why.
+    """
 
     rows: int
     documents: int
@@ -96,9 +108,10 @@ def make_data(
     training_texts: Path | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> WrittenData:
-    """Write `eval.parquet`, `reference.safetensors` and, when it can be, what was trained on.
+    """Write `eval.parquet` and `reference.safetensors` for a pair that was trained elsewhere.
 
-    That is the list of documents, and the sample of their word sequences.
+    Where the training texts are given, also writes the list of training documents and a sample of
+    their word sequences.
 
     Args:
         held_out: activations that the pair was not trained on.
@@ -111,13 +124,13 @@ def make_data(
     Raises:
         DataError: a file cannot be read, files do not fit together, or held-out rows or documents
             are among the training's.
-        ConfigError: a file in no known format, or an unknown column.
-        RefusedError: `out` holds such files already.
+        ConfigError: a file has an unknown format, or a column is unknown.
+        RefusedError: `out` has such files already.
     """
     columns = dict(columns or {})
     if unknown := columns.keys() - {*FIELDS, ACTIVATION}:
         raise ConfigError(
-            f"{', '.join(sorted(unknown))} is no column of a release's data",
+            f"{', '.join(sorted(unknown))}: not a column of a release's data",
             hint=f"the columns are {', '.join((*FIELDS, ACTIVATION))}",
         )
     for name in (EVALUATION_FILE, REFERENCE_FILE, TRAINING_DOCUMENTS_FILE, TRAINING_SHINGLES_FILE):
@@ -135,7 +148,7 @@ def make_data(
     fields = _fields_of(held_out, texts, rows.rows, columns)
     if fields is None:
         raise ConfigError(
-            f"{held_out} holds no texts: every row needs the document that it is from",
+            f"{held_out} has no texts: every row needs the document that it is from",
             hint="give them with --texts FILE: parquet, jsonl or csv, one row per activation",
         )
     if others.rows == 0 or rows.rows == 0:
@@ -177,7 +190,10 @@ def make_data(
 
 
 def _sample(trained: Mapping[str, list[str | None] | None]) -> TrainingShingles | None:
-    """The word sequences of the training texts, whole documents where they are known; labels."""
+    """A sample of the word sequences of the training texts and labels.
+
+    The texts are whole documents where these are known, otherwise the longest row of each document.
+    """
     builder = ShinglesBuilder()
     texts = trained.get("document_text") or trained.get("text") or []
     longest: dict[str | None, str] = {}
@@ -195,11 +211,11 @@ def open_vectors(path: Path, columns: Mapping[str, str]) -> VectorFile:
     """The activations of a file; only its header is read here.
 
     Raises:
-        DataError: it cannot be read, or holds no `[N, d]` floats.
-        ConfigError: it is in no known format, or which of several arrays is not said.
+        DataError: it cannot be read, or has no `[N, d]` floats.
+        ConfigError: its format is unknown, or it has several arrays and none is named.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist or is no file")
+        raise DataError(f"{path} does not exist or is not a file")
     key = columns.get(ACTIVATION)
     if path.suffix == ".parquet":
         return _of_parquet(path, key or ACTIVATION)
@@ -238,13 +254,20 @@ def _of_parquet(path: Path, name: str) -> VectorFile:
 def _of_array(path: Path, array: npt.NDArray[Any]) -> VectorFile:
     if array.ndim != 2 or array.dtype.kind != "f":
         raise DataError(
-            f"{path} holds {array.dtype} of shape {list(array.shape)}, expected floats [N, d_model]"
+            f"{path} has {array.dtype} of shape {list(array.shape)}, expected floats [N, d_model]"
         )
+    return _in_pieces(path, array, lambda piece: np.asarray(piece, np.float32))
 
+
+def _in_pieces(
+    path: Path,
+    array: npt.NDArray[Any],
+    as_float32: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]],
+) -> VectorFile:
     def pieces() -> Iterator[npt.NDArray[np.float32]]:
         for start in range(0, len(array), _PIECE_ROWS):
-            with np.errstate(over="ignore"):  # what is too large is then infinite, and refused
-                yield np.asarray(array[start : start + _PIECE_ROWS], np.float32)
+            with np.errstate(over="ignore"):  # too large a value becomes infinite, and is refused
+                yield as_float32(array[start : start + _PIECE_ROWS])
 
     return VectorFile(path, array.shape[0], array.shape[1], pieces)
 
@@ -265,7 +288,7 @@ def _of_npz(path: Path, key: str | None) -> VectorFile:
         with np.load(path, allow_pickle=False) as arrays:
             array = arrays[_which(path, list(arrays.files), key)]
             if not isinstance(array, np.ndarray):
-                raise ValueError("what it holds is no array")
+                raise ValueError("it is not an array")
     except _UNREADABLE as error:
         raise DataError(f"{path} is not a readable npz file: {one_line(error)}") from error
     return _of_array(path, array)
@@ -285,23 +308,17 @@ def _of_safetensors(path: Path, key: str | None) -> VectorFile:
     array = flat.reshape(tensor.shape)
     if tensor.dtype != "BF16":
         return _of_array(path, array)
-
-    def pieces() -> Iterator[npt.NDArray[np.float32]]:
-        for start in range(0, len(array), _PIECE_ROWS):
-            # The upper half of a float32.
-            upper = array[start : start + _PIECE_ROWS].astype(np.uint32) << 16
-            yield upper.view(np.float32)
-
-    return VectorFile(path, tensor.shape[0], tensor.shape[1], pieces)
+    # A bfloat16 is the upper half of a float32.
+    return _in_pieces(path, array, lambda upper: (upper.astype(np.uint32) << 16).view(np.float32))
 
 
 def _which(path: Path, names: Sequence[str], key: str | None) -> str:
-    """The array that is meant: the one that is named, the only one, or the one called so."""
+    """The name of the array of activations: the one given, the only one, or ACTIVATION."""
     wanted = key or (names[0] if len(names) == 1 else ACTIVATION)
     if wanted not in names:
         raise ConfigError(
-            f"{path} holds the arrays {printable(', '.join(sorted(names))[:300]) or 'none'}",
-            hint=f"say which are the activations: --column {ACTIVATION}=NAME",
+            f"{path} has the arrays {printable(', '.join(sorted(names))[:300]) or 'none'}",
+            hint=f"name the array of activations: --column {ACTIVATION}=NAME",
         )
     return wanted
 
@@ -309,21 +326,22 @@ def _which(path: Path, names: Sequence[str], key: str | None) -> str:
 def _fields_of(
     vectors: Path, texts: Path | None, rows: int, columns: Mapping[str, str], *, strict: bool = True
 ) -> dict[str, list[str | None] | None] | None:
-    """The fields of as many rows, by FIELDS; None for those that are not there, or if none are.
+    """The texts of `rows` rows by FIELDS, None for a field without a column.
 
-    With `strict`, columns that were named must be there.
+    None when there is no file with texts. With `strict`, the columns that were named must exist.
     """
     path = texts or vectors
     if texts is None and vectors.suffix != ".parquet":
         return None
     if path.suffix not in _TEXTS:
         raise ConfigError(f"{path}: texts are read from {', '.join(_TEXTS)}")
-    read = {".parquet": _parquet_fields, ".jsonl": _jsonl_fields, ".csv": _csv_fields}
     wanted = {field: columns.get(field, field) for field in FIELDS}
-    found, names = read[path.suffix](path, wanted)
+    names, column_of = _TEXTS[path.suffix](path, wanted.values())
     for field in columns.keys() & wanted.keys() if strict else ():
         _check_has(path, wanted[field], names)
-    values: dict[str, list[str | None] | None] = {field: found.get(field) for field in FIELDS}
+    values = {
+        field: column_of(field, name) if name in names else None for field, name in wanted.items()
+    }
     for field, column in values.items():
         if column is not None and len(column) != rows:
             raise DataError(
@@ -333,23 +351,17 @@ def _fields_of(
     return values
 
 
-def _parquet_fields(
-    path: Path, wanted: Mapping[str, str]
-) -> tuple[dict[str, list[str | None]], list[str]]:
+def _parquet_texts(path: Path, wanted: Collection[str]) -> _Columns:
     if not path.is_file():
-        raise DataError(f"{path} does not exist or is no file")
+        raise DataError(f"{path} does not exist or is not a file")
     names, _ = parquet_columns(path)
-    there = {field: name for field, name in wanted.items() if name in names}
-    table = read_parquet(path, list(there.values()))
-    return {
-        field: texts_of(path, field if field in NAMING else name, table.column(name))
-        for field, name in there.items()
-    }, names
+    table = read_parquet(path, [name for name in names if name in wanted])
+    return names, lambda field, name: texts_of(
+        path, field if field in NAMING else name, table.column(name)
+    )
 
 
-def _jsonl_fields(
-    path: Path, wanted: Mapping[str, str]
-) -> tuple[dict[str, list[str | None]], list[str]]:
+def _jsonl_texts(path: Path, _wanted: Collection[str]) -> _Columns:
     lines = read_text(path, limit=_MAX_TEXT_BYTES).split("\n")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
@@ -360,16 +372,12 @@ def _jsonl_fields(
             raise DataError(f"{path} line {number} is not a JSON object")
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return {
-        field: [_field(path, field, at, row.get(name)) for at, row in enumerate(rows)]
-        for field, name in wanted.items()
-        if name in names
-    }, names
+    return names, lambda field, name: [
+        _field(path, field, at, row.get(name)) for at, row in enumerate(rows)
+    ]
 
 
-def _csv_fields(
-    path: Path, wanted: Mapping[str, str]
-) -> tuple[dict[str, list[str | None]], list[str]]:
+def _csv_texts(path: Path, _wanted: Collection[str]) -> _Columns:
     text = read_text(path, limit=_MAX_TEXT_BYTES, newline="")
     limit = csv.field_size_limit(_MAX_CELL)
     try:
@@ -379,12 +387,7 @@ def _csv_fields(
         raise DataError(f"{path} is not valid CSV: {one_line(error)}") from error
     finally:
         csv.field_size_limit(limit)
-    names = list(reader.fieldnames or ())
-    return {
-        field: [row[name] or None for row in rows]
-        for field, name in wanted.items()
-        if name in names
-    }, names
+    return list(reader.fieldnames or ()), lambda _, name: [row[name] or None for row in rows]
 
 
 def _field(path: Path, field: str, at: int, value: Any) -> str | None:
@@ -392,7 +395,14 @@ def _field(path: Path, field: str, at: int, value: Any) -> str | None:
         return value
     if field in NAMING and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise DataError(f"{path}: row {at} has a {field} that is no text")
+    raise DataError(f"{path}: row {at} has a {field} that is not text")
+
+
+_TEXTS: dict[str, Callable[[Path, Collection[str]], _Columns]] = {
+    ".parquet": _parquet_texts,
+    ".jsonl": _jsonl_texts,
+    ".csv": _csv_texts,
+}
 
 
 def _check_has(path: Path, name: str, names: Sequence[str]) -> None:
@@ -407,14 +417,14 @@ def _check_has(path: Path, name: str, names: Sequence[str]) -> None:
 def _check_apart(
     documents: set[str | None], trained: dict[str, list[str | None] | None] | None, training: Path
 ) -> list[str]:
-    """Refuse held-out documents that are among the training's; what could not be compared."""
+    """Refuse held-out documents that were trained on; returns notes on what was not compared."""
     if trained is None or trained["document"] is None:
         return [f"{training} names no documents, so they were not compared with the held-out ones"]
     if both := sorted(filter(None, documents & set(trained["document"]))):
         raise DataError(
-            f"{len(both)} documents are held out and in {training} too:"
+            f"{count(len(both), 'held-out document')} also in {training}:"
             f" {printable(', '.join(both[:5]))}",
-            hint="take rows of documents that the pair was not trained on",
+            hint="hold out documents that the pair was not trained on",
         )
     return []
 
@@ -422,7 +432,7 @@ def _check_apart(
 def _sums(
     training: VectorFile, held_out: set[bytes], rows: VectorFile
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """The sum of unit vectors `[d]` and of L2 norms; refuses rows that are held out too."""
+    """The sum of unit vectors `[d]` and the sum of L2 norms; refuses held-out rows."""
     total, norms, first, seen = np.zeros(training.width), 0.0, 0, 0
     for piece in training.pieces():
         check_vectors(training.path, piece, first)
@@ -434,8 +444,8 @@ def _sums(
         first += len(piece)
     if seen:
         raise DataError(
-            f"{seen} activations of {training.path} are in {rows.path} too",
-            hint="hold rows out: take them out of the training activations",
+            f"{count(seen, 'activation')} of {training.path} also in {rows.path}",
+            hint="remove the held-out rows from the training activations",
         )
     return total, norms
 

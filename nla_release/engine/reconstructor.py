@@ -76,8 +76,7 @@ class Reconstructor(OneAdapter):
     def __init__(
         self, base: LoadedBase, model: Any, head: torch.nn.Linear, sidecar: Sidecar
     ) -> None:
-        super().__init__(base, model, {"ar": sidecar})
-        self.sidecar = sidecar
+        super().__init__(base, model, sidecar)
         self._head = head
 
     @classmethod

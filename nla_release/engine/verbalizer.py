@@ -1,17 +1,14 @@
 """An AV on a base: activations to explanations."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from nla_release.contract.explanation import Explanation, read_explanation
-from nla_release.contract.sidecar import Sidecar
 from nla_release.engine.adapters import use
-from nla_release.engine.base import LoadedBase
 from nla_release.engine.batches import halving
 from nla_release.engine.decoding import Decoding
 from nla_release.engine.hooks import injecting
@@ -30,14 +27,6 @@ class Verbalizer(OneAdapter):
     """
 
     role = "av"
-
-    def __init__(self, base: LoadedBase, model: Any, sidecar: Sidecar) -> None:
-        super().__init__(base, model, {"av": sidecar})
-        self.sidecar = sidecar
-
-    @classmethod
-    def _of(cls, base: LoadedBase, model: Any, sidecar: Sidecar, _folder: Path) -> Self:
-        return cls(base, model, sidecar)
 
     def explain(
         self,

@@ -168,7 +168,7 @@ def test_training_documents_are_listed_when_their_texts_are_there(tmp_path):
         (VECTORS.astype(np.int64), OTHERS, TEXTS, DataError, "expected floats [N, d_model]"),
         (VECTORS, OTHERS, [{"id": "x"}] * ROWS, DataError, "has no document"),
         (VECTORS, OTHERS, [*TEXTS[1:], TEXTS[1]], DataError, "ids are not unique"),
-        (VECTORS, OTHERS, None, ConfigError, "holds no texts"),
+        (VECTORS, OTHERS, None, ConfigError, "has no texts"),
         (VECTORS[:0], OTHERS, [], DataError, "has no rows"),
     ],
 )
@@ -191,7 +191,7 @@ def test_data_that_does_not_fit_together_is_refused_and_nothing_is_written(
 def test_a_document_on_both_sides_is_refused(tmp_path):
     trained = [{"document": "d1" if at else "t"} for at in range(TRAINED)]
 
-    with pytest.raises(DataError, match="1 documents are held out and in") as caught:
+    with pytest.raises(DataError, match="1 held-out document also in") as caught:
         make_data(
             save_array(tmp_path / "held.npy", VECTORS), save_array(tmp_path / "train.npy", OTHERS),
             tmp_path / "data", texts=save_texts(tmp_path / "t.jsonl"),
