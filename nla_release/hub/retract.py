@@ -9,7 +9,7 @@ and tags stay where they are. The same command continues a retraction that stopp
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -90,9 +90,9 @@ class RepoRetraction:
     role: Role
     repo: str
     state: RemoteState
-    files: dict[str, str]
     manifest: Manifest
-    edited: bool  # the card was edited on the Hub; apart from the notice it stays as it is
+    files: dict[str, str] = field(default_factory=dict)
+    edited: bool = False  # the card was edited on the Hub; apart from the notice it stays as it is
 
     @property
     def removed(self) -> list[str]:
@@ -140,13 +140,9 @@ def plan_retraction(
         RefusedError: the version or its successor is not published, the successor is retracted,
             main contains no valid release, or the logs contradict each other.
     """
-    states = {role: _published(hub, repos[role], retraction.version) for role in ROLES}
+    found = {role: _on_main(hub, role, repos[role], retraction.version) for role in ROLES}
     for repo in retraction.repos.values():
-        _published(hub, repo, retraction.successor or "")
-    found = {
-        role: _Found(repos[role], state, _manifest(hub, repos[role], role, state))
-        for role, state in states.items()
-    }
+        _check_published(repo, hub.state(repo), retraction.successor or "")
     logs = {each.repo: _read(hub, each, HISTORY_FILE) for each in found.values()}
     others, note = _other_logs(hub, found["av"].manifest)
     here = {f"{HISTORY_FILE} here": history} if history is not None else {}
@@ -161,24 +157,26 @@ def plan_retraction(
     history = append(longest, "", [entry]) if entry else longest
     last = retraction_of(read_log(history), retraction.version)
     plans = []
-    for role, each in found.items():
+    for each in found.values():
         own = retraction_of(read_log(logs[each.repo]), retraction.version)
         has_it = own is not None and last is not None and own.record == last.record
-        plans.append(_repo_retraction(hub, role, each, logs[each.repo] if has_it else history))
+        plans.append(_changed(hub, each, logs[each.repo] if has_it else history))
     return RetractionPlan(retraction, history, plans, note)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A repository as it is on main."""
+def _on_main(hub: Hub, role: Role, repo: str, version: str) -> RepoRetraction:
+    """A repository of a published version as it is on main."""
+    state = _check_published(repo, hub.state(repo), version)
+    manifest = released(hub, repo, state)
+    if manifest is None or (manifest.role, manifest.repo) != (role, repo):
+        raise RefusedError(
+            f"{repo}: main ({state.head[:12]}) has no {MANIFEST_FILE} of this repository",
+            hint="it was changed since it was published; restore the release first",
+        )
+    return RepoRetraction(role, repo, state, manifest)
 
-    repo: str
-    state: RemoteState
-    manifest: Manifest
 
-
-def _published(hub: Hub, repo: str, version: str) -> RemoteState:
-    state = hub.state(repo)
+def _check_published(repo: str, state: RemoteState | None, version: str) -> RemoteState:
     if state is None or tag(version) not in state.tags:
         raise RefusedError(
             f"{repo}: {tag(version)} is not published"
@@ -197,11 +195,7 @@ def _other_logs(hub: Hub, manifest: Manifest) -> tuple[dict[str, str], str | Non
 
 
 def _longest(logs: dict[str, str]) -> str:
-    """The log of which all others are prefixes.
-
-    Raises:
-        RefusedError: there is none.
-    """
+    """The log of which all others are prefixes."""
     where = max(logs, key=lambda name: len(logs[name]))
     for name, text in logs.items():
         if not logs[where].startswith(text):
@@ -212,62 +206,41 @@ def _longest(logs: dict[str, str]) -> str:
     return logs[where]
 
 
-def _repo_retraction(hub: Hub, role: Role, found: _Found, history: str) -> RepoRetraction:
-    """The changes of one repository."""
-    manifest, log = found.manifest, read_log(history)
+def _changed(hub: Hub, repo: RepoRetraction, history: str) -> RepoRetraction:
+    """A repository with the files that the log changes."""
     names = [CARD_FILE, HISTORY_FILE]
-    if CALIBRATION_PAGE_FILE in found.state.files:
+    if CALIBRATION_PAGE_FILE in repo.state.files:
         names.append(CALIBRATION_PAGE_FILE)
-    before = {name: _read(hub, found, name) for name in names}
+    before, log = {name: _read(hub, repo, name) for name in names}, read_log(history)
     after = {
-        **before,
-        CARD_FILE: retracted_card(before[CARD_FILE], log, manifest),
+        CARD_FILE: retracted_card(before[CARD_FILE], log, repo.manifest),
         HISTORY_FILE: history,
     }
     if CALIBRATION_PAGE_FILE in before:
         after[CALIBRATION_PAGE_FILE] = retracted_page(before[CALIBRATION_PAGE_FILE], log)
+    repo = replace(repo, edited=repo.manifest.files.get(CARD_FILE) != record_of(before[CARD_FILE]))
     changed = {name: text for name, text in after.items() if text != before[name]}
-    edited = manifest.files.get(CARD_FILE) != record_of(before[CARD_FILE])
     if not changed:
-        return RepoRetraction(role, found.repo, found.state, {}, manifest, edited)
+        return repo
     records = {name: record_of(text) for name, text in after.items()}
-    if edited:  # the next push must still detect the edits
+    if repo.edited:  # the next push must still detect the edits
         del records[CARD_FILE]
-    manifest = manifest.model_copy(update={"files": {**manifest.files, **records}})
+    manifest = repo.manifest.model_copy(update={"files": {**repo.manifest.files, **records}})
     changed[MANIFEST_FILE] = dump_manifest(manifest)
-    return RepoRetraction(role, found.repo, found.state, changed, manifest, edited)
+    return replace(repo, files=changed, manifest=manifest)
 
 
-def _read(hub: Hub, found: _Found, name: str) -> str:
-    """A text file on main.
-
-    Raises:
-        RefusedError: it is missing or not valid.
-    """
+def _read(hub: Hub, repo: RepoRetraction, name: str) -> str:
+    """A text file on main, which must be there."""
     try:
-        if name not in found.state.files:
+        if name not in repo.state.files:
             raise InputError(f"{name} is missing")
-        return hub.read(found.repo, name, found.state)
+        return hub.read(repo.repo, name, repo.state)
     except InputError as error:
         raise RefusedError(
-            f"{found.repo}: on main ({found.state.head[:12]}), {error.message}",
+            f"{repo.repo}: on main ({repo.state.head[:12]}), {error.message}",
             hint="it was changed since it was published; restore it first",
         ) from error
-
-
-def _manifest(hub: Hub, repo: str, role: Role, state: RemoteState) -> Manifest:
-    """The release.json on main.
-
-    Raises:
-        RefusedError: main contains no release of this repository.
-    """
-    manifest = released(hub, repo, state)
-    if manifest is None or (manifest.role, manifest.repo) != (role, repo):
-        raise RefusedError(
-            f"{repo}: main ({state.head[:12]}) has no {MANIFEST_FILE} of this repository",
-            hint="it was changed since it was published; restore the release first",
-        )
-    return manifest
 
 
 def record_of(text: str) -> FileRecord:
@@ -489,13 +462,13 @@ def retracted_card(card: str, log: Sequence[HistoryEntry], manifest: Manifest) -
     repo = new_version(log, manifest.version, manifest.role, manifest.repo)
     if repo is None:
         return card
-    mended, _ = corrected_front_matter(card, {"new_version": repo})
-    if read_front_matter(mended).get("new_version") != repo:
+    card, _ = corrected_front_matter(card, {"new_version": repo})
+    if read_front_matter(card).get("new_version") != repo:
         raise RefusedError(
             "README.md: new_version cannot be added to the metadata",
             hint="fix the YAML at the top of the card on the Hub first",
         )
-    return mended
+    return card
 
 
 def retracted_page(document: str, log: Sequence[HistoryEntry]) -> str:
@@ -507,7 +480,7 @@ def retracted_page(document: str, log: Sequence[HistoryEntry]) -> str:
     text = retracted_block(log).get(RETRACTED)
     if text is None:
         return document
-    headings = [] if RETRACTED in _places(document) else [*_HISTORY.finditer(document)]
+    headings = [*_HISTORY.finditer(document)]
     if headings or RETRACTED in _places(document):
         return _with_block(document, RETRACTED, text, headings[-1].end() if headings else 0)
     following = document.rfind(_AFTER_THE_HISTORY)
