@@ -435,7 +435,7 @@ def _check_signer(signer: "Signer | None", hub: "Hub | Rehearsal | None") -> Non
     if isinstance(hub, Rehearsal) and signer.key is None:
         raise ConfigError(
             "signing without a key writes to Sigstore's public log; a rehearsal publishes nothing",
-            hint="rehearse with a key, or without a signature",
+            hint="rehearse with a key (--key FILE), or without a signature",
         )
     signer.check()
 
