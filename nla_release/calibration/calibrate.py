@@ -70,7 +70,7 @@ def calibrate(evidence: Evidence, format_: Format = 3) -> Calibration:
 
     Args:
         evidence: of a run.
-        format_: 2 only recomputes what an earlier version of this tool published.
+        format_: 2 only recomputes a calibration that an earlier version of this tool published.
 
     Raises:
         NothingCheckedError: there is a single row, or a single document.

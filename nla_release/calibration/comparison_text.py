@@ -23,17 +23,17 @@ _HASH = re.compile(r"[0-9a-f]{40,64}")
 _SHOWN_OF_A_HASH = 12
 
 _SENTENCES: dict[PairedVerdict, str] = {
-    "better": "{letter} reconstructs better than A: the interval of the {figure} lies above 0.",
-    "worse": "{letter} reconstructs worse than A: the interval of the {figure} lies below 0.",
-    "no difference shown": "No difference of the {figure} is shown: its interval holds 0.",
-    "inconclusive": "Inconclusive: the common rows or their documents are too few to tell.",
+    "better": "{letter} reconstructs better than A: the {figure} difference is above 0.",
+    "worse": "{letter} reconstructs worse than A: the {figure} difference is below 0.",
+    "no difference shown": "No difference of the {figure} is shown: its interval contains 0.",
+    "inconclusive": "Inconclusive: there are too few common rows or documents.",
 }
 
 _OF_CLAIMS = (
-    "Leaving one claim out of an explanation raises the error 2 (1 - cos) by the mse above, and"
-    " lowers the FVE by that. An AR that any change of its text disturbs loses as much against"
-    " another document's activation. Needing every claim is not telling rows apart, which top-1"
-    " shows."
+    "The table shows how much the error 2 (1 - cos) rises, and the FVE falls, when one claim is"
+    " left out of an explanation. An AR that reacts to any change of its text loses as much with"
+    " another document's activation. An AR that needs every claim need not tell rows apart: that is"
+    " what top-1 measures."
 )
 
 _Line = tuple[str, ...]
@@ -207,8 +207,8 @@ def _verdict(letter: str, paired: Paired, format_: int) -> str:
         f" {found.only_first} only A, {found.only_second} only {letter}, {test}"
         f" p = {found.p:.3g}."
     )
-    said = _SENTENCES[paired.verdict].format(letter=letter, figure=paired.figures[0].name)
-    return f"{said} {retrieval}"
+    sentence = _SENTENCES[paired.verdict].format(letter=letter, figure=paired.figures[0].name)
+    return f"{sentence} {retrieval}"
 
 
 def _short(value: str) -> str:

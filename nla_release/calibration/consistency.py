@@ -108,7 +108,7 @@ def copies(texts: Mapping[str, str]) -> int:
 
 
 def unlike_documents(evidence: Evidence) -> list[str]:
-    """Contradictions between the rows' texts and the documents that they name, as sentences.
+    """Contradictions between the rows' texts and documents, as sentences.
 
     A row's text is its document up to and including the activation's position. So the texts of a
     document are prefixes of its longest one, and no document's text is a prefix of another's.
@@ -195,13 +195,10 @@ def misfit_of_reference(evidence: Evidence, others: float) -> str | None:
     """Why the reference mean cannot be the mean of activations like these; None where it can.
 
     Unit vectors with mean mu have the mean cosine ||mu|| with it, since
-    `mean u . mu / ||mu|| = ||mu||`. Rows of the same kind give about that. A shorter mean makes
+    `mean u . mu / ||mu|| = ||mu||`. Rows of the same kind give about the same. A shorter mean makes
     `1 - ||mu||^2`, the denominator of FVE, larger and FVE too high. A mean of another layer or base
     has a direction that the rows do not share. None with too few documents for an interval.
-
-    Args:
-        evidence: of a run.
-        others: the cosine with the mean of the other documents, `reference.other_documents`.
+    `others` is `reference.other_documents`, the cosine with the mean of the other documents.
     """
     if len(set(evidence.documents)) < MIN_DOCUMENTS_OF_INTERVAL:
         return None

@@ -1,7 +1,7 @@
 """What explanations tell apart: rows, documents, tokens or nothing, computed from arrays.
 
-The label rests on it. `headline` publishes the numbers, and `benchmarks/labels.py` measures on
-simulated pairs of known truth how often the level is wrong.
+This decides the label. `headline` publishes the numbers. `benchmarks/labels.py` measures, on
+simulated pairs of known truth, how often the level is wrong.
 """
 
 import re
@@ -148,9 +148,7 @@ def in_document(answers: MeasuredRows) -> Contrast | None:
 def nearness(answers: MeasuredRows, found: Places) -> Contrast:
     """The share of the other activations that are farther than the own one; chance is 0.5.
 
-    Args:
-        answers: of all rows.
-        found: the ranks of their own activations.
+    `found` has the ranks of the own activations of all rows.
     """
     others = found.candidates - 1
     shares: Floats = np.where(answers.failed, 0.5, (found.candidates - found.rank) / others)

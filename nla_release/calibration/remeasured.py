@@ -2,9 +2,8 @@
 
 Three things are compared: the stored activations with those that the base gives at the end of the
 rows' texts, the AR's reconstructions of the published texts, and the AV's explanations.
-Explanations are decoded greedily: under another precision or device one different token changes all
-that follow. So different explanations are counted, but they are compared by how well they
-reconstruct.
+Explanations are decoded greedily, so with another precision or device one different token changes
+all that follow. Different explanations are counted, but compared by how well they reconstruct.
 """
 
 import math
@@ -22,7 +21,7 @@ from nla_release.statistics.formulas import Floats, cosine_rows, unit_rows
 
 @dataclass(frozen=True)
 class Conditions:
-    """How a pair was run: what may change its outputs apart from its files."""
+    """The conditions, apart from its files, that may change a pair's outputs."""
 
     quantization: str | None
     dtype: str
@@ -46,8 +45,7 @@ class Tolerance:
     `activation` bounds 1 - the cosine of a stored activation with the one that the base gives now,
     plain and centred. `cosine` bounds the change of a cosine with the activation, and 1 - the
     cosine of both reconstructions, `loss` the mean by which published explanations may reconstruct
-    better than new ones. `texts` is the share of explanations that may differ, 1 where that decides
-    nothing.
+    better than new ones. `texts` is the share of explanations that may differ; 1 allows all.
     """
 
     activation: float
@@ -56,7 +54,8 @@ class Tolerance:
     texts: float
 
 
-# Squared distance of a unit activation from the mean of others that makes a part of its own.
+# The minimum squared distance of a unit activation from the mean of the others, below which its
+# centred cosine is mostly rounding.
 _OWN_PART = 0.05
 
 # docs/how-to/verify.md reports the differences that were measured on unchanged pairs.
@@ -89,14 +88,14 @@ class NewOutputs:
     """The new outputs of the pair for n chosen rows.
 
     `extracted` [n, d] are the activations that the base gives at the end of the rows' texts, NaN
-    for a row without a text or with one that is too long. `said` are the
-    AV's explanations [n] of the activations, `heard` [n, d] the reconstructions of these, and
-    `read` by tensor [n, d] the reconstructions of the published texts; zeros without a text.
+    for a row without a text or with one that is too long. `explanations` [n] are those of the
+    activations, `reconstructed` [n, d] their reconstructions, and `read` by tensor [n, d] the
+    reconstructions of the published texts; zeros without a text.
     """
 
     extracted: Floats
-    said: Sequence[Explanation]
-    heard: Floats
+    explanations: Sequence[Explanation]
+    reconstructed: Floats
     read: Mapping[str, Floats]
 
 
@@ -172,13 +171,13 @@ def compare_answers(
     """Compare published rows with new outputs of the pair.
 
     Args:
-        evidence: what was published.
+        evidence: as published.
         rows: [n] positions of the rows that were measured again.
-        seed: by which they were chosen.
-        used: how the pair was run now.
-        answers: its outputs.
-        trained: how it was run in training, where the activations may have been extracted so;
-            by default as the evidence records.
+        seed: that chose them.
+        used: the conditions now.
+        answers: the new outputs.
+        trained: the conditions of the training, under which the activations may have been
+            extracted; by default those of the evidence.
     """
     chosen = list(rows)
     allowed = tolerance(Conditions.of(evidence), used)
@@ -193,11 +192,11 @@ def compare_answers(
     )
     cosine, apart = _farthest(evidence, chosen, answers.read)
     published = cosine_rows(gold, evidence.vectors["real"][chosen])
-    again = cosine_rows(gold, answers.heard)
+    again = cosine_rows(gold, answers.reconstructed)
     loss, at_least = _loss(published - again)
     same = sum(
-        (row.status, row.explanation) == (said.status, said.text)
-        for row, said in zip((evidence.rows[at] for at in chosen), answers.said, strict=True)
+        (evidence.rows[at].status, evidence.rows[at].explanation) == (new.status, new.text)
+        for at, new in zip(chosen, answers.explanations, strict=True)
     )
     return Remeasured(
         rows=len(chosen),
@@ -222,9 +221,9 @@ def compare_answers(
 def _lower_cosines(published: Floats, extracted: Floats) -> Floats:
     """[n] the lower of two cosines of published activations [n, d] with those of the base [n, d].
 
-    One is plain. The other is of unit vectors less the mean of the base's other ones: where all
-    activations share most of their direction, any two have a plain cosine near 1. Of a row that
-    is near to that mean, rounding alone would turn what is left, and the plain one decides.
+    One is plain. The other is of unit vectors minus the mean of the base's other ones: where all
+    activations share most of their direction, any two have a plain cosine near 1. For a row near
+    that mean, the difference is mostly rounding, and the plain cosine is used.
     """
     gold, base = unit_rows(published), unit_rows(extracted)
     others = (base.sum(axis=0) - base) / max(1, len(base) - 1)

@@ -1,8 +1,8 @@
-"""What the activations themselves would allow, so that a low score can be told from a poor layer.
+"""What the activations themselves allow, which separates a poor pair from a poor layer.
 
-Two questions to the raw activations, without the pair: is the nearest other activation of the same
-document, and can a linear map tell the document? Where even these are at chance, no explanation
-could do better, and the data or the layer is the problem. The first is asked of the
+Two measurements of the raw activations, without the pair: is the nearest other activation of the
+same document, and can a linear map predict the document? Where even these are at chance, no
+explanation could do better, and the data or the layer is the problem. The first is measured for the
 reconstructions too. Nearness is by centred cosine; by plain cosine before format 3.
 """
 
@@ -37,19 +37,21 @@ RIDGE = 0.1
 
 
 class Ceiling(Strict):
-    """What raw activations tell of their document, over documents of two or more rows."""
+    """How well raw activations identify their document, over documents of two or more rows."""
 
     documents: PositiveInt = Field(description="of two or more rows")
     nearest: Ratio = Field(description="activations whose nearest other is of their document")
     nearest_chance: Proportion = Field(description="of it, for a neighbour at random")
     nearest_of_reconstructions: Ratio = Field(
-        description="reconstructions whose nearest activation, but for their own, is of their"
+        description="reconstructions whose nearest activation, except their own, is of their"
         " document; failures are misses"
     )
     probe: Ratio = Field(
-        description="activations whose document a linear map tells that was fitted without them"
+        description="activations whose document a linear map predicts, fitted without them"
     )
-    probe_chance: Proportion = Field(description="of it, for always telling the largest document")
+    probe_chance: Proportion = Field(
+        description="of it, for always predicting the largest document"
+    )
 
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Inconclusive:
@@ -70,7 +72,7 @@ def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Ceiling | Incon
         nearest=measures.ratio(_nearest(gold, gold, labels, less), documents),
         nearest_chance=float(np.mean((counts[labels] - 1) / (n - 1))),
         nearest_of_reconstructions=measures.ratio(_nearest(real, gold, labels, less), documents),
-        probe=measures.ratio(_told(unit_rows(gold) - mean, labels), documents),
+        probe=measures.ratio(_predicted(unit_rows(gold) - mean, labels), documents),
         probe_chance=counts.max() / n,
     )
 
@@ -103,7 +105,7 @@ def _documents(labels: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
-def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+def _predicted(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     """[n] whether ridge regression on one-hot labels gives the label when fitted without the row.
 
     With the hat matrix H, the fit without row i gives it `(H y)_i - h_ii y_i` over `1 - h_ii`. H is
@@ -133,9 +135,9 @@ def _told(features: Floats, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.bool
         mine = np.arange(len(predicted)), labels[some]
         predicted[mine] -= own[some]
         predicted /= 1 - own[some, np.newaxis]
-        told = predicted[mine]
+        own_label = predicted[mine]
         predicted[mine] = -np.inf
-        found[some] = told > predicted.max(axis=1) + TIE
+        found[some] = own_label > predicted.max(axis=1) + TIE
     return found
 
 
@@ -149,7 +151,7 @@ def _rows(found: Ceiling) -> Iterator[Row]:
         "chance",
     )
     yield share_row(
-        "Document told by a linear map of raw activations",
+        "Document predicted by a linear map of raw activations",
         found.probe,
         found.probe_chance,
         "the largest document",
@@ -157,22 +159,22 @@ def _rows(found: Ceiling) -> Iterator[Row]:
 
 
 def _sentences(found: Ceiling) -> Iterator[str]:
-    """Whom to blame for a low score."""
-    told = ((found.nearest, found.nearest_chance), (found.probe, found.probe_chance))
-    if any(_told_above(share, chance, found.documents) for share, chance in told):
+    """Whether the layer or the data may explain a low score."""
+    tested = ((found.nearest, found.nearest_chance), (found.probe, found.probe_chance))
+    if any(_above_chance(share, chance, found.documents) for share, chance in tested):
         yield (
-            "Raw activations tell their document better than chance, so a score at chance would not"
-            " be the layer's alone."
+            "Raw activations identify their document better than chance, so the layer alone would"
+            " not explain a score at chance."
         )
     else:
         yield (
-            "Raw activations are not shown to tell their document either, so a low score may be the"
-            " layer's or the data's and not the pair's."
+            "Raw activations are not shown to identify their document either, so a low score may be"
+            " due to the layer or the data and not to the pair."
         )
 
 
-def _told_above(found: Ratio, chance: float, documents: int) -> bool:
-    """Above chance even if all rows of a document hit or miss as one."""
+def _above_chance(found: Ratio, chance: float, documents: int) -> bool:
+    """Whether a share is above chance even if all rows of a document hit or miss together."""
     low, _ = wilson(math.floor(found.share * documents), documents)
     return low > chance
 

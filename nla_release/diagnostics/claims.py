@@ -1,10 +1,10 @@
-"""Whether the statements of an explanation carry the reconstruction, one by one.
+"""Whether each statement of an explanation contributes to the reconstruction.
 
-The statements are joined to one text, one is left out, and the error should rise. Two controls
-go with it. An unrelated statement, of another document, is put in and left out again: its loss
-should lower the error if anything. And the very same texts are held against another document's
-activation, where the statement should not be missed: an AR that any change of its text disturbs, or
-that likes long texts, is disturbed there too.
+The statements are joined to one text, one is left out, and the error should rise. There are two
+controls. An unrelated statement of another document is inserted and removed again, which should not
+raise the error. And the same texts are compared with another document's activation, where leaving
+the statement out should not matter. An AR that reacts to any change of its text, or prefers long
+texts, reacts there too.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -47,8 +47,8 @@ from nla_release.text.numbers import count, interval, signed
 ClaimControlName = Literal["unrelated_claim", "other_activation"]
 
 _WORDS: dict[ClaimControlName, str] = {
-    "unrelated_claim": "a claim of another document, put in and left out again",
-    "other_activation": "the same claim, missed by another document's activation",
+    "unrelated_claim": "a claim of another document, inserted and removed again",
+    "other_activation": "the same claim, left out for another document's activation",
 }
 
 # [K, d] each, over the claims of rows with two or more: without the claim, and with an unrelated
@@ -57,7 +57,7 @@ _WITHOUT, _ADDED, _JOINED = "claims_without", "claims_with_unrelated", "claims_j
 
 
 class ClaimControl(Difference):
-    """The same where the statement should not be missed, paired claim by claim."""
+    """The change of the error where the claim should not matter, paired claim by claim."""
 
     mean: Number = Field(description="mean change of the error")
     fve: Number | None = Field(description="difference / Var(u(v)); null when that does not vary")
@@ -67,10 +67,10 @@ class Claims(Strict):
     """Change of the mean squared error, 2 (1 - cos), when a statement is left out."""
 
     rows: PositiveInt = Field(description="explanations of two or more claims")
-    too_short: NonNegativeInt = Field(description="explanations of fewer, not probed")
-    failed: NonNegativeInt = Field(description="rows without an explanation, not probed")
+    too_short: NonNegativeInt = Field(description="explanations of fewer, not measured")
+    failed: NonNegativeInt = Field(description="rows without an explanation, not measured")
     n: PositiveInt = Field(description="claims left out, one at a time")
-    change: Number = Field(description="mean change of the error; above 0 the claim was of use")
+    change: Number = Field(description="mean change of the error; above 0 the claim was useful")
     interval: Interval = Field(description="of the change")
     fve: Number | None = Field(
         description="change / Var(u(v)), the fraction of variance that a claim explains; null when"
@@ -80,8 +80,8 @@ class Claims(Strict):
     controls: Annotated[
         dict[ClaimControlName, ClaimControl], holds(*get_args(ClaimControlName))
     ] = Field(
-        description="an unrelated claim, put in and left out again; and the same texts held against"
-        " another document's activation"
+        description="an unrelated claim, inserted and removed again; and the same texts compared"
+        " with another document's activation"
     )
 
 
@@ -147,10 +147,10 @@ def changes(evidence: Evidence) -> tuple[Floats, dict[ClaimControlName, Floats]]
 
 
 def _joined(evidence: Evidence) -> npt.NDArray[np.float32]:
-    """[rows, d] what the AR makes of the joined claims of each probed row.
+    """[rows, d] reconstructions of the joined claims of each row with two claims or more.
 
-    Claims that the data gives are other words than the explanation: against that, leaving one out
-    would cost what the rewording costs.
+    Claims that the data gives are in other words than the explanation. Compared with it, leaving
+    one out would also cost what the rewording costs.
     """
     if _JOINED in evidence.vectors:
         return evidence.vectors[_JOINED]
@@ -180,13 +180,13 @@ def _rows(found: Claims) -> Iterator[Row]:
 
 
 def missed_by_its_own(found: Claims) -> bool:
-    """Whether a claim is missed more by its own activation than by another's."""
+    """Whether leaving a claim out costs more with the own activation than with another."""
     control = found.controls["other_activation"]
     return control.interval is not None and control.interval[0] > 0
 
 
 def _sentences(found: Claims) -> Iterator[str]:
-    """Whether a claim is missed by its own activation, which the second control decides."""
+    """Whether claims matter for their own activation, which the second control decides."""
     control = found.controls["other_activation"]
     verdict = (
         "a claim is missed more by its own activation than by another's. A disturbance that shrinks"
@@ -208,7 +208,7 @@ def _sentences(found: Claims) -> Iterator[str]:
 
 def ask(inputs: DiagnosticInputs) -> Plan:
     """The AR reads each explanation without each of its claims, and with an unrelated one."""
-    given = [_told(claims) for claims in inputs.data.claims]
+    given = [_stripped(claims) for claims in inputs.data.claims]
     explained = [text for _, text in inputs.rows()]
     claims = [
         (mine or split_claims(text)) if text else []
@@ -240,15 +240,15 @@ def ask(inputs: DiagnosticInputs) -> Plan:
     )
 
 
-def _told(claims: list[str] | None) -> list[str]:
+def _stripped(claims: list[str] | None) -> list[str]:
     return [claim.strip() for claim in claims or [] if claim and claim.strip()]
 
 
 def _unrelated_claims(inputs: DiagnosticInputs, claims: Sequence[list[str]], row: int) -> list[str]:
-    """Claims of another row that this one does not make itself.
+    """Claims of another row that this row does not make.
 
-    Of the row that its shuffled control is from, or of the next after that, in the order of the
-    data, which has any; rows of other documents first.
+    The first row that has any, starting at the row of its shuffled control, in the order of the
+    data and with rows of other documents first.
     """
     documents, total = inputs.data.documents, len(claims)
     turn = [(inputs.other_rows[row] + step) % total for step in range(total)]

@@ -1,8 +1,8 @@
-"""Whether the AR tells texts apart that it was not trained to write: facts from gibberish.
+"""Whether the AR distinguishes ordinary text, which no AV wrote, from gibberish.
 
-Held-out source texts go through the AR, and so does gibberish of equal length, one per document.
-This is L1 and L2 of SolshineCode/nla-gemma-4-e2b, with intervals: the gap of the mean cosines to
-the document's activation, how often a factual text outscores a gibberish one, and whether its
+The AR reads one held-out source text per document, and gibberish of equal length. This is L1 and L2
+of SolshineCode/nla-gemma-4-e2b, with intervals: the difference of the mean cosines with the
+document's activation, how often a source text scores above gibberish, and whether its
 reconstruction is nearest to its own document's activation among those of all documents.
 """
 

@@ -1,6 +1,6 @@
-"""Whether what is injected reaches what is said, and whether the marker leaks into it.
+"""Whether the injected vector changes the explanation, and whether the marker leaks into it.
 
-An AV that does not take up the vector describes its prompt: alike for every vector, often naming
+An AV that ignores the vector describes its prompt: in the same words for every vector, often naming
 the marker, and often in the marker's script. yulonglin's proxies found 24% to 35% of one AV's
 outputs to be Chinese for no other reason. The shares are of the AV's whole outputs, failed ones
 included, since a leak is often why they failed.
@@ -53,15 +53,15 @@ _MARKER = re.compile(
 
 
 class ZeroOutput(Strict):
-    """What the AV said of the zero vector, which is one output for all rows."""
+    """The AV's output for the zero vector, one for all rows."""
 
-    status: Status = Field(description="what became of it")
+    status: Status = Field(description="of the output")
     cjk: bool = Field(description="whether it holds CJK characters")
     marker: bool = Field(description="whether it shows or describes the marker")
 
 
 class InjectionControls(Strict):
-    """What the AV says of other vectors, and what should not be in what it says."""
+    """The AV's explanations of other vectors, and what its outputs should not contain."""
 
     same_text: dict[VectorName, Ratio] = Field(
         description="explanations that are word for word what the AV says of a random direction, of"

@@ -165,9 +165,9 @@ def permutation_sentence(name: str, found: Ranking) -> str:
     tested = found.permutation
     if isinstance(tested, Inconclusive):
         return f"{name}: no p, inconclusive, {tested.inconclusive}."
-    # Four decimals: the floor of 2000 permutations would be rounded up to twice itself.
+    # Four decimals: the smallest p of 2000 permutations would be rounded up to twice its value.
     return (
-        f"{name}: p = {tested.p:.4f} by {tested.draws} permutations, which cannot show less than"
+        f"{name}: p = {tested.p:.4f} by {tested.draws} permutations; the smallest possible p is"
         f" {tested.floor:.4f}."
     )
 

@@ -1,11 +1,11 @@
-"""Whether saying the same otherwise leaves the reconstruction where it was.
+"""Whether rewording an explanation changes the reconstruction.
 
-A change of wording that keeps the meaning should cost little. That is good only of an AR that
-reads: one that ignores its text is moved by nothing. So the change is held against the cost of
-another row's text, and says nothing unless the content controls separate.
+A change of wording that keeps the meaning should cost little. An AR that ignores its text passes
+that too. So the cost is compared with that of another row's text, and counts only when the content
+controls score below the explanation.
 
 Fraser-Taliente et al. read a large drop as a sign of steganography: the words would carry more than
-they say. SolshineCode/nla-gemma-4-e2b read a small one as a failure, which is the test inverted.
+they say. SolshineCode/nla-gemma-4-e2b read a small drop as a failure, which inverts the test.
 """
 
 import re
@@ -54,8 +54,8 @@ _NAMES: dict[RewordingName, str] = {
 # Half of what another row's text costs: above it wording decides more than meaning.
 SMALL = 0.5
 
-# A paraphrase that keeps more of the content words than this is mostly the text itself: that it
-# costs little cannot show that meaning rather than wording carries the content.
+# A paraphrase that keeps more of the content words than this is mostly the text itself. Its small
+# cost cannot show that the meaning rather than the wording carries the content.
 MOST_WORDS = 0.5
 
 _GIVEN = "given_in_the_data"
@@ -65,7 +65,7 @@ _CONTENT_CONTROLS: tuple[controls.Answer, ...] = ("shuffled", "empty", "gibberis
 
 
 class Rewording(Difference):
-    """What it costs to say the same otherwise, over rows whose text the rule changed.
+    """The cost of a rewording, over rows whose text the rule changed.
 
     Cosines are centred; plain before format 3.
     """
@@ -129,7 +129,7 @@ class Paraphrase(Strict):
 
 
 def report(evidence: Evidence, measures: Measures = FORMAT_3) -> Paraphrase | Inconclusive | None:
-    """Over rows whose text changed: the others would only dilute the change."""
+    """Over rows whose text changed: the others would only dilute the cost."""
     names = [name for name in get_args(RewordingName) if name in evidence.vectors]
     if not names:
         return None
@@ -230,7 +230,7 @@ def _rewording(
 
 
 def _changed(rows: Sequence[EvidenceRow], name: RewordingName) -> npt.NDArray[np.bool_]:
-    """[N] whether another word is said, or in another place."""
+    """[N] whether the words or their order changed."""
     return np.array(
         [row.texts[name].casefold().split() != row.explanation.casefold().split() for row in rows]
     )
@@ -328,7 +328,7 @@ def _is_small(found: Rewording | Inconclusive) -> bool:
 
 
 def ask(inputs: DiagnosticInputs) -> Plan:
-    """The AR reads each explanation said otherwise, and its sentences in another order."""
+    """The AR reads a paraphrase of each explanation, and its sentences in another order."""
     given = [text.strip() if text else None for text in inputs.data.paraphrases]
     rows = list(zip(inputs.rows(), given, strict=True))
     texts: dict[str, Texts] = {
@@ -346,7 +346,7 @@ def ask(inputs: DiagnosticInputs) -> Plan:
 DIAGNOSTIC = Diagnostic(
     name="paraphrase",
     title="paraphrase",
-    meaning="the same said otherwise",
+    meaning="the cost of rewording an explanation",
     records=Paraphrase,
     report=report,
     rows=_rows,

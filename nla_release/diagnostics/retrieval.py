@@ -1,7 +1,7 @@
-"""Whether a reconstruction finds its own activation among others, and how near it comes.
+"""Whether a reconstruction retrieves its own activation among others, and by what margin.
 
-Ten candidates flatter: chance is then one in ten, and one lucky row is a tenth. So all rows are
-candidates once, and then 50 at a time, several times over, of which the worst draw is shown.
+Ten candidates are too few: chance is then one in ten. So all rows are candidates once, and then 50
+at a time in several draws, of which the worst is shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,9 @@ from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places, own_places
 from nla_release.statistics.row import Row
 
-# With 50 candidates three hits in 50 rows are above chance already. The same number for all pairs
-# lets those of more rows be compared; with few rows it is half of them, so that draws differ. Four
-# draws are what SolshineCode/gpu-poor-nla took the worst of.
+# With 50 candidates, three hits in 50 rows are above chance. The same number for all pairs makes
+# them comparable. With few rows it is half of them, so that draws differ. SolshineCode/gpu-poor-nla
+# reported the worst of four draws.
 CANDIDATES = 50
 DRAWS = 4
 

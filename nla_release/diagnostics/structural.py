@@ -1,7 +1,7 @@
-"""How much of the plain cosine is there before anything is read.
+"""How much of the plain cosine exists before anything of the activation is read.
 
-The mean vector knows the layer, the empty text knows the prompt's form, and another row's text
-knows how explanations sound. What they score belongs to none of this activation's content.
+The mean vector depends on the layer, the empty text on the form of the prompt, and another row's
+text on the style of explanations. Their scores owe nothing to the content of this activation.
 """
 
 from collections.abc import Iterator

@@ -1,16 +1,16 @@
-"""Whether the AV has more than a few things to say.
+"""Whether the AV's explanations are more than a few templates.
 
 Beginnings at several lengths show a template that only its end varies; the largest cluster shows
 how many rows share the most common one. A skeleton shows a template wherever its words vary: it is
-what is left of a text when the words that few texts share are masked. A text that is said of
-several documents is not about any of them, unless the labels do the same: where the data has
-labels, they are counted too.
+what is left of a text when the words that few texts share are masked. An explanation that occurs in
+several documents is not about any of them, unless the labels repeat too: where the data has
+labels, they are counted as well.
 
 A word stays in its skeleton where it stands next to the same word, or the same end of the text, in
 at least a fifth of the texts; every other word, and all numbers, become one gap. Pairs of words
 decide, because "of" and "the" are common and fill gaps by themselves. A text of which fewer than
-three words stay has no skeleton: it is like others in nothing but such words. The source texts, by
-the same rule, show how much of it the language does.
+three words stay has no skeleton. The source texts, by the same rule, show how much is due to the
+language.
 """
 
 import re
@@ -195,7 +195,7 @@ def _shares(texts: Sequence[str]) -> dict[K, float]:
 
 
 def _short(text: str) -> str:
-    """One line that no terminal is steered by."""
+    """One short line without control characters."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= _MOST_CHARACTERS else f"{line[: _MOST_CHARACTERS - 1]}{_GAP}"
 
@@ -220,7 +220,7 @@ def _rows(found: Templates) -> Iterator[Row]:
 
 
 def _sentences(found: Templates) -> Iterator[str]:
-    """How many ways there are to begin."""
+    """How often beginnings and skeletons repeat."""
     ways = ", ".join(
         f"{each.distinct} at {length} characters (the most common {count(each.largest, 'time')})"
         for length in get_args(Length)
@@ -238,7 +238,7 @@ def _sentences(found: Templates) -> Iterator[str]:
 
 
 def template_sentence(found: Skeletons) -> str:
-    """How many explanations are the same but for the words that few share."""
+    """How many explanations share the most common skeletons."""
     one, ten = found.shares["1"], found.shares["10"]
     others = {"labels of these rows": found.gold_shares, "source texts": found.source_shares}
     same = " and ".join(

@@ -1,7 +1,7 @@
-"""What the AR makes of texts that are not the explanation: its letters, its words, its source.
+"""The AR's reconstructions of gibberish, of shuffled words and of the source text.
 
-Gibberish and shuffled words ask whether the AR reads or only counts; the source text, given to the
-AR as if it were an explanation, is what a perfect quotation would score.
+Gibberish and shuffled words show whether the AR reads more than the length of its text. The source
+text, as if it were an explanation, shows what a perfect quotation would score.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ TextControlName = Literal["gibberish", "word_shuffled", "source_text"]
 
 
 class TextControls(Strict):
-    """What the AR makes of other texts, paired with the explanation's own.
+    """The scores of other texts, paired with those of the explanations.
 
     Cosines are centred, and failed rows 0 in every text; plain before format 3.
     """

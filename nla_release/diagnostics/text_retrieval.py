@@ -1,8 +1,8 @@
-"""Whether an explanation finds the document that its activation is from, by text alone.
+"""Whether an explanation leads to the document of its activation, by text alone.
 
-The AR plays no part: this asks what a reader would get from the words. Words in common are a
-lexical match; an encoder, when the user named one, matches what is meant. Rows of one document
-share their candidate, so the permutation test moves whole documents.
+The AR takes no part: this measures what a reader gets from the words. TF-IDF matches words in
+common; an encoder, when one is named, matches meaning. Rows of one document share their candidate,
+so the permutation test exchanges whole documents.
 """
 
 import math

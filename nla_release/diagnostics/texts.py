@@ -1,10 +1,10 @@
-"""Texts that the AR is given instead of an explanation: with less meaning, or with the same.
+"""Texts that the AR reads instead of an explanation: with less meaning, or reworded.
 
-Pure functions of a text, a key and a seed. The key is the row's id, so that what a row is given
-does not depend on which rows stand beside it, or in which order.
+Pure functions of a text, a key and a seed. The key is the row's id, so the text of a row does not
+depend on other rows or on their order.
 
-The rules know no grammar beyond the closed lists below and see no language but English. They are
-for the diagnostics, which count the rows that a rule leaves as they are and do not judge them.
+The rules know only the closed lists below, and only English. The diagnostics count the rows that a
+rule leaves unchanged, and do not judge them.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ _PHRASES = re.compile(
     re.IGNORECASE,
 )
 
-# Behind one of these no adjective stands that would belong to the first item alone.
+# After one of these words, no adjective belongs to the first item alone.
 _BEFORE_A_LIST = "about|concerning|of|on|in|with|between|mentions|names|like|including|for|as"
 _LIST = re.compile(
     rf"(?<=\b)(?P<before>(?:{_BEFORE_A_LIST})\s|:\s)(?P<items>\w+(?:,\s\w+)*)(?P<comma>,?)"
@@ -107,14 +107,13 @@ def sentence_shuffled(text: str, key: str, seed: int) -> str:
 
 
 def paraphrase(text: str, key: str, seed: int) -> str:
-    """The same said otherwise, as far as rules can tell.
+    """A rewording of the text by rules.
 
-    Phrases of a closed list become synonyms, the items of a list of single words change places,
-    and a last clause such as "set in Oslo" moves to the front. Nothing between quotation marks or
-    brackets changes. Names, numbers and content words stay, so this is a weaker test than a
-    paraphrase by a person or a model; and a synonym can be wrong where a phrase has a second
-    meaning ("on" a subject, "set in" stone). What stands between sentences stays. A text that no
-    rule fits is returned as it is.
+    Phrases of a closed list become synonyms, the items of a list of single words are reordered, and
+    a last clause such as "set in Oslo" moves to the front. Nothing between quotation marks or
+    brackets changes, nor the space between sentences. Names, numbers and content words stay, so
+    this is a weaker test than a paraphrase by a person or a model. A synonym can be wrong where a
+    phrase has a second meaning ("set in" stone). A text that no rule fits is returned unchanged.
     """
     random = _random("paraphrase", key, seed)
 
@@ -192,7 +191,7 @@ def _random(purpose: str, key: str, seed: int) -> np.random.RandomState:
 
 
 def _reordered(items: Sequence[str], random: np.random.RandomState) -> list[str]:
-    """Another order, whenever there is one that can be told apart."""
+    """Another order, whenever there is a different one."""
     order = [items[position] for position in random.permutation(len(items))]
     return order if order != list(items) else order[1:] + order[:1]
 

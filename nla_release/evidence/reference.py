@@ -94,14 +94,9 @@ def write_reference(
     sha256: str,
     activation_mean: float | None = None,
 ) -> None:
-    """Write a reference, given the sum `[d]` of the unit vectors.
+    """Write a reference, given the sum `[d]` of the unit vectors of activations.
 
-    Args:
-        path: of the file.
-        unit_sum: the sum of the activations' unit vectors.
-        rows: how many they are.
-        sha256: of the file they are from.
-        activation_mean: their mean L2 norm.
+    `rows` is their number, `sha256` that of their file, `activation_mean` their mean L2 norm.
     """
     record = {"rows": str(rows), "sha256": sha256}
     if activation_mean is not None:

@@ -219,13 +219,7 @@ class RunCounts(Strict):
 
 
 def run_counts(log: RunLog, run: str | None, files: dict[str, str]) -> RunCounts:
-    """Count the runs of the pair with these files.
-
-    Args:
-        log: of the evidence.
-        run: the run that the evidence is of.
-        files: the hashes of the pair's files, as run.json records them.
-    """
+    """Count the runs of the pair with these file hashes, and the position of `run` among them."""
     own = [it for it in log.started if it.pair == files]
     ids = [it.run for it in own]
     chosen = {(it.inputs.get("data"), it.rows.asked, it.documents.asked, it.seed) for it in own}
@@ -241,11 +235,7 @@ def run_counts(log: RunLog, run: str | None, files: dict[str, str]) -> RunCounts
 def disagreement(log: RunLog, run: str | None, rows: str, vectors: str) -> str | None:
     """How the log contradicts the evidence; None where it does not.
 
-    Args:
-        log: of the evidence.
-        run: the run that run.json names.
-        rows: the sha256 of rows.jsonl.
-        vectors: the sha256 of vectors.safetensors.
+    `run` is the run that run.json names, `rows` and `vectors` the sha256 of the two other files.
     """
     last = log.last_evidence
     if last is None:

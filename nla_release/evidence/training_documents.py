@@ -81,11 +81,8 @@ def training_overlap(
 ) -> TrainingOverlap:
     """Which rows and documents of the evaluation are in the training documents, by id and text.
 
-    Args:
-        lists: at least one file.
-        ids: the id of each row of the evaluation.
-        documents: the document of each row.
-        digests: `text_digest` of each row's whole document, None where it is not known.
+    There is at least one list. `ids` and `documents` are those of the rows, `digests` the
+    `text_digest` of each row's whole document, None where it is not known.
 
     Raises:
         DataError: a list cannot be read, or they hold no document.

@@ -144,7 +144,7 @@ def test_every_diagnostic_is_in_the_table(folder):
     assert f"  {report.claims.change:.3f}  " in line("a claim left out")
     share = report.structural.shares["shuffled"].share
     assert f"  {share:.3f}  " in line("Share of the plain cosine: another row's explanation")
-    assert f"{report.ceiling.probe.hits}/60 =" in line("Document told by a linear map")
+    assert f"{report.ceiling.probe.hits}/60 =" in line("Document predicted by a linear map")
     assert "0/60 = 0.000  0.000: in source texts" in line("Chinese, Japanese or Korean for the act")
     gibberish = report.text_controls.controls["gibberish"]
     assert f"{gibberish.mean:.3f}: gibberish of equal length" in line("Cosine of the explanation")

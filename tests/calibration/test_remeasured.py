@@ -86,7 +86,7 @@ def test_a_reconstruction_of_the_same_cosine_in_another_direction_is_found(evide
     gold, real = evidence.vectors["gold"][rows], found.read["real"]
     along = (real * gold).sum(1, keepdims=True) / (gold * gold).sum(1, keepdims=True) * gold
     mirrored = {**found.read, "real": 2 * along - real}
-    again = NewOutputs(found.extracted, found.said, found.heard, mirrored)
+    again = NewOutputs(found.extracted, found.explanations, found.reconstructed, mirrored)
     result = compare_answers(evidence, rows, 1, RECORDED, again)
 
     assert result.cosine.value < 1e-6

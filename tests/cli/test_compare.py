@@ -30,7 +30,7 @@ def test_two_releases_give_a_table(tool, release, other):
     assert "B against A: the same pair, measured again, on 60 common rows of 12 documents" in (
         done.stdout
     )
-    said = "B reconstructs worse than A: the interval of the centred cosine lies below 0."
+    said = "B reconstructs worse than A: the centred cosine difference is below 0."
     assert said in done.stdout
     assert "sign flips of documents p = " in done.stdout
     assert "1 comparison of up to 12 figures" in done.stdout

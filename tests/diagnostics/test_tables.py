@@ -148,19 +148,19 @@ def test_raw_activations_are_counted_by_documents_too() -> None:
         return sentence
 
     assert few.interval[0] > 0.1
-    assert "are not shown to tell their document either" in said(few)
+    assert "are not shown to identify their document either" in said(few)
     assert said(many).endswith("so a score at chance would not be the layer's alone.")
 
 
 def test_claims_are_read_beside_another_activation(tmp_path: Path) -> None:
     text = block(measured(tmp_path, probes=["claims"]))
 
-    assert "the same claim, missed by another document's activation" in text
+    assert "the same claim, left out for another document's activation" in text
     assert "Read the control of another activation" in text
 
 
 def test_p_stands_beside_the_least_that_it_can_be(tmp_path: Path) -> None:
-    assert "p = 0.0005 by 2000 permutations, which cannot show less than 0.0005" in block(
+    assert "p = 0.0005 by 2000 permutations; the smallest possible p is 0.0005" in block(
         measured(tmp_path)
     )
 

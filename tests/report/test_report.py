@@ -477,7 +477,7 @@ def test_every_diagnostic_that_ran_is_shown_with_what_its_values_mean(probed):
     for name in ("text controls", "injection", "claims", "paraphrase", "discrimination"):
         assert f"<summary>{name}, " in text
     assert "cosine of the control over all rows" in text
-    assert ">Document told by a linear map of raw activations<" in text
+    assert ">Document predicted by a linear map of raw activations<" in text
 
 
 def test_a_diagnostic_that_cannot_tell_gives_its_reason(tmp_path):
