@@ -126,3 +126,19 @@ def test_a_small_module_has_more_than_one_reader():
     ]
 
     assert not alone, "\n".join(alone)
+
+
+def test_no_two_public_classes_have_one_name():
+    """A reader who meets a name finds one class by it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in modules().values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path.relative_to(PACKAGE)))
+    twice = [
+        f"{name} is defined in {' and in '.join(sorted(set(files)))}"
+        for name, files in sorted(found.items())
+        if len(set(files)) > 1
+    ]
+
+    assert not twice, "\n".join(twice)

@@ -149,7 +149,7 @@ def test_raw_activations_are_counted_by_documents_too() -> None:
 
     assert few.interval[0] > 0.1
     assert "are not shown to identify their document either" in said(few)
-    assert said(many).endswith("so a score at chance would not be the layer's alone.")
+    assert said(many).endswith("so the layer alone would not explain a score at chance.")
 
 
 def test_claims_are_read_beside_another_activation(tmp_path: Path) -> None:
