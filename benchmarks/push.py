@@ -33,8 +33,8 @@ from nla_release.io.files import write_atomic
 from nla_release.io.layout import ADAPTER_FILE, MANIFEST_FILE
 from nla_release.release.folder import ROLES
 from nla_release.release.manifest import (
-    BaseRecord,
     Manifest,
+    ManifestBase,
     PartnerRecord,
     dump_manifest,
     record_files,
@@ -74,7 +74,7 @@ def make_dist(dist: Path, size: Size) -> int:
             repo=names[role],
             version=VERSION,
             tag=f"v{VERSION}",
-            base=BaseRecord(id="bench/base", revision="0" * 40),
+            base=ManifestBase(id="bench/base", revision="0" * 40),
             files=files[role],
             partner=PartnerRecord(
                 repo=names[other],

@@ -63,8 +63,8 @@ from nla_release.io.layout import (
 from nla_release.release.folder import ROLES, Release, check_version, tag
 from nla_release.release.licences import licence_files, misfits
 from nla_release.release.manifest import (
-    BaseRecord,
     Manifest,
+    ManifestBase,
     PartnerRecord,
     dump_manifest,
     record_files,
@@ -280,7 +280,7 @@ def _manifest(sources: Sources, shared: Context, role: Role, folder: Path) -> Ma
         repo=repos[role],
         version=shared["version"],
         tag=shared["tag"],
-        base=BaseRecord(id=config.base_model, revision=config.base_revision),
+        base=ManifestBase(id=config.base_model, revision=config.base_revision),
         files=record_files(folder),
         partner=PartnerRecord(
             repo=repos[partner],

@@ -36,7 +36,7 @@ class FileRecord(Strict):
     size: NonNegativeInt = Field(description="bytes")
 
 
-class BaseRecord(Strict):
+class ManifestBase(Strict):
     """The base model of the pair."""
 
     id: str = Field(description="Hub id")
@@ -91,7 +91,7 @@ class Manifest(Strict):
     repo: str = Field(description="this repository")
     version: str = Field(description="of the release")
     tag: str = Field(description="of the version")
-    base: BaseRecord = Field(description="the base model")
+    base: ManifestBase = Field(description="the base model")
     files: dict[str, FileRecord] = Field(
         description="every file except release.json and its signature"
     )
