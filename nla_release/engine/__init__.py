@@ -1,14 +1,13 @@
 """The engine: a pair run on its base. Needs the `engine` extra (torch, transformers, peft).
 
-* `base` loads the base once and reads one block's output.
-* `adapters` puts both adapters on it, refusing any key that does not land.
+* `base` loads the base once; `architecture` knows where a model keeps its parts.
+* `adapters` puts both adapters on it, and refuses an adapter with a key that finds no module.
 * `hooks` injects activations into prompts.
 * `extraction` reads activations of texts from the base alone.
-* `pair`, `verbalizer` and `reconstructor` are the public face: both adapters, or one of them.
-* `sweep` lets other ARs read texts that are there.
-* `trial` loads what was published, to see that it loads.
-* `activations` reads held-out activations; `roundtrip` measures a pair and leaves evidence. It asks
-  for `controls` and `diagnostic_run`, through `memory`, which keeps answers in a `checkpoint`.
+* `pair`, `verbalizer` and `reconstructor` have the public classes: both adapters, or one of them.
+* `sweep` lets other ARs read the explanations of a release.
+* `activations` reads held-out activations; `roundtrip` measures a pair and writes evidence. It runs
+  `controls` and `diagnostic_run` through `memory`, which keeps answers in a `checkpoint`.
 """
 
 import logging

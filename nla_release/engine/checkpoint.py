@@ -17,7 +17,7 @@ from nla_release.errors import EvidenceError, InputError
 from nla_release.io.files import dump_json, read_json, write_atomic
 
 GUARD_NAME = "guard.json"
-_BEGIN_ANEW = "run `nla-release roundtrip --fresh` to drop it and begin anew"
+_START_AGAIN = "run `nla-release roundtrip --fresh` to delete it and start again"
 
 
 class Checkpoint:
@@ -32,7 +32,7 @@ class Checkpoint:
         Args:
             folder: where pieces lie; made when needed.
             guard: everything the pieces depend on.
-            fresh: begin anew, dropping pieces that are there.
+            fresh: start again, and delete the pieces that are there.
 
         Raises:
             EvidenceError: the folder holds pieces of other inputs.
@@ -47,13 +47,13 @@ class Checkpoint:
         try:
             before = read_json(folder / GUARD_NAME)
         except InputError as error:
-            raise EvidenceError(error.message, hint=_BEGIN_ANEW) from error
+            raise EvidenceError(error.message, hint=_START_AGAIN) from error
         if not isinstance(before, dict):
-            raise EvidenceError(f"{folder / GUARD_NAME} is damaged", hint=_BEGIN_ANEW)
+            raise EvidenceError(f"{folder / GUARD_NAME} is damaged", hint=_START_AGAIN)
         if changed := sorted(key for key in guard | before if guard.get(key) != before.get(key)):
             raise EvidenceError(
                 f"{folder} holds an unfinished run of other inputs: {', '.join(changed)} changed",
-                hint=_BEGIN_ANEW,
+                hint=_START_AGAIN,
             )
 
     def document(self, name: str, compute: Callable[[], Any]) -> Any:
@@ -62,7 +62,7 @@ class Checkpoint:
         if path.exists():
             piece = read_json(path)
             if not isinstance(piece, dict) or not {"value", "seconds"} <= piece.keys():
-                raise InputError(f"{path} is damaged", hint=_BEGIN_ANEW)
+                raise InputError(f"{path} is damaged", hint=_START_AGAIN)
         else:
             started = time.monotonic()
             piece = {"value": compute(), "seconds": time.monotonic() - started}
@@ -83,7 +83,7 @@ class Checkpoint:
             values: torch.Tensor = found["values"]
             self.seconds += float(found["seconds"])
         except (SafetensorError, KeyError) as error:
-            raise InputError(f"{path} is damaged: {error}", hint=_BEGIN_ANEW) from error
+            raise InputError(f"{path} is damaged: {error}", hint=_START_AGAIN) from error
         return values
 
     def drop(self) -> None:

@@ -35,7 +35,7 @@ from nla_release.output.verdict import totals_line, verdict_json
 from nla_release.report import verdicts
 from nla_release.report.figure import lowest, rows_figure
 from nla_release.report.provenance import NamedValue, described, environment, provenance
-from nla_release.report.rows import browsed, everywhere, json_in_html, placeless, visible
+from nla_release.report.rows import browsed, json_in_html, map_strings, visible, without_local_paths
 from nla_release.statistics.row import HEADER
 from nla_release.statistics.row import Row as CalibrationRow
 from nla_release.text.numbers import count, number
@@ -134,9 +134,9 @@ def report_context(subject: Subject, verdict: Verdict) -> Context:
         "runs": {"header": RUNS_HEADER, "lines": recorded_runs(evidence)} if evidence else None,
         "environment": environment(evidence, _chains(subject)) if evidence else None,
         "provenance": provenance(subject.folder.name, evidence, calibration),
-        **everywhere(placeless(subject.folder), messages),
+        **map_strings(without_local_paths(subject.folder), messages),
     }
-    return {key: everywhere(visible, value) for key, value in context.items()} | {
+    return {key: map_strings(visible, value) for key, value in context.items()} | {
         "data": {
             "verdict": context["data"],
             "calibration": json.loads(calibration.dump()) if calibration else None,

@@ -230,20 +230,20 @@ def shortened(text: str, most: int = MAX_TEXT) -> str:
     return text if left_out <= 0 else f"{text[:most]} [... {left_out} more characters]"
 
 
-def everywhere(change: Callable[[str], str], document: Any) -> Any:
+def map_strings(change: Callable[[str], str], document: Any) -> Any:
     """Plain data with every string in it changed, keys too."""
     match document:
         case str():
             return change(document)
         case dict():
-            return {change(key): everywhere(change, value) for key, value in document.items()}
+            return {change(key): map_strings(change, value) for key, value in document.items()}
         case list() | tuple():
-            return [everywhere(change, each) for each in document]
+            return [map_strings(change, each) for each in document]
         case _:
             return document
 
 
-def placeless(folder: Path) -> Callable[[str], str]:
+def without_local_paths(folder: Path) -> Callable[[str], str]:
     """Takes the way to a folder out of messages: paths become relative to it.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nla_release.report.rows import MAX_TEXT, json_in_html, placeless, shortened, visible
+from nla_release.report.rows import MAX_TEXT, json_in_html, shortened, visible, without_local_paths
 
 
 @given(st.text())
@@ -36,7 +36,7 @@ def test_embedded_data_ends_no_script_and_stays_what_it_is():
 
 
 def test_paths_are_told_from_the_release_on():
-    relative = placeless(Path("/srv/team/release"))
+    relative = without_local_paths(Path("/srv/team/release"))
 
     assert relative("/srv/team/release/pair/av is damaged") == "pair/av is damaged"
     assert relative("in /srv/team/release: nothing") == "in release: nothing"
