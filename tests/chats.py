@@ -69,7 +69,7 @@ def through_chat(
         write_atomic(base / "tokenizer_config.json", '{"bos_token": "<bos>", "eos_token": "<eos>"}')
     found = read_chat(base)
     assert found is not None
-    chat = found.given(options or {})
+    chat = found.with_options(options or {})
     sidecar = read_yaml(av / "nla_meta.yaml")
     encode = encoder(load_tokenizer(base / "tokenizer.json"))
     tokens, injection = sidecar["tokens"], sidecar["nla_release"]["injection"]

@@ -103,7 +103,7 @@ def test_an_option_changes_the_prompt():
     thinking = Chat(CHATML, {})
 
     assert "<think>" not in thinking.render("hi")
-    assert thinking.given({"enable_thinking": False}).render("hi").endswith("</think>\n\n")
+    assert thinking.with_options({"enable_thinking": False}).render("hi").endswith("</think>\n\n")
 
 
 def test_what_the_user_says_is_never_a_template():

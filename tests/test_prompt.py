@@ -145,7 +145,7 @@ def test_a_chat_prompt_is_encoded_without_special_tokens_of_the_tokenizer(encode
 def test_options_of_training_are_given_to_the_template_again(encode):
     meta, chat = chatted()
 
-    check_replay(meta, encode, 3, chat.given({"enable_thinking": True}))
+    check_replay(meta, encode, 3, chat.with_options({"enable_thinking": True}))
 
 
 def test_another_chat_template_is_named_by_both_hashes(encode):

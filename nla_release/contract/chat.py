@@ -58,7 +58,7 @@ class Chat:
         """Hex sha256 of the template, which a sidecar records."""
         return sha256_bytes(self.template.encode())
 
-    def given(self, options: Mapping[str, bool | int | str]) -> "Chat":
+    def with_options(self, options: Mapping[str, bool | int | str]) -> "Chat":
         """The same template with these options."""
         return replace(self, options=options)
 

@@ -213,7 +213,7 @@ def _as_trained(recorded: ChatTemplate | None, chat: Chat | None) -> Chat | None
             f" has {chat.sha256}",
             hint="use the base revision whose template the adapter was trained with",
         )
-    return chat.given(recorded.options)
+    return chat.with_options(recorded.options)
 
 
 def _first_difference(

@@ -66,7 +66,7 @@ from nla_release.sidecar_formats.folder import (
     read_folder,
 )
 from nla_release.sidecar_formats.pair import read_pair
-from nla_release.sidecar_formats.prompts import BaseTokenizer, given
+from nla_release.sidecar_formats.prompts import BaseTokenizer, read_base_tokenizer
 from nla_release.sidecar_formats.report import Known, OpenQuestionsError, Report
 from nla_release.text.numbers import count
 
@@ -147,7 +147,7 @@ def adopt(
                 folders["av"], folders["ar"], weights, answers, base_tokenizer, base, data
             )
         report = replace(report, notes=notes)
-        _settle(report, naming)
+        _refuse_open_questions(report, naming)
         base_model = report.known["base_model"].value
         cleaned = dict(folders)
         for role in ROLES:
@@ -235,7 +235,7 @@ def _inferred(known: Known) -> str | None:
     return f"from {known.source}" if known.how == "inferred" else None
 
 
-def _settle(report: Report, naming: Naming) -> None:
+def _refuse_open_questions(report: Report, naming: Naming) -> None:
     questions = [str(question) for question in report.questions]
     if naming.namespace is None:
         questions.append("the user or organization that owns the repositories: --namespace NAME")
@@ -254,9 +254,9 @@ def _settle(report: Report, naming: Naming) -> None:
 
 def _tokenizer(tokenizer: Path | None, base: Path | None) -> BaseTokenizer | None:
     if tokenizer:
-        return given(tokenizer)
+        return read_base_tokenizer(tokenizer)
     if base and (base / TOKENIZER_FILE).is_file():
-        return given(base / TOKENIZER_FILE, "the tokenizer of the copy given of the base")
+        return read_base_tokenizer(base / TOKENIZER_FILE, "the tokenizer of the base's copy")
     return None
 
 

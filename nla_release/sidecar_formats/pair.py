@@ -18,10 +18,10 @@ from nla_release.sidecar_formats.prompts import (
     FROM_THE_TOKENIZER,
     BaseTokenizer,
     commit_on_hub,
+    fetch_base_tokenizer,
     infer_ar,
     infer_av,
     infer_encoding,
-    of_base,
 )
 from nla_release.sidecar_formats.report import ESCAPES, Ledger, Report
 from nla_release.sidecar_formats.table import KITFT_PUBLISHED, KITFT_TRAINED, NANO
@@ -70,7 +70,7 @@ def read_pair(
     _ask_commit(ledger, base)
     infer_encoding(ledger, av.format)
     if tokenizer is None and "base_model" in ledger and "base_revision" in ledger:
-        tokenizer = of_base(ledger["base_model"], ledger["base_revision"])
+        tokenizer = fetch_base_tokenizer(ledger["base_model"], ledger["base_revision"])
     rendered = infer_av(ledger, tokenizer)
     infer_ar(ledger, ar.format, tokenizer)
     for fact in PAIR_FACTS:

@@ -32,7 +32,7 @@ class BaseTokenizer:
     source: str
 
 
-def given(path: Path, source: str = "the tokenizer given") -> BaseTokenizer:
+def read_base_tokenizer(path: Path, source: str = "the tokenizer given") -> BaseTokenizer:
     """A tokenizer.json that the user names, and the chat template in its folder.
 
     Raises:
@@ -59,7 +59,7 @@ def commit_on_hub(base: str, revision: str | None = None) -> str | None:
         return None
 
 
-def of_base(base: str, commit: str) -> BaseTokenizer | None:
+def fetch_base_tokenizer(base: str, commit: str) -> BaseTokenizer | None:
     """The tokenizer of a base's pinned commit, from the Hub or its cache; None if neither has it.
 
     Raises:
@@ -77,7 +77,9 @@ def of_base(base: str, commit: str) -> BaseTokenizer | None:
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError):
         return None
     file = Path(path) / TOKENIZER_FILE
-    return given(file, f"the tokenizer of {base} at {commit}") if file.is_file() else None
+    if not file.is_file():
+        return None
+    return read_base_tokenizer(file, f"the tokenizer of {base} at {commit}")
 
 
 # What a tokenizer gives, once the template, the marker and the encoding are known.
@@ -155,7 +157,7 @@ def _infer_chat(ledger: Ledger, tokenizer: BaseTokenizer | None) -> Chat | None:
     if not _THINKING.search(chat.template):
         ledger.infer("av.chat_options", {}, "the chat template, which has no option about thinking")
     ledger.ask("av.chat_options")
-    return chat.given(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
+    return chat.with_options(ledger["av.chat_options"]) if "av.chat_options" in ledger else None
 
 
 def _lacking(tokenizer: BaseTokenizer | None) -> str:

@@ -27,7 +27,7 @@ def chat_of(base: LoadedBase, recipe: Recipe) -> Chat | None:
             f"prompt_encoding is chat, and {recipe.base.id} has no chat template",
             hint="set prompt_encoding to raw, or train on the base's instruction-tuned sibling",
         )
-    return base.chat.given(recipe.chat_options)
+    return base.chat.with_options(recipe.chat_options)
 
 
 def marked_prompt(base: LoadedBase, recipe: Recipe) -> MarkedPrompt:

@@ -46,14 +46,14 @@ def said_by(tokenizer, text, **more):
 
 @given(text=st.text())
 def test_any_text_is_rendered_as_transformers_does(base, theirs, text):
-    chat = read_chat(base).given(OPTIONS)
+    chat = read_chat(base).with_options(OPTIONS)
 
     assert rendered(chat.template, chat.variables(text)) == said_by(theirs, text, tokenize=False)
 
 
 @pytest.mark.parametrize("text", ["Describe ㊗.", "<bos>", "", " {{ x }}\n\t"])
 def test_the_whole_way_gives_the_ids_of_transformers(base, theirs, text):
-    chat = read_chat(base).given(OPTIONS)
+    chat = read_chat(base).with_options(OPTIONS)
     ids = encoder(load_tokenizer(base / "tokenizer.json"))(chat.render(text), False)
 
     assert ids == said_by(theirs, text, return_dict=True)["input_ids"]

@@ -24,7 +24,7 @@ from nla_release.io.files import dump_yaml, read_yaml, write_atomic
 from nla_release.sidecar_formats.canonical import canonical, original
 from nla_release.sidecar_formats.folder import check_roles, read_ar_weights, read_folder
 from nla_release.sidecar_formats.pair import read_pair
-from nla_release.sidecar_formats.prompts import given as given_tokenizer
+from nla_release.sidecar_formats.prompts import read_base_tokenizer
 from tests.builders_pair import make_pair
 from tests.sidecar_formats.samples import (
     COMMON,
@@ -56,7 +56,7 @@ def read(pair: Path, answers=None, *, tokenizer: bool = True):
 
 @cache
 def tiny_rendering():
-    return given_tokenizer(TOKENIZER)
+    return read_base_tokenizer(TOKENIZER)
 
 
 def solshine(tmp_path: Path) -> Path:
