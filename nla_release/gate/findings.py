@@ -1,4 +1,4 @@
-"""What a rule finds: what is wrong and where, what it could not look at, and the page about it."""
+"""What a rule returns: problems, skips and unverified texts; and the page about the rule."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MAX_SHOWN = 500
 
 @dataclass(frozen=True)
 class Page:
-    """What `nla-release explain` shows of a rule."""
+    """What `nla-release explain` shows about a rule."""
 
     checks: str
     why: str
@@ -40,7 +40,7 @@ class Page:
 
     @property
     def forbids_waivers(self) -> bool:
-        """Whether the rule is one of those that no release can do without."""
+        """Whether findings of the rule can never be waived."""
         return self.waive.startswith("Never")
 
     def sections(self) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a rule's function found, and where; of the rule's severity unless it names another."""
+    """What is wrong, and where; of the rule's severity unless it has its own."""
 
     path: Path | str
     message: str
@@ -66,13 +66,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Skip:
-    """Why a rule, or a part of it, could not be applied. Always shown, and never a pass."""
+    """Why a rule, or a part of it, was not applied. Always shown, and never a pass."""
 
     reason: str
 
 
 class UnreadableError(InputError):
-    """A file cannot be read. The rule `rule` says so; the others that need it are skipped."""
+    """A file cannot be read. `rule` reports it; other rules that need the file are skipped."""
 
     def __init__(self, rule: str, path: Path, message: str) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ Read = TypeVar("Read")
 
 
 class read_once(cached_property[Read]):  # noqa: N801 - a decorator, as the one it extends
-    """A `cached_property` that does not read a damaged file again: every rule would, in vain."""
+    """A `cached_property` that caches `UnreadableError` too: a damaged file is read once."""
 
     @overload
     def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
@@ -105,14 +105,14 @@ class read_once(cached_property[Read]):  # noqa: N801 - a decorator, as the one 
 
 @dataclass(frozen=True)
 class Unverified:
-    """What a rule looked at and no file decides: somebody's words or choice."""
+    """Something that no file decides: a text or a choice of a person."""
 
     what: str
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding: rule, severity, the file a person can open, and what is wrong there."""
+    """One finding: rule, severity, path, and what is wrong there."""
 
     code: str
     severity: Severity
@@ -121,6 +121,6 @@ class Finding:
 
 
 def bounded_line(text: str) -> str:
-    """One line of bounded length: names and values come from strangers, and reach a terminal."""
+    """One line of bounded length, because untrusted names and values reach a terminal."""
     shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
     return printable(shown)

@@ -10,7 +10,7 @@ from nla_release.gate.findings import Problem, Severity
 from nla_release.gate.leaks import ACCOUNTS, MAX_BYTES, MOUNTS, PLACES, SECRETS, Leak, leaks, words
 from nla_release.gate.model import ADAPTERS, REPOSITORIES, rule
 
-# What no finished text holds: words of stubs, names left open, templates that were not rendered.
+# Words of stubs, names left open, and templates that were not rendered.
 _PLACEHOLDERS = re.compile(
     r"\[more information needed\]|\bresults\W{1,6}(?:(?:are|still)\s){0,2}pending\b|\bcoming soon\b"
     r"|ablation_pending|model card for model id"
@@ -20,13 +20,13 @@ _PLACEHOLDERS = re.compile(
     r"|\{\{\s{0,9}(?:calibration|release|version)\b|\{%-?\s{0,9}(?:if|for|set|include|end\w{2,7})\b",
     re.IGNORECASE,
 )
-# An author's notes to himself; in code they are part of what the code says.
+# Notes of authors to themselves; in code they do not count.
 _NOTES = re.compile(
     r"\b(?:TODO|TBD|TBA|FIXME)\b|(?<![\w.])(?:x{1,2}\.x{1,3}|X{1,2}\.X{1,3})(?![\w.])"
     r"|(?<![\w.])(?:x{2,3}|X{2,3})\s?%"
 )
 
-# Rows quote a corpus, in which a path is a word like any other. A secret is one anywhere.
+# Rows quote a corpus, in which a path is a word like any other. A secret never is.
 _QUOTES = ("rows.jsonl",)
 _DATA = {".json", ".jsonl", ".yaml", ".yml", ".safetensors"}
 _WITHOUT_LINES = {".safetensors", ".png", ".jpg", ".jpeg"}
@@ -79,10 +79,10 @@ def no_secrets_or_paths(adapter: AdapterFolder) -> Iterator[Problem]:
         name = fsencode(path.relative_to(adapter.folder))
         for _, kind in leaks(name, (*SECRETS, *PLACES)):
             if kind == "a checkpoint of the trainer" and not adapter.rendered:
-                continue  # NLA301 names it, and render leaves it out
-            yield Problem(adapter.folder, f"the name of a file in it holds {kind}")
+                continue  # NLA301 reports it, and render leaves it out
+            yield Problem(adapter.folder, f"has a file whose name contains {kind}")
         if (text := _words(path)) is None:
-            yield Problem(path, f"holds more than {MAX_BYTES} bytes of text, and was not searched")
+            yield Problem(path, f"has more than {MAX_BYTES} bytes of text, and was not searched")
             continue
         for line, kind in leaks(text, _kinds(path)):
             place = path if path.suffix in _WITHOUT_LINES else f"{path}:{line}"
@@ -90,7 +90,7 @@ def no_secrets_or_paths(adapter: AdapterFolder) -> Iterator[Problem]:
 
 
 def unpublishable(text: str) -> str | None:
-    """What NLA503 or NLA504 would find in an author's words once they stand in a release."""
+    """What NLA503 or NLA504 would find in a text of an author after publication."""
     private = leaks(text.encode(errors="replace"), _kinds(Path("record.json")))
     return _placeholder(text) or next((kind for _, kind in private), None)
 
@@ -101,7 +101,7 @@ def _placeholder(line: str, *, code: bool = False) -> str | None:
 
 
 def _severity(path: Path, kind: str) -> Severity | None:
-    """Prose may tell readers where to mount what is theirs; a program tells where it ran."""
+    """A path in Markdown may be an instruction to readers; a program writes where it ran."""
     may_be = any(leak.kind == kind for leak in MOUNTS)
     return "warning" if may_be and path.suffix == ".md" else None
 
@@ -113,7 +113,7 @@ def _kinds(path: Path) -> tuple[Leak, ...]:
 
 
 def _words(path: Path) -> bytes | None:
-    """What a file can say, or None when that is too much; links are not followed."""
+    """The text of a file, or None when it is too large; links are not followed."""
     if path.is_symlink() or not path.is_file():
         return b""
     with reading(path, "NLA301"):

@@ -1,9 +1,8 @@
-r"""What a published file must not tell: secrets, and where and by whom it was made.
+r"""What a published file must not reveal: secrets, and where and by whom it was made.
 
-Each kind of leak is a pattern over bytes and the words that it cannot be without: a file without
-the words is not searched for the pattern. Every repetition is bounded, so that the time to search a
-file grows with its length and no faster, whatever a stranger put into it. Patterns end where they
-are sure; nobody needs the whole of a secret.
+Each kind of leak is a pattern over bytes, and words that it needs: a file without the words is not
+searched for the pattern. Every repetition is bounded, so that search time is linear in the length
+of an untrusted file. Patterns end as soon as they are certain, not at the end of a secret.
 """
 
 import re
@@ -23,7 +22,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Leak:
-    """One way to tell what is private: the `kind` to name it by, and how it is found."""
+    """A kind of private text: its name, the words that it needs, and its pattern."""
 
     kind: str
     words: tuple[bytes, ...]
@@ -37,7 +36,7 @@ def _leak(kind: str, words: str, pattern: bytes) -> Leak:
 # Where a word begins: also behind the newline or tab that JSON writes as two characters.
 _BEGINS = rb"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 _ASSIGNED = rb"[\w.-]{0,20}[\"']?\s{0,3}[:=\s]\s{0,3}[\"']?"
-# What documentation writes where a password would stand.
+# What documentation writes in place of a password.
 _NOT_A_PASSWORD = rb"(?!(?i:pass(?:word|wd)?|pwd|secret|token|x+|\*+|changeme)@)"
 
 SECRETS = (
@@ -103,10 +102,10 @@ SECRETS = (
     ),
 )
 
-# A slash that begins a path: every text has slashes, and few are of a root.
+# A slash at the beginning of an absolute path.
 _ROOT = rb"/(?:(?<![\w./@-]/)|(?<=\\[nrt]/))"
 _IN_IT = rb"[0-9]{0,3}(?:-\w{1,20})?/\w"
-# What a share of a Windows network begins with, as it is or as JSON writes it.
+# The beginning of a Windows network share, as it is or as JSON writes it.
 _SHARE = rb"(?:^|(?<=[\s\"'`(=]))"
 
 PLACES = (
@@ -167,7 +166,7 @@ PLACES = (
     ),
 )
 
-# Where one machine keeps what is its own, and where instructions tell readers to put theirs.
+# Paths of one machine, or of instructions to readers.
 MOUNTS = (_leak("what may be a path of one machine", "/", _ROOT + rb"(?:data|opt|var)" + _IN_IT),)
 
 # Only data names a person by a key; a chat template or a dialogue says `user:` too.
@@ -180,17 +179,17 @@ ACCOUNTS = (
     ),
 )
 
-# A character that could stand there itself, as JSON and YAML write it, and as SVG and Markdown do.
+# A printable character, as JSON and YAML escape it, and as SVG and Markdown do.
 _ESCAPED = re.compile(
     rb"\\(?:u00|x|U000000)([2-7][0-9A-Fa-f])"
     rb"|&#(?:[xX]0{0,6}([2-7][0-9A-Fa-f])|0{0,6}(3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]));"
 )
-# How YAML goes on in the next line, between quotes.
+# How YAML continues a quoted string in the next line.
 _FOLD = re.compile(rb"\\\r?\n[ \t]*")
 
 
 def leaks(data: bytes, kinds: Sequence[Leak]) -> Iterator[tuple[int, str]]:
-    """The first place of each kind that stands in a text, as its line, from 1, and the kind.
+    """The first place of each kind of leak in a text, as its line, from 1, and the kind.
 
     Args:
         data: the text in UTF-8, UTF-16, UTF-32, or any encoding that has ASCII in it.
@@ -218,7 +217,7 @@ def _plain(data: bytes) -> bytes:
 
 
 def _spelled_out(text: bytes) -> bytes:
-    """The text as whoever loads it reads it: no escapes, no folds, nothing between characters."""
+    """The text after parsing: no escapes, no folded lines, no NUL bytes."""
     text = _FOLD.sub(b"", text.replace(b"\0", b""))
     return _ESCAPED.sub(_character, text)
 
@@ -229,7 +228,7 @@ def _character(escaped: re.Match[bytes]) -> bytes:
 
 
 def words(path: Path) -> bytes | None:
-    """The bytes of a plain file that can hold words, or None when they are more than `MAX_BYTES`.
+    """The bytes of a file that can hold text, or None when they are more than `MAX_BYTES`.
 
     Raises:
         OSError: it cannot be read.
@@ -245,7 +244,7 @@ def words(path: Path) -> bytes | None:
 
 
 def _is_whole(weights: Path) -> bool:
-    """Whether each byte is of the header or of a tensor, so that none is left to hide words."""
+    """Whether every byte belongs to the header or a tensor, so that none can hide text."""
     try:
         read_header(weights)
     except WeightsError:
@@ -254,7 +253,7 @@ def _is_whole(weights: Path) -> bool:
 
 
 def _around_the_pixels(picture: bytes) -> bytes | None:
-    """Every chunk of a PNG but those of pixels, texts inflated, and whatever follows its end."""
+    """All chunks of a PNG except pixels, texts decompressed, and all bytes after its end."""
     parts, left = [], MAX_BYTES
     for kind, data in _chunks(picture):
         text = data + _inflated(_stream(kind, data), left)
@@ -266,7 +265,7 @@ def _around_the_pixels(picture: bytes) -> bytes | None:
 
 
 def _chunks(picture: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and data of each chunk; what is not whole is given as it is."""
+    """Kind and data of each chunk; incomplete chunks as they are."""
     at = len(_PNG_SIGNATURE)
     while at < len(picture):
         end = at + 12 + int.from_bytes(picture[at : at + 4], "big")

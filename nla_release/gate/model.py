@@ -1,4 +1,4 @@
-"""What a rule is, what it looks at, and the verdict of all rules, which every output shows."""
+"""A rule, its scope, and the verdict of all rules, which every output shows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,15 +30,15 @@ Decision = Literal["pass", "fail", "inconclusive"]
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 
-# Without these, numbers are those of other files, or of no evidence at all.
-_NUMBERS_STAND_BY = ("NLA601", "NLA602")
+# If these fail, the numbers are not those of the evidence and of these files.
+_RULES_OF_NUMBERS = ("NLA601", "NLA602")
 
 Target = TypeVar("Target")
 
 
 @dataclass(frozen=True)
 class Scope(Generic[Target]):
-    """What a rule looks at, target after target, and the reason to give when there is none."""
+    """The targets that a rule checks, and the reason for skipping it when there are none."""
 
     targets: Callable[[Subject], Sequence[Target]]
     absent: str
@@ -48,7 +48,7 @@ class Scope(Generic[Target]):
 class Rule:
     """A code that is never reused, its documentation, and the function that applies it.
 
-    A finding of an `inconclusive` rule says that too little was measured to decide.
+    A finding of an `inconclusive` rule means that too little was measured to decide.
     """
 
     code: str
@@ -64,17 +64,10 @@ class Rule:
         findings = (self._finding(result) for result in results if isinstance(result, Problem))
         if strict and not self.inconclusive:
             findings = (replace(finding, severity="error") for finding in findings)
+        reasons = (bounded_line(each.reason) for each in results if isinstance(each, Skip))
+        unverified = (bounded_line(each.what) for each in results if isinstance(each, Unverified))
         return Outcome(
-            self,
-            tuple(findings),
-            tuple(
-                dict.fromkeys(
-                    bounded_line(skip.reason) for skip in results if isinstance(skip, Skip)
-                )
-            ),
-            unverified=tuple(
-                bounded_line(result.what) for result in results if isinstance(result, Unverified)
-            ),
+            self, tuple(findings), tuple(dict.fromkeys(reasons)), unverified=tuple(unverified)
         )
 
     def _finding(self, problem: Problem) -> Finding:
@@ -108,7 +101,7 @@ def rule(
                 try:
                     yield from check(target)
                 except UnreadableError as unreadable:
-                    yield _told(unreadable, code)
+                    yield _problem_or_skip(unreadable, code)
 
         return Rule(code, severity, title, Page.of(check.__doc__), apply, inconclusive)
 
@@ -117,9 +110,9 @@ def rule(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule: its findings, and the reasons for whatever it skipped.
+    """The findings of one rule, and the reasons for what it skipped.
 
-    With a `waiver` the findings stand, are shown, and decide nothing.
+    With a `waiver` the findings are shown and decide nothing.
     """
 
     rule: Rule
@@ -142,11 +135,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of every rule, and what follows from them.
+    """The outcome of every rule, and the verdict that follows.
 
-    `measured` is what measuring rows again found, where that was asked for and done. `label` says
-    how good the pair is, which is another question and decides nothing here: a complete and honest
-    release can be of a pair that reads nothing. None without numbers that the evidence gives.
+    `measured` is the result of measuring rows again, if that was requested and done. `label` says
+    how good the pair is and does not affect the verdict: a complete and honest release may be of a
+    pair that reads nothing. It is None without numbers that follow from the evidence.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -166,7 +159,7 @@ class Verdict:
 
     @property
     def waived(self) -> list[tuple[Finding, Waiver]]:
-        """The findings that a waiver lets stand, in the order of the rules."""
+        """The waived findings, in the order of the rules."""
         return [
             (finding, outcome.waiver)
             for outcome in self.outcomes
@@ -176,7 +169,7 @@ class Verdict:
 
     @property
     def skipped(self) -> list[Outcome]:
-        """The rules that were not applied, or not to everything."""
+        """The rules that were skipped in whole or in part."""
         return [outcome for outcome in self.outcomes if outcome.state == "skipped"]
 
     @property
@@ -190,7 +183,7 @@ class Verdict:
 
     @property
     def unverified(self) -> list[str]:
-        """What the documents show and nothing was compared with: people's words and choices."""
+        """What the documents show and no file decides: texts and choices of people."""
         return [what for outcome in self.outcomes for what in outcome.unverified]
 
     @property
@@ -201,7 +194,7 @@ class Verdict:
 
     @property
     def verdict(self) -> Decision:
-        """Fail on any error; inconclusive when too little, or nothing at all, was looked at."""
+        """Fail on any error; inconclusive if too little was measured, or nothing was checked."""
         if self.totals["failed"]:
             return "fail"
         undecided = any(outcome.rule.inconclusive and outcome.findings for outcome in self.outcomes)
@@ -211,17 +204,17 @@ class Verdict:
 
     @property
     def doubts(self) -> list[str]:
-        """The rules by which the numbers are not what these files gave: then none is shown."""
+        """The failed rules for which no number is shown, since it is not one of these files."""
         failed = (each.rule.code for each in self.outcomes if each.state == "failed")
-        return [code for code in failed if code in _NUMBERS_STAND_BY]
+        return [code for code in failed if code in _RULES_OF_NUMBERS]
 
     @property
     def exit_code(self) -> int:
-        """The process exit code that says the same."""
+        """The exit code of the process."""
         return EXIT_CODES[self.verdict]
 
 
-def _told(unreadable: UnreadableError, code: str) -> Problem | Skip:
+def _problem_or_skip(unreadable: UnreadableError, code: str) -> Problem | Skip:
     if unreadable.rule == code:
         return Problem(unreadable.path, unreadable.message)
     return Skip(f"{bounded_line(str(unreadable.path))} cannot be used, see {unreadable.rule}")
@@ -247,19 +240,19 @@ AVS_ON_BASE = Scope[AdapterOnBase](
 )
 
 PAIRS = Scope[tuple[AdapterFolder, AdapterFolder]](
-    lambda subject: subject.pairs, "AV and AR do not lie side by side here"
+    lambda subject: subject.pairs, "AV and AR are not both here"
 )
 
 REPOSITORIES = Scope[AdapterFolder](
     lambda subject: subject.rendered, "nothing is rendered yet: run nla-release render"
 )
 
-# A repository, and the whole subject that it is part of.
+# A repository, and the whole subject.
 RENDERINGS = Scope[tuple[AdapterFolder, Subject]](
     lambda subject: [(each, subject) for each in subject.rendered], REPOSITORIES.absent
 )
 
-# A release, and the repositories rendered of it.
+# A release, and the repositories rendered from it.
 RELEASES = Scope[tuple[Release, tuple[AdapterFolder, ...]]](
     lambda subject: [(subject.release, subject.rendered)] if subject.release else [],
     f"there is no {RELEASE_FILE} here",
@@ -274,7 +267,7 @@ MEASUREMENTS = Scope[MeasurementFolder](
     lambda subject: subject.measurements, "there is no evidence yet: run nla-release roundtrip"
 )
 
-# Copies of one measurement would only repeat its findings; NLA610 holds them to be copies.
+# Copies would only repeat the findings; NLA610 checks that they are copies.
 MEASURED = Scope[MeasurementFolder](lambda subject: subject.measurements[:1], MEASUREMENTS.absent)
 
 COPIES = Scope[tuple[MeasurementFolder, MeasurementFolder]](

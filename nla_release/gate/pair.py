@@ -36,7 +36,7 @@ def pair_agrees(pair: tuple[AdapterFolder, AdapterFolder]) -> Iterator[Problem]:
         of_av, of_ar = (", ".join(f"{prefix}layers" for prefix in each) for each in named)
         yield Problem(
             ar.folder / ADAPTER_FILE,
-            f"adapts modules of {of_ar}, the AV those of {of_av}: no one base has both",
+            f"adapts modules of {of_ar}, the AV those of {of_av}, and no base has both",
         )
 
 
@@ -74,7 +74,7 @@ def partner_recorded(subject: Subject) -> Iterator[Problem]:
     Why: The two repositories of SolshineCode's pairs are linked by name only, so either can be
         replaced unnoticed. SafeLens pins both revisions by hand.
     Fix: Run `nla-release render` again: it records the partner's files as it copies them.
-    Example: partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), beside it lies
+    Example: partner is someone/tiny-nla-ar-v0_0_1 v0.0.1 (1f2e3d4c...), the repository here is
         someone/tiny-nla-ar-v0_0_2 v0.0.2 (9a8b7c6d...)
     Waive: Never: a pair is published as one unit.
     """
@@ -96,7 +96,7 @@ def partner_recorded(subject: Subject) -> Iterator[Problem]:
             if beside != in_manifest:
                 yield Problem(
                     adapter.folder / MANIFEST_FILE,
-                    f"partner is {_shown(in_manifest)}, beside it lies {_shown(beside)}",
+                    f"partner is {_shown(in_manifest)}, the repository here is {_shown(beside)}",
                 )
 
 

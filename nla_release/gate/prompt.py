@@ -33,7 +33,8 @@ def marker_recorded(adapter: AdapterFolder) -> Iterator[Problem]:
     Fix: Render the prompt with the base's tokenizer and write the ids into the sidecar;
         `nla-release train av` records them. Encode a chat prompt without special tokens, and a raw
         template without a BOS of its own.
-    Example: marker id 249568 stands at positions [], recorded is position 90
+    Example: marker id 249568 is at positions [] of prompt_token_ids, the sidecar records position
+        90
     Waive: Never: nothing is injected into such a prompt.
     """
     path, tokens, injection = (
@@ -45,15 +46,15 @@ def marker_recorded(adapter: AdapterFolder) -> Iterator[Problem]:
     if begins_twice(ids):
         yield Problem(
             path,
-            f"prompt_token_ids begin with id {ids[0]} twice: a BOS of the template, and another of"
-            " the tokenizer",
+            f"prompt_token_ids begin with id {ids[0]} twice: a BOS from the template, and another"
+            " from the tokenizer",
         )
     positions = [index for index, token in enumerate(ids) if token == tokens.injection_token_id]
     if positions != [at]:
         yield Problem(
             path,
-            f"marker id {tokens.injection_token_id} stands at positions {positions[:4]} of"
-            f" prompt_token_ids, recorded is position {at}",
+            f"marker id {tokens.injection_token_id} is at positions {positions[:4]} of"
+            f" prompt_token_ids, the sidecar records position {at}",
         )
         return
     if at + 1 == len(ids):
@@ -63,7 +64,8 @@ def marker_recorded(adapter: AdapterFolder) -> Iterator[Problem]:
     if (found := (ids[at - 1], ids[at + 1])) != recorded:
         yield Problem(
             path,
-            f"the marker's neighbours are {found} in prompt_token_ids, recorded are {recorded}",
+            f"the marker's neighbours are {found} in prompt_token_ids, the sidecar records"
+            f" {recorded}",
         )
 
 

@@ -35,7 +35,7 @@ from nla_release.release.folder import check_version, tag
 from nla_release.release.manifest import UNLISTED, FileRecord, differences
 from nla_release.release.signature import MAX_BYTES, mismatch
 
-_DEMANDED = (
+_REQUIRED = (
     CARD_FILE,
     ADAPTER_CONFIG_FILE,
     ADAPTER_FILE,
@@ -47,10 +47,9 @@ _DEMANDED = (
     *(f"evidence/{name}" for name in NAMES),
 )
 
-# What a release may hold besides: what it was trained as, what a base's licence asks for, and what
-# it is set beside.
+# Also: training log, the files that a base's licence requires, comparisons, and examples.
 _ALLOWED = (
-    *_DEMANDED,
+    *_REQUIRED,
     *(f"evidence/{name}" for name in OPTIONAL_NAMES),
     MANIFEST_FILE,
     SIGNATURE_FILE,
@@ -66,13 +65,13 @@ _ADDENDUM = re.compile(
     rf"|evidence/(?:{'|'.join(map(re.escape, (*NAMES, *OPTIONAL_NAMES)))})))",
     re.ASCII,
 )
-# Whether they are the right ones is NLA310's question.
+# NLA310 checks that they are the right ones.
 _STACKED = re.compile(
     rf"{STACK_FOLDER}/[1-9]/(?:{'|'.join(map(re.escape, STACKED_FILE_NAMES))})", re.ASCII
 )
 _FIGURE = re.compile(r"figures/[A-Za-z0-9][\w.-]*\.(?:png|svg|csv)", re.ASCII)
 
-# What the Hub and its client add to a repository by themselves.
+# Files that the Hub and its client add to a repository.
 _OF_THE_HUB = re.compile(
     r"\.gitattributes|\.cache/huggingface/(?:CACHEDIR\.TAG|\.gitignore|(?:down|up)load/[^\0]*\.(?:metadata|lock))"
 )
@@ -101,9 +100,9 @@ def files_listed(adapter: AdapterFolder) -> Iterator[Problem]:
     }
     for sentence in differences(recorded, found):
         yield Problem(path, sentence)
-    demanded = {*_DEMANDED, *([HEAD_FILE] if adapter.role == "ar" else [])}
-    for name in sorted(demanded - recorded.keys() - found.keys()):
-        yield Problem(path, f"{name} belongs to every release and is missing")
+    required = {*_REQUIRED, *([HEAD_FILE] if adapter.role == "ar" else [])}
+    for name in sorted(required - recorded.keys() - found.keys()):
+        yield Problem(path, f"{name} is missing, and every release needs it")
 
 
 @rule("NLA702", "error", "version, tag and names of both repositories agree", each=RENDERED)
@@ -166,7 +165,7 @@ def files_allowed(adapter: AdapterFolder) -> Iterator[Problem]:
         keeps files of the release out (huggingface/huggingface_hub#1826).
     Fix: Delete the file from dist/, or run `nla-release render` again, which writes dist/ from
         scratch.
-    Example: training_args.bin is no file of a release
+    Example: training_args.bin is not a file of a release
     Waive: If readers need the file and it reveals nothing private; say in the reason what it is.
     """
     allowed = {*_ALLOWED, *([HEAD_FILE] if adapter.role == "ar" else [])}
@@ -178,9 +177,11 @@ def files_allowed(adapter: AdapterFolder) -> Iterator[Problem]:
         path = adapter.folder / name
         if name not in allowed | figures and not _OF_THE_HUB.fullmatch(name):
             near = _lookalike(name, allowed)
-            yield Problem(path, f"is no file of a release{f'; {near} is' if near else ''}")
+            yield Problem(
+                path, f"is not a file of a release{f'; did you mean {near}?' if near else ''}"
+            )
         elif twins[name.casefold()] > 1:
-            yield Problem(path, "has a namesake that differs in case alone")
+            yield Problem(path, "has the same name as another file except for case")
 
 
 @rule("NLA709", "error", "the signature belongs to this release.json", each=RENDERED)
@@ -208,11 +209,11 @@ def signature_fits(subject: Subject) -> Iterator[Problem]:
     for adapter in subject.rendered:
         path, signature = adapter.folder / SIGNATURE_FILE, found[adapter.role]
         if signature is None:
-            yield Problem(path, "is missing, and the other repository is signed")
+            yield Problem(path, "is missing, although the other repository is signed")
         elif wrong := mismatch(signature, released):
             yield Problem(path, wrong)
         elif any(other not in (None, signature) for other in found.values()):
-            yield Problem(path, "is not the signature that the other repository has")
+            yield Problem(path, "differs from the signature in the other repository")
 
 
 def _signature(adapter: AdapterFolder) -> bytes | None:

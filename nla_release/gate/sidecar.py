@@ -38,7 +38,7 @@ def sidecar_complete(adapter: AdapterFolder) -> Iterable[Problem]:
 
 @rule("NLA102", "error", "the injection scale fits the base", each=AVS_ON_BASE)
 def scale_fits(on_base: AdapterOnBase) -> Iterator[Problem]:
-    """The ratios to two norms, and the equality of two recorded scales.
+    """The scale against both norms, and against the scale used for evaluation.
 
     Checks: The injection scale is 0.5 to 3.0 times the mean embedding norm of the base. The norm
         comes from the base's facts, or from the sidecar if there are none. Outside of that range, a
@@ -71,7 +71,7 @@ def scale_fits(on_base: AdapterOnBase) -> Iterator[Problem]:
             f"extraction.injection_scale {scale:g} is {scale / embedding:.4g} times the mean"
             f" embedding norm {embedding:g} and {scale / usual:.4g} times the mean activation"
             f" norm {usual:.4g}; it must be {low} to {high} times the first"
-            f"{', and only fits the second' if as_activations else ''}",
+            f"{', and fits only the second' if as_activations else ''}",
             severity="warning" if as_activations else "error",
         )
     if norms.scale_evaluated is not None and norms.scale_evaluated != scale:

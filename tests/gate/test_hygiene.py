@@ -70,7 +70,7 @@ def test_a_backslash_in_a_name_is_found(release):
 
     found = {finding.code: finding.message for finding in judged(release, "dist").findings}
 
-    assert found["NLA703"] == "is no file of a release"
+    assert found["NLA703"] == "is not a file of a release"
 
 
 def test_a_name_in_another_case_is_told_apart(release):
@@ -78,4 +78,4 @@ def test_a_name_in_another_case_is_told_apart(release):
 
     (finding,) = judged(release, "dist").findings
 
-    assert finding.message == "is no file of a release; README.md is"
+    assert finding.message == "is not a file of a release; did you mean README.md?"

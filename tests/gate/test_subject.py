@@ -77,7 +77,7 @@ def test_a_single_repository_is_a_subject(good, tmp_path, role):
 
     assert [each.role for each in subject.rendered] == [role]
     assert verdict.verdict == "pass"
-    assert skipped(verdict)["NLA401"] == "AV and AR do not lie side by side here"
+    assert skipped(verdict)["NLA401"] == "AV and AR are not both here"
 
 
 def test_what_the_hub_adds_to_a_repository_is_no_finding(good, tmp_path):

@@ -201,10 +201,10 @@ def test_a_pickle_that_is_no_leftover_is_an_error(release, name):
     ("role", "task", "expected"),
     [
         ("av", "CAUSAL_LM", None),
-        ("av", "FEATURE_EXTRACTION", "expected CAUSAL_LM of an AV"),
-        ("av", "SEQ_CLS", "expected CAUSAL_LM of an AV"),
+        ("av", "FEATURE_EXTRACTION", "expected CAUSAL_LM for an AV"),
+        ("av", "SEQ_CLS", "expected CAUSAL_LM for an AV"),
         ("ar", "FEATURE_EXTRACTION", None),
-        ("ar", "TOKEN_CLS", "expected CAUSAL_LM or FEATURE_EXTRACTION of an AR"),
+        ("ar", "TOKEN_CLS", "expected CAUSAL_LM or FEATURE_EXTRACTION for an AR"),
     ],
 )
 def test_a_task_of_another_kind_is_a_warning(release, role, task, expected):
