@@ -78,7 +78,7 @@ def test_numbers_of_an_older_format_hide_no_card_from_being_rendered_again(
     found = rendered_again.apply(find_subject(dist), strict=False)
 
     assert [each.severity for each in found.findings] == [severity] * 2
-    assert all("is of format 2" in each.message for each in found.findings)
+    assert all("format 2" in each.message for each in found.findings)
 
 
 EDITS = {
