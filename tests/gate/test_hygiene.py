@@ -20,7 +20,7 @@ def test_a_secret_is_not_repeated_wherever_it_stands(release):
 
     assert [(finding.path, finding.message) for finding in verdict.findings] == [
         (f"{folder / 'env'}:1", "holds a Hugging Face token"),
-        (str(folder), "the name of a file in it holds a Hugging Face token"),
+        (str(folder), "has a file whose name contains a Hugging Face token"),
     ]
     assert TOKEN not in verdict_text(verdict)
 
