@@ -205,7 +205,7 @@ def test_too_little_is_inconclusive_everywhere(release, tmp_path, options):
     assert calibrated.code == 0
     assert json.loads(calibrated.out)["label"]["name"] == "inconclusive"
     assert run("check", release)[:1] == (3,)
-    assert "Inconclusive: the common rows or their documents are too few to tell." in compared.out
+    assert "Inconclusive: there are too few common rows or documents." in compared.out
     assert "better than" not in compared.out
     assert "Gate: inconclusive" in page
     assert "are too few to tell" in page
