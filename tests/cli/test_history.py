@@ -141,7 +141,7 @@ def test_a_correction_names_the_number_that_it_supersedes(tool, folder, cosine):
     (fragment,) = read_fragments(folder / "history")
     assert fragment.matter.kind == "correction"
     assert fragment.matter.supersedes.value == cosine
-    complains(tool(*line, *number[2:], folder), 2, "by --version, --supersedes and --reason")
+    complains(tool(*line, *number[2:], folder), 2, "give --version, --supersedes and --reason")
     complains(tool(*line, *number[:3], "x", *REASON, folder), 2, "x is not METRIC=VALUE")
 
 
