@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nla_release.cli.edge import ExampleCommand, ExampleGroup, output
-from nla_release.cli.options import FOLDER, device_option
 from nla_release.errors import ConfigError, EnvironmentProblem, RefusedError, install_hint
 from nla_release.io.files import package_folder
 from nla_release.io.log import log
@@ -40,6 +39,7 @@ _folder = click.option(
 _again = click.option(
     "--again", is_flag=True, help="Run the step although it is done, and replace its files."
 )
+_device = click.option("--device", help="Torch device; CUDA when there is one, by default.")
 _allow_ood = click.option(
     "--allow-ood-injection",
     is_flag=True,
@@ -167,7 +167,7 @@ def recipe_command(name: str | None, out: Path | None) -> None:
 )
 @_card
 @_again
-@device_option
+@_device
 @_allow_ood
 def run_command(
     recipe: Path,
@@ -224,7 +224,7 @@ def run_command(
 @_recipe
 @click.option(
     "--folder",
-    type=FOLDER,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     default=".",
     show_default=True,
     help="The folder of the training; a relative stack_on starts here.",
@@ -257,7 +257,7 @@ def plan_command(
 
 
 @_step("extract")
-@device_option
+@_device
 def extract_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) -> None:
     """Take activations from the corpus of RECIPE; writes data/base.parquet."""
     from nla_release.training.dataset import data_path
@@ -302,7 +302,7 @@ def build_command(recipe: "Recipe", folder: Path, again: bool) -> None:  # noqa:
 
 
 @_step("av")
-@device_option
+@_device
 @_allow_ood
 def av_command(
     recipe: "Recipe", folder: Path, again: bool, device: str | None, allow_ood_injection: bool
@@ -320,7 +320,7 @@ def av_command(
 
 
 @_step("ar")
-@device_option
+@_device
 def ar_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) -> None:
     """Train the activation reconstructor of RECIPE; writes pair/ar."""
     from nla_release.training.adapter_training import summary
@@ -333,7 +333,7 @@ def ar_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) 
 
 
 @_step("eval")
-@device_option
+@_device
 def eval_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) -> None:
     """Measure the trained pair and its checkpoints; writes trajectory.jsonl and trajectory.md."""
     from nla_release.training.eval import evaluate

@@ -154,4 +154,4 @@ def test_nobody_else_on_this_machine_reads_its_folder(tmp_path):
 def test_its_help_says_what_it_does_not_serve():
     said = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert "does not serve git clone" in said
-    assert "only you may read ROOT" in said
+    assert "only you can read ROOT" in said
