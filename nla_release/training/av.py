@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from nla_release.contract.explanation import wrap
 from nla_release.contract.prompt import MarkedPrompt
@@ -30,6 +29,7 @@ from nla_release.training.learner import Learner, add_lora, load, without_dropou
 from nla_release.training.loop import Draw, Watch
 from nla_release.training.prompts import chat_of, marked_prompt
 from nla_release.training.recipe import Recipe
+from nla_release.training.token_loss import answer_losses, logits_are_known, whole_answer_losses
 from nla_release.training.tripwire import held_out_rows, watch_av
 
 
@@ -79,6 +79,10 @@ class VerbalizerTask:
         self._ids = data.ids
         self._vectors = torch.from_numpy(data.vectors)
         self._answers = self._encoded(data.explanations, max_tokens - len(self._prompt))
+        prompt = torch.tensor([self._prompt], device=base.device)
+        with without_dropout(model):
+            known = logits_are_known(model, prompt)
+        self._answer_losses = answer_losses if known else whole_answer_losses
 
     def loss(self, rows: list[int], draw: Draw) -> torch.Tensor:  # noqa: ARG002 - of every task
         """Sum over the tokens of the rows' labels of -log p."""
@@ -102,27 +106,16 @@ class VerbalizerTask:
 
     def losses(self, rows: Sequence[int], vectors: torch.Tensor) -> torch.Tensor:
         """Sum of -log p over the tokens of each row's label `[B]`, given vectors `[B, d]`."""
-        start = len(self._prompt)
+        answers = [self._answers[row] for row in rows]
         ids, mask, _ = pad_right(
-            [[*self._prompt, *self._answers[row]] for row in rows],
+            [[*self._prompt, *answer] for answer in answers],
             self._base.pad_id,
             self._base.device,
         )
-        targets = ids[:, start:].masked_fill(mask[:, start:] == 0, -100)
         with injecting(self._model, vectors, self._sidecar.tokens, self._sidecar.injection.scale):
-            logits = self._model(
-                input_ids=ids,
-                attention_mask=mask,
-                use_cache=False,
-                logits_to_keep=targets.shape[1] + 1,
-            ).logits
-        flat = cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(),
-            targets.flatten(),
-            ignore_index=-100,
-            reduction="none",
-        )
-        return flat.view_as(targets).sum(dim=1)
+            return self._answer_losses(
+                self._model, ids, mask, len(self._prompt), [*map(len, answers)]
+            )
 
     @torch.no_grad()
     def likelihood(self, vectors: torch.Tensor, batch: int) -> torch.Tensor:

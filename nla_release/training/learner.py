@@ -111,7 +111,19 @@ def add_lora(base: LoadedBase, settings: AdapterSettings) -> Any:
     if settings.gradient_checkpointing:
         with calm():
             model.gradient_checkpointing_enable({"use_reentrant": False})
+    _keep_gradients(model)
     return model.train()
+
+
+def _keep_gradients(model: Any) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights for inference.
+
+    In evaluation mode, as in a tripwire, it does so on CPUs with AVX512-BF16. Such weights pass no
+    gradient on, also once the model trains again (`Linear4bit.forward` in bitsandbytes 0.50).
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def start_from(earlier: Path, learner: Learner, sidecar: Sidecar) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -20,6 +19,7 @@ from nla_release.engine.architecture import block_output, vocabulary_of
 from nla_release.errors import ConfigError
 from nla_release.training.learner import Learner
 from nla_release.training.optimizer import SMALLEST_IN_8_BITS
+from nla_release.training.token_loss import answer_losses
 from nla_release.training.variants import direction_loss
 
 # bitsandbytes keeps the two moments of AdamW in one byte each, with a float32 constant for every
@@ -191,14 +191,9 @@ def av_loss(learner: Learner, rows: int, length: int, prompt: int) -> torch.Tens
     As `av` computes it, but for the injection: it puts one `[B, S, d]` in place of another.
     """
     ids = _ones(learner, rows, length)
-    targets = ids[:, max(prompt, 1) :]  # no token comes before the first
-    logits = learner.model(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        use_cache=False,
-        logits_to_keep=targets.shape[1] + 1,
-    ).logits
-    return cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets.flatten())
+    prompt = max(prompt, 1)  # no token comes before the first
+    lengths = [length - prompt] * rows
+    return answer_losses(learner.model, ids, torch.ones_like(ids), prompt, lengths).sum()
 
 
 def ar_loss(learner: Learner, block: int, rows: int, length: int) -> torch.Tensor:

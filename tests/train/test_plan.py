@@ -198,7 +198,6 @@ def test_the_smaller_recipes_say_what_their_avs_are_planned_at(name, card):
     assert plan.fits
     assert f"--card {card} --prompt 94` and not measured" in said
     assert f"{plan.total / MIB:,.0f} MiB for the AV" in said
-    assert f"{part(plan, 'logits') / MIB:,.0f} MiB of the AV's are logits" in said
     assert f"add up to {parameters:,};" in said
     assert f"{6 * parameters * 500 * 16 * 256:.1e}".replace("e+", "e") + " operations" in said
 

@@ -130,7 +130,7 @@ def test_the_recipe_for_gemma_4_e2b_has_the_seeds_hyper_parameters():
     assert recipe.base.quantization == "nf4"
     assert (recipe.av.rank, recipe.av.alpha, recipe.av.optimizer) == (64, 128, "adamw_8bit")
     assert (recipe.av.micro_batch, recipe.av.gradient_accumulation) == (1, 16)
-    assert (recipe.av.max_tokens, recipe.av.steps) == (256, 15)
+    assert (recipe.av.max_tokens, recipe.av.steps) == (512, 15)
     assert recipe.av.injection_scale == pytest.approx(1536**0.5, rel=1e-6)
     assert recipe.templates.av.endswith("<concept>{injection_char}</concept>")
 
