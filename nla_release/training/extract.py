@@ -39,6 +39,7 @@ from nla_release.io.log import log
 from nla_release.training.corpus import CorpusSurvey, Document, survey
 from nla_release.training.corpus_files import corpus_digest, corpus_path, documents, stream_dataset
 from nla_release.training.dataset import data_path
+from nla_release.training.gates import check_block_output
 from nla_release.training.learner import load
 from nla_release.training.processes import Processes, is_main, shared_progress, wait_for_all
 from nla_release.training.recipe import ExtractionSettings, HubDataset, Recipe
@@ -82,7 +83,7 @@ def extract(
     """Write `data/base.parquet` and its sidecar; continues where a killed extraction stopped.
 
     Raises:
-        ConfigError: the base has no such layer.
+        ConfigError: the base has no such layer, or its blocks do not put out `hidden_states`.
         DataError: the corpus cannot be used, or an activation is not finite.
         NothingCheckedError: a side would have no documents, or no document gives an activation.
         RefusedError: an extraction with other settings was cut off here.
@@ -94,6 +95,7 @@ def extract(
     found = survey(documents(path, settings), str(path), recipe.split)
     base = load(recipe, device)
     _check_layer(base, settings.layer)
+    check_block_output(base, settings.layer, _first_text(path, settings))
     inputs = {_named(recipe): corpus_digest(path)} | base_inputs(recipe)
     origin = settings_of(recipe, "extract") | {
         "extract.batch_size": settings.batch_size,  # within rounding, and a file has one
@@ -126,6 +128,10 @@ def _check_layer(base: LoadedBase, layer: int) -> None:
             f"extract.layer is {layer}, the base has blocks 0 to {blocks - 1}, and the last is"
             " out: readers that take hidden_states would get it through the final norm"
         )
+
+
+def _first_text(path: Path, settings: ExtractionSettings) -> str:
+    return next(it.text for it in documents(path, settings) if it is not None and it.text)
 
 
 def _take(base: LoadedBase, recipe: Recipe, path: Path, parts: Path, found: CorpusSurvey) -> int:

@@ -12,14 +12,18 @@ import torch
 from nla_release.adapter.module_names import ModuleTree, Targets, block_of
 from nla_release.contract.prompt import check_replay, check_suffix
 from nla_release.contract.sidecar import Sidecar
-from nla_release.engine.architecture import decoder_of
+from nla_release.engine.architecture import block_output, decoder_of, width_of
 from nla_release.engine.base import LoadedBase
+from nla_release.engine.extraction import encode_text
 from nla_release.errors import ConfigError
 
 # Outside this band around the base's own embedding norm an AV trains on inputs the base has never
 # seen, while its loss still falls (the F72 retraction of SolshineCode/nla-gemma-4-e2b: scale
 # 80000 on an embedding norm of 39.25 cost eight days).
 SCALE_BAND = (0.5, 3.0)
+
+# The same numbers in another order of operations agree closer than this, also in 16 bits.
+MIN_COSINE = 0.999
 
 
 def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
@@ -47,6 +51,53 @@ def check_prompts(sidecar: Sidecar, base: LoadedBase) -> None:
         check_replay(sidecar, base.encode, base.tokenizer.unk_token_id, base.chat)
     else:
         check_suffix(sidecar, base.encode)
+
+
+@torch.inference_mode()
+def check_block_output(base: LoadedBase, layer: int, text: str) -> None:
+    """Refuse a base whose activations are not what the contract says.
+
+    Compares what extraction takes from one text with `hidden_states[layer + 1]` of the whole
+    model. They differ where an architecture does more between blocks than to hand on a residual
+    stream, such as Gemma-3n, which carries four.
+
+    Args:
+        base: the model, without an adapter that is active.
+        layer: the block that activations are taken from.
+        text: its first tokens are compared.
+
+    Raises:
+        ConfigError: they differ, or are not of width d_model.
+    """
+    ids = torch.tensor([encode_text(base, text, max_tokens=64)["input_ids"]], device=base.device)
+    mask = torch.ones_like(ids)
+    taken = block_output(base.model, layer, ids, mask)
+    states = base.model(
+        input_ids=ids,
+        attention_mask=mask,
+        output_hidden_states=True,
+        use_cache=False,
+        logits_to_keep=1,
+    ).hidden_states
+    expected, width = states[layer + 1], width_of(base.model)
+    name = type(base.model).__name__
+    if taken.shape != expected.shape or taken.shape[-1] != width:
+        raise ConfigError(
+            f"{name}: the output of block {layer} is {_shape(taken)}, hidden_states[{layer + 1}] is"
+            f" {_shape(expected)}, and d_model is {width}: there is no single residual stream",
+            hint="take another base: this architecture is not supported",
+        )
+    cosine = torch.nn.functional.cosine_similarity(taken.float(), expected.float(), dim=-1).min()
+    if not cosine > MIN_COSINE:
+        raise ConfigError(
+            f"{name}: the output of block {layer} is not hidden_states[{layer + 1}] (cosine"
+            f" {cosine:.4f} on one text): activations would not be what the sidecar says",
+            hint="take another base: this architecture is not supported",
+        )
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return f"[{', '.join(map(str, tensor.shape))}]"
 
 
 def check_targets(model: Any, targets: str | Sequence[str]) -> None:

@@ -4,20 +4,24 @@ import shutil
 
 import pytest
 import torch
+import transformers
 
 from nla_release.adapter.module_names import Targets
 from nla_release.contract.sidecar import read_sidecar
+from nla_release.engine.architecture import decoder_of
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, InputError, PairError
 from nla_release.training.ar import train_ar
 from nla_release.training.av import train_av
 from nla_release.training.gates import (
+    check_block_output,
     check_prompts,
     check_scale,
     check_targets,
     language_model_regex,
     module_tree,
 )
+from tests.bases import tiny_configs, write_base
 from tests.sidecars import TINY_BASE
 from tests.train.built import copied, recipe_with
 
@@ -41,6 +45,61 @@ def test_a_scale_out_of_proportion_is_refused_unless_allowed(scale):
 @pytest.mark.parametrize("scale", [8.0, 16.0, 48.0])
 def test_a_scale_in_proportion_is_taken(scale):
     check_scale(scale, 16.0, allowed=False)
+
+
+# -- what a block puts out --
+
+
+@pytest.mark.parametrize("name", tiny_configs())
+def test_activations_are_the_hidden_states_of_every_supported_architecture(name, tmp_path):
+    base = loaded(tmp_path, tiny_configs()[name])
+
+    check_block_output(base, 1, "the word rose in a text about gardening")
+
+
+def test_a_base_with_several_residual_streams_is_refused_by_name(tmp_path):
+    config = transformers.Gemma3nTextConfig(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        vocab_size_per_layer_input=512,
+        hidden_size_per_layer_input=8,
+        layer_types=["full_attention"] * 4,
+        activation_sparsity_pattern=None,
+        num_kv_shared_layers=1,
+    )
+    with pytest.raises(ConfigError, match=r"Gemma3nForCausalLM: .* no single residual stream"):
+        check_block_output(loaded(tmp_path, config), 1, "the word rose")
+
+
+def test_a_base_that_changes_what_its_blocks_put_out_is_refused(base, monkeypatch):
+    block = decoder_of(base.model).layers[1]
+    forward = block.forward
+    monkeypatch.setattr(
+        block,
+        "forward",
+        lambda hidden, *args, **options: forward(hidden, *args, **options).roll(1, dims=-1),
+    )
+    whole = base.model.forward
+    monkeypatch.setattr(base.model, "forward", lambda **options: _rolled_back(whole(**options)))
+    with pytest.raises(ConfigError, match=r"block 1 is not hidden_states\[2\] \(cosine"):
+        check_block_output(base, 1, "the word rose")
+
+
+def _rolled_back(output):
+    states = list(output.hidden_states)
+    states[2] = states[2].roll(-1, dims=-1)
+    output.hidden_states = tuple(states)
+    return output
+
+
+def loaded(folder, config):
+    place = str(write_base(folder, config))
+    return load_base(place, None, quantization=None, dtype="float32", device="cpu")
 
 
 # -- targets --

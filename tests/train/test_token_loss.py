@@ -4,7 +4,6 @@ import peft
 import pytest
 import torch
 import transformers
-from torch.nn.functional import cross_entropy
 
 from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
