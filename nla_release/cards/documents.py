@@ -338,6 +338,7 @@ def _lora(adapter: TrainedAdapter) -> Context:
     peft, path = adapter.peft, adapter.folder / ADAPTER_FILE
     modules = lora_modules(path, dora=peft.use_dora, saved=peft.saved)
     names, targets = [module.name for module in modules], peft.target_modules
+    kinds = sorted({name.rpartition(".")[2] for name in names})
     return {
         "rank": peft.r,
         "alpha": peft.lora_alpha,
@@ -345,7 +346,7 @@ def _lora(adapter: TrainedAdapter) -> Context:
         "rslora": peft.use_rslora,
         "dora": peft.use_dora,
         "saved": ", ".join(peft.saved),
-        "targets": targets if isinstance(targets, str) else ", ".join(sorted(targets)),
+        "targets": targets if isinstance(targets, str) else ", ".join(kinds),
         "modules": len(names),
         "blocks": sorted({int(found[1]) for name in names if (found := _BLOCK.search(name))}),
     }

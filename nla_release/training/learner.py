@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from nla_release.adapter.config import AdapterConfig, portable
+from nla_release.adapter.lora import adapted_names
 from nla_release.adapter.training_log import dump_log
 from nla_release.adapter.weights import read_header
 from nla_release.contract.prompt import suffix_ids
@@ -208,16 +209,21 @@ def save(
 ) -> None:
     """Write adapter, head, sidecar and loss log as `target`, atomically.
 
+    adapter_config.json names every adapted module in full. PEFT also takes a regular expression,
+    which SGLang refuses. It also names the base's commit, so that AutoPeftModel loads that one.
+
     `also` writes further files into the folder.
     """
     with replacing_folder(target) as staging:
         config = learner.model.peft_config["default"]
         config.base_model_name_or_path = sidecar.nla_release.base.id
+        config.revision = sidecar.nla_release.base.revision
         with writable(target):
             learner.model.save_pretrained(
                 staging, save_embedding_layers=False, selected_adapters=["default"]
             )
         written = portable(read_json(staging / ADAPTER_CONFIG_FILE))
+        written["target_modules"] = sorted(adapted_names(read_header(staging / ADAPTER_FILE)))
         write_atomic(staging / ADAPTER_CONFIG_FILE, dump_json(written))
         (staging / "README.md").unlink(missing_ok=True)  # PEFT's stub; `render` writes the card
         if learner.head is not None:

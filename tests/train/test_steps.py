@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import peft
 import pytest
 import torch
 from click.testing import CliRunner
@@ -14,8 +15,10 @@ from nla_release.cli.train import command
 from nla_release.contract.chat import read_chat
 from nla_release.contract.prompt import check_replay, check_suffix, encoder, load_tokenizer
 from nla_release.contract.sidecar import read_sidecar
+from nla_release.engine.adapters import calm
 from nla_release.engine.base import load_base
 from nla_release.errors import ConfigError, DataError, PairError
+from nla_release.io.files import read_json
 from nla_release.training.ar import train_ar
 from nla_release.training.av import train_av
 from nla_release.training.learner import Learner, add_lora
@@ -119,12 +122,28 @@ def test_the_av_learns_the_answer_and_not_the_prompt(built, recipe, monkeypatch)
         seen.append(targets.clone())
         return cross_entropy(logits, targets, **options)
 
-    monkeypatch.setattr("nla_release.training.av.cross_entropy", watching)
+    monkeypatch.setattr("nla_release.training.token_loss.cross_entropy", watching)
     train_av(recipe(av={"micro_batch": 1}), built, device="cpu")
     base = load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
     answer = base.encode("<explanation>the word wave in a text</explanation>", False)
 
     assert seen[0].tolist() == [*answer, base.tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_the_configuration_names_each_module_in_full_and_the_bases_commit(built, recipe, role):
+    """Not by the recipe's regular expression, which SGLang refuses."""
+    {"av": train_av, "ar": train_ar}[role](recipe(), built, device="cpu")
+    folder = built / "pair" / role
+    config = read_json(folder / "adapter_config.json")
+    base = load_base(str(TINY_BASE), "x", quantization=None, dtype="float32", device="cpu")
+    with calm():
+        loaded = peft.PeftModel.from_pretrained(base.model, str(folder))
+
+    names = sorted(module.name for module in lora_modules(folder / "adapter_model.safetensors"))
+    assert config["target_modules"] == names
+    assert sorted(loaded.base_model.targeted_module_names) == names
+    assert config["revision"] == read_sidecar(folder, role).nla_release.base.revision
 
 
 def test_the_same_seed_gives_the_same_adapter(built, recipe):
