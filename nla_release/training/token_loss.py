@@ -41,7 +41,7 @@ def answer_losses(
     )
     targets = ids[:, start - 1 :].flatten()[learned + 1]
     losses = _losses(model, hidden.flatten(0, 1)[learned], targets)
-    return torch.stack([row.sum() for row in losses.split(list(lengths))])
+    return torch.stack([row.sum() for row in torch.split(losses, list(lengths))])
 
 
 def whole_answer_losses(
@@ -98,7 +98,7 @@ def _losses(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Te
         found: torch.Tensor = _WithGradient.apply(hidden, targets, model, size)  # type: ignore[no-untyped-call]
         return found
     # What is trained of the output layer needs its logits again, a chunk at a time.
-    chunks = zip(hidden.split(size), targets.split(size), strict=True)
+    chunks = zip(torch.split(hidden, size), torch.split(targets, size), strict=True)
     return torch.cat(
         [checkpoint(_chunk_losses, model, *each, use_reentrant=False) for each in chunks]
     )
@@ -126,12 +126,12 @@ class _WithGradient(torch.autograd.Function):
     """The losses, with the gradient to `hidden` computed in the same pass over the chunks."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, model: Any, size: int
     ) -> torch.Tensor:
         wanted = ctx.needs_input_grad[0]
         losses, gradients = [], []
-        for part, goal in zip(hidden.split(size), targets.split(size), strict=True):
+        for part, goal in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
             part = part.detach().requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
                 loss = _chunk_losses(model, part, goal)
@@ -143,6 +143,6 @@ class _WithGradient(torch.autograd.Function):
         return torch.cat(losses)
 
     @staticmethod
-    def backward(ctx: Any, outer: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, outer: torch.Tensor) -> tuple[Any, ...]:
         (gradient,) = ctx.saved_tensors
         return (gradient * outer.unsqueeze(-1).to(gradient.dtype), None, None, None)
