@@ -130,7 +130,8 @@ class _WithGradient(torch.autograd.Function):
         ctx: Any, hidden: torch.Tensor, targets: torch.Tensor, model: Any, size: int
     ) -> torch.Tensor:
         wanted = ctx.needs_input_grad[0]
-        losses, gradients = [], []
+        losses: list[torch.Tensor] = []
+        gradients: list[torch.Tensor] = []
         for part, goal in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
             part = part.detach().requires_grad_(wanted)
             with torch.set_grad_enabled(wanted):
