@@ -125,7 +125,7 @@ def _learn(
     """Leave the gradient of a draw in the parameters, clipped; gives its loss."""
     weight = task.weight(draw.rows)
     losses = []
-    mine = list(share(_pieces(draw.rows, settings)))
+    mine = list(share(_pieces(draw.rows, settings, task)))
     for number, rows in mine:
         _seed(settings.seed, draw.number, number)
         loss = task.loss(rows, draw) / weight
@@ -174,9 +174,14 @@ def _draws(rows: int, settings: AdapterSettings) -> Iterator[Draw]:
         yield Draw(number, list(itertools.islice(endless, size)))
 
 
-def _pieces(rows: list[int], settings: AdapterSettings) -> list[list[int]]:
-    """A draw in micro-batches, made smaller when there are more processes than micro-batches."""
+def _pieces(rows: list[int], settings: AdapterSettings, task: Task) -> list[list[int]]:
+    """A draw in micro-batches, made smaller when there are more processes than micro-batches.
+
+    Rows of one length share a micro-batch, so that little of it is padding.
+    """
     size = min(settings.micro_batch, -(-len(rows) // process_count()))
+    if size < len(rows):
+        rows = sorted(rows, key=lambda row: task.longest([row]))
     return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 

@@ -1,10 +1,13 @@
 """The optimisation: what a step is, and what stops it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from nla_release.adapter.training_log import Tripwire, dump_log
 from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.training import loop
 from nla_release.training import optimizer as optimizers
 from nla_release.training.loop import fit
 from tests.train.toys import Line, settings
@@ -185,3 +188,18 @@ def test_elsewhere_there_is_one_warning_and_adamw(monkeypatch, capsys):
 
     assert done.optimizer == "adamw"
     assert capsys.readouterr().err.count("no 8-bit AdamW on cpu (no kernel); using AdamW") == 1
+
+
+def test_rows_of_one_length_share_a_micro_batch():
+    """Whatever order they are drawn in, so that little of a micro-batch is padding."""
+    lengths = [9, 2, 8, 3, 9, 2, 8, 3]
+
+    class Rows:
+        def longest(self, rows):
+            return max(lengths[row] for row in rows)
+
+    settings = SimpleNamespace(micro_batch=2, gradient_accumulation=4)
+    pieces = loop._pieces([7, 6, 5, 4, 3, 2, 1, 0], settings, Rows())
+
+    assert sorted(row for piece in pieces for row in piece) == list(range(8))
+    assert all(lengths[first] == lengths[second] for first, second in pieces)
