@@ -97,10 +97,10 @@ def _steps(steps: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, each in steps.items():
         minutes, processor = each["seconds"] / 60, each["processor_seconds"] / 60
         yield f"| {name} | {minutes:.1f} | {processor:.1f} | {each['peak_mib']:,.0f} MiB |"
-    total = np.sum(
-        [[each["seconds"], each["processor_seconds"]] for each in steps.values()], axis=0
+    seconds, processor = (
+        sum(each[name] for each in steps.values()) for name in ("seconds", "processor_seconds")
     )
-    yield f"| together | {total[0] / 60:.0f} | {total[1] / 60:.0f} | |"
+    yield f"| together | {seconds / 60:.0f} | {processor / 60:.0f} | |"
 
 
 @click.command(context_settings=CONTEXT_SETTINGS)
