@@ -10,7 +10,7 @@ import inspect
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,18 +66,24 @@ def docstrings(package: str) -> Iterator[Docstring]:
                 yield Docstring(f"{module}.{node.name}", summary, text)
 
 
-def documents(count: int, labels: int, seed: int) -> Iterator[dict[str, Any]]:
+def documents(
+    count: int, labels: int, seed: int, packages: Sequence[str] = PACKAGES
+) -> Iterator[dict[str, Any]]:
     """Lines of a corpus: docstrings drawn at random, none of them twice.
 
     Args:
         count: how many documents at the most.
         labels: how many positions of each have a label.
         seed: of the draw.
+        packages: whose docstrings they are.
+
+    Raises:
+        EnvironmentProblem: one of them is not installed.
     """
     drawn = random.Random(seed)  # noqa: S311 - no secret
     everything = {
         hashlib.sha256(each.text[:200].encode()).hexdigest(): each
-        for package in PACKAGES
+        for package in packages
         for each in docstrings(package)
         if each.text.isascii()
     }

@@ -155,6 +155,8 @@ class ChatServer:
         ended = len(ids) < asked.most_tokens
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
         if tag:
+            text, closed, _ = text.partition(f"</{tag}>")
+            ended = ended or bool(closed)
             text = f"<{tag}>{text.strip()}" + (f"</{tag}>" if ended else "")
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
