@@ -1,8 +1,8 @@
 """`python -m train.real.labels FOLDER`: the labels of a corpus by a real instruct model.
 
-The seed's second stage, which asked gpt-4o-mini, with SmolLM2-135M-Instruct on this machine in its
-place: `train extract`, `split` and `label` run as for a paid endpoint, with the audit pass. What was
-asked is kept, so an interrupted run continues.
+The seed's second stage asked gpt-4o-mini. Here SmolLM2-135M-Instruct on this machine takes its
+place: `train extract`, `split` and `label` run as for a paid endpoint, with the audit pass. Answers
+are kept, so an interrupted run continues.
 """
 
 from collections import Counter
@@ -21,6 +21,9 @@ from nla_release.cli.train import command as train
 from nla_release.io.files import read_yaml, write_atomic
 from train.real.__main__ import prepare
 from train.real.server import MODEL, ChatServer
+
+# Kept answers belong to an address, so that it must be the same each time.
+PORT = 8631
 
 LABEL: dict[str, Any] = {
     "source": "endpoint",
@@ -53,7 +56,7 @@ def command(folder: Path, documents: int) -> None:
     base = folder / "base"
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype="float32").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-    with ChatServer(model, tokenizer) as server:
+    with ChatServer(model, tokenizer, port=PORT) as server:
         recipe = read_yaml(folder / "recipe.yaml")
         recipe["label"] = LABEL | {"base_url": server.base_url}
         write_atomic(folder / "recipe.yaml", yaml.safe_dump(recipe, allow_unicode=True))

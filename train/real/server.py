@@ -45,10 +45,10 @@ class _Asked:
 class ChatServer:
     """Answers prompts with a loaded model while its `with` block runs.
 
-    `base_url` is what an OpenAI client is given.
+    `base_url` is what an OpenAI client is given. Port 0 takes a free one.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, port: int = 0) -> None:
         self._model, self._tokenizer = model, tokenizer
         tokenizer.padding_side = "left"
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue()
@@ -56,7 +56,7 @@ class ChatServer:
             routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])],
             lifespan=self._working,
         )
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error")
+        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
