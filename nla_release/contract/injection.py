@@ -60,9 +60,10 @@ def inject(
     )
     if (in_place.sum(dim=1) != 1).any():
         raise InjectionError(_complaint(is_marker, in_place, marker_id, left_id, right_id))
-    return torch.where(
-        in_place.unsqueeze(-1), vectors.to(embeddings.dtype).unsqueeze(1), embeddings
-    )
+    rows, positions = torch.arange(batch, device=input_ids.device), in_place.int().argmax(dim=1)
+    injected = embeddings.clone()
+    injected[rows, positions] = vectors.to(embeddings.dtype)
+    return injected
 
 
 def _complaint(
