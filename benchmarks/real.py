@@ -27,7 +27,7 @@ from nla_release.contract.injection import inject, rescale
 from nla_release.contract.prompt import ar_prompt
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.engine.activations import read_activations
-from nla_release.engine.base import Base, load_base, quiet_libraries
+from nla_release.engine.base import LoadedBase, load_base, quiet_libraries
 from nla_release.engine.batches import pad_right
 from nla_release.engine.extraction import activations_at, encode_text
 from nla_release.engine.hooks import injecting
@@ -138,7 +138,7 @@ def explaining(release: Release, rows: int, batch: int) -> list[Work]:
     ]
 
 
-def extracting(base: Base, recipe: Recipe, folder: Path, documents: int) -> Work:
+def extracting(base: LoadedBase, recipe: Recipe, folder: Path, documents: int) -> Work:
     """Taking the activations of documents, at the recipe's batch size."""
     layer, size = recipe.extract.layer, recipe.extract.batch_size
     data = read_activations(folder / "data" / "base.parquet", 576)
@@ -167,7 +167,7 @@ def extracting(base: Base, recipe: Recipe, folder: Path, documents: int) -> Work
     return Work(title, 1.2, "documents", len(ids), ours, plain, _apart)
 
 
-def training(base: Base, recipe: Recipe, folder: Path, steps: int) -> Work:
+def training(base: LoadedBase, recipe: Recipe, folder: Path, steps: int) -> Work:
     """Forward and backward passes of an AV, four micro-batches a step."""
     sidecar = read_sidecar(folder / "pair" / "av", "av")
     data = read_activations(folder / "data" / "av_sft.parquet", sidecar.d_model)
