@@ -250,7 +250,11 @@ def adapter_config() -> dict[str, Any]:
         "peft_version": "0.21.2",
         "r": RANK,
         "revision": None,
-        "target_modules": r"model\.language_model\.layers\.[0-3]\.self_attn\.(q|v)_proj",
+        "target_modules": [
+            f"model.language_model.layers.{block}.self_attn.{name}_proj"
+            for block in range(4)
+            for name in "qv"
+        ],
         "task_type": "CAUSAL_LM",
     }
 

@@ -178,11 +178,18 @@ def declared(config: AdapterConfig) -> dict[str, Any]:
     }
 
 
-def portable(document: dict[str, Any]) -> dict[str, Any]:
-    """An `adapter_config.json` for inference, without the options that have no effect."""
+def portable(document: dict[str, Any], modules: Collection[str] = ()) -> dict[str, Any]:
+    """An `adapter_config.json` for inference, without the options that have no effect.
+
+    With the full names of the adapted modules, they replace a pattern in target_modules, which
+    PEFT reads and SGLang refuses.
+    """
     used = {
         key: value for key, value in document.items() if not _has_no_effect(key, value, document)
     }
+    if modules and isinstance(used.get("target_modules"), str):
+        used |= {"target_modules": sorted(modules)}
+        used.pop("exclude_modules", None)  # what it excludes is not in the list
     return used | {"inference_mode": True}
 
 

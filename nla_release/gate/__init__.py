@@ -59,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     adapter_config.modules_land,
     adapter_config.variants_declared,
     adapter_config.config_portable,
+    adapter_config.modules_listed,
     adapter_config.stack_whole,
     pair.pair_agrees,
     pair.read_block_is_layer,

@@ -1,7 +1,7 @@
-"""NLA306 to NLA310: the modules that an adapter changes, and its adapter_config.json.
+"""NLA306 to NLA310 and NLA313: an adapter's modules and its adapter_config.json.
 
-NLA306 and NLA307 compare the adapted modules with those of the base; NLA308 and NLA309 check
-adapter_config.json; NLA310 checks the adapters that this one was trained on top of.
+NLA306 and NLA307 compare the adapted modules with those of the base; NLA308, NLA309 and NLA313
+check adapter_config.json; NLA310 checks the adapters that this one was trained on top of.
 """
 
 import json
@@ -49,9 +49,9 @@ def language_model_only(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
     Why: A list of module names also matches the projections of Gemma-4's towers, which are
         Gemma4ClippableLinear. PEFT cannot adapt these and refuses to load (huggingface/peft#3129).
         On a base whose towers it can adapt, it does so without a warning.
-    Fix: Write target_modules as a regular expression over the language model only, such as
-        `.*language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj`. If the adapter file holds no
-        other modules, changing adapter_config.json is enough; otherwise train again.
+    Fix: List the language model's modules in target_modules with their full names, which are the
+        names in the adapter file (NLA313). If that file holds no other modules, changing
+        adapter_config.json is enough; otherwise train again.
     Example: target_modules matches 12 modules outside of the language model, such as
         model.audio_tower.layers.0.self_attn.q_proj
     Waive: Never: readers run the language model alone.
@@ -282,6 +282,29 @@ def config_portable(adapter: AdapterFolder) -> Iterator[Problem]:
         yield Problem(path, f"inference_mode is {_shown(config.inference_mode)}, expected true")
     if foreign := _foreign_class(config):
         yield Problem(path, f"auto_mapping names {foreign}, which is not in transformers")
+
+
+@rule("NLA313", "warning", "target_modules lists the adapted modules", each=ADAPTERS)
+def modules_listed(adapter: AdapterFolder) -> Iterator[Problem]:
+    """Whether target_modules is a text.
+
+    Checks: target_modules of adapter_config.json is a list of module names, and not a regular
+        expression or a keyword such as all-linear.
+    Why: PEFT reads both. SGLang's LoRA loader refuses a text, so such an adapter cannot be served
+        with it. What a regular expression matches also depends on the base that it is read with.
+    Fix: Replace it by the list of full module names before the pair is measured, because the
+        evidence records the file's hash. `nla-release train` and `nla-release init` write such a
+        list.
+    Example: target_modules is a regular expression, which SGLang refuses
+    Waive: If the pair is already measured and no reader needs a list.
+    """
+    if isinstance(adapter.config.target_modules, str):
+        path = adapter.folder / ADAPTER_CONFIG_FILE
+        yield Problem(
+            path,
+            "target_modules is a regular expression, which SGLang refuses: list the"
+            f" {len(adapter.modules)} modules with their full names",
+        )
 
 
 def _foreign_class(config: AdapterConfig) -> str | None:

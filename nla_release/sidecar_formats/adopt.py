@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nla_release.adapter.config import portable
+from nla_release.adapter.lora import adapted_names
+from nla_release.adapter.module_names import TEXT, WRAPPER, decoders
 from nla_release.adapter.training_log import read_log
 from nla_release.adapter.weights import Tensor, read_header
 from nla_release.base_model.source import has_weights
@@ -149,9 +151,10 @@ def adopt(
         report = replace(report, notes=notes)
         _refuse_open_questions(report, naming)
         base_model = report.known["base_model"].value
+        revision = report.known["base_revision"].value
         cleaned = dict(folders)
         for role in ROLES:
-            notes[role] += _copy_config(folders[role], base_model, targets[role])
+            notes[role] += _copy_config(folders[role], base_model, revision, targets[role])
             notes[role] += _copy_log(folders[role], targets[role])
             cleaned[role], left_out = without_leaks(folders[role])
             notes[role] += left_out
@@ -426,11 +429,15 @@ def _copy_head(folder: Folder, target: Path) -> list[str]:
     return [_converted(found, HEAD_FILE)]
 
 
-def _copy_config(folder: Folder, base: str, target: Path) -> list[str]:
-    """PEFT's configuration in a form that every PEFT loads, with the base's Hub id."""
+def _copy_config(folder: Folder, base: str, revision: str | None, target: Path) -> list[str]:
+    """PEFT's configuration in a form that every reader loads, with the base's id and commit."""
     source = folder.adapter / ADAPTER_CONFIG_FILE
     found = read_json(source)
-    ready = portable(found | {"base_model_name_or_path": base})
+    modules = adapted_names(read_header(folder.adapter / ADAPTER_FILE))
+    # Other names are those of a checkpoint from before transformers 4.52, which PEFT may rename.
+    current = decoders(modules) <= {TEXT, WRAPPER}
+    named = {"base_model_name_or_path": base} | ({"revision": revision} if revision else {})
+    ready = portable(found | named, modules if current else ())
     if ready == found:
         shutil.copyfile(source, target / ADAPTER_CONFIG_FILE)
         return []
@@ -440,6 +447,11 @@ def _copy_config(folder: Folder, base: str, target: Path) -> list[str]:
         notes.append(
             f"{ADAPTER_CONFIG_FILE} named another base, or a path on the trainer's machine; it now"
             f" names {base}"
+        )
+    if isinstance(found.get("target_modules"), str) and current:
+        notes.append(
+            f"target_modules of {ADAPTER_CONFIG_FILE} was a pattern and now lists the"
+            f" {len(modules)} adapted modules"
         )
     if left_out := len(found.keys() - ready.keys()):
         notes.append(f"{ADAPTER_CONFIG_FILE} no longer has {left_out} options that were not used")

@@ -109,6 +109,14 @@ def targets_that_match_nothing(folder: Path) -> None:
     configured(folder, target_modules=r"(?:\w+\.)+dense")
 
 
+@defect("NLA313", "release")
+def targets_as_a_pattern(folder: Path) -> None:
+    """Of the very modules that the file holds: PEFT reads it, SGLang does not."""
+    configured(
+        folder, target_modules=r"model\.language_model\.layers\.[0-3]\.self_attn\.(q|v)_proj"
+    )
+
+
 def configured(folder: Path, **options: Any) -> None:
     """Change options of the AV's adapter_config.json, as if it had been trained so."""
     with edited_json(folder / "pair" / "av" / CONFIG) as config:
