@@ -146,8 +146,8 @@ class TestScale:
         assert severity == "warning"
         assert message == (
             "extraction.injection_scale 150 is 3.896 times the mean embedding norm 38.5 and 1.2"
-            " times the mean activation norm 125; it must be 0.5 to 3.0 times the first, and only"
-            " fits the second"
+            " times the mean activation norm 125; it must be 0.5 to 3.0 times the first, and fits"
+            " only the second"
         )
 
     @pytest.mark.parametrize("scale", [80000.0, 0.01])
@@ -295,7 +295,7 @@ class TestModules:
 
         verdict = judged(release)
 
-        assert verdict.findings == []
+        assert {finding.code for finding in verdict.findings} == {"NLA313"}  # a pattern at all
         for code in ("NLA306", "NLA307"):
             (reason,) = outcomes(verdict)[code].skipped
             assert reason == (

@@ -214,7 +214,7 @@ def test_another_version_of_the_tool_is_named_where_its_words_differ(dist: Path)
     card.write_text(card.read_text().replace("## How to use", "## Usage"))
     found = rendered_again.apply(find_subject(dist / "av"), strict=False).findings
 
-    assert "nla-release 9.9.9 rendered this" in found[0].message
+    assert "rendered by nla-release 9.9.9" in found[0].message
 
 
 def test_a_release_json_that_states_nothing_turns_no_comparison_off(dist: Path) -> None:

@@ -172,7 +172,9 @@ def superseded_number_taken_off_the_page(dist: Path) -> None:
 def card_without_the_addendum(dist: Path) -> None:
     added(dist.parent)
     path = dist / "ar" / "README.md"
-    path.write_text(path.read_text().replace("**The numbers here are those of", "**Ignore"))
+    path.write_text(
+        path.read_text().replace("**These numbers are from evidence update", "**Ignore")
+    )
     list_anew(dist / "ar")
 
 

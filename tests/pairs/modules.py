@@ -21,7 +21,7 @@ def audio_tower_adapted(pair: Path) -> None:
             tensors[key] = np.ones(shape, np.float32)
 
 
-@defect("NLA306", "release")
+@defect("NLA306", "release", also=("NLA313",))
 def targets_that_match_the_audio_tower(folder: Path) -> None:
     configured(folder, target_modules=r".*layers\.[0-3]\.self_attn\.(q|v)_proj")
 
@@ -32,7 +32,7 @@ def targets_listed(folder: Path) -> None:
     configured(folder, target_modules=["q_proj", "v_proj"], layers_to_transform=[0, 1, 2, 3])
 
 
-@defect("NLA306", "release")
+@defect("NLA306", "release", also=("NLA313",))
 def targets_that_are_no_regular_expression(folder: Path) -> None:
     configured(folder, target_modules=r".*(q_proj|v_proj")
 
@@ -98,13 +98,13 @@ def values_never_saved(folder: Path) -> None:
     measured_as(folder, lambda parts: None)
 
 
-@defect("NLA307", "release")
+@defect("NLA307", "release", also=("NLA313",))
 def targets_of_an_earlier_run(folder: Path) -> None:
     """What the file holds beyond them, PEFT drops."""
     configured(folder, target_modules=r"model\.language_model\.layers\.\d+\.self_attn\.q_proj")
 
 
-@defect("NLA307", "release")
+@defect("NLA307", "release", also=("NLA313",))
 def targets_that_match_nothing(folder: Path) -> None:
     configured(folder, target_modules=r"(?:\w+\.)+dense")
 

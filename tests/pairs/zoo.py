@@ -60,11 +60,12 @@ What = Literal["pair", "release", "dist"]
 
 @dataclass(frozen=True)
 class Defect:
-    """One way to break a release, and the rule that must say so."""
+    """One way to break a release, and the rule that must say so, and others that `also` may."""
 
     code: str
     what: What
     break_it: Callable[[Path], None]
+    also: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,11 +75,13 @@ class Defect:
 DEFECTS: list[Defect] = []
 
 
-def defect(code: str, what: What) -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
+def defect(
+    code: str, what: What, also: tuple[str, ...] = ()
+) -> Callable[[Callable[[Path], None]], Callable[[Path], None]]:
     """Register a function that breaks the folder of what is checked."""
 
     def register(break_it: Callable[[Path], None]) -> Callable[[Path], None]:
-        DEFECTS.append(Defect(code, what, break_it))
+        DEFECTS.append(Defect(code, what, break_it, also))
         return break_it
 
     return register
