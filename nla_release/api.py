@@ -6,19 +6,20 @@ print nothing: progress and notes go to the logger `nla_release`, and every erro
 for the Hub's client.
 """
 
-import os
+import functools
 import re
 import secrets
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, get_args
 
 from nla_release.errors import ConfigError, RefusedError
+from nla_release.io.files import make_folder
 from nla_release.io.log import log
 
 if TYPE_CHECKING:
@@ -39,6 +40,22 @@ if TYPE_CHECKING:
     from nla_release.release.signature import Publisher, Signer
 
 SEEDS = 2**32
+
+_Options = ParamSpec("_Options")
+_Result = TypeVar("_Result")
+
+
+def _library_call(function: Callable[_Options, _Result]) -> Callable[_Options, _Result]:
+    """The function as a call by another program: it leaves the Hub's client as it was."""
+
+    @functools.wraps(function)
+    def call(*args: _Options.args, **options: _Options.kwargs) -> _Result:
+        from nla_release.hub_client.scope import library_call
+
+        with library_call():
+            return function(*args, **options)
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,7 @@ class RemeasureOptions:
         return measure
 
 
+@_library_call
 def check(
     path: str | Path = ".",
     *,
@@ -152,6 +170,7 @@ class CalibrationResult:
     update: "AddedEvidence | None" = None
 
 
+@_library_call
 def calibrate(
     path: str | Path = ".", *, addendum: str | None = None, day: date | None = None
 ) -> CalibrationResult:
@@ -234,6 +253,7 @@ def _past(day: date | None) -> date:
     return day or today
 
 
+@_library_call
 def render(path: str | Path = ".", *, version: str) -> "RenderedRelease":
     """Write both repositories of a release to its `dist/`: cards, figures, HISTORY, manifests.
 
@@ -280,24 +300,27 @@ def _opened(hub: "Hub | Rehearsal | None", *, writing: bool) -> "Iterator[Hub]":
     Raises:
         EnvironmentProblem: there is no token to write with, or the local Hub cannot be started.
     """
+    from nla_release.hub_client.client import reading_client
     from nla_release.hub_client.remote import Hub
 
     if not isinstance(hub, Rehearsal):
+        reading_client()
         yield hub or Hub.from_environment(writing=writing)
         return
+    from nla_release.hub_client.scope import without_proxy
     from nla_release.local_hub.server import HOST, LocalHub
 
-    for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this process
-        hosts = os.environ.get(name, "").split(",")
-        os.environ[name] = ",".join(filter(None, dict.fromkeys([*hosts, HOST])))
     with (
+        without_proxy(HOST),
         tempfile.TemporaryDirectory(prefix="nla-release-hub-") as temporary,
         LocalHub(hub.root or Path(temporary)) as server,
     ):
+        reading_client()
         log.info(f"rehearsing on {server.endpoint}; nothing is published")
         yield Hub(server.endpoint, server.token)
 
 
+@_library_call
 def plan(
     path: str | Path = ".",
     *,
@@ -358,6 +381,7 @@ class PushResult:
     verdict: "Verdict | None" = None
 
 
+@_library_call
 def push(
     path: str | Path = ".",
     *,
@@ -475,6 +499,7 @@ class RetractResult:
     commits: "dict[Role, str]"
 
 
+@_library_call
 def retract(
     path: str | Path = ".",
     *,
@@ -523,7 +548,12 @@ def retract(
     with _opened(hub, writing=not dry_run) as opened:
         plan = plan_retraction(opened, repos, retraction, read_history(release.history))
         if dry_run:
-            examine(plan, opened)
+            try:
+                examine(plan, opened)
+            except RefusedError:  # what would change shows where
+                for line in retraction_lines(plan):
+                    log.info(line)
+                raise
             return RetractResult(plan, {})
         for line in retraction_lines(plan):
             log.info(line)
@@ -536,6 +566,7 @@ def retract(
     return RetractResult(plan, commits)
 
 
+@_library_call
 def verify(
     place: str,
     *,
@@ -634,7 +665,7 @@ def _download_folder(target: str | Path | None) -> Iterator[Path]:
             yield Path(name)
         return
     folder = Path(target)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     if any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty", hint="name a new folder to download to")
     yield folder

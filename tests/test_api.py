@@ -8,6 +8,8 @@ from datetime import date
 
 import pytest
 import torch
+from huggingface_hub import constants, get_session, hf_hub_download, set_client_factory
+from huggingface_hub.utils import _http, are_progress_bars_disabled, httpx
 
 import nla_release
 from nla_release import (
@@ -33,6 +35,8 @@ from nla_release.errors import (
     PairError,
     RefusedError,
 )
+from nla_release.hub_client import client
+from nla_release.hub_client.scope import library_call
 from nla_release.local_hub.server import LocalHub
 from tests.sidecars import TINY_BASE
 from tests.test_imports import HEAVY, SLOW, loaded_after
@@ -420,6 +424,79 @@ def test_a_rehearsal_publishes_to_a_local_hub_and_verifies_what_it_published(rel
     assert "/collections/" in done.collection
     assert not (release / "HISTORY.md").exists()
     assert nla_release.plan(release, version="0.0.1", hub=rehearsal).done
+
+
+def client_settings():
+    """What a call must leave as the program had it."""
+    return (
+        _http._GLOBAL_CLIENT_FACTORY,
+        constants.HF_HUB_DISABLE_TELEMETRY,
+        are_progress_bars_disabled(),
+        logging.getLogger("huggingface_hub").level,
+        os.environ.get("NO_PROXY"),
+        os.environ.get("no_proxy"),
+    )
+
+
+@pytest.fixture
+def own_client():
+    """A program's own client, and no command that set it up before."""
+    before, set_up = _http._GLOBAL_CLIENT_FACTORY, [*client._set_up]
+    client._set_up.clear()
+    set_client_factory(lambda: httpx.Client(headers={"x-program": "mine"}))
+    yield
+    set_client_factory(before)
+    client._set_up += set_up
+
+
+def test_a_call_is_guarded_and_leaves_the_program_s_client_as_it_was(
+    own_client, release, empty_hub, monkeypatch
+):
+    """Also a call that fails, and one that calls others."""
+    guarded = []
+    after = client.Guard.after
+    monkeypatch.setattr(
+        client.Guard, "after", lambda *args: (guarded.append(args[1].url.port), after(*args))[1]
+    )
+    before = client_settings()
+
+    nla_release.push(release, version="0.0.1", hub=empty_hub)
+    assert guarded
+    assert client_settings() == before
+    assert get_session().headers["x-program"] == "mine"
+
+    del guarded[:]
+    nla_release.plan(release, version="0.0.1", hub=Rehearsal())
+    assert guarded
+    assert client_settings() == before
+    with pytest.raises(EnvironmentProblem):
+        nla_release.verify(NOWHERE, hub=HUB)
+    assert client_settings() == before
+
+
+def test_a_download_in_a_call_is_bounded(own_client, tmp_path):
+    """As those of a command are: `at_most` is enforced by the guard."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "large.txt").write_bytes(b"a" * 100_000)
+    with LocalHub(tmp_path / "hub") as server:
+        server.store.import_folder("someone/large", tmp_path / "large")
+
+        def download():
+            hf_hub_download(
+                "someone/large", "large.txt", endpoint=server.endpoint, cache_dir=tmp_path / "cache"
+            )
+
+        with library_call():
+            client.reading_client()
+            with pytest.raises(EnvironmentProblem), client.at_most(10):
+                download()
+        download()
+
+
+@pytest.mark.parametrize("target", ["/proc/nope", "/etc/passwd"])
+def test_a_target_that_cannot_be_a_folder_is_an_error_of_the_environment(target):
+    with pytest.raises(EnvironmentProblem, match=target):
+        nla_release.verify(NOWHERE, target=target, hub=HUB)
 
 
 def test_an_evidence_update_is_given_with_the_numbers(release):

@@ -69,3 +69,14 @@ def test_what_is_no_pattern_is_reported(pattern):
 def test_any_text_is_a_pattern_or_an_error(text):
     with suppress(InputError):
         fully_matching(text, ("model.layers.0.self_attn.q_proj",))
+
+
+def test_without_a_process_a_pattern_is_not_tried(monkeypatch):
+    """The rest of a check goes on."""
+
+    def no_process(*_args, **_options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("nla_release.adapter.pattern.subprocess.run", no_process)
+    with pytest.raises(UntriedError, match="none can be started: .*temporarily unavailable"):
+        fully_matching("a pattern that no other test has", ("a",))

@@ -34,7 +34,7 @@ if sys.platform != "win32":
         except (OSError, ValueError):
             pass
 pattern, names = json.load(sys.stdin)
-print(json.dumps([re.fullmatch(pattern, name) is not None for name in names]))
+json.dump([re.fullmatch(pattern, name) is not None for name in names], sys.stdout)
 """
 
 
@@ -59,7 +59,12 @@ def fully_matching(pattern: str, names: tuple[str, ...]) -> frozenset[str]:
         raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
     except RecursionError as error:
         raise UntriedError("a pattern so deeply nested is not tried") from error
-    found = _matching(pattern, names)
+    try:
+        found = _matching(pattern, names)
+    except OSError as error:
+        raise UntriedError(
+            f"a pattern needs a process of its own, and none can be started: {error}"
+        ) from error
     if found is None:
         raise UntriedError(
             f"the pattern takes more than {MAX_SECONDS} seconds or {_MAX_MEGABYTES} MB to match"

@@ -75,10 +75,11 @@ def command(
         raise click.UsageError("--diff goes with neither --fix, --measure nor another --format")
     if diff:
         click.get_current_context().exit(_show_fixes(find_subject(path)))
-    if fix:
-        _fix(find_subject(path))
     if measure:
         measure = replace(measure, base=base)
+        _ = measure.measure  # is the engine installed? Before anything is fixed.
+    if fix:
+        _fix(find_subject(path))
     verdict = api.check(path, tokenizer=tokenizer, strict=strict, measure=measure)
     output(FORMATS[form](verdict, path), nl=False)
     if form == "json":

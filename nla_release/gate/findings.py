@@ -1,13 +1,14 @@
 """What a rule returns: problems, skips and unverified texts; and the page about the rule."""
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, overload
 
-from nla_release.errors import InputError, printable
+from nla_release.errors import EnvironmentProblem, InputError, printable
 
 Severity = Literal["error", "warning"]
 
@@ -30,11 +31,15 @@ class Page:
         """The page in the docstring of a rule's function: `Checks: ...`, `Why: ...` and so on.
 
         Raises:
+            EnvironmentProblem: Python runs with -OO.
             TypeError: it lacks a section, or has one of another name.
         """
-        if docstring is None:
-            raise TypeError("a rule has no docstring; python -OO removes them")
-        _, *parts = re.split(r"^([A-Z][a-z]+): ", cleandoc(docstring), flags=re.MULTILINE)
+        if docstring is None and sys.flags.optimize > 1:
+            raise EnvironmentProblem(
+                "Python runs with -OO, which removes the rules' pages",
+                hint="run it without -OO, and unset PYTHONOPTIMIZE",
+            )
+        _, *parts = re.split(r"^([A-Z][a-z]+): ", cleandoc(docstring or ""), flags=re.MULTILINE)
         sections = zip(parts[::2], parts[1::2], strict=True)
         return cls(**{name.lower(): " ".join(text.split()) for name, text in sections})
 

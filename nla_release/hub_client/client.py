@@ -21,7 +21,10 @@ from urllib.parse import urlsplit
 import click
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import (
+    _http,
+    are_progress_bars_disabled,
     disable_progress_bars,
+    enable_progress_bars,
     get_session,
     httpx,  # httpx or httpx2, by the client's major version
     parse_ratelimit_headers,
@@ -29,6 +32,7 @@ from huggingface_hub.utils import (
 
 from nla_release.errors import ConfigError, EnvironmentProblem
 from nla_release.hub_client.place import CANONICAL_ENDPOINT
+from nla_release.hub_client.scope import current_call
 from nla_release.io.log import log
 from nla_release.io.masking import known_secrets
 
@@ -178,9 +182,36 @@ def allow_tokens(endpoint: str) -> None:
 
 
 def reading_client() -> None:
-    """Set the client up if this process is a command; other programs keep their own."""
-    if click.get_current_context(silent=True) is not None and not _set_up:
+    """Set the client up for a command, or for the length of a call of `nla_release.api`.
+
+    Elsewhere, such as in `Pair.from_pretrained`, a program keeps its own.
+    """
+    if _set_up:
+        return
+    if click.get_current_context(silent=True) is not None:
         quiet_client()
+    elif (call := current_call()) is not None:
+        call.enter_context(_guarded())
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Set the client up inside; afterwards it is as the program had it."""
+    telemetry, quiet = constants.HF_HUB_DISABLE_TELEMETRY, are_progress_bars_disabled()
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    # The client has no public way to read it; both majors have this name.
+    factory = _http._GLOBAL_CLIENT_FACTORY  # noqa: SLF001
+    try:
+        quiet_client()
+        yield
+    finally:
+        _set_up.clear()
+        set_client_factory(factory)
+        logger.setLevel(level)
+        constants.HF_HUB_DISABLE_TELEMETRY = telemetry
+        if not quiet:
+            enable_progress_bars()
 
 
 def _is_for(token: str, origin: str) -> bool:

@@ -87,7 +87,7 @@ def _before_output_layer(
         model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=last)
     finally:
         handle.remove()
-    return found[0]
+    return found[0][:, -last:]  # a few architectures give all positions whatever is asked
 
 
 def _losses(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -146,4 +146,5 @@ class _WithGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: torch.Tensor) -> tuple[Any, ...]:
         (gradient,) = ctx.saved_tensors
-        return (gradient * outer.unsqueeze(-1).to(gradient.dtype), None, None, None)
+        scaled = (gradient.float() * outer.unsqueeze(-1)).to(gradient.dtype)
+        return (scaled, None, None, None)

@@ -195,4 +195,4 @@ def test_a_format_only_pair_has_the_numbers_that_decide_it(tmp_path: Path) -> No
     others = found.contrasts.above_others
 
     assert others.difference == 0
-    assert "(difference 0.000, 95% CI -, n = 120)" in limitations(found)[1].replace("+", "")
+    assert "(difference 0.000, no 95% CI, n = 120)" in limitations(found)[1].replace("+", "")

@@ -181,7 +181,7 @@ def test_both_repositories_hold_both_evidences_and_pass_the_gate(tool, added):
 def test_the_authors_words_are_quoted_on_the_card(added):
     for role in ROLES:
         card = (added / "dist" / role / "README.md").read_text()
-        assert f'for the same weights: "{TEXT}." They supersede cal.0' in card
+        assert f'measured on the same weights: "{TEXT}." They supersede cal.0' in card
         assert "Both are compared [under Addenda]" in card
 
 
@@ -190,7 +190,7 @@ def test_cards_show_the_new_numbers_and_lead_to_the_old(added):
     for role in ROLES:
         card = (added / "dist" / role / "README.md").read_text()
         assert f"| Plain cosine (failures count 0) | {cosine:.3f} |" in card
-        assert "**The numbers here are those of evidence update cal.1** of 2026-11-23" in card
+        assert "**These numbers are from evidence update cal.1** of 2026-11-23" in card
         assert "They supersede cal.0, measured 2026-11-22 on 30 activations" in card
         assert "(RELEASE_CALIBRATION.md#addenda)" in card
 

@@ -1,6 +1,8 @@
 """Every rule explains itself under the same headings, and its code is its own."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +66,17 @@ def test_the_headings_are_those_of_every_page():
     page = Page("a", "b", "c", "d", "e", "f")
 
     assert dict(page.sections()) == dict(zip(HEADINGS, "abcdef", strict=True))
+
+
+def test_python_without_docstrings_is_refused_with_the_reason():
+    """Rule pages are docstrings, and say which rules can be waived."""
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "nla_release", "check", "."],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 4
+    assert "error: Python runs with -OO, which removes the rules' pages" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -175,3 +175,18 @@ def test_a_4_bit_base_keeps_its_gradients_after_an_evaluation():
 
     assert all(value.isfinite().all() for value in found.values())
     assert any(value.any() for value in found.values())
+
+
+def test_gradients_in_16_bits_are_not_scaled_by_a_rounded_weight():
+    """1/777 is 0.2% larger in bfloat16."""
+    model, (ids, _) = model_of(tiny_configs()["llama"], dtype=torch.bfloat16), batch()
+    hidden = torch.randn(4, 64, dtype=torch.bfloat16, generator=torch.manual_seed(0))
+    targets = ids.flatten()[:4]
+
+    def gradient(weight):
+        leaf = hidden.clone().requires_grad_()
+        (token_loss._losses(model, leaf, targets) * weight).sum().backward()
+        return leaf.grad.double()
+
+    ratio = (gradient(1 / 777) * 777 / gradient(1.0)).nanmedian()
+    assert abs(float(ratio) - 1) < 5e-4
