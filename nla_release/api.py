@@ -625,7 +625,15 @@ def verify(
     if expect is not None:
         check_release_id(expect, "expect")
     _check_folder(base)
-    where = read_place(place)
+    try:
+        where = read_place(place)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{place} is not a published release, NAMESPACE/NAME@TAG",
+            hint=f"for a folder use `nla-release check {place}`"
+            if Path(place).exists()
+            else error.hint,
+        ) from error
     options = VerifyOptions.of(read_release(author)) if author else VerifyOptions()
     tokenizer = base / "tokenizer.json" if base else options.tokenizer
     options = replace(options, tokenizer=tokenizer, expected=expect, publisher=publisher)

@@ -12,7 +12,7 @@ NlaReleaseError
 ├── RefusedError            1  the gate failed, or the act would overwrite what is published
 ├── NothingCheckedError     3  there was nothing to check or to measure
 ├── EnvironmentProblem      4  no token, no network, a missing extra, a busy port, a full disk
-└── PartlyPublishedError    5  one repository is public and the other is not: run the command again
+└── PartlyPublishedError    5  part of the release is public: run the same command again
 
 `nla_release.cli` is the one place that turns these into exit codes. The codes of a process as a
 whole are 0 (done, passed), those above, 130 (interrupted) and

@@ -288,8 +288,6 @@ def _repeated_sentence(found: RepeatedLabels | None) -> str | None:
         return None
     said, labels = found.explanations, found.labels
     held_out = (
-        f", and so are {labels.hits} of {labels.n} held-out labels"
-        if isinstance(labels, Ratio)
-        else ""
+        f" and {labels.hits} of {labels.n} held-out labels" if isinstance(labels, Ratio) else ""
     )
-    return f"{said.hits} of {said.n} explanations are training labels word for word{held_out}."
+    return f"{said.hits} of {said.n} explanations{held_out} repeat a training label word for word."

@@ -42,6 +42,7 @@ from nla_release.io.schema import parse
 
 _MAX_ROWS_BYTES = 256 * 1024 * 1024
 _AGAIN = "measure again with `nla-release roundtrip`"
+_FIRST = "measure with `nla-release roundtrip`"
 
 
 _VARIANCE_TOLERANCE = 1e-5  # float32 means of unit vectors agree with float64 ones to about 1e-7
@@ -61,10 +62,10 @@ def read_evidence(folder: Path) -> Evidence:
     """
     try:
         if not folder.parent.exists():
-            raise EvidenceError(f"{folder.parent} does not exist")
+            raise EvidenceError(f"{folder.parent} does not exist", hint=_FIRST)
         for name in NAMES:
             if not (folder / name).exists():
-                raise EvidenceError(f"{folder / name} does not exist")
+                raise EvidenceError(f"{folder / name} does not exist", hint=_FIRST)
             if not (folder / name).is_file():
                 raise EvidenceError(f"{folder / name} is not a regular file, and is not read")
         run = parse(Run, read_json(folder / RUN_FILE), folder / RUN_FILE)
@@ -191,7 +192,7 @@ def _read_rows(path: Path) -> tuple[EvidenceRow, ...]:
         first_line[row.id] = number
         rows.append(row)
     if not rows:
-        raise NothingCheckedError(f"{path} holds no rows", hint=_AGAIN)
+        raise NothingCheckedError(f"{path} holds no rows", hint=_FIRST)
     return tuple(rows)
 
 

@@ -95,6 +95,16 @@ def _tests(document: Any) -> int:
     )
 
 
+def adjusted_sentence(found: Multiplicity) -> str:
+    """What `note` says, in the words of a card."""
+    level = BOOTSTRAP.level
+    return (
+        f"{_tried(found.attempts, 3)} None of the {found.metrics} intervals and p values"
+        f" ({level:.0%} confidence) is adjusted for the others, so about"
+        f" {found.metrics * (1 - level):.0f} of the {found.metrics} would be wrong by chance alone."
+    )
+
+
 def tried_sentence(found: Multiplicity) -> str:
     """How many others were tried, how often this pair was measured, and on how many rows."""
     return " ".join(filter(None, (_declared(found), runs_sentence(found))))

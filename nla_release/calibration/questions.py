@@ -74,14 +74,14 @@ def _apart(calibration: CurrentCalibration) -> Iterator[Row]:
     yield from _contrasts("Centred cosine", calibration.contrasts)
     if inside := found.in_document:
         name = "Own activation is found among those of its document"
-        yield _against(name, inside, "knowing the document")
+        yield _against(name, inside, "knowing the document (failed rows tie)")
     yield first_row("Own activation is the nearest of all (top-1)", found)
 
 
 def _plainly_apart(calibration: CurrentCalibration) -> Iterator[Row]:
-    near = calibration.retrieval.percentile
+    near, words = calibration.retrieval.percentile, "chance (failed rows tie)"
     yield from _contrasts("Plain cosine", calibration.plain_contrasts)
-    yield _against("Other activations that are farther than the own one", near, "chance")
+    yield _against("Other activations that are farther than the own one", near, words)
 
 
 def _contrasts(score: str, pairs: Contrasts) -> Iterator[Row]:

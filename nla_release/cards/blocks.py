@@ -16,7 +16,7 @@ from typing import Any
 from nla_release.calibration.comparison import Comparison
 from nla_release.calibration.contamination import contamination_sentence
 from nla_release.calibration.label import CONDITIONS, clauses
-from nla_release.calibration.multiplicity import tried_sentence
+from nla_release.calibration.multiplicity import adjusted_sentence, tried_sentence
 from nla_release.calibration.questions import questions
 from nla_release.calibration.report import CurrentCalibration
 from nla_release.calibration.tables import tables, without_numbers
@@ -135,7 +135,7 @@ def expected_page_blocks(
         remarks = [
             *without_numbers(calibration.probes, quoted=code_cell),
             inline(contamination_sentence(calibration.contamination)),
-            inline(calibration.multiplicity.note),
+            inline(adjusted_sentence(calibration.multiplicity)),
         ]
         blocks |= _block(TABLES, {"header": HEADER, "tables": found, "remarks": remarks})
     later = retracted_block(log) | updates_block(updates) | comparison_block(comparison)

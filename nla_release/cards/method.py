@@ -84,7 +84,12 @@ def _trained(sidecars: dict[Role, Sidecar], adapted: dict[Role, str]) -> Iterato
     yield from _precision(sidecars)
     for role, sidecar in sidecars.items():
         warm, reinforced = _stages(sidecar.stage)
-        last = f"last stage of training: {code_cell(sidecar.stage)}"
+        stage = code_cell(sidecar.stage)
+        last = (
+            f"supervised only ({stage})"
+            if (warm, reinforced) == ("implemented", "out of scope")
+            else f"last stage of training: {stage}"
+        )
         yield Component(f"Supervised warm start of the {role.upper()}", warm, last)
         yield Component(
             f"Reinforcement learning of the {role.upper()} on reconstruction", reinforced, last

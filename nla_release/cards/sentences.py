@@ -113,10 +113,12 @@ def _rows_apart(calibration: CurrentCalibration) -> Iterator[str]:
     yield _documents_apart(calibration)
     yield f"Explanations carry more than the last token{_small(pairs.above_token)}."
     if inside := found.in_document:
+        failures = calibration.denominators.rows - calibration.denominators.ok
+        counted = " (a failed row counts as such a text)" if failures else ""
         yield (
             "Among the activations of its document, the reconstruction finds its own in"
             f" {inside.mean:.1%} of {count(inside.n, 'row')}; a text that says only the document"
-            f" would find {inside.chance:.1%}."
+            f" would find {inside.chance:.1%}{counted}."
         )
 
 

@@ -23,7 +23,7 @@ VERBS = {
     "train": "Train a pair from a recipe, from text to both adapters.",
     "init": "Begin a release with a trained pair, in any known sidecar format.",
     "data": "Make eval.parquet and reference.safetensors from your own activations.",
-    "base": "Measure the base from headers and a sample of its embedding; write base.json.",
+    "base": "Record facts about the base in base.json, without loading it.",
     "roundtrip": "Run held-out activations through the pair and its controls; write evidence/.",
     "calibrate": "Compute calibration.json from the evidence alone.",
     "compare": "Compare releases on the rows they have in common, paired by row.",
@@ -42,7 +42,7 @@ VERBS = {
 
 EXIT_CODES = """\b
 Exit codes:
-  0    done; every applicable rule passed
+  0    done; no error found (warnings allowed)
   1    findings, or the act was refused
   2    wrong usage, configuration or input file
   3    nothing was checked, or the result is inconclusive
@@ -99,8 +99,8 @@ class _Verbs(ExampleGroup):
 def cli() -> None:
     """Release Natural Language Autoencoder pairs on the Hugging Face Hub.
 
-    A release is described by release.yaml. The verbs work on the folder that holds it, in the
-    order below: measure, compute, write, check, publish.
+    A release is the folder of a release.yaml. Usual order: init, roundtrip, calibrate, render,
+    check, push.
     """
 
 

@@ -16,7 +16,7 @@ from nla_release.release.folder import read_release
 @click.command("base", cls=ExampleCommand, example="nla-release base my-release")
 @path_argument
 def command(path: Path) -> None:
-    """Measure the base model that release.yaml names; write base.json next to it.
+    """Record facts about the base of release.yaml in base.json, without loading it.
 
     Shapes and module names come from the headers of its weights, and the norm of its embeddings
     from a sample of rows. They are read from base_path, the Hub client's cache, or the Hub, which

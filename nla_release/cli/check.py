@@ -32,7 +32,7 @@ _TEXTS = {".md", ".json"}
 @click.option(
     "--tokenizer",
     type=click.Path(path_type=Path),
-    help="A tokenizer.json to replay prompts on; the base's own by default.",
+    help="tokenizer.json with which prompts are encoded again; the base's own by default.",
 )
 @click.option(
     "--base",
@@ -72,7 +72,7 @@ def command(
     In GitHub Actions, text comes with annotations, and text and github write the step summary.
     """
     if diff and (fix or form != "text" or measure):
-        raise click.UsageError("--diff goes with neither --fix, --measure nor another --format")
+        raise click.UsageError("--diff cannot be combined with --fix, --measure or --format")
     if diff:
         click.get_current_context().exit(_show_fixes(find_subject(path)))
     if measure:

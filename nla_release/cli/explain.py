@@ -1,6 +1,7 @@
 """`nla-release explain`."""
 
-import difflib
+from collections import Counter
+from collections.abc import Collection
 
 import click
 
@@ -21,7 +22,7 @@ def command(code: str | None, form: str) -> None:
         return
     pages = {rule.code: rule for rule in ALL_RULES}
     if (rule := pages.get(code.upper())) is None:
-        close = difflib.get_close_matches(code.upper(), pages)
+        close = _misspelled(code.upper(), pages)
         raise ConfigError(
             f"there is no rule {code}",
             hint=f"did you mean {' or '.join(close)}?"
@@ -29,3 +30,25 @@ def command(code: str | None, form: str) -> None:
             else "`nla-release explain` lists all rules",
         )
     output(rule_markdown(rule) if form == "markdown" else rule_page(rule))
+
+
+# Letters that are read as digits.
+_LOOKALIKES = str.maketrans("OILSB", "01158")
+
+
+def _misspelled(written: str, codes: Collection[str]) -> list[str]:
+    """The codes with the same digits in another order, or with one more or one fewer.
+
+    A wrong digit may mean any of many codes. So may a missing one: more than three are none.
+    """
+    written = f"{written[:3]}{written[3:].translate(_LOOKALIKES)}"
+    if written in codes:
+        return [written]
+    typed = Counter(written)
+    near = [code for code in codes if _apart(typed, Counter(code)) <= 1]
+    return near if len(near) <= 3 else []
+
+
+def _apart(one: Counter[str], other: Counter[str]) -> int:
+    """How many characters only one of both has."""
+    return ((one - other) + (other - one)).total()

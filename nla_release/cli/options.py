@@ -122,10 +122,14 @@ push_options = _group(
         help="Visibility of repositories that have to be created; public by default.",
     ),
     overwrite_card=click.option(
-        "--overwrite-card", is_flag=True, help="Discard user edits of the cards on the Hub."
+        "--overwrite-card",
+        is_flag=True,
+        help="Overwrite edits that anybody made to the cards on the Hub.",
     ),
     allow_lower=click.option(
-        "--allow-lower", is_flag=True, help="Publish a version below the last one."
+        "--allow-lower",
+        is_flag=True,
+        help="Publish a version lower than the last published version.",
     ),
     replace_unfinished=click.option(
         "--replace-unfinished",

@@ -34,7 +34,9 @@ from nla_release.release.signature import Signer
     "--rebase", is_flag=True, help="When others commit meanwhile, commit on top of their commits."
 )
 @click.option(
-    "--sign", is_flag=True, help="Sign both release.json: with --key, or as the CI job this is."
+    "--sign",
+    is_flag=True,
+    help="Sign both release.json: with --key, or with the identity of the CI job that runs it.",
 )
 @click.option(
     "--key",
@@ -73,12 +75,12 @@ def command(
     comes from HF_TOKEN or the login cache, the Hub from HF_ENDPOINT.
 
     --addendum adds new measurements to a published version. One commit per repository updates
-    cards, numbers, HISTORY and evidence, and is tagged vX+cal.N. Weights, configuration and sidecar
-    must be those of the tag vX on the Hub, and vX stays where it is.
+    cards, numbers, HISTORY and evidence, and is tagged vX+cal.N (such as v0.0.1+cal.1). Weights,
+    configuration and sidecar must be those of the tag vX on the Hub, and vX stays where it is.
 
     With --sign the commit carries release.sigstore.json, a signature over both release.json that
-    `verify --key` or `verify --identity` checks. Without --key a CI job signs by its own identity
-    with Sigstore, which puts the identity into a public log.
+    `verify --key` or `verify --identity` checks. Without --key a CI job signs with its own identity
+    through Sigstore, which puts the identity into a public log.
     """
     signer = _signer(sign, key, trust)
     if form != "text" and not dry_run:

@@ -19,6 +19,7 @@ from nla_release.statistics.formulas import unit_rows
 from nla_release.statistics.measures import FORMAT_3, Measures
 from nla_release.statistics.places import Places, own_places
 from nla_release.statistics.row import Row
+from nla_release.text.numbers import count
 
 # With 50 candidates, three hits in 50 rows are above chance. The same number for all pairs makes
 # them comparable. With few rows it is half of them, so that draws differ. SolshineCode/gpu-poor-nla
@@ -117,7 +118,10 @@ def _at(documents: Sequence[str], rows: npt.NDArray[np.intp]) -> list[str]:
 def _rankings(found: ActivationRetrieval) -> dict[str, Ranking]:
     shown = {_FOUND: found.all}
     if found.drawn.candidates < found.all.candidates:
-        shown[f"Own activation is the nearest of those drawn, worst of {found.draws}"] = found.drawn
+        subset = f"a random subset of {count(found.drawn.candidates, 'row')}"
+        shown[f"Own activation is the nearest in {subset}, lowest of {found.draws} draws"] = (
+            found.drawn
+        )
     return shown
 
 

@@ -245,9 +245,10 @@ def template_sentence(found: Skeletons) -> str:
         f"{number(shares['1'])} of the {words}" for words, shares in others.items() if shares
     )
     compared = f" For comparison, the share in one skeleton is {same}." if same else ""
+    more = f", {ten.hits} the ten most common of {found.distinct}" if found.distinct > 1 else ""
     return (
-        f"{one.hits} of {one.n} explanations share one skeleton, {ten.hits} the ten most common of"
-        f" {count(found.distinct, 'skeleton')}.{compared}"
+        "A skeleton is the words that many explanations share, an ellipsis in place of the others."
+        f" {one.hits} of {one.n} explanations share one skeleton{more}.{compared}"
     )
 
 

@@ -111,8 +111,9 @@ def modules_land(on_base: AdapterOnBase) -> Iterator[Problem | Skip]:
         were no adapter (huggingface/peft#2566, huggingface/peft#2699); vLLM served the base in
         silence (vllm-project/vllm#34186).
     Fix: Save the adapter from a model that AutoModelForCausalLM loaded, or rename the tensors in
-        the file and target_modules to match. A file without some modules was saved before its
-        weights were gathered, or from a part of them: save it again.
+        the file and target_modules to match. A file without some modules was saved
+        before FSDP or DeepSpeed gathered them on one process, or from a part of them: save it
+        again.
     Example: 8 of 8 modules are named language_model.model.layers..., the loaded base has
         model.language_model.layers...: PEFT may only warn and run the base without them
     Waive: If the base's class uses module names that this version does not know, and the evidence

@@ -22,12 +22,12 @@ _NO_INTERVAL = Skip("there are too few documents for a confidence interval, see 
 def not_format_only(measurement: MeasurementFolder) -> Iterator[Problem | Skip]:
     """The own explanation against all explanations of other documents.
 
-    Checks: A row's own explanation reconstructs its activation better than explanations of other
-        documents: the 95% CI of the difference of centred cosines (contrasts.above_others) is above
-        0. Reconstructions are nearer to their own activation than to others: the 95% CI of
-        retrieval.percentile is above 0.5. A certain difference that is smaller than 0.05 is a
-        warning. A published calibration of format 1 or 2 is checked by controls.shuffled and
-        probes.retrieval instead.
+    Checks: Two 95% CIs. (a) A row's own explanation reconstructs its activation better than
+        explanations of other documents: the CI of the difference of centred cosines
+        (contrasts.above_others) is above 0. (b) Reconstructions are nearer to their own activation
+        than to others: the CI of retrieval.percentile is above 0.5. If both hold and the difference
+        in (a) is below 0.05, the finding is a warning. Calibrations of format 1 or 2 are checked by
+        controls.shuffled and probes.retrieval instead.
     Why: A cosine alone says little: the published pair of SolshineCode/nla-gemma-4-e2b scores
         0.438, and 0.405 if its AR is given the empty string. An AR that always answers near the
         mean needs no explanation. A difference of 0.01 can be certain and still be useless to a

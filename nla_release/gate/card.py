@@ -112,7 +112,7 @@ def blocks_generated(adapter: AdapterFolder) -> Iterator[Problem | Skip]:
         the same share about 80, 95 and 97 per cent structural.
     Fix: Run `nla-release check --fix`, or `nla-release render` again. Write your own text into the
         notes, where `{{ calibration... }}` inserts the current numbers.
-    Example: the block calibration does not match calibration.json
+    Example: the generated block `calibration` is not what calibration.json gives
     Waive: Never: outside of the markers you can write what you like.
     """
     text, calibration = adapter.text(CARD_FILE), adapter.calibration
@@ -190,7 +190,7 @@ def _stale(
             yield Problem(path, f"the block {name} is missing")
         elif found[name] != expected.get(name):
             source = _SOURCES.get(name, CALIBRATION_FILE)
-            yield Problem(path, f"the block {name} does not match {source}")
+            yield Problem(path, f"the generated block `{name}` is not what {source} gives")
 
 
 def _foreign_numbers(

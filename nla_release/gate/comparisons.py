@@ -13,7 +13,7 @@ from nla_release.errors import ConfigError
 from nla_release.gate.adapter_folder import AdapterFolder, reading
 from nla_release.gate.evidence import not_as_computed
 from nla_release.gate.findings import Problem, Skip, UnreadableError
-from nla_release.gate.model import MEASUREMENTS, RENDERED, SUBJECT, rule
+from nla_release.gate.model import MEASUREMENTS, RELEASES, RENDERED, SUBJECT, rule
 from nla_release.gate.subject import Subject
 from nla_release.history.updates import (
     EvidenceUpdate,
@@ -56,7 +56,7 @@ def no_regression(subject: Subject) -> Iterator[Problem | Skip]:
     """
     release = subject.release
     if release is None or release.previous is None:
-        yield Skip("there is no release.yaml that names a previous release")
+        yield Skip("release.yaml names no `previous` release" if release else RELEASES.absent)
         return
     if not subject.measurements:
         yield Skip(MEASUREMENTS.absent)

@@ -138,8 +138,9 @@ class Verdict:
     """The outcome of every rule, and the verdict that follows.
 
     `measured` is the result of measuring rows again, if that was requested and done. `label` says
-    how good the pair is and does not affect the verdict: a complete and honest release may be of a
-    pair that reads nothing. It is None without numbers that follow from the evidence.
+    how good the pair is, and is None without numbers that follow from the evidence. A format-only
+    pair fails (NLA603), and an inconclusive label makes the verdict inconclusive (NLA608); no other
+    label affects the verdict.
     """
 
     outcomes: tuple[Outcome, ...]

@@ -251,15 +251,16 @@ def evidence_measured_again(measurement: Remeasurement) -> Iterator[Problem]:
     Checks: With `verify --measure N` or `check --measure N`, N rows of the evidence are measured
         again. The base gives their activations at the last token of their texts, the AV explains
         the published activations, and the AR reads their published texts, those of the controls,
-        and the new explanations. 1 - cosine of a published and a new activation may be 0.005 in
-        float32, 0.02 in another precision, and 0.3 if the quantization differs. Rows without a text
-        are not extracted again, and the output counts them. Cosines with the activation, and the
-        cosine of both reconstructions of a text, may change by 0.001 in float32, 0.02 in the
-        recorded precision on the recorded kind of device, 0.05 in another dtype or on another
-        device, and 0.2 with another quantization. A tenth of the explanations may differ in
-        float32, half of them in another recorded precision, and always one. Published explanations
-        may reconstruct better than the new ones by a mean of 0.001, 0.005, 0.010 and 0.040; the
-        lower limit of the 95% CI decides.
+        and the new explanations. Rows without a text are not extracted again, and the output
+        counts them. The tolerances depend on how the rows are measured again: (a) in float32; (b)
+        in another recorded precision, on the recorded kind of device; (c) in another dtype or on
+        another device; (d) with another quantization. The cosine of a published and a new
+        activation may be below 1 by (a) 0.005, (b) 0.02, (c) 0.02, (d) 0.3. The cosine of a
+        reconstruction with its activation, and 1 - the cosine of both reconstructions of a text,
+        may change by (a) 0.001, (b) 0.02, (c) 0.05, (d) 0.2. Published explanations may reconstruct
+        better than the new ones by a mean of (a) 0.001, (b) 0.005, (c) 0.010, (d) 0.040; the lower
+        limit of the 95% CI decides. Explanations that may differ: (a) a tenth, (b) half, (c) and
+        (d) all; one always may.
     Why: Every other rule compares files with each other. Forged evidence, with noisy activations as
         reconstructions or invented activations that the pair reads well, passes all of them once
         the hashes are computed again. The rows are chosen by a seed that was not known at

@@ -88,7 +88,8 @@ def files_listed(adapter: AdapterFolder) -> Iterator[Problem]:
         a complete manifest proves a complete upload.
     Fix: Run `nla-release render` again and change nothing in dist/ by hand. Write your own text
         into the notes.
-    Example: README.md has sha256 9a8b7c6d5e4f, recorded 1f2e3d4c5b6a
+    Example: README.md was changed after `render`: sha256 9a8b7c6d5e4f, release.json records
+        1f2e3d4c5b6a
     Waive: Never: what is published must be what was checked.
     """
     path, recorded = adapter.folder / MANIFEST_FILE, adapter.manifest.files

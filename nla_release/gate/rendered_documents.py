@@ -386,10 +386,8 @@ def _people(adapter: AdapterFolder, stated: Stated) -> Iterator[Unverified]:
     """What readers have to believe: choices, texts, and figures of another release."""
     checked = {"base_model", "base_revision", "gates", "repo"}
     chosen = sorted(name for name, value in stated.release.items() if value and name not in checked)
-    yield Unverified(
-        f"{adapter.folder / MANIFEST_FILE}: choices of release.yaml: {', '.join(chosen)}"
-    )
+    yield Unverified(f"{adapter.folder / MANIFEST_FILE}: {', '.join(chosen)}")
     if stated.notes:
-        yield Unverified(f"{adapter.folder}: notes: {', '.join(sorted(stated.notes))}")
+        yield Unverified(f"{adapter.folder}: the notes {', '.join(sorted(stated.notes))}")
     if stated.released:
         yield Unverified(f"{adapter.folder}: the figures of the previous version")

@@ -40,18 +40,18 @@ def numbers_are_quoted(target: tuple[AdapterFolder, Subject]) -> Iterator[Proble
     """Every text of the authors, by what it may hold.
 
     Checks: A measurement in a note comes from `{{ ... }}`, is part of code, or is in a sentence
-        with a link or a citation key. A measurement is a decimal (0.81, 1e-4), a percentage (81%,
-        eighty percent), a fraction (49/50, 12 of 60), a factor (3x, 2-fold, 3 times), `n = 50`, or
-        a whole number before rows, activations, documents, samples or explanations. Other whole
-        numbers, dates, and names such as v0.3, E2B, top-1 and Llama 3.1 are not measurements. A
-        code span with only a number is not code, and a link to the repository, its partner or its
-        base is no source. The same holds for blocks added by hand to README.md or
-        RELEASE_CALIBRATION.md, which cannot quote. In an unpublished entry of HISTORY.md or one
-        about this version, and in `title` and `updates` of release.yaml, a measurement may be typed
-        if calibration.json has it, in full or to 3 decimals or more, under a name that shares a
-        word with the sentence; in HISTORY.md also if an entry supersedes it. Sentences that name
-        another version of HISTORY.md, and entries about one, are not checked. NLA514 checks that
-        notes match their sources.
+        with a source: a link or a citation key. A measurement is a decimal (0.81, 1e-4), a
+        percentage (81%, eighty percent), a fraction (49/50, 12 of 60), a factor (3x, 2-fold, 3
+        times), `n = 50`, or a whole number before rows, activations, documents, samples or
+        explanations. Not a measurement: other whole numbers, dates, and names such as v0.3, E2B,
+        top-1 and Llama 3.1. Not code: a code span with only a number. Not a source: a link to the
+        repository, its partner or its base. Blocks added by hand to README.md or
+        RELEASE_CALIBRATION.md cannot quote, and need code or a source. Three places may type a
+        measurement of calibration.json: `title` and `updates` of release.yaml, and entries of
+        HISTORY.md that are unpublished or about this version. There it must be given in full or to
+        3 decimals or more, and the sentence must share a word with the number's name. HISTORY.md
+        may also type a number that an entry supersedes. Not checked: entries of HISTORY.md about
+        another version, and sentences that name one. NLA514 checks that notes match their sources.
     Why: SolshineCode/nla-gemma-4-e2b shows the deviation 0.054 of v0.0.1 with the cosine of v0.1,
         says n = 10 where 50 were measured, and calls one share about 80, 95 and 97 per cent
         structural. A typed number does not change when the pair is measured again.

@@ -53,7 +53,9 @@ def waivers_current(rules: Callable[[], Sequence[Rule]]) -> Rule:
             if waived is None:
                 yield Problem(path, f"there is no rule {waiver.code} to waive")
             elif not can_be_waived(waived):
-                yield Problem(path, f"{waiver.code} cannot be waived: {waived.title}")
+                yield Problem(
+                    path, f"the waiver of {waiver.code} is not allowed: {_why_not(waived)}"
+                )
             elif today() > waiver.until:
                 yield Problem(path, f"the waiver of {waiver.code} ended on {waiver.until}")
             elif not is_current(waiver):
@@ -89,6 +91,13 @@ def apply_waivers(outcome: Outcome, waivers: Sequence[Waiver]) -> Outcome:
 def can_be_waived(failed: Rule) -> bool:
     """Whether findings of a rule may be waived, for a time and with a reason."""
     return not failed.inconclusive and not failed.page.forbids_waivers
+
+
+def _why_not(failed: Rule) -> str:
+    """Why findings of a rule may never be waived."""
+    if failed.page.forbids_waivers:
+        return f"its page says {failed.page.waive}"
+    return "no waiver replaces a measurement"
 
 
 def is_current(waiver: Waiver) -> bool:

@@ -146,9 +146,9 @@ def adapter_trained(adapter: AdapterFolder) -> Iterator[Problem]:
 
     Checks: In every module, both factors (lora_A and lora_B) have a value of magnitude 1e-12 or
         more. A factor that is zero in all modules is an error, in some modules a warning.
-    Why: LoRA initialises lora_B to zero. An adapter that was never trained, or was saved before its
-        weights were gathered (huggingface/peft#2892), behaves exactly like the base, and nothing
-        reports it.
+    Why: LoRA initialises lora_B to zero. An adapter that was never trained behaves exactly like the
+        base, and nothing reports it. So does one that was saved before FSDP or DeepSpeed gathered
+        its weights on one process (huggingface/peft#2892).
     Fix: Save the adapter after training and from the main process. If only some modules are zero,
         remove them from target_modules: they received no gradient and have no effect.
     Example: a factor is zero in all 32 modules, so the adapter does nothing

@@ -73,6 +73,12 @@ def parse_json(
         raise error(
             f"{where} is not valid JSON: it holds half of a surrogate pair", hint=hint
         ) from problem
+    except json.JSONDecodeError as problem:
+        # A line of a JSONL file is named by its caller.
+        line = f"line {problem.lineno}, " if "\n" in text else ""
+        raise error(
+            f"{where} is not valid JSON: {problem.msg} ({line}column {problem.colno})", hint=hint
+        ) from problem
     except (ValueError, RecursionError) as problem:
         raise error(f"{where} is not valid JSON: {one_line(problem)}", hint=hint) from problem
     return document
@@ -111,7 +117,8 @@ def parse_any_yaml(
         yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
         RecursionError,
     ) as problem:  # fmt: skip
-        raise error(f"{where} is not valid YAML: {one_line(problem)}") from problem
+        said = one_line(problem).replace(' in "<unicode string>", line', " in line")
+        raise error(f"{where} is not valid YAML: {said}") from problem
     return document
 
 

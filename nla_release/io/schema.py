@@ -96,10 +96,48 @@ def _sentence(item: Any, model: type[BaseModel] | None) -> str:
     if item["type"] == "extra_forbidden":
         near = _near(str(item["loc"][-1]), _keys(model, item["loc"][:-1]))
         return f"{place} is not a known key{near}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = _message(item)
     if item["type"] == "literal_error" and isinstance(item["input"], str):
         message += _near(item["input"], re.findall(r"'([^']*)'", item["ctx"]["expected"]))
     return f"{place}: {message}" if place else message
+
+
+# What the library's error types ask for: int_parsing, float_type and so on.
+_KINDS = {
+    "bool": "true or false",
+    "date": "a date, such as 2027-03-31",
+    "dict": "a mapping",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "a mapping",
+    "string": "text",
+    "tuple": "a list",
+}
+_NOT_OF_KIND = (
+    "type", "parsing", "from_float", "from_datetime_parsing", "from_datetime_inexact",
+)  # fmt: skip
+
+
+def _message(item: Any) -> str:
+    """What a value must be, and is not; the library's own words where it says more than that."""
+    kind, _, problem = item["type"].partition("_")
+    if kind in _KINDS and problem in _NOT_OF_KIND:
+        return f"must be {_KINDS[kind]}, not {_shown(item['input'])}"
+    message: str = item["msg"].removeprefix("Value error, ")
+    return message.replace("Input should be", "must be", 1)
+
+
+def _shown(value: Any) -> str:
+    """A value as a document has it, in short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 40 else f"{text[:36]}...{text[-1]}"
 
 
 def _written(place: Sequence[Any], model: type[BaseModel] | None) -> list[Any]:

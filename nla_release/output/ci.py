@@ -164,7 +164,7 @@ def _junit_case(outcome: Outcome) -> ET.Element:
     case = ET.Element("testcase", {"classname": rule.code, "name": rule.title})
     found = [f"{each.severity}: {each.path}: {each.message}" for each in outcome.findings]
     skipped = [f"skipped: {reason}" for reason in outcome.skipped]
-    unverified = [f"not computed: {what}" for what in outcome.unverified]
+    unverified = [f"not checkable from files: {what}" for what in outcome.unverified]
     if state == "failed":
         ET.SubElement(case, "failure", _junit_problem(found, rule.severity)).text = "\n".join(found)
         found = []
@@ -246,7 +246,7 @@ def verdict_sarif(verdict: Verdict, folder: Path) -> str:
                     for index, outcome in enumerate(verdict.outcomes)
                     for words in (
                         *(f"skipped: {reason}" for reason in outcome.skipped),
-                        *(f"not computed: {what}" for what in outcome.unverified),
+                        *(f"not checkable from files: {what}" for what in outcome.unverified),
                     )
                 ],
             }

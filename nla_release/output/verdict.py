@@ -61,7 +61,7 @@ def skipped_lines(verdict: Verdict) -> list[str]:
 
 def unverified_lines(verdict: Verdict) -> list[str]:
     """What people wrote or chose, and nothing was compared with, a line each."""
-    return [f"not computed  {what}" for what in verdict.unverified]
+    return [f"not checkable from files: {what}" for what in verdict.unverified]
 
 
 def measured_lines(verdict: Verdict) -> list[str]:

@@ -156,7 +156,7 @@ def read_release(folder: Path) -> Release:
     try:
         document = read_yaml(path)
     except InputError as error:
-        hint = "correct it; the README shows one, and `nla-release init` writes one"
+        hint = "correct it as in docs/reference/release-yaml.md; `nla-release init` writes one"
         if not path.exists():
             hint = f"run the command where {RELEASE_FILE} is"
         raise ConfigError(error.message, hint=hint) from error

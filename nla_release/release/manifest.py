@@ -169,7 +169,8 @@ def differences(recorded: dict[str, FileRecord], found: dict[str, FileRecord]) -
     missing = [f"{name} is missing" for name in sorted(recorded.keys() - found.keys())]
     foreign = [f"{name} is not listed" for name in sorted(found.keys() - recorded.keys())]
     changed = [
-        f"{name} has sha256 {found[name].sha256[:12]}, recorded {recorded[name].sha256[:12]}"
+        f"{name} was changed after `render`: sha256 {found[name].sha256[:12]},"
+        f" {MANIFEST_FILE} records {recorded[name].sha256[:12]}"
         for name in sorted(recorded.keys() & found.keys())
         if recorded[name] != found[name]
     ]

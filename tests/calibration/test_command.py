@@ -140,7 +140,7 @@ def test_every_diagnostic_is_in_the_table(folder):
     def line(start):
         return next(line for line in lines if start in line)
 
-    assert f"{report.retrieval.drawn.hits}/30 =" in line("nearest of those drawn")
+    assert f"{report.retrieval.drawn.hits}/30 =" in line("nearest in a random subset")
     assert f"  {report.claims.change:.3f}  " in line("a claim left out")
     share = report.structural.shares["shuffled"].share
     assert f"  {share:.3f}  " in line("Share of the plain cosine: another row's explanation")

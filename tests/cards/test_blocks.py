@@ -119,7 +119,7 @@ def test_failures_and_survivors_stand_beside_the_headline(release: Release) -> N
 
     for block in (card["calibration"], page):
         assert "57 explained, 1 empty, 1 truncated, 1 without tags" in block
-    assert "Every mean includes the failures, at cosine 0." in card["calibration"]
+    assert "Every mean includes the failures, at cosine 0 and error 2." in card["calibration"]
     assert "All 60 are in every mean" in page
     assert "For reference only, without the 3 failures: cosine" in page
 

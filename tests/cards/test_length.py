@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nla_release.calibration.multiplicity import adjusted_sentence
 from nla_release.calibration.report import Calibration
 from nla_release.contract.sidecar import read_sidecar
 from nla_release.release.folder import ROLES
@@ -63,7 +64,7 @@ def once_on_the_card(folder: Path) -> Iterator[str]:
     for ratio in (probes.ceiling.nearest, probes.ceiling.probe):
         yield f"{ratio.hits}/{ratio.n} = {number(ratio.share)}"
     yield from (probes.ceiling.nearest_chance, probes.ceiling.probe_chance)
-    yield found.multiplicity.note
+    yield adjusted_sentence(found.multiplicity)
     yield "skipped, no encoder was named"
     yield "Not run: text controls, claims, paraphrase, discrimination."
     yield "descending when slope <= -0.002 per step and R2 >= 0.10"

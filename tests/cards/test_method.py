@@ -98,5 +98,5 @@ def test_the_card_has_what_differs_and_the_page_has_all(tmp_path: Path) -> None:
 
     for name, component in found.items():
         assert f"\n| {name} | " in page
-        listed = f"\n- {name}. Here: " in card(release, "av")
+        listed = f"\n- {name.replace(': ', '. Method: ', 1)}; here: " in card(release, "av")
         assert listed == (component.status == "adapted")

@@ -85,7 +85,7 @@ def test_a_diff_goes_alone(check, good, other):
     done = check(good, "--diff", *other)
 
     assert done.exit_code == 2
-    assert "--diff goes with neither --fix, --measure nor another --format" in done.stderr
+    assert "--diff cannot be combined with --fix, --measure or --format" in done.stderr
 
 
 def test_fixing_twice_is_fixing_once(check, release):

@@ -28,11 +28,16 @@ def test_an_unknown_code_suggests_the_close_ones(tool):
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[0] == "error: there is no rule NLA1O2"
-    assert "NLA102" in done.stderr
+    assert done.stderr.splitlines()[1] == "hint: did you mean NLA102?"
 
 
-def test_a_code_like_no_other_points_to_the_list(tool):
-    done = tool("explain", "banana")
+def test_exchanged_digits_suggest_the_codes_of_these_digits(tool):
+    assert "did you mean NLA711?" in tool("explain", "NLA117").stderr
+
+
+@pytest.mark.parametrize("code", ["banana", "NLA999", "NLA60"])
+def test_a_code_like_no_other_or_like_many_points_to_the_list(tool, code):
+    done = tool("explain", code)
 
     assert done.returncode == 2
     assert "`nla-release explain` lists all rules" in done.stderr

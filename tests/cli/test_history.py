@@ -187,7 +187,7 @@ def test_a_number_that_the_entry_of_its_version_tells_is_checked(tool, folder, c
         ([*RETRACT, *REASON, "--value", "0.87", "--metric", "FVE"], 2, "such as fve.value"),
         ([*RETRACT, *REASON, "--value", "1", "--date", "9999-12-31"], 2, "is in the future"),
         ([*FINDING, "--message", "x", "--version", "9.9.9"], 2, "HISTORY.md has no v9.9.9"),
-        ([*RETRACT, *REASON, "--value", "nan"], 2, "supersedes.value: Input should be"),
+        ([*RETRACT, *REASON, "--value", "nan"], 2, "supersedes.value: must be"),
         ([*RETRACT, "--value", "1", "--reason", ""], 2, "supersedes.reason: must be plain text"),
         (
             [*RETRACT, *REASON, "--value", "1", "--metric", "cosine.maen"],

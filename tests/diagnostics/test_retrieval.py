@@ -125,7 +125,8 @@ def test_every_row_is_held_against_knowing_the_document_and_names_chance(measure
     assert first.baseline == pytest.approx(30 / 120)
     assert first.difference == pytest.approx(found.all.top1 - 30 / 120)
     assert first.control == "knowing the document (chance 0.0083, 1 in 120)"
-    drawn = rows[f"Own activation is the nearest of those drawn, worst of {found.draws}"]
+    subset = f"a random subset of {found.drawn.candidates} rows"
+    drawn = rows[f"Own activation is the nearest in {subset}, lowest of {found.draws} draws"]
     assert drawn.baseline == found.drawn.document_alone > found.drawn.chance
 
 

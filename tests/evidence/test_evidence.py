@@ -157,7 +157,7 @@ def test_no_rows_is_nothing_checked(folder):
         ("[" * 100_000, "is not valid JSON"),
         ('{"id": NaN', "is not valid JSON"),
         ("", "is not valid JSON"),
-        ("[]", "valid dictionary"),
+        ("[]", "must be a mapping, not a list"),
         ("{}", "status is missing"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_first_release_has_nothing_before_it(release):
     with edited_yaml(release / "release.yaml") as document:
         del document["previous"]
 
-    assert outcome(release).skipped == ("there is no release.yaml that names a previous release",)
+    assert outcome(release).skipped == ("release.yaml names no `previous` release",)
     assert outcome(release, "dist").state == "skipped"
 
 

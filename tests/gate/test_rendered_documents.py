@@ -194,8 +194,8 @@ def test_the_finding_names_line_and_both_texts(dist: Path) -> None:
 
 def test_peoples_words_are_marked_as_such(dist: Path) -> None:
     said = unverified(dist / "av")
-    assert any("notes: limitations, positioning, summary" in each for each in said)
-    assert any("choices of release.yaml: author, citations, license, name" in each for each in said)
+    assert any("the notes limitations, positioning, summary" in each for each in said)
+    assert any("release.json: author, citations, license, name" in each for each in said)
 
     card = dist / "av" / "README.md"
     card.write_text(f"{card.read_text()}\nThanks to everybody.\n")

@@ -103,10 +103,10 @@ NEVER = ["NLA101", "NLA104", "NLA301", "NLA302", "NLA305", "NLA601", "NLA608", "
 def test_what_other_rules_stand_on_cannot_be_waived(code, release):
     waived(release, code)
 
-    (finding,) = [each for each in judged(release).findings if "waived" in each.message]
+    (finding,) = [each for each in judged(release).findings if "not allowed" in each.message]
 
     assert finding.code == "NLA104"
-    assert finding.message.startswith(f"{code} cannot be waived: ")
+    assert finding.message.startswith(f"the waiver of {code} is not allowed: ")
 
 
 def test_a_waiver_is_possible_where_the_page_of_the_rule_names_a_reason():
@@ -159,7 +159,7 @@ def test_a_stranger_judges_the_repositories_without_the_waivers_of_their_author(
         ({"reason": " "}, "waivers.0.reason: must be plain text"),
         ({"reason": "red \x1b[31m"}, "waivers.0.reason: must be plain text"),
         ({"reason": "x" * 301}, "waivers.0.reason: String should have at most 300"),
-        ({"until": "next year"}, "waivers.0.until: Input should be a valid date"),
+        ({"until": "next year"}, "waivers.0.until: must be a date"),
         ({"for": "ever"}, "waivers.0.for is not a known key"),
     ],
 )

@@ -174,11 +174,11 @@ def test_a_retraction_of_a_version_that_is_not_in_the_log_is_refused(release: Re
         ("---\ndate: [2026\n---\n", "is not valid YAML"),
         ("---\ndate: 2026-13-45\nkind: finding\ntitle: x\n---\n", "is not valid YAML"),
         ("---\na: &a [1]\nb: *a\n---\n", "aliases are not allowed"),
-        (fragment_text(FINDING | {"date": 5}), "date: Input should be a valid date"),
-        (fragment_text(FINDING | {"date": "soon"}), "date: Input should be a valid date"),
-        ("---\ndate: 2026-11-20 10:00:00\nkind: finding\ntitle: x\n---\n", "date: Input"),
+        (fragment_text(FINDING | {"date": 5}), "date: must be a date"),
+        (fragment_text(FINDING | {"date": "soon"}), "date: must be a date"),
+        ("---\ndate: 2026-11-20 10:00:00\nkind: finding\ntitle: x\n---\n", "date: must be a date"),
         (fragment_text(FINDING | {"date": "9999-12-31"}), "date: 9999-12-31 is in the future"),
-        (fragment_text(FINDING | {"kind": "rumour"}), "kind: Input should be 'release'"),
+        (fragment_text(FINDING | {"kind": "rumour"}), "kind: must be 'release'"),
         (fragment_text(FINDING | {"titel": "x"}), "titel is not a known key"),
         (fragment_text(FINDING | {"title": "a\x1b[31m"}), "title: must be plain text"),
         (fragment_text(FINDING | {"title": " "}), "title: must be plain text"),
@@ -187,7 +187,7 @@ def test_a_retraction_of_a_version_that_is_not_in_the_log_is_refused(release: Re
         (fragment_text(RETRACTION | {"kind": "process"}), "supersedes is for retractions"),
         (
             fragment_text(RETRACTION | {"supersedes": RETRACTION["supersedes"] | {"value": "x"}}),
-            "supersedes.value: Input should be a valid number",
+            "supersedes.value: must be a number",
         ),
         (
             fragment_text(

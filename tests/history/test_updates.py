@@ -128,7 +128,7 @@ def _numbers_edited(folder: Path) -> None:
         (_without("cal.1/evidence/rows.jsonl"), "cal.1/evidence/rows.jsonl does not exist"),
         (_renamed, "cal.2.json is missing"),
         (_swapped, "cal.1.json says number 2"),
-        (_edited("number", 100), "number: Input should be less than or equal to 99"),
+        (_edited("number", 100), "number: must be less than or equal to 99"),
         (_edited("date", "2026-02-30"), "date: day"),
         (_edited("date", "2026-11-22"), "is of 2026-11-22, before cal.1.json of 2026-11-23"),
         (_edited("version", "0.0.2"), "belongs to v0.0.2, not to v0.0.1"),

@@ -248,7 +248,7 @@ def test_a_large_file_with_other_bytes_of_the_same_size_is_found(release, client
     publish(release, client)
     weights = release.dist / "ar" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(InputError, match="adapter_model.safetensors has sha256"):
+    with pytest.raises(InputError, match="adapter_model.safetensors was changed"):
         publish(release, client)
 
 
@@ -258,7 +258,7 @@ def test_a_large_file_that_is_not_as_rendered_is_found_when_it_is_copied(
     monkeypatch.setattr("nla_release.hub.staging._LARGE_BYTES", 1024)
     weights = release.dist / "ar" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    with pytest.raises(InputError, match="adapter_model.safetensors has sha256"):
+    with pytest.raises(InputError, match="adapter_model.safetensors was changed"):
         publish(release, client)
     assert all(len(commits(server, repo)) == 1 for repo in repos(release))
 

@@ -266,7 +266,7 @@ def test_a_remote_gitignore_that_would_drop_files_is_found_before_a_byte_is_sent
 
 def test_a_file_changed_after_rendering_is_refused(release, server, client):
     (release.dist / "av" / "README.md").write_text("# By hand\n")
-    with pytest.raises(InputError, match="README.md has sha256"):
+    with pytest.raises(InputError, match="README.md was changed"):
         make_plan(release.dist, VERSION, client)
 
 

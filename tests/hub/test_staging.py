@@ -33,7 +33,7 @@ def test_a_file_that_changes_while_it_is_copied_is_found(release, tmp_path):
     folder = release.dist / "av"
     manifest = read_manifest(folder)
     (folder / "README.md").write_text("# By hand\n")
-    with pytest.raises(InputError, match="README.md has sha256"):
+    with pytest.raises(InputError, match="README.md was changed"):
         stage(folder, manifest, tmp_path / "copy")
 
 

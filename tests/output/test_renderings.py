@@ -136,11 +136,11 @@ def test_what_was_skipped_is_shown_with_its_reason(suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_what_people_wrote_is_named_as_not_computed(suffix):
+def test_what_people_wrote_is_named_as_not_checkable(suffix):
     shown = FORMATS[suffix](VERDICTS["pass"])
 
     assert "notes: limitations" in shown
-    assert "ot computed" in shown or '"unverified"' in shown
+    assert "ot checkable from files" in shown or '"unverified"' in shown
 
 
 def test_a_location_is_relative_to_the_repository():
