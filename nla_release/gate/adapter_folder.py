@@ -43,6 +43,7 @@ from nla_release.io.layout import (
     HEAD_FILE,
     HISTORY_FILE,
     MANIFEST_FILE,
+    RELEASE_FILE,
     SIDECAR_FILE,
 )
 from nla_release.io.schema import parse
@@ -65,11 +66,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class AdapterFolder:
-    """One adapter's folder: as it was trained, or rendered to be a repository."""
+    """One adapter's folder: as it was trained, or rendered to be a repository.
+
+    `given_as` is the key of release.yaml that names it, if one does.
+    """
 
     role: Role
     folder: Path
     rendered: bool
+    given_as: str | None = None
 
     def path(self, name: str) -> Path:
         """A file of the folder, which must be a regular one: links and devices are not opened.
@@ -232,7 +237,8 @@ class AdapterFolder:
 
     def _exists(self) -> None:
         if not os.path.isdir(self.folder):  # noqa: PTH112 - Path.is_dir raises when denied
-            raise UnreadableError("NLA101", self.folder, "the adapter's folder does not exist")
+            given = f"given as `{self.given_as}` in {RELEASE_FILE}, " if self.given_as else ""
+            raise UnreadableError("NLA101", self.folder, f"{given}does not exist")
 
 
 @contextmanager

@@ -122,9 +122,9 @@ def rendered_again(subject: Subject) -> Iterator[Problem | Unverified | Skip]:
         links, training facts, loss and alt texts. base.json, training logs, sidecars and PEFT
         configurations have the sha256 that RELEASE_CALIBRATION.md lists. Paragraphs added by hand
         and other entries of HISTORY.md are no finding; the verdict lists them, with the notes and
-        choices, as not computed. This version cannot render documents of calibration format 1 or 2,
-        which is a warning; if their evidence names its run, which those formats never recorded, it
-        is an error.
+        choices, as not checkable from files. This version cannot render documents of calibration
+        format 1 or 2, which is a warning; if their evidence names its run, which those formats
+        never recorded, it is an error.
     Why: A check that compared only numbers passed a release with `os.system(...)` in a snippet,
         another injection scale, another partner repository and a swapped figure, once release.json
         listed the new files.

@@ -289,7 +289,8 @@ def find_subject(folder: Path, tokenizer: Path | None = None) -> Subject:
     if (folder / RELEASE_FILE).exists():
         release = read_release(folder)
         trained = tuple(
-            AdapterFolder(role, release.adapter(role), rendered=False) for role in ROLES
+            AdapterFolder(role, release.adapter(role), rendered=False, given_as=role)
+            for role in ROLES
         )
         repositories = tuple(
             AdapterFolder(role, release.dist / role, rendered=True) for role in ROLES

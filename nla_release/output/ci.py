@@ -87,7 +87,7 @@ def place_of(found: str, root: Path | None) -> Place:
 
 
 def verdict_github(verdict: Verdict, folder: Path) -> str:
-    """Annotations, then plain lines: skips, what was not computed, totals; a final newline."""
+    """Annotations, then plain lines: skips, what is not checkable, totals; a final newline."""
     lines = [
         *annotations(verdict, folder),
         *map(without_commands, skipped_lines(verdict)),

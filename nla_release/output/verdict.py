@@ -161,7 +161,7 @@ def verdict_markdown(verdict: Verdict) -> str:
             *_table("Findings", _FINDINGS, findings),
             *_table("Waived", _WAIVED, waived),
             *_table("Skipped", _SKIPPED, skipped),
-            *_table("Not computed", _UNVERIFIED, unverified),
+            *_table("Not checkable from files", _UNVERIFIED, unverified),
             *(f"{inline(line)}." for line in measured_lines(verdict)),
             "`nla-release explain CODE` says why a rule matters and how to fix what it finds.\n",
         ]
