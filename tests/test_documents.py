@@ -20,6 +20,7 @@ ROOT = Path(nla_release.__file__).parent
 # Where text that this package wrote itself is read back, or a process runs that imports no package.
 OWN = {
     "nla_release/io/documents.py",  # the reader
+    "nla_release/adapter/pattern.py",  # what its own child process wrote
     "nla_release/cards/documents.py",  # its own facts, written out just before
     "nla_release/contract/chat_rendering.py",  # a child process, which reads what its parent wrote
     "nla_release/errors.py",  # what pip wrote of this package's own installation

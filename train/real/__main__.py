@@ -19,6 +19,7 @@ import yaml
 from nla_release.cli.edge import CONTEXT_SETTINGS, debug_option, output
 from nla_release.cli.edge import run as run_at_the_edge
 from nla_release.errors import ConfigError, NlaReleaseError
+from nla_release.io.documents import parse_yaml
 from nla_release.io.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.local_hub.store import Store
 from nla_release.training import STEPS
@@ -103,7 +104,7 @@ def _change(recipe: dict[str, Any], change: str) -> None:
             f"--set {change}: the recipe has no setting {key}",
             hint="such as --set extract.layer=12 or --set av.steps=800",
         )
-    block[last] = yaml.safe_load(value)
+    block[last] = parse_yaml(f"value: {value}", f"--set {change}", error=ConfigError)["value"]
 
 
 def _run(folder: Path, name: str, line: list[str], *, may_fail: bool = False) -> bool:

@@ -26,6 +26,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from nla_release.errors import InputError
+from nla_release.io.documents import parse_json
+
 MODEL = "SmolLM2-135M-Instruct-Q4_1"
 # Prompts that are answered together; the longest decides how long all take.
 BATCH = 8
@@ -73,14 +76,14 @@ class ChatServer:
         self._thread.join()
 
     async def _complete(self, request: Request) -> JSONResponse:
-        body = await request.json()
         try:
+            body = parse_json(await request.body(), "the request")
             prompt = self._tokenizer.apply_chat_template(
                 body["messages"], tokenize=False, add_generation_prompt=True
             )
             most = min(int(body.get("max_tokens") or _MOST_TOKENS), _MOST_TOKENS)
             temperature = float(body.get("temperature") or 0.0)
-        except (KeyError, TypeError, ValueError) as error:
+        except (InputError, KeyError, TypeError, ValueError) as error:
             return JSONResponse({"error": {"message": f"invalid request: {error!r}"}}, 400)
         last_line = str(body["messages"][-1]["content"]).rstrip().rpartition("\n")[2]
         tags = _TAG.findall(last_line)
