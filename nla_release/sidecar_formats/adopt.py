@@ -433,7 +433,7 @@ def _copy_config(folder: Folder, base: str, revision: str | None, target: Path) 
     """PEFT's configuration in a form that every reader loads, with the base's id and commit."""
     source = folder.adapter / ADAPTER_CONFIG_FILE
     found = read_json(source)
-    modules = adapted_names(read_header(folder.adapter / ADAPTER_FILE))
+    modules = adapted_names(read_header(target / ADAPTER_FILE))
     # Other names are those of a checkpoint from before transformers 4.52, which PEFT may rename.
     current = decoders(modules) <= {TEXT, WRAPPER}
     named = {"base_model_name_or_path": base} | ({"revision": revision} if revision else {})
