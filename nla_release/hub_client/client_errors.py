@@ -148,6 +148,11 @@ def _translation(repo: str, error: BaseException) -> NlaReleaseError:
                 f"{repo} does not exist on the Hub, or the token may not see it",
                 hint="check the name, HF_ENDPOINT and HF_TOKEN",
             )
+        case LocalEntryNotFoundError():
+            return EnvironmentProblem(
+                f"{repo} is not in the cache, and cannot be downloaded: local_files_only is set",
+                hint="load it once without local_files_only",
+            )
         case HfHubHTTPError():
             return _answered(repo, error)
         case OSError() if error.errno in _LOCAL:

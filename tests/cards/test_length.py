@@ -49,8 +49,8 @@ def once_on_the_card(folder: Path) -> Iterator[str]:
     yield from (number(found.cosine.median), number(found.cosine.sd))
     yield f"95% CI {number(found.cosine.interval[0])} to {number(found.cosine.interval[1])}"
     yield f"{found.diversity.distinct_prefixes_60} different beginnings"
-    yield f"{found.injection.random_vector_same_text} have the same text"
-    yield f"{found.injection.zero_vector_same_text} the same text as for the zero vector"
+    yield f"{found.injection.random_vector_same_text} equal the text for a random direction"
+    yield f"{found.injection.zero_vector_same_text} the text for the zero vector"
     yield f"{found.bootstrap.draws} draws, seed {found.bootstrap.seed}"
     yield number(asked.documents / asked.rows)
     norms = sidecar.nla_release.norms

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nla_release.diagnostics.ceiling import _told, report
+from nla_release.diagnostics.ceiling import _predicted, report
 from nla_release.statistics.blocks import Inconclusive
 from nla_release.statistics.formulas import unit_rows
 
@@ -73,7 +73,7 @@ def test_leaving_one_out_is_refitting_without_it():
         weights = np.linalg.solve(x.T @ x + penalty * np.eye(8), x.T @ y)
         hits += int(np.argmax(features[left_out] @ weights) == labels[left_out])
 
-    assert _told(features, labels).sum() == hits
+    assert _predicted(features, labels).sum() == hits
     assert 6 < hits < 24
 
 
