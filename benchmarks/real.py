@@ -1,9 +1,9 @@
 """`python -m benchmarks.real FOLDER`: speed at a real size, on the pair that `make real` left.
 
-Beside what people write with transformers and PEFT at the same batch size: a batched `generate`
-with the same hook, a batched forward pass that keeps all hidden states, and a loop that trains with
-full logits in the order in which rows are drawn. Both sides run in one process and in turn, so that
-whatever else the machine does falls on both, and the ratios are of wall time.
+It is compared with what people write with transformers and PEFT at the same batch size: a batched
+`generate` with the same hook, a batched forward pass that keeps all hidden states, and a loop that
+trains with full logits in the order in which rows are drawn. Both sides run in one process and in
+turn, so that whatever else the machine does falls on both, and the ratios are of wall time.
 """
 
 import os
@@ -114,7 +114,7 @@ def explaining(release: Release, rows: int, batch: int) -> list[Work]:
     texts = plain.explain(vectors)
     return [
         Work(
-            "explaining, beside a batched generate with the same hook",
+            "explaining, compared with a batched generate with the same hook",
             1.5,
             "rows",
             rows,
@@ -127,7 +127,7 @@ def explaining(release: Release, rows: int, batch: int) -> list[Work]:
             ),
         ),
         Work(
-            "reading back, beside a batched forward pass with all hidden states",
+            "reading back, compared with a batched forward pass with all hidden states",
             1.2,
             "rows",
             rows,
@@ -163,7 +163,7 @@ def extracting(base: LoadedBase, recipe: Recipe, folder: Path, documents: int) -
             found.append(states[layer + 1][torch.arange(len(padded)), ends].float())
         return torch.cat(found)
 
-    title = "taking activations, beside a batched forward pass with all hidden states"
+    title = "taking activations, compared with a batched forward pass with all hidden states"
     return Work(title, 1.2, "documents", len(ids), ours, plain, _apart)
 
 
@@ -191,7 +191,7 @@ def training(base: LoadedBase, recipe: Recipe, folder: Path, steps: int) -> Work
         return total
 
     tokens = int(sum(task.weight([row]) for row in drawn))
-    title = "training steps of an AV, beside full logits and rows as they are drawn"
+    title = "training steps of an AV, compared with full logits and rows as they are drawn"
     return Work(
         title,
         1.3,
@@ -204,7 +204,7 @@ def training(base: LoadedBase, recipe: Recipe, folder: Path, steps: int) -> Work
 
 
 def injecting_alone() -> Work:
-    """An injection, beside a copy of the embeddings [16, 160, 1536]."""
+    """An injection, compared with a copy of the embeddings [16, 160, 1536]."""
     ids = torch.zeros((16, 160), dtype=torch.long)
     ids[:, 49:52] = torch.tensor([1, 2, 3])
     embeddings, vectors = torch.randn(16, 160, 1536), rescale(torch.randn(16, 1536), 1.0)
@@ -217,7 +217,7 @@ def injecting_alone() -> Work:
         for _ in range(100):
             embeddings.clone()
 
-    title = "injecting into [16, 160, 1536], beside a copy of it"
+    title = "injecting into [16, 160, 1536], compared with a copy of it"
     return Work(title, 1 / 1.3, "calls", 100, ours, plain, lambda *_: "")
 
 
@@ -254,7 +254,7 @@ def compare(work: Work, runs: int) -> None:
 def command(
     folder: Path, runs: int, rows: int, batch_size: int, documents: int, steps: int
 ) -> None:
-    """Measure the pair of FOLDER, which `make real` made, beside plain transformers and PEFT."""
+    """Measure the pair of FOLDER, which `make real` made, and plain transformers and PEFT."""
     quiet_libraries()
     release, recipe = read_release(folder), read_recipe(folder / "recipe.yaml")
     click.echo(

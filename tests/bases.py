@@ -85,6 +85,32 @@ def small_bases() -> dict[str, Any]:
     }
 
 
+def smollm2_135m() -> Any:
+    """The configuration of SmolLM2-135M as the package's GGUF file gives it."""
+    return transformers.LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        tie_word_embeddings=True,
+    )
+
+
+def tiny_gemma3n() -> Any:
+    """A tiny Gemma-3n, whose blocks hand on several residual streams."""
+    return transformers.Gemma3nTextConfig(
+        **_TEXT,
+        head_dim=32,
+        vocab_size_per_layer_input=512,
+        hidden_size_per_layer_input=8,
+        layer_types=["full_attention"] * 4,
+        activation_sparsity_pattern=None,
+        num_kv_shared_layers=1,
+    )
+
+
 def tiny_configs() -> dict[str, Any]:
     """A configuration of each architecture, by a name for it; all have the tiny vocabulary."""
     return {

@@ -99,8 +99,8 @@ def adjusted_sentence(found: Multiplicity) -> str:
     """What `note` says, in the words of a card."""
     level = BOOTSTRAP.level
     return (
-        f"{_tried(found.attempts, 3)} None of the {found.metrics} intervals and p values"
-        f" ({level:.0%} confidence) is adjusted for the others, so about"
+        f"{_tried(found.attempts, 3)} The {found.metrics} intervals and p values"
+        f" ({level:.0%} confidence) are not adjusted for one another, so about"
         f" {found.metrics * (1 - level):.0f} of the {found.metrics} would be wrong by chance alone."
     )
 

@@ -76,8 +76,9 @@ def command(
     if diff:
         click.get_current_context().exit(_show_fixes(find_subject(path)))
     if measure:
+        import nla_release.engine  # noqa: F401 - is it installed? Before anything is fixed.
+
         measure = replace(measure, base=base)
-        _ = measure.measure  # is the engine installed? Before anything is fixed.
     if fix:
         _fix(find_subject(path))
     verdict = api.check(path, tokenizer=tokenizer, strict=strict, measure=measure)

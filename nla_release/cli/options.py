@@ -141,11 +141,8 @@ push_options = _group(
 
 def _hub(rehearse: bool, hub_root: Path | None) -> Rehearsal | None:
     """The rehearsal that was asked for, or None for the Hub of HF_ENDPOINT."""
-    from nla_release.hub_client.client import quiet_client
-
     if hub_root is not None and not rehearse:
         raise ConfigError("--hub-root belongs to --rehearse", hint="add --rehearse")
-    quiet_client()
     return Rehearsal(hub_root) if rehearse else None
 
 

@@ -8,7 +8,6 @@ from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import format_option, path_argument, push_options, version_option
 from nla_release.hub.plan import PushOptions
-from nla_release.hub_client.client import quiet_client
 from nla_release.output.plan import FORMATS
 
 _REFUSED = 1
@@ -33,7 +32,6 @@ def command(
     Exits with 1 when the push would be refused, for example because the token may not write.
     HF_ENDPOINT names the Hub.
     """
-    quiet_client()
     plan = api.plan(path, version=version, options=options)
     output(FORMATS[form](plan), nl=form == "text")
     if plan.blockers:

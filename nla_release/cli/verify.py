@@ -8,7 +8,6 @@ from nla_release import api
 from nla_release.cli.edge import ExampleCommand, output
 from nla_release.cli.options import FILE, FOLDER, format_option, measure_options
 from nla_release.errors import ConfigError
-from nla_release.hub_client.client import quiet_client
 from nla_release.io.log import log
 from nla_release.output.verdict import skipped_lines, verdict_json, verdict_text
 from nla_release.release.signature import GITHUB, Publisher
@@ -87,7 +86,6 @@ def command(
     """
     if expect is not None:
         api.check_release_id(expect, "--expect")
-    quiet_client()
     result = api.verify(
         place,
         pair=pair,

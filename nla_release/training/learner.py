@@ -222,10 +222,8 @@ def save(
             learner.model.save_pretrained(
                 staging, save_embedding_layers=False, selected_adapters=["default"]
             )
-        modules = adapted_names(read_header(staging / ADAPTER_FILE))
-        written = portable(read_json(staging / ADAPTER_CONFIG_FILE), modules)
-        if isinstance(targets := written["target_modules"], list):
-            written["target_modules"] = sorted(targets)  # PEFT writes a set
+        written = portable(read_json(staging / ADAPTER_CONFIG_FILE))
+        written["target_modules"] = sorted(adapted_names(read_header(staging / ADAPTER_FILE)))
         write_atomic(staging / ADAPTER_CONFIG_FILE, dump_json(written))
         (staging / "README.md").unlink(missing_ok=True)  # PEFT's stub; `render` writes the card
         if learner.head is not None:

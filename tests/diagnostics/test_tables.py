@@ -7,6 +7,7 @@ import pytest
 
 from nla_release.calibration.calibrate import calibrate
 from nla_release.calibration.contamination import Contamination, contamination_sentence
+from nla_release.calibration.multiplicity import adjusted_sentence
 from nla_release.calibration.report import Calibration
 from nla_release.cards.blocks import PROBES, TABLES, expected_blocks, expected_page_blocks
 from nla_release.diagnostics import ceiling
@@ -47,7 +48,7 @@ def test_a_card_says_what_overlaps_and_what_was_tried_and_leaves_the_tables_to_t
     assert "training documents" in text
     assert "The author does not declare how many checkpoints or settings were tried." in text
     assert calibration.multiplicity is not None
-    assert calibration.multiplicity.note in block(calibration)
+    assert adjusted_sentence(calibration.multiplicity) in block(calibration)
 
 
 @pytest.mark.parametrize(

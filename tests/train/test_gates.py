@@ -21,7 +21,7 @@ from nla_release.training.gates import (
     language_model_regex,
     module_tree,
 )
-from tests.bases import tiny_configs, write_base
+from tests.bases import tiny_configs, tiny_gemma3n, write_base
 from tests.sidecars import TINY_BASE
 from tests.train.built import copied, recipe_with
 
@@ -58,22 +58,8 @@ def test_activations_are_the_hidden_states_of_every_supported_architecture(name,
 
 
 def test_a_base_with_several_residual_streams_is_refused_by_name(tmp_path):
-    config = transformers.Gemma3nTextConfig(
-        vocab_size=512,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=4,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=32,
-        vocab_size_per_layer_input=512,
-        hidden_size_per_layer_input=8,
-        layer_types=["full_attention"] * 4,
-        activation_sparsity_pattern=None,
-        num_kv_shared_layers=1,
-    )
     with pytest.raises(ConfigError, match=r"Gemma3nForCausalLM: .* no single residual stream"):
-        check_block_output(loaded(tmp_path, config), 1, "the word rose")
+        check_block_output(loaded(tmp_path, tiny_gemma3n()), 1, "the word rose")
 
 
 def test_a_base_that_changes_what_its_blocks_put_out_is_refused(base, monkeypatch):
@@ -153,7 +139,6 @@ def test_a_pattern_that_is_none_is_refused(base):
 
 def test_a_list_is_taken_where_there_is_no_tower_to_hit():
     """Of a model of text alone, a list of names means the language model."""
-    import transformers
 
     config = transformers.LlamaConfig(
         vocab_size=8,

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-import transformers
 from huggingface_hub import InferenceClient
 
 from nla_release.adapter.module_names import Targets
@@ -14,6 +13,7 @@ from nla_release.engine.base import load_base
 from nla_release.engine.footprint import skeleton
 from nla_release.errors import ConfigError
 from nla_release.training.recipe import read_recipe
+from tests.bases import smollm2_135m
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from train.real.__main__ import HERE, _change
@@ -22,16 +22,6 @@ from train.real.corpus import documents
 from train.real.server import ChatServer
 
 RECIPE = read_recipe(HERE / "smollm2.yaml")
-# The configuration of SmolLM2-135M as its GGUF file gives it.
-SMOLLM2 = transformers.LlamaConfig(
-    vocab_size=49152,
-    hidden_size=576,
-    intermediate_size=1536,
-    num_hidden_layers=30,
-    num_attention_heads=9,
-    num_key_value_heads=3,
-    tie_word_embeddings=True,
-)
 
 
 # -- recipe --
@@ -57,7 +47,7 @@ def test_the_marker_of_the_gemma_recipes_would_be_several_tokens(real):
 
 @pytest.mark.parametrize("role", ["av", "ar"])
 def test_its_targets_are_all_projections_of_the_blocks_that_are_used(role):
-    model = skeleton(SMOLLM2, None)
+    model = skeleton(smollm2_135m(), None)
     blocks = 30 if role == "av" else RECIPE.read_block + 1
     found = Targets(getattr(RECIPE, role).target_modules).among(module_tree(model))
 
