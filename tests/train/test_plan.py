@@ -7,6 +7,7 @@ import numpy as np
 import peft
 import pytest
 import torch
+import transformers
 from click.testing import CliRunner
 from torch.profiler import ProfilerActivity, profile
 
@@ -33,9 +34,12 @@ from tests.bases import gemma_4_e2b, small_bases, tiny_configs
 from tests.sidecars import TINY_BASE, sidecar
 from tests.train.built import write_recipe
 from train.demo import RECIPE
+from train.real.__main__ import HERE
+from train.real.base import write_base
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "training.md"
 RECIPES = package_folder("recipes")
+SMOLLM2 = HERE / "smollm2.yaml"
 MIB = 2**20
 ROWS = 16
 # The plan may be this much above what is measured, and never below: on the meta device attention
@@ -87,10 +91,11 @@ def task_of(role, settings, base, earlier=None):
     """The task of a training on rows of one length, its learner, and that length in tokens."""
     label = "the word rose in a text about gardening, set in Lima"
     names, none = [str(row) for row in range(ROWS)], [None] * ROWS
-    vectors = np.random.default_rng(0).standard_normal((ROWS, 64)).astype(np.float32)
+    width = base.model.config.get_text_config().hidden_size
+    vectors = np.random.default_rng(0).standard_normal((ROWS, width)).astype(np.float32)
     data = Activations(names, names, none, [label] * ROWS, none, none, none, vectors, "0" * 64)
     model = add_lora(base, getattr(settings, role))
-    head = new_head(64, settings.ar) if role == "ar" else None
+    head = new_head(width, settings.ar) if role == "ar" else None
     if earlier:
         put_below(earlier, Learner(model, head), sidecar(role))
     if role == "av":
@@ -151,6 +156,40 @@ def test_a_step_of_training_takes_what_was_planned(
     below = sum(it.numel() * 4 for name, it in learner.model.named_parameters() if "below" in name)
     assert part(plan, "earlier adapters") == below
     assert (below > 0) == bool(stacked)
+
+
+@pytest.fixture(scope="module")
+def smollm2_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smollm2") / "base"
+    write_base(folder)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ["av", "ar"])
+def test_a_step_on_a_real_language_model_takes_what_was_planned(role, smollm2_folder):
+    real = read_recipe(SMOLLM2)
+    block = getattr(real, role).model_copy(update={"micro_batch": ROWS})
+    settings = real.model_copy(update={role: block})
+    base = load_base(str(smollm2_folder), None, quantization=None, dtype="float32", device="cpu")
+    task, learner, length, prompt = task_of(role, settings, base)
+    rows = list(range(ROWS))
+
+    def step():
+        (task.loss(rows, Draw(1, rows)) / task.weight(rows)).backward()
+
+    step()  # leaves the gradients, as the micro-batches before do
+    config = transformers.AutoConfig.from_pretrained(smollm2_folder)
+    plan = Planner(config, settings, role, card=None).plan(length=length, prompt=prompt)
+    planned = part(plan, "activations") + part(plan, "logits")
+    measured = measured_peak(step)
+
+    assert task.longest(rows) == length
+    assert measured <= planned <= TOLERANCE * measured
+    learned = sum(it.grad.numel() * 4 for it in learner.parameters.values())
+    frozen = [it for it in base.model.parameters() if not it.requires_grad]
+    assert part(plan, "base") == sum(it.numel() * 4 for it in (*frozen, *base.model.buffers()))
+    assert part(plan, "adapter") + part(plan, "head") == part(plan, "gradients") == learned
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
