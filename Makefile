@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 BIN1 := .venv-hub1/bin
+BINV := .venv-vllm/bin
 PURELIB := "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 # Packages are compiled as they are first imported, which is half of them, and are compiled once, even
@@ -54,11 +55,13 @@ docs: setup
 # than a small machine has cores, because many tests wait for a server. One thread each: matrices this
 # small wait for each other.
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long and not vllm"
 
-# What takes minutes by itself: a sixth seed of the pairs of known worth, more of the fault matrix.
-test-long: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
+# What takes minutes by itself: a sixth seed of the pairs of known worth, more of the fault matrix, and
+# what serves adapters.
+test-long: setup .venv-vllm/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not vllm"
+	OMP_NUM_THREADS=1 $(BINV)/python -m pytest -m vllm tests/serving
 
 # The Hub's client has two majors in use, and .venv holds the newer. The tests of what the client says
 # to a Hub run with the older too: its own packages win, all else is .venv's.
@@ -72,6 +75,15 @@ hub1: .venv-hub1/.installed
 	@$(BIN1)/python $(PIP_INSTALL) --no-deps -r constraints-hub1.txt
 	@echo "import site; site.addsitedir('$$($(BIN)/python -c $(PURELIB))')" \
 	    > "$$($(BIN1)/python -c $(PURELIB))/all_else.pth"
+	@touch $@
+
+# vLLM has pins of its own, and comes with SGLang's checks of an adapter. Its own packages win here too.
+.venv-vllm/.installed: .venv/.installed constraints-vllm.txt
+	@echo "setting up .venv-vllm ..."
+	@$(PYTHON) -m venv .venv-vllm
+	@$(BINV)/python $(PIP_INSTALL) --no-deps -r constraints-vllm.txt
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c $(PURELIB))')" \
+	    > "$$($(BINV)/python -c $(PURELIB))/all_else.pth"
 	@touch $@
 
 # Every accident at every moment of a push: about two minutes on two idle cores. `make test` has 72.
@@ -91,4 +103,4 @@ bench-train: setup
 	@$(BIN)/python -m benchmarks.train
 
 clean:
-	rm -rf build .venv .venv-hub1 .mypy_cache .ruff_cache
+	rm -rf build .venv .venv-hub1 .venv-vllm .mypy_cache .ruff_cache
