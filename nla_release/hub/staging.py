@@ -8,6 +8,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import fsencode
 from pathlib import Path
 
@@ -121,10 +122,18 @@ def _refuse(folder: Path, manifest: Manifest, found: dict[str, FileRecord]) -> N
 
 
 def _copied(source: Path, target: Path) -> FileRecord:
+    """Copy a file; every piece is hashed in a second thread while it is written."""
     digest, size = hashlib.sha256(), 0
-    with source.open("rb") as reading, target.open("xb") as writing:
+    with (
+        source.open("rb") as reading,
+        target.open("xb") as writing,
+        ThreadPoolExecutor(1) as hashing,
+    ):
+        hashed = None
         while piece := reading.read(_PIECE_BYTES):
-            digest.update(piece)
+            if hashed:
+                hashed.result()  # so that no more than two pieces are in memory
+            hashed = hashing.submit(digest.update, piece)
             writing.write(piece)
             size += len(piece)
     return FileRecord(sha256=digest.hexdigest(), size=size)
