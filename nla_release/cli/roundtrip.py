@@ -49,14 +49,19 @@ def command(path: Path, device: str | None, fresh: bool, probes: tuple[ProbeChoi
       quick           text-controls and injection
     retrieval, templates, ceiling, structural and contamination need no answers of the pair; every
     run records them.
+
+    Several processes share the rows: torchrun --nproc-per-node 2 -m nla_release roundtrip PATH.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
     release = read_release(path)
+    from nla_release.engine.processes import is_main, only_the_first_talks
     from nla_release.engine.roundtrip import roundtrip
     from nla_release.history.add_evidence import replaced_version
     from nla_release.history.log import RESTORE
     from nla_release.statistics.formulas import norm_summary
 
-    _keep_base_facts(release)
+    only_the_first_talks()
+    if is_main():
+        _keep_base_facts(release)
     evidence = roundtrip(release, device=device, fresh=fresh, probes=probes)
     for record in evidence.run.probes:
         if record.skipped:

@@ -83,7 +83,7 @@ def _step(name: StepName) -> Callable[[Callable[..., None]], click.Command]:
         @functools.wraps(function)
         def unless_done(recipe: Path, folder: Path, again: bool, **options: Any) -> None:
             _require_extra()
-            from nla_release.training.processes import is_main
+            from nla_release.engine.processes import is_main
             from nla_release.training.steps import ON_A_DEVICE, SHARED, done, read_pinned
 
             if name not in SHARED and not is_main():
@@ -188,9 +188,9 @@ def run_command(
     if card and not only_plan:
         raise ConfigError("--card needs --plan", hint="give --plan too")
     _require_extra()
+    from nla_release.engine.processes import is_main, wait_for_all
     from nla_release.training.memory_plan import card_bytes
     from nla_release.training.plan import plans
-    from nla_release.training.processes import is_main, wait_for_all
     from nla_release.training.recipe import read_recipe
     from nla_release.training.skeleton import write_skeleton
     from nla_release.training.steps import ON_A_DEVICE, chosen, plan, read_pinned
@@ -260,9 +260,9 @@ def plan_command(
 @_device
 def extract_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) -> None:
     """Take activations from the corpus of RECIPE; writes data/base.parquet."""
+    from nla_release.engine.processes import is_main
     from nla_release.training.dataset import data_path
     from nla_release.training.extract import extract
-    from nla_release.training.processes import is_main
 
     extract(recipe, folder, device=device, again=again)
     if is_main():
@@ -308,9 +308,9 @@ def av_command(
     recipe: "Recipe", folder: Path, again: bool, device: str | None, allow_ood_injection: bool
 ) -> None:
     """Train the activation verbalizer of RECIPE; writes pair/av."""
+    from nla_release.engine.processes import is_main
     from nla_release.training.adapter_training import summary
     from nla_release.training.av import train_av
-    from nla_release.training.processes import is_main
 
     done = train_av(
         recipe, folder, device=device, allow_ood_injection=allow_ood_injection, again=again
@@ -323,9 +323,9 @@ def av_command(
 @_device
 def ar_command(recipe: "Recipe", folder: Path, again: bool, device: str | None) -> None:
     """Train the activation reconstructor of RECIPE; writes pair/ar."""
+    from nla_release.engine.processes import is_main
     from nla_release.training.adapter_training import summary
     from nla_release.training.ar import train_ar
-    from nla_release.training.processes import is_main
 
     done = train_ar(recipe, folder, device=device, again=again)
     if is_main():

@@ -3,7 +3,7 @@
 Answers in evidence of the same inputs are reused. The cost of the rest is announced first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.controls import explanation
 from nla_release.engine.encoder import Encoder
-from nla_release.engine.memory import Floats, Memory
+from nla_release.engine.memory import Floats, Memory, in_pieces
 from nla_release.evidence.parts import Evidence
 from nla_release.evidence.records import ProbeName, ProbeRecord, Setting, VectorCondition
 from nla_release.io.files import dump_json, sha256_bytes
@@ -136,15 +136,14 @@ class DiagnosticRun:
         """The column's embeddings `[N, e]`; zeros where there is no text."""
         assert self.encoder is not None
         texts = sorted({text for text in column if text is not None})
-        pieces = []
-        with log.progress(f"{encoder['encoder']} embeds", len(texts), "texts") as advance:
-            for at in range(0, len(texts), _TEXTS_PER_PIECE):
-                piece = texts[at : at + _TEXTS_PER_PIECE]
-                asked = sha256_bytes(dump_json([encoder, *piece]).encode())
-                compute = partial(self.encoder, piece)
-                pieces.append(self.work.tensor(f"encoder-{asked[:32]}", compute).numpy())
-                advance(at + len(piece))
-        embedded = dict(zip(texts, np.concatenate(pieces), strict=True))
+        embedded: dict[str, Floats] = {}
+
+        def embed(piece: Sequence[str]) -> None:
+            asked = sha256_bytes(dump_json([encoder, *piece]).encode())
+            found = self.work.tensor(f"encoder-{asked[:32]}", partial(self.encoder, piece))
+            embedded.update(zip(piece, found.numpy(), strict=True))
+
+        in_pieces(texts, _TEXTS_PER_PIECE, embed, f"{encoder['encoder']} embeds", "texts")
         nothing = np.zeros_like(next(iter(embedded.values())))
         return np.stack([nothing if text is None else embedded[text] for text in column])
 

@@ -2,12 +2,14 @@
 
 Both adapters are functions here, decoding being greedy: the AV of a vector and its scale, the AR of
 its text. Answers are kept in the checkpoint in pieces of a batch or a few, named by what was asked,
-so that a killed run goes on where it was, and whatever else is asked for next time.
+so that a killed run goes on where it was, and whatever else is asked for next time. Several
+processes share the pieces.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,12 @@ import numpy.typing as npt
 from nla_release.contract.explanation import Explanation
 from nla_release.engine.checkpoint import Checkpoint
 from nla_release.engine.pair import Pair
+from nla_release.engine.processes import main_first, share, take_over
 from nla_release.io.files import dump_json, sha256_bytes
 from nla_release.io.log import log
 
 Floats = npt.NDArray[np.float32]
+Item = TypeVar("Item")
 
 # The AR reads texts of like length together, which takes more of them than fit one batch.
 _BATCHES_PER_PIECE = 4
@@ -77,23 +81,17 @@ class Memory:
     def say(self, vectors: Floats, title: str, *, factor: float = 1.0) -> list[Explanation]:
         """What the AV says of vectors `[N, d]`, injected at `factor` times the sidecar's scale."""
         keys, rows = _keys(vectors, factor), self.unsaid(vectors, factor=factor)
-        if rows:
-            with log.progress(title, len(rows), "vectors") as advance:
-                for at in range(0, len(rows), self._batch):
-                    piece = rows[at : at + self._batch]
-                    self._say_piece([keys[row] for row in piece], vectors[piece], factor)
-                    advance(at + len(piece))
+
+        def say(piece: Sequence[int]) -> None:
+            self._say_piece([keys[row] for row in piece], vectors[piece], factor)
+
+        in_pieces(rows, self._batch, say, title, "vectors")
         return [self._said[key] for key in keys]
 
     def read(self, texts: Iterable[str | None], title: str) -> None:
         """Have the AR read texts."""
         size = self._batch * _BATCHES_PER_PIECE
-        if missing := self.unread(texts):
-            with log.progress(title, len(missing), "texts") as advance:
-                for at in range(0, len(missing), size):
-                    piece = missing[at : at + size]
-                    self._read_piece(piece)
-                    advance(at + len(piece))
+        in_pieces(self.unread(texts), size, self._read_piece, title, "texts")
 
     def first_pieces(
         self, vectors: Floats, *, factors: Sequence[float], texts: Sequence[Sequence[str | None]]
@@ -102,11 +100,13 @@ class Memory:
         for factor in factors:
             if rows := self.unsaid(vectors, factor=factor):
                 piece = vectors[rows[: self._batch]]
-                self._say_piece(_keys(piece, factor), piece, factor)
+                with main_first():
+                    self._say_piece(_keys(piece, factor), piece, factor)
                 break
         for column in texts:
             if missing := self.unread(column):
-                self._read_piece(missing[: self._batch * _BATCHES_PER_PIECE])
+                with main_first():
+                    self._read_piece(missing[: self._batch * _BATCHES_PER_PIECE])
                 break
 
     def vectors(self, texts: Sequence[str | None]) -> Floats:
@@ -142,6 +142,25 @@ class Memory:
         self.recall_read(texts, self._work.tensor(f"ar-{_name(texts)}", compute).numpy())
         self._reading.count += len(texts)
         self._reading.seconds += self._work.seconds - started
+
+
+def in_pieces(
+    items: Sequence[Item], size: int, work: Callable[[Sequence[Item]], None], title: str, unit: str
+) -> None:
+    """Work on items in pieces, each in one of the processes, and show how far this one is.
+
+    `work` keeps its result in the checkpoint, and takes it from there when it is done.
+    """
+    pieces = [items[at : at + size] for at in range(0, len(items), size)]
+    mine = [piece for _, piece in share(pieces)]
+    if mine:
+        with log.progress(title, sum(map(len, mine)), unit) as advance:
+            done = 0
+            for piece in mine:
+                work(piece)
+                done += len(piece)
+                advance(done)
+    take_over(pieces, work)
 
 
 def _keys(vectors: Floats, factor: float) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from nla_release.calibration.calibrate import calibrate
 from nla_release.engine.activations import Activations
 from nla_release.engine.checkpoint import Checkpoint
+from nla_release.engine.processes import is_main
 from nla_release.engine.provenance import now
 from nla_release.errors import NothingCheckedError
 from nla_release.evidence.parts import Evidence
@@ -88,7 +89,8 @@ class Recording:
 
     def _write(self, line: Line) -> None:
         self._log = self._log.adding(line)
-        write_atomic(self._folder / RUNS_FILE, self._log.dump())
+        if is_main():
+            write_atomic(self._folder / RUNS_FILE, self._log.dump())
 
     def _time(self) -> str:
         """The time of day; a clock that was set back does not make the log go backwards."""

@@ -31,6 +31,7 @@ from nla_release.engine.encoder import (
 from nla_release.engine.lookup import NearestLabels, look_up
 from nla_release.engine.memory import Memory
 from nla_release.engine.pair import Pair
+from nla_release.engine.processes import device_here, is_main, main_first
 from nla_release.engine.provenance import now, run_inputs
 from nla_release.engine.recording import Recording
 from nla_release.errors import NlaReleaseError
@@ -63,7 +64,8 @@ def roundtrip(
 ) -> Evidence:
     """Measure the pair of a release and write its `evidence/`.
 
-    An interrupted run continues. What evidence of the same inputs holds already is not measured
+    An interrupted run continues. Several processes, as torchrun starts them, share the work. What
+    evidence of the same inputs holds already is not measured
     again, and diagnostics that it has stay in it.
 
     Args:
@@ -78,6 +80,7 @@ def roundtrip(
         ConfigError: release.yaml names another base than the pair was trained on, or evidence/
             holds something else.
         NothingCheckedError: there are no held-out activations.
+        EnvironmentProblem: of several processes, one has ended.
     """
     check_replaceable(release.evidence)
     settings = release.config.evaluation
@@ -94,13 +97,15 @@ def roundtrip(
         release.adapter("ar"),
         base=release.base_path,
         quantization=settings.quantization,
-        device=device,
+        device=device_here(device),
         dtype=settings.dtype,
     )
     inputs = run_inputs(release, pair, data, reference)
-    work = Checkpoint(release.folder / PARTIAL_FOLDER_NAME, inputs, fresh=fresh)
-    before = _begun_with(release, work, inputs, fresh=fresh)
-    recording = Recording(release.evidence, work, inputs, data, before)
+    with main_first():
+        work = Checkpoint(release.folder / PARTIAL_FOLDER_NAME, inputs, fresh=fresh and is_main())
+        before = _begun_with(release, work, inputs, fresh=fresh)
+        recording = Recording(release.evidence, work, inputs, data, before)
+        work.document("started", lambda: before.run.started_at if before else now())
     given = RunData(data, reference, training, shingles, nearest)
     with recording.ending():
         return _measure(release, pair, work, inputs, before, recording, given, probes)
@@ -173,31 +178,29 @@ def _measure(
     ):
         work.drop()
         return before
-    evidence = write_evidence(
-        release.evidence,
-        _rows(data, said, other, plans, answers, nearest),
-        {
-            "gold": data.vectors,
-            "reference_mean": given.reference.mean,
-            **{tensor: memory.vectors(column) for tensor, column in texts.items()},
-            **answers.vectors,
-        },
-        RunFacts.model_validate(
-            inputs
-            | {
-                "schema": 2,
-                "started_at": started_at,
-                "finished_at": now(),
-                "zero_vector": verbalization(said.zero),
-                "run_id": recording.run,
-            }
-            | more
-        ),
-        shingles=given.shingles,
-        log=recording.finished,
-    )
-    work.drop()
-    return evidence
+    rows = _rows(data, said, other, plans, answers, nearest)
+    vectors = {
+        "gold": data.vectors,
+        "reference_mean": given.reference.mean,
+        **{tensor: memory.vectors(column) for tensor, column in texts.items()},
+        **answers.vectors,
+    }
+    known = {
+        "schema": 2,
+        "started_at": started_at,
+        "finished_at": now(),
+        "zero_vector": verbalization(said.zero),
+        "run_id": recording.run,
+    }
+    facts = RunFacts.model_validate(inputs | known | more)
+    with main_first():
+        if not is_main():
+            return read_evidence(release.evidence)
+        evidence = write_evidence(
+            release.evidence, rows, vectors, facts, shingles=given.shingles, log=recording.finished
+        )
+        work.drop()
+        return evidence
 
 
 def _paired_with(evidence: Evidence) -> list[int]:

@@ -14,6 +14,7 @@ from nla_release.contract.prompt import suffix_ids
 from nla_release.contract.sidecar import Role, Sidecar
 from nla_release.engine.architecture import width_of
 from nla_release.engine.base import LoadedBase
+from nla_release.engine.processes import is_main, process_count, wait_for_all
 from nla_release.errors import ConfigError
 from nla_release.io.files import sha256_file
 from nla_release.io.layout import ADAPTER_CONFIG_FILE, ADAPTER_FILE, HEAD_FILE
@@ -23,7 +24,6 @@ from nla_release.training.checkpoints import Checkpoints, Fit, checkpoints_path
 from nla_release.training.dataset import TrainingRows
 from nla_release.training.learner import Learner, save, start_from
 from nla_release.training.loop import Task, Watch, fit
-from nla_release.training.processes import is_main, process_count, wait_for_all
 from nla_release.training.prompts import marked_prompt
 from nla_release.training.recipe import Recipe
 from nla_release.training.record import base_sha256, forget, settings_of, write_record

@@ -22,11 +22,11 @@ from safetensors.torch import load_file, save_file
 
 from nla_release.adapter.training_log import Step
 from nla_release.contract.sidecar import Role
+from nla_release.engine.processes import is_main, wait_for_all
 from nla_release.errors import ConfigError, DataError, EnvironmentProblem, NlaReleaseError
 from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
 from nla_release.io.schema import Strict, parse
 from nla_release.training import optimizer as optimizers
-from nla_release.training.processes import is_main, wait_for_all
 
 WEIGHTS_NAME = "weights.safetensors"
 OPTIMIZER_NAME = "optimizer.safetensors"

@@ -25,6 +25,7 @@ import pyarrow as pa
 from nla_release.engine.architecture import block_count, embedding_norm, width_of
 from nla_release.engine.base import LoadedBase
 from nla_release.engine.extraction import activations_at, encode_text
+from nla_release.engine.processes import Processes, is_main, shared_progress, wait_for_all
 from nla_release.errors import (
     ConfigError,
     DataError,
@@ -41,7 +42,6 @@ from nla_release.training.corpus_files import corpus_digest, corpus_path, docume
 from nla_release.training.dataset import data_path
 from nla_release.training.gates import check_block_output
 from nla_release.training.learner import load
-from nla_release.training.processes import Processes, is_main, shared_progress, wait_for_all
 from nla_release.training.recipe import ExtractionSettings, HubDataset, Recipe
 from nla_release.training.record import BASE, base_inputs, forget, settings_of, write_record
 from nla_release.training.tables import (

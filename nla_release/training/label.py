@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from nla_release.engine.processes import Processes, gather
 from nla_release.errors import DataError, EnvironmentProblem, NothingCheckedError
 from nla_release.io.files import make_folder
 from nla_release.io.log import log
@@ -29,7 +30,6 @@ from nla_release.training.labelling.costs import (
     token_counter,
 )
 from nla_release.training.labelling.endpoint import LabelOutcome, label_texts
-from nla_release.training.processes import Processes, gather
 from nla_release.training.recipe import Endpoint, Recipe
 from nla_release.training.record import check_inputs, forget, read_record, write_record
 from nla_release.training.tables import write_sidecar, write_table

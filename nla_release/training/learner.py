@@ -20,6 +20,7 @@ from nla_release.contract.sidecar import Sidecar, dump_sidecar, read_sidecar
 from nla_release.contract.training_chain import CONTINUED_FROM, RECORDED, STACKED_ON
 from nla_release.engine.adapters import calm, check_lands, load_head
 from nla_release.engine.base import LoadedBase, load_base
+from nla_release.engine.processes import device_here
 from nla_release.errors import ConfigError
 from nla_release.io.files import dump_json, read_json, replacing_folder, sha256_file, write_atomic
 from nla_release.io.layout import (
@@ -32,7 +33,6 @@ from nla_release.io.layout import (
 from nla_release.io.schema import parse
 from nla_release.training.checkpoints import Fit, writable, write_tensors
 from nla_release.training.gates import check_targets
-from nla_release.training.processes import device_here
 from nla_release.training.prompts import marked_prompt
 from nla_release.training.recipe import Recipe
 from nla_release.training.settings import AdapterSettings

@@ -18,11 +18,7 @@ import numpy as np
 import torch
 
 from nla_release.adapter.training_log import Step, Tripwire
-from nla_release.errors import EnvironmentProblem, NlaReleaseError
-from nla_release.io.log import log
-from nla_release.training.checkpoints import Checkpoints, Fit
-from nla_release.training.optimizer import new_optimizer, set_rate
-from nla_release.training.processes import (
+from nla_release.engine.processes import (
     add_up,
     any_process,
     is_main,
@@ -30,6 +26,10 @@ from nla_release.training.processes import (
     share,
     shared_progress,
 )
+from nla_release.errors import EnvironmentProblem, NlaReleaseError
+from nla_release.io.log import log
+from nla_release.training.checkpoints import Checkpoints, Fit
+from nla_release.training.optimizer import new_optimizer, set_rate
 from nla_release.training.settings import AdapterSettings
 
 # A single outlying batch must not undo the steps before it.

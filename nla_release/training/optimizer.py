@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from nla_release.engine.processes import is_main
 from nla_release.io.log import log
-from nla_release.training.processes import is_main
 from nla_release.training.settings import AdapterSettings
 
 # The defaults of both libraries (docs/reference/training.md, A step), fixed here.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from nla_release.engine.processes import gather, is_main
 from nla_release.errors import ConfigError, RefusedError
 from nla_release.io.log import log
 from nla_release.training import STEPS, StepName
-from nla_release.training.processes import gather, is_main
 from nla_release.training.recipe import HubDataset, Recipe, pinned, read_recipe
 from nla_release.training.record import read_record, stale, unfinished
 

@@ -38,8 +38,8 @@ from tests.train.chain import (
     unlabelled,
     write_corpus,
 )
-from tests.train.workers import started
 from tests.waiting import wait_until
+from tests.workers import started
 
 SAMPLED = {"min_position": 20, "positions_per_document": 3, "batch_size": 4}
 CUT = "documents' ends beyond extract.max_tokens"
@@ -468,7 +468,7 @@ def test_a_process_that_is_killed_outright_leaves_what_the_next_one_goes_on_with
     recipe = shortened(tmp_path, extract={"batch_size": 2})
     line = [tmp_path / "recipe.yaml", "--folder", tmp_path, "--device", "cpu"]
     parts = tmp_path / "data" / "base.parts"
-    process = started("extract", *line, stop_at="0*2.parquet")
+    process = started("train extract", *line, stop_at="0*2.parquet")
     wait_until(lambda: list(parts.glob("0*2.parquet")), alive=lambda: process.alive)
     process.kill()
     process.wait()

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 
 from nla_release.adapter.training_log import read_log
 from nla_release.contract.sidecar import read_sidecar
+from nla_release.engine.processes import any_process, device_here, share, state, together
 from nla_release.errors import EnvironmentProblem
 from nla_release.io.files import sha256_file
 from nla_release.training.av import train_av
 from nla_release.training.checkpoints import kept_steps
 from nla_release.training.dataset import data_path
 from nla_release.training.extract import extract
-from nla_release.training.processes import any_process, device_here, share, state, together
 from tests.train import toys
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.chain import shortened, unlabelled, write_corpus

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nla_release.engine.processes import Processes
 from nla_release.errors import EnvironmentProblem
-from nla_release.training.processes import Processes
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))

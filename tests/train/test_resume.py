@@ -19,8 +19,8 @@ from nla_release.training.loop import fit
 from nla_release.training.recipe import read_recipe
 from tests.train.built import copied, recipe_with, write_recipe
 from tests.train.toys import Line, settings
-from tests.train.workers import started
 from tests.waiting import wait_until
+from tests.workers import started
 
 
 class KilledError(Exception):
@@ -187,7 +187,7 @@ def test_killed_with_9_and_started_again_it_gives_the_same_bytes(
     path = write_recipe(tmp_path, **{role: DROPOUT})
     train(read_recipe(path), whole, device="cpu")
     line = [path, "--device", "cpu", "--folder", killed]
-    process = started(role, *line, stop_at="state_000003")
+    process = started(f"train {role}", *line, stop_at="state_000003")
     state = killed / "checkpoints" / role / "state_000003"
     wait_until(state.exists, alive=lambda: process.alive)
     process.kill()

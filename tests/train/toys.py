@@ -14,11 +14,11 @@ from torch.distributed import distributed_c10d
 from nla_release.adapter.training_log import Tripwire, dump_log
 from nla_release.cli.edge import print_messages
 from nla_release.cli.train import command
+from nla_release.engine.processes import any_process, device_here, is_main
 from nla_release.errors import ConfigError, NlaReleaseError
 from nla_release.io.files import sha256_bytes
 from nla_release.training.checkpoints import Checkpoints
 from nla_release.training.loop import fit
-from nla_release.training.processes import any_process, device_here, is_main
 from nla_release.training.settings import AdapterSettings
 
 

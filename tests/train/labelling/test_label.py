@@ -34,8 +34,8 @@ from tests.train.labelling.server import (
     status,
     trickling,
 )
-from tests.train.workers import started, two
 from tests.waiting import wait_until
+from tests.workers import started, two
 
 KYOTO = "rain over Kyoto"
 SECRET = "sk-this-is-nobodys-business"
@@ -474,7 +474,7 @@ def test_a_step_that_was_killed_goes_on_and_pays_for_nothing_twice(
     texts = [f"text number {at}" for at in range(40)]
     split(tmp_path, read_recipe(path), {"av": texts})
     server.hold_after(17)
-    running = started("label", *line)
+    running = started("train label", *line)
     cache = tmp_path / "data" / "labels" / "cache"
     wait_until(lambda: server.held.is_set(), alive=lambda: running.alive)
     wait_until(lambda: len(list(cache.rglob("[0-9a-f]*.json"))) == 17, alive=lambda: running.alive)
@@ -735,7 +735,7 @@ def test_two_processes_share_the_texts_and_one_writes(tmp_path, recipe_file, ser
     path = recipe_file(auditor=AUDIT)
     texts = [f"text number {at}" for at in range(15)]
     split(tmp_path, read_recipe(path), {"av": texts, "eval": texts[:3]})
-    said = two("label", path, "--folder", tmp_path)
+    said = two("train label", path, "--folder", tmp_path)
 
     assert len(server.contents) == len(set(server.contents)) == 30
     assert [row["explanation"] for row in rows(tmp_path)] == [
@@ -749,7 +749,7 @@ def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe
     """Else it would take the step for done, and leave the other waiting for it."""
     path = recipe_file(source="corpus")
     split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of a", "b": "of b"})
-    two("label", path, "--folder", tmp_path, late=(0, 1))
+    two("train label", path, "--folder", tmp_path, late=(0, 1))
 
     assert [row["explanation"] for row in rows(tmp_path)] == ["of a", "of b"]
 
@@ -757,7 +757,7 @@ def test_a_process_that_comes_late_finds_nothing_done_before_it(tmp_path, recipe
 def test_when_one_process_fails_the_other_says_that_it_cannot_go_on_alone(tmp_path, recipe_file):
     path = recipe_file(source="corpus")
     split(tmp_path, read_recipe(path), {"av": ["a", "b"]}, {"a": "of all", "b": "of all"})
-    first, second = two("label", path, "--folder", tmp_path, codes=(2, 4))
+    first, second = two("train label", path, "--folder", tmp_path, codes=(2, 4))
 
     assert "all 2 labels are the same" in first
     assert "error: the 2 processes lost their connection: " in second

@@ -1,16 +1,18 @@
 """One process or several, as torchrun or `accelerate launch` started them.
 
-Every process holds the whole base and the same trainable parameters, takes its share of the rows
-of each step, and receives the others' gradients in one sum per step. The model is not
-wrapped, because a reconstructor stops in the middle of it, which a wrapper would not notice.
+A round trip and an extraction share out pieces of work, whose results are files that all processes
+read. In training every process holds the whole base and the same trainable parameters, takes its
+share of the rows of each step, and receives the others' gradients in one sum per step. The model is
+not wrapped, because a reconstructor stops in the middle of it, which a wrapper would not notice.
 
 Only several processes need torch to communicate: a single one can label without it.
 """
 
 import atexit
 import functools
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +20,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
 from nla_release.errors import ConfigError, EnvironmentProblem, one_line
-from nla_release.io.log import Advance, log
+from nla_release.io.log import Advance, log, logger
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +54,8 @@ class Processes:
             return cls(int(said[0]), int(said[1]))
         raise EnvironmentProblem(
             f"RANK is {said[0]!r} and WORLD_SIZE {said[1]!r}",
-            hint="unset both, or start the step with `torchrun --nproc-per-node N -m nla_release"
-            " train STEP`",
+            hint="unset both, or start the command with `torchrun --nproc-per-node N -m"
+            " nla_release ...`",
         )
 
     def share(self, items: Sequence[Item]) -> Sequence[Item]:
@@ -82,7 +84,7 @@ def state() -> "PartialState":
     if os.environ.keys() >= _LAUNCHED_BY_ACCELERATE and "WORLD_SIZE" not in os.environ:
         log.warning(
             "accelerate was asked for several processes and started one, as it does on"
-            " CPUs; start them with `torchrun --nproc-per-node N -m nla_release train STEP`"
+            " CPUs; start them with `torchrun --nproc-per-node N -m nla_release ...`"
         )
     with together():
         joined = PartialState(cpu=on_cpu, timeout=_LONGEST_WAIT)
@@ -90,7 +92,7 @@ def state() -> "PartialState":
         raise EnvironmentProblem(
             f"WORLD_SIZE says {process_count()} processes, and accelerate finds"
             f" {joined.num_processes}",
-            hint="start the step with torchrun or `accelerate launch`, which set LOCAL_RANK too",
+            hint="start them with torchrun or `accelerate launch`, which set LOCAL_RANK too",
         )
     # At the end of the interpreter the group's threads sometimes abort the process.
     atexit.register(joined.destroy_process_group)
@@ -117,9 +119,51 @@ def device_here(device: str | None) -> str | None:
     return "cpu" if here.type == "cpu" else str(here)
 
 
-def share(pieces: Sequence[list[int]]) -> Iterator[tuple[int, list[int]]]:
+def share(pieces: Sequence[Item]) -> Iterator[tuple[int, Item]]:
     """The pieces of work that this process does, with their numbers: each is done by one."""
     yield from Processes.from_environment().share(list(enumerate(pieces)))
+
+
+def take_over(pieces: Sequence[Item], work: Callable[[Item], None]) -> None:
+    """Work on the other processes' pieces, whose results are kept, once all processes have theirs.
+
+    Args:
+        pieces: the same in all processes.
+        work: of a piece whose result is kept, takes it from there.
+
+    Raises:
+        EnvironmentProblem: a process has ended.
+    """
+    if process_count() == 1:
+        return
+    wait_for_all()
+    mine = {number for number, _ in share(pieces)}
+    for number, piece in enumerate(pieces):
+        if number not in mine:
+            work(piece)
+    wait_for_all()  # nobody removes what another still reads
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """The first process goes through the block, then the others.
+
+    Raises:
+        EnvironmentProblem: a process has ended.
+    """
+    several = process_count() > 1
+    if several and not is_main():
+        wait_for_all()
+    yield
+    if several and is_main():
+        wait_for_all()
+
+
+def only_the_first_talks() -> None:
+    """Leave messages, but for errors, and progress to the first process."""
+    if not is_main():
+        logger.setLevel(logging.ERROR)
+        log.bar = None
 
 
 def add_up(parameters: "Iterable[torch.nn.Parameter]", figure: "torch.Tensor") -> "torch.Tensor":
