@@ -1,9 +1,12 @@
 """`make real`: the recipe fits the real tokenizer; corpus, server and the whole way work."""
 
 import json
+import re
 import subprocess
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import InferenceClient
 
@@ -11,13 +14,14 @@ from nla_release.adapter.module_names import Targets
 from nla_release.engine.architecture import module_tree
 from nla_release.engine.base import load_base
 from nla_release.engine.footprint import skeleton
-from nla_release.errors import ConfigError
+from nla_release.errors import ConfigError, InputError
 from nla_release.training.recipe import read_recipe
 from tests.bases import smollm2_135m
 from tests.chats import CHATML
 from tests.sidecars import TINY_BASE
 from train.real.__main__ import HERE, _change
 from train.real.base import tokenizer
+from train.real.ceiling import ceiling
 from train.real.corpus import documents
 from train.real.server import ChatServer
 
@@ -65,6 +69,29 @@ def test_a_setting_is_changed():
     _change(recipe, "extract.layer=12")
 
     assert recipe == {"extract": {"layer": 12}}
+
+
+# -- the cheap experiment --
+
+
+def test_what_an_ar_reads_out_of_the_labels_is_shown_with_n_and_interval(good_release):
+    lines = list(ceiling(good_release))
+
+    assert lines[0].startswith("307 rows of 60 documents, layer 3")
+    own = next(line for line in lines if line.startswith("| own label, less those of the same"))
+    assert re.fullmatch(r"\| .* \| 0\.\d+ \| 0\.\d+ \| \+0\.\d+ \(\+0.* to \+0.*\) \| 307 \|", own)
+
+
+def test_rows_without_labels_are_refused(good_release, copy_of):
+    folder = copy_of(good_release)
+    path = folder / "data" / "eval.parquet"
+    table = pq.read_table(path)
+    at = table.column_names.index("explanation")
+    none = pa.array([None] * table.num_rows, pa.string())
+    pq.write_table(table.set_column(at, "explanation", none), path)
+
+    with pytest.raises(InputError, match="307 rows have no label"):
+        list(ceiling(folder))
 
 
 # -- corpus --

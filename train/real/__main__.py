@@ -24,6 +24,7 @@ from nla_release.io.files import dump_json, read_json, read_yaml, write_atomic
 from nla_release.local_hub.store import Store
 from nla_release.training import STEPS
 from train.real.base import BASE_ID, write_base
+from train.real.ceiling import ceiling
 from train.real.corpus import write_corpus
 
 HERE = Path(__file__).parent
@@ -43,18 +44,26 @@ MEASURED = "measured.json"
     metavar="KEY=VALUE",
     help="A setting of the recipe to change, such as extract.layer=12.",
 )
-def command(folder: Path, documents: int, labels: int, changes: tuple[str, ...]) -> None:
+@click.option("--ar-only", is_flag=True, help="Train no AV; show how well the AR reads labels.")
+def command(
+    folder: Path, documents: int, labels: int, changes: tuple[str, ...], ar_only: bool
+) -> None:
     """Train, measure and rehearse a pair on SmolLM2-135M in FOLDER, or continue there."""
     folder.mkdir(parents=True, exist_ok=True)
     prepare(folder, documents, labels, changes)
     tool = str(Path(sys.executable).with_name("nla-release"))
     where = os.path.relpath(folder)
     for name in STEPS[:-1]:
+        if ar_only and name == "av":
+            continue
         _run(
             folder,
             f"train {name}",
             [tool, "train", name, f"{where}/recipe.yaml", "--folder", where],
         )
+    if ar_only:
+        output("\n".join(ceiling(folder)))
+        return
     _run(folder, "roundtrip", [tool, "roundtrip", where, "--probe", "all"])
     _run(folder, "calibrate", [tool, "calibrate", where])
     _run(folder, "render", [tool, "render", "--version", VERSION, where])
