@@ -29,6 +29,8 @@ from train.real.corpus import write_corpus
 
 HERE = Path(__file__).parent
 VERSION = "0.0.1"
+# The scale is chosen from the activations' norm, not from the embeddings'.
+_OPTIONS = {"av": ["--allow-ood-injection"]}
 # Seconds and peak memory of every step, added up over interruptions.
 MEASURED = "measured.json"
 
@@ -56,11 +58,8 @@ def command(
     for name in STEPS[:-1]:
         if ar_only and name == "av":
             continue
-        _run(
-            folder,
-            f"train {name}",
-            [tool, "train", name, f"{where}/recipe.yaml", "--folder", where],
-        )
+        line = [tool, "train", name, f"{where}/recipe.yaml", "--folder", where]
+        _run(folder, f"train {name}", [*line, *_OPTIONS.get(name, ())])
     if ar_only:
         output("\n".join(ceiling(folder)))
         return
