@@ -26,8 +26,12 @@ SCALE_BAND = (0.5, 3.0)
 MIN_COSINE = 0.999
 
 
-def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
+def check_scale(scale: float, norm: float, activation_norm: float, *, allowed: bool) -> None:
     """Refuse an injection scale out of proportion to the mean embedding norm.
+
+    Where one block puts out much more than an embedding, an AV cannot find a vector at an
+    embedding's norm. The reference (kitft/natural_language_autoencoders) therefore uses a number
+    slightly above the mean activation norm, which may be `allowed`.
 
     Raises:
         ConfigError: outside `SCALE_BAND` times the norm, unless allowed.
@@ -37,7 +41,9 @@ def check_scale(scale: float, norm: float, *, allowed: bool) -> None:
         raise ConfigError(
             f"injection_scale {scale:g} is {scale / norm:.3g} times the base's mean embedding norm"
             f" {norm:.4g}; between {low:.4g} and {high:.4g} is in proportion",
-            hint="set av.injection_scale near the norm, or pass --allow-ood-injection",
+            hint="set av.injection_scale near the norm; or, as the reference does, slightly above"
+            f" the mean activation norm, here {activation_norm:.4g}, and pass"
+            " --allow-ood-injection",
         )
 
 

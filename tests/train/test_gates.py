@@ -37,14 +37,14 @@ def base():
 @pytest.mark.parametrize("scale", [7.9, 48.1, 80000.0])
 def test_a_scale_out_of_proportion_is_refused_unless_allowed(scale):
     with pytest.raises(ConfigError, match="times the base's mean embedding norm") as caught:
-        check_scale(scale, 16.0, allowed=False)
-    assert "--allow-ood-injection" in caught.value.hint
-    check_scale(scale, 16.0, allowed=True)
+        check_scale(scale, 16.0, 191.0, allowed=False)
+    assert "here 191, and pass --allow-ood-injection" in caught.value.hint
+    check_scale(scale, 16.0, 191.0, allowed=True)
 
 
 @pytest.mark.parametrize("scale", [8.0, 16.0, 48.0])
 def test_a_scale_in_proportion_is_taken(scale):
-    check_scale(scale, 16.0, allowed=False)
+    check_scale(scale, 16.0, 191.0, allowed=False)
 
 
 # -- what a block puts out --
