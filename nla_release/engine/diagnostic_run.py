@@ -134,13 +134,14 @@ class DiagnosticRun:
 
     def _encode(self, column: Texts, encoder: Mapping[str, Setting]) -> Floats:
         """The column's embeddings `[N, e]`; zeros where there is no text."""
-        assert self.encoder is not None
+        embedding = self.encoder
+        assert embedding is not None
         texts = sorted({text for text in column if text is not None})
         embedded: dict[str, Floats] = {}
 
         def embed(piece: Sequence[str]) -> None:
             asked = sha256_bytes(dump_json([encoder, *piece]).encode())
-            found = self.work.tensor(f"encoder-{asked[:32]}", partial(self.encoder, piece))
+            found = self.work.tensor(f"encoder-{asked[:32]}", partial(embedding, piece))
             embedded.update(zip(piece, found.numpy(), strict=True))
 
         in_pieces(texts, _TEXTS_PER_PIECE, embed, f"{encoder['encoder']} embeds", "texts")
