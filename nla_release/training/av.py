@@ -51,9 +51,7 @@ def train_av(
     base = load(recipe, device)
     rows = read_training_rows(folder, recipe, base, "av")
     norm = embedding_norm(base.model)
-    check_scale(
-        recipe.av.injection_scale, norm, rows.activation_norm, allowed=allow_ood_injection
-    )
+    check_scale(recipe.av.injection_scale, norm, rows.activation_norm, allowed=allow_ood_injection)
     prompt = marked_prompt(base, recipe)
     sidecar = _sidecar(recipe, base, rows, prompt, norm)
     check_prompts(sidecar, base)

@@ -26,6 +26,7 @@ from nla_release.training import STEPS
 from train.real.base import BASE_ID, write_base
 from train.real.ceiling import ceiling
 from train.real.corpus import write_corpus
+from train.real.held_out import leave_out_copies
 
 HERE = Path(__file__).parent
 VERSION = "0.0.1"
@@ -63,6 +64,8 @@ def command(
     if ar_only:
         output("\n".join(ceiling(folder)))
         return
+    kept, left_out = leave_out_copies(folder)
+    output(f"\nheld out: {kept} documents; {left_out} repeat a training document and are left out")
     _run(folder, "roundtrip", [tool, "roundtrip", where, "--probe", "all"])
     _run(folder, "calibrate", [tool, "calibrate", where])
     _run(folder, "render", [tool, "render", "--version", VERSION, where])
