@@ -6,6 +6,8 @@ HuggingFaceTB/SmolLM2-135M-Instruct, which were never rounded to four bits, so t
 of its own here.
 """
 
+import contextlib
+import io
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,10 @@ def write_base(folder: Path) -> None:
     """
     quiet_libraries()
     path = weights_file()
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.bfloat16
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # a progress bar that has no switch
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.bfloat16
+        )
     # The weights are ordinary ones now, and would not load with the mark of their origin.
     del model.config.quantization_config
     model.hf_quantizer = None
