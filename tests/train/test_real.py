@@ -23,7 +23,7 @@ from train.real.__main__ import HERE, _change
 from train.real.base import tokenizer
 from train.real.ceiling import ceiling
 from train.real.corpus import documents
-from train.real.server import ChatServer
+from train.real.server import ChatServer, in_tag
 
 RECIPE = read_recipe(HERE / "smollm2.yaml")
 
@@ -158,6 +158,19 @@ def test_an_answer_is_in_the_tag_that_the_last_line_asks_for(server):
 
     assert answer.message.content.startswith("<explanation>")
     assert answer.message.content.endswith("</explanation>") == (answer.finish_reason == "stop")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("one sentence. And another", "<explanation>one sentence.</explanation>"),
+        ("one line\n\nand another", "<explanation>one line</explanation>"),
+        ("pi is 3.14</explanation> and", "<explanation>pi is 3.14</explanation>"),
+        ("a sentence that the limit cut", "<explanation>a sentence that the limit cut"),
+    ],
+)
+def test_an_answer_in_a_tag_is_one_sentence(said, answer):
+    assert in_tag("explanation", said, ended=False) == answer
 
 
 def test_of_several_tags_an_answer_is_in_one(server):

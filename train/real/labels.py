@@ -36,12 +36,12 @@ LABEL: dict[str, Any] = {
     "auditor": (
         "Text:\n{text}\n\nProposed explanation: {explanation}\n\n"
         "Does the explanation fit the text?\n"
-        "If it does, answer <explanation>the explanation</explanation>; if not, answer"
+        "If it does, answer <explanation>{explanation}</explanation>; if not, answer"
         " <reject>why not</reject>"
     ),
     "max_tokens": 80,
     "temperature": 0.0,
-    "concurrency": 8,
+    "concurrency": 16,
     "timeout_seconds": 600,
 }
 
@@ -54,7 +54,7 @@ def command(folder: Path, documents: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     prepare(folder, documents, 1, ())
     base = folder / "base"
-    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype="float32").eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype="bfloat16").eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
     with ChatServer(model, tokenizer, port=PORT) as server:
         recipe = read_yaml(folder / "recipe.yaml")

@@ -4,9 +4,10 @@ It stands in for a paid endpoint, such as that of `train label`. It answers
 `POST /v1/chat/completions` and knows `messages`, `max_tokens` and `temperature`. Requests that wait
 are answered together as one batch.
 
-A model this small seldom keeps to a form that it is asked for. So the form is constrained, as other
-servers do it by a grammar: the answer is in one of the tags that the last line of the last message
-names, the one that the model finds likeliest, and what is between them is the model's own.
+A model this small seldom keeps to a form that it is asked for, and seldom ends. So the form is
+constrained, as other servers do it by a grammar: the answer is one sentence in one of the tags that
+the last line of the last message names, the one that the model finds likeliest. The sentence is the
+model's own.
 """
 
 import asyncio
@@ -31,9 +32,12 @@ from nla_release.io.documents import parse_json
 
 MODEL = "SmolLM2-135M-Instruct-Q4_1"
 # Prompts that are answered together; the longest decides how long all take.
-BATCH = 8
+BATCH = 16
 _MOST_TOKENS = 512
 _TAG = re.compile(r"<(\w+)>[^<]*</\1>")
+# What ends a sentence, as `generate` looks for it and as it is cut off.
+_ENDS = [". ", "! ", "? ", "\n"]
+_SENTENCE = re.compile(r".*?[.!?](?=\s)|[^\n]*")
 
 
 @dataclass
@@ -54,6 +58,14 @@ class ChatServer:
     def __init__(self, model: Any, tokenizer: Any, *, port: int = 0) -> None:
         self._model, self._tokenizer = model, tokenizer
         tokenizer.padding_side = "left"
+        # An answer begins with a word, not with an empty line.
+        self._blank = [
+            token
+            for token, text in enumerate(
+                tokenizer.batch_decode([[it] for it in range(len(tokenizer))])
+            )
+            if not text.strip()
+        ]
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue()
         app = Starlette(
             routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])],
@@ -127,6 +139,10 @@ class ChatServer:
             max_new_tokens=max(asked.most_tokens for asked in batch),
             do_sample=temperature > 0,
             temperature=temperature or None,
+            begin_suppress_tokens=self._blank if all(chosen) else None,
+            # Nothing after a sentence in a tag is used.
+            stop_strings=[*_ENDS, *{f"</{tag}>" for tag in chosen}] if all(chosen) else None,
+            tokenizer=tokenizer,
             pad_token_id=tokenizer.pad_token_id,
         )
         prompts = encoded["attention_mask"].sum(dim=1).tolist()
@@ -158,9 +174,8 @@ class ChatServer:
         ended = len(ids) < asked.most_tokens
         text = self._tokenizer.decode(ids, skip_special_tokens=True)
         if tag:
-            text, closed, _ = text.partition(f"</{tag}>")
-            ended = ended or bool(closed)
-            text = f"<{tag}>{text.strip()}" + (f"</{tag}>" if ended else "")
+            text = in_tag(tag, text, ended=ended)
+            ended = text.endswith(f"</{tag}>")
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion",
@@ -179,6 +194,17 @@ class ChatServer:
                 "total_tokens": prompt + len(ids),
             },
         }
+
+
+def in_tag(tag: str, text: str, *, ended: bool) -> str:
+    """The first sentence of a text in a tag, which stays open where the limit cut the text off."""
+    inside, closed, _ = text.partition(f"</{tag}>")
+    inside = inside.lstrip()
+    found = _SENTENCE.match(inside)
+    sentence = found[0] if found else inside
+    if ended or closed or len(sentence) < len(inside):
+        return f"<{tag}>{sentence.rstrip()}</{tag}>"
+    return f"<{tag}>{sentence}"
 
 
 def _until(ids: list[int], end: int) -> Iterator[int]:
